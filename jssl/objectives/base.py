@@ -1,0 +1,90 @@
+"""What an objective is: a pair of pure functions over a method's outputs, as optax has them for gradients."""
+
+from typing import Any, Callable, Mapping, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Memory = Any  # a pytree of arrays without gradient: centers, queues, assignments
+Metrics = dict[str, jax.Array]
+
+
+class Outputs(NamedTuple):
+    """What one forward pass hands to an objective.
+
+    student: arrays by name, views first, for instance {"cls": [V, B, D], "patch": [V, B, N, D]}.
+    teacher: what the student is compared with, under the same names: an EMA teacher's outputs or a fixed target.
+    mask:    True where a token was hidden from the student, [V, B, N]; None where nothing is hidden.
+    views:   the batch the views were made of, {"index": [B], ...}, for objectives that remember samples.
+    """
+
+    student: Mapping[str, jax.Array]
+    teacher: Mapping[str, jax.Array] | None = None
+    mask: jax.Array | None = None
+    views: Mapping[str, jax.Array] | None = None
+
+
+class Objective(NamedTuple):
+    """A loss and what it remembers between steps.
+
+    init:  (outputs) -> memory, from one example of the outputs.
+    apply: (memory, outputs, step) -> (loss [], memory, metrics).
+    """
+
+    init: Callable[[Outputs], Memory]
+    apply: Callable[[Memory, Outputs, jax.Array], tuple[jax.Array, Memory, Metrics]]
+
+
+def stateless(loss_fn: Callable[[Outputs], jax.Array]) -> Objective:
+    """The objective that remembers nothing: loss = mean(loss_fn(outputs)).
+
+    loss_fn: outputs -> losses of any shape (one per example, or a scalar), or (losses, metrics).
+
+    Returns: an `Objective` with empty memory.
+
+    >>> objective = stateless(lambda outputs: outputs.student["cls"] ** 2)
+    >>> outputs = Outputs(student={"cls": jnp.array([1.0, 3.0])})
+    >>> float(objective.apply(objective.init(outputs), outputs, 0)[0])
+    5.0
+    """
+
+    def apply(memory, outputs, step):
+        result = loss_fn(outputs)
+        losses, metrics = result if isinstance(result, tuple) else (result, {})
+        return jnp.mean(losses), memory, metrics
+
+    return Objective(init=lambda outputs: (), apply=apply)
+
+
+def weighted_sum(**terms: tuple[float | Callable, Objective]) -> Objective:
+    """Several objectives over one forward pass: loss = sum_i weight_i * loss_i.
+
+    terms: name=(weight, objective); a weight is a number or a schedule, step -> number.
+
+    Returns: an `Objective` whose memory and metrics carry the names: every term's loss under its name.
+
+    >>> def scaled(factor):
+    ...     return stateless(lambda outputs: factor * outputs.student["cls"])
+    >>> both = weighted_sum(a=(1.0, scaled(1.0)), b=(0.5, scaled(4.0)))
+    >>> outputs = Outputs(student={"cls": jnp.ones(3)})
+    >>> float(both.apply(both.init(outputs), outputs, 0)[0])
+    3.0
+    """
+    if not terms:
+        raise ValueError("weighted_sum needs at least one term: name=(weight, objective)")
+    for name, term in terms.items():
+        if not (isinstance(term, tuple) and len(term) == 2 and isinstance(term[1], Objective)):
+            raise TypeError(f"weighted_sum: {name} must be a pair (weight, Objective), got {term!r}")
+
+    def init(outputs):
+        return {name: objective.init(outputs) for name, (_, objective) in terms.items()}
+
+    def apply(memory, outputs, step):
+        total, memories, metrics = 0.0, {}, {}
+        for name, (weight, objective) in terms.items():
+            loss, memories[name], inner = objective.apply(memory[name], outputs, step)
+            total += (weight(step) if callable(weight) else weight) * loss
+            metrics |= {name: loss} | {f"{name}/{key}": value for key, value in inner.items()}
+        return total, memories, metrics
+
+    return Objective(init, apply)
