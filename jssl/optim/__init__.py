@@ -1,0 +1,27 @@
+"""Optimizers of the field as optax transforms, and schedules: functions of the step."""
+
+from optax import clip_by_global_norm
+
+from jssl.optim.layers import layer_decay, scale_updates
+from jssl.optim.optimizers import adamw, lars
+from jssl.optim.parameters import biases_and_norms, weights
+from jssl.optim.restraints import clip_by_parameter_norm, freeze_during
+from jssl.optim.schedules import Schedule, constant, cosine, linear, teacher_momentum, warmup_cosine
+
+__all__ = [
+    "Schedule",
+    "adamw",
+    "biases_and_norms",
+    "clip_by_global_norm",
+    "clip_by_parameter_norm",
+    "constant",
+    "cosine",
+    "freeze_during",
+    "lars",
+    "layer_decay",
+    "linear",
+    "scale_updates",
+    "teacher_momentum",
+    "warmup_cosine",
+    "weights",
+]

@@ -1,0 +1,61 @@
+"""Which leaves of a parameter tree are weights, by their name and rank as Flax models have them."""
+
+import re
+
+import jax
+
+_BIAS_OR_NORM = {"bias", "scale"}  # Flax's names in Dense, Conv, LayerNorm, BatchNorm, GroupNorm, RMSNorm
+_TOKEN_OR_POSITION = re.compile(r"tokens?$|pos(ition)?(_|s|$)")
+
+
+def names(path) -> tuple[str, ...]:
+    """The names along a path of `jax.tree_util`, whatever containers it leads through.
+
+    Returns: one string per level: dictionary keys, attributes or indices.
+
+    >>> jax.tree_util.tree_map_with_path(lambda path, leaf: names(path), {"dense": {"kernel": 1.0}})
+    {'dense': {'kernel': ('dense', 'kernel')}}
+    """
+    return tuple(str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry)))) for entry in path)
+
+
+def biases_and_norms(params):
+    """True for the leaves that LARS leaves alone: named `bias` or `scale`, or of at most one axis.
+
+    The name matters where a bias has two axes, as in attention layers ([heads, D]) and in scanned blocks ([layers, D]).
+
+    params: a pytree of arrays.
+
+    Returns: a pytree of bool of the same structure.
+
+    >>> import jax.numpy as jnp
+    >>> biases_and_norms({"dense": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}})
+    {'dense': {'bias': True, 'kernel': False}}
+    """
+
+    def exempt(path, leaf):
+        return leaf.ndim <= 1 or names(path)[-1:] in {(name,) for name in _BIAS_OR_NORM}
+
+    return jax.tree_util.tree_map_with_path(exempt, params)
+
+
+def weights(params):
+    """True for the leaves that weight decay is for: all but biases, norms, learned tokens and position tables.
+
+    Tokens and tables are known by the leaf's own name: `cls_token`, `register_tokens`, `pos_embed`,
+    `position_embedding`, `relative_position_bias` ...; a vocabulary's `embedding` is a weight.
+
+    params: a pytree of arrays.
+
+    Returns: a pytree of bool of the same structure.
+    Source:  `no_weight_decay` in the authors' ViTs (DeiT, MAE, BEiT).
+
+    >>> import jax.numpy as jnp
+    >>> weights({"pos_embed": jnp.ones((1, 4, 3)), "dense": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}})
+    {'dense': {'bias': False, 'kernel': True}, 'pos_embed': False}
+    """
+
+    def is_weight(path, exempt):
+        return not exempt and not any(_TOKEN_OR_POSITION.search(name) for name in names(path)[-1:])
+
+    return jax.tree_util.tree_map_with_path(is_weight, biases_and_norms(params))

@@ -1,0 +1,81 @@
+"""What holds updates back: clipping and freezing, as optax transforms to put in a chain."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jssl.optim.parameters import names
+
+
+def clip_by_parameter_norm(max_norm: float) -> optax.GradientTransformation:
+    """Each parameter's gradient scaled down to max_norm on its own, as DINO does: g * min(1, max_norm / (|g| + 1e-6)).
+
+    The norm of the whole gradient is clipped by `clip_by_global_norm`. Put either first in a chain.
+
+    max_norm: the largest norm a parameter's gradient keeps, positive (DINO: 3.0 for ViT-S, 0.3 for ViT-B).
+
+    Returns: a stateless `optax.GradientTransformation`.
+    Raises:  ValueError if max_norm is not positive.
+    Source:  DINO, arXiv:2104.14294, `utils.clip_gradients`.
+
+    >>> transform = clip_by_parameter_norm(1.0)
+    >>> updates, _ = transform.update({"a": jnp.array([3.0, 4.0]), "b": jnp.array([0.5])}, transform.init(None))
+    >>> [round(float(x), 3) for x in updates["a"]], float(updates["b"][0])
+    ([0.6, 0.8], 0.5)
+    """
+    if max_norm <= 0:
+        raise ValueError(f"clip_by_parameter_norm: max_norm must be positive, got {max_norm}")
+
+    def clip(gradient):
+        norm = jnp.linalg.norm(gradient.astype(jnp.promote_types(gradient.dtype, jnp.float32)).ravel())
+        return gradient * jnp.minimum(1.0, max_norm / (norm + 1e-6)).astype(gradient.dtype)
+
+    return optax.stateless(lambda updates, params: jax.tree.map(clip, updates))
+
+
+class FreezeState(NamedTuple):
+    """count: how many updates have passed, [] int32."""
+
+    count: jax.Array
+
+
+def freeze_during(steps: float, predicate: Callable[[tuple[str, ...]], bool]) -> optax.GradientTransformation:
+    """Some parameters stand still for the first steps: DINO's last layer, MoCo v3's patch projection.
+
+    Put it last in a chain: it stops whatever the optimizer would do, decay included, while the optimizer's moments
+    already see the gradients, so that the first update after thawing has its usual size.
+
+    steps:     how many steps to hold; `float("inf")` for ever.
+    predicate: (names along the path to a leaf) -> whether to hold it, for instance `lambda path: "last_layer" in path`.
+
+    Returns: an `optax.GradientTransformation` whose state counts the steps.
+    Raises:  ValueError if no parameter is held, when initialised.
+    Source:  DINO, arXiv:2104.14294, `--freeze_last_layer`; MoCo v3, arXiv:2104.02057.
+
+    >>> params = {"body": jnp.ones(2), "last_layer": jnp.ones(2)}
+    >>> transform = freeze_during(1, lambda path: "last_layer" in path)
+    >>> state = transform.init(params)
+    >>> for _ in range(2):
+    ...     updates, state = transform.update(params, state)
+    ...     print(float(updates["body"][0]), float(updates["last_layer"][0]))
+    1.0 0.0
+    1.0 1.0
+    """
+
+    def init(params):
+        held = jax.tree_util.tree_map_with_path(lambda path, _: predicate(names(path)), params)
+        if not any(jax.tree.leaves(held)):
+            found = sorted({"/".join(names(path)) for path, _ in jax.tree_util.tree_leaves_with_path(params)})
+            raise ValueError(f"freeze_during: the predicate holds none of the parameters: {', '.join(found)}")
+        return FreezeState(count=jnp.zeros([], jnp.int32))
+
+    def update(updates, state, params=None):
+        def hold(path, update):
+            return jnp.where(state.count < steps, 0, update) if predicate(names(path)) else update
+
+        return jax.tree_util.tree_map_with_path(hold, updates), FreezeState(optax.safe_increment(state.count))
+
+    return optax.GradientTransformation(init, update)

@@ -1,0 +1,257 @@
+"""Optimizers against independent NumPy forms of the authors' rules, schedules against the authors' numbers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+
+from jssl import optim
+
+# ---------------------------------------------------------------------------------------- schedules
+
+
+def test_teacher_momentum_gives_byols_numbers():
+    # deepmind-research byol/utils/schedules.py target_ema(k, base_ema=0.996, max_steps=40)
+    ours = jax.vmap(optim.teacher_momentum(0.996, 40))(jnp.array([0, 1, 10, 20, 40, 42]))
+    k = np.array([0, 1, 10, 20, 40, 40])
+    np.testing.assert_allclose(ours, 1 - 0.004 * (np.cos(np.pi * k / 40) + 1) / 2, rtol=1e-6)
+    np.testing.assert_allclose(ours[2], 0.99658579, rtol=1e-6)
+
+
+def test_warmup_cosine_gives_simclrs_numbers():
+    # google-research/simclr learning_rate_schedule: base 0.3, batch 64, 400 examples, 10 epochs, 2 of warm-up
+    rate = optim.warmup_cosine(0.3 * 64 / 256, steps=63, warmup=12)
+    official = {0: 0.0, 1: 0.00625, 11: 0.06875, 12: 0.075, 13: 0.07493, 29: 0.05625, 62: 0.00007, 63: 0.0}
+    for step, value in official.items():
+        assert float(rate(step)) == pytest.approx(value, abs=1e-5)
+
+
+def test_warmup_cosine_gives_maes_numbers():
+    # facebookresearch/mae util/lr_sched.py: lr 0.5, min_lr 0.01, 12 epochs of 5 steps, 3 of warm-up
+    rate = optim.warmup_cosine(0.5, steps=60, warmup=15, end=0.01)
+    official = {0: 0.0, 1: 0.03333, 15: 0.5, 16: 0.4994, 17: 0.49762, 57: 0.01535, 58: 0.01238, 59: 0.0106}
+    for step, value in official.items():
+        assert float(rate(step)) == pytest.approx(value, abs=1e-5)
+
+
+def test_linear_gives_ijepas_momentum():
+    # facebookresearch/ijepa src/train.py: ema from 0.996 to 1, scheduled over 1.25 times the run of 60 steps
+    ours = optim.linear(0.996, 1.0, 75)
+    assert float(ours(1)) == pytest.approx(0.99605, abs=1e-5) and float(ours(59)) == pytest.approx(0.99915, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "schedule, last",
+    [
+        (optim.linear(0.04, 0.07, 5), 0.07),
+        (optim.cosine(0.04, 0.4, 5), 0.4),
+        (optim.teacher_momentum(0.9, 5), 1.0),
+        (optim.warmup_cosine(1.0, steps=5, warmup=2, end=0.1), 0.1),
+        (optim.warmup_cosine(1.0, steps=5, warmup=0, end=0.2), 0.2),
+    ],
+)
+def test_schedules_stand_still_after_their_end_under_jit(schedule, last):
+    values = jax.jit(jax.vmap(schedule))(jnp.arange(9))
+    np.testing.assert_allclose(values[5:], last, rtol=1e-6)
+    np.testing.assert_allclose(values, [schedule(step) for step in range(9)], rtol=1e-6)
+    assert values.dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: optim.linear(0.0, 1.0, 0), "steps must be at least 1, got 0"),
+        (lambda: optim.cosine(0.0, 1.0, -3), "steps must be at least 1, got -3"),
+        (lambda: optim.warmup_cosine(1.0, steps=5, warmup=5), "warmup must be at least 0 and below steps = 5, got 5"),
+        (lambda: optim.teacher_momentum(1.5, 5), "base must lie in"),
+        (lambda: optim.lars(0.1, momentum=1.0), "momentum must be in"),
+        (lambda: optim.lars(0.1, weight_decay=-1.0), "weight_decay must be not negative"),
+        (lambda: optim.adamw(0.1, b2=1.5), "b2 must be in"),
+        (lambda: optim.layer_decay({"block_0": jnp.ones(2)}, 0.0), "rate must lie in"),
+        (lambda: optim.layer_decay({"dense": jnp.ones(2)}, 0.5), "no path names a block.*found dense"),
+        (lambda: optim.clip_by_parameter_norm(0.0), "max_norm must be positive"),
+        (lambda: optim.freeze_during(3, lambda path: "head" in path).init({"body": jnp.ones(2)}), "holds none.*body"),
+    ],
+)
+def test_wrong_settings_are_named(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+# --------------------------------------------------------------------------------------- optimizers
+
+
+def numpy_lars(parameter, gradients, rates, *, momentum, decay, trust, adapted):
+    velocity, history = np.zeros_like(parameter), []
+    for gradient, rate in zip(gradients, rates, strict=True):
+        if adapted:
+            gradient = gradient + decay * parameter
+            norms = np.linalg.norm(parameter), np.linalg.norm(gradient)
+            gradient = gradient * (trust * norms[0] / norms[1] if min(norms) > 0 else 1.0)
+        velocity = momentum * velocity + gradient
+        parameter = parameter - rate * velocity
+        history.append(parameter)
+    return history
+
+
+@pytest.mark.parametrize(
+    "layer, leaf, shape, adapted",
+    [
+        ("dense", "kernel", (4, 3), True),
+        ("conv", "kernel", (2, 2, 3, 4), True),
+        ("dense", "bias", (3,), False),
+        ("norm", "scale", (3,), False),
+        ("attention", "bias", (2, 3), False),  # Flax's DenseGeneral has a bias of two axes
+        ("layer_scale", "gamma", (3,), False),
+        ("vit", "cls_token", (1, 1, 3), True),
+    ],
+)
+@pytest.mark.parametrize("zero", [False, True])
+def test_lars_follows_the_authors_rule(layer, leaf, shape, adapted, zero):
+    rng = np.random.default_rng(0)
+    start = np.zeros(shape) if zero else rng.normal(size=shape)
+    gradients, rates = rng.normal(size=(5, *shape)), np.array([0.3, 0.3, 0.2, 0.1, 0.05])
+    expected = numpy_lars(start, gradients, rates, momentum=0.9, decay=0.01, trust=1e-3, adapted=adapted)
+
+    optimizer = optim.lars(lambda step: jnp.asarray(rates)[step], weight_decay=0.01, trust_coefficient=1e-3)
+    params = {layer: {leaf: jnp.asarray(start, jnp.float32)}}
+    state = optimizer.init(params)
+    update = jax.jit(optimizer.update)
+    for gradient, after in zip(gradients, expected, strict=True):
+        updates, state = update({layer: {leaf: jnp.asarray(gradient, jnp.float32)}}, state, params)
+        params = optax.apply_updates(params, updates)
+        np.testing.assert_allclose(params[layer][leaf], after, rtol=1e-4, atol=1e-6)
+
+
+def test_adamw_decays_weights_alone_and_by_schedule():
+    params = {
+        "cls_token": jnp.ones((1, 1, 2)),
+        "register_tokens": jnp.ones((1, 4, 2)),
+        "pos_embed": jnp.ones((1, 4, 2)),
+        "relative_position_bias_table": jnp.ones((9, 2)),
+        "norm": {"scale": jnp.ones(2), "bias": jnp.ones(2)},
+        "post": {"kernel": jnp.ones((2, 2))},
+        "token_embedding": {"embedding": jnp.ones((5, 2))},
+        "attention": {"query": {"kernel": jnp.ones((2, 1, 2)), "bias": jnp.ones((1, 2))}},
+    }
+    optimizer = optim.adamw(0.1, weight_decay=lambda step: 0.5 * (step + 1))
+    state = optimizer.init(params)
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    for step in range(2):
+        updates, state = optimizer.update(zeros, state, params)
+        moved = {
+            "/".join(entry.key for entry in path)
+            for path, update in jax.tree_util.tree_leaves_with_path(updates)
+            if np.any(update)
+        }
+        assert moved == {"post/kernel", "token_embedding/embedding", "attention/query/kernel"}
+        np.testing.assert_allclose(updates["post"]["kernel"], -0.1 * 0.5 * (step + 1), rtol=1e-6)
+
+
+def test_adamw_is_optax_adamw_on_weights():
+    params = {"dense": {"kernel": jnp.linspace(-1, 1, 6).reshape(2, 3)}}
+    ours, theirs = optim.adamw(0.1, b2=0.95, weight_decay=0.3), optax.adamw(0.1, b2=0.95, weight_decay=0.3)
+    states = [ours.init(params), theirs.init(params)]
+    for i in range(3):
+        gradients = jax.tree.map(lambda p, i=i: jnp.sin(p + i), params)
+        a, states[0] = ours.update(gradients, states[0], params)
+        b, states[1] = theirs.update(gradients, states[1], params)
+        np.testing.assert_allclose(a["dense"]["kernel"], b["dense"]["kernel"], rtol=1e-6)
+
+
+def test_masks_know_the_leaves_of_flax_layers():
+    class Network(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            x = nn.LayerNorm()(nn.Dense(4)(x))
+            return nn.BatchNorm(use_running_average=False)(nn.MultiHeadDotProductAttention(2)(x))
+
+    params = Network().init(jax.random.key(0), jnp.ones((1, 3, 4)))["params"]
+    flat = {path[-1].key: value for path, value in jax.tree_util.tree_leaves_with_path(optim.weights(params))}
+    assert flat == {"kernel": True, "bias": False, "scale": False}
+    assert jax.tree.all(jax.tree.map(lambda a, b: a != b, optim.weights(params), optim.biases_and_norms(params)))
+
+
+# ---------------------------------------------------------------------------------- clip and freeze
+
+
+def test_clipping_is_per_parameter():
+    gradients = {"large": jnp.full((3, 3), 2.0), "small": jnp.full(4, 0.1), "zero": jnp.zeros(2)}
+    transform = optim.clip_by_parameter_norm(3.0)
+    clipped, _ = transform.update(gradients, transform.init(gradients))
+    np.testing.assert_allclose(np.linalg.norm(clipped["large"]), 3.0, rtol=1e-5)
+    np.testing.assert_array_equal(clipped["small"], gradients["small"])
+    np.testing.assert_array_equal(clipped["zero"], 0.0)
+    clipped, _ = optim.clip_by_global_norm(3.0).update(gradients, optax.EmptyState())
+    np.testing.assert_allclose(optax.tree.norm(clipped), 3.0, rtol=1e-5)
+
+
+def test_a_frozen_layer_stands_still_then_moves_as_usual():
+    params = {"body": jnp.ones((2, 2)), "head": {"last_layer": jnp.ones((2, 2))}}
+    optimizer = optax.chain(optim.adamw(0.1), optim.freeze_during(3, lambda path: "last_layer" in path))
+    state, update = optimizer.init(params), jax.jit(optimizer.update)
+    for step in range(5):
+        updates, state = update(jax.tree.map(jnp.ones_like, params), state, params)
+        assert np.all(np.asarray(updates["body"]) < -0.09)
+        if step < 3:
+            np.testing.assert_array_equal(updates["head"]["last_layer"], 0.0)
+        else:  # as large as the body's: the moments have seen every gradient
+            np.testing.assert_allclose(updates["head"]["last_layer"], updates["body"], rtol=1e-6)
+
+
+def test_frozen_for_ever():
+    params = {"patch": jnp.ones(2), "rest": jnp.ones(2)}
+    transform = optim.freeze_during(float("inf"), lambda path: path == ("patch",))
+    updates, _ = transform.update(params, optim.freeze_during(1, lambda path: True).init(params)._replace(count=10**6))
+    np.testing.assert_array_equal(updates["patch"], 0.0)
+    np.testing.assert_array_equal(updates["rest"], 1.0)
+
+
+# -------------------------------------------------------------------------------------- layer decay
+
+
+def scales_by_name(params, rate):
+    scales = optim.layer_decay(params, rate)
+    return {"/".join(entry.key for entry in path): value for path, value in jax.tree_util.tree_leaves_with_path(scales)}
+
+
+@pytest.mark.parametrize("block", ["block_{}", "blocks/{}", "EncoderBlock_{}", "encoder/block{}"])
+def test_layer_decay_gives_maes_scales(block):
+    # facebookresearch/mae util/lr_decay.py with depth 12 and rate 0.75; ten and eleven come after two
+    def nest(tree, path, leaf):
+        *parents, last = path.split("/")
+        for name in parents:
+            tree = tree.setdefault(name, {})
+        tree[last] = leaf
+
+    params = {"cls_token": jnp.ones(2), "norm": {"scale": jnp.ones(2)}, "head": {"kernel": jnp.ones((2, 2))}}
+    for path in ("patch_embed/kernel", "patch_embed/bias", "position_embedding"):
+        nest(params, path, jnp.ones(2))
+    for i in range(12):
+        nest(params, block.format(i) + "/mlp/kernel", jnp.ones((2, 2)))
+    scales = scales_by_name(params, 0.75)
+    for first in ("cls_token", "patch_embed/kernel", "patch_embed/bias", "position_embedding"):
+        assert scales[first] == pytest.approx(0.75**13)
+    for i in range(12):
+        assert scales[block.format(i) + "/mlp/kernel"] == pytest.approx(0.75 ** (12 - i))
+    assert scales["norm/scale"] == scales["head/kernel"] == 1.0
+
+
+def test_layer_decay_of_blocks_scanned_over_is_that_of_blocks_apart():
+    apart = {f"block_{i}": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)} for i in range(4)} | {"head": jnp.ones(2)}
+    stacked = {"blocks": {"kernel": jnp.ones((4, 2, 3)), "bias": jnp.ones((4, 3))}, "head": jnp.ones(2)}
+    a, b = optim.layer_decay(apart, 0.5), optim.layer_decay(stacked, 0.5)
+    for leaf in ("kernel", "bias"):
+        np.testing.assert_allclose(b["blocks"][leaf].ravel(), [a[f"block_{i}"][leaf] for i in range(4)])
+    transform = optim.scale_updates(b)
+    updates, _ = transform.update(stacked, transform.init(stacked))
+    np.testing.assert_allclose(updates["blocks"]["kernel"][:, 0, 0], [1 / 16, 1 / 8, 1 / 4, 1 / 2])
+    assert updates["blocks"]["kernel"].dtype == jnp.float32
+
+
+def test_layer_decay_orders_the_blocks_of_stages():
+    params = {f"stage_{s}": {f"block_{i}": jnp.ones(2) for i in range(2)} for s in range(2)}
+    scales = scales_by_name(params, 0.5)
+    assert [scales[f"stage_{s}/block_{i}"] for s in range(2) for i in range(2)] == [1 / 16, 1 / 8, 1 / 4, 1 / 2]
