@@ -1,0 +1,153 @@
+"""Heads: what is trained on top of an encoder and thrown away. Each is a list of layers, written as in its paper."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jssl.models.resnet import batch_norm
+from jssl.models.transformer import gelu, kernel_init, layer_norm
+
+dense = partial(nn.Dense, kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"))  # torch's default
+
+
+class Head(nn.Module):
+    """Layers in a row, [..., D] -> [..., K].
+
+    layers: Linen modules and plain functions of an array; a BatchNorm uses batch statistics when `train`.
+    Parameters are named by position, layers_0, layers_1, ..., as in torch's Sequential.
+
+    >>> head = Head([dense(8), batch_norm(), nn.relu, dense(4)])
+    >>> variables = head.init(jax.random.key(0), jnp.ones((2, 3)))
+    >>> head.apply(variables, jnp.ones((2, 3))).shape
+    (2, 4)
+    """
+
+    layers: Sequence[Callable]
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        for layer in self.layers:
+            x = layer(x, use_running_average=not train) if isinstance(layer, nn.BatchNorm) else layer(x)
+        return x
+
+
+def l2_normalize(x: jax.Array, *, axis: int = -1, eps: float = 1e-12) -> jax.Array:
+    """x / max(|x|, eps) along an axis, in float32, with a finite gradient at zero."""
+    y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (y * jax.lax.rsqrt(jnp.maximum(jnp.sum(y * y, axis=axis, keepdims=True), eps**2))).astype(x.dtype)
+
+
+class WeightNormDense(nn.Module):
+    """A linear layer without bias whose weight rows have unit length, times g: DINO's last layer.  arXiv:1602.07868
+
+    scale_init: the initial g of each output, a learned parameter; None fixes g = 1.
+    """
+
+    features: int
+    scale_init: Callable | None = None
+    kernel_init: Callable = kernel_init
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
+        kernel = l2_normalize(kernel, axis=0)
+        if self.scale_init is not None:
+            kernel = kernel * self.param("scale", self.scale_init, (self.features,))
+        return x @ kernel.astype(x.dtype)
+
+
+class Prototypes(nn.Module):
+    """Cosine scores against learned prototypes, [..., D] -> [..., count]; the forward pass normalises both."""
+
+    count: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+        kernel = self.param("kernel", init, (x.shape[-1], self.count))
+        return l2_normalize(x) @ l2_normalize(kernel, axis=0).astype(x.dtype)
+
+
+def _mlp(hidden: Sequence[int], out: int, *, bias: bool = False) -> list[Callable]:
+    """Linear, batch norm and ReLU for each hidden width, then a linear layer."""
+    layers = [layer for width in hidden for layer in (dense(width, use_bias=bias), batch_norm(), nn.relu)]
+    return [*layers, dense(out, use_bias=bias)]
+
+
+plain_norm = partial(batch_norm, use_bias=False, use_scale=False)  # batch norm without parameters
+
+
+def simclr_head(out: int = 128, *, hidden: int = 2048, layers: int = 2) -> Head:
+    """SimCLR's projection: linear, batch norm, ReLU but after the last.  arXiv:2002.05709, v2 (layers=3) arXiv:2006.10029"""
+    return Head([*_mlp([hidden] * (layers - 1), out), batch_norm()])
+
+
+def moco_head(out: int = 128, *, hidden: int | None = 2048) -> Head:
+    """MoCo v2's projection, linear, ReLU, linear; hidden=None: v1's one linear layer.  arXiv:2003.04297"""
+    return Head([dense(out)] if hidden is None else [dense(hidden), nn.relu, dense(out)])
+
+
+def moco_v3_head(out: int = 256, *, hidden: int = 4096, layers: int = 3) -> Head:
+    """MoCo v3's projection (3 layers) and prediction (2 layers), a plain batch norm at the end.  arXiv:2104.02057"""
+    return Head([*_mlp([hidden] * (layers - 1), out), plain_norm()])
+
+
+def byol_head(out: int = 256, *, hidden: int = 4096) -> Head:
+    """BYOL's projection and its prediction: linear, batch norm, ReLU, linear.  arXiv:2006.07733"""
+    return Head([dense(hidden), batch_norm(), nn.relu, dense(out, use_bias=False)])
+
+
+def simsiam_head(out: int = 2048, *, hidden: int = 2048) -> Head:
+    """SimSiam's projection: three layers, a plain batch norm at the end.  arXiv:2011.10566"""
+    layers = _mlp([hidden, hidden], out)
+    return Head([*layers[:-1], dense(out), plain_norm()])
+
+
+def simsiam_predictor(out: int = 2048, *, hidden: int = 512) -> Head:
+    """SimSiam's prediction, a bottleneck: linear, batch norm, ReLU, linear.  arXiv:2011.10566"""
+    return Head([dense(hidden, use_bias=False), batch_norm(), nn.relu, dense(out)])
+
+
+def barlow_head(out: int = 8192, *, hidden: int = 8192) -> Head:
+    """Barlow Twins' expander: three linear layers without bias, batch norm and ReLU between.  arXiv:2103.03230"""
+    return Head(_mlp([hidden, hidden], out))
+
+
+def vicreg_head(out: int = 8192, *, hidden: int = 8192) -> Head:
+    """VICReg's expander: as Barlow Twins', with biases in the hidden layers.  arXiv:2105.04906"""
+    return Head([*_mlp([hidden, hidden], out, bias=True)[:-1], dense(out, use_bias=False)])
+
+
+def swav_head(out: int = 128, *, hidden: int = 2048) -> Head:
+    """SwAV's projection: linear, batch norm, ReLU, linear, with biases; `Prototypes` follow it.  arXiv:2006.09882"""
+    return Head(_mlp([hidden], out, bias=True))
+
+
+def dino_head(
+    prototypes: int,
+    *,
+    hidden: int = 2048,
+    bottleneck: int = 256,
+    layers: int = 3,
+    scale_init: Callable | None = None,
+) -> Head:
+    """DINO's head: linear layers with exact GELU between, unit length, weight-normalised last layer.  arXiv:2104.14294
+
+    prototypes: outputs K; scale_init: as `WeightNormDense`, None keeps the last layer's g at 1.
+    """
+    linear = partial(nn.Dense, kernel_init=kernel_init)
+    trunk = [layer for _ in range(layers - 1) for layer in (linear(hidden), gelu)]
+    return Head([*trunk, linear(bottleneck), l2_normalize, WeightNormDense(prototypes, scale_init)])
+
+
+def linear_head(classes: int) -> Head:
+    """One linear layer: classes, rotations.  arXiv:1803.07728"""
+    return Head([nn.Dense(classes, kernel_init=nn.initializers.normal(0.01))])
+
+
+def feature_norm() -> Head:
+    """LayerNorm without parameters, eps 1e-5: the targets of I-JEPA and data2vec.  arXiv:2301.08243"""
+    return Head([layer_norm(epsilon=1e-5, use_bias=False, use_scale=False)])

@@ -1,0 +1,74 @@
+"""Encoders by the field's names: vit_s16, resnet50, resnet50x2, resnet18_cifar, swin_t ..."""
+
+import difflib
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+
+from jssl.models.resnet import BasicBlock, Bottleneck, ResNet, cifar_stem
+from jssl.models.transformer import SwiGlu
+from jssl.models.vit import ViT
+
+VITS: dict[str, dict[str, Any]] = {
+    "n": dict(dim=96, depth=4, heads=3),
+    "ti": dict(dim=192, depth=12, heads=3),
+    "s": dict(dim=384, depth=12, heads=6),
+    "b": dict(dim=768, depth=12, heads=12),
+    "l": dict(dim=1024, depth=24, heads=16),
+    "h": dict(dim=1280, depth=32, heads=16),
+    "g": dict(dim=1536, depth=40, heads=24, mlp_ratio=8 / 3, mlp=SwiGlu),  # DINOv2's giant
+}
+
+RESNETS: dict[str, Callable[..., ResNet]] = {
+    "10": partial(ResNet, (1, 1, 1, 1), BasicBlock),
+    "18": partial(ResNet, (2, 2, 2, 2), BasicBlock),
+    "34": partial(ResNet, (3, 4, 6, 3), BasicBlock),
+    "50": partial(ResNet, (3, 4, 6, 3), Bottleneck),
+    "101": partial(ResNet, (3, 4, 23, 3), Bottleneck),
+    "152": partial(ResNet, (3, 8, 36, 3), Bottleneck),
+    "200": partial(ResNet, (3, 24, 36, 3), Bottleneck),
+}
+
+
+def encoder(name: str, **overrides: Any) -> nn.Module:
+    """An encoder by its name; every one returns `Features`.
+
+    name: vit_{n,ti,s,b,l,h,g}{patch}, such as vit_s16 or vit_n4; resnet{10,18,34,50,101,152,200} with an optional
+        width multiplier and stem for small images, such as resnet50x2, resnet18_cifar or resnet18x0.25_cifar.
+    overrides: fields of the module, such as depth=6 or drop_path=0.1.
+
+    Returns: a Linen module, images [B, H, W, C] -> Features(cls [B, D], tokens [B, N, D]).
+    Raises: ValueError for an unknown name, with the closest known ones; TypeError for an unknown field.
+
+    >>> encoder("vit_s16").dim
+    384
+    >>> encoder("resnet18x0.25_cifar").widths
+    (16, 32, 64, 128)
+    """
+    if match := re.fullmatch(rf"vit_({'|'.join(VITS)})([1-9]\d*)", name):
+        size, patch = match.groups()
+        return _build(name, partial(ViT, **{"patch": int(patch), **VITS[size], **overrides}))
+    if match := re.fullmatch(rf"resnet({'|'.join(RESNETS)})(?:x(\d+(?:\.\d+)?))?(_cifar)?", name):
+        depth, factor, cifar = match.groups()
+        widths = tuple(max(1, round(float(factor or 1) * width)) for width in (64, 64, 128, 256, 512))
+        sizes = dict(stem_width=widths[0], widths=widths[1:], **({"stem": cifar_stem} if cifar else {}))
+        return _build(name, partial(RESNETS[depth], **{**sizes, **overrides}))
+    close = difflib.get_close_matches(name, encoder_names(), n=5, cutoff=0.3)
+    raise ValueError(f"unknown encoder {name!r}; did you mean {', '.join(close or encoder_names()[:5])}?")
+
+
+def encoder_names() -> list[str]:
+    """Common names that `encoder` knows; other patch sizes and width multipliers work as well."""
+    vits = [f"vit_{size}{patch}" for size in VITS for patch in (4, 8, 14, 16)]
+    resnets = [f"resnet{depth}{stem}" for depth in RESNETS for stem in ("", "x2", "_cifar", "x0.25_cifar")]
+    return vits + resnets
+
+
+def _build(name: str, make: Callable[[], nn.Module]) -> nn.Module:
+    try:
+        return make()
+    except TypeError as error:
+        raise TypeError(f"encoder({name!r}): {error}") from None
