@@ -1,0 +1,71 @@
+"""Real handwriting that needs no download: scikit-learn's digits, placed on larger pictures that differ in all else."""
+
+import numpy as np
+
+from jssl.data.source import Source, from_arrays
+
+SIDE = 32
+TEST_DIGITS = 360
+COPIES = {"train": 8, "test": 4}  # pictures made of each digit
+
+
+def digits(*, split: str = "train") -> Source:
+    """1,797 handwritten digits, each at several seeded positions, scales and color pairs on 32 x 32 pixels.
+
+    The test split's digits are not in the train split. What is drawn at random says nothing about the class: raw pixels
+    are of little use, and a representation has to ignore color, place and size.
+
+    split: "train" (11,496 pictures of 1,437 digits) or "test" (1,440 of 360).
+
+    Returns: a `Source` of 10 classes.
+    """
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    order = np.random.default_rng(0).permutation(len(data.images))
+    chosen = order[:TEST_DIGITS] if split == "test" else order[TEST_DIGITS:]
+    chosen = np.tile(chosen, COPIES[split])
+    rng = np.random.default_rng(1 if split == "train" else 2)
+    images = place(data.images[chosen] / 16, rng)
+    return from_arrays(images, data.target[chosen], class_names=tuple("0123456789"), name="digits")
+
+
+def place(glyphs: np.ndarray, rng: np.random.Generator, *, side: int = SIDE) -> np.ndarray:
+    """Each glyph on a square of its own: bilinear, at a random place, of a random size and color pair.
+
+    glyphs: [N, h, w] in [0, 1].
+
+    Returns: [N, side, side, 3] uint8.
+    """
+    number = len(glyphs)
+    scale = rng.uniform(0.5, 0.9, number) * side
+    top, left = rng.uniform(0, 1, (2, number)) * (side - scale)
+    rows = _weights(glyphs.shape[1], side, top, scale)
+    columns = _weights(glyphs.shape[2], side, left, scale)
+    ink = (rows @ glyphs @ columns.swapaxes(1, 2))[..., None]
+    paper, pen = _color_pairs(number, rng)
+    return np.round(255 * (paper + ink * (pen - paper))).astype(np.uint8)
+
+
+def _weights(source, side, start, length):
+    """[N, side, source]: bilinear interpolation of `source` pixels spread over [start, start + length)."""
+    position = (np.arange(side) + 0.5 - start[:, None]) * (source / length[:, None]) - 0.5
+    return np.maximum(1 - np.abs(position[..., None] - np.arange(source)), 0)
+
+
+def _color_pairs(number, rng):
+    """Paper and pen [N, 1, 1, 3], at least 0.4 apart in brightness, either of them the brighter."""
+    dark, bright = rng.uniform(0, 1, (2, number, 3))
+    grey = np.sort(np.stack([rng.uniform(0, 0.6, number), rng.uniform(0, 0.6, number)]), 0)
+    low = grey[0] * 0.5
+    high = np.minimum(low + 0.4 + grey[1] * 0.5, 1.0)
+    dark = _with_brightness(dark, low)
+    bright = _with_brightness(bright, high)
+    swap = (rng.uniform(0, 1, number) < 0.5)[:, None]
+    paper, pen = np.where(swap, bright, dark), np.where(swap, dark, bright)
+    return paper[:, None, None], pen[:, None, None]
+
+
+def _with_brightness(color, brightness):
+    """The color moved along the grey axis to a mean near `brightness`."""
+    return np.clip(color - color.mean(-1, keepdims=True) + brightness[:, None], 0, 1)
