@@ -1,0 +1,185 @@
+"""Batch-against-batch losses a block of rows at a time: exact, in memory of O(batch * block).
+
+A block's logits are made, summed up and forgotten; the backward pass makes them again. Block k holds the rows k, k + m,
+k + 2m, ... of m blocks, not neighbours: a batch sharded over devices then spreads every block over all of them.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jssl.objectives.checks import check_positive
+from jssl.objectives.cosine import similarity
+
+
+def in_blocks(x: jax.Array, block_size: int) -> jax.Array:
+    """Rows dealt to blocks like cards, with rows of zeros where the last round is short.
+
+    x: [N, ...]. block_size: the most rows of a block; it need not divide N.
+
+    Returns: [M, S, ...], M blocks of S <= block_size rows: row s of block m is x[s * M + m].
+
+    Raises: ValueError for a block size below 1.
+
+    >>> in_blocks(jnp.arange(1, 6), 2).tolist()
+    [[1, 4], [2, 5], [3, 0]]
+    """
+    check_positive(block_size=block_size)
+    blocks = -(-len(x) // block_size)
+    rows = -(-len(x) // blocks)
+    padded = jnp.pad(x, [(0, rows * blocks - len(x))] + [(0, 0)] * (x.ndim - 1))
+    return jnp.moveaxis(padded.reshape(rows, blocks, *x.shape[1:]), 1, 0)
+
+
+def from_blocks(blocks: jax.Array, size: int) -> jax.Array:
+    """The rows that in_blocks dealt.
+
+    blocks: [M, S, ...]. size: N, how many rows there were.
+
+    Returns: [N, ...].
+
+    >>> from_blocks(in_blocks(jnp.arange(1, 6), 2), 5).tolist()
+    [1, 2, 3, 4, 5]
+    """
+    rows = jnp.moveaxis(blocks, 0, 1)
+    return rows.reshape(-1, *rows.shape[2:])[:size]
+
+
+def nt_xent(z: jax.Array, temperature, block_size: int) -> jax.Array:
+    """NT-Xent of both views' unit vectors, exact; as `jssl.objectives.nt_xent`, which calls it.
+
+    z: [2B, D], unit rows, view a then view b. block_size: rows compared at a time.
+
+    Returns: [2B].
+
+    Source: SimCLR, arXiv:2002.05709.
+
+    >>> print(nt_xent(jnp.tile(jnp.eye(2), (2, 1)), 1.0, block_size=3).round(3))
+    [0.551 0.551 0.551 0.551]
+    """
+    scale = jnp.asarray(1 / temperature, z.dtype)
+    positive = scale * jnp.sum(z * jnp.roll(z, len(z) // 2, axis=0), axis=1)
+    return _others_logsumexp(block_size, z, scale) - positive
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _others_logsumexp(block_size, z, scale):
+    """log sum_{k != i} exp(scale z_i . z_k), [N]."""
+
+    def block(part):
+        rows, ids = part
+        return jax.nn.logsumexp(scale * similarity(rows, z), axis=1, where=~_own(ids, z))
+
+    return from_blocks(jax.lax.map(block, (in_blocks(z, block_size), _ids(z, block_size))), len(z))
+
+
+def _others_forward(block_size, z, scale):
+    result = _others_logsumexp(block_size, z, scale)
+    return result, (z, scale, result)
+
+
+def _others_backward(block_size, residuals, weight):
+    # Cosines are symmetric, so one product per block gives a row's gradient as anchor and as candidate.
+    z, scale, result = residuals
+
+    def block(part):
+        rows, ids, row_weight, row_result = part
+        logits = scale * similarity(rows, z)
+        as_anchor = row_weight[:, None] * jnp.exp(logits - row_result[:, None])
+        as_candidate = weight * jnp.exp(logits - result)
+        return similarity(jnp.where(_own(ids, z), 0.0, as_anchor + as_candidate), z.T)
+
+    parts = in_blocks(z, block_size), _ids(z, block_size), in_blocks(weight, block_size), in_blocks(result, block_size)
+    slope = from_blocks(jax.lax.map(block, parts), len(z))
+    return scale * slope, jnp.sum(z * slope) / 2
+
+
+_others_logsumexp.defvjp(_others_forward, _others_backward)
+
+
+def symmetric_info_nce(a: jax.Array, b: jax.Array, logit_scale, block_size: int) -> jax.Array:
+    """CLIP's loss of unit vectors, exact; as `jssl.objectives.symmetric_info_nce`, which calls it.
+
+    a, b: [B, D], unit rows. logit_scale: scalar. block_size: rows compared at a time.
+
+    Returns: [B].
+
+    Source: CLIP, arXiv:2103.00020.
+
+    >>> print(symmetric_info_nce(jnp.eye(3), jnp.eye(3), jnp.asarray(2.0), block_size=2).round(3))
+    [0.24 0.24 0.24]
+    """
+    of_rows, of_columns = _both_logsumexps(block_size, a, b, logit_scale)
+    return (of_rows + of_columns) / 2 - logit_scale * jnp.sum(a * b, axis=1)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _both_logsumexps(block_size, a, b, scale):
+    """log sum_j exp(scale a_i . b_j) and log sum_i exp(scale a_i . b_j), each [B]; columns are summed on the way."""
+
+    def block(columns, part):
+        rows, ids = part
+        logits = scale * similarity(rows, b)
+        real = (ids < len(a))[:, None]
+        of_block = jax.nn.logsumexp(logits, axis=0, where=real)
+        return jnp.logaddexp(columns, of_block), jax.nn.logsumexp(logits, axis=1)
+
+    nothing = jnp.full(len(b), -jnp.inf, a.dtype)
+    columns, rows = jax.lax.scan(block, nothing, (in_blocks(a, block_size), _ids(a, block_size)))
+    return from_blocks(rows, len(a)), columns
+
+
+def _both_forward(block_size, a, b, scale):
+    results = _both_logsumexps(block_size, a, b, scale)
+    return results, (a, b, scale, results)
+
+
+def _both_backward(block_size, residuals, weights):
+    a, b, scale, (of_rows, of_columns) = residuals
+    row_weights, column_weights = weights
+
+    def block(slope_b, part):
+        rows, result, weight = part
+        logits = scale * similarity(rows, b)
+        slope = weight[:, None] * jnp.exp(logits - result[:, None]) + column_weights * jnp.exp(logits - of_columns)
+        return slope_b + similarity(slope.T, rows.T), similarity(slope, b.T)  # rows that only pad are zero
+
+    parts = [in_blocks(x, block_size) for x in (a, of_rows, row_weights)]
+    slope_b, slope_a = jax.lax.scan(block, jnp.zeros_like(b), tuple(parts))
+    slope_a = from_blocks(slope_a, len(a))
+    return scale * slope_a, scale * slope_b, jnp.sum(a * slope_a)
+
+
+_both_logsumexps.defvjp(_both_forward, _both_backward)
+
+
+def sigmoid_pairwise(a: jax.Array, b: jax.Array, logit_scale, logit_bias, block_size: int) -> jax.Array:
+    """SigLIP's loss of unit vectors, exact; as `jssl.objectives.sigmoid_pairwise`, which calls it.
+
+    a, b: [B, D], unit rows. logit_scale, logit_bias: scalars. block_size: rows compared at a time.
+
+    Returns: [B].
+
+    Source: SigLIP, arXiv:2303.15343.
+
+    >>> print(sigmoid_pairwise(jnp.eye(3), jnp.eye(3), 10.0, -5.0, block_size=2).round(3))
+    [0.02 0.02 0.02]
+    """
+
+    @jax.checkpoint  # the gradient makes a block's logits again
+    def block(part):
+        rows, ids = part
+        logits = logit_scale * similarity(rows, b) + logit_bias
+        return jnp.sum(jax.nn.softplus(jnp.where(_own(ids, b), -logits, logits)), axis=1)
+
+    return from_blocks(jax.lax.map(block, (in_blocks(a, block_size), _ids(a, block_size))), len(a))
+
+
+def _ids(x, block_size):
+    """The rows' numbers; those of rows that only pad a block are len(x)."""
+    return in_blocks(jnp.arange(len(x)) - len(x), block_size) + len(x)
+
+
+def _own(ids, z):
+    return ids[:, None] == jnp.arange(len(z))

@@ -1,0 +1,180 @@
+"""Contrastive losses over a batch: each example is told apart from the others."""
+
+import jax
+import jax.numpy as jnp
+
+from jssl.objectives import blockwise
+from jssl.objectives.checks import check, check_batch, check_positive
+from jssl.objectives.cosine import cosine, similarity, unit
+
+_logsumexp = jax.nn.logsumexp
+
+
+def nt_xent(z_a, z_b, *, temperature=0.1, block_size: int | None = None) -> jax.Array:
+    """NT-Xent: an example's other view is found among both views of the whole batch.
+
+    l_i = -z_i . z_i' / T + log sum_{k != i} exp(z_i . z_k / T), all z normalised; k runs over the 2B rows, own left out.
+
+    z_a, z_b: [B, D], the two views. block_size: rows compared at a time; the same value and gradient in
+        O(B * block_size) memory instead of O(B^2).
+
+    Returns: [2B], the anchors of z_a, then those of z_b.
+
+    Raises: ValueError for other shapes, TypeError for other dtypes.
+
+    Source: SimCLR, arXiv:2002.05709.
+
+    >>> z = jnp.eye(4)
+    >>> print(nt_xent(z, z, temperature=0.5).round(3))
+    [0.598 0.598 0.598 0.598 0.598 0.598 0.598 0.598]
+    """
+    z_a, z_b = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"))
+    check_positive(temperature=temperature)
+    z = unit(jnp.concatenate([z_a, z_b]))
+    if block_size is not None:
+        return blockwise.nt_xent(z, temperature, block_size)
+    logits = similarity(z, z) / temperature
+    rows = jnp.arange(len(z))
+    positive = logits[rows, jnp.roll(rows, len(z_a))]
+    others = rows[:, None] != rows
+    return _logsumexp(logits, axis=1, where=others) - positive
+
+
+def decoupled_nt_xent(z_a, z_b, *, temperature=0.1, sigma=None) -> jax.Array:
+    """Decoupled contrastive loss: NT-Xent whose denominator leaves the positive out.
+
+    l_i = -w_i z_i . z_i' / T + log sum_{k != i, i'} exp(z_i . z_k / T), all z normalised; w = 1, or with sigma
+    w = 2 - B softmax_batch(z_i . z_i' / sigma), without gradient (DCLW).
+
+    z_a, z_b: [B, D]. sigma: the width of the weights; None for no weights.
+
+    Returns: [2B], the anchors of z_a, then those of z_b.
+
+    Raises: ValueError for other shapes or a batch of one, which has no negatives.
+
+    Source: arXiv:2110.06848.
+
+    >>> print(decoupled_nt_xent(jnp.eye(3), jnp.eye(3), temperature=1.0).round(3))
+    [0.386 0.386 0.386 0.386 0.386 0.386]
+    """
+    z_a, z_b = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"))
+    check_batch(2, "negatives", z_a=z_a)
+    check_positive(temperature=temperature)
+    z = unit(jnp.concatenate([z_a, z_b]))
+    example = jnp.tile(jnp.arange(len(z_a)), 2)
+    negative = _logsumexp(similarity(z, z) / temperature, axis=1, where=example[:, None] != example)
+    positive = cosine(z_a, z_b)
+    weight = 1.0
+    if sigma is not None:
+        check_positive(sigma=sigma)
+        weight = jax.lax.stop_gradient(2 - len(z_a) * jax.nn.softmax(positive / sigma))
+    return negative - jnp.tile(weight * positive / temperature, 2)
+
+
+def info_nce(query, key, negatives=None, *, temperature=0.07) -> jax.Array:
+    """InfoNCE: a query's own key is found among negatives, or among the keys of the batch.
+
+    l_i = -q_i . k_i / T + log(exp(q_i . k_i / T) + sum_n exp(q_i . n / T)), all normalised.
+    Gradients reach query and key (stop a teacher's key yourself), none reach the negatives.
+
+    query, key: [B, D]. negatives: [Q, D], for instance a queue; None: the other keys of the batch.
+
+    Returns: [B].
+
+    Raises: ValueError for other shapes.
+
+    Source: MoCo, arXiv:1911.05722; MoCo v3, arXiv:2104.02057; the bound itself, CPC, arXiv:1807.03748.
+
+    >>> print(info_nce(jnp.eye(2), jnp.eye(2), temperature=1.0).round(3))
+    [0.313 0.313]
+    >>> print(info_nce(jnp.eye(2), jnp.eye(2), -jnp.eye(2), temperature=1.0).round(3))
+    [0.408 0.408]
+    """
+    query, key = check(query=(query, "B D"), key=(key, "B D"))
+    check_positive(temperature=temperature)
+    query, key = unit(query), unit(key)
+    if negatives is None:
+        logits = similarity(query, key) / temperature
+        return _logsumexp(logits, axis=1) - jnp.diagonal(logits)
+    query, negatives = check(query=(query, "B D"), negatives=(negatives, "Q D"))
+    positive = jnp.sum(query * key, axis=1) / temperature
+    others = similarity(query, jax.lax.stop_gradient(unit(negatives))) / temperature
+    return jnp.logaddexp(positive, _logsumexp(others, axis=1)) - positive
+
+
+def symmetric_info_nce(a, b, *, logit_scale, block_size: int | None = None) -> jax.Array:
+    """CLIP's loss: each pair is found from either side, the mean of both directions.
+
+    s = logit_scale cos(a_i, b_j); l_i = (log sum_j exp s_ij + log sum_j exp s_ji) / 2 - s_ii.
+
+    a, b: [B, D], paired rows. logit_scale: a scalar that multiplies the cosine (already exponentiated), with gradient.
+        block_size: rows compared at a time, in O(B * block_size) memory; None: all at once.
+
+    Returns: [B].
+
+    Raises: ValueError for other shapes.
+
+    Source: CLIP, arXiv:2103.00020.
+
+    >>> print(symmetric_info_nce(jnp.eye(2), jnp.eye(2), logit_scale=2.0).round(3))
+    [0.127 0.127]
+    """
+    a, b, logit_scale = check(a=(a, "B D"), b=(b, "B D"), logit_scale=(logit_scale, ""))
+    a, b = unit(a), unit(b)
+    if block_size is not None:
+        return blockwise.symmetric_info_nce(a, b, logit_scale, block_size)
+    logits = logit_scale * similarity(a, b)
+    return (_logsumexp(logits, axis=1) + _logsumexp(logits, axis=0)) / 2 - jnp.diagonal(logits)
+
+
+def sigmoid_pairwise(a, b, *, logit_scale, logit_bias, block_size: int | None = None) -> jax.Array:
+    """SigLIP's loss: every pair of the batch is a question of its own, matching or not.
+
+    l_i = sum_j log(1 + exp(-y_ij s_ij)), s = logit_scale cos(a_i, b_j) + logit_bias, y = 1 on the diagonal, else -1.
+
+    a, b: [B, D], paired rows. logit_scale, logit_bias: scalars, with gradient.
+        block_size: rows compared at a time, in O(B * block_size) memory; None: all at once.
+
+    Returns: [B], summed over each row of pairs.
+
+    Raises: ValueError for other shapes.
+
+    Source: SigLIP, arXiv:2303.15343.
+
+    >>> print(sigmoid_pairwise(jnp.eye(2), jnp.eye(2), logit_scale=10.0, logit_bias=-5.0).round(4))
+    [0.0134 0.0134]
+    """
+    scalars = dict(logit_scale=(logit_scale, ""), logit_bias=(logit_bias, ""))
+    a, b, logit_scale, logit_bias = check(a=(a, "B D"), b=(b, "B D"), **scalars)
+    a, b = unit(a), unit(b)
+    if block_size is not None:
+        return blockwise.sigmoid_pairwise(a, b, logit_scale, logit_bias, block_size)
+    logits = logit_scale * similarity(a, b) + logit_bias
+    sign = 2 * jnp.eye(len(a), dtype=logits.dtype) - 1
+    return jnp.sum(jax.nn.softplus(-sign * logits), axis=1)
+
+
+def supervised_contrastive(z_a, z_b, labels, *, temperature=0.1) -> jax.Array:
+    """SupCon: NT-Xent whose positives are all rows of the same class, their mean outside the logarithm.
+
+    l_i = -mean_{p in P(i)} [z_i . z_p / T - log sum_{k != i} exp(z_i . z_k / T)], all z normalised; without T / base_T.
+
+    z_a, z_b: [B, D], the two views. labels: [B] integers.
+
+    Returns: [2B], the anchors of z_a, then those of z_b.
+
+    Raises: ValueError for other shapes, TypeError for labels that are no integers.
+
+    Source: arXiv:2004.11362.
+
+    >>> z = jnp.eye(3)[jnp.array([0, 0, 1])]
+    >>> print(supervised_contrastive(z, z, jnp.array([7, 7, 2]), temperature=1.0).round(3))
+    [1.272 1.272 0.995 1.272 1.272 0.995]
+    """
+    z_a, z_b, labels = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"), labels=(labels, "B", int))
+    check_positive(temperature=temperature)
+    z, labels = unit(jnp.concatenate([z_a, z_b])), jnp.tile(labels, 2)
+    logits = similarity(z, z) / temperature
+    others = ~jnp.eye(len(z), dtype=bool)
+    positives = (labels[:, None] == labels) & others
+    return _logsumexp(logits, axis=1, where=others) - jnp.mean(logits, axis=1, where=positives)

@@ -1,0 +1,47 @@
+"""Unit vectors and their inner products, in float32 or better whatever the device prefers."""
+
+import jax
+import jax.numpy as jnp
+
+_SMALLEST_NORM = 1e-12
+
+
+def unit(x: jax.Array) -> jax.Array:
+    """Vectors of length 1: x / |x|; a zero vector stays zero and gets a zero gradient.
+
+    x: [..., D].
+
+    Returns: [..., D].
+
+    >>> unit(jnp.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    square = jnp.sum(x * x, axis=-1, keepdims=True)
+    positive = square > _SMALLEST_NORM**2
+    return jnp.where(positive, x * jax.lax.rsqrt(jnp.where(positive, square, 1.0)), 0.0)
+
+
+def similarity(a: jax.Array, b: jax.Array) -> jax.Array:
+    """All inner products, in full precision: accelerators round float32 matrix products otherwise.
+
+    a: [A, D]; b: [B, D].
+
+    Returns: [A, B], a b^T.
+
+    >>> similarity(jnp.eye(2), jnp.array([[1.0, 2.0]])).tolist()
+    [[1.0], [2.0]]
+    """
+    return jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST)
+
+
+def cosine(a: jax.Array, b: jax.Array) -> jax.Array:
+    """The cosine of each pair of rows.
+
+    a, b: [..., D].
+
+    Returns: [...], 0 where either is zero.
+
+    >>> cosine(jnp.array([[2.0, 0.0]]), jnp.array([[3.0, 0.0]])).tolist()
+    [1.0]
+    """
+    return jnp.sum(unit(a) * unit(b), axis=-1)

@@ -1,0 +1,77 @@
+"""Losses on hidden tokens: regression to a target, or classification of a discrete one."""
+
+import jax
+import jax.numpy as jnp
+
+from jssl.objectives.checks import check, check_positive
+from jssl.objectives.distillation import masked_mean
+
+
+def masked_reconstruction(
+    prediction, target, mask, *, distance: str = "l2", normalize_target: bool = False, beta=1.0
+) -> jax.Array:
+    """The distance of prediction and target, averaged over features, then over the hidden tokens of each image.
+
+    d = prediction - target; l2: d^2; l1: |d|; smooth_l1: d^2 / (2 beta) where |d| < beta, else |d| - beta / 2.
+
+    prediction: [B, N, D]. target: [B, N, D], no gradient. mask: [B, N] bool, True = hidden.
+    normalize_target: each target token to mean 0 and unbiased variance 1 (plus 1e-6 inside the root).
+
+    Returns: [B]; 0 for an image with nothing hidden. (For the mean over a batch's tokens, weight by mask.sum(-1).)
+
+    Raises: ValueError for other shapes or an unknown distance, TypeError for a mask that is not bool.
+
+    Source: MAE, arXiv:2111.06377 (l2); SimMIM, arXiv:2111.09886 (l1); data2vec, arXiv:2202.03555, and I-JEPA,
+    arXiv:2301.08243 (smooth_l1).
+
+    >>> mask = jnp.array([[True, False]])
+    >>> masked_reconstruction(jnp.full((1, 2, 3), 2.0), jnp.zeros((1, 2, 3)), mask).tolist()
+    [4.0]
+    >>> masked_reconstruction(jnp.full((1, 2, 3), 2.0), jnp.zeros((1, 2, 3)), mask, distance="smooth_l1").tolist()
+    [1.5]
+    """
+    prediction, target, mask = check(
+        prediction=(prediction, "B N D"), target=(target, "B N D"), mask=(mask, "B N", bool)
+    )
+    if distance not in ("l2", "l1", "smooth_l1"):
+        raise ValueError(f"distance is {distance!r}, expected 'l2', 'l1' or 'smooth_l1'")
+    if normalize_target:
+        target = _normalized(target)
+    difference = jnp.abs(prediction - jax.lax.stop_gradient(target))
+    if distance == "l2":
+        difference = difference**2
+    elif distance == "smooth_l1":
+        check_positive(beta=beta)
+        difference = jnp.where(difference < beta, difference**2 / (2 * beta), difference - beta / 2)
+    return masked_mean(jnp.mean(difference, axis=-1), mask)
+
+
+def _normalized(target):
+    if target.shape[-1] < 2:
+        raise ValueError(f"target has shape {target.shape}, expected at least 2 features to normalize")
+    centred = target - jnp.mean(target, axis=-1, keepdims=True)
+    return centred * jax.lax.rsqrt(jnp.var(target, axis=-1, keepdims=True, ddof=1) + 1e-6)
+
+
+def masked_token_cross_entropy(logits, tokens, mask) -> jax.Array:
+    """The cross entropy with the hidden tokens, averaged over those of each image or sentence.
+
+    l_b = -sum_n mask[b, n] log softmax(logits[b, n])[tokens[b, n]] / max(1, sum_n mask[b, n]).
+
+    logits: [B, N, V]. tokens: [B, N] integers below V where hidden. mask: [B, N] bool, True = hidden.
+
+    Returns: [B]; 0 where nothing is hidden; nan for a hidden token that is not in the vocabulary.
+
+    Raises: ValueError for other shapes, TypeError for other dtypes.
+
+    Source: BERT, arXiv:1810.04805; BEiT, arXiv:2106.08254.
+
+    >>> print(masked_token_cross_entropy(jnp.zeros((1, 2, 4)), jnp.array([[3, -1]]), jnp.array([[True, False]])).round(3))
+    [1.386]
+    """
+    logits, tokens, mask = check(
+        logits=(logits, "B N V"), tokens=(tokens, "B N", int), mask=(mask, "B N", bool)
+    )
+    tokens = jnp.where(mask, tokens, 0)  # unhidden ids may be anything, for instance -1
+    log_probability = jnp.take_along_axis(jax.nn.log_softmax(logits), tokens[..., None], axis=-1)[..., 0]
+    return masked_mean(-log_probability, mask)

@@ -1,0 +1,98 @@
+"""Losses on the statistics of a batch: decorrelated, spread-out features instead of negatives."""
+
+import jax
+import jax.numpy as jnp
+
+from jssl.objectives.checks import check, check_batch
+from jssl.objectives.cosine import similarity, unit
+
+
+def barlow_twins(z_a, z_b, *, off_diagonal_weight=5e-3) -> jax.Array:
+    """Barlow Twins: the cross-correlation of two views becomes the identity.
+
+    C = norm(z_a)^T norm(z_b) / B with each feature standardised over the batch (biased variance + 1e-5);
+    l = sum_i (1 - C_ii)^2 + off_diagonal_weight sum_{i != j} C_ij^2.
+
+    z_a, z_b: [B, D], both with gradient.
+
+    Returns: scalar.
+
+    Raises: ValueError for other shapes or a batch of one.
+
+    Source: arXiv:2103.03230.
+
+    >>> z = jnp.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
+    >>> float(barlow_twins(z, z)) < 1e-6
+    True
+    """
+    z_a, z_b = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"))
+    check_batch(2, "a correlation", z_a=z_a)
+    correlation = similarity(_standardised(z_a).T, _standardised(z_b).T) / len(z_a)
+    diagonal = jnp.eye(len(correlation), dtype=bool)
+    return jnp.sum(jnp.where(diagonal, (1 - correlation) ** 2, off_diagonal_weight * correlation**2))
+
+
+def _standardised(z):
+    centred = z - jnp.mean(z, axis=0)
+    return centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=0) + 1e-5)
+
+
+def vicreg(z_a, z_b, *, invariance=25.0, variance=25.0, covariance=1.0) -> jax.Array:
+    """VICReg: views agree, every feature varies, no two features covary.
+
+    l = invariance mean (z_a - z_b)^2 + variance sum_views mean_j max(0, 1 - std_j) / 2
+      + covariance sum_views sum_{i != j} Cov_ij^2 / D, with std = sqrt(var + 1e-4) and unbiased variances.
+
+    z_a, z_b: [B, D], both with gradient. The hyper-parameters are the weights of the three terms.
+
+    Returns: scalar.
+
+    Raises: ValueError for other shapes or a batch of one.
+
+    Source: arXiv:2105.04906.
+
+    >>> z = 2 * jnp.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
+    >>> float(vicreg(z, z))
+    0.0
+    """
+    z_a, z_b = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"))
+    check_batch(2, "a variance", z_a=z_a)
+    (spread_a, redundancy_a), (spread_b, redundancy_b) = _variance_and_covariance(z_a), _variance_and_covariance(z_b)
+    distance = jnp.mean((z_a - z_b) ** 2)
+    return (
+        invariance * distance + variance * (spread_a + spread_b) / 2 + covariance * (redundancy_a + redundancy_b)
+    )
+
+
+def _variance_and_covariance(z):
+    centred = z - jnp.mean(z, axis=0)
+    covariance = similarity(centred.T, centred.T) / (len(z) - 1)
+    deviation = jnp.sqrt(jnp.diagonal(covariance) + 1e-4)
+    off_diagonal = jnp.where(jnp.eye(len(covariance), dtype=bool), 0.0, covariance)
+    return jnp.mean(jax.nn.relu(1 - deviation)), jnp.sum(off_diagonal**2) / len(covariance)
+
+
+def koleo(z) -> jax.Array:
+    """KoLeo: an entropy estimate that spreads a batch over the sphere, each away from its nearest neighbour.
+
+    l_i = -log(|z_i - z_nn(i)| + 1e-8), all z normalised, 1e-8 added to each coordinate of the difference;
+    the choice of neighbour has no gradient, both ends of the distance have.
+
+    z: [B, D].
+
+    Returns: [B].
+
+    Raises: ValueError for other shapes or a batch of one.
+
+    Source: arXiv:1806.03198; as used by DINOv2, arXiv:2304.07193.
+
+    >>> print(koleo(jnp.array([[1.0, 0.0], [-3.0, 0.0]])).round(4))
+    [-0.6931 -0.6931]
+    """
+    (z,) = check(z=(z, "B D"))
+    check_batch(2, "a nearest neighbour", z=z)
+    z, epsilon = unit(z), 1e-8
+    products = similarity(z, z)
+    nearest = jnp.argmax(jnp.where(jnp.eye(len(z), dtype=bool), -jnp.inf, products), axis=1)
+    distance = jnp.linalg.norm(z - z[nearest] + epsilon, axis=1)
+    return -jnp.log(distance + epsilon)

@@ -1,0 +1,47 @@
+"""Masked Siamese Networks: an image with patches hidden is assigned to the prototypes of the whole image."""
+
+import jax
+import jax.numpy as jnp
+
+from jssl.objectives.checks import check, check_positive
+from jssl.objectives.cosine import similarity, unit
+from jssl.objectives.sinkhorn import sinkhorn_knopp
+
+
+def masked_siamese(
+    anchor, target, prototypes, *, temperature=0.1, sharpening=0.25, sinkhorn: bool = True, entropy_weight=1.0
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """MSN: masked anchors predict the target's sharpened assignment, and on average use every prototype.
+
+    p(z) = softmax(cos(z, prototypes) / temperature); target q ~ p(target)^(1 / sharpening), then balanced by Sinkhorn;
+    loss = mean H(q, p(anchor)) + entropy_weight (log K - H(mean p(anchor))).
+
+    anchor: [V, B, D]. target: [B, D], no gradient. prototypes: [K, D], gradient through the anchors only.
+
+    Returns: (loss, {"cross_entropy", "mean_entropy"}), scalars; mean_entropy: the entropy of the mean prediction.
+
+    Raises: ValueError for other shapes.
+
+    Source: arXiv:2204.07141.
+
+    >>> loss, metrics = masked_siamese(jnp.ones((2, 3, 4)), jnp.ones((3, 4)), jnp.ones((5, 4)))
+    >>> print(f"{loss:.3f}", f"{metrics['mean_entropy']:.3f}")
+    1.609 1.609
+    """
+    anchor, target, prototypes = check(
+        anchor=(anchor, "V B D"), target=(target, "B D"), prototypes=(prototypes, "K D")
+    )
+    check_positive(temperature=temperature, sharpening=sharpening)
+    prototypes = unit(prototypes)
+
+    def log_probabilities(z, prototypes):
+        return jax.nn.log_softmax(similarity(unit(z), prototypes) / temperature)
+
+    sharpened = log_probabilities(*jax.lax.stop_gradient((target, prototypes))) / sharpening
+    targets = sinkhorn_knopp(sharpened, temperature=1.0) if sinkhorn else jax.nn.softmax(sharpened)
+    predictions = log_probabilities(anchor.reshape(-1, anchor.shape[-1]), prototypes).reshape(*anchor.shape[:2], -1)
+    cross_entropy = -jnp.mean(jnp.sum(targets * predictions, axis=-1))
+    log_mean = jax.nn.logsumexp(predictions, axis=(0, 1)) - jnp.log(predictions.shape[0] * predictions.shape[1])
+    mean_entropy = -jnp.sum(jnp.exp(log_mean) * log_mean)
+    loss = cross_entropy + entropy_weight * (jnp.log(len(prototypes)) - mean_entropy)
+    return loss, {"cross_entropy": cross_entropy, "mean_entropy": mean_entropy}
