@@ -1,0 +1,70 @@
+"""Self-distillation: a student learns from a teacher that follows it."""
+
+import jax
+
+from jssl.methods.base import Method, everything
+from jssl.methods.frames.assemble import assemble
+from jssl.methods.frames.forward import global_views, hide, together
+from jssl.methods.frames.siamese import nothing
+from jssl.models.network import network
+from jssl.objectives.base import Objective, Outputs
+
+
+def self_distillation(
+    model,
+    objective: Objective,
+    *,
+    momentum,
+    student_only: tuple[str, ...] = (),
+    masking=None,
+    across=together,
+    exposes=nothing,
+    evaluated: str = "teacher",
+    refresh=None,
+) -> Method:
+    """loss = objective(student(all views, patches hidden), teacher(global views)); teacher <- m teacher + (1 - m) student.
+
+    model: anything `network` takes. momentum: a number or a schedule, step -> m.
+    student_only: parts of the parameters that the teacher lacks, such as a predictor.
+    masking: (key, images [B, H, W, C]) -> mask [B, N]: the patches of the global views that are hidden from the student.
+    across, exposes, refresh: as in `siamese`.
+    evaluated: "teacher" or "student", whose features are evaluated and exported.
+
+    Returns: a `Method` with a teacher.
+
+    Raises: ValueError for an unknown `evaluated`.
+    """
+    if evaluated not in ("teacher", "student"):
+        raise ValueError(f"evaluated must be 'teacher' or 'student', got {evaluated!r}")
+    net = network(model)
+
+    def without_student_only(parts):
+        return {name: part for name, part in parts.items() if name not in student_only}
+
+    follows = without_student_only if student_only else everything
+
+    def init(key, views):
+        images = views["global"][0]
+        params, statistics = net.init(key, images, **({} if masking is None else {"mask": masking(key, images)}))
+        return params, {"student": statistics, "teacher": follows(statistics)}
+
+    def forward(params, teacher, statistics, views, key):
+        mask_key, student_key = jax.random.split(key)
+        taught, teacher_statistics = across(net, teacher, statistics["teacher"], global_views(views))
+        hidden = {} if masking is None else {"mask": hide(masking, mask_key, views["global"])}
+        student, student_statistics = across(net, params, statistics["student"], views, key=student_key, **hidden)
+        outputs = Outputs(student | exposes(params), taught | exposes(teacher), hidden.get("mask"), views)
+        return outputs, {"student": student_statistics, "teacher": teacher_statistics}
+
+    def features(params, teacher, statistics, images):
+        return net.features({"teacher": teacher, "student": params}[evaluated], statistics[evaluated], images)
+
+    return assemble(
+        objective,
+        init=init,
+        forward=forward,
+        features=features,
+        momentum=momentum,
+        follows=follows,
+        refresh=refresh,
+    )

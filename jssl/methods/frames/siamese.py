@@ -1,0 +1,36 @@
+"""Siamese: one network sees every view, an objective compares what it makes of them."""
+
+from jssl.methods.base import Method
+from jssl.methods.frames.assemble import assemble
+from jssl.methods.frames.forward import together
+from jssl.models.network import network
+from jssl.objectives.base import Objective, Outputs
+
+
+def nothing(params):
+    return {}
+
+
+def siamese(model, objective: Objective, *, across=together, exposes=nothing, refresh=None) -> Method:
+    """loss = objective(network(view) for every view), gradients through all of them.
+
+    model: anything `network` takes; its outputs reach the objective as `outputs.student`, [V, B, ...] by name.
+    across: `together` or `apart`, whether views share batch statistics.
+    exposes: params -> arrays by name that join `outputs.student`, for objectives that compare with parameters (prototypes).
+    refresh: (objective's memory, key) -> memory, between epochs.
+
+    Returns: a `Method` without a teacher.
+    """
+    net = network(model)
+
+    def init(key, views):
+        return net.init(key, views["global"][0])
+
+    def forward(params, teacher, statistics, views, key):
+        student, statistics = across(net, params, statistics, views, key=key)
+        return Outputs(student | exposes(params), views=views), statistics
+
+    def features(params, teacher, statistics, images):
+        return net.features(params, statistics, images)
+
+    return assemble(objective, init=init, forward=forward, features=features, refresh=refresh)
