@@ -38,7 +38,7 @@ def place(glyphs: np.ndarray, rng: np.random.Generator, *, side: int = SIDE) -> 
     Returns: [N, side, side, 3] uint8.
     """
     number = len(glyphs)
-    scale = rng.uniform(0.5, 0.9, number) * side
+    scale = rng.uniform(0.35, 0.65, number) * side
     top, left = rng.uniform(0, 1, (2, number)) * (side - scale)
     rows = _weights(glyphs.shape[1], side, top, scale)
     columns = _weights(glyphs.shape[2], side, left, scale)
@@ -54,18 +54,8 @@ def _weights(source, side, start, length):
 
 
 def _color_pairs(number, rng):
-    """Paper and pen [N, 1, 1, 3], at least 0.4 apart in brightness, either of them the brighter."""
-    dark, bright = rng.uniform(0, 1, (2, number, 3))
-    grey = np.sort(np.stack([rng.uniform(0, 0.6, number), rng.uniform(0, 0.6, number)]), 0)
-    low = grey[0] * 0.5
-    high = np.minimum(low + 0.4 + grey[1] * 0.5, 1.0)
-    dark = _with_brightness(dark, low)
-    bright = _with_brightness(bright, high)
-    swap = (rng.uniform(0, 1, number) < 0.5)[:, None]
-    paper, pen = np.where(swap, bright, dark), np.where(swap, dark, bright)
-    return paper[:, None, None], pen[:, None, None]
-
-
-def _with_brightness(color, brightness):
-    """The color moved along the grey axis to a mean near `brightness`."""
-    return np.clip(color - color.mean(-1, keepdims=True) + brightness[:, None], 0, 1)
+    """Paper and pen [N, 1, 1, 3], uniform in the color cube but at least 0.4 apart."""
+    candidates = rng.uniform(0, 1, (2 * number + 100, 2, 3))  # nine of ten pairs are far enough apart
+    apart = np.linalg.norm(candidates[:, 0] - candidates[:, 1], axis=-1) >= 0.4
+    paper, pen = candidates[apart][:number].swapaxes(0, 1)[:, :, None, None]
+    return paper, pen

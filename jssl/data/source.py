@@ -1,7 +1,7 @@
 """A source: labelled images in memory, and the names by which they are loaded."""
 
-from dataclasses import dataclass, field
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
