@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jssl.data.order import shuffled
 from jssl.data.source import Source
 
 
@@ -39,19 +40,25 @@ def epoch_permutation(seed: int | jax.Array, epoch: int | jax.Array, n: int) -> 
 
     Returns: [n] int32.
     """
-    return jax.random.permutation(jax.random.fold_in(jax.random.key(seed), epoch), n).astype(jnp.int32)
+    return shuffled(_epoch_key(seed, epoch), jnp.arange(n), n=n)
 
 
 def batch_indices(seed: int | jax.Array, step: int | jax.Array, *, n: int, batch: int) -> jax.Array:
     """The samples of one step, a function of seed and step: nothing has to be stored to resume.
+
+    Batches are consecutive pieces of `epoch_permutation`, found without computing the rest of it.
 
     Returns: [batch] int32.
 
     Raises: ValueError where the batch is larger than the data.
     """
     steps = steps_per_epoch(n, batch)
-    order = epoch_permutation(seed, step // steps, n)
-    return jax.lax.dynamic_slice_in_dim(order, (step % steps) * batch, batch)
+    positions = (step % steps) * batch + jnp.arange(batch)
+    return shuffled(_epoch_key(seed, step // steps), positions, n=n)
+
+
+def _epoch_key(seed, epoch):
+    return jax.random.fold_in(jax.random.key(seed), epoch)
 
 
 def take(data: dict[str, jax.Array], indices: jax.Array) -> dict[str, jax.Array]:
