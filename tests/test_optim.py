@@ -128,7 +128,8 @@ def test_lars_follows_the_authors_rule(layer, leaf, shape, adapted, zero):
 def test_adamw_decays_weights_alone_and_by_schedule():
     params = {
         "cls_token": jnp.ones((1, 1, 2)),
-        "register_tokens": jnp.ones((1, 4, 2)),
+        "registers": jnp.ones((4, 2)),
+        "positions": {"table": jnp.ones((2, 2, 2))},
         "pos_embed": jnp.ones((1, 4, 2)),
         "relative_position_bias_table": jnp.ones((9, 2)),
         "norm": {"scale": jnp.ones(2), "bias": jnp.ones(2)},
@@ -217,7 +218,7 @@ def scales_by_name(params, rate):
     return {"/".join(entry.key for entry in path): value for path, value in jax.tree_util.tree_leaves_with_path(scales)}
 
 
-@pytest.mark.parametrize("block", ["block_{}", "blocks/{}", "EncoderBlock_{}", "encoder/block{}"])
+@pytest.mark.parametrize("block", ["block_{}", "blocks/{}", "EncoderBlock_{}", "blocks/block_{}"])
 def test_layer_decay_gives_maes_scales(block):
     # facebookresearch/mae util/lr_decay.py with depth 12 and rate 0.75; ten and eleven come after two
     def nest(tree, path, leaf):
@@ -239,16 +240,25 @@ def test_layer_decay_gives_maes_scales(block):
     assert scales["norm/scale"] == scales["head/kernel"] == 1.0
 
 
-def test_layer_decay_of_blocks_scanned_over_is_that_of_blocks_apart():
-    apart = {f"block_{i}": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)} for i in range(4)} | {"head": jnp.ones(2)}
-    stacked = {"blocks": {"kernel": jnp.ones((4, 2, 3)), "bias": jnp.ones((4, 3))}, "head": jnp.ones(2)}
-    a, b = optim.layer_decay(apart, 0.5), optim.layer_decay(stacked, 0.5)
-    for leaf in ("kernel", "bias"):
-        np.testing.assert_allclose(b["blocks"][leaf].ravel(), [a[f"block_{i}"][leaf] for i in range(4)])
-    transform = optim.scale_updates(b)
-    updates, _ = transform.update(stacked, transform.init(stacked))
-    np.testing.assert_allclose(updates["blocks"]["kernel"][:, 0, 0], [1 / 16, 1 / 8, 1 / 4, 1 / 2])
-    assert updates["blocks"]["kernel"].dtype == jnp.float32
+def test_scaled_updates_shrink_step_and_decay_alike():
+    params = {"block_0": {"kernel": jnp.ones((2, 2))}, "head": {"kernel": jnp.ones((2, 2))}}
+    optimizer = optax.chain(optim.adamw(0.1, weight_decay=0.5), optim.scale_updates(optim.layer_decay(params, 0.25)))
+    updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
+    np.testing.assert_allclose(updates["head"]["kernel"], -0.15, rtol=1e-5)
+    np.testing.assert_allclose(updates["block_0"]["kernel"], -0.15 / 4, rtol=1e-5)
+
+
+def test_the_vision_transformers_leaves_are_known():
+    from jssl.models.vit import ViT
+
+    module = ViT(patch=4, dim=8, depth=2, heads=2, registers=2, layer_scale=0.1, norm_input=True)
+    images, mask = jnp.ones((1, 8, 8, 3)), jnp.zeros((1, 4), bool)
+    params = jax.eval_shape(lambda: module.init(jax.random.key(0), images, mask=mask))["params"]
+    decayed = jax.tree_util.tree_leaves_with_path(optim.weights(params))
+    assert all(value == (path[-1].key == "kernel") for path, value in decayed)
+    parts = {"blocks/block_0/": 0.25, "blocks/block_1/": 0.5, "norm/": 1.0}
+    for name, scale in scales_by_name(params, 0.5).items():
+        assert scale == next((parts[part] for part in parts if name.startswith(part)), 0.125), name
 
 
 def test_layer_decay_orders_the_blocks_of_stages():

@@ -1,0 +1,36 @@
+"""What a representation is worth: probes on frozen features, label-free measures, figures and the report."""
+
+from jssl.evaluate.extract import extract_features, to_float
+from jssl.evaluate.health import diagnose, embedding_health, gradient_health, pair_health, teacher_health
+from jssl.evaluate.knn import knn_accuracy, knn_classify, nearest_neighbours
+from jssl.evaluate.linear import LinearProbe, linear_probe
+from jssl.evaluate.metrics import alignment, dead_dimensions, feature_std, rank_me, uniformity
+from jssl.evaluate.probe import Labelled, Scores, format_table, pixels, probe, probe_network, probe_pixels, probe_table
+
+__all__ = [
+    "Labelled",
+    "LinearProbe",
+    "Scores",
+    "alignment",
+    "dead_dimensions",
+    "diagnose",
+    "embedding_health",
+    "extract_features",
+    "feature_std",
+    "format_table",
+    "gradient_health",
+    "knn_accuracy",
+    "knn_classify",
+    "linear_probe",
+    "nearest_neighbours",
+    "pair_health",
+    "pixels",
+    "probe",
+    "probe_network",
+    "probe_pixels",
+    "probe_table",
+    "rank_me",
+    "teacher_health",
+    "to_float",
+    "uniformity",
+]

@@ -5,7 +5,8 @@ import re
 import jax
 
 _BIAS_OR_NORM = {"bias", "scale"}  # Flax's names in Dense, Conv, LayerNorm, BatchNorm, GroupNorm, RMSNorm
-_TOKEN_OR_POSITION = re.compile(r"tokens?$|pos(ition)?(_|s|$)")
+TOKEN = re.compile(r"tokens?$|^registers?$")
+POSITION = re.compile(r"(^|_)pos(ition)?(_|s|$)")
 
 
 def names(path) -> tuple[str, ...]:
@@ -42,8 +43,8 @@ def biases_and_norms(params):
 def weights(params):
     """True for the leaves that weight decay is for: all but biases, norms, learned tokens and position tables.
 
-    Tokens and tables are known by the leaf's own name: `cls_token`, `register_tokens`, `pos_embed`,
-    `position_embedding`, `relative_position_bias` ...; a vocabulary's `embedding` is a weight.
+    Tokens are known by the leaf's own name (`class_token`, `mask_token`, `registers`), tables by any name along the
+    path (`positions/table`, `pos_embed`, `relative_position_bias_table`); a `kernel` is a weight wherever it lies.
 
     params: a pytree of arrays.
 
@@ -56,6 +57,9 @@ def weights(params):
     """
 
     def is_weight(path, exempt):
-        return not exempt and not any(_TOKEN_OR_POSITION.search(name) for name in names(path)[-1:])
+        path = names(path)
+        token = bool(path) and TOKEN.search(path[-1])
+        table = path[-1:] != ("kernel",) and any(map(POSITION.search, path))
+        return not (exempt or token or table)
 
     return jax.tree_util.tree_map_with_path(is_weight, biases_and_norms(params))

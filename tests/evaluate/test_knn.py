@@ -1,0 +1,73 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jssl.evaluate import knn_accuracy, knn_classify, nearest_neighbours
+
+
+def numpy_knn(train, labels, test, classes, k, temperature):
+    """DINO's eval_knn.py, row by row."""
+    train, test = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (train, test))
+    scores = np.zeros((len(test), classes))
+    for row, similarities in enumerate(test @ train.T):
+        for i in np.argsort(-similarities)[:k]:
+            scores[row, labels[i]] += np.exp(similarities[i] / temperature)
+    return scores
+
+
+def data(rows=60, queries=23, width=5, classes=4):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(rows, width)), rng.integers(0, classes, rows), rng.normal(size=(queries, width))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 23, 256])
+@pytest.mark.parametrize("k, temperature", [(1, 0.07), (20, 0.07), (60, 1.0)])
+def test_scores_are_dinos_whatever_the_chunk(chunk, k, temperature):
+    train, labels, test = data()
+    scores = knn_classify(train, labels, test, classes=4, k=k, temperature=temperature, chunk=chunk)
+    np.testing.assert_allclose(scores, numpy_knn(train, labels, test, 4, k, temperature), rtol=1e-4)
+
+
+def test_lengths_do_not_matter():
+    train, labels, test = data()
+    scores = knn_classify(train * np.linspace(1, 9, 60)[:, None], labels, 7 * test, classes=4)
+    np.testing.assert_allclose(scores, knn_classify(train, labels, test, classes=4), rtol=1e-4)
+
+
+def test_neighbours_are_sorted_and_a_row_finds_itself():
+    train, _, _ = data()
+    similarities, rows = nearest_neighbours(train, train[10:15], k=3)
+    np.testing.assert_array_equal(rows[:, 0], np.arange(10, 15))
+    np.testing.assert_allclose(similarities[:, 0], 1.0, rtol=1e-5)
+    assert np.all(np.diff(similarities, axis=1) <= 0)
+
+
+def test_accuracy_counts_the_right_predictions():
+    train, labels, test = data()
+    wanted = numpy_knn(train, labels, test, 4, 5, 0.07).argmax(1)
+    wanted[:7] = (wanted[:7] + 1) % 4
+    accuracy = knn_accuracy(train, labels, test, wanted, classes=4, k=5)
+    assert float(accuracy) == pytest.approx(16 / 23)
+
+
+def test_half_precision_features_are_compared_in_single():
+    train, labels, test = data()
+    scores = knn_classify(jnp.asarray(train, jnp.bfloat16), labels, jnp.asarray(test, jnp.bfloat16), classes=4)
+    assert scores.dtype == jnp.float32 and np.all(np.isfinite(scores))
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (dict(k=61), "k is 61, expected .* the 60 rows"),
+        (dict(k=0), "k is 0"),
+        (dict(temperature=0.0), "temperature is 0.0"),
+        (dict(train_labels=np.zeros(59, int)), r"train_labels has shape \(59,\)"),
+        (dict(test_features=np.zeros((3, 4))), r"test_features has shape \(3, 4\).*D = 5"),
+    ],
+)
+def test_wrong_arguments_are_named(change, words):
+    train, labels, test = data()
+    arguments = dict(train_features=train, train_labels=labels, test_features=test, classes=4) | change
+    with pytest.raises(ValueError, match=words):
+        knn_classify(**arguments)

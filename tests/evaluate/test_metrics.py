@@ -1,0 +1,64 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jssl.evaluate import alignment, dead_dimensions, feature_std, rank_me, uniformity
+
+
+def sphere(rows, width, seed=0):
+    z = np.random.default_rng(seed).normal(size=(rows, width))
+    return z / np.linalg.norm(z, axis=1, keepdims=True)
+
+
+def test_alignment_and_uniformity_over_pairs():
+    x, y = sphere(10, 6), sphere(10, 6, seed=1)
+    assert float(alignment(3 * x, 2 * y)) == pytest.approx(np.mean(np.sum((x - y) ** 2, 1)), rel=1e-5)
+    pairs = [np.exp(-2 * np.sum((x[i] - x[j]) ** 2)) for i in range(10) for j in range(i)]
+    assert float(uniformity(5 * x)) == pytest.approx(np.log(np.mean(pairs)), rel=1e-5)
+
+
+def test_gradients_are_finite_where_embeddings_coincide_or_vanish():
+    for z in (jnp.ones((4, 3)), jnp.zeros((4, 3))):
+        assert jnp.all(jnp.isfinite(jax.grad(uniformity)(z)))
+        assert jnp.all(jnp.isfinite(jax.grad(alignment)(z, z)))
+
+
+@pytest.mark.parametrize("rank", [1, 3, 8])
+def test_rank_me_counts_directions_of_equal_size(rank):
+    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 20)))[0]
+    z = basis[:, :rank] @ np.linalg.qr(np.random.default_rng(1).normal(size=(12, 12)))[0][:rank]
+    assert float(rank_me(7 * z)) == pytest.approx(rank, abs=0.01)
+
+
+def test_rank_me_follows_the_papers_formula():
+    z = np.random.default_rng(0).normal(size=(30, 7)) * np.arange(1, 8)
+    s = np.linalg.svd(z, compute_uv=False)
+    p = s / s.sum() + 1e-7
+    assert float(rank_me(z)) == pytest.approx(np.exp(-np.sum(p * np.log(p))), rel=1e-4)
+    assert float(rank_me(np.zeros((5, 3)))) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_feature_std_is_one_on_the_sphere_and_zero_at_a_point():
+    assert float(feature_std(sphere(2000, 64))) == pytest.approx(1.0, abs=0.02)
+    assert float(feature_std(np.outer(np.arange(1, 9), np.ones(5)))) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_dead_dimensions_are_counted_whatever_their_value():
+    z = np.random.default_rng(0).normal(size=(50, 4))
+    assert float(dead_dimensions(z)) == 0.0
+    assert float(dead_dimensions(np.concatenate([z, np.full((50, 4), 123.4)], axis=1))) == 0.5
+    assert float(dead_dimensions(np.full((50, 4), 0.1))) == 1.0
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: alignment(jnp.ones((2, 3)), jnp.ones((3, 3))), r"z_b has shape \(3, 3\)"),
+        (lambda: uniformity(jnp.ones((1, 3))), "batch of at least 2"),
+        (lambda: rank_me(jnp.ones(3)), r"z has shape \(3,\)"),
+    ],
+)
+def test_wrong_arguments_are_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
