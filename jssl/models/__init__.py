@@ -1,5 +1,6 @@
 """Encoders, heads and what sits between them. Every encoder returns `Features`."""
 
+from jssl.models.decoders import MaskedDecoder, mae_decoder, pixel_head
 from jssl.models.features import Features
 from jssl.models.heads import (
     Head,
@@ -7,6 +8,7 @@ from jssl.models.heads import (
     WeightNormDense,
     barlow_head,
     byol_head,
+    clip_head,
     dino_head,
     feature_norm,
     l2_normalize,
@@ -28,8 +30,13 @@ from jssl.models.positions import (
     sincos_positions,
     sincos_positions_rows_first,
 )
+from jssl.models.predictors import Predictor
+from jssl.models.relative import RelativePositionBias, rotary_angles, rotary_angles_by_index
 from jssl.models.resnet import BasicBlock, Bottleneck, ResNet, cifar_stem, imagenet_stem, same_padding, torch_padding
-from jssl.models.transformer import Attention, Block, Mlp, SwiGlu, Transformer
+from jssl.models.swin import Swin
+from jssl.models.text import LogitScale, TextTransformer, largest_id, last_place, text_encoder
+from jssl.models.tokenizer import Tokenizer, byte_tokenizer, word_tokenizer
+from jssl.models.transformer import Attention, Block, Mlp, SwiGlu, Transformer, gelu, layer_norm, quick_gelu
 from jssl.models.vit import ConvStem, PatchEmbed, ViT, cls_attention, read_class, read_mean, read_normed_mean
 from jssl.models.zoo import encoder, encoder_names
 
@@ -42,11 +49,18 @@ __all__ = [
     "Features",
     "Head",
     "LearnedPositions",
+    "LogitScale",
+    "MaskedDecoder",
     "Mlp",
     "PatchEmbed",
+    "Predictor",
     "Prototypes",
+    "RelativePositionBias",
     "ResNet",
     "SwiGlu",
+    "Swin",
+    "TextTransformer",
+    "Tokenizer",
     "Transformer",
     "ViT",
     "WeightNormDense",
@@ -55,21 +69,32 @@ __all__ = [
     "bicubic",
     "bilinear",
     "byol_head",
+    "byte_tokenizer",
     "cifar_stem",
+    "clip_head",
     "cls_attention",
     "dino_bicubic",
     "dino_head",
     "encoder",
     "encoder_names",
     "feature_norm",
+    "gelu",
     "imagenet_stem",
     "l2_normalize",
+    "largest_id",
+    "last_place",
+    "layer_norm",
     "linear_head",
+    "mae_decoder",
     "moco_head",
     "moco_v3_head",
+    "pixel_head",
+    "quick_gelu",
     "read_class",
     "read_mean",
     "read_normed_mean",
+    "rotary_angles",
+    "rotary_angles_by_index",
     "same_padding",
     "simclr_head",
     "simsiam_head",
@@ -77,6 +102,8 @@ __all__ = [
     "sincos_positions",
     "sincos_positions_rows_first",
     "swav_head",
+    "text_encoder",
     "torch_padding",
     "vicreg_head",
+    "word_tokenizer",
 ]

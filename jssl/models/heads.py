@@ -81,7 +81,7 @@ plain_norm = partial(batch_norm, use_bias=False, use_scale=False)  # batch norm 
 
 
 def simclr_head(out: int = 128, *, hidden: int = 2048, layers: int = 2) -> Head:
-    """SimCLR's projection: linear, batch norm, ReLU but after the last.  arXiv:2002.05709, v2 (layers=3) arXiv:2006.10029"""
+    """SimCLR's projection: linear, batch norm, ReLU but after the last.  arXiv:2002.05709; v2, layers=3: 2006.10029"""
     return Head([*_mlp([hidden] * (layers - 1), out), batch_norm()])
 
 
@@ -141,6 +141,12 @@ def dino_head(
     linear = partial(nn.Dense, kernel_init=kernel_init)
     trunk = [layer for _ in range(layers - 1) for layer in (linear(hidden), gelu)]
     return Head([*trunk, linear(bottleneck), l2_normalize, WeightNormDense(prototypes, scale_init)])
+
+
+def clip_head(out: int = 512) -> Head:
+    """CLIP's projection into the joint space, one linear layer without bias.  arXiv:2103.00020"""
+    init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+    return Head([nn.Dense(out, use_bias=False, kernel_init=init)])
 
 
 def linear_head(classes: int) -> Head:

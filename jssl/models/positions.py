@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jssl.objectives.patches import sincos_position_embedding
+
 Grid = tuple[int, int]  # rows, columns
 
 
@@ -82,8 +84,6 @@ def sincos_positions(
 
     Returns: [prefix + N, dim].  arXiv:2111.06377
     """
-    from jssl.objectives import sincos_position_embedding
-
     table = sincos_position_embedding(dim, native or grid)
     if native is not None and tuple(native) != tuple(grid):
         table = interpolate(table.reshape(*native, dim), grid).reshape(-1, dim)

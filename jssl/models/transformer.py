@@ -16,7 +16,7 @@ kernel_init = nn.initializers.truncated_normal(0.02)
 class Attention(nn.Module):
     """Multi-head self-attention with fused queries, keys and values: softmax(q k^T / sqrt(d) + bias) v.
 
-    attend: computes it from [B, N, heads, d]; for cuDNN, `partial(jax.nn.dot_product_attention, implementation="cudnn")`.
+    attend: takes [B, N, heads, d]; for cuDNN, `partial(jax.nn.dot_product_attention, implementation="cudnn")`.
     """
 
     heads: int
@@ -34,6 +34,8 @@ class Attention(nn.Module):
         query, key, value = jnp.moveaxis(qkv.reshape(batch, length, 3, self.heads, -1), 2, 0)
         if angles is not None:
             query, key = rotate(query, angles), rotate(key, angles)
+        if bias is not None:
+            bias = jnp.broadcast_to(bias, (*bias.shape[:2], length, length))
         if self.is_mutable_collection("intermediates"):
             row = None if bias is None else bias[:, :, :1]
             self.sow("intermediates", "cls_attention", attention_weights(query[:, :1], key, row)[:, :, 0])
@@ -45,6 +47,16 @@ def attention_weights(query: jax.Array, key: jax.Array, bias: jax.Array | None =
     """softmax(q k^T / sqrt(d) + bias) in float32: query [B, M, heads, d], key [B, N, heads, d] -> [B, heads, M, N]."""
     logits = jnp.einsum("bmhd,bnhd->bhmn", query, key, preferred_element_type=jnp.float32) / query.shape[-1] ** 0.5
     return jax.nn.softmax(logits if bias is None else logits + bias)
+
+
+def absent_bias(present: jax.Array) -> jax.Array:
+    """What hides fillers from every token: [B, N] bool -> [B, 1, 1, N], 0 where present, -inf where not."""
+    return jnp.where(present, 0.0, -jnp.inf).astype(jnp.float32)[:, None, None, :]
+
+
+def quick_gelu(x: jax.Array) -> jax.Array:
+    """x * sigmoid(1.702 x), the activation of OpenAI's CLIP."""
+    return x * jax.nn.sigmoid(1.702 * x)
 
 
 def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:

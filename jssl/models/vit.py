@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jssl.models.features import Features
 from jssl.models.positions import Grid, LearnedPositions
-from jssl.models.transformer import Block, Mlp, Transformer, kernel_init, layer_norm
+from jssl.models.transformer import Block, Mlp, Transformer, absent_bias, kernel_init, layer_norm
 
 
 class PatchEmbed(nn.Module):
@@ -105,6 +105,7 @@ class ViT(nn.Module):
         train: bool = False,
         mask: jax.Array | None = None,
         visible: jax.Array | None = None,
+        present: jax.Array | None = None,
     ) -> Features:
         """Encode images.
 
@@ -112,15 +113,17 @@ class ViT(nn.Module):
         mask: [B, N] bool; True patches become the learned mask token before positions are added. The token is a
             parameter from the first call on that passes a mask, so initialise with one where one will be used.
         visible: [B, n] int, row-major; only these patches go through the blocks, in this order, each at its position.
+        present: [B, n] bool beside `visible`; False marks a filler, which no token attends to. None: all are real.
 
         Returns: Features(cls [B, D], tokens [B, N or n, D]).
         Raises: ValueError for a wrong rank, dtype or size.
         """
-        _check(images, self.patch)
+        check_images(images, self.patch, "patch")
         grid = self.grid(images.shape)
         batch, count, prefix = images.shape[0], grid[0] * grid[1], int(self.class_token) + self.registers
         _check_choice("mask", mask, (batch, count), jnp.bool_)
         _check_choice("visible", visible, (batch, None), jnp.integer)
+        _check_choice("present", present, (batch, None if visible is None else visible.shape[1]), jnp.bool_)
 
         stem = self.stem(patch=self.patch, dim=self.dim, kernel_init=self.kernel_init, name="stem")
         x = stem(images, train=train).reshape(batch, count, self.dim)
@@ -140,7 +143,11 @@ class ViT(nn.Module):
         block = partial(Block, self.heads, self.mlp_ratio, self.mlp, self.norm, self.layer_scale, self.qkv_bias)
         block = partial(block, attend=self.attend, kernel_init=self.kernel_init)
         blocks = Transformer(self.depth, block, self.drop_path, self.scan, self.remat, name="blocks")
-        x = blocks(x, bias=self._bias(grid, prefix, visible), angles=self._angles(grid, prefix, visible))
+        bias = self._bias(grid, prefix, visible)
+        if present is not None:
+            absent = absent_bias(jnp.pad(present, ((0, 0), (prefix, 0)), constant_values=True))
+            bias = absent if bias is None else bias + absent
+        x = blocks(x, bias=bias, angles=self._angles(grid, prefix, visible))
         readout = self.readout or (read_class if self.class_token else read_mean)
         return readout(x[:, :prefix], x[:, prefix:], self.norm)
 
@@ -192,15 +199,15 @@ def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.A
     return weights[..., 1 + module.registers :]
 
 
-def _check(images: jax.Array, patch: int) -> None:
+def check_images(images: jax.Array, side: int, name: str) -> None:
+    """Raise a ValueError unless images are floats [B, H, W, C] with H and W multiples of `side`, called `name`."""
     if images.ndim != 4:
         raise ValueError(f"images must be [B, H, W, C], got shape {images.shape}; add a batch axis to a single image")
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise ValueError(f"images must be floats, got {images.dtype}; scale them to [0, 1] and normalise them first")
-    if images.shape[1] % patch or images.shape[2] % patch:
-        height, width = images.shape[1:3]
-        advice = "resize them or choose another patch"
-        raise ValueError(f"images of {height} x {width} do not divide into patches of {patch}; {advice}")
+    if images.shape[1] % side or images.shape[2] % side:
+        size = f"{images.shape[1]} x {images.shape[2]}"
+        raise ValueError(f"images of {size} are not divisible by {name} = {side}; resize them or choose another patch")
 
 
 def _check_choice(name: str, value: jax.Array | None, shape: tuple, dtype: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 
 from jssl.models.resnet import BasicBlock, Bottleneck, ResNet, cifar_stem
+from jssl.models.swin import Swin
 from jssl.models.transformer import SwiGlu
 from jssl.models.vit import ViT
 
@@ -32,12 +33,21 @@ RESNETS: dict[str, Callable[..., ResNet]] = {
     "200": partial(ResNet, (3, 24, 36, 3), Bottleneck),
 }
 
+SWINS: dict[str, dict[str, Any]] = {
+    "n": dict(patch=2, dim=32, depths=(2, 2, 2), heads=(2, 4, 8), window=4),  # for images of 32 pixels
+    "t": dict(dim=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
+    "s": dict(dim=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
+    "b": dict(dim=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
+    "l": dict(dim=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48)),
+}
+
 
 def encoder(name: str, **overrides: Any) -> nn.Module:
     """An encoder by its name; every one returns `Features`.
 
     name: vit_{n,ti,s,b,l,h,g}{patch}, such as vit_s16 or vit_n4; resnet{10,18,34,50,101,152,200} with an optional
-        width multiplier and stem for small images, such as resnet50x2, resnet18_cifar or resnet18x0.25_cifar.
+        width multiplier and stem for small images, such as resnet50x2, resnet18_cifar or resnet18x0.25_cifar;
+        swin_{n,t,s,b,l}.
     overrides: fields of the module, such as depth=6 or drop_path=0.1.
 
     Returns: a Linen module, images [B, H, W, C] -> Features(cls [B, D], tokens [B, N, D]).
@@ -56,6 +66,8 @@ def encoder(name: str, **overrides: Any) -> nn.Module:
         widths = tuple(max(1, round(float(factor or 1) * width)) for width in (64, 64, 128, 256, 512))
         sizes = dict(stem_width=widths[0], widths=widths[1:], **({"stem": cifar_stem} if cifar else {}))
         return _build(name, partial(RESNETS[depth], **{**sizes, **overrides}))
+    if match := re.fullmatch(rf"swin_({'|'.join(SWINS)})", name):
+        return _build(name, partial(Swin, **{**SWINS[match[1]], **overrides}))
     close = difflib.get_close_matches(name, encoder_names(), n=5, cutoff=0.3)
     raise ValueError(f"unknown encoder {name!r}; did you mean {', '.join(close or encoder_names()[:5])}?")
 
@@ -64,7 +76,7 @@ def encoder_names() -> list[str]:
     """Common names that `encoder` knows; other patch sizes and width multipliers work as well."""
     vits = [f"vit_{size}{patch}" for size in VITS for patch in (4, 8, 14, 16)]
     resnets = [f"resnet{depth}{stem}" for depth in RESNETS for stem in ("", "x2", "_cifar", "x0.25_cifar")]
-    return vits + resnets
+    return [*vits, *resnets, *(f"swin_{size}" for size in SWINS)]
 
 
 def _build(name: str, make: Callable[[], nn.Module]) -> nn.Module:
