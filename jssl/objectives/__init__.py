@@ -1,7 +1,21 @@
 """Pure losses, arrays in and arrays out, and the pairs that remember."""
 
 from jssl.objectives.alignment import negative_cosine_similarity, normalized_mse
-from jssl.objectives.base import Memory, Metrics, Objective, Outputs, stateless, weighted_sum
+from jssl.objectives.assignments import swapped_assignment
+from jssl.objectives.base import Memory, Metrics, Objective, Outputs, named, stateless, value_at, weighted_sum
+from jssl.objectives.cached import cached_gradients, microbatched
+from jssl.objectives.centers import (
+    Targets,
+    balanced,
+    balanced_patch_distillation,
+    balanced_view_distillation,
+    centered,
+    distil_patches,
+    distil_views,
+    patch_distillation,
+    view_distillation,
+)
+from jssl.objectives.clusters import Clusters, concentration, kmeans, lloyd
 from jssl.objectives.contrastive import (
     decoupled_nt_xent,
     info_nce,
@@ -18,11 +32,12 @@ from jssl.objectives.distillation import (
     masked_patch_distillation,
     update_center,
 )
-from jssl.objectives.instances import instance_discrimination
+from jssl.objectives.instances import instance_discrimination, instance_memory
 from jssl.objectives.patches import hog, patchify, sincos_position_embedding, unpatchify
-from jssl.objectives.prototypes import proto_nce
+from jssl.objectives.prototypes import proto_nce, prototype_contrast, refresh
+from jssl.objectives.queued import neighbour_contrast, queue_contrast, relational
 from jssl.objectives.queues import enqueue, nearest_neighbour, relational_consistency
 from jssl.objectives.reconstruction import masked_reconstruction, masked_token_cross_entropy
 from jssl.objectives.redundancy import barlow_twins, koleo, vicreg
-from jssl.objectives.siamese import masked_siamese
+from jssl.objectives.siamese import masked_siamese, masked_siamese_objective
 from jssl.objectives.sinkhorn import sinkhorn_knopp, swapped_prediction

@@ -1,6 +1,7 @@
 """What an objective is: a pair of pure functions over a method's outputs, as optax has them for gradients."""
 
-from typing import Any, Callable, Mapping, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +34,39 @@ class Objective(NamedTuple):
 
     init: Callable[[Outputs], Memory]
     apply: Callable[[Memory, Outputs, jax.Array], tuple[jax.Array, Memory, Metrics]]
+
+
+def value_at(value: float | Callable, step) -> jax.Array | float:
+    """A hyper-parameter at a step: a schedule's value, or the number itself.
+
+    value: a number or a schedule, step -> number. step: scalar.
+
+    Returns: scalar.
+
+    >>> value_at(0.5, 3), value_at(lambda step: 2 * step, 3)
+    (0.5, 6)
+    """
+    return value(step) if callable(value) else value
+
+
+def named(arrays: Mapping[str, jax.Array] | None, name: str, owner: str) -> jax.Array:
+    """One of an output's arrays, or an error that says which there are.
+
+    arrays: by name, or None where the method makes none. name: the one wanted. owner: what to call them, "student".
+
+    Returns: arrays[name].
+
+    Raises: ValueError where it is missing.
+
+    >>> named({"cls": 1.0}, "patch", "student")
+    Traceback (most recent call last):
+    ...
+    ValueError: the objective needs 'patch' of outputs.student, which has ['cls']
+    """
+    if arrays is None or name not in arrays:
+        found = "is None" if arrays is None else f"has {sorted(arrays)}"
+        raise ValueError(f"the objective needs {name!r} of outputs.{owner}, which {found}")
+    return arrays[name]
 
 
 def stateless(loss_fn: Callable[[Outputs], jax.Array]) -> Objective:
@@ -83,7 +117,7 @@ def weighted_sum(**terms: tuple[float | Callable, Objective]) -> Objective:
         total, memories, metrics = 0.0, {}, {}
         for name, (weight, objective) in terms.items():
             loss, memories[name], inner = objective.apply(memory[name], outputs, step)
-            total += (weight(step) if callable(weight) else weight) * loss
+            total += value_at(weight, step) * loss
             metrics |= {name: loss} | {f"{name}/{key}": value for key, value in inner.items()}
         return total, memories, metrics
 

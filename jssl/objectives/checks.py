@@ -1,4 +1,4 @@
-"""Shapes and types, checked while a loss is traced: an error names the argument, what was found and what was expected."""
+"""Shapes and types, checked while a loss is traced: an error names the argument, what it is and what was expected."""
 
 import numbers
 

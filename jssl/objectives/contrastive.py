@@ -13,7 +13,7 @@ _logsumexp = jax.nn.logsumexp
 def nt_xent(z_a, z_b, *, temperature=0.1, block_size: int | None = None) -> jax.Array:
     """NT-Xent: an example's other view is found among both views of the whole batch.
 
-    l_i = -z_i . z_i' / T + log sum_{k != i} exp(z_i . z_k / T), all z normalised; k runs over the 2B rows, own left out.
+    l_i = -z_i . z_i' / T + log sum_{k != i} exp(z_i . z_k / T), all z normalised; k runs over all 2B rows but i.
 
     z_a, z_b: [B, D], the two views. block_size: rows compared at a time; the same value and gradient in
         O(B * block_size) memory instead of O(B^2).
@@ -25,8 +25,10 @@ def nt_xent(z_a, z_b, *, temperature=0.1, block_size: int | None = None) -> jax.
     Source: SimCLR, arXiv:2002.05709.
 
     >>> z = jnp.eye(4)
-    >>> print(nt_xent(z, z, temperature=0.5).round(3))
-    [0.598 0.598 0.598 0.598 0.598 0.598 0.598 0.598]
+    >>> nt_xent(z, z, temperature=0.5).shape
+    (8,)
+    >>> print(f"{nt_xent(z, z, temperature=0.5).mean():.3f}")
+    0.594
     """
     z_a, z_b = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"))
     check_positive(temperature=temperature)
@@ -85,10 +87,10 @@ def info_nce(query, key, negatives=None, *, temperature=0.07) -> jax.Array:
 
     Source: MoCo, arXiv:1911.05722; MoCo v3, arXiv:2104.02057; the bound itself, CPC, arXiv:1807.03748.
 
-    >>> print(info_nce(jnp.eye(2), jnp.eye(2), temperature=1.0).round(3))
-    [0.313 0.313]
-    >>> print(info_nce(jnp.eye(2), jnp.eye(2), -jnp.eye(2), temperature=1.0).round(3))
-    [0.408 0.408]
+    >>> print(f"{info_nce(jnp.eye(2), jnp.eye(2), temperature=1.0).mean():.3f}")
+    0.313
+    >>> print(f"{info_nce(jnp.eye(2), jnp.eye(2), -jnp.eye(2), temperature=1.0).mean():.3f}")
+    0.408
     """
     query, key = check(query=(query, "B D"), key=(key, "B D"))
     check_positive(temperature=temperature)
@@ -168,8 +170,9 @@ def supervised_contrastive(z_a, z_b, labels, *, temperature=0.1) -> jax.Array:
     Source: arXiv:2004.11362.
 
     >>> z = jnp.eye(3)[jnp.array([0, 0, 1])]
-    >>> print(supervised_contrastive(z, z, jnp.array([7, 7, 2]), temperature=1.0).round(3))
-    [1.272 1.272 0.995 1.272 1.272 0.995]
+    >>> loss = supervised_contrastive(z, z, jnp.array([7, 7, 2]), temperature=1.0)
+    >>> print([f"{anchor:.3f}" for anchor in loss[:3]])
+    ['1.318', '1.318', '0.905']
     """
     z_a, z_b, labels = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"), labels=(labels, "B", int))
     check_positive(temperature=temperature)

@@ -42,9 +42,9 @@ def dino_cross_entropy(
 ) -> jax.Array:
     """DINO: the teacher's centred, sharpened distribution is predicted from the other views.
 
-    l_b = mean over pairs g != v of H(softmax((t_g - center) / teacher_temperature), softmax(s_v / student_temperature)).
+    l_b = mean over pairs g != v of H(softmax((t_g - center) / T_teacher), softmax(s_v / T_student)).
 
-    student_logits: [V, B, K], the G global views first. teacher_logits: [G, B, K], no gradient. center: [K], no gradient.
+    student_logits: [V, B, K], the G global views first. teacher_logits: [G, B, K] and center: [K], no gradient.
 
     Returns: [B].
 
@@ -88,7 +88,7 @@ def masked_patch_distillation(
 ) -> jax.Array:
     """iBOT: the teacher's distribution of each hidden patch is predicted by the student that did not see it.
 
-    l_b = mean over the hidden n of H(softmax((t_bn - center) / teacher_temperature), softmax(s_bn / student_temperature)).
+    l_b = mean over the hidden n of H(softmax((t_bn - center) / T_teacher), softmax(s_bn / T_student)).
 
     student_logits: [B, N, K]. teacher_logits: [B, N, K], no gradient. mask: [B, N] bool, True = hidden.
     center: [K], no gradient.

@@ -3,8 +3,10 @@
 import jax
 import jax.numpy as jnp
 
+from jssl.objectives.base import Objective, named
 from jssl.objectives.checks import check, check_positive
-from jssl.objectives.cosine import similarity, unit
+from jssl.objectives.cosine import cosine, similarity, unit
+from jssl.objectives.queued import random_units
 
 
 def instance_discrimination(z, index, memory, *, temperature=0.07) -> jax.Array:
@@ -20,11 +22,53 @@ def instance_discrimination(z, index, memory, *, temperature=0.07) -> jax.Array:
 
     Source: NPID, arXiv:1805.01978.
 
-    >>> print(instance_discrimination(jnp.eye(2), jnp.array([0, 1]), jnp.eye(2), temperature=1.0).round(3))
-    [0.313 0.313]
+    >>> loss = instance_discrimination(jnp.eye(2), jnp.array([0, 1]), jnp.eye(2), temperature=1.0)
+    >>> print(f"{loss.mean():.3f}")
+    0.313
     """
     z, index, memory = check(z=(z, "B D"), index=(index, "B", int), memory=(memory, "N D"))
     check_positive(temperature=temperature)
     logits = similarity(unit(z), jax.lax.stop_gradient(unit(memory))) / temperature
     own = jnp.take_along_axis(logits, index[:, None], axis=1)[:, 0]
     return jax.nn.logsumexp(logits, axis=1) - own
+
+
+def instance_memory(
+    name: str = "cls", *, examples: int, temperature=0.07, momentum=0.5, proximal=0.0, seed: int = 0
+) -> Objective:
+    """NPID's objective: each image is found in a bank of what all images looked like when last seen.
+
+    Reads student[name] [V, B, D], of which view 0 counts, and views["index"] [B], ids below `examples`. After the loss
+    the images' rows move: row <- normalise(momentum row + (1 - momentum) z). proximal: the weight of |z - row|^2, which
+    slows the embeddings down.
+
+    Returns: an `Objective`; memory {"bank": [examples, D]}, at first random unit rows; metric positive_similarity.
+
+    Raises: ValueError for a missing name, no index, or other shapes. An index outside the bank gives a loss of nan.
+
+    Source: NPID, arXiv:1805.01978.
+
+    >>> from jssl.objectives.base import Outputs
+    >>> objective = instance_memory(examples=5, momentum=0.0)
+    >>> outputs = Outputs({"cls": jnp.ones((1, 2, 4))}, views={"index": jnp.array([3, 0])})
+    >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
+    >>> memory["bank"][3].tolist()
+    [0.5, 0.5, 0.5, 0.5]
+    """
+
+    def init(outputs):
+        return {"bank": random_units(examples, named(outputs.student, name, "student"), seed=seed)}
+
+    def apply(memory, outputs, step):
+        z, index = check(
+            student=(named(outputs.student, name, "student")[0], "B D"),
+            index=(named(outputs.views, "index", "views"), "B", int),
+        )
+        z, bank = unit(z), memory["bank"]
+        old, new = bank[index], jax.lax.stop_gradient(z)
+        losses = instance_discrimination(z, index, bank, temperature=temperature)
+        losses = losses + proximal * jnp.sum((z - old) ** 2, axis=1)
+        bank = bank.at[index].set(unit(momentum * old + (1 - momentum) * new))
+        return jnp.mean(losses), {"bank": bank}, {"positive_similarity": jnp.mean(cosine(new, old))}
+
+    return Objective(init, apply)

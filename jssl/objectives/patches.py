@@ -60,8 +60,8 @@ def unpatchify(patches, patch: int, *, channels: int = 3, grid: tuple[int, int] 
 def hog(images, *, bins: int = 9, cell: int = 8) -> jax.Array:
     """Histograms of oriented gradients: what MaskFeat predicts of hidden patches.
 
-    Sobel gradients of each channel with reflected borders; a pixel votes with its gradient's magnitude for the bin of its
-    unsigned orientation, floor(bins atan2(g_x, g_y) / pi) mod bins; votes are summed over each cell, then L2-normalised.
+    Sobel gradients of each channel with reflected borders; a pixel votes with its gradient's magnitude for the bin of
+    its unsigned orientation, floor(bins atan2(g_x, g_y) / pi) mod bins; votes are summed by cell, then L2-normalised.
 
     images: [B, H, W, C], floats or uint8. cell: the side of a cell in pixels, which divides H and W.
 

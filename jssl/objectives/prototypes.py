@@ -3,17 +3,20 @@
 import jax
 import jax.numpy as jnp
 
+from jssl.objectives.base import Memory, Objective, named
 from jssl.objectives.checks import check, check_positive
+from jssl.objectives.clusters import concentration, kmeans
 from jssl.objectives.cosine import similarity, unit
+from jssl.objectives.queued import random_units
 
 
 def proto_nce(z, assignment, prototypes, density, negatives, *, temperature=0.2) -> jax.Array:
     """ProtoNCE of one clustering: the own prototype is found among the batch's and some others.
 
-    l_b = cross entropy of the logits z_b . c / (temperature density_c) with candidate b, all normalised; the candidates:
+    l_b = cross entropy of the logits z_b . c / (temperature density_c) with candidate b, all normalised; candidates:
     prototypes[assignment] of the whole batch in order, then prototypes[negatives].
 
-    z: [B, D]. assignment: [B] integers, each example's prototype. prototypes: [K, D]. density: [K], positive, of mean 1.
+    z: [B, D]. assignment: [B] integers, each example's prototype. prototypes: [K, D]. density: [K], above 0, mean 1.
     negatives: [R] integers, prototypes that are nobody's own; R may be 0. Gradient to z only.
 
     Returns: [B].
@@ -37,3 +40,107 @@ def proto_nce(z, assignment, prototypes, density, negatives, *, temperature=0.2)
     prototypes, density = jax.lax.stop_gradient((unit(prototypes)[candidates], density[candidates]))
     logits = similarity(unit(z), prototypes) / (temperature * density)
     return jax.nn.logsumexp(logits, axis=1) - jnp.diagonal(logits)
+
+
+def prototype_contrast(
+    name: str = "cls",
+    *,
+    examples: int,
+    clusters: tuple[int, ...] = (25000, 50000, 100000),
+    negatives: int = 16000,
+    temperature=0.2,
+    seed: int = 0,
+) -> Objective:
+    """PCL's prototype term: ProtoNCE averaged over several clusterings of a bank of all images.
+
+    Reads student[name] [V, B, D], of which view 0 counts, teacher[name] [G, B, D], whose last view is written to the
+    bank after the loss, normalised, and views["index"] [B], ids below `examples`. The loss is 0 until `refresh` has
+    clustered the bank, which is the caller's business, once per epoch. PCL adds `queue_contrast`.
+
+    clusters: the sizes of the clusterings. negatives: the most prototypes drawn as negatives; at most clusters - B are,
+    so that none is anybody's own. seed: of the bank's first rows and of the negatives, which also depend on the step.
+
+    Returns: an `Objective`; memory {"bank": [examples, D], "clusterings": one {"assignment": [examples],
+        "prototypes": [K, D], "density": [K]} per size, "clustered": bool []}; metric accuracy, how often the own
+        prototype is the nearest.
+
+    Raises: ValueError for a missing name, no index, or other shapes. An index outside the bank reads its last row.
+
+    Source: PCL, arXiv:2005.04966.
+
+    >>> from jssl.objectives.base import Outputs
+    >>> objective = prototype_contrast(examples=8, clusters=(3, 4))
+    >>> z = jax.random.normal(jax.random.key(0), (2, 2, 5))
+    >>> outputs = Outputs({"cls": z}, {"cls": z}, views={"index": jnp.array([3, 0])})
+    >>> memory = objective.init(outputs)
+    >>> float(objective.apply(memory, outputs, 0)[0])
+    0.0
+    >>> float(objective.apply(refresh(jax.random.key(1), memory), outputs, 0)[0]) > 0
+    True
+    """
+
+    def init(outputs):
+        like = named(outputs.teacher, name, "teacher")
+        clusterings = [
+            {
+                "assignment": jnp.zeros(examples, jnp.int32),
+                "prototypes": random_units(size, like, seed=seed),
+                "density": jnp.ones(size, jnp.promote_types(like.dtype, jnp.float32)),
+            }
+            for size in clusters
+        ]
+        bank = random_units(examples, like, seed=seed)
+        return {"bank": bank, "clusterings": clusterings, "clustered": jnp.zeros((), bool)}
+
+    def apply(memory, outputs, step):
+        student, teacher, index = check(
+            student=(named(outputs.student, name, "student")[0], "B D"),
+            teacher=(named(outputs.teacher, name, "teacher")[-1], "B D"),
+            index=(named(outputs.views, "index", "views"), "B", int),
+        )
+        losses, hits = [], []
+        for i, clustering in enumerate(memory["clusterings"]):
+            key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), i), step)
+            own, prototypes = clustering["assignment"][index], clustering["prototypes"]
+            others = _nobodys(key, own, len(prototypes), negatives)
+            arguments = student, own, prototypes, clustering["density"], others
+            losses.append(jnp.mean(proto_nce(*arguments, temperature=temperature)))
+            hits.append(jnp.mean(jnp.argmax(similarity(student, unit(prototypes)), axis=1) == own))
+        loss = jnp.where(memory["clustered"], jnp.mean(jnp.stack(losses)), 0.0)
+        bank = memory["bank"].at[index].set(jax.lax.stop_gradient(unit(teacher)))
+        return loss, memory | {"bank": bank}, {"accuracy": jnp.mean(jnp.stack(hits))}
+
+    return Objective(init, apply)
+
+
+def _nobodys(key, own, prototypes, most):
+    """Up to `most` random ids of prototypes that are not among `own`."""
+    count = max(0, min(most, prototypes - len(own)))
+    luck = jax.random.uniform(key, (prototypes,)).at[own].set(-1.0)
+    return jax.lax.top_k(luck, count)[1]
+
+
+def refresh(key, memory: Memory, *, iterations: int = 20) -> Memory:
+    """The memory of prototype_contrast with its bank clustered anew: assignments, prototypes and densities.
+
+    key: draws where each clustering starts. memory: as prototype_contrast has it. iterations: of k-means.
+
+    Returns: the memory, `clustered`; the prototypes are centroids scaled to length 1. Pure, static shapes, jit-able.
+
+    Raises: ValueError for a clustering of more clusters than the bank has rows.
+
+    Source: PCL, arXiv:2005.04966.
+
+    >>> from jssl.objectives.base import Outputs
+    >>> memory = prototype_contrast(examples=8, clusters=(3,)).init(Outputs({}, {"cls": jnp.zeros((1, 2, 5))}))
+    >>> bool(refresh(jax.random.key(1), memory)["clustered"])
+    True
+    """
+    clusterings = []
+    for i, old in enumerate(memory["clusterings"]):
+        size = len(old["prototypes"])
+        found = kmeans(jax.random.fold_in(key, i), memory["bank"], size, iterations=iterations)
+        density = concentration(found.distance, found.assignment, size)
+        new = {"assignment": found.assignment, "prototypes": unit(found.centroids), "density": density}
+        clusterings.append(new)
+    return memory | {"clusterings": clusterings, "clustered": jnp.ones((), bool)}

@@ -66,7 +66,8 @@ def masked_token_cross_entropy(logits, tokens, mask) -> jax.Array:
 
     Source: BERT, arXiv:1810.04805; BEiT, arXiv:2106.08254.
 
-    >>> print(masked_token_cross_entropy(jnp.zeros((1, 2, 4)), jnp.array([[3, -1]]), jnp.array([[True, False]])).round(3))
+    >>> tokens, mask = jnp.array([[3, -1]]), jnp.array([[True, False]])
+    >>> print(masked_token_cross_entropy(jnp.zeros((1, 2, 4)), tokens, mask).round(3))
     [1.386]
     """
     logits, tokens, mask = check(

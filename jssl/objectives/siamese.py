@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jssl.objectives.base import Objective, named, value_at
 from jssl.objectives.checks import check, check_positive
 from jssl.objectives.cosine import similarity, unit
 from jssl.objectives.sinkhorn import sinkhorn_knopp
@@ -37,11 +38,52 @@ def masked_siamese(
     def log_probabilities(z, prototypes):
         return jax.nn.log_softmax(similarity(unit(z), prototypes) / temperature)
 
-    sharpened = log_probabilities(*jax.lax.stop_gradient((target, prototypes))) / sharpening
-    targets = sinkhorn_knopp(sharpened, temperature=1.0) if sinkhorn else jax.nn.softmax(sharpened)
+    sharpened = jax.nn.log_softmax(log_probabilities(*jax.lax.stop_gradient((target, prototypes))) / sharpening)
+    targets = sinkhorn_knopp(sharpened, temperature=1.0) if sinkhorn else jnp.exp(sharpened)
     predictions = log_probabilities(anchor.reshape(-1, anchor.shape[-1]), prototypes).reshape(*anchor.shape[:2], -1)
     cross_entropy = -jnp.mean(jnp.sum(targets * predictions, axis=-1))
     log_mean = jax.nn.logsumexp(predictions, axis=(0, 1)) - jnp.log(predictions.shape[0] * predictions.shape[1])
     mean_entropy = -jnp.sum(jnp.exp(log_mean) * log_mean)
     loss = cross_entropy + entropy_weight * (jnp.log(len(prototypes)) - mean_entropy)
     return loss, {"cross_entropy": cross_entropy, "mean_entropy": mean_entropy}
+
+
+def masked_siamese_objective(
+    name: str = "cls",
+    prototypes: str = "prototypes",
+    *,
+    temperature=0.1,
+    sharpening=0.25,
+    sinkhorn: bool = True,
+    entropy_weight=1.0,
+) -> Objective:
+    """MSN's objective over a method's outputs.
+
+    Reads student[name] [V, B, D], every view an anchor, teacher[name] [G, B, D], of which view 0 is the target, and
+    student[prototypes] [K, D], trained through the anchors. Hyper-parameters are numbers or schedules.
+
+    Returns: an `Objective` without memory; metrics cross_entropy and mean_entropy.
+
+    Raises: ValueError for a missing name or other shapes.
+
+    Source: MSN, arXiv:2204.07141.
+
+    >>> from jssl.objectives.base import Outputs
+    >>> outputs = Outputs({"cls": jnp.ones((2, 3, 4)), "prototypes": jnp.ones((5, 4))}, {"cls": jnp.ones((1, 3, 4))})
+    >>> print(f"{masked_siamese_objective().apply((), outputs, 0)[0]:.3f}")
+    1.609
+    """
+
+    def apply(memory, outputs, step):
+        loss, metrics = masked_siamese(
+            named(outputs.student, name, "student"),
+            named(outputs.teacher, name, "teacher")[0],
+            named(outputs.student, prototypes, "student"),
+            temperature=value_at(temperature, step),
+            sharpening=value_at(sharpening, step),
+            sinkhorn=sinkhorn,
+            entropy_weight=value_at(entropy_weight, step),
+        )
+        return loss, memory, metrics
+
+    return Objective(lambda outputs: (), apply)

@@ -22,9 +22,8 @@ def sinkhorn_knopp(logits, *, temperature, iterations: int = 3, where=None) -> j
 
     Source: SwAV, arXiv:2006.09882; also used by MSN, arXiv:2204.07141, and DINOv2, arXiv:2304.07193.
 
-    >>> codes = sinkhorn_knopp(jnp.array([[3.0, 0.0], [2.0, 0.0]]), temperature=0.01)
-    >>> codes.round(2).tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
+    >>> sinkhorn_knopp(jnp.array([[9.0, 0.0], [9.0, 0.0]]), temperature=0.01).tolist()
+    [[0.5, 0.5], [0.5, 0.5]]
     """
     (logits,) = check(logits=(logits, "B K"))
     check_positive(temperature=temperature, iterations=iterations)

@@ -1,0 +1,61 @@
+"""Gradient caching: losses of a large batch through an encoder that only fits a small one."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jssl.objectives.blockwise import from_blocks, in_blocks
+
+
+def microbatched(encode: Callable, *, block_size: int) -> Callable:
+    """An encoder that takes its batch in blocks, and forgets their activations until the gradient asks for them.
+
+    The result equals encode(params, inputs), and so do its gradients, where rows do not influence each other (batch
+    normalisation over the batch does; dropout keys belong into the inputs, one per row). Memory: the activations of
+    one block, and the outputs of all. Blocks interleave rows, so that a sharded batch keeps every device busy.
+
+    encode: (params, inputs) -> outputs, pytrees of arrays with the batch as leading axis. block_size: the most rows
+        encoded at a time; it need not divide the batch.
+
+    Returns: (params, inputs) -> outputs.
+
+    Source: GradCache, arXiv:2101.06983.
+
+    >>> encode = microbatched(lambda w, x: x @ w, block_size=2)
+    >>> encode(jnp.eye(3), jnp.ones((5, 3))).shape
+    (5, 3)
+    """
+
+    def blockwise(params, inputs):
+        sizes = {len(leaf) for leaf in jax.tree.leaves(inputs)}
+        if len(sizes) != 1:
+            raise ValueError(f"inputs have leading axes of {sorted(sizes)}, expected arrays of one batch")
+        (size,) = sizes
+        blocks = jax.tree.map(lambda x: in_blocks(x, block_size), inputs)
+        outputs = jax.lax.map(jax.checkpoint(lambda block: encode(params, block)), blocks)
+        return jax.tree.map(lambda x: from_blocks(x, size), outputs)
+
+    return blockwise
+
+
+def cached_gradients(loss: Callable, encode: Callable, *, block_size: int, has_aux: bool = False) -> Callable:
+    """The exact value and gradients of a loss that couples the whole batch, at the memory of one block.
+
+    First every block is encoded, keeping only the embeddings; then the loss of all embeddings gives the gradient of
+    each; then every block is encoded again and its share of the parameters' gradient is added up.
+
+    loss: (embeddings) -> scalar, or (scalar, auxiliary) with has_aux. encode: (params, inputs) -> embeddings, pytrees
+        with the batch as leading axis, rows independent. block_size: rows encoded at a time; need not divide the batch.
+
+    Returns: (params, inputs) -> (value, gradients by params), as `jax.value_and_grad` of loss(encode(params, inputs)).
+
+    Source: GradCache, arXiv:2101.06983.
+
+    >>> gradients = cached_gradients(lambda z: jnp.sum(z) ** 2, lambda w, x: w * x, block_size=2)
+    >>> value, slope = gradients(jnp.array(2.0), jnp.arange(3.0))
+    >>> float(value), float(slope)
+    (36.0, 36.0)
+    """
+    encode = microbatched(encode, block_size=block_size)
+    return jax.value_and_grad(lambda params, inputs: loss(encode(params, inputs)), has_aux=has_aux)

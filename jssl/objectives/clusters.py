@@ -1,0 +1,111 @@
+"""k-means on the device, with static shapes, and how concentrated the clusters are."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jssl.objectives.checks import check, check_positive
+from jssl.objectives.cosine import unit
+
+
+class Clusters(NamedTuple):
+    """A clustering.
+
+    centroids:  [K, D].
+    assignment: [N] int32, each row's cluster.
+    distance:   [N], the squared Euclidean distance to its centroid.
+    """
+
+    centroids: jax.Array
+    assignment: jax.Array
+    distance: jax.Array
+
+
+def kmeans(key, x, clusters: int, *, iterations: int = 20, spherical: bool = False, block_size: int = 8192) -> Clusters:
+    """k-means from random rows.
+
+    key: draws the rows to start from, without replacement. x: [N, D]. clusters: K <= N. spherical: centroids of
+    length 1, rows assigned by inner product (for unit rows). block_size: rows compared with all centroids at a time.
+
+    Returns: `Clusters`.
+
+    Raises: ValueError for other shapes or more clusters than rows.
+
+    Source: as the clusterings of PCL, arXiv:2005.04966, and of DeepCluster v2, arXiv:2006.09882.
+
+    >>> x = jnp.array([[0.0], [1.0], [5.0], [6.0]])
+    >>> sorted(kmeans(jax.random.key(0), x, 2).centroids[:, 0].tolist())
+    [0.5, 5.5]
+    """
+    (x,) = check(x=(x, "N D"))
+    if not 1 <= clusters <= len(x):
+        raise ValueError(f"clusters is {clusters}, expected 1 to {len(x)}, the rows of x of shape {x.shape}")
+    start = x[jax.random.choice(key, len(x), (clusters,), replace=False)]
+    return lloyd(x, start, iterations=iterations, spherical=spherical, block_size=block_size)
+
+
+def lloyd(x, centroids, *, iterations: int = 20, spherical: bool = False, block_size: int = 8192) -> Clusters:
+    """k-means from given centroids: assign, then move each centroid to its rows' mean, so many times; then assign.
+
+    A cluster without rows keeps its centroid. x: [N, D]. centroids: [K, D], used unchanged at first. spherical:
+    assignment by inner product, means scaled to length 1. block_size: rows compared with all centroids at a time.
+
+    Returns: `Clusters`, without gradient.
+
+    Raises: ValueError for other shapes.
+
+    Source: the E and M steps of DeepCluster v2, arXiv:2006.09882.
+
+    >>> lloyd(jnp.array([[0.0], [1.0], [9.0]]), jnp.array([[0.0], [8.0]]), iterations=1).centroids.tolist()
+    [[0.5], [9.0]]
+    """
+    x, centroids = check(x=(x, "N D"), centroids=(centroids, "K D"))
+    check_positive(block_size=block_size)
+    x, centroids = jax.lax.stop_gradient((x, centroids))
+    clusters = len(centroids)
+
+    def assign(centroids):
+        def row(z):
+            products = jnp.matmul(centroids, z, precision=jax.lax.Precision.HIGHEST)
+            return jnp.argmax(products if spherical else products - jnp.sum(centroids**2, axis=1) / 2)
+
+        return jax.lax.map(row, x, batch_size=min(block_size, len(x))).astype(jnp.int32)
+
+    def move(_, centroids):
+        assignment = assign(centroids)
+        members = jax.ops.segment_sum(jnp.ones(len(x), x.dtype), assignment, clusters)[:, None]
+        means = jax.ops.segment_sum(x, assignment, clusters) / jnp.maximum(members, 1)
+        return jnp.where(members > 0, unit(means) if spherical else means, centroids)
+
+    centroids = jax.lax.fori_loop(0, iterations, move, centroids)
+    assignment = assign(centroids)
+    return Clusters(centroids, assignment, jnp.sum((x - centroids[assignment]) ** 2, axis=1))
+
+
+def concentration(distance, assignment, clusters: int, *, smoothing=10.0) -> jax.Array:
+    """The density of each cluster: small where its rows are many and near.
+
+    phi_c = mean_{members} sqrt(distance) / log(members + smoothing); clusters of one row or none take the largest; then
+    clipped to the 10th and 90th percentile and divided by their mean.
+
+    distance: [N], squared, to the own centroid. assignment: [N] integers below clusters.
+
+    Returns: [clusters], positive, of mean 1 (ones where all distances are zero); proto_nce multiplies T by it.
+
+    Raises: ValueError for other shapes.
+
+    Source: PCL, arXiv:2005.04966.
+
+    >>> density = concentration(jnp.array([1.0, 1.0, 4.0, 4.0]), jnp.array([0, 0, 1, 1]), 2)
+    >>> print(f"{density[0]:.3f} {density[1]:.3f}")  # 1 and 2, clipped to 1.1 and 1.9
+    0.733 1.267
+    """
+    distance, assignment = check(distance=(distance, "N"), assignment=(assignment, "N", int))
+    members = jax.ops.segment_sum(jnp.ones_like(distance), assignment, clusters)
+    reach = jax.ops.segment_sum(jnp.sqrt(distance), assignment, clusters)
+    phi = jnp.where(members > 1, reach / (jnp.maximum(members, 1) * jnp.log(members + smoothing)), 0.0)
+    phi = jnp.where(members > 1, phi, jnp.max(phi))
+    phi = jnp.clip(phi, *jnp.percentile(phi, jnp.array([10.0, 90.0])))
+    mean = jnp.mean(phi)
+    return jnp.where(mean > 0, phi / jnp.where(mean > 0, mean, 1.0), 1.0)
