@@ -1,4 +1,7 @@
-"""What a representation is worth: probes on frozen features, label-free measures, figures and the report."""
+"""What a representation is worth: probes on frozen features, label-free measures, health, figures and the report.
+
+Figures are in `jssl.evaluate.figures`; matplotlib is imported when one is drawn.
+"""
 
 from jssl.evaluate.extract import extract_features, to_float
 from jssl.evaluate.health import diagnose, embedding_health, gradient_health, pair_health, teacher_health
@@ -6,6 +9,7 @@ from jssl.evaluate.knn import knn_accuracy, knn_classify, nearest_neighbours
 from jssl.evaluate.linear import LinearProbe, linear_probe
 from jssl.evaluate.metrics import alignment, dead_dimensions, feature_std, rank_me, uniformity
 from jssl.evaluate.probe import Labelled, Scores, format_table, pixels, probe, probe_network, probe_pixels, probe_table
+from jssl.evaluate.report import render_report, write_report
 
 __all__ = [
     "Labelled",
@@ -30,7 +34,9 @@ __all__ = [
     "probe_pixels",
     "probe_table",
     "rank_me",
+    "render_report",
     "teacher_health",
     "to_float",
     "uniformity",
+    "write_report",
 ]

@@ -1,0 +1,140 @@
+"""One self-contained page about a run: results first, then pictures, then the settings."""
+
+import base64
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jssl.evaluate.probe import Scores
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d2733; --soft: #5f6c7b; --line: #e3e7ec; --page: #fbfcfd; --card: #ffffff;
+  --accent: #2f66d0; --tint: #eaf0fb; --alarm: #b3372f; --alarm-tint: #fdefed; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6eaef; --soft: #98a4b1; --line: #2b333d; --page: #12161b;
+  --card: #1a2027; --accent: #7ea6f4; --tint: #1e2a40; --alarm: #f29a92; --alarm-tint: #36201f; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink);
+  font: 16px/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+main { max-width: 62rem; margin: 0 auto; padding: 3.5rem 1.5rem 5rem; }
+h1 { font-size: 2rem; line-height: 1.2; letter-spacing: -0.015em; margin: 0 0 0.75rem; }
+h2 { font-size: 1.15rem; margin: 3rem 0 1rem; }
+p { max-width: 44rem; margin: 0 0 0.75rem; color: var(--soft); }
+ul.alarm { list-style: none; margin: 1.5rem 0; padding: 0.9rem 1.2rem; border-left: 3px solid var(--alarm);
+  background: var(--alarm-tint); border-radius: 6px; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+table.results { width: 100%; max-width: 44rem; margin: 2rem 0; }
+th { font-weight: 600; text-align: left; }
+table.results thead th { color: var(--soft); font-size: 0.85rem; }
+table.results th, table.results td { padding: 0.55rem 0.9rem; border-bottom: 1px solid var(--line); }
+table.results tbody th { font-weight: 400; white-space: nowrap; }
+table.results tr.learned { background: var(--tint); }
+table.results tr.learned th, table.results tr.learned .number { font-weight: 700; color: var(--accent); }
+td .number { display: inline-block; width: 3.2rem; text-align: right; margin-right: 0.8rem; }
+td .bar { display: inline-block; height: 0.5rem; border-radius: 3px; background: var(--soft); opacity: 0.45;
+  vertical-align: middle; }
+tr.learned .bar { background: var(--accent); opacity: 1; }
+figure { margin: 0 0 2rem; }
+figure div { background: #ffffff; border: 1px solid var(--line); border-radius: 10px; padding: 1.1rem; }
+figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
+figcaption { color: var(--soft); font-size: 0.9rem; margin-top: 0.6rem; max-width: 44rem; }
+table.settings { font-size: 0.88rem; width: 100%; }
+table.settings th, table.settings td { padding: 0.25rem 1rem 0.25rem 0; vertical-align: top;
+  border-bottom: 1px solid var(--line); }
+table.settings th { color: var(--soft); font-weight: 400; white-space: nowrap; width: 1%; }
+table.settings td { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+"""
+
+
+def render_report(
+    *,
+    title: str,
+    summary: str,
+    table: Mapping[str, Scores],
+    figures: Sequence[tuple[str, bytes]],
+    config: Mapping[str, Any],
+    warnings: Sequence[str] = (),
+) -> str:
+    """The page as HTML: no script, nothing fetched, readable by day and by night.
+
+    title:    of the run.
+    summary:  plain text; empty lines part paragraphs.
+    table:    {"raw pixels": Scores, ..., "learned": Scores} as `probe_table` gives; the row "learned" stands out.
+    figures:  (caption, bytes of a PNG file), in order.
+    config:   the run's settings, possibly nested.
+    warnings: sentences of `diagnose`, shown in a frame of their own.
+
+    Returns: the HTML text.
+    """
+    alarm = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in warnings)
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        *(f"<p>{html.escape(paragraph.strip())}</p>" for paragraph in summary.split("\n\n") if paragraph.strip()),
+        f'<ul class="alarm">{alarm}</ul>' if alarm else "",
+        _results(table) if table else "",
+        "<h2>Figures</h2>" if figures else "",
+        *(_figure(caption, image) for caption, image in figures),
+        f"<h2>Settings</h2>{_settings(config)}" if config else "",
+    ]
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    head += f"<title>{html.escape(title)}</title><style>{_STYLE}</style>"
+    body = "\n".join(part for part in parts if part)
+    return f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n<body><main>\n{body}\n</main></body>\n</html>\n'
+
+
+def write_report(
+    path: str | Path,
+    *,
+    title: str,
+    summary: str,
+    table: Mapping[str, Scores],
+    figures: Sequence[tuple[str, bytes]],
+    config: Mapping[str, Any],
+    warnings: Sequence[str] = (),
+) -> None:
+    """Writes `render_report`, whose arguments these are, to one file; its folder is made.
+
+    path: of the file, a string or anything with pathlib's methods, such as a path in a cloud bucket.
+    """
+    path = Path(path) if isinstance(path, str) else path
+    page = render_report(
+        title=title, summary=summary, table=table, figures=figures, config=config, warnings=warnings
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+
+
+def _results(table: Mapping[str, Scores]) -> str:
+    def cell(share: float) -> str:
+        width = 9 * min(max(share, 0.0), 1.0) if share == share else 0.0
+        number = f'<span class="number">{100 * share:.1f}</span>'
+        return f'<td>{number}<span class="bar" style="width:{width:.2f}rem"></span></td>'
+
+    def row(name: str, scores: Scores) -> str:
+        mark = ' class="learned"' if name == "learned" else ""
+        return f'<tr{mark}><th scope="row">{html.escape(name)}</th>{"".join(map(cell, scores))}</tr>'
+
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("", "kNN top-1, %", "linear top-1, %"))
+    rows = "\n".join(row(name, scores) for name, scores in table.items())
+    return f'<table class="results"><thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody></table>'
+
+
+def _figure(caption: str, image: bytes) -> str:
+    if not image.startswith(b"\x89PNG"):
+        raise ValueError(f"the figure {caption!r} must be the bytes of a PNG file, got {image[:8]!r}")
+    text, data = html.escape(caption), base64.b64encode(image).decode()
+    picture = f'<div><img alt="{text}" src="data:image/png;base64,{data}"></div>'
+    return f"<figure>{picture}<figcaption>{text}</figcaption></figure>"
+
+
+def _settings(config: Mapping[str, Any]) -> str:
+    def flatten(tree: Mapping[str, Any], prefix: str = ""):
+        for name, value in tree.items():
+            if isinstance(value, Mapping):
+                yield from flatten(value, f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value, default=str)
+
+    rows = (f'<tr><th scope="row">{html.escape(n)}</th><td>{html.escape(v)}</td></tr>' for n, v in flatten(config))
+    return f'<table class="settings">{"".join(rows)}</table>'

@@ -1,0 +1,77 @@
+import base64
+import html.parser
+import re
+
+import numpy as np
+import pytest
+
+from jssl.evaluate import Scores, figures, write_report
+
+TABLE = {"raw pixels": Scores(0.131, 0.3), "random network": Scores(0.18, 0.333), "learned": Scores(0.714, 0.8)}
+
+
+class Page(html.parser.HTMLParser):
+    """Collects tags and text, and complains about tags left open."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def write(tmp_path, **change):
+    arguments = dict(title="SimCLR", summary="One.\n\nTwo.", table=TABLE, figures=[], config={}) | change
+    path = tmp_path / "deep" / "report.html"
+    write_report(path, **arguments)
+    text = path.read_text(encoding="utf-8")
+    return text, Page(text)
+
+
+def test_the_page_holds_everything_itself(tmp_path):
+    png = figures.png(figures.loss_curve([0, 1, 2], [3.0, 2.0, 1.0]))
+    text, page = write(tmp_path, figures=[("the loss", png)], config={"batch": 256})
+    (source,) = [attributes["src"] for tag, attributes in page.tags if tag == "img"]
+    assert base64.b64decode(source.removeprefix("data:image/png;base64,")) == png
+    assert not re.search(r"https?://|<script|<link|@import|url\(", text)
+    assert "prefers-color-scheme: dark" in text and "color-scheme: light dark" in text
+
+
+def test_results_come_first_and_settings_last(tmp_path):
+    png = figures.png(figures.loss_curve([0, 1], [2.0, 1.0]))
+    config = {"data": "digits", "optimizer": {"name": "adamw", "decay": 0.05}, "mesh": None}
+    _, page = write(tmp_path, figures=[("the loss", png)], config=config)
+    text = " ".join(page.text)
+    parts = "One.", "Two.", "13.1", "71.4", "80.0", "the loss", "optimizer.decay", "0.05"
+    order = [text.index(part) for part in parts]
+    assert order == sorted(order)
+    assert [attributes for tag, attributes in page.tags if tag == "tr" and attributes] == [{"class": "learned"}]
+
+
+def test_words_are_escaped_and_failures_shown(tmp_path):
+    settings = {"<b>": "<script>alert(1)</script>"}
+    text, page = write(tmp_path, title="a < b & c", config=settings, warnings=["entropy > log K"])
+    assert "<script" not in text and "a < b & c" in page.text
+    assert ("ul", {"class": "alarm"}) in page.tags and "entropy > log K" in page.text
+
+
+def test_a_failed_probe_and_an_empty_table_still_make_a_page(tmp_path):
+    assert "nan" in write(tmp_path, table={"learned": Scores(np.nan, 0.5)})[0]
+    assert "<table" not in write(tmp_path, table={})[0]
+
+
+def test_what_is_not_a_png_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="the figure 'the loss' must be the bytes of a PNG"):
+        write(tmp_path, figures=[("the loss", b"GIF89a")])
+    assert not (tmp_path / "deep").exists()
