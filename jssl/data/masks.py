@@ -8,6 +8,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jssl.data.augment import fold_keys, sample_keys
 
@@ -245,3 +246,31 @@ def visible_indices(mask: jax.Array, count: int) -> jax.Array:
     order = jnp.argsort(mask, axis=-1, stable=True)
     turn = jnp.arange(count) % jnp.maximum((~mask).sum(-1, keepdims=True), 1)
     return jnp.take_along_axis(order, turn, -1).astype(jnp.int32)
+
+
+def multiblock_sizes(
+    grid: tuple[int, int],
+    *,
+    target_scale: tuple[float, float] = (0.15, 0.2),
+    target_aspect: tuple[float, float] = (0.75, 1.5),
+    context_scale: tuple[float, float] = (0.85, 1.0),
+) -> tuple[int, int]:
+    """The most patches that a context and a target of `multiblock_masks` have: static sizes for their indices.
+
+    The context's is that of its block less one target, which a block of the usual scale always loses.
+
+    Returns: (context, target).
+
+    >>> multiblock_sizes((14, 14))
+    (140, 42)
+    """
+
+    def areas(scale, aspect):
+        u = np.linspace(0, 1, 1001)
+        area = np.floor(math.prod(grid) * (scale[0] + u * (scale[1] - scale[0])))
+        shape = aspect[0] + u * (aspect[1] - aspect[0])
+        height, width = np.round(np.sqrt(area * shape)), np.round(np.sqrt(area / shape))
+        return np.clip(height, 1, grid[0] - 1) * np.clip(width, 1, grid[1] - 1)
+
+    targets = areas(target_scale, target_aspect)
+    return int(areas(context_scale, (1.0, 1.0)).max() - targets.min()), int(targets.max())

@@ -1,6 +1,33 @@
-"""Methods: named recipes over a few engines."""
+"""Methods: named recipes over a few engines (`jssl.methods.frames`)."""
 
 from jssl.methods.base import Method
-from jssl.methods.contrastive import simclr
+from jssl.methods.clustering import swav
+from jssl.methods.contrastive import moco_v2, simclr
+from jssl.methods.distillation import dino, ibot
+from jssl.methods.hybrids import mim_contrast, slip
+from jssl.methods.masked import i_jepa, mae, simmim
+from jssl.methods.multimodal import clip
+from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
+from jssl.methods.pretext import rotation
+from jssl.methods.weighted import weighted_methods
 
-__all__ = ["Method", "simclr"]
+__all__ = [
+    "Method",
+    "barlow_twins",
+    "byol",
+    "clip",
+    "dino",
+    "i_jepa",
+    "ibot",
+    "mae",
+    "mim_contrast",
+    "moco_v2",
+    "rotation",
+    "simclr",
+    "simmim",
+    "simsiam",
+    "slip",
+    "swav",
+    "vicreg",
+    "weighted_methods",
+]

@@ -1,10 +1,13 @@
 """Contrastive methods: an image's views are told apart from other images."""
 
+from functools import partial
+
 from jssl.methods.base import Method
-from jssl.methods.frames import siamese
-from jssl.models.heads import simclr_head
+from jssl.methods.frames import apart, self_distillation, siamese
+from jssl.methods.pairs import over_views
+from jssl.models.heads import moco_head, simclr_head
 from jssl.models.network import with_heads
-from jssl.objectives import nt_xent, stateless
+from jssl.objectives import nt_xent, queue_contrast
 
 
 def simclr(encoder, *, head=None, temperature: float = 0.1, block_size: int | None = None) -> Method:
@@ -16,5 +19,18 @@ def simclr(encoder, *, head=None, temperature: float = 0.1, block_size: int | No
     Returns: a `Method`; views: two global ones.
     """
     network = with_heads(encoder, cls=head or simclr_head())
-    objective = stateless(lambda outputs: nt_xent(*outputs.student["cls"], temperature=temperature, block_size=block_size))
-    return siamese(network, objective)
+    return siamese(network, over_views(partial(nt_xent, temperature=temperature, block_size=block_size)))
+
+
+def moco_v2(encoder, *, head=None, queue: int = 65536, temperature: float = 0.2, momentum=0.999) -> Method:
+    """MoCo v2: a query finds the momentum encoder's key of the other view among a queue of past keys.  arXiv:2003.04297
+
+    head: the projection MLP; v1 has `moco_head(hidden=None)` and temperature 0.07 (arXiv:1911.05722).
+    queue: past keys kept, a multiple of the batch. Batch statistics are the whole batch's, over all devices: what
+    shuffled batch norm approximates.
+
+    Returns: a `Method`; views: two global ones, query and key.
+    """
+    network = with_heads(encoder, cls=head or moco_head())
+    objective = queue_contrast("cls", size=queue, temperature=temperature)
+    return self_distillation(network, objective, momentum=momentum, across=apart, evaluated="student")

@@ -9,6 +9,11 @@ from jssl.models.network import network
 from jssl.objectives.base import Objective, Outputs
 
 
+def first_view(views):
+    """The one view of methods that need no second, [B, H, W, C]."""
+    return views["global"][0]
+
+
 def masked_prediction(model, objective: Objective, *, masking, target, across=together) -> Method:
     """loss = objective(network(images, mask)["patch"], target(images), mask).
 
@@ -22,7 +27,7 @@ def masked_prediction(model, objective: Objective, *, masking, target, across=to
     net = network(model)
 
     def init(key, views):
-        images = views["global"][0]
+        images = first_view(views)
         return net.init(key, images, mask=masking(key, images))
 
     def forward(params, teacher, statistics, views, key):

@@ -1,0 +1,86 @@
+"""Self-distillation: a student predicts its own teacher's distribution over prototypes."""
+
+import jax
+import jax.numpy as jnp
+
+from jssl import objectives
+from jssl.data.masks import block_mask
+from jssl.methods.base import Method
+from jssl.methods.frames import self_distillation
+from jssl.models.heads import dino_head
+from jssl.models.network import with_heads
+
+
+def dino(
+    encoder,
+    *,
+    prototypes: int = 65536,
+    head=dino_head,
+    momentum=0.996,
+    student_temperature: float = 0.1,
+    teacher_temperature=0.04,
+    center_momentum: float = 0.9,
+) -> Method:
+    """DINO: the teacher's centred, sharpened distribution is predicted from the other views.  arXiv:2104.14294
+
+    head: prototypes -> module. momentum: 0.996 rising to 1. teacher_temperature: a number or a schedule, 0.04 to 0.07.
+    The last layer is best frozen for the first epoch: `freeze_during`.
+
+    Returns: a `Method`; views: two global ones and, with multi-crop, local ones.
+    """
+    network = with_heads(encoder, cls=head(prototypes))
+    objective = objectives.view_distillation(
+        "cls",
+        student_temperature=student_temperature,
+        teacher_temperature=teacher_temperature,
+        center_momentum=center_momentum,
+    )
+    return self_distillation(network, objective, momentum=momentum)
+
+
+def ibot(
+    encoder,
+    *,
+    prototypes: int = 8192,
+    head=dino_head,
+    shared_head: bool = True,
+    masking=None,
+    patch_weight: float = 1.0,
+    momentum=0.996,
+    student_temperature: float = 0.1,
+    teacher_temperature=0.04,
+    patch_temperature=0.04,
+    center_momentum: float = 0.9,
+) -> Method:
+    """iBOT: DINO on [CLS], and the same distillation on the patches that the student does not see.  arXiv:2111.07832
+
+    encoder: a `ViT`. shared_head: one head for [CLS] and patches. masking: `sometimes_blocks(encoder)` by default.
+    patch_temperature: the teacher's on patches, 0.04 to 0.07. Others as `dino`.
+
+    Returns: a `Method`; views: two global ones and, with multi-crop, local ones.
+    """
+    network = with_heads(encoder, cls=head(prototypes), patch="cls" if shared_head else head(prototypes))
+    settings = dict(student_temperature=student_temperature, center_momentum=center_momentum)
+    objective = objectives.weighted_sum(
+        cls=(1.0, objectives.view_distillation("cls", teacher_temperature=teacher_temperature, **settings)),
+        patch=(patch_weight, objectives.patch_distillation("patch", teacher_temperature=patch_temperature, **settings)),
+    )
+    return self_distillation(network, objective, momentum=momentum, masking=masking or sometimes_blocks(encoder))
+
+
+def sometimes_blocks(encoder, *, ratio=(0.1, 0.5), probability: float = 0.5):
+    """iBOT's masking: half of the views hide blocks, a share of the patches drawn anew for each.  arXiv:2111.07832
+
+    Returns: (key, images [B, H, W, C]) -> mask [B, N] bool.
+    """
+
+    def masking(key, images):
+        rows, columns = encoder.grid(images.shape)
+        some_key, ratio_key, block_key = jax.random.split(key, 3)
+        batch = len(images)
+        share = jax.random.uniform(ratio_key, (batch,), minval=ratio[0], maxval=ratio[1])
+        count = jnp.where(jax.random.bernoulli(some_key, probability, (batch,)), share * rows * columns, 0)
+        smallest = min(16, max(1, rows * columns // 12))  # 16 of 14 x 14; in proportion on small grids
+        return block_mask(block_key, batch, (rows, columns), count=count.astype(jnp.int32), min_block=smallest)
+
+    return masking

@@ -1,0 +1,86 @@
+"""Joint prediction: what a teacher makes of hidden blocks is predicted from the visible ones."""
+
+import jax
+import jax.numpy as jnp
+
+from jssl.data.masks import visible_indices
+from jssl.methods.base import Method
+from jssl.methods.frames.assemble import assemble
+from jssl.methods.frames.masked_prediction import first_view
+from jssl.models.network import as_features, network
+from jssl.objectives.base import Objective, Outputs
+
+
+def joint_predictive(encoder, predictor, objective: Objective, *, momentum, masking, sizes, target) -> Method:
+    """loss = objective(predictor(encoder(context), places), target(teacher(image))[places]).
+
+    encoder: images, visible [B, n], present [B, n] -> `Features`; with a method grid(image shape), such as `ViT`.
+    predictor: (context [B, n, D], visible [B, n], places [M, B, m], grid, present=) -> [M, B, m, D].
+    momentum: a number or a schedule for the teacher, which follows the encoder.
+    masking: (key, images) -> (context [B, N], targets [M, B, N]), True = hidden from the context / to be predicted.
+    sizes: grid -> (n, m), the most patches that a context and a target can have; shorter ones are filled up, unseen.
+    target: tokens [B, N, D] -> [B, N, D], what is made of the teacher's tokens, such as a LayerNorm.
+
+    Returns: a `Method`; the objective is given student and teacher "patch" [M, B, m, D] and a mask [M, B, m], True where
+    a patch is wanted and no filler.
+    """
+    net, head = network(encoder), network(predictor)
+
+    def blocks(key, images):
+        grid = encoder.grid(images.shape)
+        seen, wanted = sizes(grid)
+        context, targets = masking(key, images)
+        visible = visible_indices(context, seen)
+        places = jax.vmap(lambda hidden: visible_indices(~hidden, wanted))(targets)
+        present = jnp.arange(seen) < jnp.sum(~context, -1, keepdims=True)
+        real = jnp.arange(wanted) < jnp.sum(targets, -1, keepdims=True)
+        return grid, visible, places, present, real
+
+    def init(key, views):
+        images = first_view(views)
+        grid, visible, places, *_ = blocks(key, images)
+        params, statistics = {}, {}
+        params["encoder"], statistics["encoder"] = net.init(jax.random.fold_in(key, 0), images)
+        tokens = as_features(net.apply(params["encoder"], statistics["encoder"], images, visible=visible)[0]).tokens
+        head_key = jax.random.fold_in(key, 1)
+        params["predictor"], statistics["predictor"] = head.init(head_key, tokens, visible, places, grid)
+        return params, statistics | {"teacher": statistics["encoder"]}
+
+    def forward(params, teacher, statistics, views, key):
+        images = first_view(views)
+        mask_key, encoder_key, predictor_key = jax.random.split(key, 3)
+        grid, visible, places, present, real = blocks(mask_key, images)
+        taught, teacher_statistics = net.apply(teacher["encoder"], statistics["teacher"], images, train=True)
+        wanted = jax.vmap(lambda i: jnp.take_along_axis(target(as_features(taught).tokens), i[..., None], axis=1))(places)
+        seen, encoder_statistics = net.apply(
+            params["encoder"],
+            statistics["encoder"],
+            images,
+            visible=visible,
+            present=present,
+            train=True,
+            key=encoder_key,
+        )
+        predicted, predictor_statistics = head.apply(
+            params["predictor"],
+            statistics["predictor"],
+            as_features(seen).tokens,
+            visible,
+            places,
+            grid,
+            present=(present, real),
+            train=True,
+            key=predictor_key,
+        )
+        after = {"encoder": encoder_statistics, "predictor": predictor_statistics, "teacher": teacher_statistics}
+        return Outputs({"patch": predicted}, {"patch": wanted}, real, views), after
+
+    def features(params, teacher, statistics, images):
+        return net.features(teacher["encoder"], statistics["teacher"], images)
+
+    def follows(params):
+        return {"encoder": params["encoder"]}
+
+    return assemble(
+        objective, init=init, forward=forward, features=features, momentum=momentum, follows=follows
+    )

@@ -1,0 +1,34 @@
+"""Pretext: a transform of the image makes the label."""
+
+import jax
+
+from jssl.methods.base import Method
+from jssl.methods.frames.assemble import assemble
+from jssl.methods.frames.masked_prediction import first_view
+from jssl.models.network import as_outputs, network
+from jssl.objectives.base import Objective, Outputs
+
+
+def pretext(model, objective: Objective, *, transform) -> Method:
+    """inputs, labels = transform(key, images); loss = objective(network(inputs), labels).
+
+    model: anything `network` takes; its outputs reach the objective as `outputs.student`, [B', ...] by name.
+    transform: (key, images [B, H, W, C]) -> (inputs [B', ...], labels by name), labels as `outputs.teacher`.
+
+    Returns: a `Method` without a teacher.
+    """
+    net = network(model)
+
+    def init(key, views):
+        return net.init(key, transform(key, first_view(views))[0])
+
+    def forward(params, teacher, statistics, views, key):
+        transform_key, network_key = jax.random.split(key)
+        inputs, labels = transform(transform_key, first_view(views))
+        student, statistics = net.apply(params, statistics, inputs, train=True, key=network_key)
+        return Outputs(as_outputs(student), labels, views=views), statistics
+
+    def features(params, teacher, statistics, images):
+        return net.features(params, statistics, images)
+
+    return assemble(objective, init=init, forward=forward, features=features)

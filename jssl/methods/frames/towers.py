@@ -1,0 +1,50 @@
+"""Towers: one network for each modality, compared in a joint space."""
+
+import jax
+
+from jssl.methods.base import Method
+from jssl.methods.frames.assemble import assemble
+from jssl.methods.frames.masked_prediction import first_view
+from jssl.models.network import as_outputs, network
+from jssl.objectives.base import Objective, Outputs
+
+
+def towers(model, objective: Objective, *, learned=None, **others) -> Method:
+    """loss = objective({"image": model(image)["image"], name: tower(views[name]), ..., name: learned number}).
+
+    model: the image's network, with an output named `image`; what it is of beside (its encoder) is what is evaluated.
+    others: name=tower for every further modality: anything `network` takes, with an output of that name (or `cls`), given
+        `views[name]`, such as text=text tower and caption tokens [B, L].
+    learned: name -> module without input, for learned numbers such as CLIP's logit scale; given to the objective by name.
+
+    Returns: a `Method` without a teacher; params are the image network's own, and one more part for each other tower, so
+    that `weighted_methods` can share the encoder.
+    """
+    image, others = network(model), {name: network(tower) for name, tower in others.items()}
+    numbers = {name: network(module) for name, module in (learned or {}).items()}
+
+    def init(key, views):
+        params, statistics = image.init(jax.random.fold_in(key, 0), first_view(views))
+        for i, (name, tower) in enumerate((others | numbers).items(), start=1):
+            inputs = (views[name],) if name in others else ()
+            params[name], statistics[name] = tower.init(jax.random.fold_in(key, i), *inputs)
+        return params, statistics
+
+    def forward(params, teacher, statistics, views, key):
+        own = {name: part for name, part in statistics.items() if name not in others and name not in numbers}
+        keys = jax.random.split(key, 1 + len(others))
+        outputs, own = image.apply(params, own, first_view(views), train=True, key=keys[0])
+        student, after = {"image": outputs["image"]}, dict(statistics) | own
+        for tower_key, (name, tower) in zip(keys[1:], others.items(), strict=True):
+            settings = dict(train=True, key=tower_key)
+            outputs, after[name] = tower.apply(params[name], statistics[name], views[name], **settings)
+            outputs = as_outputs(outputs)
+            student[name] = outputs.get(name, outputs["cls"])
+        for name, module in numbers.items():
+            student[name], _ = module.apply(params[name], statistics[name])
+        return Outputs(student, views=views), after
+
+    def features(params, teacher, statistics, images):
+        return image.features(params, statistics, images)
+
+    return assemble(objective, init=init, forward=forward, features=features)

@@ -1,0 +1,49 @@
+"""Hybrids: several objectives over one forward pass, or several methods over one encoder."""
+
+from functools import partial
+
+from jssl import objectives
+from jssl.data.masks import random_mask
+from jssl.methods.base import Method
+from jssl.methods.contrastive import simclr
+from jssl.methods.frames import masked_prediction
+from jssl.methods.multimodal import clip
+from jssl.methods.pairs import over_patches, over_views
+from jssl.methods.weighted import weighted_methods
+from jssl.models.decoders import pixel_head
+from jssl.models.heads import simclr_head
+from jssl.models.network import with_heads
+
+
+def slip(encoder, text, *, dim: int = 512, head=None, temperature: float = 0.1, weight: float = 1.0) -> Method:
+    """SLIP: CLIP and SimCLR on one image encoder.  arXiv:2112.12750
+
+    weight: of SimCLR's term. dim: of the joint space; head: SimCLR's projection.
+
+    Returns: a `Method`; views: two global ones, of which the caption meets the first, and caption tokens under "text".
+    """
+    return weighted_methods(
+        shared=("encoder",),
+        clip=(1.0, clip(encoder, text, dim=dim)),
+        simclr=(weight, simclr(encoder, head=head, temperature=temperature)),
+    )
+
+
+def mim_contrast(encoder, *, mix: float = 0.2, ratio: float = 0.6, head=None, temperature: float = 0.1) -> Method:
+    """Masked modelling and contrast in one pass: (1 - mix) L_MIM + mix L_CL.  arXiv:2305.00729
+
+    encoder: a `ViT`. mix: lambda, the contrastive share. ratio: of patches hidden from both views.
+
+    Returns: a `Method`; views: two global ones.
+    """
+    network = with_heads(encoder, cls=head or simclr_head(), patch=pixel_head(encoder.patch))
+    objective = objectives.weighted_sum(
+        mim=(1 - mix, over_patches(partial(objectives.masked_reconstruction, distance="l1"))),
+        contrast=(mix, over_views(partial(objectives.nt_xent, temperature=temperature))),
+    )
+    return masked_prediction(
+        network,
+        objective,
+        masking=lambda key, images: random_mask(key, len(images), encoder.grid(images.shape), ratio=ratio),
+        target=lambda images: objectives.patchify(images, encoder.patch),
+    )

@@ -1,0 +1,33 @@
+"""Multimodal methods: one tower for each modality, pairs brought together in a joint space."""
+
+import jax.numpy as jnp
+
+from jssl import objectives
+from jssl.methods.base import Method
+from jssl.methods.frames import towers
+from jssl.models.heads import clip_head
+from jssl.models.network import with_heads
+from jssl.models.text import LogitScale
+from jssl.objectives import stateless
+
+
+def clip(encoder, text, *, dim: int = 512, block_size: int | None = None) -> Method:
+    """CLIP: every image finds its caption in the batch, and every caption its image.  arXiv:2103.00020
+
+    encoder: the image's, anything `network` takes. text: the caption's, tokens [B, L] -> `Features`.
+    dim: of the joint space. block_size: for large batches, as in `symmetric_info_nce`.
+
+    Returns: a `Method`; views: one global one, and caption tokens [B, L] under "text".
+    """
+
+    def losses(outputs):
+        image, caption = outputs.student["image"], outputs.student["text"]
+        scale = outputs.student["logit_scale"]
+        return objectives.symmetric_info_nce(image, caption, logit_scale=scale), {"logit_scale": scale}
+
+    return towers(
+        with_heads(encoder, image=clip_head(dim)),
+        stateless(losses),
+        text=with_heads(text, text=clip_head(dim)),
+        learned={"logit_scale": LogitScale()},
+    )

@@ -1,0 +1,57 @@
+"""Methods without negatives: a predictor, a teacher or a statistic of the batch keeps them from collapsing."""
+
+from functools import partial
+
+from jssl import objectives
+from jssl.methods.base import Method
+from jssl.methods.frames import apart, self_distillation, siamese
+from jssl.methods.pairs import between_views, over_views
+from jssl.models.heads import barlow_head, byol_head, simsiam_head, simsiam_predictor, vicreg_head
+from jssl.models.network import with_heads
+
+
+def byol(encoder, *, head=None, predictor=None, momentum=0.996) -> Method:
+    """BYOL: a predictor on one view finds the teacher's projection of the other.  arXiv:2006.07733
+
+    momentum: 0.996 rising to 1, `teacher_momentum(0.996, steps)`.
+
+    Returns: a `Method`; views: two global ones. The loss is the sum of both directions, 0 to 8.
+    """
+    network = with_heads(encoder, cls=head or byol_head(), prediction=("cls", predictor or byol_head()))
+    objective = between_views(objectives.normalized_mse, student="prediction")
+    return self_distillation(
+        network, objective, momentum=momentum, student_only=("prediction",), across=apart, evaluated="student"
+    )
+
+
+def simsiam(encoder, *, head=None, predictor=None) -> Method:
+    """SimSiam: a predictor on one view finds the other's projection, which gets no gradient.  arXiv:2011.10566
+
+    Returns: a `Method`; views: two global ones. The loss is the mean of both directions, -1 to 1.
+    """
+    network = with_heads(encoder, cls=head or simsiam_head(), prediction=("cls", predictor or simsiam_predictor()))
+
+    def half(prediction, target):
+        return objectives.negative_cosine_similarity(prediction, target) / 2
+
+    return siamese(network, between_views(half, student="prediction"), across=apart)
+
+
+def barlow_twins(encoder, *, head=None, off_diagonal_weight: float = 5e-3) -> Method:
+    """Barlow Twins: the cross-correlation of two views' embeddings is made the identity.  arXiv:2103.03230
+
+    Returns: a `Method`; views: two global ones.
+    """
+    loss = partial(objectives.barlow_twins, off_diagonal_weight=off_diagonal_weight)
+    return siamese(with_heads(encoder, cls=head or barlow_head()), over_views(loss), across=apart)
+
+
+def vicreg(
+    encoder, *, head=None, invariance: float = 25.0, variance: float = 25.0, covariance: float = 1.0
+) -> Method:
+    """VICReg: two views agree, every feature varies over the batch, and no two vary together.  arXiv:2105.04906
+
+    Returns: a `Method`; views: two global ones.
+    """
+    loss = partial(objectives.vicreg, invariance=invariance, variance=variance, covariance=covariance)
+    return siamese(with_heads(encoder, cls=head or vicreg_head()), over_views(loss), across=apart)

@@ -1,0 +1,45 @@
+"""How a loss of two arrays becomes an objective over views."""
+
+from itertools import permutations
+
+import jax.numpy as jnp
+
+from jssl.objectives import Objective, stateless
+
+
+def between_views(loss, *, student: str = "cls", teacher: str = "cls") -> Objective:
+    """sum over ordered pairs of different views v, w of loss(student[v], teacher[w]).
+
+    loss: ([B, D], [B, D]) -> [B]. student, teacher: names of the outputs compared; without a teacher, the student's own.
+
+    Returns: an `Objective` that remembers nothing; its loss is the mean over the batch.
+    """
+
+    def losses(outputs):
+        ours, theirs = outputs.student[student], (outputs.teacher or outputs.student)[teacher]
+        return sum(loss(ours[v], theirs[w]) for v, w in permutations(range(len(theirs)), 2))
+
+    return stateless(losses)
+
+
+def over_views(loss, *, name: str = "cls") -> Objective:
+    """loss(view a, view b) of the first two views, such as a statistic of the batch.
+
+    Returns: an `Objective` that remembers nothing.
+    """
+    return stateless(lambda outputs: loss(*outputs.student[name][:2]))
+
+
+def over_patches(loss, *, name: str = "patch") -> Objective:
+    """The mean over views of loss(prediction, target, mask) on patches.
+
+    loss: ([B, N, D], [B, N, ...], [B, N]) -> [B].
+
+    Returns: an `Objective` that remembers nothing.
+    """
+
+    def losses(outputs):
+        views = zip(outputs.student[name], outputs.teacher[name], outputs.mask, strict=True)
+        return jnp.stack([loss(*view) for view in views])
+
+    return stateless(losses)

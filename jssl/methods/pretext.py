@@ -1,0 +1,41 @@
+"""Pretext tasks: a transform of the image makes the label."""
+
+import jax.numpy as jnp
+import optax
+
+from jssl.methods.base import Method
+from jssl.methods.frames import pretext
+from jssl.models.heads import linear_head
+from jssl.models.network import with_heads
+from jssl.objectives import stateless
+
+
+def rotations(key, images):
+    """Every image in its four rotations, and which is which: label i is i * 90 degrees counter-clockwise.
+
+    images: [B, H, W, C], H = W.
+
+    Returns: ([4 B, H, W, C], {"rotation": [4 B] int32}).
+
+    Raises: ValueError where the images are not square.
+    """
+    if images.shape[1] != images.shape[2]:
+        raise ValueError(f"rotations need square images, got {images.shape}; crop them")
+    turned = [jnp.rot90(images, i, axes=(1, 2)) for i in range(4)]
+    return jnp.concatenate(turned), {"rotation": jnp.repeat(jnp.arange(4), len(images))}
+
+
+def rotation(encoder, *, head=None) -> Method:
+    """Image rotations: by how much was the image turned?  arXiv:1803.07728
+
+    head: [B, D] -> [B, 4], linear by default.
+
+    Returns: a `Method`; views: one global one. The metric `accuracy` is that of the rotations.
+    """
+
+    def losses(outputs):
+        logits, labels = outputs.student["rotation"].astype(jnp.float32), outputs.teacher["rotation"]
+        accuracy = jnp.mean(jnp.argmax(logits, -1) == labels)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels), {"accuracy": accuracy}
+
+    return pretext(with_heads(encoder, rotation=head or linear_head(4)), stateless(losses), transform=rotations)
