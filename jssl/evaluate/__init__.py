@@ -7,7 +7,7 @@ from jssl.evaluate.extract import extract_features, to_float
 from jssl.evaluate.health import diagnose, embedding_health, gradient_health, pair_health, teacher_health
 from jssl.evaluate.knn import knn_accuracy, knn_classify, nearest_neighbours
 from jssl.evaluate.linear import LinearProbe, linear_probe
-from jssl.evaluate.metrics import alignment, dead_dimensions, feature_std, rank_me, uniformity
+from jssl.evaluate.metrics import alignment, dead_dimensions, feature_std, rank_me, smooth_rank, uniformity
 from jssl.evaluate.probe import Labelled, Scores, format_table, pixels, probe, probe_network, probe_pixels, probe_table
 from jssl.evaluate.report import render_report, write_report
 
@@ -35,6 +35,7 @@ __all__ = [
     "probe_table",
     "rank_me",
     "render_report",
+    "smooth_rank",
     "teacher_health",
     "to_float",
     "uniformity",

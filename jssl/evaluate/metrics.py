@@ -45,10 +45,10 @@ def uniformity(z: jax.Array, *, t: float = 2.0) -> jax.Array:
 
 
 def rank_me(z: jax.Array, *, eps: float = 1e-7) -> jax.Array:
-    """RankMe, the smooth rank of the embedding matrix: exp(-sum_k p_k log p_k), p_k = s_k / sum(s) + eps.
+    """RankMe, the smooth rank of the embedding matrix: `smooth_rank` of its singular values.
 
     z:   [B, D] embeddings as they are: neither centred nor normalised.
-    eps: added to each share of the singular values s.
+    eps: as in `smooth_rank`.
 
     Returns: a scalar from 1 to min(B, D); large when variance is spread over many directions. Zero embeddings give 1.
     Raises:  ValueError for a wrong rank.
@@ -58,8 +58,23 @@ def rank_me(z: jax.Array, *, eps: float = 1e-7) -> jax.Array:
     4.0
     """
     (z,) = check(z=(z, "B D"))
-    values = jnp.linalg.svd(z, compute_uv=False)
-    share = values / jnp.maximum(jnp.sum(values), jnp.finfo(values.dtype).tiny) + eps
+    return smooth_rank(jnp.linalg.svd(z, compute_uv=False), eps=eps)
+
+
+def smooth_rank(singular_values: jax.Array, *, eps: float = 1e-7) -> jax.Array:
+    """How many values share the sum: exp(-sum_k p_k log p_k), p_k = s_k / sum(s) + eps.
+
+    singular_values: [K], not negative.
+    eps:             added to each share.
+
+    Returns: a scalar from 1 to K.
+    Source:  arXiv:2210.02885.
+
+    >>> round(float(smooth_rank(jnp.array([2.0, 2.0, 0.0]))), 3)
+    2.0
+    """
+    total = jnp.sum(singular_values)
+    share = singular_values / jnp.maximum(total, jnp.finfo(singular_values.dtype).tiny) + eps
     return jnp.exp(-jnp.sum(share * jnp.log(share)))
 
 

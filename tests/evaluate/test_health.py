@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jssl.evaluate import diagnose, embedding_health, gradient_health, pair_health, teacher_health
+from jssl.evaluate import diagnose, embedding_health, gradient_health, pair_health, rank_me, teacher_health
 
 
 def healthy(rows=64, width=16):
@@ -61,6 +61,14 @@ def test_the_figures_of_known_batches():
     teacher = figures(None, np.eye(4)[[0, 0, 1, 1]])
     assert teacher["teacher_entropy"] == 0.0 and teacher["prototypes_used"] == pytest.approx(2.0, rel=1e-5)
     assert float(pair_health(healthy(), -healthy())["alignment"]) == pytest.approx(4.0, rel=1e-5)
+
+
+@pytest.mark.parametrize("rows, width", [(30, 100), (100, 30)])
+def test_the_cheap_rank_is_rank_me(rows, width):
+    z = healthy(rows, width) * np.geomspace(1, 0.03, width, dtype=np.float32)
+    np.testing.assert_allclose(embedding_health(z)["effective_rank"], rank_me(z), rtol=1e-3)
+    line = np.outer(np.linspace(-1, 1, rows), np.ones(width))
+    np.testing.assert_allclose(embedding_health(line)["effective_rank"], 1.0, rtol=1e-3)
 
 
 def test_only_the_first_rows_are_looked_at_and_no_gradient_flows():
