@@ -252,8 +252,7 @@ def test_the_vision_transformers_leaves_are_known():
     from jssl.models.vit import ViT
 
     module = ViT(patch=4, dim=8, depth=2, heads=2, registers=2, layer_scale=0.1, norm_input=True)
-    images, mask = jnp.ones((1, 8, 8, 3)), jnp.zeros((1, 4), bool)
-    params = jax.eval_shape(lambda: module.init(jax.random.key(0), images, mask=mask))["params"]
+    params = shapes(module, mask=jnp.zeros((1, 4), bool))
     decayed = jax.tree_util.tree_leaves_with_path(optim.weights(params))
     assert all(value == (path[-1].key == "kernel") for path, value in decayed)
     parts = {"blocks/block_0/": 0.25, "blocks/block_1/": 0.5, "norm/": 1.0}
@@ -261,7 +260,31 @@ def test_the_vision_transformers_leaves_are_known():
         assert scale == next((parts[part] for part in parts if name.startswith(part)), 0.125), name
 
 
-def test_layer_decay_orders_the_blocks_of_stages():
-    params = {f"stage_{s}": {f"block_{i}": jnp.ones(2) for i in range(2)} for s in range(2)}
-    scales = scales_by_name(params, 0.5)
-    assert [scales[f"stage_{s}/block_{i}"] for s in range(2) for i in range(2)] == [1 / 16, 1 / 8, 1 / 4, 1 / 2]
+def shapes(module, **arguments):
+    return jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.ones((1, 8, 8, 3)), **arguments))["params"]
+
+
+def test_swins_leaves_are_known_as_in_simmim():
+    from jssl.models.swin import Swin
+
+    params = shapes(Swin(dim=8, depths=(2, 2), heads=(1, 2), window=2, patch=2))
+    # microsoft/SimMIM optimizer.py get_swin_layer: patches 0, blocks 1 to 4, a merge with the block before it
+    layer = {"stem": 0, "norm_stem": 0, "stage0_0": 1, "stage0_1": 2, "merge1": 2}
+    layer |= {"stage1_0": 3, "stage1_1": 4, "norm": 5}
+    for name, scale in scales_by_name(params, 0.5).items():
+        assert scale == 0.5 ** (5 - layer[name.split("/")[0]]), name
+    decayed = jax.tree_util.tree_leaves_with_path(optim.weights(params))
+    assert all(value == (path[-1].key == "kernel") for path, value in decayed)
+
+
+def test_residual_networks_have_layers_too():
+    from jssl.models.resnet import BasicBlock, ResNet
+
+    scales = scales_by_name(shapes(ResNet((1, 2, 1, 1), BasicBlock, widths=(8, 8, 8, 8), stem_width=8)), 0.5)
+    assert scales["conv1/kernel"] == 0.5**6 and scales["layer2_1/conv1/kernel"] == 0.5**3
+    assert max(scales.values()) == 0.5  # the last block: there is no head
+
+
+def test_shared_relative_positions_go_with_the_head():
+    scales = scales_by_name({"block_0": {"kernel": jnp.ones(2)}, "attention_bias": {"table": jnp.ones((2, 2))}}, 0.5)
+    assert scales == {"block_0/kernel": 0.5, "attention_bias/table": 1.0}

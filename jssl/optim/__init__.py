@@ -3,7 +3,7 @@
 from optax import clip_by_global_norm
 
 from jssl.optim.layers import layer_decay, scale_updates
-from jssl.optim.optimizers import adamw, lars
+from jssl.optim.optimizers import adamw, lars, sgd
 from jssl.optim.parameters import biases_and_norms, weights
 from jssl.optim.restraints import clip_by_parameter_norm, freeze_during
 from jssl.optim.schedules import Schedule, constant, cosine, linear, teacher_momentum, warmup_cosine
@@ -21,6 +21,7 @@ __all__ = [
     "layer_decay",
     "linear",
     "scale_updates",
+    "sgd",
     "teacher_momentum",
     "warmup_cosine",
     "weights",

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jssl.optim.parameters import POSITION, TOKEN, names
+from jssl.optim.parameters import POSITION, RELATIVE, TOKEN, names
 
-_BLOCK = re.compile(r"\w*blocks?_?\d+", re.IGNORECASE)  # block_3, blocks_3, EncoderBlock_3
-_FIRST = re.compile(r"embed|^stem|input$", re.IGNORECASE)
+_BLOCK = re.compile(r"\w*blocks?_?\d+|(stage|layer)\d+_\d+", re.IGNORECASE)  # block_3, EncoderBlock_3, stage1_0
+_MERGE = re.compile(r"merge(\d+)")  # Swin's, before the first block of a stage
+_FIRST = re.compile(r"embed|stem|input$|^(conv|bn)1$", re.IGNORECASE)
 
 
 def layer_decay(params, rate: float):
@@ -17,8 +18,9 @@ def layer_decay(params, rate: float):
 
     Layers are known by the names along a parameter's path:
       layer 0          outside any block: a token, positions, or a name holding `embed`, `stem` or `input`
-      layer i + 1      the i-th block, in natural order of the paths down to `block_3`, `EncoderBlock_3` or `blocks/3`
-      layer depth + 1  all the rest, the final norm and the head: scale 1
+      layer i + 1      the i-th block, in natural order of the paths down to `block_3`, `EncoderBlock_3`, `blocks/3`, or
+                       `stage1_0` of a hierarchical network, whose `merge1` goes with the block before it
+      layer depth + 1  all the rest, relative positions shared by the blocks, the final norm and the head: scale 1
     Pass the encoder and its new head alone: a decoder's blocks would count as deeper layers.
 
     params: a pytree of arrays.
@@ -41,12 +43,18 @@ def layer_decay(params, rate: float):
         raise ValueError(f"layer_decay: no path names a block, such as block_0 or blocks/0; found {found}")
     last = len(blocks) + 1
 
-    def scale(path, _):
-        path = names(path)
+    def layer(path):
         if block := _block(path):
-            return float(rate) ** (last - 1 - blocks.index(block))
-        first = any(TOKEN.search(name) or POSITION.search(name) or _FIRST.search(name) for name in path)
-        return float(rate) ** last if first else 1.0
+            return 1 + blocks.index(block)
+        for i, name in enumerate(path):
+            if merge := _MERGE.fullmatch(name):
+                return sum(_natural(block) < _natural((*path[:i], f"stage{merge[1]}")) for block in blocks)
+        if any(map(RELATIVE.search, path)):
+            return last
+        return 0 if any(TOKEN.search(name) or POSITION.search(name) or _FIRST.search(name) for name in path) else last
+
+    def scale(path, _):
+        return float(rate) ** (last - layer(names(path)))
 
     return jax.tree_util.tree_map_with_path(scale, params)
 

@@ -95,6 +95,27 @@ def adamw(
     )
 
 
+def sgd(
+    learning_rate: float | Schedule, *, momentum: float = 0.9, weight_decay: float = 1e-4
+) -> optax.GradientTransformation:
+    """SGD with momentum that decays weights only, the decay in the gradient as in torch.
+
+        mu = momentum * mu + g + weight_decay * p;  p = p - learning_rate(step) * mu
+
+    learning_rate: a number, or a schedule of the step.
+    momentum:      in [0, 1).
+    weight_decay:  not negative; reaches the leaves of `weights` alone.
+
+    Returns: an `optax.GradientTransformation`; its update needs the parameters.
+    Raises:  ValueError for a hyper-parameter out of range.
+    Source:  MoCo's optimizer, arXiv:1911.05722.
+    """
+    _check("sgd", momentum=(momentum, 0.0 <= momentum < 1.0, "in [0, 1)"))
+    _check("sgd", weight_decay=(weight_decay, weight_decay >= 0.0, "not negative"))
+    decay = optax.add_decayed_weights(weight_decay, mask=weights)
+    return optax.chain(decay, optax.trace(momentum), optax.scale_by_learning_rate(learning_rate))
+
+
 def _check(optimizer: str, **claims: tuple[float, bool, str]) -> None:
     for name, (value, holds, expected) in claims.items():
         if not holds:

@@ -7,6 +7,7 @@ import jax
 _BIAS_OR_NORM = {"bias", "scale"}  # Flax's names in Dense, Conv, LayerNorm, BatchNorm, GroupNorm, RMSNorm
 TOKEN = re.compile(r"tokens?$|^registers?$")
 POSITION = re.compile(r"(^|_)pos(ition)?(_|s|$)")
+RELATIVE = re.compile(r"relative|rel_pos|attention_bias")
 
 
 def names(path) -> tuple[str, ...]:
@@ -44,7 +45,7 @@ def weights(params):
     """True for the leaves that weight decay is for: all but biases, norms, learned tokens and position tables.
 
     Tokens are known by the leaf's own name (`class_token`, `mask_token`, `registers`), tables by any name along the
-    path (`positions/table`, `pos_embed`, `relative_position_bias_table`); a `kernel` is a weight wherever it lies.
+    path (`positions/table`, `pos_embed`, `relative_bias`, `attention_bias/table`); a `kernel` is always a weight.
 
     params: a pytree of arrays.
 
@@ -59,7 +60,7 @@ def weights(params):
     def is_weight(path, exempt):
         path = names(path)
         token = bool(path) and TOKEN.search(path[-1])
-        table = path[-1:] != ("kernel",) and any(map(POSITION.search, path))
+        table = path[-1:] != ("kernel",) and any(POSITION.search(name) or RELATIVE.search(name) for name in path)
         return not (exempt or token or table)
 
     return jax.tree_util.tree_map_with_path(is_weight, biases_and_norms(params))
