@@ -2,7 +2,7 @@
 
 from jssl.methods.base import Method
 from jssl.methods.clustering import swav
-from jssl.methods.contrastive import moco_v2, simclr
+from jssl.methods.contrastive import moco_v2, pcl, simclr
 from jssl.methods.distillation import dino, ibot
 from jssl.methods.hybrids import mim_contrast, slip
 from jssl.methods.masked import i_jepa, mae, simmim
@@ -22,6 +22,7 @@ __all__ = [
     "mae",
     "mim_contrast",
     "moco_v2",
+    "pcl",
     "rotation",
     "simclr",
     "simmim",

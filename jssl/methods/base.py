@@ -5,6 +5,7 @@ from typing import Any, Callable, NamedTuple
 import jax
 
 from jssl.models.features import Features
+from jssl.objectives.base import Outputs
 
 Params = Any
 Memory = Any
@@ -23,14 +24,16 @@ class Method(NamedTuple):
     init:     (key, views) -> (params, memory)
     loss:     (params, teacher, memory, views, key, step) -> (loss [], (memory, metrics))
     features: (params, teacher, memory, images [B, H, W, C]) -> Features: what is evaluated and exported
+    outputs:  (params, teacher, memory, views, key) -> Outputs: what the objective sees, for figures and health; None: various
     momentum: step -> momentum of the EMA teacher, moved once per optimizer step; None: no teacher
     follows:  (params) -> the part of the parameters that the teacher follows
-    refresh:  (memory, key) -> memory, between epochs (re-clustering); None: nothing to do
+    refresh:  (key, memory) -> memory, between epochs (re-clustering); None: nothing to do
     """
 
     init: Callable[[jax.Array, Views], tuple[Params, Memory]]
     loss: Callable[[Params, Params, Memory, Views, jax.Array, jax.Array], tuple[jax.Array, tuple[Memory, dict]]]
     features: Callable[[Params, Params, Memory, jax.Array], Features]
+    outputs: Callable[[Params, Params, Memory, Views, jax.Array], Outputs] | None = None
     momentum: Schedule | None = None
     follows: Callable[[Params], Params] = everything
-    refresh: Callable[[Memory, jax.Array], Memory] | None = None
+    refresh: Callable[[jax.Array, Memory], Memory] | None = None

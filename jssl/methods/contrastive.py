@@ -7,7 +7,7 @@ from jssl.methods.frames import apart, self_distillation, siamese
 from jssl.methods.pairs import over_views
 from jssl.models.heads import moco_head, simclr_head
 from jssl.models.network import with_heads
-from jssl.objectives import nt_xent, queue_contrast
+from jssl.objectives import nt_xent, prototype_contrast, queue_contrast, refresh, weighted_sum
 
 
 def simclr(encoder, *, head=None, temperature: float = 0.1, block_size: int | None = None) -> Method:
@@ -34,3 +34,37 @@ def moco_v2(encoder, *, head=None, queue: int = 65536, temperature: float = 0.2,
     network = with_heads(encoder, cls=head or moco_head())
     objective = queue_contrast("cls", size=queue, temperature=temperature)
     return self_distillation(network, objective, momentum=momentum, across=apart, evaluated="student")
+
+
+def pcl(
+    encoder,
+    *,
+    examples: int,
+    clusters: tuple[int, ...] = (25000, 50000, 100000),
+    negatives: int = 16000,
+    head=None,
+    queue: int = 16384,
+    temperature: float = 0.2,
+    momentum=0.999,
+) -> Method:
+    """PCL: MoCo, and an image also finds the prototype of its cluster at several granularities.  arXiv:2005.04966
+
+    examples: how many images the data has: each is remembered by its index, and `refresh` clusters them between epochs.
+    clusters: how many at each granularity. negatives: prototypes drawn. Others as `moco_v2`.
+
+    Returns: a `Method` with `refresh`; views: two global ones, query and key, and "index" [B].
+    """
+    network = with_heads(encoder, cls=head or moco_head())
+    settings = dict(examples=examples, clusters=clusters, negatives=negatives, temperature=temperature)
+    objective = weighted_sum(
+        instance=(1.0, queue_contrast("cls", size=queue, temperature=temperature)),
+        prototype=(1.0, prototype_contrast("cls", **settings)),
+    )
+    return self_distillation(
+        network,
+        objective,
+        momentum=momentum,
+        across=apart,
+        evaluated="student",
+        refresh=lambda key, memory: memory | {"prototype": refresh(key, memory["prototype"])},
+    )

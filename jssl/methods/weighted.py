@@ -58,13 +58,14 @@ def weighted_methods(*, shared: tuple[str, ...] = ("encoder",), **methods: tuple
     def follows(params):
         return {name: method.follows(own(params, name)) for name, method in taught.items()}
 
-    def refresh(memory, key):
-        return memory | {name: method.refresh(memory[name], key) for name, method in refreshed.items()}
+    def refresh(key, memory):
+        return memory | {name: method.refresh(key, memory[name]) for name, method in refreshed.items()}
 
     return Method(
         init,
         loss,
         features,
+        None,
         next(iter(momenta.values()), None),
         follows if taught else everything,
         refresh if refreshed else None,

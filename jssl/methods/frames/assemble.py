@@ -13,7 +13,7 @@ def assemble(
     forward:  (params, teacher, statistics, views, key) -> (Outputs, statistics)
     features: (params, teacher, statistics, images) -> Features
     momentum: a number or a schedule for the teacher, None: no teacher; follows: params -> the part it follows.
-    refresh:  (objective's memory, key) -> memory, between epochs.
+    refresh:  (key, objective's memory) -> memory, between epochs.
     """
 
     def init_all(key, views):
@@ -29,8 +29,11 @@ def assemble(
     def features_of(params, teacher, memory, images):
         return features(params, teacher, memory["statistics"], images)
 
-    def refresh_all(memory, key):
-        return memory | {"objective": refresh(memory["objective"], key)}
+    def outputs_of(params, teacher, memory, views, key):
+        return forward(params, teacher, memory["statistics"], views, key)[0]
+
+    def refresh_all(key, memory):
+        return memory | {"objective": refresh(key, memory["objective"])}
 
     moves = momentum if momentum is None or callable(momentum) else lambda step: momentum
-    return Method(init_all, loss, features_of, moves, follows, refresh and refresh_all)
+    return Method(init_all, loss, features_of, outputs_of, moves, follows, refresh and refresh_all)

@@ -17,7 +17,7 @@ def siamese(model, objective: Objective, *, across=together, exposes=nothing, re
     model: anything `network` takes; its outputs reach the objective as `outputs.student`, [V, B, ...] by name.
     across: `together` or `apart`, whether views share batch statistics.
     exposes: params -> arrays by name that join `outputs.student`, for objectives that compare with parameters (prototypes).
-    refresh: (objective's memory, key) -> memory, between epochs.
+    refresh: (key, objective's memory) -> memory, between epochs.
 
     Returns: a `Method` without a teacher.
     """

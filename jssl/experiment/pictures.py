@@ -1,0 +1,39 @@
+"""Figures of a method's own, for the report: what a masked autoencoder fills in."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jssl.data.augment import IMAGENET_MEAN, IMAGENET_STD
+from jssl.experiment.base import Figure
+from jssl.methods.base import Method
+from jssl.objectives import patchify, unpatchify
+
+
+def reconstruction_figure(method: Method, view, *, patch: int, normalized: bool = False) -> tuple[Figure, ...]:
+    """Masked, reconstructed and original images, as an experiment's `figures`.
+
+    method: one whose outputs hold a prediction of pixels, "patch" [V, B, N, P * P * C]. view: the evaluation view.
+    patch: side P. normalized: predictions are of pixels normalised within each patch, and are given back its statistics.
+    """
+
+    def figure(state, images):
+        from jssl.evaluate import figures
+
+        seen = view(jnp.asarray(images[:8]))
+        views = {"global": seen[None], "index": jnp.arange(len(seen))}
+        outputs = jax.jit(method.outputs)(state.params, state.teacher, state.memory, views, jax.random.key(0))
+        predicted, target = outputs.student["patch"][0], patchify(seen, patch)
+        if normalized:
+            mean, variance = target.mean(-1, keepdims=True), target.var(-1, keepdims=True, ddof=1)
+            predicted = predicted * jnp.sqrt(variance + 1e-6) + mean
+        filled = unpatchify(predicted, patch, channels=seen.shape[-1])
+        grid = seen.shape[1] // patch, seen.shape[2] // patch
+        drawn = figures.reconstructions(_shown(seen), np.asarray(outputs.mask[0]), _shown(filled), grid)
+        return [("Patches hidden, filled in by the network, and as they were.", figures.png(drawn))]
+
+    return (figure,)
+
+
+def _shown(images):
+    return np.clip(np.asarray(images) * np.asarray(IMAGENET_STD) + np.asarray(IMAGENET_MEAN), 0, 1)

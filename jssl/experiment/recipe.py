@@ -1,0 +1,100 @@
+"""What every recipe has in common, said once: the network, the data and the training budget."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+from jssl.data import evaluation_view
+from jssl.experiment.base import Experiment
+from jssl.experiment.summary import attention_figure
+from jssl.models import encoder as encoder_named
+from jssl.optim import Schedule, warmup_cosine
+
+
+@dataclass(frozen=True)
+class Training:
+    """Settings that every experiment has.
+
+    encoder: a name such as resnet50, resnet18_cifar, vit_s16 or vit_ti4.
+    data: digits, tfds:<name>, folder:<path> or npz:<file>.
+    data_dir: where TFDS has its data sets.
+    size: side of the global views, in pixels.
+    batch: images per step.
+    steps: optimizer steps.
+    warmup: steps in which the learning rate rises.
+    learning_rate: at its peak, for this batch.
+    weight_decay: on weights, not on biases, norms, tokens or positions.
+    """
+
+    encoder: str
+    batch: int
+    steps: int
+    warmup: int
+    learning_rate: float
+    weight_decay: float
+    size: int = 224
+    data: str = "tfds:imagenet2012"
+    data_dir: str | None = None
+
+    def network(self, **overrides: Any):
+        """The encoder; overrides: fields of its module, such as class_token=False."""
+        return encoder_named(self.encoder, **overrides)
+
+    def rate(self) -> Schedule:
+        """The learning rate: up in a line, down in half a cosine."""
+        return warmup_cosine(self.learning_rate, steps=self.steps, warmup=self.warmup)
+
+    def view(self):
+        """What the probes' network sees of the stored images."""
+        return evaluation_view(self.size)
+
+    def experiment(self, method, *, optimizer, views, network=None, **more: Any) -> Experiment:
+        """The `Experiment` of a method on this data.
+
+        network: the encoder's module, for its attention maps. more: further fields of `Experiment`.
+        """
+        view = self.view()
+        maps = () if network is None else attention_figure(network, view)
+        settings = dict(
+            batch=self.batch,
+            steps=self.steps,
+            learning_rate=self.rate(),
+            data=self.data,
+            data_dir=self.data_dir,
+            evaluation_view=view,
+            figures=(*maps, *more.pop("figures", ())),
+        )
+        return Experiment(method, optimizer, views, **settings | more)
+
+
+def recipe(**published: Any) -> Callable:
+    """Makes an experiment's function of one that takes a `Training` and its own keyword arguments.
+
+    published: the paper's values of the fields of `Training`.
+
+    Returns: a decorator; the function it makes takes all settings as flat keyword arguments, which are the command line.
+    """
+
+    def decorate(build: Callable[..., Experiment]) -> Callable[..., Experiment]:
+        common = [field.name for field in fields(Training)]
+        hints = get_type_hints(Training)
+        defaults = {field.name: published.get(field.name, field.default) for field in fields(Training)}
+        own = [p for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+        @functools.wraps(build)
+        def experiment(**settings):
+            settings = defaults | settings
+            training = Training(**{name: settings.pop(name) for name in common})
+            return build(training, **settings)
+
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        shared = [inspect.Parameter(n, keyword, default=defaults[n], annotation=hints[n]) for n in common]
+        experiment.__signature__ = inspect.Signature([*shared, *own])
+        experiment.__annotations__ = {p.name: p.annotation for p in (*shared, *own)}
+        described = inspect.cleandoc(Training.__doc__).split("\n\n", 1)[1]
+        experiment.__doc__ = f"{inspect.cleandoc(build.__doc__)}\n{described}"
+        return experiment
+
+    return decorate
