@@ -1,0 +1,217 @@
+"""One row per objective: how to call it, on what, and what it promises. The laws read nothing else."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from jssl import objectives as o
+
+K, N, Q, V, G = 6, 5, 8, 4, 2  # prototypes or classes, tokens, queue, views, teacher's views
+
+
+class Case(NamedTuple):
+    """A loss and its laws.
+
+    loss:    the function, hyper-parameters filled in, arrays by keyword.
+    arrays:  (rng, batch) -> arrays by keyword, float64, integer or bool.
+    trained: the names that get a gradient; every other float gets none.
+    partial: those of them that make targets as well, which have no gradient.
+    cosine:  the names whose rows may be scaled.
+    batched: the axis of the batch by name.
+    returns: "B", "2B" or "" for a statistic of the batch.
+    least:   the smallest batch that it is defined for.
+    optimum: arrays at which the mean loss is as small as it gets, and that value.
+    """
+
+    loss: Callable
+    arrays: Callable
+    trained: tuple[str, ...]
+    batched: dict[str, int]
+    cosine: tuple[str, ...] = ()
+    returns: str = "B"
+    least: int = 1
+    partial: tuple[str, ...] = ()
+    optimum: tuple[dict, float] | None = None
+
+
+def _normal(*shape, **more):
+    """Arrays of a batch: a shape per name in which 0 stands for the batch."""
+    shapes = dict(zip(shape[::2], shape[1::2], strict=True))
+
+    def arrays(rng, batch):
+        drawn = {name: rng.normal(size=[batch if n == 0 else n for n in sizes]) for name, sizes in shapes.items()}
+        return drawn | {name: make(rng, batch) for name, make in more.items()}
+
+    return arrays
+
+
+def _positive(rng, batch):
+    return np.asarray(rng.uniform(1.0, 4.0))
+
+
+def _probabilities(rng, batch):
+    draws = rng.uniform(0.1, 1.0, (G, batch, K))
+    return draws / draws.sum(-1, keepdims=True)
+
+
+def _mask(rng, batch):
+    return rng.uniform(size=(batch, N)) < 0.6
+
+
+def _ids(high, *shape):
+    return lambda rng, batch: rng.integers(high, size=[batch, *shape]).astype(np.int32)
+
+
+D = 7
+TWO = dict(batched=dict(z_a=0, z_b=0), trained=("z_a", "z_b"))
+TWO_COSINE = TWO | dict(cosine=("z_a", "z_b"))
+PAIRS = _normal("z_a", (0, D), "z_b", (0, D))
+TOWERS = dict(batched=dict(a=0, b=0), cosine=("a", "b"))
+TEACHER = dict(batched=dict(prediction=0, target=0), trained=("prediction",), cosine=("prediction", "target"))
+VIEWS = _normal("student_logits", (V, 0, K), "teacher_logits", (G, 0, K), "center", (K,))
+PATCHES = _normal("student_logits", (0, N, K), "teacher_logits", (0, N, K), "center", (K,), mask=_mask)
+TOKENS = dict(batched=dict(prediction=0, target=0, mask=0), trained=("prediction",))
+EYE = np.eye(4, D)
+SPREAD = np.array([[a, b] for a in (-2.0, 2.0) for b in (-2.0, 2.0)])
+
+
+def _with(function, **settings):
+    return lambda **arrays: function(**arrays, **settings)
+
+
+def _reconstruction(**settings):
+    arrays = _normal("prediction", (0, N, D), "target", (0, N, D), mask=_mask)
+    return Case(_with(o.masked_reconstruction, **settings), arrays, **TOKENS)
+
+
+def _msn(**arrays):
+    return o.masked_siamese(**arrays, temperature=0.5)[0]
+
+
+CASES = {
+    "nt_xent": Case(_with(o.nt_xent, temperature=0.5), PAIRS, **TWO_COSINE, returns="2B"),
+    "nt_xent_blocks": Case(_with(o.nt_xent, temperature=0.5, block_size=3), PAIRS, **TWO_COSINE, returns="2B"),
+    "decoupled_nt_xent": Case(_with(o.decoupled_nt_xent, temperature=0.5), PAIRS, **TWO_COSINE, returns="2B", least=2),
+    "info_nce": Case(
+        _with(o.info_nce, temperature=0.5),
+        _normal("query", (0, D), "key", (0, D)),
+        trained=("query", "key"),
+        batched=dict(query=0, key=0),
+        cosine=("query", "key"),
+    ),
+    "info_nce_queue": Case(
+        _with(o.info_nce, temperature=0.5),
+        _normal("query", (0, D), "key", (0, D), "negatives", (Q, D)),
+        trained=("query", "key"),
+        batched=dict(query=0, key=0),
+        cosine=("query", "key", "negatives"),
+    ),
+    "symmetric_info_nce": Case(
+        o.symmetric_info_nce,
+        _normal("a", (0, D), "b", (0, D), logit_scale=_positive),
+        **TOWERS,
+        trained=("a", "b", "logit_scale"),
+    ),
+    "symmetric_info_nce_blocks": Case(
+        _with(o.symmetric_info_nce, block_size=3),
+        _normal("a", (0, D), "b", (0, D), logit_scale=_positive),
+        **TOWERS,
+        trained=("a", "b", "logit_scale"),
+    ),
+    "sigmoid_pairwise": Case(
+        o.sigmoid_pairwise,
+        _normal("a", (0, D), "b", (0, D), "logit_bias", (), logit_scale=_positive),
+        **TOWERS,
+        trained=("a", "b", "logit_scale", "logit_bias"),
+    ),
+    "sigmoid_pairwise_blocks": Case(
+        _with(o.sigmoid_pairwise, block_size=3),
+        _normal("a", (0, D), "b", (0, D), "logit_bias", (), logit_scale=_positive),
+        **TOWERS,
+        trained=("a", "b", "logit_scale", "logit_bias"),
+    ),
+    "supervised_contrastive": Case(
+        _with(o.supervised_contrastive, temperature=0.5),
+        _normal("z_a", (0, D), "z_b", (0, D), labels=_ids(3)),
+        trained=("z_a", "z_b"),
+        batched=dict(z_a=0, z_b=0, labels=0),
+        cosine=("z_a", "z_b"),
+        returns="2B",
+    ),
+    "instance_discrimination": Case(
+        _with(o.instance_discrimination, temperature=0.5),
+        _normal("z", (0, D), "memory", (Q, D), index=_ids(Q)),
+        trained=("z",),
+        batched=dict(z=0, index=0),
+        cosine=("z", "memory"),
+    ),
+    "proto_nce": Case(
+        _with(o.proto_nce, temperature=0.5),
+        _normal("z", (0, D), "prototypes", (K, D), assignment=_ids(K - 2), density=lambda rng, b: np.full(K, 1.0),
+                negatives=lambda rng, b: np.array([K - 2, K - 1], np.int32)),
+        trained=("z",),
+        batched=dict(z=0, assignment=0),
+        cosine=("z", "prototypes"),
+    ),
+    "relational_consistency": Case(
+        _with(o.relational_consistency, student_temperature=0.5, teacher_temperature=0.3),
+        _normal("student", (0, D), "teacher", (0, D), "queue", (Q, D)),
+        trained=("student",),
+        batched=dict(student=0, teacher=0),
+        cosine=("student", "teacher", "queue"),
+    ),
+    "negative_cosine_similarity": Case(
+        o.negative_cosine_similarity,
+        _normal("prediction", (0, D), "target", (0, D)),
+        **TEACHER,
+        optimum=(dict(prediction=EYE, target=3 * EYE), -1.0),
+    ),
+    "normalized_mse": Case(
+        o.normalized_mse,
+        _normal("prediction", (0, D), "target", (0, D)),
+        **TEACHER,
+        optimum=(dict(prediction=EYE, target=3 * EYE), 0.0),
+    ),
+    "barlow_twins": Case(
+        o.barlow_twins, PAIRS, **TWO, returns="", least=2, optimum=(dict(z_a=SPREAD, z_b=SPREAD), 0.0)
+    ),
+    "vicreg": Case(o.vicreg, PAIRS, **TWO, returns="", least=2, optimum=(dict(z_a=SPREAD, z_b=SPREAD), 0.0)),
+    "koleo": Case(o.koleo, _normal("z", (0, D)), trained=("z",), batched=dict(z=0), cosine=("z",), least=2),
+    "dino_cross_entropy": Case(
+        _with(o.dino_cross_entropy, student_temperature=0.5, teacher_temperature=0.3),
+        VIEWS,
+        trained=("student_logits",),
+        batched=dict(student_logits=1, teacher_logits=1),
+    ),
+    "swapped_prediction": Case(
+        _with(o.swapped_prediction, temperature=0.5),
+        _normal("scores", (V, 0, K), codes=_probabilities),
+        trained=("scores",),
+        batched=dict(scores=1, codes=1),
+    ),
+    "masked_patch_distillation": Case(
+        _with(o.masked_patch_distillation, student_temperature=0.5, teacher_temperature=0.3),
+        PATCHES,
+        trained=("student_logits",),
+        batched=dict(student_logits=0, teacher_logits=0, mask=0),
+    ),
+    "masked_siamese": Case(
+        _msn,
+        _normal("anchor", (V, 0, D), "target", (0, D), "prototypes", (K, D)),
+        trained=("anchor", "prototypes"),
+        batched=dict(anchor=1, target=0),
+        cosine=("anchor", "target", "prototypes"),
+        returns="",
+        partial=("prototypes",),
+    ),
+    "masked_reconstruction_l2": _reconstruction(normalize_target=True),
+    "masked_reconstruction_l1": _reconstruction(distance="l1"),
+    "masked_reconstruction_smooth_l1": _reconstruction(distance="smooth_l1", beta=0.5),
+    "masked_token_cross_entropy": Case(
+        o.masked_token_cross_entropy,
+        _normal("logits", (0, N, K), mask=_mask, tokens=_ids(K, N)),
+        trained=("logits",),
+        batched=dict(logits=0, mask=0, tokens=0),
+    ),
+}

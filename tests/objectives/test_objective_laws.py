@@ -1,0 +1,200 @@
+"""The laws that every objective obeys, one table (cases.py) over all of them."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.objectives.cases import CASES
+
+EVERY = pytest.mark.parametrize("name", CASES)
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    with jax.enable_x64(True):
+        yield
+
+
+def draw(case, batch, seed=0):
+    return case.arrays(np.random.default_rng(seed), batch)
+
+
+def is_float(x):
+    return np.issubdtype(x.dtype, np.floating)
+
+
+@functools.cache
+def compiled(name):
+    def mean(floats, rest):
+        losses = CASES[name].loss(**floats, **rest)
+        return jnp.mean(losses), losses
+
+    return jax.jit(jax.value_and_grad(mean, has_aux=True))
+
+
+def losses_and_gradients(name, arrays):
+    """The losses and the gradients of their mean by every float."""
+    floats = {name: x for name, x in arrays.items() if is_float(jnp.asarray(x))}
+    rest = {name: x for name, x in arrays.items() if name not in floats}
+    (_, losses), slopes = compiled(name)(floats, rest)
+    return losses, slopes
+
+
+def losses_of(name, arrays):
+    return np.asarray(losses_and_gradients(name, arrays)[0])
+
+
+@EVERY
+def test_shape_and_precision(name):
+    case = CASES[name]
+    arrays = draw(case, 4)
+    losses = losses_of(name, arrays)
+    assert losses.shape == {"B": (4,), "2B": (8,), "": ()}[case.returns]
+    assert losses.dtype == jnp.float64
+    single = {key: x.astype(np.float32) if is_float(x) else x for key, x in arrays.items()}
+    assert losses_of(name, single).dtype == jnp.float32
+    np.testing.assert_allclose(losses_of(name, single), losses, rtol=2e-4, atol=2e-5)
+
+
+@EVERY
+@settings(max_examples=6, deadline=None)
+@given(batch=st.sampled_from([1, 4, 5]), seed=st.integers(0, 99))
+def test_permuting_the_batch_permutes_the_losses(name, batch, seed):
+    with jax.enable_x64(True):
+        case = CASES[name]
+        batch = max(batch, case.least)
+        arrays = draw(case, batch, seed)
+        order = np.random.default_rng(seed).permutation(batch)
+        moved = {key: np.take(x, order, case.batched[key]) if key in case.batched else x for key, x in arrays.items()}
+        expected = losses_of(name, arrays)
+        if case.returns:
+            expected = expected.reshape(-1, batch)[:, order].reshape(-1)
+        np.testing.assert_allclose(losses_of(name, moved), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.cosine])
+def test_scaling_rows_leaves_cosine_losses_unchanged(name):
+    case = CASES[name]
+    arrays, rng = draw(case, 4), np.random.default_rng(1)
+    scaled = {
+        key: x * 10 ** rng.uniform(-4, 4, (*x.shape[:-1], 1)) if key in case.cosine else x for key, x in arrays.items()
+    }
+    np.testing.assert_allclose(losses_of(name, scaled), losses_of(name, arrays), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.optimum])
+def test_known_optimum(name):
+    case = CASES[name]
+    best, value = case.optimum
+    optimal, slopes = losses_and_gradients(name, best)
+    np.testing.assert_allclose(optimal, value, atol=1e-8)
+    for slope in slopes.values():
+        np.testing.assert_allclose(slope, 0, atol=1e-4)
+    rng = np.random.default_rng(0)
+    moved = {key: x + 0.1 * rng.normal(size=x.shape) for key, x in best.items()}
+    assert losses_of(name, moved).mean() > value + 1e-6
+
+
+@EVERY
+def test_gradients_are_those_of_finite_differences(name):
+    case = CASES[name]
+    arrays, rng, step = draw(case, 4), np.random.default_rng(1), 1e-6
+    _, slopes = losses_and_gradients(name, arrays)
+    for trained in set(case.trained) - set(case.partial):
+        direction = rng.normal(size=arrays[trained].shape)
+        ahead, behind = (
+            np.mean(losses_of(name, arrays | {trained: arrays[trained] + sign * step * direction})) for sign in (1, -1)
+        )
+        expected = (ahead - behind) / (2 * step)
+        np.testing.assert_allclose(np.sum(slopes[trained] * direction), expected, rtol=1e-5, atol=1e-8)
+        assert np.abs(slopes[trained]).max() > 0
+
+
+@EVERY
+def test_no_gradient_reaches_targets(name):
+    case = CASES[name]
+    _, slopes = losses_and_gradients(name, draw(case, 4))
+    for key, slope in slopes.items():
+        assert key in case.trained or not np.any(slope), f"a gradient reaches {key}"
+
+
+def zeros(arrays, case):
+    return {name: np.zeros_like(x) if is_float(x) and x.ndim > 1 else x for name, x in arrays.items()}
+
+
+def one_zero_row(arrays, case):
+    return {
+        name: np.concatenate([np.zeros_like(x[:1]), x[1:]]) if is_float(x) and x.ndim > 1 else x
+        for name, x in arrays.items()
+    }
+
+
+def identical_rows(arrays, case):
+    return {
+        name: np.broadcast_to(np.take(x, [0], case.batched[name]), x.shape) if name in case.batched else x
+        for name, x in arrays.items()
+    }
+
+
+def half(arrays, case):
+    return {name: jnp.asarray(x, jnp.bfloat16) if is_float(x) else x for name, x in arrays.items()}
+
+
+def huge(arrays, case):
+    return {name: 1e4 * x if is_float(x) and x.ndim > 1 else x for name, x in arrays.items()}
+
+
+@EVERY
+@pytest.mark.parametrize("made", [zeros, one_zero_row, identical_rows, half, huge])
+def test_finite_value_and_gradient(name, made):
+    case = CASES[name]
+    arrays = {key: x.astype(np.float32) if is_float(x) else x for key, x in draw(case, 4).items()}
+    arrays = made(arrays, case)
+    losses, slopes = losses_and_gradients(name, arrays)
+    assert np.isfinite(losses).all()
+    for key, slope in slopes.items():
+        assert np.isfinite(np.asarray(slope, np.float32)).all(), key
+        assert slope.dtype == arrays[key].dtype
+
+
+@EVERY
+def test_a_batch_of_one_is_finite_or_refused(name):
+    case = CASES[name]
+    if case.least > 1:
+        with pytest.raises(ValueError, match="batch of at least 2"):
+            case.loss(**draw(case, 1))
+        return
+    losses, slopes = losses_and_gradients(name, draw(case, 1))
+    assert np.isfinite(losses).all() and all(np.isfinite(slope).all() for slope in slopes.values())
+
+
+@EVERY
+def test_wrong_shapes_are_refused_by_name(name):
+    case = CASES[name]
+    arrays = draw(case, 4)
+    for wrong, x in arrays.items():
+        with pytest.raises(ValueError, match=rf"{wrong} has shape \({', '.join(map(str, (1, *x.shape)))},?\)"):
+            case.loss(**arrays | {wrong: x[None]})
+    for wrong, axis in list(case.batched.items())[1:]:
+        with pytest.raises(ValueError, match=f"{wrong} has shape .*expected .*B = 4"):
+            case.loss(**arrays | {wrong: np.take(arrays[wrong], [0, 1, 2], axis)})
+    with pytest.raises(ValueError, match="no empty axis"):
+        case.loss(**{
+            name: np.take(x, np.zeros(0, int), case.batched[name]) if name in case.batched else x
+            for name, x in arrays.items()
+        })
+
+
+@EVERY
+def test_wrong_types_are_refused_by_name(name):
+    case = CASES[name]
+    arrays = draw(case, 4)
+    for wrong, x in arrays.items():
+        other = x.astype(np.int32 if is_float(x) or x.dtype == bool else np.float32)
+        with pytest.raises((TypeError, ValueError), match=f"{wrong} has .*dtype {other.dtype}"):
+            case.loss(**arrays | {wrong: other})
