@@ -1,0 +1,250 @@
+"""One table of all methods, and the laws that every one of them keeps."""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jssl import init_state, methods, models, train_step
+from jssl.data.masks import multiblock_masks
+from jssl.methods import Method
+
+BATCH, SIDE, STEPS = 8, 16, 4
+
+
+def vit(**fields):
+    return models.ViT(**dict(patch=4, dim=16, depth=1, heads=2) | fields)
+
+
+def noisy(globals_, locals_=0):
+    """Views that cost nothing to compile: the image with noise, and corners of it."""
+
+    def views(key, batch):
+        images = batch["image"].astype(jnp.float32) / 255 - 0.5
+        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(batch["index"])
+
+        def view(number, x):
+            noise = jax.vmap(lambda k: jax.random.normal(jax.random.fold_in(k, number), x.shape[1:]))(keys)
+            return x + 0.1 * noise
+
+        result = {name: value for name, value in batch.items() if name != "image"}
+        result["global"] = jnp.stack([view(i, images) for i in range(globals_)])
+        if locals_:
+            result["local"] = jnp.stack([view(9 + i, images[:, :8, :8]) for i in range(locals_)])
+        return result
+
+    return views
+
+
+ONE, TWO, CROPS = noisy(1), noisy(2), noisy(2, 2)
+SMALL = dict(hidden=16)
+
+
+class Row(NamedTuple):
+    make: Callable[[], Method]
+    views: Callable
+
+
+TABLE = {
+    "simclr": Row(lambda: methods.simclr(vit(), head=models.simclr_head(8, **SMALL)), TWO),
+    "moco_v2": Row(lambda: methods.moco_v2(vit(), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9), TWO),
+    "byol": Row(
+        lambda: methods.byol(vit(), head=models.byol_head(8, **SMALL), predictor=models.byol_head(8, **SMALL)), TWO
+    ),
+    "simsiam": Row(
+        lambda: methods.simsiam(
+            vit(), head=models.simsiam_head(8, **SMALL), predictor=models.simsiam_predictor(8, hidden=4)
+        ),
+        TWO,
+    ),
+    "barlow_twins": Row(lambda: methods.barlow_twins(vit(), head=models.barlow_head(8, **SMALL)), TWO),
+    "vicreg": Row(lambda: methods.vicreg(vit(), head=models.vicreg_head(8, **SMALL)), TWO),
+    "swav": Row(
+        lambda: methods.swav(vit(), prototypes=6, head=models.swav_head(8, **SMALL), queue=16, queue_start=1), CROPS
+    ),
+    "pcl": Row(
+        lambda: methods.pcl(
+            vit(), examples=BATCH, clusters=(3, 4), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9
+        ),
+        TWO,
+    ),
+    "dino": Row(
+        lambda: methods.dino(vit(), prototypes=8, head=partial(models.dino_head, bottleneck=8, **SMALL), momentum=0.9),
+        CROPS,
+    ),
+    "ibot": Row(
+        lambda: methods.ibot(vit(), prototypes=8, head=partial(models.dino_head, bottleneck=8, **SMALL), momentum=0.9),
+        CROPS,
+    ),
+    "mae": Row(lambda: methods.mae(vit(), decoder=models.mae_decoder(4, dim=8, depth=1, heads=2)), ONE),
+    "simmim": Row(lambda: methods.simmim(vit(), unit=8), ONE),
+    "simmim_swin": Row(
+        lambda: methods.simmim(
+            models.Swin(patch=2, dim=8, depths=(1, 2), heads=(1, 2), window=2), side=4, unit=8
+        ),
+        ONE,
+    ),
+    "i_jepa": Row(
+        lambda: methods.i_jepa(
+            vit(class_token=False),
+            predictor=models.Predictor(dim=8, depth=1, heads=2),
+            masking=partial(multiblock_masks, min_keep=2),
+            momentum=0.9,
+        ),
+        ONE,
+    ),
+    "clip": Row(lambda: methods.clip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE),
+    "rotation": Row(lambda: methods.rotation(vit()), ONE),
+    "slip": Row(
+        lambda: methods.slip(
+            vit(),
+            models.text_encoder("text_n", vocabulary=20, length=4),
+            dim=8,
+            head=models.simclr_head(8, **SMALL),
+        ),
+        TWO,
+    ),
+    "mim_contrast": Row(lambda: methods.mim_contrast(vit(), head=models.simclr_head(8, **SMALL)), TWO),
+}
+TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "i_jepa")
+
+every_method = pytest.mark.parametrize("name", TABLE)
+OPTIMIZER = optax.adam(3e-3)
+
+
+def batch():
+    rng = np.random.default_rng(0)
+    return {
+        "image": jnp.asarray(rng.integers(0, 256, (BATCH, SIDE, SIDE, 3), np.uint8)),
+        "index": jnp.arange(BATCH, dtype=jnp.int32),
+        "text": jnp.asarray(rng.integers(0, 20, (BATCH, 4)), jnp.int32),
+    }
+
+
+def fresh(name, seed=0):
+    method, views = made(name), TABLE[name].views
+    state = init_state(method, OPTIMIZER, views, batch(), key=jax.random.key(seed))
+    if method.refresh is not None:
+        state = state.replace(memory=jax.jit(method.refresh)(jax.random.key(1), state.memory))
+    return state
+
+
+@cache
+def made(name):
+    return TABLE[name].make()
+
+
+@cache
+def compiled(name):
+    return jax.jit(train_step(made(name), OPTIMIZER, TABLE[name].views))
+
+
+def steps(step, state, number=STEPS):
+    losses = []
+    for _ in range(number):
+        state, metrics = step(state, batch())
+        losses.append(metrics["loss"])
+    return state, np.asarray(losses)
+
+
+@cache
+def trained(name):
+    return steps(compiled(name), fresh(name))
+
+
+def close(a, b, tolerance):
+    for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True):
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x, y = jax.random.key_data(x), jax.random.key_data(y)
+        np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance, err_msg=jax.tree_util.keystr(path))
+
+
+@every_method
+def test_compiles_once_and_keeps_the_state_as_it_was(name):
+    before, (after, _) = fresh(name), trained(name)
+    shapes = [jax.tree.map(jax.typeof, state) for state in (before, after)]
+    assert shapes[0] == shapes[1]
+    assert compiled(name)._cache_size() == 1
+
+
+@every_method
+def test_the_same_seed_gives_the_same_numbers(name):
+    again, losses = steps(compiled(name), fresh(name))
+    state, expected = trained(name)
+    np.testing.assert_array_equal(losses, expected)
+    close(again, state, 0)
+    assert not np.array_equal(steps(compiled(name), fresh(name, seed=1), 1)[1], expected[:1])
+
+
+@every_method
+def test_training_lowers_the_loss_under_the_same_memory(name):
+    """The parameters of forty steps are better than the first ones, given the memory and the teacher of the former."""
+    method, first = made(name), fresh(name)
+    state, _ = steps(compiled(name), first, 40)
+    views = TABLE[name].views(jax.random.key(5), batch())
+
+    @jax.jit
+    def loss(params):
+        return method.loss(params, state.teacher, state.memory, views, jax.random.key(6), state.step)[0]
+
+    assert loss(state.params) < loss(first.params)
+
+
+@every_method
+def test_features_are_of_the_named_shapes_and_change_with_training(name):
+    method, first, (state, _) = made(name), fresh(name), trained(name)
+    images = TABLE[name].views(jax.random.key(5), batch())["global"][0]
+    before, after = (method.features(s.params, s.teacher, s.memory, images) for s in (first, state))
+    tokens = 4 * 4
+    assert after.cls.shape[0] == BATCH and after.tokens.shape[:2] == (BATCH, tokens)
+    assert np.all(np.isfinite(after.cls)) and not np.allclose(before.cls, after.cls, atol=1e-5)
+
+
+@every_method
+def test_trains_in_bfloat16(name):
+    state = fresh(name)
+    step = jax.jit(train_step(made(name), OPTIMIZER, TABLE[name].views, dtype=jnp.bfloat16))
+    after, losses = steps(step, state, 2)
+    assert np.all(np.isfinite(losses))
+    np.testing.assert_allclose(losses[0], trained(name)[1][0], rtol=0.1, atol=0.05)
+    for x, y in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
+        assert x.dtype == y.dtype
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_no_gradient_reaches_the_teacher(name):
+    method, (state, _) = made(name), trained(name)
+    views = TABLE[name].views(jax.random.key(5), batch())
+
+    @jax.jit
+    @jax.grad
+    def gradient(teacher):
+        return method.loss(state.params, teacher, state.memory, views, jax.random.key(6), state.step)[0]
+
+    assert all(np.all(np.asarray(g) == 0) for g in jax.tree.leaves(gradient(state.teacher)))
+
+
+def test_the_table_knows_who_has_a_teacher():
+    assert {name for name in TABLE if made(name).momentum is not None} == set(TAUGHT)
+
+
+@every_method
+def test_eight_devices_give_what_one_gives(name):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    spread, everywhere = (
+        jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes)) for axes in (("data",), ())
+    )
+    state = jax.device_put(fresh(name), everywhere)
+    step = jax.jit(train_step(made(name), OPTIMIZER, TABLE[name].views))
+    losses = []
+    for _ in range(STEPS):
+        state, metrics = step(state, jax.device_put(batch(), spread))
+        losses.append(metrics["loss"])
+    expected, reference = trained(name)
+    np.testing.assert_allclose(losses, reference, rtol=1e-4, atol=1e-5)
+    close(state.teacher, expected.teacher, 1e-3)
