@@ -1,21 +1,16 @@
 """Where images come from and what is done to them: sources, views, masks."""
 
-from jssl.data.augment import (
-    Augmentation,
-    as_float,
-    chain,
-    identity,
-    normalize,
-    sample_keys,
-    with_probability,
-)
+from jssl.data.augment import Augmentation, as_float, chain, identity, normalize, sample_keys, with_probability
 from jssl.data.color import (
     adjust_brightness,
     adjust_contrast,
     adjust_hue,
     adjust_saturation,
+    autocontrast,
     color_jitter,
+    equalize,
     grayscale,
+    posterize,
     solarize,
 )
 from jssl.data.crop import (
@@ -27,7 +22,8 @@ from jssl.data.crop import (
     resize,
     vertical_flip,
 )
-from jssl.data.filters import gaussian_blur
+from jssl.data.filters import blur, gaussian_blur
+from jssl.data.geometry import affine, quarter_turns, rotation, warp
 from jssl.data.masks import (
     attention_mask,
     block_mask,
@@ -38,6 +34,9 @@ from jssl.data.masks import (
     unit_mask,
     visible_indices,
 )
+from jssl.data.mix import cutmix, cutout, mixup
+from jssl.data.order import shuffled
+from jssl.data.randaugment import adjust_sharpness, randaugment
 from jssl.data.resident import batch_indices, epoch_permutation, resident, steps_per_epoch, take
 from jssl.data.source import Source, from_arrays, from_npz, load
 from jssl.data.views import (
@@ -68,8 +67,11 @@ __all__ = [
     "adjust_contrast",
     "adjust_hue",
     "adjust_saturation",
+    "autocontrast",
     "color_jitter",
+    "equalize",
     "grayscale",
+    "posterize",
     "solarize",
     "center_crop",
     "crop_and_resize",
@@ -78,7 +80,12 @@ __all__ = [
     "random_resized_crop",
     "resize",
     "vertical_flip",
+    "blur",
     "gaussian_blur",
+    "affine",
+    "quarter_turns",
+    "rotation",
+    "warp",
     "attention_mask",
     "block_mask",
     "hint_attention_mask",
@@ -87,6 +94,12 @@ __all__ = [
     "random_mask",
     "unit_mask",
     "visible_indices",
+    "cutmix",
+    "cutout",
+    "mixup",
+    "shuffled",
+    "adjust_sharpness",
+    "randaugment",
     "batch_indices",
     "epoch_permutation",
     "resident",

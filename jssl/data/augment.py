@@ -1,5 +1,6 @@
 """An augmentation is a function (keys, images) -> images over a batch, with one key per image; these compose them."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import jax
@@ -50,17 +51,36 @@ def fold_keys(keys: jax.Array, number: int | jax.Array) -> jax.Array:
 
     Returns: [B] keys.
     """
-    return jax.vmap(jax.random.fold_in, (0, None))(keys, number)
+    words = jax.random.key_data(keys)
+    salt = jnp.arange(1, words.shape[-1] + 1, dtype=jnp.uint32) * jnp.uint32(0x01000193)
+    number = jnp.asarray(number, jnp.uint32) + salt
+    return jax.random.wrap_key_data(_scramble(_scramble(words) ^ number), impl=jax.random.key_impl(keys))
 
 
 def uniform(keys: jax.Array, low: float = 0.0, high: float = 1.0, *, shape: Sequence[int] = ()) -> jax.Array:
-    """One draw per key, uniform in [low, high).
+    """Draws for each key, uniform in [low, high).
 
     keys: [B].
 
     Returns: [B, *shape] float32.
     """
-    return jax.vmap(lambda key: jax.random.uniform(key, shape, minval=low, maxval=high))(keys)
+    words = jax.random.key_data(keys).T[..., None]  # [2, B, 1]
+    counter = jnp.arange(1, math.prod(shape) + 1, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)
+    counter = jnp.broadcast_to(counter, (len(keys), counter.size))
+    # A loop, because XLA does not fuse across one: it would make the draw anew for every pixel that depends on it.
+    bits, _ = jax.lax.scan(lambda bits, word: (_scramble(bits ^ word), None), counter, words)
+    return (low + (bits >> 8).astype(jnp.float32) * (2.0**-24 * (high - low))).reshape(-1, *shape)
+
+
+def _scramble(x):
+    """Murmur3's finaliser, a bijection in which every bit of the input moves every bit of the output.
+
+    An augmentation draws a few dozen numbers for an image. JAX's own generator would be most of a recipe's compile
+    time, for guarantees that nothing here needs.
+    """
+    x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
+    x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
+    return x ^ (x >> 16)
 
 
 def per_image(values: jax.Array) -> jax.Array:

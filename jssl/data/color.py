@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jssl.data.augment import Augmentation, as_float, fold_keys, per_image, uniform
+from jssl.data.augment import Augmentation, as_float, per_image, uniform
 
 LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601 as torchvision rounds it
 
@@ -25,7 +25,7 @@ def luminance(images: jax.Array) -> jax.Array:
 def _blend(images, own, grey, mean_grey):
     """clip(own * x + grey * luminance(x) + mean_grey * mean(luminance(x))): what all three linear adjustments are."""
     shades = luminance(images)
-    own, grey, mean_grey = per_image(own), per_image(grey), per_image(mean_grey)
+    own, grey, mean_grey = (per_image(weight).astype(images.dtype) for weight in (own, grey, mean_grey))
     return jnp.clip(own * images + grey * shades + mean_grey * shades.mean((1, 2), keepdims=True), 0, 1)
 
 
@@ -59,6 +59,18 @@ def adjust_saturation(images: jax.Array, factor: jax.Array) -> jax.Array:
     return _blend(as_float(images), factor, 1 - factor, jnp.zeros_like(factor))
 
 
+def linear_adjustment(
+    images: jax.Array, *, brightness: jax.Array, contrast: jax.Array, saturation: jax.Array
+) -> jax.Array:
+    """Brightness, then contrast, then saturation.
+
+    images: [B, H, W, C]; the factors: [B] each, 1 leaves the image as it is.
+
+    Returns: [B, H, W, C].
+    """
+    return adjust_saturation(adjust_contrast(adjust_brightness(images, brightness), contrast), saturation)
+
+
 def adjust_hue(images: jax.Array, shift: jax.Array) -> jax.Array:
     """The hue of HSV turned by `shift` of a full turn; value and saturation stay.
 
@@ -78,7 +90,7 @@ def adjust_hue(images: jax.Array, shift: jax.Array) -> jax.Array:
         (green - blue) / divisor,
         jnp.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
     )
-    hue = hue + 6 * shift[:, None, None].astype(images.dtype)
+    hue = hue + 6 * per_image(shift)[..., 0].astype(images.dtype)
 
     def channel(offset):
         sector = hue + offset
@@ -105,39 +117,31 @@ def color_jitter(
 
     def apply(keys, images):
         images = as_float(images)
-        factors = jnp.stack(
-            [uniform(fold_keys(keys, i), max(0.0, 1 - s), 1 + s) for i, s in enumerate(strengths)], -1
-        )
-        zeros = jnp.zeros_like(factors[:, 0])
-        own = factors
-        grey = jnp.stack([zeros, zeros, 1 - factors[:, 2]], -1)
-        mean_grey = jnp.stack([zeros, 1 - factors[:, 1], zeros], -1)
-        # A random order of four is a random order of the three linear ones and hue's place among them: computed is
-        # hue once, each linear adjustment before it or after it, instead of sixteen adjustments and a choice.
-        order = jnp.argsort(uniform(fold_keys(keys, 3), shape=(3,)), -1)
-        own, grey, mean_grey = (jnp.take_along_axis(x, order, -1) for x in (own, grey, mean_grey))
-        if hue == 0 or images.shape[-1] == 1:
-            for slot in range(3):
-                images = _blend(images, own[:, slot], grey[:, slot], mean_grey[:, slot])
-            return images
-        place = jnp.floor(uniform(fold_keys(keys, 4), 0, 4))
-
-        def linear(images, slot, active):
-            return _blend(
-                images,
-                jnp.where(active, own[:, slot], 1),
-                jnp.where(active, grey[:, slot], 0),
-                jnp.where(active, mean_grey[:, slot], 0),
-            )
-
-        for slot in range(3):
-            images = linear(images, slot, slot < place)
-        images = adjust_hue(images, uniform(fold_keys(keys, 5), -hue, hue))
-        for slot in range(3):
-            images = linear(images, slot, slot >= place)
-        return images
+        draws = uniform(keys, shape=(8,))
+        low = jnp.array([max(0.0, 1 - strength) for strength in strengths])
+        factors = low + draws[:, :3] * (1 + jnp.array(strengths) - low)
+        # What makes the adjustments differ, [B, 3 adjustments, 3 weights] for _blend; 1, 0, 0 would change nothing.
+        zeros, rest = jnp.zeros_like(factors[:, 0]), 1 - factors
+        grey = jnp.stack([zeros, zeros, rest[:, 2]], -1)
+        mean_grey = jnp.stack([zeros, rest[:, 1], zeros], -1)
+        weights = jnp.stack([factors, grey, mean_grey], -1)
+        order = jnp.argsort(draws[:, 3:6], -1)
+        weights = jnp.take_along_axis(weights, order[..., None], 1)
+        # A random order of four is a random order of the three linear ones and the hue's place among them. So the hue
+        # is turned once, and each of the others is applied before it or after it, instead of every one at every turn.
+        place = jnp.floor(draws[:, 6] * 4)
+        before = jnp.arange(3) < place[:, None]
+        idle = jnp.array([1.0, 0.0, 0.0])
+        images = _linear(images, jnp.where(before[..., None], weights, idle))
+        images = adjust_hue(images, hue * (2 * draws[:, 7] - 1))
+        return _linear(images, jnp.where(before[..., None], idle, weights))
 
     return apply
+
+
+def _linear(images, weights):
+    """Linear adjustments one after another, weights [B, steps, 3]; a loop, so that each is one pass over the images."""
+    return jax.lax.scan(lambda x, w: (_blend(x, *w.T), None), images, jnp.moveaxis(weights, 1, 0))[0]
 
 
 def grayscale() -> Augmentation:
@@ -166,3 +170,54 @@ def solarize(*, threshold: float = 0.5) -> Augmentation:
         return jnp.where(images >= threshold, 1 - images, images)
 
     return apply
+
+
+def posterize(images: jax.Array, bits: jax.Array) -> jax.Array:
+    """Only the highest bits of each 8-bit value kept.
+
+    images: [B, H, W, C]; bits: [B] numbers in 0 ... 8.
+
+    Returns: [B, H, W, C] float.
+    """
+    step = per_image(2.0 ** (8 - bits.astype(jnp.float32)))
+    return jnp.floor(_bytes(images) / step) * step / 255
+
+
+def autocontrast(images: jax.Array) -> jax.Array:
+    """Each channel stretched so that its darkest value is 0 and its brightest 1; a constant channel stays.
+
+    images: [B, H, W, C].
+
+    Returns: [B, H, W, C] float.
+    """
+    images = as_float(images)
+    low, high = images.min((1, 2), keepdims=True), images.max((1, 2), keepdims=True)
+    span = high - low
+    return jnp.where(span > 0, (images - low) / jnp.where(span > 0, span, 1), images)
+
+
+def equalize(images: jax.Array) -> jax.Array:
+    """Each channel's 256-bin histogram made flat, by PIL's integer arithmetic.
+
+    images: [B, H, W, C].
+
+    Returns: [B, H, W, C] float, of 8-bit values.
+    """
+    values = _bytes(images).astype(jnp.int32)
+
+    def channel(values):
+        histogram = jnp.zeros(256, jnp.int32).at[values].add(1)
+        last = histogram[values.max()]  # PIL leaves the brightest value out of the sum that the steps share
+        step = (histogram.sum() - last) // 255
+        table = (jnp.cumsum(histogram) - histogram + step // 2) // jnp.maximum(step, 1)
+        return jnp.where(step > 0, jnp.minimum(table, 255)[values], values)
+
+    batch, rows, columns, channels = values.shape
+    flat = values.reshape(batch, rows * columns, channels)
+    result = jax.vmap(jax.vmap(channel, in_axes=1, out_axes=1))(flat)
+    return result.reshape(values.shape).astype(jnp.float32) / 255
+
+
+def _bytes(images):
+    """The 8-bit values as floats."""
+    return jnp.round(as_float(images).astype(jnp.float32) * 255)

@@ -1,11 +1,9 @@
 """Crops, resizing and flips: a resize is two small matrix products per image, never a gather."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 
-from jssl.data.augment import Augmentation, as_float, fold_keys, per_image, uniform
+from jssl.data.augment import Augmentation, as_float, per_image, uniform
 
 
 def _triangle(x):
@@ -87,8 +85,9 @@ def crop_boxes(
     Returns: [B, 4] float: top, left, height, width.
     """
     rows, columns = grid
-    area = rows * columns * uniform(fold_keys(keys, 0), *scale, shape=(tries,))
-    aspect = jnp.exp(uniform(fold_keys(keys, 1), math.log(ratio[0]), math.log(ratio[1]), shape=(tries,)))
+    draws = uniform(keys, shape=(2 * tries + 2,))
+    area = rows * columns * (scale[0] + draws[:, :tries] * (scale[1] - scale[0]))
+    aspect = ratio[0] * (ratio[1] / ratio[0]) ** draws[:, tries:-2]
     width, height = jnp.round(jnp.sqrt(area * aspect)), jnp.round(jnp.sqrt(area / aspect))
     fits = (width > 0) & (width <= columns) & (height > 0) & (height <= rows)
     first = jnp.argmax(fits, axis=1)[:, None]
@@ -98,9 +97,8 @@ def crop_boxes(
     width = jnp.where(found, width, min(columns, round(rows * central_aspect)))
     height = jnp.where(found, height, min(rows, round(columns / central_aspect)))
     room_y, room_x = rows - height, columns - width
-    shift = uniform(fold_keys(keys, 2), shape=(2,))
-    top = jnp.where(found, jnp.floor(shift[:, 0] * (room_y + 1)), room_y // 2)
-    left = jnp.where(found, jnp.floor(shift[:, 1] * (room_x + 1)), room_x // 2)
+    top = jnp.where(found, jnp.floor(draws[:, -2] * (room_y + 1)), room_y // 2)
+    left = jnp.where(found, jnp.floor(draws[:, -1] * (room_x + 1)), room_x // 2)
     return jnp.stack([jnp.minimum(top, room_y), jnp.minimum(left, room_x), height, width], -1)
 
 

@@ -6,24 +6,45 @@ import jax.numpy as jnp
 from jssl.data.augment import Augmentation, as_float, uniform
 
 
-def blur_weights(sigma: jax.Array, *, size: int, kernel: int) -> jax.Array:
-    """The matrix of a Gaussian blur with reflected borders.
+def gaussian_taps(sigma: jax.Array, *, kernel: int) -> jax.Array:
+    """exp(-k^2 / (2 sigma^2)) at k = -kernel // 2 ... kernel // 2, divided by their sum.
 
-    sigma: [B] pixels; size: the side of the image; kernel: the odd number of taps.
+    sigma: [B] pixels; kernel: the odd number of taps.
 
-    Returns: [B, size, size], rows summing to 1.
+    Returns: [B, kernel].
     """
-    radius = min(kernel // 2, size - 1)
+    offset = jnp.arange(kernel) - kernel // 2
+    taps = jnp.exp(-0.5 * (offset / sigma[:, None]) ** 2)
+    return taps / taps.sum(-1, keepdims=True)
 
-    def gaussian(offset):
-        weight = jnp.exp(-0.5 * (offset / sigma[:, None, None]) ** 2)
-        return jnp.where(jnp.abs(offset) <= radius, weight, 0)
 
-    out, pixel, last = jnp.arange(size)[:, None], jnp.arange(size), size - 1
-    weights = gaussian(pixel - out)
-    weights += jnp.where(pixel > 0, gaussian(pixel + out), 0)  # reflected at the first pixel
-    weights += jnp.where(pixel < last, gaussian(2 * last - pixel - out), 0)  # and at the last
-    return weights / weights.sum(-1, keepdims=True)
+def _blur_columns(images, taps):
+    """Along W with reflected borders: a sum of shifted copies, in one pass over the images."""
+    batch, rows, columns, channels = images.shape
+    radius = taps.shape[1] // 2
+    padded = jnp.pad(images, ((0, 0), (0, 0), (radius, radius), (0, 0)), mode="reflect")
+    # Columns and channels as one axis, so that the innermost loop is long: a column further is `channels` places.
+    padded = padded.reshape(batch, rows, -1)
+    copies = (padded[..., k * channels : (k + columns) * channels] for k in range(2 * radius + 1))
+    return sum(taps[:, k, None, None] * copy for k, copy in enumerate(copies)).reshape(images.shape)
+
+
+def blur(images: jax.Array, sigma: jax.Array, *, kernel: int) -> jax.Array:
+    """Each image convolved with its own Gaussian, borders reflected, rows first.
+
+    images: [B, H, W, C]; sigma: [B] pixels; kernel: the odd number of taps.
+
+    Returns: [B, H, W, C].
+    """
+    taps = gaussian_taps(sigma, kernel=kernel).astype(images.dtype)
+
+    def turn(images, _):
+        return _blur_columns(images, taps).swapaxes(1, 2), None
+
+    if images.shape[1] != images.shape[2]:
+        return turn(turn(images, None)[0], None)[0]
+    # A square image is blurred and turned twice by a loop, which keeps XLA from making the images anew for every tap.
+    return jax.lax.scan(turn, images, length=2)[0]
 
 
 def gaussian_blur(*, sigma: tuple[float, float] = (0.1, 2.0), kernel: int = 23) -> Augmentation:
@@ -41,13 +62,6 @@ def gaussian_blur(*, sigma: tuple[float, float] = (0.1, 2.0), kernel: int = 23) 
         raise ValueError(f"sigma must be a range of positive numbers, got {sigma}")
 
     def apply(keys, images):
-        images = as_float(images)
-        _, rows, columns, _ = images.shape
-        width = uniform(keys, *sigma)
-        vertical, horizontal = (
-            blur_weights(width, size=side, kernel=kernel).astype(images.dtype) for side in (rows, columns)
-        )
-        images = jnp.einsum("bih,bhwc->biwc", vertical, images)
-        return jnp.einsum("bjw,biwc->bijc", horizontal, images)
+        return blur(as_float(images), uniform(keys, *sigma), kernel=kernel)
 
     return apply

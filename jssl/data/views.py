@@ -24,6 +24,7 @@ from jssl.data.augment import (
 from jssl.data.color import color_jitter, grayscale, solarize
 from jssl.data.crop import center_crop, horizontal_flip, random_resized_crop
 from jssl.data.filters import gaussian_blur
+from jssl.data.randaugment import randaugment
 
 Batch = Mapping[str, jax.Array]
 Views = Callable[[jax.Array, Batch], dict[str, jax.Array]]
@@ -121,8 +122,12 @@ def _blur(size: int, *, probability: float = 0.5, kernel: int | None = None) -> 
     return with_probability(probability, gaussian_blur(sigma=(0.1, 2.0), kernel=kernel or size // 20 * 2 + 1))
 
 
-def simclr_view(*, size: int, scale=(0.08, 1.0), strength: float = 1.0) -> Augmentation:
+def simclr_view(
+    *, size: int, scale=(0.08, 1.0), strength: float = 1.0, extra: Augmentation = identity
+) -> Augmentation:
     """One view of SimCLR: crop, flip, color distortion, grey, blur (arXiv:2002.05709, appendix A).
+
+    extra: what else happens to it, after the color distortion.
 
     Returns: an augmentation, [B, H, W, C] -> [B, size, size, C] normalised.
     """
@@ -133,6 +138,7 @@ def simclr_view(*, size: int, scale=(0.08, 1.0), strength: float = 1.0) -> Augme
         random_resized_crop(size=size, scale=scale, method="bicubic"),
         horizontal_flip(),
         with_probability(0.8, jitter),
+        extra,
         with_probability(0.2, grayscale()),
         _blur(size),
         normalize(),
@@ -279,9 +285,11 @@ def mae(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
     return multi_crop(chain(crop, horizontal_flip(), normalize()))
 
 
-def infomin(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
-    """InfoMin's stronger views (arXiv:2005.10243): SimCLR's color at full strength on MoCo v2's crops.
+def infomin(*, size: int = 224, scale=(0.2, 1.0), magnitude: float = 10) -> Views:
+    """InfoMin's stronger views (arXiv:2005.10243): SimCLR's, on MoCo v2's crops, with RandAugment.
+
+    magnitude: RandAugment's, 0 to 30.
 
     Returns: (key, batch) -> {"global": [2, B, size, size, C], ...}.
     """
-    return two_views(simclr_view(size=size, scale=scale, strength=1.0))
+    return two_views(simclr_view(size=size, scale=scale, extra=randaugment(count=2, magnitude=magnitude)))
