@@ -64,7 +64,7 @@ def instance_memory(
             student=(named(outputs.student, name, "student")[0], "B D"),
             index=(named(outputs.views, "index", "views"), "B", int),
         )
-        z, bank = unit(z), memory["bank"]
+        z, bank = unit(z), jnp.asarray(memory["bank"])
         old, new = bank[index], jax.lax.stop_gradient(z)
         losses = instance_discrimination(z, index, bank, temperature=temperature)
         losses = losses + proximal * jnp.sum((z - old) ** 2, axis=1)

@@ -101,13 +101,13 @@ def prototype_contrast(
         losses, hits = [], []
         for i, clustering in enumerate(memory["clusterings"]):
             key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), i), step)
-            own, prototypes = clustering["assignment"][index], clustering["prototypes"]
+            own, prototypes = jnp.asarray(clustering["assignment"])[index], clustering["prototypes"]
             others = _nobodys(key, own, len(prototypes), negatives)
             arguments = student, own, prototypes, clustering["density"], others
             losses.append(jnp.mean(proto_nce(*arguments, temperature=temperature)))
             hits.append(jnp.mean(jnp.argmax(similarity(student, unit(prototypes)), axis=1) == own))
         loss = jnp.where(memory["clustered"], jnp.mean(jnp.stack(losses)), 0.0)
-        bank = memory["bank"].at[index].set(jax.lax.stop_gradient(unit(teacher)))
+        bank = jnp.asarray(memory["bank"]).at[index].set(jax.lax.stop_gradient(unit(teacher)))
         return loss, memory | {"bank": bank}, {"accuracy": jnp.mean(jnp.stack(hits))}
 
     return Objective(init, apply)
