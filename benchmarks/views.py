@@ -1,7 +1,7 @@
 """How fast views are made: every recipe on this machine, and SimCLR's beside the same pipeline in PIL.
 
     python -m benchmarks.views                     # 32 and 224 pixels, on one CPU core
-    python -m benchmarks.views --sizes 224 --batch 256 --device      # the accelerator, in milliseconds per batch
+    python -m benchmarks.views --sizes 224 --batch 256 --device    # the accelerator, in milliseconds per batch
 
 On the CPU the process is pinned to one core and its CPU time is counted, so that other work does not disturb the figures.
 """
@@ -17,7 +17,7 @@ RECIPES = ("simclr", "moco_v2", "byol", "dino", "ibot", "dinov2", "swav", "mae",
 
 
 def pictures(number, side):
-    """Smooth random pictures: noise at several scales, as compressible as a photograph, uint8 [number, side, side, 3]."""
+    """Random pictures, noise at several scales, as compressible as a photograph: uint8 [number, side, side, 3]."""
     rng = np.random.default_rng(0)
     result = np.zeros((number, side, side, 3))
     for grain in (4, 16, 64):

@@ -22,8 +22,10 @@ from jssl.data.crop import (
     resize,
     vertical_flip,
 )
+from jssl.data.decode import DamagedImage, decode
 from jssl.data.filters import blur, gaussian_blur
 from jssl.data.geometry import affine, quarter_turns, rotation, warp
+from jssl.data.loader import Loader, loader
 from jssl.data.masks import (
     attention_mask,
     block_mask,
@@ -34,9 +36,11 @@ from jssl.data.masks import (
     unit_mask,
     visible_indices,
 )
+from jssl.data.memory import decode_all, fits_in_memory
 from jssl.data.mix import cutmix, cutout, mixup
 from jssl.data.order import shuffled
 from jssl.data.randaugment import adjust_sharpness, randaugment
+from jssl.data.records import Files, Items, Records, folder, in_memory, open_records
 from jssl.data.resident import batch_indices, epoch_permutation, resident, steps_per_epoch, take
 from jssl.data.source import Source, from_arrays, from_npz, load
 from jssl.data.views import (
@@ -82,10 +86,20 @@ __all__ = [
     "vertical_flip",
     "blur",
     "gaussian_blur",
+    "DamagedImage",
+    "decode",
     "affine",
     "quarter_turns",
     "rotation",
     "warp",
+    "Loader",
+    "loader",
+    "Files",
+    "Items",
+    "Records",
+    "folder",
+    "in_memory",
+    "open_records",
     "attention_mask",
     "block_mask",
     "hint_attention_mask",
@@ -94,6 +108,8 @@ __all__ = [
     "random_mask",
     "unit_mask",
     "visible_indices",
+    "decode_all",
+    "fits_in_memory",
     "cutmix",
     "cutout",
     "mixup",

@@ -2,9 +2,12 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from jssl.data.decode import decode
 from jssl.data.source import Source, from_arrays
 
 
@@ -46,29 +49,61 @@ def open_prepared(name: str, *, data_dir: str | None = None, split: str = "train
         raise ValueError(f"tfds:{name} is not prepared as ArrayRecord files in {where}; {advice}") from error
 
 
+@dataclass(frozen=True)
+class PreparedRecords:
+    """A TFDS data set read where it lies: records keep their images encoded, for a loader to decode."""
+
+    source: Any
+    name: str
+    class_names: tuple[str, ...] = ()
+
+    def __len__(self):
+        return len(self.source)
+
+    def __getitem__(self, index):
+        return self.source[index]
+
+    def describe(self, index):
+        return f"tfds:{self.name}[{index}]"
+
+
+def prepared_records(name: str, *, data_dir: str | None = None, split: str = "train") -> PreparedRecords:
+    """A TFDS data set of images as records for a loader.
+
+    Returns: `PreparedRecords`, {"image": bytes, "label": int, ...}.
+
+    Raises: as `open_prepared`; ValueError where it holds no images.
+    """
+    import tensorflow_datasets as tfds
+
+    source = open_prepared(name, data_dir=data_dir, split=split, decoders={"image": tfds.decode.SkipDecoding()})
+    features = source.dataset_info.features
+    if "image" not in features:
+        raise ValueError(f"tfds:{name} has no 'image', it has {', '.join(features)}")
+    names = tuple(features["label"].names) if "label" in features else ()
+    return PreparedRecords(source, name, names)
+
+
 def prepared(name: str, *, data_dir: str | None = None, split: str = "train") -> Source:
     """A TFDS data set of images of one size, decoded into memory.
 
     Returns: a `Source`.
 
-    Raises: as `open_prepared`; ValueError where the images have no label or several sizes.
+    Raises: as `prepared_records`; ValueError where the images are of several sizes.
     """
-    source = open_prepared(name, data_dir=data_dir, split=split)
-    features = source.dataset_info.features
-    if "image" not in features:
-        raise ValueError(f"tfds:{name} has no 'image', it has {', '.join(features)}")
-    if None in features["image"].shape[:2]:
-        raise ValueError(f"tfds:{name} has images of several sizes: it is too large for memory, read it with a loader")
-    images = np.empty((len(source), *features["image"].shape), np.uint8)
-    labels = np.full(len(source), -1, np.int32)
+    records = prepared_records(name, data_dir=data_dir, split=split)
+    shape = records.source.dataset_info.features["image"].shape
+    if None in shape[:2]:
+        raise ValueError(f"tfds:{name} has images of several sizes: too large for memory, read it with a loader")
+    images = np.empty((len(records), *shape[:2], 3), np.uint8)
+    labels = np.full(len(records), -1, np.int32)
 
-    def decode(start):
-        indices = range(start, min(start + 500, len(source)))
-        for i, record in zip(indices, source.__getitems__(list(indices)), strict=True):
-            images[i] = record["image"]
+    def read(start):
+        indices = range(start, min(start + 500, len(records)))
+        for i, record in zip(indices, records.source.__getitems__(list(indices)), strict=True):
+            images[i] = decode(record["image"])
             labels[i] = record.get("label", -1)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(decode, range(0, len(source), 500)))
-    names = tuple(features["label"].names) if "label" in features else ()
-    return from_arrays(images, labels, class_names=names, name=f"tfds:{name}")
+        list(pool.map(read, range(0, len(records), 500)))
+    return from_arrays(images[..., : shape[2]], labels, class_names=records.class_names, name=f"tfds:{name}")

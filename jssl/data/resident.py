@@ -40,7 +40,7 @@ def epoch_permutation(seed: int | jax.Array, epoch: int | jax.Array, n: int) -> 
 
     Returns: [n] int32.
     """
-    return shuffled(_epoch_key(seed, epoch), jnp.arange(n), n=n)
+    return shuffled(seed, epoch, jnp.arange(n), n=n)
 
 
 def batch_indices(seed: int | jax.Array, step: int | jax.Array, *, n: int, batch: int) -> jax.Array:
@@ -54,11 +54,7 @@ def batch_indices(seed: int | jax.Array, step: int | jax.Array, *, n: int, batch
     """
     steps = steps_per_epoch(n, batch)
     positions = (step % steps) * batch + jnp.arange(batch)
-    return shuffled(_epoch_key(seed, step // steps), positions, n=n)
-
-
-def _epoch_key(seed, epoch):
-    return jax.random.fold_in(jax.random.key(seed), epoch)
+    return shuffled(seed, step // steps, positions, n=n)
 
 
 def take(data: dict[str, jax.Array], indices: jax.Array) -> dict[str, jax.Array]:

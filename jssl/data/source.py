@@ -83,11 +83,12 @@ def from_arrays(
     return Source(name, images, labels.astype(np.int32), tuple(class_names), extras)
 
 
-def load(name: str, *, data_dir: str | None = None, split: str = "train") -> Source:
-    """Images by name: "digits", "tfds:cifar10" or another TFDS data set, "npz:file.npz", "folder:path".
+def load(name: str, *, data_dir: str | None = None, split: str = "train", canvas: int = 224) -> Source:
+    """Images by name: "digits", "scenes", "tfds:cifar10" or another TFDS data set, "folder:path", "npz:file.npz".
 
     data_dir: where TFDS has its data sets; by default TFDS's own default.
     split: "train" or "test".
+    canvas: the side of the images of "folder:" and "scenes", the others have their own.
 
     Returns: a `Source`, decoded into memory.
 
@@ -98,23 +99,36 @@ def load(name: str, *, data_dir: str | None = None, split: str = "train") -> Sou
     kind, _, rest = name.partition(":")
     if kind not in _LOADERS or (kind not in _WITHOUT_ARGUMENT and not rest):
         raise ValueError(f"unknown data {name!r}: expected one of {', '.join(_FORMS)}")
-    return _LOADERS[kind](rest, data_dir, split)
+    return _LOADERS[kind](rest, data_dir=data_dir, split=split, canvas=canvas)
 
 
-def _digits(rest, data_dir, split):
+def _digits(rest, *, split, **_):
     from jssl.data.digits import digits
 
     return digits(split=split)
 
 
-def _tfds(rest, data_dir, split):
+def _tfds(rest, *, data_dir, split, **_):
     from jssl.data.prepared import prepared
 
     return prepared(rest, data_dir=data_dir, split=split)
 
 
-def _npz(rest, data_dir, split):
+def _npz(rest, *, split, **_):
     return from_npz(rest, split=split)
+
+
+def _folder(rest, *, split, canvas, **_):
+    from jssl.data.memory import decode_all
+    from jssl.data.records import folder
+
+    return decode_all(folder(rest, split=split), canvas=canvas, name=f"folder:{rest}")
+
+
+def _scenes(rest, *, split, canvas, **_):
+    from jssl.data.scenes import scenes
+
+    return scenes(split=split, side=canvas)
 
 
 def from_npz(path: str, *, split: str = "train") -> Source:
@@ -144,6 +158,6 @@ def from_npz(path: str, *, split: str = "train") -> Source:
     )
 
 
-_LOADERS: dict[str, Callable] = {"digits": _digits, "tfds": _tfds, "npz": _npz}
-_WITHOUT_ARGUMENT = ("digits",)
-_FORMS = ("digits", "tfds:<name>", "npz:<file>")
+_LOADERS: dict[str, Callable] = {"digits": _digits, "scenes": _scenes, "tfds": _tfds, "folder": _folder, "npz": _npz}
+_WITHOUT_ARGUMENT = ("digits", "scenes")
+_FORMS = ("digits", "scenes", "tfds:<name>", "folder:<path>", "npz:<file>")
