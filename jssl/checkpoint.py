@@ -1,0 +1,231 @@
+"""Checkpoints of a run: whole, asynchronous, atomic, and read back only if they are what was written."""
+
+import json
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+State = Any
+
+
+class Checkpoints:
+    """The checkpoints of one run, in a directory of their own, one folder per step.
+
+    Each holds a whole train state, the configuration it belongs to, and a fingerprint of every array, by which a
+    damaged one is known. The newest `keep` stay, and the one whose `best` metric is highest.
+
+    directory: made where it is missing; a path, or a bucket's address such as gs://bucket/run/checkpoints.
+    config: what a state has to have been trained with to be resumed; JSON types.
+    """
+
+    def __init__(self, directory, *, config: Mapping[str, Any] | None = None, keep: int = 3, best: str = "knn_top1"):
+        import orbax.checkpoint as ocp
+
+        handler = ocp.CompositeCheckpointHandler(
+            arrays=ocp.StandardCheckpointHandler(), about=ocp.JsonCheckpointHandler()
+        )
+        self._orbax, self._checkpointer = ocp, ocp.AsyncCheckpointer(handler)
+        self._keep, self._best, self._saving = keep, best, None
+        self.config = json.loads(json.dumps(config or {}))
+        self.directory = _absolute(directory)
+        if jax.process_index() == 0:
+            self.directory.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps of which there is a whole checkpoint, in order; one that is being written is not among them."""
+        if not self.directory.exists():
+            return []
+        whole = self._orbax.utils.is_checkpoint_finalized
+        return sorted(int(path.name) for path in self.directory.iterdir() if path.name.isdigit() and whole(path))
+
+    def save(self, step: int, state: State, metrics: Mapping[str, float] | None = None) -> None:
+        """Starts to save; training goes on while the disk is written to.
+
+        metrics: kept with it; the `best` among them ranks it.
+
+        A save that fails costs a warning that names what is still there, not the run.
+        """
+        self.wait()
+        if step in self.steps:
+            return
+        args, tree = self._orbax.args, {"state": state, "fingerprint": fingerprint(state)}
+        about = {"config": self.config, "metrics": dict(metrics or {})}
+        items = args.Composite(arrays=args.StandardSave(tree), about=args.JsonSave(about))
+        self._saving = step
+        try:
+            self._checkpointer.save(self.directory / str(step), args=items)
+        except Exception as error:  # Orbax and tensorstore raise their own kinds for a full disk
+            self._failed(error)
+
+    def wait(self) -> None:
+        """Returns when what was saved is on disk, and what need not be kept is gone."""
+        try:
+            self._checkpointer.wait_until_finished()
+        except Exception as error:
+            self._failed(error)
+        if self._saving is not None and jax.process_index() == 0:
+            self._prune()
+        self._saving = None
+
+    def close(self) -> None:
+        """Waits, and ends the threads that write."""
+        self.wait()
+        self._checkpointer.close()
+
+    def metrics(self, step: int) -> dict[str, float]:
+        """What was saved with a checkpoint; empty where that cannot be read."""
+        return self._about(step).get("metrics", {})
+
+    def restore(self, like: State) -> State | None:
+        """The newest state that can be read.
+
+        like: a state of the wanted structure; its arrays, or `jax.ShapeDtypeStruct`s, say where to put what is read.
+
+        Returns: a state, or None where there is no checkpoint. One that is damaged is set aside with a warning that
+        names it and the one used instead.
+
+        Raises: ValueError for a checkpoint of another configuration or structure, naming the first difference, and
+        where all are damaged.
+        """
+        damaged = []
+        for step in reversed(self.steps):
+            if (state := self._read(step, like)) is None:
+                damaged.append(step)
+                continue
+            for bad in damaged:
+                self._set_aside(bad)
+                warnings.warn(
+                    f"checkpoint {bad} in {self.directory} is damaged; using checkpoint {step} instead", stacklevel=2
+                )
+            return state
+        if damaged:
+            raise ValueError(
+                f"all checkpoints in {self.directory} are damaged ({', '.join(map(str, damaged))}); "
+                "remove the directory to start over"
+            )
+        return None
+
+    def _read(self, step: int, like: State) -> State | None:
+        """The state of a step, or None where it cannot be read as it was written."""
+        where, args = f"checkpoint {step} in {self.directory}", self._orbax.args
+        if not (about := self._about(step)):
+            return None
+        if difference := first_difference(about["config"], self.config):
+            raise ValueError(f"{where} belongs to another configuration: {difference}")
+        folder = self.directory / str(step)
+        try:
+            found = self._checkpointer.metadata(folder).item_metadata["arrays"]["state"]
+        except Exception:
+            return None
+        if difference := first_difference(_shapes(found), _shapes(like)):
+            raise ValueError(f"{where} holds another train state: {difference}")
+        wanted = jax.tree.map(_placed, {"state": like, "fingerprint": jax.eval_shape(fingerprint, like)})
+        try:
+            tree = self._checkpointer.restore(folder, args=args.Composite(arrays=args.StandardRestore(wanted))).arrays
+        except Exception:
+            return None
+        intact = np.array_equal(np.asarray(tree["fingerprint"]), np.asarray(fingerprint(tree["state"])))
+        return tree["state"] if intact else None
+
+    def _about(self, step: int) -> dict[str, Any]:
+        args = self._orbax.args.Composite(about=self._orbax.args.JsonRestore())
+        try:
+            about = self._checkpointer.restore(self.directory / str(step), args=args).about
+            return about if "config" in about else {}
+        except Exception:
+            return {}
+
+    def _prune(self) -> None:
+        if not (old := self.steps[: -self._keep]):
+            return
+        scores = {step: self.metrics(step).get(self._best) for step in self.steps}
+        best = max((step for step in scores if scores[step] is not None), key=scores.get, default=None)
+        for step in old:
+            if step != best:
+                (self.directory / str(step)).rmtree()
+
+    def _set_aside(self, step: int) -> None:
+        if jax.process_index() == 0:
+            (self.directory / str(step)).rename(self.directory / f"damaged_{step}")
+
+    def _failed(self, error: Exception) -> None:
+        step, self._saving = self._saving, None
+        left = f"the last good one is {self.steps[-1]}" if self.steps else "there is none yet"
+        reason = " ".join(str(error).split())[:300]
+        warnings.warn(f"checkpoint {step} could not be saved in {self.directory}: {reason}; {left}", stacklevel=3)
+
+
+@jax.jit
+def fingerprint(tree) -> jax.Array:
+    """One number for every array, changed by any change of one of its bits; the same however the array is sharded.
+
+        sum_i bits_i * (2 i + 1)  mod 2**32
+
+    Returns: [arrays] uint32.
+
+    >>> [int(mark) for mark in fingerprint([jnp.zeros(3), jnp.array([1, 2], jnp.int32)])]
+    [0, 7]
+    """
+    return jnp.stack([_mark(leaf) for leaf in jax.tree.leaves(tree)] or [jnp.zeros((), jnp.uint32)])
+
+
+def first_difference(there: Any, here: Any, path: str = "") -> str | None:
+    """Where two nested dicts first differ, in words; None where they do not.
+
+    >>> first_difference({"method": {"temperature": 0.1}}, {"method": {"temperature": 0.2}})
+    'method.temperature is 0.1 there, 0.2 here'
+    """
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for name in [*here, *(name for name in there if name not in here)]:
+            inner = f"{path}.{name}" if path else str(name)
+            if found := first_difference(there.get(name, "absent"), here.get(name, "absent"), inner):
+                return found
+        return None
+    words = ["present" if isinstance(side, Mapping) else side for side in (there, here)]
+    return None if there == here else f"{path} is {words[0]} there, {words[1]} here"
+
+
+def _mark(x):
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        x = jax.random.key_data(x)
+    bits = x.astype(jnp.uint32) if x.dtype == bool else _bits(x).astype(jnp.uint32)
+    position = jnp.zeros(bits.shape, jnp.uint32)
+    for axis, size in enumerate(bits.shape):  # without flattening, which would gather what is sharded
+        position = position * jnp.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, bits.shape, axis)
+    return jnp.sum(bits * (2 * position + 1), dtype=jnp.uint32)
+
+
+def _bits(x):
+    width = {1: jnp.uint8, 2: jnp.uint16}.get(x.dtype.itemsize, jnp.uint32)  # 8 bytes give an axis of two
+    return jax.lax.bitcast_convert_type(x, width)
+
+
+def _shapes(tree) -> dict[str, Any]:
+    """The arrays of a tree by their path: type and shape."""
+    return {_name(path): _kind(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _name(path) -> str:
+    return ".".join(str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry)))) for entry in path)
+
+
+def _kind(leaf) -> str:
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.eval_shape(jax.random.key_data, leaf)
+    return f"{leaf.dtype}{list(leaf.shape)}"
+
+
+def _placed(x):
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None))
+
+
+def _absolute(directory):
+    from etils import epath
+
+    path = epath.Path(directory)
+    return path if "://" in str(directory) else path.resolve()

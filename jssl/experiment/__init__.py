@@ -1,0 +1,25 @@
+"""Experiments: a method and all it is trained with, run from a command line, a notebook or a test."""
+
+from jssl.experiment.base import Experiment
+from jssl.experiment.command import main
+from jssl.experiment.interrupt import Interrupted
+from jssl.experiment.pictures import reconstruction_figure
+from jssl.experiment.plan import Options
+from jssl.experiment.recipe import Training, recipe
+from jssl.experiment.run import Run, run
+from jssl.experiment.summary import attention_figure
+from jssl.experiment.watch import NonFinite
+
+__all__ = [
+    "Experiment",
+    "Interrupted",
+    "NonFinite",
+    "Options",
+    "Run",
+    "Training",
+    "attention_figure",
+    "main",
+    "recipe",
+    "reconstruction_figure",
+    "run",
+]

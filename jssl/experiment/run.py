@@ -1,0 +1,177 @@
+"""Running an experiment: from a plan to a directory of results, through however many interruptions."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from jssl.checkpoint import Checkpoints
+from jssl.data.resident import steps_per_epoch
+from jssl.evaluate import Scores, format_table
+from jssl.experiment.base import Experiment
+from jssl.experiment.interrupt import Interrupted, Interrupts, listening
+from jssl.experiment.plan import Options, Plan, plan, state_shapes, step_of
+from jssl.experiment.probing import Probes, as_figures
+from jssl.experiment.record import CHECKPOINTS, REPORT, Record, compared
+from jssl.experiment.summary import write_summary
+from jssl.experiment.supply import Supply, supply
+from jssl.experiment.watch import Log, NonFinite, Pace, check_finite
+from jssl.train import Event, TrainState, fit, init_state
+
+
+class Run(NamedTuple):
+    """What a run has come to.
+
+    directory: of its results. state: the last train state. table: baselines and what was learned; empty where there is
+    nothing to test on.
+    """
+
+    directory: Any
+    state: TrainState
+    table: dict[str, Scores]
+
+
+def run(make: Callable[..., Experiment], **settings) -> Run:
+    """Runs an experiment from Python, as its command does: the same directory, resumed the same way.
+
+    make: the experiment's function. settings: its keyword arguments, and those of `Options`: out, seed, dtype ...
+
+    Returns: a `Run`.
+
+    Raises: ValueError and others as `plan`; Interrupted after a signal, the state saved; NonFinite.
+    """
+    own = {name: settings.pop(name) for name in Options._fields if name in settings}
+    return carry_out(plan(make, settings, Options(**own)), say=lambda text: None, bar=False)
+
+
+def carry_out(plan: Plan, *, say: Callable[[str], None] = print, bar: bool = True) -> Run:
+    """Resumes or starts a run, trains, probes, and writes the report.
+
+    say: where lines for the reader go. bar: whether to show a progress bar.
+
+    Returns, raises: as `run`.
+    """
+    if jax.process_index() > 0:
+        say, bar = (lambda text: None), False
+    with listening() as interrupts:
+        record = Record(plan.options.out, plan.config)
+        checkpoints = Checkpoints(record.directory / CHECKPOINTS, config=compared(plan.config))
+        try:
+            return _carry_out(plan, record, checkpoints, interrupts, say, bar)
+        except NonFinite as broken:
+            checkpoints.wait()
+            raise broken.after(checkpoints.steps[-1:], checkpoints.directory) from None
+        finally:
+            record.close()
+            checkpoints.close()
+
+
+def _carry_out(plan: Plan, record: Record, checkpoints: Checkpoints, interrupts: Interrupts, say, bar: bool) -> Run:
+    e, options = plan.experiment, plan.options
+    data = supply(step_of(plan), plan.train, batch=e.batch, seed=options.seed)
+    probes = None if plan.test is None else Probes(e, plan.train, plan.test)
+    say(f"{plan.train.name}: {len(plan.train):,} images {data.how}")
+    if probes is None:
+        say(f"{plan.train.name} has no labelled test split: no probes")
+
+    state, said = _restored(plan, checkpoints)
+    if state is None:
+        record.forget_after(-1)
+        state = init_state(e.method, e.optimizer, e.views, data.batch_of(0), key=jax.random.key(options.seed))
+        if probes is not None:
+            table = probes.baselines(state)
+            record.write(0, {"knn_top1": table["random network"].knn, **as_figures(table)})
+            say(format_table(table))
+    else:
+        record.forget_after(int(state.step))
+        say(f"resumed at step {int(state.step)} of {e.steps}")
+    for sentence in said:
+        say(sentence)
+
+    if int(state.step) < e.steps:
+        state = _train(plan, state, data, record, checkpoints, probes, interrupts, say, bar)
+    table = write_summary(plan, record, state, probes)
+    if table:
+        say(format_table(table))
+    say(f"report: {record.directory / REPORT}")
+    return Run(record.directory, state, table)
+
+
+def _restored(plan: Plan, checkpoints: Checkpoints) -> tuple[TrainState | None, list[str]]:
+    """The state to resume from, None at the start, and what was said about damaged checkpoints."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        state = checkpoints.restore(state_shapes(plan))
+    return state, [f"warning: {one.message}" for one in caught if "checkpoint" in str(one.message)]
+
+
+def _train(
+    plan: Plan, state: TrainState, data: Supply, record: Record, checkpoints: Checkpoints, probes, interrupts, say, bar
+) -> TrainState:
+    from tqdm import tqdm
+
+    e, options = plan.experiment, plan.options
+    bar = tqdm(total=e.steps, initial=int(state.step), unit="step", disable=not bar, dynamic_ncols=True)
+    log = Log(
+        record,
+        batch=e.batch,
+        rates={"learning_rate": e.learning_rate},
+        waited=data.waited,
+        show=lambda figures: bar.set_postfix_str(_short(figures)),
+    )
+    probed: dict[int, dict[str, float]] = {}  # by step, the latest only
+
+    def evaluate(step, state, metrics):
+        figures = {"knn_top1": probes.knn(state)} if step < e.steps else as_figures({"learned": probes.scores(state)})
+        probed.clear()
+        probed[step] = figures
+        log.add(step, figures)
+        log.restart_clock(step)
+        say(f"step {step}: " + ", ".join(f"{name} {100 * value:.1f}" for name, value in figures.items()))
+
+    def save(step, state, metrics):
+        check_finite(step, metrics)
+        checkpoints.save(step, state, probed.get(step))
+
+    events = [
+        *_refresh(plan),
+        Event(options.log_every, log),
+        *([Event(options.eval_every, evaluate)] if probes else []),
+        Event(options.checkpoint_every, save),
+        Event(1 if data.stepwise else options.log_every, Pace(interrupts, log, lambda step: bar.update(step - bar.n))),
+    ]
+    try:
+        with interrupts.holding():
+            state = fit(data.advance, state, steps=e.steps, events=events)
+            log.flush()
+    except Interrupted as stop:
+        if stop.state is not None:
+            log.flush()
+            checkpoints.save(stop.step, stop.state, probed.get(stop.step))
+        raise
+    finally:
+        bar.close()
+    return state
+
+
+def _refresh(plan: Plan) -> list[Event]:
+    """Between epochs: what a method recomputes of its memory, such as clusters."""
+    method, every = plan.experiment.method, steps_per_epoch(len(plan.train), plan.experiment.batch)
+    if method.refresh is None:
+        return []
+    compiled = jax.jit(lambda memory, key: method.refresh(key, memory), donate_argnums=0)
+
+    def refresh(step, state, metrics):
+        if step % every == 0 and step < plan.experiment.steps:
+            key = jax.random.fold_in(jax.random.fold_in(state.key, step), 1)
+            return state.replace(memory=compiled(state.memory, key))
+
+    return [Event(every, refresh)]
+
+
+def _short(figures) -> str:
+    parts = [f"loss {figures['loss']:.3f}"]
+    if "images_per_second" in figures:
+        parts += [f"{figures['images_per_second']:,.0f} images/s", f"waiting for data {figures['data_wait']:.0%}"]
+    return ", ".join(parts)

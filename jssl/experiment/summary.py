@@ -1,0 +1,108 @@
+"""The end of a run: its table, its figures and its report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jssl.data.augment import IMAGENET_MEAN, IMAGENET_STD
+from jssl.evaluate import Scores, diagnose, extract_features, nearest_neighbours
+from jssl.experiment.base import Figure
+from jssl.experiment.plan import Plan
+from jssl.experiment.probing import Probes, from_figures
+from jssl.experiment.record import REPORT, Record
+from jssl.train import TrainState
+
+QUERIES, SEEN = 8, 2_000  # rows of the gallery, and images among which neighbours are looked for
+
+
+def attention_figure(encoder, view, *, params=lambda state: state.params["encoder"]) -> tuple[Figure, ...]:
+    """What a ViT's [CLS] token attends to, as an experiment's `figures`; none for other encoders.
+
+    encoder: the Linen module. view: the evaluation view. params: state -> the encoder's parameters.
+    """
+    if not hasattr(encoder, "patch") or not getattr(encoder, "class_token", False):
+        return ()
+
+    def figure(state, images):
+        from jssl.evaluate import figures
+        from jssl.models import cls_attention
+
+        seen = view(images[:6])
+        attention = cls_attention(encoder, {"params": params(state)}, seen)
+        shown = np.clip(np.asarray(seen) * np.asarray(IMAGENET_STD) + np.asarray(IMAGENET_MEAN), 0, 1)
+        drawn = figures.attention_maps(shown, np.asarray(attention), encoder.grid(seen.shape))
+        caption = "What the class token attends to, in the last block: the mean over heads, and single heads."
+        return [(caption, figures.png(drawn))]
+
+    return (figure,)
+
+
+def write_summary(plan: Plan, record: Record, state: TrainState, probes: Probes | None) -> dict[str, Scores]:
+    """Draws the figures and writes report.html.
+
+    Returns: the table of the record, baselines first; empty without probes.
+    """
+    from jssl.evaluate.report import render_report
+
+    rows = record.rows
+    table = from_figures(rows)
+    drawn = list(_curves(rows, table))
+    if probes is not None:
+        drawn += _neighbours(plan, probes.features(state))
+    for number, figure in enumerate(plan.experiment.figures):
+        drawn += [(f"figure_{number}_{i}", *one) for i, one in enumerate(figure(state, plan.train.images[:64]))]
+    for name, _, image in drawn:
+        record.figure(name, image)
+    page = render_report(
+        title=f"{plan.name} on {plan.train.name}",
+        summary=_sentence(plan, rows),
+        table=table,
+        figures=[(caption, image) for _, caption, image in drawn],
+        config={key: plan.config[key] for key in ("settings", "numbers", "versions")},
+        warnings=diagnose(rows[-1]) if rows else [],
+    )
+    record.text(REPORT, page)
+    return table
+
+
+def _sentence(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
+    speeds = [row["images_per_second"] for row in rows if "images_per_second" in row]
+    speed = f", {np.median(speeds):,.0f} images per second" if speeds else ""
+    return f"{plan.experiment.steps:,} steps of {plan.experiment.batch} images{speed}. Probes see {plan.train.name}."
+
+
+def _curves(rows, table):
+    from jssl.evaluate import figures
+
+    def column(name):
+        return zip(*[(row["step"], row[name]) for row in rows if name in row], strict=True)
+
+    if any("loss" in row for row in rows):
+        yield "loss", "The training loss.", figures.png(figures.loss_curve(*column("loss")))
+    if any("knn_top1" in row for row in rows):
+        steps, values = column("knn_top1")
+        others = {name: scores.knn for name, scores in table.items() if name != "learned"}
+        drawn = figures.probe_curve(steps, {"kNN": values}, baselines={"kNN": others})
+        yield "probe", "Weighted kNN on held-out images while training, and the two baselines.", figures.png(drawn)
+
+
+def _neighbours(plan: Plan, features):
+    from jssl.evaluate import figures
+
+    rows = np.linspace(0, len(plan.train) - 1, min(SEEN, len(plan.train))).astype(int)
+    asked = np.linspace(0, len(plan.test) - 1, min(QUERIES, len(plan.test))).astype(int)
+    view = plan.experiment.evaluation_view
+    bank, queries = plan.train.images[rows], plan.test.images[asked]
+    found = (extract_features(features, images, view=view) for images in (bank, queries))
+    _, nearest = nearest_neighbours(*found, k=min(8, len(rows)))
+    nearest = rows[np.asarray(nearest)]
+    drawn = figures.neighbour_gallery(
+        queries,
+        plan.test.labels[asked],
+        plan.train.images[nearest],
+        plan.train.labels[nearest],
+        names=plan.train.class_names,
+    )
+    caption = "Held-out images, left, and their nearest training images; green: the same class."
+    yield "neighbours", caption, figures.png(drawn)
