@@ -1,7 +1,8 @@
 """Networks as pairs of pure functions: the only place that knows how Flax is applied."""
 
 import inspect
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
