@@ -50,7 +50,7 @@ class TextTransformer(nn.Module):
         if tokens.ndim != 2 or not jnp.issubdtype(tokens.dtype, jnp.integer):
             raise ValueError(f"tokens must be int [B, L], got {tokens.dtype} {tokens.shape}")
         if tokens.shape[1] > self.length:
-            raise ValueError(f"tokens have length {tokens.shape[1]}, the model takes {self.length}: cut them or raise length")
+            raise ValueError(f"tokens have length {tokens.shape[1]}, the model takes {self.length}")
         x = nn.Embed(self.vocabulary, self.dim, embedding_init=nn.initializers.normal(0.02), name="embed")(tokens)
         positions = self.param("positions", nn.initializers.normal(0.01), (self.length, self.dim))
         x = x + positions[: tokens.shape[1]].astype(x.dtype)

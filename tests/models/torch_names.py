@@ -47,7 +47,8 @@ def block(state: State) -> dict:
     """timm's names of a block."""
     out = {name: norm(state, name) for name in ("norm1", "norm2")}
     out["attn"] = {name: dense(state, f"attn.{name}") for name in ("qkv", "proj")}
-    out["mlp"] = {name: dense(state, f"mlp.{name}") for name in ("fc1", "fc2", "w12", "w3") if f"mlp.{name}.weight" in state}
+    layers = [name for name in ("fc1", "fc2", "w12", "w3") if f"mlp.{name}.weight" in state]
+    out["mlp"] = {name: dense(state, f"mlp.{name}") for name in layers}
     scales = {f"scale{i}": state[f"ls{i}.gamma"] for i in (1, 2) if f"ls{i}.gamma" in state}
     return out | scales
 
@@ -72,10 +73,12 @@ def vit(state: State) -> dict:
         out["class_token"] = state["cls_token"][0]
         if square:
             out["positions"]["prefix"] = np.zeros_like(state["cls_token"][0])
-    for ours, names in {"mask_token": ("mask_token", "masked_embed"), "registers": ("register_tokens", "reg_token")}.items():
-        found = [state[name] for name in names if name in state]
-        if found and not (ours == "mask_token" and "decoder_embed.weight" in state):  # there it is the decoder's
-            out[ours] = found[0].reshape(-1) if ours == "mask_token" else found[0][0]
+    for name in ("register_tokens", "reg_token"):
+        if name in state:
+            out["registers"] = state[name][0]
+    for name in ("mask_token", "masked_embed"):
+        if name in state and "decoder_embed.weight" not in state:  # there it is the decoder's
+            out["mask_token"] = state[name].reshape(-1)
     return out
 
 
