@@ -58,7 +58,7 @@ def nt_xent(z: jax.Array, temperature, block_size: int) -> jax.Array:
     >>> print(nt_xent(jnp.tile(jnp.eye(2), (2, 1)), 1.0, block_size=3).round(3))
     [0.551 0.551 0.551 0.551]
     """
-    scale = jnp.asarray(1 / temperature, z.dtype)
+    z, scale = _varying_alike(z, jnp.asarray(1 / temperature, z.dtype))
     positive = scale * jnp.sum(z * jnp.roll(z, len(z) // 2, axis=0), axis=1)
     return _others_logsumexp(block_size, z, scale) - positive
 
@@ -111,6 +111,7 @@ def symmetric_info_nce(a: jax.Array, b: jax.Array, logit_scale, block_size: int)
     >>> print(f"{loss.mean():.3f}")
     0.240
     """
+    a, b, logit_scale = _varying_alike(a, b, logit_scale)
     of_rows, of_columns = _both_logsumexps(block_size, a, b, logit_scale)
     return (of_rows + of_columns) / 2 - logit_scale * jnp.sum(a * b, axis=1)
 
@@ -126,8 +127,8 @@ def _both_logsumexps(block_size, a, b, scale):
         of_block = jax.nn.logsumexp(logits, axis=0, where=real)
         return jnp.logaddexp(columns, of_block), jax.nn.logsumexp(logits, axis=1)
 
-    nothing = jnp.full(len(b), -jnp.inf, a.dtype)
-    columns, rows = jax.lax.scan(block, nothing, (in_blocks(a, block_size), _ids(a, block_size)))
+    columns = jnp.full(len(b), -jnp.inf, a.dtype) + 0 * a[0, 0]  # varies over mapped axes as a does
+    columns, rows = jax.lax.scan(block, columns, (in_blocks(a, block_size), _ids(a, block_size)))
     return from_blocks(rows, len(a)), columns
 
 
@@ -147,7 +148,7 @@ def _both_backward(block_size, residuals, weights):
         return slope_b + similarity(slope.T, rows.T), similarity(slope, b.T)  # rows that only pad are zero
 
     parts = [in_blocks(x, block_size) for x in (a, of_rows, row_weights)]
-    slope_b, slope_a = jax.lax.scan(block, jnp.zeros_like(b), tuple(parts))
+    slope_b, slope_a = jax.lax.scan(block, jnp.zeros_like(b) + 0 * a[0, 0], tuple(parts))
     slope_a = from_blocks(slope_a, len(a))
     return scale * slope_a, scale * slope_b, jnp.sum(a * slope_a)
 
@@ -175,6 +176,13 @@ def sigmoid_pairwise(a: jax.Array, b: jax.Array, logit_scale, logit_bias, block_
         return jnp.sum(jax.nn.softplus(jnp.where(_own(ids, b), -logits, logits)), axis=1)
 
     return from_blocks(jax.lax.map(block, (in_blocks(a, block_size), _ids(a, block_size))), len(a))
+
+
+def _varying_alike(*arrays):
+    """The arrays plus nothing of each other: inside shard_map all then vary over the axes that any of them does, as
+    its types ask of a loop's state and of a custom gradient's arguments."""
+    nothing = sum(0 * x[(0,) * x.ndim] for x in arrays)
+    return [x + nothing for x in arrays]
 
 
 def _ids(x, block_size):

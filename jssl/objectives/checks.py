@@ -32,13 +32,22 @@ def check(**arguments: tuple) -> list[jax.Array]:
     """
     sizes, arrays = {}, []
     for name, (array, axes, *kind) in arguments.items():
-        array = jnp.asarray(array)
+        array = _gathered(jnp.asarray(array))
         _check_kind(name, array, *kind)
         _check_shape(name, array, axes.split(), sizes)
         if jnp.issubdtype(array.dtype, jnp.floating):
             array = array.astype(jnp.promote_types(array.dtype, jnp.float32))
         arrays.append(array)
     return arrays
+
+
+def _gathered(array):
+    """An array whose sharding is part of its type, on every device: products of two such batches are ambiguous."""
+    sharding = jax.typeof(array).sharding
+    if all(axis is None for axis in sharding.spec):  # also the shardings that the compiler chooses: untouched
+        return array
+    mesh = sharding.mesh if isinstance(array, jax.core.Tracer) else array.sharding.mesh
+    return jax.sharding.reshard(array, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
 
 
 def _check_kind(name, array, kind=float):

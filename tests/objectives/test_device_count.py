@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import NamedSharding
+from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jssl.sharding import all_gather
@@ -47,11 +47,17 @@ def on_one_device(case, params, arrays):
 
 
 def under_jit(case, mesh, params, arrays):
+    """The compiler divides the work."""
     def value(params, arrays):
         return jnp.mean(case.loss(**encoded(case, params, arrays)))
 
     arrays = {name: jax.device_put(x, NamedSharding(mesh, spec(case, name))) for name, x in arrays.items()}
     return jax.jit(jax.value_and_grad(value))(params, arrays)
+
+
+def under_jit_with_sharded_types(case, mesh, params, arrays):
+    """Shardings are part of the types, as jax.make_mesh has it where nothing else is said."""
+    return under_jit(case, jax.make_mesh((DEVICES,), (AXIS,), (AxisType.Explicit,)), params, arrays)
 
 
 def local(case, params, arrays):
@@ -85,11 +91,11 @@ def in_pmap(case, mesh, params, arrays):
 @pytest.mark.parametrize("name", CASES)
 def test_same_value_and_gradients(name):
     case, rng = CASES[name], np.random.default_rng(0)
-    mesh = jax.make_mesh((DEVICES,), (AXIS,))
+    mesh = jax.make_mesh((DEVICES,), (AXIS,), (AxisType.Auto,))
     arrays = case.arrays(rng, 2 * DEVICES)
     params = {key: rng.uniform(0.5, 2.0, arrays[key].shape[-1:]) for key in case.trained}
     value, slopes = on_one_device(case, params, arrays)
-    for how in (under_jit, in_shard_map, in_pmap):
+    for how in (under_jit, under_jit_with_sharded_types, in_shard_map, in_pmap):
         other_value, other_slopes = how(case, mesh, params, arrays)
         np.testing.assert_allclose(other_value, value, rtol=1e-10, err_msg=how.__name__)
         for key, slope in slopes.items():
