@@ -3,10 +3,12 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, get_type_hints
 
 from jssl.data import evaluation_view
+from jssl.data.decode import DamagedImage, decode
+from jssl.data.records import Records, open_records
 from jssl.experiment.base import Experiment
 from jssl.experiment.summary import attention_figure
 from jssl.models import encoder as encoder_named
@@ -18,33 +20,41 @@ class Training:
     """Settings that every experiment has.
 
     encoder: a name such as resnet50, resnet18_cifar, vit_s16 or vit_ti4.
-    data: digits, tfds:<name>, folder:<path> or npz:<file>.
-    data_dir: where TFDS has its data sets.
-    size: side of the global views, in pixels.
     batch: images per step.
     steps: optimizer steps.
-    warmup: steps in which the learning rate rises.
+    warmup: share of the steps in which the learning rate rises.
     learning_rate: at its peak, for this batch.
     weight_decay: on weights, not on biases, norms, tokens or positions.
+    data: digits, scenes, tfds:<name>, folder:<path> or npz:<file>.
+    data_dir: where TFDS has its data sets.
+    size: side of the global views, in pixels; by default that of the data's first image, 224 at most.
     """
 
     encoder: str
     batch: int
     steps: int
-    warmup: int
+    warmup: float
     learning_rate: float
     weight_decay: float
-    size: int = 224
     data: str = "tfds:imagenet2012"
     data_dir: str | None = None
+    size: int | None = None
 
     def network(self, **overrides: Any):
         """The encoder; overrides: fields of its module, such as class_token=False."""
         return encoder_named(self.encoder, **overrides)
 
+    def share(self, share: float) -> int:
+        """How many steps a share of the run is."""
+        return round(share * self.steps)
+
     def rate(self) -> Schedule:
         """The learning rate: up in a line, down in half a cosine."""
-        return warmup_cosine(self.learning_rate, steps=self.steps, warmup=self.warmup)
+        return warmup_cosine(self.learning_rate, steps=self.steps, warmup=self.share(self.warmup))
+
+    def records(self) -> Records:
+        """The data, unread."""
+        return open_records(self.data, data_dir=self.data_dir)
 
     def view(self):
         """What the probes' network sees of the stored images."""
@@ -87,6 +97,7 @@ def recipe(**published: Any) -> Callable:
         def experiment(**settings):
             settings = defaults | settings
             training = Training(**{name: settings.pop(name) for name in common})
+            training = replace(training, size=training.size or _side(training.records()))
             return build(training, **settings)
 
         keyword = inspect.Parameter.KEYWORD_ONLY
@@ -98,3 +109,12 @@ def recipe(**published: Any) -> Callable:
         return experiment
 
     return decorate
+
+
+def _side(records: Records, most: int = 224) -> int:
+    image = records[0]["image"]
+    try:
+        image = decode(image) if isinstance(image, bytes) else image
+    except DamagedImage:
+        return most
+    return min(most, *image.shape[:2])

@@ -32,14 +32,14 @@ def check_directory(directory, config: Mapping[str, Any]) -> None:
         raise ValueError(f"--out {directory} is a file; give a directory")
     if not (path / CONFIG).exists():
         if names := sorted(child.name for child in path.iterdir()):
-            raise ValueError(f"--out {directory} holds other files, such as {names[0]}; give the run a directory of its own")
+            raise ValueError(f"--out {directory} holds other files, such as {names[0]}; give a directory of its own")
         return
     try:
         there = json.loads((path / CONFIG).read_text())
     except json.JSONDecodeError:
         raise ValueError(f"--out {directory}: {CONFIG} there cannot be read; give another directory") from None
     if (name := there.get("experiment")) != config["experiment"]:
-        raise ValueError(f"--out {directory} belongs to experiment {name}, this is {config['experiment']}; give another")
+        raise ValueError(f"--out {directory} belongs to experiment {name}, not {config['experiment']}; give another")
     if difference := first_difference(*(compared(one) for one in (there, config))):
         raise ValueError(f"--out {directory} belongs to a run with other settings: {difference}; give another")
 

@@ -85,7 +85,7 @@ class Log:
 
 
 class Pace:
-    """After every step: advance the bar, keep few steps queued, stop when asked to or at a figure that is not finite."""
+    """After every step: advance the bar, keep few steps queued, stop when asked to or at figures not finite."""
 
     def __init__(self, interrupts: Interrupts, log: Log, advance_bar: Callable[[int], None]):
         self._interrupts, self._log, self._advance_bar = interrupts, log, advance_bar
