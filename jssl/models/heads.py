@@ -82,7 +82,7 @@ plain_norm = partial(batch_norm, use_bias=False, use_scale=False)  # batch norm 
 
 def simclr_head(out: int = 128, *, hidden: int = 2048, layers: int = 2) -> Head:
     """SimCLR's projection: linear, batch norm, ReLU but after the last.  arXiv:2002.05709; v2, layers=3: 2006.10029"""
-    return Head([*_mlp([hidden] * (layers - 1), out), batch_norm()])
+    return Head([*_mlp([hidden] * (layers - 1), out), batch_norm(use_bias=False)])
 
 
 def moco_head(out: int = 128, *, hidden: int | None = 2048) -> Head:

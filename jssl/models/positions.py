@@ -32,14 +32,18 @@ dino_bicubic = partial(bicubic, offset=0.1)
 
 def antialiased_bicubic(table: jax.Array, grid: Grid) -> jax.Array:
     """Cubic interpolation with antialiasing, as timm and DINOv2 with registers: [rows, columns, D] -> [*grid, D]."""
-    exact = jax.lax.Precision.HIGHEST
-    return jax.image.resize(table, (*grid, table.shape[-1]), "cubic", antialias=True, precision=exact)
+    return _resize(table, grid, "cubic", antialias=True)
 
 
 def bilinear(table: jax.Array, grid: Grid) -> jax.Array:
     """Linear interpolation without antialiasing, half-pixel centres: [rows, columns, D] -> [*grid, D]."""
-    exact = jax.lax.Precision.HIGHEST
-    return jax.image.resize(table, (*grid, table.shape[-1]), "linear", antialias=False, precision=exact)
+    return _resize(table, grid, "linear", antialias=False)
+
+
+def _resize(table: jax.Array, grid: Grid, method: str, *, antialias: bool) -> jax.Array:
+    shape, exact = (*grid, table.shape[-1]), jax.lax.Precision.HIGHEST
+    resized = jax.image.resize(table.astype(jnp.float32), shape, method, antialias=antialias, precision=exact)
+    return resized.astype(table.dtype)
 
 
 def _cubic_matrix(n: int, size: int, offset: float) -> np.ndarray:
