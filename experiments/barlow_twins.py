@@ -13,7 +13,7 @@ from jssl.models import barlow_head
 from jssl.optim import lars
 
 
-@recipe(encoder="resnet50", batch=2048, steps=625_000, warmup=6_250, learning_rate=1.6, weight_decay=1.5e-6)
+@recipe(encoder="resnet50", batch=2048, steps=625_000, warmup=0.01, learning_rate=1.6, weight_decay=1.5e-6)
 def experiment(training: Training, *, off_diagonal_weight: float = 5e-3, features: int = 8192) -> Experiment:
     """Barlow Twins as an experiment.
 
@@ -31,7 +31,7 @@ def experiment(training: Training, *, off_diagonal_weight: float = 5e-3, feature
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", size=32, batch=256, steps=300, warmup=30, learning_rate=0.3,
+    encoder="resnet10x0.25_cifar", data="digits", batch=256, steps=300, warmup=0.1, learning_rate=0.3,
     features=256,
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ from jssl.models import byol_head
 from jssl.optim import lars, teacher_momentum
 
 
-@recipe(encoder="resnet50", batch=4096, steps=312_000, warmup=3_120, learning_rate=3.2, weight_decay=1.5e-6)
+@recipe(encoder="resnet50", batch=4096, steps=312_000, warmup=0.01, learning_rate=3.2, weight_decay=1.5e-6)
 def experiment(
     training: Training, *, momentum: float = 0.996, hidden: int = 4096, features: int = 256
 ) -> Experiment:
@@ -38,7 +38,7 @@ def experiment(
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", size=32, batch=256, steps=300, warmup=30, learning_rate=1.0,
+    encoder="resnet10x0.25_cifar", data="digits", batch=256, steps=300, warmup=0.1, learning_rate=1.0,
     momentum=0.98, hidden=256, features=64,
 )  # fmt: skip
 

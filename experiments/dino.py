@@ -1,7 +1,7 @@
 """DINO: a student predicts its teacher's centred, sharpened distribution from other views.  arXiv:2104.14294
 
     python -m experiments.dino --demo                                       # a few minutes on a CPU
-    python -m experiments.dino --data tfds:cifar10 --encoder vit_ti4 --size 32 --batch 256 --steps 20000
+    python -m experiments.dino --data tfds:cifar10 --encoder vit_ti4 --batch 256 --steps 20000
     python -m experiments.dino --data tfds:imagenet2012 --out gs://bucket/dino          # on a pod
 
 The paper: ViT-S/16, batch 1024, 2 x 224 + 8 x 96, ImageNet, 100 epochs: k-NN 69.3 %, linear 74.0 %; 1.75 days on 8 V100.
@@ -18,7 +18,7 @@ from jssl.models import dino_head
 from jssl.optim import adamw, clip_by_parameter_norm, cosine, freeze_during, linear, teacher_momentum
 
 
-@recipe(encoder="vit_s16", batch=1024, steps=125_000, warmup=12_500, learning_rate=2e-3, weight_decay=0.04)
+@recipe(encoder="vit_s16", batch=1024, steps=125_000, warmup=0.1, learning_rate=2e-3, weight_decay=0.04)
 def experiment(
     training: Training,
     *,
@@ -26,9 +26,9 @@ def experiment(
     locals: int = 8,
     momentum: float = 0.996,
     teacher_temperature: float = 0.07,
-    temperature_warmup: int = 37_500,
+    temperature_warmup: float = 0.3,
     final_weight_decay: float = 0.4,
-    frozen: int = 1_250,
+    frozen: float = 0.01,
     hidden: int = 2048,
     bottleneck: int = 256,
 ) -> Experiment:
@@ -38,9 +38,9 @@ def experiment(
     locals: small views of each image.
     momentum: of the teacher at the start; it rises to 1.
     teacher_temperature: of the teacher, after rising from 0.04.
-    temperature_warmup: steps in which it rises.
+    temperature_warmup: share of the run in which it rises.
     final_weight_decay: to which the weight decay rises.
-    frozen: steps in which the last layer stands still.
+    frozen: share of the run in which the last layer stands still.
     hidden: width of the head's hidden layers.
     bottleneck: width before the last layer.
     """
@@ -51,12 +51,12 @@ def experiment(
             prototypes=prototypes,
             head=partial(dino_head, hidden=hidden, bottleneck=bottleneck),
             momentum=teacher_momentum(momentum, training.steps),
-            teacher_temperature=linear(0.04, teacher_temperature, temperature_warmup),
+            teacher_temperature=linear(0.04, teacher_temperature, max(1, training.share(temperature_warmup))),
         ),
         optimizer=optax.chain(
             clip_by_parameter_norm(3.0),
             adamw(training.rate(), weight_decay=cosine(training.weight_decay, final_weight_decay, training.steps)),
-            freeze_during(frozen, lambda path: "layers_6" in path),  # the head's weight-normalised layer
+            freeze_during(training.share(frozen), lambda path: "layers_6" in path),  # the head's weight-normalised layer
         ),
         views=views.dino(size=training.size, locals=locals),
         network=network,
@@ -64,8 +64,8 @@ def experiment(
 
 
 demo = dict(
-    encoder="vit_n4", data="digits", size=32, batch=128, steps=400, warmup=40, learning_rate=1e-3, prototypes=512,
-    locals=2, momentum=0.98, teacher_temperature=0.04, temperature_warmup=1, frozen=20, hidden=256, bottleneck=64,
+    encoder="vit_n4", data="digits", batch=128, steps=400, warmup=0.1, learning_rate=1e-3, prototypes=512,
+    locals=2, momentum=0.98, teacher_temperature=0.04, temperature_warmup=0.1, frozen=0.05, hidden=256, bottleneck=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

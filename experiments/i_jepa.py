@@ -15,7 +15,7 @@ from jssl.models import Predictor, sincos_positions
 from jssl.optim import adamw, cosine, linear
 
 
-@recipe(encoder="vit_b16", batch=2048, steps=375_000, warmup=25_000, learning_rate=1e-3, weight_decay=0.04)
+@recipe(encoder="vit_b16", batch=2048, steps=375_000, warmup=0.067, learning_rate=1e-3, weight_decay=0.04)
 def experiment(
     training: Training,
     *,
@@ -49,7 +49,7 @@ def experiment(
 
 
 demo = dict(
-    encoder="vit_n4", data="digits", size=32, batch=128, steps=500, warmup=50, learning_rate=1e-3, momentum=0.98,
+    encoder="vit_n4", data="digits", batch=128, steps=500, warmup=0.1, learning_rate=1e-3, momentum=0.98,
     min_keep=6, predictor_dim=48, predictor_depth=2, predictor_heads=3,
 )  # fmt: skip
 

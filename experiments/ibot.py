@@ -17,7 +17,7 @@ from jssl.models import dino_head
 from jssl.optim import adamw, clip_by_parameter_norm, cosine, freeze_during, linear, teacher_momentum
 
 
-@recipe(encoder="vit_s16", batch=1024, steps=1_000_000, warmup=12_500, learning_rate=2e-3, weight_decay=0.04)
+@recipe(encoder="vit_s16", batch=1024, steps=1_000_000, warmup=0.0125, learning_rate=2e-3, weight_decay=0.04)
 def experiment(
     training: Training,
     *,
@@ -27,9 +27,9 @@ def experiment(
     locals: int = 10,
     momentum: float = 0.996,
     teacher_temperature: float = 0.07,
-    temperature_warmup: int = 37_500,
+    temperature_warmup: float = 0.0375,
     final_weight_decay: float = 0.4,
-    frozen: int = 1_250,
+    frozen: float = 0.00125,
     hidden: int = 2048,
     bottleneck: int = 256,
 ) -> Experiment:
@@ -41,14 +41,14 @@ def experiment(
     locals: small views of each image.
     momentum: of the teacher at the start; it rises to 1.
     teacher_temperature: of the teacher, after rising from 0.04.
-    temperature_warmup: steps in which it rises.
+    temperature_warmup: share of the run in which it rises.
     final_weight_decay: to which the weight decay rises.
-    frozen: steps in which the last layer stands still.
+    frozen: share of the run in which the last layer stands still.
     hidden: width of the head's hidden layers.
     bottleneck: width before the last layer.
     """
     network = training.network(drop_path=0.1)
-    temperature = linear(0.04, teacher_temperature, temperature_warmup)
+    temperature = linear(0.04, teacher_temperature, max(1, training.share(temperature_warmup)))
     method = ibot(
         network,
         prototypes=prototypes,
@@ -60,15 +60,15 @@ def experiment(
         patch_temperature=temperature,
     )
     decay = cosine(training.weight_decay, final_weight_decay, training.steps)
-    last_layer = freeze_during(frozen, lambda path: "layers_6" in path)
+    last_layer = freeze_during(training.share(frozen), lambda path: "layers_6" in path)
     optimizer = optax.chain(clip_by_parameter_norm(3.0), adamw(training.rate(), weight_decay=decay), last_layer)
     crops = views.ibot(size=training.size, locals=locals)
     return training.experiment(method, optimizer=optimizer, views=crops, network=network)
 
 
 demo = dict(
-    encoder="vit_n4", data="digits", size=32, batch=128, steps=400, warmup=40, learning_rate=1e-3, prototypes=512,
-    locals=2, momentum=0.98, teacher_temperature=0.04, temperature_warmup=1, frozen=20, hidden=256, bottleneck=64,
+    encoder="vit_n4", data="digits", batch=128, steps=400, warmup=0.1, learning_rate=1e-3, prototypes=512,
+    locals=2, momentum=0.98, teacher_temperature=0.04, temperature_warmup=0.1, frozen=0.05, hidden=256, bottleneck=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

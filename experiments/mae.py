@@ -14,7 +14,7 @@ from jssl.models import mae_decoder, sincos_positions
 from jssl.optim import adamw
 
 
-@recipe(encoder="vit_b16", batch=4096, steps=249_600, warmup=12_480, learning_rate=2.4e-3, weight_decay=0.05)
+@recipe(encoder="vit_b16", batch=4096, steps=249_600, warmup=0.05, learning_rate=2.4e-3, weight_decay=0.05)
 def experiment(
     training: Training,
     *,
@@ -45,7 +45,7 @@ def experiment(
 
 
 demo = dict(
-    encoder="vit_n4", data="digits", size=32, batch=128, steps=600, warmup=60, learning_rate=1.5e-3,
+    encoder="vit_n4", data="digits", batch=128, steps=600, warmup=0.1, learning_rate=1.5e-3,
     decoder_dim=64, decoder_depth=1, decoder_heads=4,
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ from jssl.models import simclr_head
 from jssl.optim import adamw
 
 
-@recipe(encoder="vit_b16", batch=1024, steps=125_000, warmup=12_500, learning_rate=1.5e-3, weight_decay=0.05)
+@recipe(encoder="vit_b16", batch=1024, steps=125_000, warmup=0.1, learning_rate=1.5e-3, weight_decay=0.05)
 def experiment(
     training: Training,
     *,
@@ -42,7 +42,7 @@ def experiment(
 
 
 demo = dict(
-    encoder="vit_n4", data="digits", size=32, batch=128, steps=400, warmup=40, learning_rate=1e-3, hidden=256, features=64,
+    encoder="vit_n4", data="digits", batch=128, steps=400, warmup=0.1, learning_rate=1e-3, hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from jssl.models import moco_head
 from jssl.optim import sgd
 
 
-@recipe(encoder="resnet50", batch=256, steps=1_000_800, warmup=0, learning_rate=0.03, weight_decay=1e-4)
+@recipe(encoder="resnet50", batch=256, steps=1_000_800, warmup=0.0, learning_rate=0.03, weight_decay=1e-4)
 def experiment(
     training: Training,
     *,
@@ -42,7 +42,7 @@ def experiment(
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", size=32, batch=256, steps=300, warmup=10, learning_rate=0.12,
+    encoder="resnet10x0.25_cifar", data="digits", batch=256, steps=300, warmup=0.05, learning_rate=0.12,
     queue=4096, momentum=0.99, hidden=256, features=64,
 )  # fmt: skip
 

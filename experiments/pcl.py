@@ -6,14 +6,14 @@
 The paper (v2): ResNet-50, batch 256, ImageNet, 200 epochs: linear 67.6 % top-1.
 """
 
-from jssl.data import load, views
+from jssl.data import views
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import pcl
 from jssl.models import moco_head
 from jssl.optim import sgd
 
 
-@recipe(encoder="resnet50", batch=256, steps=1_000_800, warmup=0, learning_rate=0.03, weight_decay=1e-4)
+@recipe(encoder="resnet50", batch=256, steps=1_000_800, warmup=0.0, learning_rate=0.03, weight_decay=1e-4)
 def experiment(
     training: Training,
     *,
@@ -38,7 +38,7 @@ def experiment(
     network = training.network()
     method = pcl(
         network,
-        examples=len(load(training.data, data_dir=training.data_dir)),
+        examples=len(training.records()),
         clusters=clusters,
         negatives=negatives,
         head=moco_head(features, hidden=hidden),
@@ -51,7 +51,7 @@ def experiment(
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", size=32, batch=256, steps=300, warmup=10, learning_rate=0.12,
+    encoder="resnet10x0.25_cifar", data="digits", batch=256, steps=300, warmup=0.05, learning_rate=0.12,
     clusters=(300, 600), negatives=1000, queue=4096, momentum=0.99, hidden=256, features=64,
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Image rotations: a network tells by how much an image was turned.  arXiv:1803.07728
 
     python -m experiments.rotation --demo                                   # a few minutes on a CPU
-    python -m experiments.rotation --data tfds:cifar10 --encoder resnet18_cifar --size 32 --batch 128 --steps 78000
+    python -m experiments.rotation --data tfds:cifar10 --encoder resnet18_cifar --batch 128 --steps 78000
     python -m experiments.rotation --data tfds:imagenet2012 --out gs://bucket/rotation  # on a pod
 
 The paper: AlexNet, ImageNet: 38.7 % linear on conv4 features; Network-in-Network, CIFAR-10: 91.2 %.
@@ -13,7 +13,7 @@ from jssl.methods import rotation
 from jssl.optim import sgd
 
 
-@recipe(encoder="resnet50", batch=192, steps=200_000, warmup=0, learning_rate=0.1, weight_decay=5e-4)
+@recipe(encoder="resnet50", batch=192, steps=200_000, warmup=0.0, learning_rate=0.1, weight_decay=5e-4)
 def experiment(training: Training) -> Experiment:
     """Image rotations as an experiment."""
     network = training.network()
@@ -26,7 +26,7 @@ def experiment(training: Training) -> Experiment:
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", size=32, batch=64, steps=400, warmup=20, learning_rate=0.1,
+    encoder="resnet10x0.25_cifar", data="digits", batch=64, steps=400, warmup=0.05, learning_rate=0.1,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """SimCLR: two views of an image find each other among all views of the batch.  arXiv:2002.05709
 
     python -m experiments.simclr --demo                                     # a few minutes on a CPU
-    python -m experiments.simclr --data tfds:cifar10 --encoder resnet18_cifar --size 32 --batch 512 --steps 19400 \
+    python -m experiments.simclr --data tfds:cifar10 --encoder resnet18_cifar --batch 512 --steps 19400 \
         --learning-rate 1.0 --temperature 0.5
     python -m experiments.simclr --data tfds:imagenet2012 --out gs://bucket/simclr      # on a pod
 
@@ -16,7 +16,7 @@ from jssl.models import simclr_head
 from jssl.optim import lars
 
 
-@recipe(encoder="resnet50", batch=4096, steps=31_200, warmup=3_120, learning_rate=4.8, weight_decay=1e-6)
+@recipe(encoder="resnet50", batch=4096, steps=31_200, warmup=0.1, learning_rate=4.8, weight_decay=1e-6)
 def experiment(
     training: Training, *, temperature: float = 0.1, hidden: int = 2048, features: int = 128
 ) -> Experiment:
@@ -36,7 +36,7 @@ def experiment(
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", size=32, batch=256, steps=300, warmup=30, learning_rate=1.0,
+    encoder="resnet10x0.25_cifar", data="digits", batch=256, steps=300, warmup=0.1, learning_rate=1.0,
     temperature=0.2, hidden=256, features=64,
 )  # fmt: skip
 

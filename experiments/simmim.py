@@ -13,7 +13,7 @@ from jssl.methods import simmim
 from jssl.optim import adamw
 
 
-@recipe(encoder="vit_b16", batch=2048, steps=500_000, warmup=12_500, learning_rate=8e-4, weight_decay=0.05)
+@recipe(encoder="vit_b16", batch=2048, steps=500_000, warmup=0.025, learning_rate=8e-4, weight_decay=0.05)
 def experiment(training: Training, *, side: int = 16, ratio: float = 0.6, unit: int = 32) -> Experiment:
     """SimMIM as an experiment.
 
@@ -33,7 +33,7 @@ def experiment(training: Training, *, side: int = 16, ratio: float = 0.6, unit: 
 
 
 demo = dict(
-    encoder="vit_n4", data="digits", size=32, batch=128, steps=500, warmup=50, learning_rate=1e-3, side=4, unit=8,
+    encoder="vit_n4", data="digits", batch=128, steps=500, warmup=0.1, learning_rate=1e-3, side=4, unit=8,
 )  # fmt: skip
 
 if __name__ == "__main__":

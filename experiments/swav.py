@@ -16,7 +16,7 @@ from jssl.models import swav_head
 from jssl.optim import freeze_during, lars
 
 
-@recipe(encoder="resnet50", batch=4096, steps=249_600, warmup=3_120, learning_rate=4.8, weight_decay=1e-6)
+@recipe(encoder="resnet50", batch=4096, steps=249_600, warmup=0.0125, learning_rate=4.8, weight_decay=1e-6)
 def experiment(
     training: Training,
     *,
@@ -25,8 +25,8 @@ def experiment(
     temperature: float = 0.1,
     epsilon: float = 0.05,
     queue: int = 0,
-    queue_start: int = 0,
-    frozen: int = 313,
+    queue_start: float = 0.0,
+    frozen: float = 0.00125,
     hidden: int = 2048,
     features: int = 128,
 ) -> Experiment:
@@ -37,18 +37,18 @@ def experiment(
     temperature: of the predictions.
     epsilon: of Sinkhorn-Knopp.
     queue: past embeddings that help small batches to balance; 0 for none.
-    queue_start: step from which the queue is filled.
-    frozen: steps in which the prototypes stand still.
+    queue_start: share of the run after which the queue is filled.
+    frozen: share of the run in which the prototypes stand still.
     hidden: width of the projection's hidden layer.
     features: width of the projection.
     """
     network = training.network()
-    assignment = dict(temperature=temperature, epsilon=epsilon, queue=queue, queue_start=queue_start)
+    assignment = dict(temperature=temperature, epsilon=epsilon, queue=queue, queue_start=training.share(queue_start))
     return training.experiment(
         swav(network, prototypes=prototypes, head=swav_head(features, hidden=hidden), **assignment),
         optimizer=optax.chain(
             lars(training.rate(), weight_decay=training.weight_decay),
-            freeze_during(frozen, lambda path: path[0] == "scores"),
+            freeze_during(training.share(frozen), lambda path: path[0] == "scores"),
         ),
         views=views.swav(size=training.size, locals=locals),
         network=network,
@@ -56,8 +56,8 @@ def experiment(
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", size=32, batch=256, steps=250, warmup=25, learning_rate=1.0,
-    prototypes=64, locals=2, queue=1024, queue_start=50, frozen=20, hidden=256, features=64,
+    encoder="resnet10x0.25_cifar", data="digits", batch=256, steps=250, warmup=0.1, learning_rate=1.0,
+    prototypes=64, locals=2, queue=1024, queue_start=0.2, frozen=0.05, hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":
