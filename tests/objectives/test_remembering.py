@@ -1,0 +1,191 @@
+"""The pairs that remember: their states are plain pytrees, start the same, move as they should, on any device count."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jssl import objectives as o
+
+B, D, K, N, V, G = 8, 6, 5, 4, 3, 2
+EXAMPLES = 24
+
+
+def outputs(seed=0):
+    rng = np.random.default_rng(seed)
+    student = {
+        "cls": rng.normal(size=(V, B, D)),
+        "scores": rng.normal(size=(V, B, K)),
+        "patch": rng.normal(size=(V, B, N, K)),
+        "projection": rng.normal(size=(V, B, D)),
+        "prediction": rng.normal(size=(V, B, D)),
+        "prototypes": rng.normal(size=(K, D)),
+    }
+    teacher = {name: rng.normal(size=student[name][:G].shape) for name in ("cls", "scores", "patch")}
+    index = rng.permutation(EXAMPLES)[:B].astype(np.int32)
+    arrays = o.Outputs(student, teacher, rng.uniform(size=(G, B, N)) < 0.5, {"index": index})
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32) if x.dtype == float else jnp.asarray(x), arrays)
+
+
+def two_views(outputs):
+    return outputs._replace(student={name: x[:2] for name, x in outputs.student.items()})
+
+
+def refreshed(objective):
+    """Prototypes found in the bank before anything is compared with them."""
+    return objective._replace(init=lambda outputs: o.refresh(jax.random.key(3), objective.init(outputs), iterations=3))
+
+
+OBJECTIVES = {
+    "view_distillation": o.view_distillation("scores"),
+    "balanced_view_distillation": o.balanced_view_distillation("scores"),
+    "patch_distillation": o.patch_distillation(),
+    "balanced_patch_distillation": o.balanced_patch_distillation(),
+    "queue_contrast": o.queue_contrast(size=2 * B),
+    "relational": o.relational(size=2 * B),
+    "neighbour_contrast": o.neighbour_contrast(size=2 * B),
+    "instance_memory": o.instance_memory(examples=EXAMPLES, proximal=0.1),
+    "prototype_contrast": refreshed(o.prototype_contrast(examples=EXAMPLES, clusters=(9, 10))),
+    "swapped_assignment": o.swapped_assignment(),
+    "swapped_assignment_queue": o.swapped_assignment(queue=2 * B),
+    "masked_siamese": o.masked_siamese_objective(),
+}
+EVERY = pytest.mark.parametrize("name", OBJECTIVES)
+
+
+def given_to(name, seed=0):
+    return two_views(outputs(seed)) if name == "neighbour_contrast" else outputs(seed)
+
+
+def run(objective, memory, arrays, step):
+    def loss(student):
+        value, new, metrics = objective.apply(memory, arrays._replace(student=student), step)
+        return value, (new, metrics)
+
+    (value, (new, metrics)), slopes = jax.value_and_grad(loss, has_aux=True)(arrays.student)
+    return value, new, metrics, slopes
+
+
+@EVERY
+def test_state_is_a_pytree_that_keeps_its_structure(name):
+    objective = OBJECTIVES[name]
+    memory = objective.init(given_to(name))
+    step = jax.jit(lambda memory, arrays, step: run(objective, memory, arrays, step))
+    for i in range(4):
+        loss, moved, metrics, slopes = step(memory, given_to(name, i), i)
+        assert jax.tree.structure(moved) == jax.tree.structure(memory)
+        assert [(x.shape, x.dtype) for x in jax.tree.leaves(moved)] == [
+            (x.shape, x.dtype) for x in jax.tree.leaves(memory)
+        ]
+        assert np.isfinite(loss) and loss.shape == () and all(np.shape(x) == () for x in metrics.values())
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves(slopes))
+        assert max(np.abs(x).max() for x in jax.tree.leaves(slopes)) > 0
+        memory = moved
+    assert step._cache_size() == 1
+
+
+@EVERY
+def test_starts_the_same_twice_from_shapes_alone(name):
+    objective = OBJECTIVES[name]
+    first = objective.init(given_to(name, 0))
+    assert jax.tree.structure(jax.eval_shape(objective.init, given_to(name))) == jax.tree.structure(first)
+    for one, other in zip(jax.tree.leaves(first), jax.tree.leaves(objective.init(given_to(name, 1))), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@EVERY
+def test_a_sharded_batch_gives_the_same_loss_memory_and_gradients(name):
+    objective, arrays = OBJECTIVES[name], given_to(name)
+    mesh = jax.make_mesh((8,), ("data",), (AxisType.Auto,))
+    place = lambda axis: lambda x: jax.device_put(x, NamedSharding(mesh, P(*[None] * axis, "data")))  # noqa: E731
+    fixed = {key: x for key, x in arrays.student.items() if key == "prototypes"}
+    varying = {key: x for key, x in arrays.student.items() if key != "prototypes"}
+    sharded = o.Outputs(
+        jax.tree.map(place(1), varying) | fixed,
+        jax.tree.map(place(1), arrays.teacher),
+        place(1)(arrays.mask),
+        jax.tree.map(place(0), arrays.views),
+    )
+    step = jax.jit(lambda memory, arrays: run(objective, memory, arrays, 0))
+    memory = objective.init(arrays)
+    alone, together = step(memory, arrays), step(memory, sharded)
+    for one, other in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
+        np.testing.assert_allclose(other, one, rtol=2e-5, atol=2e-6)
+
+
+@EVERY
+def test_no_gradient_reaches_the_teacher(name):
+    objective, arrays = OBJECTIVES[name], given_to(name)
+    memory = objective.init(arrays)
+    slopes = jax.grad(lambda teacher: objective.apply(memory, arrays._replace(teacher=teacher), 0)[0])(arrays.teacher)
+    assert not any(np.any(x) for x in jax.tree.leaves(slopes))
+
+
+def test_a_queue_forgets_the_oldest_and_refuses_what_does_not_fit():
+    objective, arrays = o.queue_contrast(size=2 * B), outputs()
+    memory = objective.init(arrays)
+    np.testing.assert_allclose(np.linalg.norm(memory["queue"], axis=1), 1, rtol=1e-5)
+    moved = objective.apply(memory, arrays, 0)[1]
+    assert moved["pointer"] == B and np.array_equal(moved["queue"][B:], memory["queue"][B:])
+    again = objective.apply(objective.apply(moved, outputs(1), 1)[1], outputs(2), 2)[1]
+    assert again["pointer"] == B and not np.array_equal(again["queue"][:B], moved["queue"][:B])
+    with pytest.raises(ValueError, match="size is 12, which the batch of 8 does not divide"):
+        o.queue_contrast(size=12).init(arrays)
+
+
+def test_swav_fills_its_queue_from_a_step_on_and_uses_it_once_full():
+    objective, arrays = o.swapped_assignment(queue=2 * B, queue_start=2), outputs()
+    plain = o.swapped_assignment().apply({}, arrays, 0)[0]
+    memory, losses = objective.init(arrays), []
+    for step in range(5):
+        loss, memory, _ = objective.apply(memory, arrays, step)
+        losses.append(float(loss))
+        assert bool(jnp.any(memory["queue"])) == (step >= 2)
+    np.testing.assert_allclose(losses[:4], plain, rtol=1e-5)  # full after steps 2 and 3
+    assert abs(losses[4] - plain) > 1e-4
+
+
+def test_prototypes_are_nobodys_own_and_wait_for_the_first_clustering():
+    objective, arrays = o.prototype_contrast(examples=EXAMPLES, clusters=(20,)), outputs()
+    memory = objective.init(arrays)
+    assert objective.apply(memory, arrays, 0)[0] == 0
+    loss, moved, _ = objective.apply(o.refresh(jax.random.key(0), memory), arrays, 0)
+    assert loss > 0
+    wanted = arrays.teacher["cls"][-1] / jnp.linalg.norm(arrays.teacher["cls"][-1], axis=1, keepdims=True)
+    np.testing.assert_allclose(moved["bank"][arrays.views["index"]], wanted, rtol=1e-5)
+    density = moved["clusterings"][0]["density"]
+    np.testing.assert_allclose(jnp.mean(density), 1, rtol=1e-5)
+
+
+def test_kmeans_finds_separate_blobs_and_keeps_empty_clusters():
+    rng = np.random.default_rng(0)
+    centers = 10 * np.eye(4)
+    x = np.repeat(centers, 10, 0) + 0.1 * rng.normal(size=(40, 4))
+    found = o.lloyd(x, x[[0, 10, 20, 30]], iterations=5, block_size=7)
+    assert np.array_equal(found.assignment, np.repeat(np.arange(4), 10))
+    np.testing.assert_allclose(found.centroids, x.reshape(4, 10, 4).mean(1), rtol=1e-4, atol=1e-4)
+    empty = o.lloyd(x, np.concatenate([x[:1], np.full((1, 4), 1e3)]), iterations=3)
+    np.testing.assert_array_equal(empty.centroids[1], np.full(4, 1e3))
+    with pytest.raises(ValueError, match="clusters is 41, expected 1 to 40"):
+        o.kmeans(jax.random.key(0), x, 41)
+
+
+def test_schedules_are_read_at_the_step():
+    schedule = o.view_distillation("scores", teacher_temperature=lambda step: 0.04 + 0.01 * step)
+    fixed = o.view_distillation("scores", teacher_temperature=0.07)
+    arrays = outputs()
+    memory = fixed.init(arrays)
+    np.testing.assert_allclose(schedule.apply(memory, arrays, 3)[0], fixed.apply(memory, arrays, 0)[0], rtol=1e-5)
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(ValueError, match="needs 'nose' of outputs.student, which has"):
+        o.view_distillation("nose").apply({"center": jnp.zeros(K)}, outputs(), 0)
+    with pytest.raises(ValueError, match="outputs.teacher, which is None"):
+        o.queue_contrast(size=8).init(outputs()._replace(teacher=None))
+    with pytest.raises(ValueError, match="outputs.mask"):
+        o.patch_distillation().apply({"center": jnp.zeros(K)}, outputs()._replace(mask=None), 0)
+    with pytest.raises(ValueError, match="'index' of outputs.views"):
+        o.instance_memory(examples=3).apply({"bank": jnp.ones((3, D))}, outputs()._replace(views={}), 0)
