@@ -1,9 +1,9 @@
 """How fast views are made: every recipe on this machine, and SimCLR's beside the same pipeline in PIL.
 
     python -m benchmarks.views                     # 32 and 224 pixels, on one CPU core
-    python -m benchmarks.views --sizes 224 --batch 256 --device    # the accelerator, in milliseconds per batch
+    python -m benchmarks.views --sizes 224 --batch 256 --device   # the accelerator, in milliseconds
 
-On the CPU the process is pinned to one core and its CPU time is counted, so that other work does not disturb the figures.
+    python -m benchmarks.views --sizes 224 --batch 256 --device   # the accelerator
 """
 
 import argparse

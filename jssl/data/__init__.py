@@ -42,6 +42,7 @@ from jssl.data.order import shuffled
 from jssl.data.randaugment import adjust_sharpness, randaugment
 from jssl.data.records import Files, Items, Records, folder, in_memory, open_records
 from jssl.data.resident import batch_indices, epoch_permutation, resident, steps_per_epoch, take
+from jssl.data.scenes import caption, film, render, scenes, sound
 from jssl.data.source import Source, from_arrays, from_npz, load
 from jssl.data.views import (
     Views,
@@ -121,6 +122,11 @@ __all__ = [
     "resident",
     "steps_per_epoch",
     "take",
+    "caption",
+    "film",
+    "render",
+    "scenes",
+    "sound",
     "Source",
     "from_arrays",
     "from_npz",

@@ -101,4 +101,4 @@ def _rgb(image):
         top = 65535 if values.max() > 255 else 255
         values = np.clip(values * (255 / max(top, values.max())), 0, 255)
         image = Image.fromarray(np.round(values).astype(np.uint8))
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

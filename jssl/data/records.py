@@ -85,7 +85,7 @@ def read(records: Records, number: int, *, canvas: int) -> tuple[np.ndarray, dic
         raise DamagedImage(error.strerror or str(error)) from error
     image = record.pop("image")
     numbers = {key: value for key, value in record.items() if not isinstance(value, str | bytes)}
-    return _on_canvas(image, canvas), {"label": -1, **numbers}
+    return _on_canvas(image, canvas), {**numbers, "label": np.int32(record.get("label", -1))}
 
 
 def damage(records: Records, number: int, *, canvas: int) -> str:

@@ -1,0 +1,113 @@
+"""How fast images are read: the loader beside a plain Pillow loop, and torch's DataLoader where torch is installed.
+
+    python -m benchmarks.loading                  # JPEG files of 32 and 224 pixels and photographs of 500 x 375
+
+Images per second of CPU time (of all the processor's cores together), so that other work disturbs the figures little;
+beside it images per second of the clock. The files are made in a temporary folder.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+
+import numpy as np
+
+from benchmarks.views import pictures
+
+CASES = {"32 px": ((32, 32), 32, 4000), "224 px": ((224, 224), 224, 600), "500 x 375 to 224": ((500, 375), 224, 400)}
+
+
+def make_files(root, size, number):
+    """JPEG files in ten class folders."""
+    from PIL import Image
+
+    images = [Image.fromarray(array).resize(size, Image.Resampling.BICUBIC) for array in pictures(16, 512)]
+    for i in range(10):
+        os.makedirs(os.path.join(root, f"class{i}"))
+    for i in range(number):
+        images[i % 16].save(os.path.join(root, f"class{i % 10}", f"{i:05d}.jpg"), quality=90)
+
+
+def read_plain(path, canvas):
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB").resize((canvas, canvas), Image.Resampling.BICUBIC))
+
+
+def measure(step, seconds):
+    """(images per CPU second, images per second) of a function that reads some images and says how many."""
+    step()
+    done, clock, cpu = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - clock < seconds:
+        done += step()
+    return done / (time.process_time() - cpu), done / (time.perf_counter() - clock)
+
+
+def plain_loop(files, canvas, batch):
+    state = {"next": 0}
+
+    def step():
+        rows = [files.describe((state["next"] + i) % len(files)) for i in range(batch)]
+        state["next"] += batch
+        return len(np.stack([read_plain(path, canvas) for path in rows]))
+
+    return step
+
+
+def jssl_loader(files, canvas, batch):
+    from jssl.data.loader import loader
+
+    batches = loader(files, batch=batch, canvas=canvas)
+    return lambda: len(next(batches)["image"])
+
+
+def torch_loader(files, canvas, batch):
+    """None without torch."""
+    try:
+        import torch
+    except ImportError:
+        return None
+
+    class Images(torch.utils.data.Dataset):
+        def __len__(self):
+            return len(files)
+
+        def __getitem__(self, index):
+            return read_plain(files.describe(index), canvas), int(files.labels[index])
+
+    def endless():
+        while True:
+            yield from torch.utils.data.DataLoader(Images(), batch_size=batch, shuffle=True, drop_last=True)
+
+    batches = endless()
+    return lambda: len(next(batches)[0])
+
+
+def main():
+    from jssl.data.records import folder
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--batch", type=int, default=64)
+    options = parser.parse_args()
+    for name, (size, canvas, number) in CASES.items():
+        with tempfile.TemporaryDirectory() as root:
+            make_files(root, size, number)
+            files = folder(root)
+            print(name)
+            base = None
+            readers = (("Pillow loop", plain_loop), ("torch DataLoader", torch_loader), ("jssl loader", jssl_loader))
+            for label, make in readers:
+                step = make(files, canvas, options.batch)
+                if step is None:
+                    continue
+                per_cpu, per_clock = measure(step, options.seconds)
+                base = base or per_cpu
+                ratio = f"{per_cpu / base:4.1f} x"
+                print(f"  {label:18} {per_cpu:7.0f} images per CPU second {ratio}, {per_clock:7.0f} per second", flush=True)
+
+
+if __name__ == "__main__":
+    main()
