@@ -33,7 +33,7 @@ def read_plain(path, canvas):
     from PIL import Image
 
     with Image.open(path) as image:
-        return np.asarray(image.convert("RGB").resize((canvas, canvas), Image.Resampling.BICUBIC))
+        return np.asarray(image.convert("RGB").resize((canvas, canvas), Image.Resampling.BILINEAR))
 
 
 def measure(step, seconds):
@@ -106,7 +106,8 @@ def main():
                 per_cpu, per_clock = measure(step, options.seconds)
                 base = base or per_cpu
                 ratio = f"{per_cpu / base:4.1f} x"
-                print(f"  {label:18} {per_cpu:7.0f} images per CPU second {ratio}, {per_clock:7.0f} per second", flush=True)
+                figures = f"{per_cpu:7.0f} images per CPU second {ratio}, {per_clock:7.0f} per second"
+                print(f"  {label:18} {figures}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """From a file's bytes to a square uint8 canvas, or a plain reason why not; never a black image in silence."""
 
 import io
+from functools import cache
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def decode(data: bytes, *, canvas: int | None = None) -> np.ndarray:
 
 
 def fit(image, canvas: int | None) -> np.ndarray:
-    """The central square of an array or Pillow image, resized to the canvas (bicubic, antialiased).
+    """The central square of an array or Pillow image, resized to the canvas (bilinear, antialiased).
 
     Returns: uint8 [canvas, canvas, 3]; without a canvas the image as an array.
     """
@@ -47,21 +48,30 @@ def fit(image, canvas: int | None) -> np.ndarray:
     side = min(height, width)
     left, top = (width - side) / 2, (height - side) / 2
     box = (left, top, left + side, top + side)
-    return np.asarray(image.resize((canvas, canvas), Image.Resampling.BICUBIC, box, reducing_gap=2.0))
+    return np.asarray(image.resize((canvas, canvas), Image.Resampling.BILINEAR, box, reducing_gap=2.0))
+
+
+@cache
+def _simplejpeg():
+    try:
+        import simplejpeg
+    except ImportError:
+        return None
+    return simplejpeg
 
 
 def _jpeg(data, canvas):
     """RGB by libjpeg-turbo, decoded no larger than needed; None where Pillow has to look at it."""
-    try:
-        import simplejpeg
-    except ImportError:
+    simplejpeg = _simplejpeg()
+    if simplejpeg is None:
         return None
     try:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
         if colorspace not in ("YCbCr", "Gray", "RGB") or height * width > PIXEL_LIMIT:
             return None
         least = canvas or 0
-        return simplejpeg.decode_jpeg(data, "RGB", fastupsample=True, min_height=least, min_width=least)
+        fast = dict(fastdct=True, fastupsample=True)
+        return simplejpeg.decode_jpeg(data, "RGB", **fast, min_height=least, min_width=least)
     except ValueError:
         return None  # Pillow has the clearer words for what is wrong
 
