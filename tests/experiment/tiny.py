@@ -1,0 +1,80 @@
+"""An experiment that takes seconds, for the tests of what surrounds training; `python -m tests.experiment.tiny` runs it."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jssl.data import Source, evaluation_view, from_arrays, multi_crop, normalize, random_resized_crop
+from jssl.data.augment import chain
+from jssl.experiment import Experiment, main
+from jssl.methods.frames import self_distillation
+from jssl.models import encoder as encoder_named
+from jssl.models.network import with_heads
+from jssl.objectives import queue_contrast
+from jssl.optim import warmup_cosine
+
+
+def colored(*, count: int = 48, seed: int = 0) -> Source:
+    """Noise whose brightness is its class, of three."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, count)
+    images = rng.uniform(0, 60, (count, 8, 8, 3)) + 90 * labels[:, None, None, None]
+    return from_arrays(images.astype(np.uint8), labels, name="colored")
+
+
+class Linear(nn.Module):
+    """The smallest encoder."""
+
+    @nn.compact
+    def __call__(self, images, *, train: bool = False):
+        x = nn.Dense(8)(images.reshape(len(images), -1))
+        return nn.BatchNorm(use_running_average=not train, momentum=0.5)(x)
+
+
+def experiment(
+    *,
+    encoder: str = "linear",
+    data: str = "colored",
+    data_dir: str | None = None,
+    size: int = 8,
+    batch: int = 8,
+    steps: int = 12,
+    learning_rate: float = 0.01,
+    temperature: float = 0.2,
+    scale: float = 1.0,
+) -> Experiment:
+    """A momentum encoder and a queue, so that everything a state can hold is there.
+
+    encoder: linear, or a name that jssl knows.
+    data: colored, the same without labels as bare, or a name that jssl knows.
+    learning_rate: of Adam.
+    temperature, scale: of the loss, and what the views are multiplied by.
+    """
+    known = {"colored": (colored(), colored(count=24, seed=1)), "bare": (from_arrays(colored().images, name="bare"), None)}
+    train, test = known[data] if isinstance(data, str) and data in known else (data, None)
+    network = Linear() if encoder == "linear" else encoder_named(encoder)
+    rate = warmup_cosine(learning_rate, steps=max(steps, 3), warmup=2)
+    crop = chain(random_resized_crop(size=size), normalize(), lambda keys, images: images * scale)
+    return Experiment(
+        method=self_distillation(
+            with_heads(network, cls=nn.Dense(4)),
+            queue_contrast("cls", size=16, temperature=temperature),
+            momentum=lambda step: jnp.minimum(0.9 + 0.01 * step, 1.0),
+        ),
+        optimizer=optax.adam(rate),
+        views=multi_crop(crop, crop),
+        batch=batch,
+        steps=steps,
+        learning_rate=rate,
+        data=train,
+        data_dir=data_dir,
+        test=test,
+        evaluation_view=evaluation_view(size),
+    )
+
+
+demo = dict(steps=6, log_every=2)
+
+if __name__ == "__main__":
+    main(experiment, demo)
