@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 
 from jssl.objectives.blockwise import from_blocks, in_blocks
 
@@ -22,6 +21,7 @@ def microbatched(encode: Callable, *, block_size: int) -> Callable:
 
     Source: GradCache, arXiv:2101.06983.
 
+    >>> import jax.numpy as jnp
     >>> encode = microbatched(lambda w, x: x @ w, block_size=2)
     >>> encode(jnp.eye(3), jnp.ones((5, 3))).shape
     (5, 3)
@@ -52,6 +52,7 @@ def cached_gradients(loss: Callable, encode: Callable, *, block_size: int, has_a
 
     Source: GradCache, arXiv:2101.06983.
 
+    >>> import jax.numpy as jnp
     >>> gradients = cached_gradients(lambda z: jnp.sum(z) ** 2, lambda w, x: w * x, block_size=2)
     >>> value, slope = gradients(jnp.array(2.0), jnp.arange(3.0))
     >>> float(value), float(slope)
