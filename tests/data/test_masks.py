@@ -1,0 +1,123 @@
+"""Masks: exact counts, and the distributions of the authors' own generators (numbers measured from their code)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jssl.data import masks
+
+KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize(("grid", "ratio"), [((4, 4), 0.75), ((14, 14), 0.75), ((6, 6), 0.6), ((3, 5), 0.0), ((2, 2), 1.0)])
+def test_random_mask_hides_an_exact_number_anywhere(grid, ratio):
+    patches = grid[0] * grid[1]
+    mask = np.asarray(masks.random_mask(KEY, 500, grid, ratio=ratio))
+    assert mask.dtype == bool and mask.shape == (500, patches)
+    assert (mask.sum(1) == patches - int(patches * (1 - ratio))).all()
+    assert np.abs(mask.mean(0) - mask.mean()).max() < 0.12
+    assert len({row.tobytes() for row in mask}) > (400 if patches > 30 else 0)
+
+
+def test_masks_of_samples_follow_their_keys():
+    keys = jax.random.split(KEY, 6)
+    order = jnp.array([3, 1, 5, 0, 2, 4])
+    for make in (
+        lambda k: masks.random_mask(k, 6, (4, 4), ratio=0.5),
+        lambda k: masks.block_mask(k, 6, (8, 8), count=20, min_block=4),
+    ):
+        np.testing.assert_array_equal(make(keys)[order], make(keys[order]))
+
+
+def test_unit_mask_hides_whole_units():
+    mask = np.asarray(masks.unit_mask(KEY, 50, (48, 48), ratio=0.6, unit=8)).reshape(50, 6, 8, 6, 8)
+    coarse = mask[:, :, 0, :, 0]
+    assert (mask == coarse[:, :, None, :, None]).all() and (coarse.sum((1, 2)) == 22).all()
+    with pytest.raises(ValueError, match="unit must divide"):
+        masks.unit_mask(KEY, 2, (7, 8), ratio=0.5, unit=2)
+
+
+def test_attention_masks():
+    attention = jax.random.uniform(KEY, (5, 196))
+    high = np.asarray(masks.attention_mask(attention, ratio=0.45))
+    low = np.asarray(masks.low_attention_mask(attention, ratio=0.45))
+    hint = np.asarray(masks.hint_attention_mask(KEY, attention, ratio=0.45, show=0.1))
+    values = np.asarray(attention)
+    assert (high.sum(1) == 88).all() and (low.sum(1) == 88).all() and (hint.sum(1) == 80).all()
+    for row in range(5):
+        assert values[row][high[row]].min() > values[row][~high[row]].max()
+        assert values[row][low[row]].max() < values[row][~low[row]].min()
+        revealed = high[row] & ~hint[row]
+        assert (hint[row] <= high[row]).all() and (np.argsort(np.argsort(-values[row]))[revealed] < 19).all()
+    ties = np.asarray(masks.attention_mask(jnp.ones((2, 10)), ratio=0.3))
+    assert (ties.sum(1) == 3).all()
+
+
+def test_block_mask_is_distributed_as_beits():
+    mask = np.asarray(jax.jit(lambda key: masks.block_mask(key, 3000, (14, 14), count=75))(KEY))
+    counts = mask.sum(1)
+    # 3,000 masks of unilm/beit's MaskingGenerator: mean 74.46, standard deviation 1.03, from 64 to 75.
+    assert abs(counts.mean() - 74.456) < 0.12 and 0.8 < counts.std() < 1.3 and counts.max() == 75 and counts.min() > 58
+    middle = mask.mean(0).reshape(14, 14)
+    np.testing.assert_allclose([middle[0, 0], middle[6, 6], middle[0, 6], middle[6, 0]], [0.04, 0.71, 0.21, 0.19], atol=0.04)
+    # Blocks, not dust: most neighbours of a hidden patch are hidden.
+    image = mask.reshape(-1, 14, 14)
+    assert (image[:, 1:] & image[:, :-1]).sum() / image[:, :-1].sum() > 0.8
+
+
+def test_block_mask_takes_a_count_for_each_image():
+    counts = jnp.array([0, 20, 75, 150])
+    mask = jax.jit(lambda key, counts: masks.block_mask(key, 4, (14, 14), count=counts))(KEY, counts)
+    hidden = np.asarray(mask.sum(1))
+    assert hidden[0] == 0 and (hidden <= np.asarray(counts)).all() and (hidden[1:] > [10, 60, 120]).all()
+
+
+def test_multiblock_masks_are_distributed_as_ijepas():
+    many = jax.jit(lambda keys: jax.lax.map(lambda key: masks.multiblock_masks(key, 8, (14, 14)), keys))
+    context, targets = map(np.asarray, many(jax.random.split(KEY, 600)))
+    visible = ~context
+    assert targets.shape == (600, 4, 8, 196) and context.shape == (600, 8, 196)
+    assert not (visible[:, None] & targets).any()  # the context never sees a target
+    # 1,500 batches of facebookresearch/ijepa's collator: targets of 33.47 +- 2.85 (30 to 40) patches, contexts of 63.6 +- 8.7.
+    sizes = targets.sum(-1)
+    assert abs(sizes.mean() - 33.47) < 0.6 and abs(sizes.std() - 2.85) < 0.4 and sizes.min() == 30 and sizes.max() == 40
+    tokens = visible.sum(-1)
+    assert abs(tokens.mean() - 63.63) < 2 and abs(tokens.std() - 8.7) < 1.2
+    assert (tokens == tokens[:, :1]).all() and (sizes == sizes[:, :1, :1]).all()  # one size per batch
+    seen = visible.mean((0, 1)).reshape(14, 14)
+    assert seen[13].max() == 0 and seen[:, 13].max() == 0
+    np.testing.assert_allclose([seen[0, 0], seen[0, 6], seen[6, 6], seen[12, 0]], [0.94, 0.70, 0.06, 0.30], atol=0.06)
+
+
+@pytest.mark.parametrize("grid", [(4, 4), (8, 8), (3, 7)])
+def test_multiblock_masks_on_small_grids_leave_a_context(grid):
+    context, targets = jax.jit(lambda key: masks.multiblock_masks(key, 32, grid, min_keep=2))(KEY)
+    assert (~context).sum(-1).min() >= 1 and targets.sum(-1).min() >= 1
+    assert not (~context[None] & targets).any()
+
+
+def test_visible_indices_never_hand_out_a_hidden_patch():
+    mask = masks.random_mask(KEY, 20, (4, 4), ratio=0.6)
+    for count in (1, 6, 16):
+        index = np.asarray(masks.visible_indices(mask, count))
+        assert index.shape == (20, count) and index.dtype == np.int32
+        assert not np.take_along_axis(np.asarray(mask), index, 1).any()
+    exact = np.asarray(masks.visible_indices(mask, 6))
+    assert (np.diff(exact, axis=1) > 0).all()  # all of them, in order
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: masks.random_mask(KEY, 2, (4, 4), ratio=1.5), "ratio must lie"),
+        (lambda: masks.random_mask(KEY, 0, (4, 4), ratio=0.5), "batch must be at least 1"),
+        (lambda: masks.random_mask(jax.random.split(KEY, 3), 2, (4, 4), ratio=0.5), "key must be one key"),
+        (lambda: masks.attention_mask(jnp.ones((2, 3, 4)), ratio=0.5), "attention must be"),
+        (lambda: masks.visible_indices(jnp.ones((2, 4)), 1), "mask must be bool"),
+        (lambda: masks.visible_indices(jnp.zeros((2, 4), bool), 5), "count must lie"),
+    ],
+)
+def test_wrong_arguments_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

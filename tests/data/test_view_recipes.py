@@ -1,0 +1,118 @@
+"""The published recipes: what they return, and what their randomness depends on."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jssl import data
+
+RECIPES = {
+    "simclr": (2, 0), "moco_v2": (2, 0), "byol": (2, 0), "dino": (2, 8), "ibot": (2, 10),
+    "dinov2": (2, 8), "swav": (2, 6), "mae": (1, 0), "infomin": (2, 0),
+}  # fmt: skip
+
+
+def batch(number=6, side=32, channels=3):
+    images = np.random.default_rng(0).integers(0, 256, (number, side, side, channels), np.uint8)
+    return {"image": jnp.asarray(images), "index": jnp.arange(number), "label": jnp.arange(number) % 2}
+
+
+@pytest.mark.parametrize("size", [32, 224])
+@pytest.mark.parametrize("name", RECIPES)
+def test_shapes(name, size):
+    whole, local = RECIPES[name]
+    views = jax.eval_shape(getattr(data, name)(size=size), jax.random.key(0), batch(side=40))
+    assert views["global"].shape == (whole, 6, size, size, 3) and views["global"].dtype == jnp.float32
+    assert ("local" in views) == bool(local)
+    if local:
+        side = {32: 16, 224: 96}[size]
+        assert views["local"].shape == (local, 6, side, side, 3)
+    assert views["label"].shape == (6,) and views["index"].shape == (6,) and "image" not in views
+
+
+def test_views_depend_on_key_and_index_alone():
+    views = jax.jit(data.dino(size=16, locals=2))
+    full = batch()
+    order = jnp.array([4, 0, 5, 2, 1, 3])
+    shuffled = {name: values[order] for name, values in full.items()}
+    first, again, moved = (views(jax.random.key(1), x) for x in (full, full, shuffled))
+    other = views(jax.random.key(2), full)
+    for name in ("global", "local"):
+        np.testing.assert_array_equal(first[name], again[name])
+        np.testing.assert_allclose(first[name][:, order], moved[name], atol=1e-5)
+        assert np.isfinite(first[name]).all()
+        assert np.abs(first[name] - other[name]).mean() > 0.1
+        assert np.abs(first[name][0] - first[name][1]).mean() > 0.1  # views of one image differ
+    same = {**full, "image": jnp.broadcast_to(full["image"][:1], full["image"].shape)}
+    drawn = views(jax.random.key(1), same)["global"][0]
+    assert min(float(jnp.abs(drawn[i] - drawn[j]).mean()) for i in range(6) for j in range(i)) > 0.01
+
+
+def test_views_are_the_same_on_eight_devices():
+    if jax.device_count() < 8:
+        pytest.skip("needs eight devices: XLA_FLAGS=--xla_force_host_platform_device_count=8")
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    mesh = jax.make_mesh((8,), ("data",))
+    views, full = jax.jit(data.simclr(size=16)), batch(8)
+    spread = jax.device_put(full, NamedSharding(mesh, PartitionSpec("data")))
+    np.testing.assert_allclose(
+        views(jax.random.key(0), full)["global"], views(jax.random.key(0), spread)["global"], atol=1e-5
+    )
+
+
+def test_byol_is_asymmetric():
+    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (24, 64, 64, 3), np.uint8))
+    views = jax.jit(data.byol(size=64))(jax.random.key(0), {"image": images, "index": jnp.arange(24)})["global"]
+    roughness = jnp.abs(jnp.diff(views, axis=3)).mean((1, 2, 3, 4))
+    assert roughness[0] < 0.8 * roughness[1]  # the first is always blurred
+
+
+def test_mae_crops_without_color():
+    grey = jnp.full((4, 32, 32, 3), 100, jnp.uint8)
+    view = data.mae(size=16)(jax.random.key(0), {"image": grey, "index": jnp.arange(4)})["global"]
+    expected = (100 / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    np.testing.assert_allclose(view, np.broadcast_to(expected, view.shape), atol=1e-4)
+
+
+def test_one_channel():
+    views = data.simclr(size=16)(jax.random.key(0), batch(channels=1))
+    assert views["global"].shape == (2, 6, 16, 16, 1) and np.isfinite(views["global"]).all()
+
+
+def test_evaluation_view():
+    images = batch()["image"]
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    np.testing.assert_allclose(data.evaluation_view(32)(images), (np.asarray(images) / 255 - mean) / std, atol=1e-5)
+    assert data.evaluation_view(64)(jnp.zeros((2, 100, 80, 3), jnp.uint8)).shape == (2, 64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda b: {k: v for k, v in b.items() if k != "index"}, "needs the entry 'index'"),
+        (lambda b: {**b, "image": b["image"][0]}, r"must be \[B, H, W, C\]"),
+        (lambda b: {**b, "index": jnp.arange(3)}, "one id per image"),
+    ],
+)
+def test_a_wrong_batch_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        data.simclr(size=16)(jax.random.key(0), change(batch()))
+
+
+def test_multi_crop_needs_its_parts():
+    with pytest.raises(ValueError, match="at least one global view"):
+        data.multi_crop()
+    with pytest.raises(ValueError, match="needs local_view"):
+        data.multi_crop(data.identity, locals=2)
+
+
+def test_the_gallery_writes_a_picture(tmp_path):
+    from PIL import Image
+
+    from jssl.data.gallery import main
+
+    main(["mae", "--data", "digits", "--images", "3", "--out", str(tmp_path / "views.png")])
+    picture = np.asarray(Image.open(tmp_path / "views.png"))
+    assert picture.shape == (3 * 34 * 2, 3 * 34 * 2, 3) and picture.std() > 20
