@@ -22,16 +22,17 @@ from jssl.data.crop import (
     resize,
     vertical_flip,
 )
-from jssl.data.decode import DamagedImage, decode
+from jssl.data.decode import DamagedImage
 from jssl.data.filters import blur, gaussian_blur
 from jssl.data.geometry import affine, quarter_turns, rotation, warp
-from jssl.data.loader import Loader, loader
+from jssl.data.loader import Loader
 from jssl.data.masks import (
     attention_mask,
     block_mask,
     hint_attention_mask,
     low_attention_mask,
     multiblock_masks,
+    multiblock_sizes,
     random_mask,
     unit_mask,
     visible_indices,
@@ -41,8 +42,7 @@ from jssl.data.mix import cutmix, cutout, mixup
 from jssl.data.order import shuffled
 from jssl.data.randaugment import adjust_sharpness, randaugment
 from jssl.data.records import Files, Items, Records, folder, in_memory, open_records
-from jssl.data.resident import batch_indices, epoch_permutation, resident, steps_per_epoch, take
-from jssl.data.scenes import caption, film, render, scenes, sound
+from jssl.data.resident import batch_indices, epoch_permutation, steps_per_epoch, take
 from jssl.data.source import Source, from_arrays, from_npz, load
 from jssl.data.views import (
     Views,
@@ -88,13 +88,11 @@ __all__ = [
     "blur",
     "gaussian_blur",
     "DamagedImage",
-    "decode",
     "affine",
     "quarter_turns",
     "rotation",
     "warp",
     "Loader",
-    "loader",
     "Files",
     "Items",
     "Records",
@@ -106,6 +104,7 @@ __all__ = [
     "hint_attention_mask",
     "low_attention_mask",
     "multiblock_masks",
+    "multiblock_sizes",
     "random_mask",
     "unit_mask",
     "visible_indices",
@@ -119,14 +118,8 @@ __all__ = [
     "randaugment",
     "batch_indices",
     "epoch_permutation",
-    "resident",
     "steps_per_epoch",
     "take",
-    "caption",
-    "film",
-    "render",
-    "scenes",
-    "sound",
     "Source",
     "from_arrays",
     "from_npz",

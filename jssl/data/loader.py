@@ -98,6 +98,10 @@ class Loader:
         ahead = grain.ReadOptions(num_threads=self.threads, prefetch_buffer_size=2 * self.threads)
         batches = grain.MapDataset.range(first, end).map(self.batches).to_iter_dataset(ahead)
         if self.workers:
+            from absl import flags
+
+            if not flags.FLAGS.is_parsed():
+                flags.FLAGS.mark_as_parsed()  # Grain's processes read flags that only an absl program has parsed
             batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=self.workers))
         return iter(batches)
 

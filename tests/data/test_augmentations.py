@@ -11,8 +11,8 @@ from PIL import Image, ImageEnhance, ImageOps
 from jssl import data
 
 RNG = np.random.default_rng(0)
-IMAGES = np.clip(RNG.normal(128, 60, (6, 6, 5, 3)).repeat(8, 1).repeat(8, 2) + RNG.normal(0, 12, (6, 48, 40, 3)), 0, 255)
-IMAGES = IMAGES.astype(np.uint8)
+PATCHES = RNG.normal(128, 60, (6, 6, 5, 3)).repeat(8, 1).repeat(8, 2)
+IMAGES = np.clip(PATCHES + RNG.normal(0, 12, PATCHES.shape), 0, 255).astype(np.uint8)
 KEYS = jax.random.split(jax.random.key(0), 6)
 
 
@@ -24,12 +24,14 @@ def as_bytes(images):
 @pytest.mark.parametrize("size", [16, 33, 64])
 def test_a_resized_box_is_pillows(method, size):
     boxes = np.array([[0, 0, 48, 40], [3, 5, 20, 30], [10, 0, 7, 9], [40, 30, 8, 10], [1, 2, 40, 33], [0, 39, 48, 1]])
-    ours = as_bytes(data.crop_and_resize(jnp.asarray(IMAGES), jnp.asarray(boxes, jnp.float32), size=size, method=method))
+    boxes_float = jnp.asarray(boxes, jnp.float32)
+    ours = as_bytes(data.crop_and_resize(jnp.asarray(IMAGES), boxes_float, size=size, method=method))
     for image, (top, left, height, width), result in zip(IMAGES, boxes, ours, strict=True):
         # Cropped first: a kernel must not look over the edge of the box. In floats Pillow does not round in between.
         cropped = image[top : top + height, left : left + width].astype(np.float32)
-        channels = [Image.fromarray(cropped[..., i]).resize((size, size), Image.Resampling[method.upper()]) for i in range(3)]
-        expected = np.clip(np.stack([np.asarray(channel) for channel in channels], -1), 0, 255)
+        planes = [Image.fromarray(cropped[..., i]) for i in range(3)]
+        planes = [np.asarray(plane.resize((size, size), Image.Resampling[method.upper()])) for plane in planes]
+        expected = np.clip(np.stack(planes, -1), 0, 255)
         np.testing.assert_allclose(result, expected, atol=2e-3)
 
 
@@ -126,7 +128,8 @@ def test_thresholds_and_histograms_are_pillows():
 
     images = jnp.asarray(IMAGES)
     np.testing.assert_allclose(as_bytes(data.equalize(images)), pillow(ImageOps.equalize), atol=1e-3)
-    np.testing.assert_allclose(as_bytes(data.posterize(images, jnp.full(6, 3))), pillow(ImageOps.posterize, 3), atol=1e-3)
+    posterized = as_bytes(data.posterize(images, jnp.full(6, 3)))
+    np.testing.assert_allclose(posterized, pillow(ImageOps.posterize, 3), atol=1e-3)
     np.testing.assert_allclose(as_bytes(data.solarize()(KEYS, images)), pillow(ImageOps.solarize, 128), atol=1e-3)
     assert np.abs(as_bytes(data.autocontrast(images)) - pillow(ImageOps.autocontrast)).max() < 1.01
     grey = as_bytes(data.grayscale()(KEYS, images))

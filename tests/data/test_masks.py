@@ -10,7 +10,10 @@ from jssl.data import masks
 KEY = jax.random.key(0)
 
 
-@pytest.mark.parametrize(("grid", "ratio"), [((4, 4), 0.75), ((14, 14), 0.75), ((6, 6), 0.6), ((3, 5), 0.0), ((2, 2), 1.0)])
+SETTINGS = [((4, 4), 0.75), ((14, 14), 0.75), ((6, 6), 0.6), ((3, 5), 0.0), ((2, 2), 1.0)]
+
+
+@pytest.mark.parametrize(("grid", "ratio"), SETTINGS)
 def test_random_mask_hides_an_exact_number_anywhere(grid, ratio):
     patches = grid[0] * grid[1]
     mask = np.asarray(masks.random_mask(KEY, 500, grid, ratio=ratio))
@@ -60,7 +63,8 @@ def test_block_mask_is_distributed_as_beits():
     # 3,000 masks of unilm/beit's MaskingGenerator: mean 74.46, standard deviation 1.03, from 64 to 75.
     assert abs(counts.mean() - 74.456) < 0.12 and 0.8 < counts.std() < 1.3 and counts.max() == 75 and counts.min() > 58
     middle = mask.mean(0).reshape(14, 14)
-    np.testing.assert_allclose([middle[0, 0], middle[6, 6], middle[0, 6], middle[6, 0]], [0.04, 0.71, 0.21, 0.19], atol=0.04)
+    places = [middle[0, 0], middle[6, 6], middle[0, 6], middle[6, 0]]
+    np.testing.assert_allclose(places, [0.04, 0.71, 0.21, 0.19], atol=0.04)
     # Blocks, not dust: most neighbours of a hidden patch are hidden.
     image = mask.reshape(-1, 14, 14)
     assert (image[:, 1:] & image[:, :-1]).sum() / image[:, :-1].sum() > 0.8
@@ -79,7 +83,8 @@ def test_multiblock_masks_are_distributed_as_ijepas():
     visible = ~context
     assert targets.shape == (600, 4, 8, 196) and context.shape == (600, 8, 196)
     assert not (visible[:, None] & targets).any()  # the context never sees a target
-    # 1,500 batches of facebookresearch/ijepa's collator: targets of 33.47 +- 2.85 (30 to 40) patches, contexts of 63.6 +- 8.7.
+    # 1,500 batches of facebookresearch/ijepa's collator: targets of 33.47 +- 2.85 (30 to 40) patches,
+    # contexts of 63.6 +- 8.7.
     sizes = targets.sum(-1)
     assert abs(sizes.mean() - 33.47) < 0.6 and abs(sizes.std() - 2.85) < 0.4 and sizes.min() == 30 and sizes.max() == 40
     tokens = visible.sum(-1)
