@@ -7,6 +7,7 @@ Packages: `objectives` (pure losses), `models`, `data` (sources, views, masks), 
 """
 
 from jssl import data, evaluate, methods, models, objectives, optim, sharding
+from jssl.citations import citation
 from jssl.data import load, masks, views
 from jssl.methods import Method, weighted_methods
 from jssl.methods.frames import (
@@ -33,6 +34,7 @@ __all__ = [
     "Outputs",
     "TrainState",
     "apart",
+    "citation",
     "data",
     "encoder",
     "evaluate",

@@ -122,7 +122,7 @@ def batch():
     return {
         "image": jnp.asarray(rng.integers(0, 256, (BATCH, SIDE, SIDE, 3), np.uint8)),
         "index": jnp.arange(BATCH, dtype=jnp.int32),
-        "text": jnp.asarray(rng.integers(0, 20, (BATCH, 4)), jnp.int32),
+        "caption": jnp.asarray(rng.integers(0, 20, (BATCH, 4)), jnp.int32),
     }
 
 

@@ -83,12 +83,12 @@ def from_arrays(
     return Source(name, images, labels.astype(np.int32), tuple(class_names), extras)
 
 
-def load(name: str, *, data_dir: str | None = None, split: str = "train", canvas: int = 224) -> Source:
+def load(name: str, *, data_dir: str | None = None, split: str = "train", canvas: int | None = None) -> Source:
     """Images by name: "digits", "scenes", "tfds:cifar10" or another TFDS data set, "folder:path", "npz:file.npz".
 
     data_dir: where TFDS has its data sets; by default TFDS's own default.
     split: "train" or "test".
-    canvas: the side of the images of "folder:" and "scenes", the others have their own.
+    canvas: the side of the images of "folder:" (224 by default) and "scenes" (32); the others have their own.
 
     Returns: a `Source`, decoded into memory.
 
@@ -122,13 +122,13 @@ def _folder(rest, *, split, canvas, **_):
     from jssl.data.memory import decode_all
     from jssl.data.records import folder
 
-    return decode_all(folder(rest, split=split), canvas=canvas, name=f"folder:{rest}")
+    return decode_all(folder(rest, split=split), canvas=canvas or 224, name=f"folder:{rest}")
 
 
 def _scenes(rest, *, split, canvas, **_):
     from jssl.data.scenes import scenes
 
-    return scenes(split=split, side=canvas)
+    return scenes(split=split, side=canvas or 32)
 
 
 def from_npz(path: str, *, split: str = "train") -> Source:

@@ -10,6 +10,7 @@ from jssl.evaluate.linear import LinearProbe, linear_probe
 from jssl.evaluate.metrics import alignment, dead_dimensions, feature_std, rank_me, smooth_rank, uniformity
 from jssl.evaluate.probe import Labelled, Scores, format_table, pixels, probe, probe_network, probe_pixels, probe_table
 from jssl.evaluate.report import render_report, write_report
+from jssl.evaluate.zero_shot import zero_shot_classify
 
 __all__ = [
     "Labelled",
@@ -40,4 +41,5 @@ __all__ = [
     "to_float",
     "uniformity",
     "write_report",
+    "zero_shot_classify",
 ]

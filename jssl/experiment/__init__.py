@@ -1,6 +1,7 @@
 """Experiments: a method and all it is trained with, run from a command line, a notebook or a test."""
 
 from jssl.experiment.base import Experiment
+from jssl.experiment.captions import caption_figure
 from jssl.experiment.command import main
 from jssl.experiment.interrupt import Interrupted
 from jssl.experiment.pictures import reconstruction_figure
@@ -17,7 +18,7 @@ __all__ = [
     "Options",
     "Run",
     "Training",
-    "attention_figure",
+    "attention_figure", "caption_figure",
     "main",
     "recipe",
     "reconstruction_figure",

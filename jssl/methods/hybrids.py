@@ -20,7 +20,7 @@ def slip(encoder, text, *, dim: int = 512, head=None, temperature: float = 0.1, 
 
     weight: of SimCLR's term. dim: of the joint space; head: SimCLR's projection.
 
-    Returns: a `Method`; views: two global ones, of which the caption meets the first, and caption tokens under "text".
+    Returns: a `Method`; views: two global ones, of which the caption meets the first, and "caption" [B, L], its tokens.
     """
     return weighted_methods(
         shared=("encoder",),

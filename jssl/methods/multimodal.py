@@ -17,17 +17,17 @@ def clip(encoder, text, *, dim: int = 512, block_size: int | None = None) -> Met
     encoder: the image's, anything `network` takes. text: the caption's, tokens [B, L] -> `Features`.
     dim: of the joint space. block_size: for large batches, as in `symmetric_info_nce`.
 
-    Returns: a `Method`; views: one global one, and caption tokens [B, L] under "text".
+    Returns: a `Method`; views: one global one, and "caption" [B, L], its tokens.
     """
 
     def losses(outputs):
-        image, caption = outputs.student["image"], outputs.student["text"]
+        image, caption = outputs.student["image"], outputs.student["caption"]
         scale = outputs.student["logit_scale"]
         return objectives.symmetric_info_nce(image, caption, logit_scale=scale), {"logit_scale": scale}
 
     return towers(
         with_heads(encoder, image=clip_head(dim)),
         stateless(losses),
-        text=with_heads(text, text=clip_head(dim)),
+        caption=with_heads(text, caption=clip_head(dim)),
         learned={"logit_scale": LogitScale()},
     )

@@ -17,8 +17,8 @@ def unit(x: jax.Array) -> jax.Array:
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     square = jnp.sum(x * x, axis=-1, keepdims=True)
-    positive = square > _SMALLEST_NORM**2
-    return jnp.where(positive, x * jax.lax.rsqrt(jnp.where(positive, square, 1.0)), 0.0)
+    zero = square <= _SMALLEST_NORM**2  # not of a NaN, which must stay one to be seen
+    return jnp.where(zero, 0.0, x * jax.lax.rsqrt(jnp.where(zero, 1.0, square)))
 
 
 def similarity(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -14,7 +14,7 @@ def towers(model, objective: Objective, *, learned=None, **others) -> Method:
 
     model: the image's network, with an output named `image`; what it is of beside (its encoder) is what is evaluated.
     others: name=tower for every further modality: anything `network` takes, with an output of that name (or `cls`), given
-        `views[name]`, such as text=text tower and caption tokens [B, L].
+        `views[name]`, such as caption=text tower and tokens [B, L].
     learned: name -> module without input, for learned numbers such as CLIP's logit scale; given to the objective by name.
 
     Returns: a `Method` without a teacher; params are the image network's own, and one more part for each other tower, so
