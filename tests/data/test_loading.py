@@ -71,7 +71,7 @@ def test_unusual_images_are_converted_not_blackened():
         assert np.abs(decode(image).astype(float) - expected).mean() < tolerance
 
     jpeg = Image.open(io.BytesIO(encoded(PICTURE, "JPEG", quality=95)))
-    close(encoded(PICTURE, "JPEG", quality=95), np.asarray(jpeg), 3)
+    close(encoded(PICTURE, "JPEG", quality=95), np.asarray(jpeg), 8)  # simplejpeg spreads color less finely
     close(encoded(Image.fromarray(PICTURE).convert("CMYK"), "JPEG", quality=95), PICTURE, 8)
     close(encoded(Image.fromarray(PICTURE).convert("P", palette=Image.Palette.ADAPTIVE)), PICTURE, 3)
     grey = np.asarray(Image.fromarray(PICTURE).convert("L"))
