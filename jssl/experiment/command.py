@@ -15,6 +15,7 @@ from jssl.experiment.interrupt import Interrupted
 from jssl.experiment.plan import DTYPES, Options, experiment_name, plan
 from jssl.experiment.run import carry_out
 from jssl.experiment.watch import NonFinite
+from jssl.sharding import join_processes
 
 REFUSED, BROKEN = 2, 1  # exit codes: nothing was started; training cannot go on
 
@@ -30,6 +31,7 @@ def main(make: Callable[..., Experiment], demo: Mapping[str, Any]) -> None:
     """
     try:
         settings, options = parse(make, demo, sys.argv[1:])
+        join_processes(options.coordinator, processes=options.processes, process=options.process)
         planned = plan(make, settings, options, name=experiment_name(make))
     except (ValueError, OSError, ImportError) as error:
         _exit(REFUSED, f"error: {_one_line(error)}")
@@ -41,7 +43,7 @@ def main(make: Callable[..., Experiment], demo: Mapping[str, Any]) -> None:
         where = "before the first step" if stop.step is None else f"at step {stop.step}, saved"
         print(f"interrupted {where}; resume with: {_command()}", flush=True)
         sys.exit(0)
-    except NonFinite as broken:
+    except (NonFinite, OSError) as broken:
         _exit(BROKEN, f"error: {_one_line(broken)}")
 
 

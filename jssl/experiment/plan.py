@@ -2,17 +2,21 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jssl.data.resident import steps_per_epoch
-from jssl.data.source import Source, load
+from jssl.data.source import Source
 from jssl.experiment.base import Experiment
+from jssl.experiment.gather import Gathered, gather
 from jssl.experiment.record import check_directory
+from jssl.sharding import make_mesh, state_sharding
 from jssl.train import init_state, train_step
 
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
@@ -28,6 +32,11 @@ class Options(NamedTuple):
     log_every: steps between two lines of metrics.jsonl.
     eval_every: steps between two kNN probes; by default a tenth of the run.
     checkpoint_every: steps between two checkpoints; by default a tenth of the run.
+    skip_nonfinite: steps that may be skipped because a loss or gradient is not finite, before the run stops.
+    mesh: such as data=8 or data=4,fsdp=2; by default all devices on data.
+    coordinator: host:port of process 0, for several processes where the environment does not tell.
+    processes: how many there are, with --coordinator.
+    process: which one this is, with --coordinator.
     """
 
     out: str | None = None
@@ -37,21 +46,26 @@ class Options(NamedTuple):
     log_every: int = 10
     eval_every: int | None = None
     checkpoint_every: int | None = None
+    skip_nonfinite: int = 0
+    mesh: str | None = None
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
 
 
 class Plan(NamedTuple):
     """A run that will be accepted.
 
     name: the experiment's. experiment: with `batch` and `steps` as asked for. options: without None.
-    config: what config.json holds. train, test: the data; test is None where there are no labels to test on.
+    config: what config.json holds. data: opened. mesh: the devices.
     """
 
     name: str
     experiment: Experiment
     options: Options
     config: dict[str, Any]
-    train: Source
-    test: Source | None
+    data: Gathered
+    mesh: Mesh
 
 
 def experiment_name(make: Callable[..., Experiment]) -> str:
@@ -99,27 +113,16 @@ def plan(
         "versions": {"jax": jax.__version__},
     }
     check_directory(options.out, config)
-    train, test = sources(experiment)
-    steps_per_epoch(len(train), experiment.batch)
+    mesh = make_mesh(options.mesh)
+    data = gather(experiment)
+    steps_per_epoch(len(data), experiment.batch)
     if experiment.batch % options.accumulate:
         raise ValueError(f"--accumulate {options.accumulate} must divide the batch of {experiment.batch}")
-    planned = Plan(name, experiment, options, config, train, test)
+    if experiment.batch % mesh.size:
+        raise ValueError(f"a batch of {experiment.batch} does not spread over {mesh.size} devices; change it or --mesh")
+    planned = Plan(name, experiment, options, config, data, mesh)
     _trace(planned)
     return planned
-
-
-def sources(experiment: Experiment) -> tuple[Source, Source | None]:
-    """The data to train on, and the data to test on where there is some with labels of the same classes."""
-    if isinstance(experiment.data, Source):
-        train, test = experiment.data, experiment.test
-    else:
-        train = load(experiment.data, data_dir=experiment.data_dir)
-        try:
-            test = experiment.test or load(experiment.data, data_dir=experiment.data_dir, split="test")
-        except (ValueError, FileNotFoundError):  # trained on all the same
-            test = None
-    labelled = test is not None and train.classes > 1 and test.labels.min() >= 0 and train.labels.min() >= 0
-    return train, test if labelled else None
 
 
 def batch_shapes(source: Source, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
@@ -130,20 +133,53 @@ def batch_shapes(source: Source, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def state_shapes(plan: Plan):
-    """The train state without its values."""
-    e, key = plan.experiment, jax.eval_shape(lambda: jax.random.key(0))
-    shapes = batch_shapes(plan.train, e.batch)
-    return jax.eval_shape(lambda key, batch: init_state(e.method, e.optimizer, e.views, batch, key=key), key, shapes)
+    """The train state without its values, each array with its place on the mesh."""
+    shapes = jax.eval_shape(initial_state(plan), batch_shapes(plan.data.source, plan.experiment.batch))
+    places = state_sharding(plan.mesh, shapes)
+    return jax.tree.map(lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes, places)
+
+
+def initial_state(plan: Plan):
+    """batch -> the state before the first step."""
+    e, seed = plan.experiment, plan.options.seed
+    return lambda batch: init_state(e.method, e.optimizer, e.views, batch, key=jax.random.key(seed))
 
 
 def step_of(plan: Plan):
-    """The uncompiled train step."""
+    """The uncompiled train step, its state kept where it lies."""
     e, options = plan.experiment, plan.options
-    return train_step(e.method, e.optimizer, e.views, dtype=DTYPES[options.dtype], accumulate=options.accumulate)
+    step = train_step(e.method, e.optimizer, e.views, dtype=DTYPES[options.dtype], accumulate=options.accumulate)
+    if options.skip_nonfinite:
+        step = skipping(step)
+    if plan.mesh.size == 1:
+        return step
+    places = state_sharding(plan.mesh, state_shapes(plan))
+
+    def placed(state, batch):
+        state, metrics = step(state, batch)
+        return jax.lax.with_sharding_constraint(state, places), metrics
+
+    return placed
+
+
+def skipping(step):
+    """A step that leaves the state as it was, but for its number, where a metric is not finite.
+
+    Returns: (state, batch) -> (state, metrics), metrics with "skipped", 0 or 1.
+    """
+
+    def tolerant(state, batch):
+        moved, metrics = step(state, batch)
+        fine = jnp.all(jnp.array([jnp.all(jnp.isfinite(value)) for value in metrics.values()]))
+        chosen = jax.tree.map(partial(jnp.where, fine), moved.replace(key=None), state.replace(key=None))
+        chosen = chosen.replace(step=moved.step, key=moved.key)
+        return chosen, metrics | {"skipped": 1.0 - fine.astype(jnp.float32)}
+
+    return tolerant
 
 
 def _trace(plan: Plan) -> None:
-    e, shapes = plan.experiment, batch_shapes(plan.train, plan.experiment.batch)
+    e, shapes = plan.experiment, batch_shapes(plan.data.source, plan.experiment.batch)
     state = state_shapes(plan)
     jax.eval_shape(step_of(plan), state, shapes)
     jax.eval_shape(

@@ -6,11 +6,20 @@ import jax
 import numpy as np
 
 from jssl.data.source import Source
-from jssl.evaluate import Labelled, Scores, extract_features, knn_accuracy, probe_network, probe_pixels
+from jssl.evaluate import (
+    Labelled,
+    Scores,
+    embedding_health,
+    extract_features,
+    knn_accuracy,
+    probe_network,
+    probe_pixels,
+)
 from jssl.experiment.base import Experiment
+from jssl.sharding import on_one_device
 from jssl.train import TrainState
 
-BANK, QUERIES = 10_000, 2_000  # images that kNN during training looks at; the table at the end has all
+BANK, QUERIES = 4_000, 1_000  # images that kNN during training looks at; the table at the end has all
 LINEAR = dict(steps=500)
 
 
@@ -38,7 +47,7 @@ class Probes:
 
     def features(self, state: TrainState):
         """images as the evaluation view makes them -> [B, D]; the state is its argument, so that it compiles once."""
-        return jax.tree_util.Partial(self._cls, state.params, state.teacher, state.memory)
+        return jax.tree_util.Partial(self._cls, *on_one_device((state.params, state.teacher, state.memory)))
 
     def knn(self, state: TrainState) -> float:
         """Weighted kNN on a part of the data, for the curve."""
@@ -58,6 +67,18 @@ class Probes:
         """Raw pixels, and the network of `state`, which has not been trained yet."""
         pixels = probe_pixels(self._train, self._test, classes=self.classes, **LINEAR)
         return {**pixels, "random network": self.scores(state)}
+
+
+def health_of(experiment: Experiment, images: np.ndarray, *, rows: int = 256):
+    """state -> health figures of the features of a few images, on the device and without waiting for it."""
+
+    @jax.jit
+    def figures(params, teacher, memory, images):
+        features = experiment.method.features(params, teacher, memory, experiment.evaluation_view(images))
+        return embedding_health(features.cls)
+
+    some = images[:: max(1, len(images) // rows)][:rows]
+    return lambda state: figures(state.params, state.teacher, state.memory, some)
 
 
 ROWS = {

@@ -1,6 +1,7 @@
 """The run directory: what was asked for, what was measured, and refusing to mix two runs."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -82,7 +83,8 @@ class Record:
         """One line of metrics.jsonl, and the same in TensorBoard's events."""
         if not self._writes:
             return
-        line = json.dumps({"step": step, **values}) + "\n"
+        plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        line = json.dumps({"step": step, **plain}) + "\n"
         path = self.directory / METRICS
         if "://" in str(path):  # buckets cannot append
             path.write_text((path.read_text() if path.exists() else "") + line)

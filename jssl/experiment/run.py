@@ -8,16 +8,17 @@ import jax
 
 from jssl.checkpoint import Checkpoints
 from jssl.data.resident import steps_per_epoch
-from jssl.evaluate import Scores, format_table
+from jssl.evaluate import Scores, diagnose, format_table
 from jssl.experiment.base import Experiment
 from jssl.experiment.interrupt import Interrupted, Interrupts, listening
-from jssl.experiment.plan import Options, Plan, plan, state_shapes, step_of
-from jssl.experiment.probing import Probes, as_figures
+from jssl.experiment.plan import Options, Plan, initial_state, plan, state_shapes, step_of
+from jssl.experiment.probing import Probes, as_figures, health_of
 from jssl.experiment.record import CHECKPOINTS, REPORT, Record, compared
 from jssl.experiment.summary import write_summary
 from jssl.experiment.supply import Supply, supply
 from jssl.experiment.watch import Log, NonFinite, Pace, check_finite
-from jssl.train import Event, TrainState, fit, init_state
+from jssl.sharding import state_sharding
+from jssl.train import Event, TrainState, fit
 
 
 class Run(NamedTuple):
@@ -69,16 +70,21 @@ def carry_out(plan: Plan, *, say: Callable[[str], None] = print, bar: bool = Tru
 
 def _carry_out(plan: Plan, record: Record, checkpoints: Checkpoints, interrupts: Interrupts, say, bar: bool) -> Run:
     e, options = plan.experiment, plan.options
-    data = supply(step_of(plan), plan.train, batch=e.batch, seed=options.seed)
-    probes = None if plan.test is None else Probes(e, plan.train, plan.test)
-    say(f"{plan.train.name}: {len(plan.train):,} images {data.how}")
+    skips = options.skip_nonfinite > 0  # counting them takes every step's metrics
+    data = supply(step_of(plan), plan.data, batch=e.batch, seed=options.seed, mesh=plan.mesh, stepwise=skips)
+    probes = None if plan.data.test is None else Probes(e, plan.data.source, plan.data.test)
+    name = plan.data.source.name
+    say(f"{name}: {len(plan.data):,} images {data.how}; {_words(plan.mesh)}")
     if probes is None:
-        say(f"{plan.train.name} has no labelled test split: no probes")
+        say(f"{name} has no labelled test split: no probes")
+    elif plan.data.records is not None:
+        say(f"probes look at {len(plan.data.source):,} training and {len(plan.data.test):,} test images")
 
     state, said = _restored(plan, checkpoints)
     if state is None:
         record.forget_after(-1)
-        state = init_state(e.method, e.optimizer, e.views, data.batch_of(0), key=jax.random.key(options.seed))
+        places = state_sharding(plan.mesh, state_shapes(plan))
+        state = jax.jit(initial_state(plan), out_shardings=places)(data.batch_of(0))
         if probes is not None:
             table = probes.baselines(state)
             record.write(0, {"knn_top1": table["random network"].knn, **as_figures(table)})
@@ -113,13 +119,17 @@ def _train(
 
     e, options = plan.experiment, plan.options
     bar = tqdm(total=e.steps, initial=int(state.step), unit="step", disable=not bar, dynamic_ncols=True)
-    log = Log(
-        record,
-        batch=e.batch,
-        rates={"learning_rate": e.learning_rate},
-        waited=data.waited,
-        show=lambda figures: bar.set_postfix_str(_short(figures)),
-    )
+    said: set[str] = set()
+
+    def show(figures):
+        bar.set_postfix_str(_short(figures))
+        for sentence in diagnose(figures):
+            if (advice := sentence.rpartition(":")[2]) not in said:
+                said.add(advice)
+                say(f"warning: {sentence}")
+
+    log = Log(record, batch=e.batch, rates={"learning_rate": e.learning_rate}, waited=data.waited, show=show)
+    health = health_of(e, plan.data.source.images)
     probed: dict[int, dict[str, float]] = {}  # by step, the latest only
 
     def evaluate(step, state, metrics):
@@ -131,15 +141,18 @@ def _train(
         say(f"step {step}: " + ", ".join(f"{name} {100 * value:.1f}" for name, value in figures.items()))
 
     def save(step, state, metrics):
-        check_finite(step, metrics)
+        pace.wait()
+        if not options.skip_nonfinite:
+            check_finite(step, metrics)
         checkpoints.save(step, state, probed.get(step))
 
+    pace = Pace(interrupts, log, lambda step: bar.update(step - bar.n), skips=options.skip_nonfinite)
     events = [
         *_refresh(plan),
-        Event(options.log_every, log),
+        Event(options.log_every, lambda step, state, metrics: log(step, state, metrics | health(state))),
         *([Event(options.eval_every, evaluate)] if probes else []),
         Event(options.checkpoint_every, save),
-        Event(1 if data.stepwise else options.log_every, Pace(interrupts, log, lambda step: bar.update(step - bar.n))),
+        Event(1 if data.stepwise else options.log_every, pace),
     ]
     try:
         with interrupts.holding():
@@ -157,7 +170,7 @@ def _train(
 
 def _refresh(plan: Plan) -> list[Event]:
     """Between epochs: what a method recomputes of its memory, such as clusters."""
-    method, every = plan.experiment.method, steps_per_epoch(len(plan.train), plan.experiment.batch)
+    method, every = plan.experiment.method, steps_per_epoch(len(plan.data), plan.experiment.batch)
     if method.refresh is None:
         return []
     compiled = jax.jit(lambda memory, key: method.refresh(key, memory), donate_argnums=0)
@@ -168,6 +181,12 @@ def _refresh(plan: Plan) -> list[Event]:
             return state.replace(memory=compiled(state.memory, key))
 
     return [Event(every, refresh)]
+
+
+def _words(mesh) -> str:
+    parts = [f"{axis}={size}" for axis, size in mesh.shape.items() if size > 1]
+    kind = mesh.devices.flat[0].platform
+    return f"mesh {','.join(parts)} of {kind}" if parts else f"one {kind}"
 
 
 def _short(figures) -> str:

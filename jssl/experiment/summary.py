@@ -51,11 +51,11 @@ def write_summary(plan: Plan, record: Record, state: TrainState, probes: Probes 
     if probes is not None:
         drawn += _neighbours(plan, probes.features(state))
     for number, figure in enumerate(plan.experiment.figures):
-        drawn += [(f"figure_{number}_{i}", *one) for i, one in enumerate(figure(state, plan.train.images[:64]))]
+        drawn += [(f"figure_{number}_{i}", *one) for i, one in enumerate(figure(state, plan.data.source.images[:64]))]
     for name, _, image in drawn:
         record.figure(name, image)
     page = render_report(
-        title=f"{plan.name} on {plan.train.name}",
+        title=f"{plan.name} on {plan.data.source.name}",
         summary=_sentence(plan, rows),
         table=table,
         figures=[(caption, image) for _, caption, image in drawn],
@@ -69,7 +69,8 @@ def write_summary(plan: Plan, record: Record, state: TrainState, probes: Probes 
 def _sentence(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
     speeds = [row["images_per_second"] for row in rows if "images_per_second" in row]
     speed = f", {np.median(speeds):,.0f} images per second" if speeds else ""
-    return f"{plan.experiment.steps:,} steps of {plan.experiment.batch} images{speed}. Probes see {plan.train.name}."
+    e = plan.experiment
+    return f"{e.steps:,} steps of {e.batch} images{speed}. Probes look at held-out images of {plan.data.source.name}."
 
 
 def _curves(rows, table):
@@ -90,19 +91,19 @@ def _curves(rows, table):
 def _neighbours(plan: Plan, features):
     from jssl.evaluate import figures
 
-    rows = np.linspace(0, len(plan.train) - 1, min(SEEN, len(plan.train))).astype(int)
-    asked = np.linspace(0, len(plan.test) - 1, min(QUERIES, len(plan.test))).astype(int)
-    view = plan.experiment.evaluation_view
-    bank, queries = plan.train.images[rows], plan.test.images[asked]
+    train, test, view = plan.data.source, plan.data.test, plan.experiment.evaluation_view
+    rows = np.linspace(0, len(train) - 1, min(SEEN, len(train))).astype(int)
+    asked = np.linspace(0, len(test) - 1, min(QUERIES, len(test))).astype(int)
+    bank, queries = train.images[rows], test.images[asked]
     found = (extract_features(features, images, view=view) for images in (bank, queries))
     _, nearest = nearest_neighbours(*found, k=min(8, len(rows)))
     nearest = rows[np.asarray(nearest)]
     drawn = figures.neighbour_gallery(
         queries,
-        plan.test.labels[asked],
-        plan.train.images[nearest],
-        plan.train.labels[nearest],
-        names=plan.train.class_names,
+        test.labels[asked],
+        train.images[nearest],
+        train.labels[nearest],
+        names=train.class_names,
     )
     caption = "Held-out images, left, and their nearest training images; green: the same class."
     yield "neighbours", caption, figures.png(drawn)

@@ -2,12 +2,18 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
+import numpy as np
+from jax.sharding import Mesh
 
-from jssl.data.resident import batch_indices, resident, take
+from jssl.data.loader import loader
+from jssl.data.records import Records
+from jssl.data.resident import batch_indices, take
 from jssl.data.source import Source
+from jssl.experiment.gather import Gathered
+from jssl.sharding import over_batch, replicated
 from jssl.train import Batch, feed, scanned
 
 
@@ -28,28 +34,67 @@ class Supply(NamedTuple):
     how: str
 
 
-def supply(step, source: Source, *, batch: int, seed: int, sharding: Any = None) -> Supply:
-    """Data that fits on the device lives there; each batch is gathered where it is used.
+def supply(step, data: Gathered, *, batch: int, seed: int, mesh: Mesh, stepwise: bool = False) -> Supply:
+    """Data that fits lives on the devices, and each batch is gathered where it is used; other data is read ahead.
 
-    step: an uncompiled train step. sharding: where the whole data lies; by default on the default device.
+    step: an uncompiled train step. stepwise: start steps one by one even where many could be started at once.
 
-    Returns: a `Supply`.
+    Returns: a `Supply`; both kinds have the same order.
     """
-    data = resident(source, sharding=sharding)
+    if data.records is not None:
+        stream = Stream(data.records, batch=batch, canvas=data.canvas, seed=seed, mesh=mesh)
+        advance = feed(jax.jit(step, donate_argnums=0), stream)
+        return Supply(advance, stream, stream.clock.read, True, "read ahead from where they are")
 
-    def batch_at(step, data):
-        return take(data, batch_indices(seed, step, n=len(source), batch=batch))
+    arrays, clock = resident(data.source, mesh), Clock()
 
-    gather, clock = jax.jit(batch_at), Clock()
+    def batch_at(step, arrays):
+        gathered = take(arrays, batch_indices(seed, step, n=len(data), batch=batch))
+        return jax.lax.with_sharding_constraint(gathered, over_batch(mesh))
+
+    compiled = jax.jit(batch_at)
 
     def batch_of(step):
         with clock:
-            return gather(step, data)
+            return compiled(step, arrays)
 
-    if jax.default_backend() == "cpu":  # whose loops are slow, see `scanned`
+    if stepwise or jax.default_backend() == "cpu":  # whose loops are slow, see `scanned`
         advance = feed(jax.jit(step, donate_argnums=0), batch_of)
         return Supply(advance, batch_of, clock.read, True, "in memory, one step at a time")
-    return Supply(scanned(step, batch_at, data), batch_of, clock.read, False, "on the device, many steps at a time")
+    return Supply(scanned(step, batch_at, arrays), batch_of, clock.read, False, "on the device, many steps at a time")
+
+
+def resident(source: Source, mesh: Mesh) -> Batch:
+    """All of a source on every device, of every process."""
+    arrays = {"image": source.images, "label": source.labels, **source.extras}
+
+    def put(values):
+        return jax.make_array_from_callback(np.shape(values), replicated(mesh), lambda part: np.asarray(values)[part])
+
+    return {name: put(values) for name, values in arrays.items()}
+
+
+class Stream:
+    """Batches that a loader reads ahead, asked for in order; the last one can be asked for again."""
+
+    def __init__(self, records: Records, *, batch: int, canvas: int, seed: int, mesh: Mesh):
+        self.clock, self._sharding, self._next, self._batch = Clock(), over_batch(mesh), None, None
+        processes = dict(process=jax.process_index(), processes=jax.process_count())
+        self._open = lambda step: loader(
+            records, batch=batch, canvas=canvas, seed=seed, position=step * batch, **processes
+        )
+
+    def __call__(self, step: int) -> Batch:
+        if self._next is None or step not in (self._next - 1, self._next):
+            self._loader, self._next = self._open(step), step
+        if step == self._next:
+            with self.clock:
+                mine = next(self._loader)
+            put = jax.make_array_from_process_local_data
+            arrays = {name: values for name, values in mine.items() if values.dtype.kind in "iufb"}
+            self._batch = {name: put(self._sharding, values) for name, values in arrays.items()}
+            self._next += 1
+        return self._batch
 
 
 class Clock:

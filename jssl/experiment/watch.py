@@ -61,10 +61,7 @@ class Log:
         self._pending = step, metrics, speed
 
     def flush(self, also: Mapping[str, float] | None = None) -> None:
-        """Writes the step that is waiting; with `also`, further figures of the same step.
-
-        Raises: NonFinite where a metric is not finite; the line is written first.
-        """
+        """Writes the step that is waiting; with `also`, further figures of the same step."""
         if self._pending is None:
             return
         (step, metrics, speed), self._pending = self._pending, None
@@ -73,7 +70,6 @@ class Log:
         figures = values | rates | speed | dict(also or {})
         self._record.write(step, figures)
         self._show(figures)
-        check_finite(step, values)
 
     def add(self, step: int, figures: Mapping[str, float]) -> None:
         """Figures of this step, from elsewhere: on the step's line, or on one of their own."""
@@ -85,23 +81,38 @@ class Log:
 
 
 class Pace:
-    """After every step: advance the bar, keep few steps queued, stop when asked to or at figures not finite."""
+    """After every step: advance the bar, keep few steps queued, stop when asked to or at figures not finite.
 
-    def __init__(self, interrupts: Interrupts, log: Log, advance_bar: Callable[[int], None]):
-        self._interrupts, self._log, self._advance_bar = interrupts, log, advance_bar
+    skips: steps that may be skipped for figures that are not finite, where the step is one that skips them.
+    """
+
+    def __init__(self, interrupts: Interrupts, log: Log, advance_bar: Callable[[int], None], *, skips: int = 0):
+        self._interrupts, self._log, self._advance_bar, self._skips = interrupts, log, advance_bar, skips
         self._queue: deque = deque()
 
     def __call__(self, step: int, state, metrics) -> None:
         self._advance_bar(step)
         self._queue.append((step, metrics))
-        while len(self._queue) > (QUEUED if self._log.timed else 0):
-            check_finite(*self._queue.popleft())
+        self.wait(QUEUED if self._log.timed else 0)
         if not self._log.timed:
             self._log.restart_clock(step)
         if self._interrupts.requested(step):
-            while self._queue:
-                check_finite(*self._queue.popleft())
+            self.wait()
             raise Interrupted(step, state)
+
+    def wait(self, queued: int = 0) -> None:
+        """Returns when at most so many steps are under way.
+
+        Raises: NonFinite for a step that may not be skipped.
+        """
+        while len(self._queue) > queued:
+            step, metrics = self._queue.popleft()
+            try:
+                check_finite(step, metrics)
+            except NonFinite:
+                self._skips -= 1
+                if self._skips < 0:
+                    raise
 
 
 def check_finite(step: int, metrics: Mapping[str, Any]) -> None:
@@ -109,6 +120,6 @@ def check_finite(step: int, metrics: Mapping[str, Any]) -> None:
 
     Raises: NonFinite naming those that are not finite, terms before the loss that they sum to.
     """
-    bad = [name for name, value in metrics.items() if not np.isfinite(np.asarray(value))]
+    bad = [name for name, value in metrics.items() if not np.all(np.isfinite(np.asarray(value)))]
     if bad:
         raise NonFinite(step, tuple(sorted(bad, key=lambda name: (name in ("loss", "gradient_norm"), name))))
