@@ -262,7 +262,7 @@ def multiblock_sizes(
     Returns: (context, target).
 
     >>> multiblock_sizes((14, 14))
-    (140, 42)
+    (139, 40)
     """
 
     def areas(scale, aspect):
