@@ -41,7 +41,7 @@ def by_hand(network, head, recipe, optimizer):
         images = recipe(views_key, batch)["global"]
         (loss, statistics), grads = jax.value_and_grad(loss_fn, has_aux=True)(params, statistics, images)
         updates, opt_state = optimizer.update(grads, opt_state, params)
-        norm = optax.global_norm(grads)
+        norm = optax.tree.norm(grads)
         return optax.apply_updates(params, updates), statistics, opt_state, number + 1, loss, norm
 
     return jax.jit(step, donate_argnums=(0, 1, 2, 4))

@@ -114,7 +114,7 @@ def train_step(
         teacher = state.teacher
         if method.momentum is not None:
             teacher = optax.incremental_update(method.follows(params), teacher, 1 - method.momentum(state.step))
-        metrics = {"loss": loss, "gradient_norm": optax.global_norm(grads)} | metrics
+        metrics = {"loss": loss, "gradient_norm": optax.tree.norm(grads)} | metrics
         state = state.replace(
             step=state.step + 1, params=params, teacher=teacher, memory=memory, opt_state=opt_state
         )

@@ -1,4 +1,4 @@
-"""Eight devices on any machine, before jax looks for its own; and half the time to compile, since nothing here runs for long."""
+"""Eight devices on any machine, before jax looks for its own; compiled without optimisation: nothing here runs for long."""
 
 import os
 

@@ -1,6 +1,7 @@
 """What a method is: pure functions that a train step drives. A method owns no loop, no optimizer and no logging."""
 
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 

@@ -1,6 +1,5 @@
 """Multimodal methods: one tower for each modality, pairs brought together in a joint space."""
 
-import jax.numpy as jnp
 
 from jssl import objectives
 from jssl.methods.base import Method
