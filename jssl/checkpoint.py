@@ -3,11 +3,13 @@
 import json
 import warnings
 from collections.abc import Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
 State = Any
 
@@ -92,51 +94,48 @@ class Checkpoints:
         Raises: ValueError for a checkpoint of another configuration or structure, naming the first difference, and
         where all are damaged.
         """
-        damaged = []
+        damaged: dict[int, Exception] = {}
         for step in reversed(self.steps):
-            if (state := self._read(step, like)) is None:
-                damaged.append(step)
+            try:
+                state = self._read(step, like)
+            except _Damaged as reason:
+                damaged[step] = reason
                 continue
-            for bad in damaged:
+            for bad, reason in damaged.items():
                 self._set_aside(bad)
-                warnings.warn(
-                    f"checkpoint {bad} in {self.directory} is damaged; using checkpoint {step} instead", stacklevel=2
-                )
+                text = f"checkpoint {bad} in {self.directory} is damaged; using checkpoint {step} instead ({reason})"
+                warnings.warn(text, stacklevel=2)
             return state
         if damaged:
+            step, reason = next(iter(damaged.items()))
             raise ValueError(
                 f"all checkpoints in {self.directory} are damaged ({', '.join(map(str, damaged))}); "
-                "remove the directory to start over"
+                f"remove the directory to start over; {step}: {reason}"
             )
         return None
 
-    def _read(self, step: int, like: State) -> State | None:
-        """The state of a step, or None where it cannot be read as it was written."""
-        where, args = f"checkpoint {step} in {self.directory}", self._orbax.args
-        if not (about := self._about(step)):
-            return None
+    def _read(self, step: int, like: State) -> State:
+        where, args, folder = f"checkpoint {step} in {self.directory}", self._orbax.args, self.directory / str(step)
+        about = self._about(step)
+        if "config" not in about:
+            raise _Damaged("its configuration cannot be read")
         if difference := first_difference(about["config"], self.config):
             raise ValueError(f"{where} belongs to another configuration: {difference}")
-        folder = self.directory / str(step)
-        try:
-            found = self._checkpointer.metadata(folder).item_metadata["arrays"]["state"]
-        except Exception:
-            return None
-        if difference := first_difference(_shapes(found), _shapes(like)):
+        with _reading():
+            found = _shapes(self._checkpointer.metadata(folder).item_metadata["arrays"]["state"])
+        if difference := first_difference(found, _shapes(like)):
             raise ValueError(f"{where} holds another train state: {difference}")
-        wanted = jax.tree.map(_placed, {"state": like, "fingerprint": jax.eval_shape(fingerprint, like)})
-        try:
+        wanted = _placed({"state": like, "fingerprint": jax.eval_shape(fingerprint, like)})
+        with _reading():
             tree = self._checkpointer.restore(folder, args=args.Composite(arrays=args.StandardRestore(wanted))).arrays
-        except Exception:
-            return None
-        intact = np.array_equal(np.asarray(tree["fingerprint"]), np.asarray(fingerprint(tree["state"])))
-        return tree["state"] if intact else None
+        if not np.array_equal(np.asarray(tree["fingerprint"]), np.asarray(fingerprint(tree["state"]))):
+            raise _Damaged("its arrays are not those that were written")
+        return tree["state"]
 
     def _about(self, step: int) -> dict[str, Any]:
         args = self._orbax.args.Composite(about=self._orbax.args.JsonRestore())
         try:
-            about = self._checkpointer.restore(self.directory / str(step), args=args).about
-            return about if "config" in about else {}
+            return dict(self._checkpointer.restore(self.directory / str(step), args=args).about)
         except Exception:
             return {}
 
@@ -220,8 +219,29 @@ def _kind(leaf) -> str:
     return f"{leaf.dtype}{list(leaf.shape)}"
 
 
-def _placed(x):
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None))
+def _placed(tree):
+    """The shapes of a tree, each with a place; what has none goes where the others are, whole."""
+    places = [getattr(leaf, "sharding", None) for leaf in jax.tree.leaves(tree)]
+    meshes = [place.mesh for place in places if isinstance(place, NamedSharding)]
+    device = SingleDeviceSharding(jax.local_devices()[0])
+    other = NamedSharding(meshes[0], PartitionSpec()) if meshes else device
+
+    def place(leaf):
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or other)
+
+    return jax.tree.map(place, tree)
+
+
+class _Damaged(Exception):
+    """A checkpoint is not as it was written."""
+
+
+@contextmanager
+def _reading():
+    try:
+        yield
+    except Exception as error:  # whatever Orbax, tensorstore or a parser make of broken files
+        raise _Damaged(" ".join(str(error).split())[:200] or type(error).__name__) from error
 
 
 def _absolute(directory):

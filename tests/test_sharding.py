@@ -1,0 +1,206 @@
+"""Meshes: the same numbers on one device, on many, and in two processes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import PartitionSpec
+
+from jssl.data import views
+from jssl.experiment import Interrupted, run
+from jssl.methods import mae, moco_v2, simclr
+from jssl.models import ResNet, ViT, mae_decoder, moco_head, simclr_head
+from jssl.models.resnet import BasicBlock, cifar_stem
+from jssl.sharding import _of_many, join_processes, make_mesh, on_one_device, over_batch, replicated, state_sharding
+from jssl.train import init_state, make_step, train_step
+from tests.experiment import tiny
+from tests.experiment.test_run import raw, rows
+
+MESHES = ["data=1", "data=8", "data=4,fsdp=2"]
+
+
+@pytest.mark.parametrize(
+    "spec, shape", [("data=8", (8, 1)), ("data=4,fsdp=2", (4, 2)), ("fsdp=8", (1, 8)), ("data=2", (2, 1)), (None, (8, 1))]
+)
+def test_a_mesh_of_words(spec, shape):
+    mesh = make_mesh(spec)
+    assert mesh.axis_names == ("data", "fsdp") and mesh.devices.shape == shape
+
+
+@pytest.mark.parametrize("spec", ["data", "data=x", "model=2", "data=0", "data=4;fsdp=2", "data=-1"])
+def test_other_words_are_refused(spec):
+    with pytest.raises(ValueError, match="--mesh"):
+        make_mesh(spec)
+
+
+def test_more_devices_than_there_are():
+    with pytest.raises(ValueError, match="needs 16 devices, there are 8"):
+        make_mesh("data=16")
+
+
+def test_the_rule_spreads_large_arrays_along_their_longest_axis():
+    mesh = make_mesh("data=4,fsdp=2")
+    shapes = {"wide": (64, 512), "small": (4, 4), "odd": (129, 257), "odd_long": (130, 257), "key": ()}
+    state = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
+    specs = {name: place.spec for name, place in state_sharding(mesh, state).items()}
+    assert specs["wide"] == PartitionSpec(None, "fsdp") and specs["odd_long"] == PartitionSpec("fsdp")
+    assert specs["small"] == specs["odd"] == specs["key"] == PartitionSpec()
+
+
+def resnet():
+    return ResNet((1, 1), BasicBlock, widths=(8, 16), stem_width=8, stem=cifar_stem)
+
+
+def vit():
+    return ViT(patch=4, dim=16, depth=2, heads=2)
+
+
+METHODS = {
+    "simclr": lambda: simclr(resnet(), head=simclr_head(8, hidden=16)),
+    "moco_v2": lambda: moco_v2(vit(), head=moco_head(8, hidden=16), queue=32, momentum=0.9),
+    "mae": lambda: mae(vit(), decoder=mae_decoder(4, dim=16, depth=1, heads=2)),
+}
+
+
+COMPILED: list[str] = []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, *_, **__: COMPILED.append(event) if event.endswith("backend_compile_duration") else None
+)
+
+
+def trajectory(name, spec, *, steps=3):
+    """Losses and final parameters of a few steps on a mesh, with everything that can be spread spread."""
+    method, optimizer, mesh = METHODS[name](), optax.adamw(1e-3), make_mesh(spec)
+    recipe = {"mae": views.mae}.get(name, views.simclr)(size=8)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (16, 8, 8, 3), np.uint8)
+    batch = {"image": images, "index": np.arange(16, dtype=np.int32)}
+    batch = jax.device_put(batch, over_batch(mesh))
+    init = partial(init_state, method, optimizer, recipe, key=jax.random.key(0))
+    places = state_sharding(mesh, jax.eval_shape(init, batch), smallest=1)
+    state = jax.jit(init, out_shardings=places)(batch)
+    step = train_step(method, optimizer, recipe)
+    compiled = jax.jit(step, donate_argnums=0, out_shardings=(places, replicated(mesh)))
+    losses, compilations = [], []
+    for _ in range(steps):
+        before = len(COMPILED)
+        state, metrics = compiled(state, batch)
+        compilations.append(len(COMPILED) - before)
+        losses.append(float(metrics["loss"]))
+    assert compilations == [1, *[0] * (steps - 1)]
+    if mesh.shape["fsdp"] > 1:
+        parts = [not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves((state.params, state.opt_state))]
+        assert np.mean(parts) > 0.5
+    return np.array(losses), jax.device_get(state.params)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_one_device_is_eight_is_four_times_two(name):
+    losses, params = trajectory(name, MESHES[0])
+    for spec in MESHES[1:]:
+        other, others = trajectory(name, spec)
+        np.testing.assert_allclose(other, losses, rtol=1e-5)
+        for path, (a, b) in zip(
+            jax.tree_util.tree_leaves_with_path(params),
+            zip(jax.tree.leaves(params), jax.tree.leaves(others), strict=True),
+            strict=True,
+        ):
+            np.testing.assert_allclose(a, b, atol=2e-3 if "key" in str(path[0]) else 1e-4, err_msg=str(path[0]))
+
+
+def test_make_step_takes_what_is_placed():
+    mesh = make_mesh("data=8")
+    batch = jax.device_put({"image": np.zeros((8, 8, 8, 3), np.uint8), "index": np.arange(8)}, over_batch(mesh))
+    method, optimizer, recipe = METHODS["simclr"](), optax.sgd(0.1), views.simclr(size=8)
+    state = init_state(method, optimizer, recipe, batch, key=jax.random.key(0))
+    state, metrics = make_step(method, optimizer, recipe)(state, batch)
+    assert np.isfinite(float(metrics["loss"]))
+
+
+def test_on_one_device_gives_whole_arrays():
+    mesh = make_mesh("data=4,fsdp=2")
+    x = jax.device_put(np.arange(16.0).reshape(2, 8), state_sharding(mesh, jnp.zeros((2, 8)), smallest=1))
+    y = on_one_device({"x": x})["x"]
+    assert len(y.sharding.device_set) == 1 and np.array_equal(y, x)
+    assert on_one_device({"y": y})["y"] is y
+
+
+def close(a, b, tolerance):
+    assert [row["step"] for row in a] == [row["step"] for row in b]
+    for one, other in zip(a, b, strict=True):
+        for name in ("loss", "learning_rate"):
+            if name in one:
+                np.testing.assert_allclose(one[name], other[name], rtol=tolerance, err_msg=f"{name} at {one['step']}")
+
+
+SETTINGS = dict(data="bare", log_every=1, checkpoint_every=4, steps=8)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return run(tiny.experiment, out=str(tmp_path_factory.mktemp("runs") / "alone"), mesh="data=1", **SETTINGS)
+
+
+@pytest.mark.parametrize("first, second", [("data=1", "data=8"), ("data=4,fsdp=2", "data=1")])
+def test_a_run_goes_on_on_another_mesh(alone, tmp_path, monkeypatch, first, second):
+    monkeypatch.setattr("jssl.experiment.interrupt.Interrupts.requested", lambda self, step: step == 5)
+    with pytest.raises(Interrupted):
+        run(tiny.experiment, out=str(tmp_path / "run"), mesh=first, **SETTINGS)
+    monkeypatch.undo()
+    resumed = run(tiny.experiment, out=str(tmp_path / "run"), mesh=second, **SETTINGS)
+    close(rows(tmp_path / "run"), rows(alone.directory), 1e-5)
+    for a, b in zip(jax.tree.leaves(resumed.state.params), jax.tree.leaves(alone.state.params), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_the_same_mesh_gives_the_same_bits(alone, tmp_path):
+    again = run(tiny.experiment, out=str(tmp_path / "run"), mesh="data=1", **SETTINGS)
+    assert raw(again.state) == raw(alone.state)
+
+
+def test_a_batch_that_does_not_spread_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="batch of 12 does not spread over 8 devices"):
+        run(tiny.experiment, out=str(tmp_path / "run"), batch=12, mesh="data=8")
+
+
+def test_two_processes_are_one_run(alone, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
+    environment = os.environ | {"PYTHONPATH": os.getcwd(), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-m", "tests.experiment.tiny", "--out", str(tmp_path / "run"), "--data", "bare"]
+    command += ["--steps", "8", "--log-every", "1", "--checkpoint-every", "4"]
+    both = [
+        subprocess.Popen(
+            [*command, "--coordinator", f"127.0.0.1:{port}", "--processes", "2", "--process", str(process)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for process in range(2)
+    ]
+    said = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said[0][1] + said[1][1]
+    assert "data=8" in said[0][0] and "report" in said[0][0] and "report" not in said[1][0]  # process 0 speaks
+    close(rows(tmp_path / "run"), rows(alone.directory), 1e-5)
+    resumed = run(tiny.experiment, out=str(tmp_path / "run"), mesh="data=1", **SETTINGS)  # on another number of them
+    for a, b in zip(jax.tree.leaves(resumed.state.params), jax.tree.leaves(alone.state.params), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["experiment"] == "tiny"
+
+
+def test_processes_are_joined_only_where_asked_for():
+    assert not _of_many({}) and not _of_many({"SLURM_NTASKS": "1", "TPU_WORKER_HOSTNAMES": "localhost"})
+    assert _of_many({"SLURM_NTASKS": "4"}) and _of_many({"TPU_WORKER_HOSTNAMES": "10.0.0.1,10.0.0.2"})
+    with pytest.raises(ValueError, match="belong together"):
+        join_processes("localhost:1234")
