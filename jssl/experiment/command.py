@@ -4,9 +4,11 @@ import contextlib
 import dataclasses
 import inspect
 import io
+import logging
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -37,6 +39,8 @@ def main(make: Callable[..., Experiment], demo: Mapping[str, Any]) -> None:
         _exit(REFUSED, f"error: {_one_line(error)}")
     from tqdm import tqdm
 
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax's; what goes wrong there is said in one line below
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         carry_out(planned, say=tqdm.write)
     except Interrupted as stop:
