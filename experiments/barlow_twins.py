@@ -6,14 +6,13 @@
 The paper: ResNet-50, batch 2048, ImageNet, 1000 epochs: linear 73.2 % top-1; 124 hours on 32 V100.
 """
 
-from jssl.data import views
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import barlow_twins
 from jssl.models import barlow_head
 from jssl.optim import lars
 
 
-@recipe(encoder="resnet50", batch=2048, steps=625_000, warmup=0.01, learning_rate=1.6, weight_decay=1.5e-6)
+@recipe(encoder="resnet50", batch=2048, steps=625_000, warmup=0.01, learning_rate=1.6, weight_decay=1.5e-6, views="byol")
 def experiment(training: Training, *, off_diagonal_weight: float = 5e-3, features: int = 8192) -> Experiment:
     """Barlow Twins as an experiment.
 
@@ -25,14 +24,13 @@ def experiment(training: Training, *, off_diagonal_weight: float = 5e-3, feature
     return training.experiment(
         barlow_twins(network, head=head, off_diagonal_weight=off_diagonal_weight),
         optimizer=lars(training.rate(), weight_decay=training.weight_decay),
-        views=views.byol(size=training.size),
         network=network,
     )
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", batch=256, steps=300, warmup=0.1, learning_rate=0.3,
-    features=256,
+    encoder="resnet10x0.25_cifar", data="digits", size=24, views="handwriting", batch=128,
+    steps=800, warmup=0.1, learning_rate=0.5, features=256,
 )  # fmt: skip
 
 if __name__ == "__main__":

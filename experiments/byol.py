@@ -6,14 +6,13 @@
 The paper: ResNet-50, batch 4096, ImageNet, 1000 epochs: linear 74.3 % top-1; 8 hours on 512 TPU v3 cores.
 """
 
-from jssl.data import views
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import byol
 from jssl.models import byol_head
 from jssl.optim import lars, teacher_momentum
 
 
-@recipe(encoder="resnet50", batch=4096, steps=312_000, warmup=0.01, learning_rate=3.2, weight_decay=1.5e-6)
+@recipe(encoder="resnet50", batch=4096, steps=312_000, warmup=0.01, learning_rate=3.2, weight_decay=1.5e-6, views="byol")
 def experiment(
     training: Training, *, momentum: float = 0.996, hidden: int = 4096, features: int = 256
 ) -> Experiment:
@@ -32,14 +31,13 @@ def experiment(
             momentum=teacher_momentum(momentum, training.steps),
         ),
         optimizer=lars(training.rate(), weight_decay=training.weight_decay),
-        views=views.byol(size=training.size),
         network=network,
     )
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", batch=256, steps=300, warmup=0.1, learning_rate=1.0,
-    momentum=0.98, hidden=256, features=64,
+    encoder="resnet10x0.25_cifar", data="digits", size=24, views="handwriting", batch=128,
+    steps=800, warmup=0.1, learning_rate=2.0, momentum=0.98, hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

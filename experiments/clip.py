@@ -7,7 +7,7 @@ Data needs token ids under "caption": `scenes`, or a `Source` of your own handed
 The paper: ViT-B/32, batch 32,768, 400 million pairs, 32 epochs: zero-shot ImageNet 63.2 %; ViT-L/14 took 12 days on 256 V100.
 """
 
-from jssl.data import scenes, views
+from jssl.data import scenes
 from jssl.experiment import Experiment, Training, caption_figure, main, recipe
 from jssl.methods import clip
 from jssl.models import last_place, text_encoder
@@ -15,8 +15,9 @@ from jssl.optim import adamw
 
 
 @recipe(
-    encoder="vit_b32", batch=32_768, steps=390_000, warmup=0.005, learning_rate=5e-4, weight_decay=0.2, data="scenes"
-)
+    encoder="vit_b32", batch=32_768, steps=390_000, warmup=0.005, learning_rate=5e-4, weight_decay=0.2, views="mae",
+    data="scenes",
+)  # fmt: skip
 def experiment(training: Training, *, text: str = "text_b", dim: int = 512) -> Experiment:
     """CLIP as an experiment.
 
@@ -29,7 +30,7 @@ def experiment(training: Training, *, text: str = "text_b", dim: int = 512) -> E
     return training.experiment(
         method,
         optimizer=adamw(training.rate(), b2=0.98, eps=1e-6, weight_decay=training.weight_decay),
-        views=views.mae(size=training.size, scale=(0.9, 1.0)),
+        views=training.view_recipe(scale=(0.9, 1.0)),
         network=network,
         figures=caption_figure(method, training.view()),
     )

@@ -8,14 +8,14 @@ The paper: ViT-B/16, batch 2048, ImageNet, 600 epochs: linear 72.9 %; ViT-H/14, 
 
 from functools import partial
 
-from jssl.data import masks, views
+from jssl.data import masks
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import i_jepa
 from jssl.models import Predictor, sincos_positions
 from jssl.optim import adamw, cosine, linear
 
 
-@recipe(encoder="vit_b16", batch=2048, steps=375_000, warmup=0.067, learning_rate=1e-3, weight_decay=0.04)
+@recipe(encoder="vit_b16", batch=2048, steps=375_000, warmup=0.067, learning_rate=1e-3, weight_decay=0.04, views="mae")
 def experiment(
     training: Training,
     *,
@@ -44,7 +44,7 @@ def experiment(
     )
     decay = cosine(training.weight_decay, final_weight_decay, training.steps)
     optimizer = adamw(training.rate(), weight_decay=decay)
-    crop = views.mae(size=training.size, scale=(0.3, 1.0))
+    crop = training.view_recipe(scale=(0.3, 1.0))
     return training.experiment(method, optimizer=optimizer, views=crop)
 
 

@@ -10,14 +10,13 @@ from functools import partial
 
 import optax
 
-from jssl.data import views
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import ibot
 from jssl.models import dino_head
 from jssl.optim import adamw, clip_by_parameter_norm, cosine, freeze_during, linear, teacher_momentum
 
 
-@recipe(encoder="vit_s16", batch=1024, steps=1_000_000, warmup=0.0125, learning_rate=2e-3, weight_decay=0.04)
+@recipe(encoder="vit_s16", batch=1024, steps=1_000_000, warmup=0.0125, learning_rate=2e-3, weight_decay=0.04, views="ibot")
 def experiment(
     training: Training,
     *,
@@ -62,13 +61,14 @@ def experiment(
     decay = cosine(training.weight_decay, final_weight_decay, training.steps)
     last_layer = freeze_during(training.share(frozen), lambda path: "layers_6" in path)
     optimizer = optax.chain(clip_by_parameter_norm(3.0), adamw(training.rate(), weight_decay=decay), last_layer)
-    crops = views.ibot(size=training.size, locals=locals)
+    crops = training.view_recipe(locals=locals)
     return training.experiment(method, optimizer=optimizer, views=crops, network=network)
 
 
 demo = dict(
-    encoder="vit_n4", data="digits", batch=128, steps=400, warmup=0.1, learning_rate=1e-3, prototypes=512,
-    locals=2, momentum=0.98, teacher_temperature=0.04, temperature_warmup=0.1, frozen=0.05, hidden=256, bottleneck=64,
+    encoder="vit_n4", data="digits", views="handwriting", batch=128,
+    steps=450, warmup=0.1, learning_rate=1e-3, prototypes=512, locals=2, momentum=0.98, teacher_temperature=0.04,
+    temperature_warmup=0.1, frozen=0.05, hidden=256, bottleneck=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -6,14 +6,13 @@
 The paper: ViT-B/16, ImageNet: a mix of about 0.2 is better than either alone, both linear and fine-tuned.
 """
 
-from jssl.data import views
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import mim_contrast
 from jssl.models import simclr_head
 from jssl.optim import adamw
 
 
-@recipe(encoder="vit_b16", batch=1024, steps=125_000, warmup=0.1, learning_rate=1.5e-3, weight_decay=0.05)
+@recipe(encoder="vit_b16", batch=1024, steps=125_000, warmup=0.1, learning_rate=1.5e-3, weight_decay=0.05, views="simclr")
 def experiment(
     training: Training,
     *,
@@ -36,13 +35,13 @@ def experiment(
     return training.experiment(
         mim_contrast(network, mix=mix, ratio=ratio, head=head, temperature=temperature),
         optimizer=adamw(training.rate(), weight_decay=training.weight_decay),
-        views=views.simclr(size=training.size),
         network=network,
     )
 
 
 demo = dict(
-    encoder="vit_n4", data="digits", batch=128, steps=400, warmup=0.1, learning_rate=1e-3, hidden=256, features=64,
+    encoder="vit_n4", data="digits", views="handwriting", batch=128,
+    steps=500, warmup=0.1, learning_rate=1e-3, hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -6,14 +6,13 @@
 The paper: ResNet-50, batch 256, ImageNet, 200 epochs: linear 67.5 % top-1 (71.1 % after 800); 53 hours on 8 V100.
 """
 
-from jssl.data import views
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import moco_v2
 from jssl.models import moco_head
 from jssl.optim import sgd
 
 
-@recipe(encoder="resnet50", batch=256, steps=1_000_800, warmup=0.0, learning_rate=0.03, weight_decay=1e-4)
+@recipe(encoder="resnet50", batch=256, steps=1_000_800, warmup=0.0, learning_rate=0.03, weight_decay=1e-4, views="moco_v2")
 def experiment(
     training: Training,
     *,
@@ -36,14 +35,13 @@ def experiment(
     return training.experiment(
         moco_v2(network, head=head, queue=queue, temperature=temperature, momentum=momentum),
         optimizer=sgd(training.rate(), weight_decay=training.weight_decay),
-        views=views.moco_v2(size=training.size),
         network=network,
     )
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", batch=256, steps=300, warmup=0.05, learning_rate=0.12,
-    queue=4096, momentum=0.99, hidden=256, features=64,
+    encoder="resnet10x0.25_cifar", data="digits", size=24, views="handwriting", batch=128,
+    steps=1000, warmup=0.05, learning_rate=0.12, queue=4096, momentum=0.99, hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

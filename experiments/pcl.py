@@ -6,14 +6,13 @@
 The paper (v2): ResNet-50, batch 256, ImageNet, 200 epochs: linear 67.6 % top-1.
 """
 
-from jssl.data import views
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import pcl
 from jssl.models import moco_head
 from jssl.optim import sgd
 
 
-@recipe(encoder="resnet50", batch=256, steps=1_000_800, warmup=0.0, learning_rate=0.03, weight_decay=1e-4)
+@recipe(encoder="resnet50", batch=256, steps=1_000_800, warmup=0.0, learning_rate=0.03, weight_decay=1e-4, views="moco_v2")
 def experiment(
     training: Training,
     *,
@@ -47,12 +46,13 @@ def experiment(
         momentum=momentum,
     )
     optimizer = sgd(training.rate(), weight_decay=training.weight_decay)
-    return training.experiment(method, optimizer=optimizer, views=views.moco_v2(size=training.size), network=network)
+    return training.experiment(method, optimizer=optimizer, network=network)
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", batch=256, steps=300, warmup=0.05, learning_rate=0.12,
-    clusters=(300, 600), negatives=1000, queue=4096, momentum=0.99, hidden=256, features=64,
+    encoder="resnet10x0.25_cifar", data="digits", size=24, views="handwriting", batch=128,
+    steps=900, warmup=0.05, learning_rate=0.12, clusters=(300, 600), negatives=1000, queue=4096, momentum=0.99,
+    hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

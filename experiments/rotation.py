@@ -7,26 +7,26 @@
 The paper: AlexNet, ImageNet: 38.7 % linear on conv4 features; Network-in-Network, CIFAR-10: 91.2 %.
 """
 
-from jssl.data import views
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import rotation
 from jssl.optim import sgd
 
 
-@recipe(encoder="resnet50", batch=192, steps=200_000, warmup=0.0, learning_rate=0.1, weight_decay=5e-4)
+@recipe(encoder="resnet50", batch=192, steps=200_000, warmup=0.0, learning_rate=0.1, weight_decay=5e-4, views="mae")
 def experiment(training: Training) -> Experiment:
     """Image rotations as an experiment."""
     network = training.network()
     return training.experiment(
         rotation(network),
         optimizer=sgd(training.rate(), weight_decay=training.weight_decay),
-        views=views.mae(size=training.size, scale=(0.5, 1.0)),
+        views=training.view_recipe(scale=(0.5, 1.0)),
         network=network,
     )
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", batch=64, steps=400, warmup=0.05, learning_rate=0.1,
+    encoder="resnet10x0.25_cifar", data="digits", batch=64, steps=600, warmup=0.05, learning_rate=0.1,
+    
 )  # fmt: skip
 
 if __name__ == "__main__":

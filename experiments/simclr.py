@@ -9,14 +9,13 @@ The paper: ResNet-50, batch 4096, ImageNet: linear 64.6 % top-1 after 100 epochs
 1.5 hours per 100 epochs on 128 TPU v3 cores.
 """
 
-from jssl.data import views
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import simclr
 from jssl.models import simclr_head
 from jssl.optim import lars
 
 
-@recipe(encoder="resnet50", batch=4096, steps=31_200, warmup=0.1, learning_rate=4.8, weight_decay=1e-6)
+@recipe(encoder="resnet50", batch=4096, steps=31_200, warmup=0.1, learning_rate=4.8, weight_decay=1e-6, views="simclr")
 def experiment(
     training: Training, *, temperature: float = 0.1, hidden: int = 2048, features: int = 128
 ) -> Experiment:
@@ -30,14 +29,13 @@ def experiment(
     return training.experiment(
         simclr(network, head=simclr_head(features, hidden=hidden), temperature=temperature),
         optimizer=lars(training.rate(), weight_decay=training.weight_decay),
-        views=views.simclr(size=training.size),
         network=network,
     )
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", batch=256, steps=300, warmup=0.1, learning_rate=1.0,
-    temperature=0.2, hidden=256, features=64,
+    encoder="resnet10x0.25_cifar", data="digits", size=24, views="handwriting", batch=128,
+    steps=1000, warmup=0.1, learning_rate=2.0, temperature=0.2, hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

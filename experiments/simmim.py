@@ -7,13 +7,12 @@
 The paper: ViT-B/16, batch 2048, ImageNet, 800 epochs: fine-tuned 83.8 %, linear 56.7 %; Swin-B 84.0 % fine-tuned.
 """
 
-from jssl.data import views
 from jssl.experiment import Experiment, Training, main, recipe, reconstruction_figure
 from jssl.methods import simmim
 from jssl.optim import adamw
 
 
-@recipe(encoder="vit_b16", batch=2048, steps=500_000, warmup=0.025, learning_rate=8e-4, weight_decay=0.05)
+@recipe(encoder="vit_b16", batch=2048, steps=500_000, warmup=0.025, learning_rate=8e-4, weight_decay=0.05, views="mae")
 def experiment(training: Training, *, side: int = 16, ratio: float = 0.6, unit: int = 32) -> Experiment:
     """SimMIM as an experiment.
 
@@ -26,7 +25,7 @@ def experiment(training: Training, *, side: int = 16, ratio: float = 0.6, unit: 
     return training.experiment(
         method,
         optimizer=adamw(training.rate(), weight_decay=training.weight_decay),
-        views=views.mae(size=training.size, scale=(0.67, 1.0)),
+        views=training.view_recipe(scale=(0.67, 1.0)),
         network=network,
         figures=reconstruction_figure(method, training.view(), patch=side),
     )

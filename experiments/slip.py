@@ -7,14 +7,17 @@ Data needs token ids under "caption": `scenes`, or a `Source` of your own handed
 The paper: ViT-B/16, batch 4096, YFCC15M, 25 epochs: zero-shot ImageNet 42.8 % (CLIP alone 37.6 %).
 """
 
-from jssl.data import scenes, views
+from jssl.data import scenes
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import slip
 from jssl.models import last_place, simclr_head, text_encoder
 from jssl.optim import adamw
 
 
-@recipe(encoder="vit_b16", batch=4096, steps=91_500, warmup=0.04, learning_rate=3e-3, weight_decay=0.1, data="scenes")
+@recipe(
+    encoder="vit_b16", batch=4096, steps=91_500, warmup=0.04, learning_rate=3e-3, weight_decay=0.1, views="simclr",
+    data="scenes",
+)  # fmt: skip
 def experiment(
     training: Training,
     *,
@@ -40,7 +43,7 @@ def experiment(
     return training.experiment(
         slip(network, text_encoder(text, **sizes), dim=dim, head=head, temperature=temperature, weight=weight),
         optimizer=adamw(training.rate(), b2=0.98, weight_decay=training.weight_decay),
-        views=views.simclr(size=training.size, scale=(0.5, 1.0)),
+        views=training.view_recipe(scale=(0.5, 1.0)),
         network=network,
     )
 

@@ -9,14 +9,13 @@ The paper: ResNet-50, batch 4096, 2 x 224 + 6 x 96, ImageNet: linear 75.3 % top-
 
 import optax
 
-from jssl.data import views
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import swav
 from jssl.models import swav_head
 from jssl.optim import freeze_during, lars
 
 
-@recipe(encoder="resnet50", batch=4096, steps=249_600, warmup=0.0125, learning_rate=4.8, weight_decay=1e-6)
+@recipe(encoder="resnet50", batch=4096, steps=249_600, warmup=0.0125, learning_rate=4.8, weight_decay=1e-6, views="swav")
 def experiment(
     training: Training,
     *,
@@ -50,14 +49,15 @@ def experiment(
             lars(training.rate(), weight_decay=training.weight_decay),
             freeze_during(training.share(frozen), lambda path: path[0] == "scores"),
         ),
-        views=views.swav(size=training.size, locals=locals),
+        views=training.view_recipe(locals=locals),
         network=network,
     )
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", batch=256, steps=250, warmup=0.1, learning_rate=1.0,
-    prototypes=64, locals=2, queue=1024, queue_start=0.2, frozen=0.05, hidden=256, features=64,
+    encoder="resnet10x0.25_cifar", data="digits", size=24, views="handwriting", batch=128,
+    steps=700, warmup=0.1, learning_rate=2.0, prototypes=128, locals=2, queue=1024, queue_start=0.1, frozen=0.02,
+    hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -285,6 +285,29 @@ def mae(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
     return multi_crop(chain(crop, horizontal_flip(), normalize()))
 
 
+def handwriting(*, size: int = 24, locals: int = 0, scale=(0.7, 1.0), local_scale=(0.3, 0.7)) -> Views:
+    """Two views for characters, whose class is their shape alone: any color, light on dark or dark on light, nearly the
+    whole picture, never mirrored. With SimCLR's own crops and colors a network tells small characters apart by the color
+    of their paper.
+
+    locals: further views of smaller crops, `local_scale` of the picture.
+
+    Returns: (key, batch) -> {"global": [2, B, size, size, C], and with locals {"local": [locals, B, size', size', C]}, ...}.
+    """
+
+    def view(side, scale):
+        return chain(
+            random_resized_crop(size=side, scale=scale),
+            color_jitter(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.5),
+            with_probability(0.3, grayscale()),
+            with_probability(0.5, solarize(threshold=0.0)),
+            normalize(),
+        )
+
+    large, small = view(size, scale), view(local_side(size) if locals else size, local_scale)
+    return multi_crop(large, large, local_view=small, locals=locals)
+
+
 def infomin(*, size: int = 224, scale=(0.2, 1.0), magnitude: float = 10) -> Views:
     """InfoMin's stronger views (arXiv:2005.10243): SimCLR's, on MoCo v2's crops, with RandAugment.
 

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_type_hints
 
-from jssl.data import evaluation_view
+from jssl.data import evaluation_view, views
 from jssl.data.decode import DamagedImage, decode
 from jssl.data.records import Records, open_records
 from jssl.experiment.base import Experiment
 from jssl.experiment.summary import attention_figure
 from jssl.models import encoder as encoder_named
 from jssl.optim import Schedule, warmup_cosine
+
+VIEWS = ("simclr", "moco_v2", "byol", "dino", "ibot", "dinov2", "swav", "mae", "infomin", "handwriting")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Training:
     data: digits, scenes, tfds:<name>, folder:<path> or npz:<file>.
     data_dir: where TFDS has its data sets.
     size: side of the global views, in pixels; by default that of the data's first image, 224 at most.
+    views: a recipe of `jssl.data.views`, such as simclr, byol, dino or handwriting.
     """
 
     encoder: str
@@ -36,6 +39,7 @@ class Training:
     warmup: float
     learning_rate: float
     weight_decay: float
+    views: str
     data: str = "tfds:imagenet2012"
     data_dir: str | None = None
     size: int | None = None
@@ -56,13 +60,23 @@ class Training:
         """The data, unread."""
         return open_records(self.data, data_dir=self.data_dir)
 
+    def view_recipe(self, **settings: Any):
+        """The recipe of views, at this size; settings: the recipe's own.
+
+        Raises: ValueError for an unknown name.
+        """
+        if self.views not in VIEWS:
+            raise ValueError(f"--views must be one of {', '.join(VIEWS)}, got {self.views!r}")
+        return getattr(views, self.views)(size=self.size, **settings)
+
     def view(self):
         """What the probes' network sees of the stored images."""
         return evaluation_view(self.size)
 
-    def experiment(self, method, *, optimizer, views, network=None, **more: Any) -> Experiment:
+    def experiment(self, method, *, optimizer, views=None, network=None, **more: Any) -> Experiment:
         """The `Experiment` of a method on this data.
 
+        views: a recipe with settings of its own; None: `view_recipe()`.
         network: the encoder's module, for its attention maps. more: further fields of `Experiment`.
         """
         view = self.view()
@@ -76,7 +90,7 @@ class Training:
             evaluation_view=view,
             figures=(*maps, *more.pop("figures", ())),
         )
-        return Experiment(method, optimizer, views, **settings | more)
+        return Experiment(method, optimizer, views or self.view_recipe(), **settings | more)
 
 
 def recipe(**published: Any) -> Callable:
