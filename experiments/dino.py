@@ -63,7 +63,7 @@ def experiment(
 
 
 demo = dict(
-    encoder="vit_n4", data="digits", views="handwriting", batch=128,
+    encoder="vit_n4", data="digits", size=24, views="handwriting", batch=128,
     steps=500, warmup=0.1, learning_rate=1e-3, prototypes=512, locals=2, momentum=0.98, teacher_temperature=0.04,
     temperature_warmup=0.1, frozen=0.05, hidden=256, bottleneck=64,
 )  # fmt: skip

@@ -40,7 +40,7 @@ def experiment(
 
 
 demo = dict(
-    encoder="vit_n4", data="digits", views="handwriting", batch=128,
+    encoder="vit_n4", data="digits", size=24, views="handwriting", batch=128,
     steps=500, warmup=0.1, learning_rate=1e-3, hidden=256, features=64,
 )  # fmt: skip
 

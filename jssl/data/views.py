@@ -292,7 +292,7 @@ def handwriting(*, size: int = 24, locals: int = 0, scale=(0.7, 1.0), local_scal
 
     locals: further views of smaller crops, `local_scale` of the picture.
 
-    Returns: (key, batch) -> {"global": [2, B, size, size, C], and with locals {"local": [locals, B, size', size', C]}, ...}.
+    Returns: (key, batch) -> {"global": [2, B, size, size, C], and with locals {"local": [locals, B, size / 2, size / 2, C]}, ...}.
     """
 
     def view(side, scale):
@@ -304,7 +304,7 @@ def handwriting(*, size: int = 24, locals: int = 0, scale=(0.7, 1.0), local_scal
             normalize(),
         )
 
-    large, small = view(size, scale), view(local_side(size) if locals else size, local_scale)
+    large, small = view(size, scale), view(size // 2, local_scale)
     return multi_crop(large, large, local_view=small, locals=locals)
 
 
