@@ -46,7 +46,7 @@ def experiment(
     hidden: width of the head's hidden layers.
     bottleneck: width before the last layer.
     """
-    network = training.network(drop_path=0.1)
+    network = training.network(patches=True, drop_path=0.1)
     temperature = linear(0.04, teacher_temperature, max(1, training.share(temperature_warmup)))
     method = ibot(
         network,

@@ -44,9 +44,20 @@ class Training:
     data_dir: str | None = None
     size: int | None = None
 
-    def network(self, **overrides: Any):
-        """The encoder; overrides: fields of its module, such as class_token=False."""
-        return encoder_named(self.encoder, **overrides)
+    def network(self, *, drop_path: float = 0.0, patches: bool = False, **overrides: Any):
+        """The encoder.
+
+        drop_path: stochastic depth, of encoders that have it. patches: whether the method hides patches.
+        overrides: further fields that its module must have, such as class_token=False.
+
+        Raises: ValueError for an encoder that the method cannot use.
+        """
+        plain = encoder_named(self.encoder)
+        missing = [field for field in overrides if not hasattr(plain, field)]
+        if missing or (patches and not hasattr(plain, "grid")):
+            raise ValueError(f"--encoder {self.encoder} cannot be used here: the method hides patches; choose such as vit_s16")
+        regularised = {"drop_path": drop_path} if drop_path and hasattr(plain, "drop_path") else {}
+        return encoder_named(self.encoder, **overrides, **regularised)
 
     def share(self, share: float) -> int:
         """How many steps a share of the run is."""
