@@ -13,7 +13,7 @@ import optax
 
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import dino
-from jssl.models import dino_head
+from jssl.models import batch_norm, dino_head
 from jssl.optim import adamw, clip_by_parameter_norm, cosine, freeze_during, linear, teacher_momentum
 
 
@@ -30,6 +30,7 @@ def experiment(
     frozen: float = 0.01,
     hidden: int = 2048,
     bottleneck: int = 256,
+    head_norm: bool = False,
 ) -> Experiment:
     """DINO as an experiment.
 
@@ -42,20 +43,23 @@ def experiment(
     frozen: share of the run in which the last layer stands still.
     hidden: width of the head's hidden layers.
     bottleneck: width before the last layer.
+    head_norm: batch norm in the head.
     """
     network = training.network(drop_path=0.1)
+    sizes = dict(hidden=hidden, bottleneck=bottleneck, norm=batch_norm if head_norm else None)
+    last = f"layers_{len(dino_head(prototypes, **sizes).layers) - 1}"  # the weight-normalised one
     return training.experiment(
         dino(
             network,
             prototypes=prototypes,
-            head=partial(dino_head, hidden=hidden, bottleneck=bottleneck),
+            head=partial(dino_head, **sizes),
             momentum=teacher_momentum(momentum, training.steps),
             teacher_temperature=linear(0.04, teacher_temperature, max(1, training.share(temperature_warmup))),
         ),
         optimizer=optax.chain(
             clip_by_parameter_norm(3.0),
             adamw(training.rate(), weight_decay=cosine(training.weight_decay, final_weight_decay, training.steps)),
-            freeze_during(training.share(frozen), lambda path: "layers_6" in path),  # the head's weight-normalised layer
+            freeze_during(training.share(frozen), lambda path: path[0] == "cls" and path[1] == last),
         ),
         views=training.view_recipe(locals=locals),
         network=network,

@@ -292,7 +292,7 @@ def handwriting(*, size: int = 24, locals: int = 0, scale=(0.7, 1.0), local_scal
 
     locals: further views of smaller crops, `local_scale` of the picture.
 
-    Returns: (key, batch) -> {"global": [2, B, size, size, C], and with locals {"local": [locals, B, size / 2, size / 2, C]}, ...}.
+    Returns: (key, batch) -> {"global": [2, B, size, size, C], ...}, and "local" [locals, B, size / 2, size / 2, C].
     """
 
     def view(side, scale):

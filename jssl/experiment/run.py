@@ -80,6 +80,9 @@ def _carry_out(plan: Plan, record: Record, checkpoints: Checkpoints, interrupts:
     elif plan.data.records is not None:
         say(f"probes look at {len(plan.data.source):,} training and {len(plan.data.test):,} test images")
 
+    if probes is not None and probes.sizes != (len(plan.data.source), len(plan.data.test)):
+        say("kNN while training looks at {:,} training and {:,} test images, at the end at all".format(*probes.sizes))
+
     state, said = _restored(plan, checkpoints)
     if state is None:
         record.forget_after(-1)

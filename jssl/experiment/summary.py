@@ -13,6 +13,7 @@ from jssl.experiment.probing import Probes, from_figures
 from jssl.experiment.record import REPORT, Record
 from jssl.train import TrainState
 
+WHILE_TRAINING = "Weighted kNN on held-out images: on some of them while training, on all at both ends; baselines dashed."
 QUERIES, SEEN = 8, 2_000  # rows of the gallery, and images among which neighbours are looked for
 
 
@@ -85,7 +86,7 @@ def _curves(rows, table):
         steps, values = column("knn_top1")
         others = {name: scores.knn for name, scores in table.items() if name != "learned"}
         drawn = figures.probe_curve(steps, {"kNN": values}, baselines={"kNN": others})
-        yield "probe", "Weighted kNN on held-out images while training, and the two baselines.", figures.png(drawn)
+        yield "probe", WHILE_TRAINING, figures.png(drawn)
 
 
 def _neighbours(plan: Plan, features):

@@ -32,7 +32,16 @@ from jssl.models.positions import (
 )
 from jssl.models.predictors import Predictor
 from jssl.models.relative import RelativePositionBias, rotary_angles, rotary_angles_by_index
-from jssl.models.resnet import BasicBlock, Bottleneck, ResNet, cifar_stem, imagenet_stem, same_padding, torch_padding
+from jssl.models.resnet import (
+    BasicBlock,
+    Bottleneck,
+    ResNet,
+    batch_norm,
+    cifar_stem,
+    imagenet_stem,
+    same_padding,
+    torch_padding,
+)
 from jssl.models.swin import Swin
 from jssl.models.text import LogitScale, TextTransformer, largest_id, last_place, text_encoder
 from jssl.models.tokenizer import Tokenizer, byte_tokenizer, word_tokenizer
@@ -66,6 +75,7 @@ __all__ = [
     "WeightNormDense",
     "antialiased_bicubic",
     "barlow_head",
+    "batch_norm",
     "bicubic",
     "bilinear",
     "byol_head",

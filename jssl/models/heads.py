@@ -133,13 +133,16 @@ def dino_head(
     bottleneck: int = 256,
     layers: int = 3,
     scale_init: Callable | None = None,
+    norm: Callable[[], nn.Module] | None = None,
 ) -> Head:
     """DINO's head: linear layers with exact GELU between, unit length, weight-normalised last layer.  arXiv:2104.14294
 
     prototypes: outputs K; scale_init: as `WeightNormDense`, None keeps the last layer's g at 1.
+    norm: after the hidden layers, such as `batch_norm`; the paper's convolutional networks may have one.
     """
     linear = partial(nn.Dense, kernel_init=kernel_init)
-    trunk = [layer for _ in range(layers - 1) for layer in (linear(hidden), gelu)]
+    before = [] if norm is None else [norm()]
+    trunk = [layer for _ in range(layers - 1) for layer in (linear(hidden), *before, gelu)]
     return Head([*trunk, linear(bottleneck), l2_normalize, WeightNormDense(prototypes, scale_init)])
 
 
