@@ -50,6 +50,7 @@ def refused(arguments, capsys, monkeypatch, make=tiny.experiment):
     "arguments, words",
     [
         (["--batc", 3], ["--batc", "did you mean --batch"]),
+        (["--views.byol"], ["Unrecognized options: --views.byol"]),
         (["--batch", "many"], ["--batch", "many"]),
         (["--dtype", "float16"], ["--dtype", "float32", "bfloat16"]),
         (["stray"], ["stray"]),
