@@ -123,7 +123,7 @@ def _complaint(box: str) -> str:
     """tyro's box as one sentence."""
     _, _, body = re.sub(r"[│╭╮╰╯]", " ", box).strip().partition("\n")  # the first line is a title
     sentences = [" ".join(part.split()) for part in re.split(r"^\s*[-─]{5,}.*$", body, flags=re.MULTILINE)]
-    said = sentences[0] or "the command line cannot be read"
+    said = next(filter(None, sentences), "the command line cannot be read")
     meant = re.search(r"Perhaps you meant: (--[\w-]+)", " ".join(sentences))
     return f"{said}{f'; did you mean {meant[1]}?' if meant else ''}; --help lists the flags".replace(".;", ";")
 
