@@ -1,6 +1,5 @@
 """The only train step and the only loop: a method, an optimizer and views, composed."""
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -197,15 +196,6 @@ def scanned(step, batch_at: Callable[[jax.Array, Any], Batch], data):
 
     compiled = jax.jit(run, donate_argnums=0)
     return lambda state, first, n: compiled(state, data, n)
-
-
-def epochs_to_steps(epochs: float, examples: int, batch: int) -> int:
-    """How many steps so many passes over the data are; a partial batch is dropped, as everywhere.
-
-    >>> epochs_to_steps(2, 1000, 128)
-    14
-    """
-    return math.ceil(epochs * (examples // batch))
 
 
 def _cast(tree, dtype):

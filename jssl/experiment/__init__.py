@@ -4,11 +4,10 @@ from jssl.experiment.base import Experiment
 from jssl.experiment.captions import caption_figure
 from jssl.experiment.command import main
 from jssl.experiment.interrupt import Interrupted
-from jssl.experiment.pictures import reconstruction_figure
+from jssl.experiment.pictures import attention_figure, reconstruction_figure
 from jssl.experiment.plan import Options
 from jssl.experiment.recipe import Training, recipe
 from jssl.experiment.run import Run, run
-from jssl.experiment.summary import attention_figure
 from jssl.experiment.watch import NonFinite
 
 __all__ = [
@@ -18,7 +17,8 @@ __all__ = [
     "Options",
     "Run",
     "Training",
-    "attention_figure", "caption_figure",
+    "attention_figure",
+    "caption_figure",
     "main",
     "recipe",
     "reconstruction_figure",

@@ -1,4 +1,4 @@
-"""Figures of a method's own, for the report: what a masked autoencoder fills in."""
+"""Figures of a method's own, for the report: what a ViT attends to, what a masked autoencoder fills in."""
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,27 @@ from jssl.data.augment import IMAGENET_MEAN, IMAGENET_STD
 from jssl.experiment.base import Figure
 from jssl.methods.base import Method
 from jssl.objectives import patchify, unpatchify
+
+
+def attention_figure(encoder, view, *, params=lambda state: state.params["encoder"]) -> tuple[Figure, ...]:
+    """What a ViT's [CLS] token attends to, as an experiment's `figures`; none for other encoders.
+
+    encoder: the Linen module. view: the evaluation view. params: state -> the encoder's parameters.
+    """
+    if not hasattr(encoder, "patch") or not getattr(encoder, "class_token", False):
+        return ()
+
+    def figure(state, images):
+        from jssl.evaluate import figures
+        from jssl.models import cls_attention
+
+        seen = view(images[:6])
+        attention = cls_attention(encoder, {"params": params(state)}, seen)
+        drawn = figures.attention_maps(_shown(seen), np.asarray(attention), encoder.grid(seen.shape))
+        caption = "What the class token attends to, in the last block: the mean over heads, and single heads."
+        return [(caption, figures.png(drawn))]
+
+    return (figure,)
 
 
 def reconstruction_figure(method: Method, view, *, patch: int, normalized: bool = False) -> tuple[Figure, ...]:
@@ -36,4 +57,5 @@ def reconstruction_figure(method: Method, view, *, patch: int, normalized: bool 
 
 
 def _shown(images):
+    """Images as they were before the evaluation view normalised them."""
     return np.clip(np.asarray(images) * np.asarray(IMAGENET_STD) + np.asarray(IMAGENET_MEAN), 0, 1)

@@ -10,7 +10,7 @@ from jssl.data import evaluation_view, views
 from jssl.data.decode import DamagedImage, decode
 from jssl.data.records import Records, open_records
 from jssl.experiment.base import Experiment
-from jssl.experiment.summary import attention_figure
+from jssl.experiment.pictures import attention_figure
 from jssl.models import encoder as encoder_named
 from jssl.optim import Schedule, warmup_cosine
 

@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jssl.data.augment import IMAGENET_MEAN, IMAGENET_STD
 from jssl.evaluate import Scores, diagnose, extract_features, nearest_neighbours
-from jssl.experiment.base import Figure
 from jssl.experiment.plan import Plan
 from jssl.experiment.probing import Probes, from_figures
 from jssl.experiment.record import REPORT, Record
@@ -15,28 +13,6 @@ from jssl.train import TrainState
 
 WHILE_TRAINING = "Weighted kNN on held-out images: on some of them while training, on all at both ends; baselines dashed."
 QUERIES, SEEN = 8, 2_000  # rows of the gallery, and images among which neighbours are looked for
-
-
-def attention_figure(encoder, view, *, params=lambda state: state.params["encoder"]) -> tuple[Figure, ...]:
-    """What a ViT's [CLS] token attends to, as an experiment's `figures`; none for other encoders.
-
-    encoder: the Linen module. view: the evaluation view. params: state -> the encoder's parameters.
-    """
-    if not hasattr(encoder, "patch") or not getattr(encoder, "class_token", False):
-        return ()
-
-    def figure(state, images):
-        from jssl.evaluate import figures
-        from jssl.models import cls_attention
-
-        seen = view(images[:6])
-        attention = cls_attention(encoder, {"params": params(state)}, seen)
-        shown = np.clip(np.asarray(seen) * np.asarray(IMAGENET_STD) + np.asarray(IMAGENET_MEAN), 0, 1)
-        drawn = figures.attention_maps(shown, np.asarray(attention), encoder.grid(seen.shape))
-        caption = "What the class token attends to, in the last block: the mean over heads, and single heads."
-        return [(caption, figures.png(drawn))]
-
-    return (figure,)
 
 
 def write_summary(plan: Plan, record: Record, state: TrainState, probes: Probes | None) -> dict[str, Scores]:
