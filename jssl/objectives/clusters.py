@@ -1,5 +1,6 @@
 """k-means on the device, with static shapes, and how concentrated the clusters are."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -22,10 +23,12 @@ class Clusters(NamedTuple):
     distance: jax.Array
 
 
-def kmeans(key, x, clusters: int, *, iterations: int = 20, spherical: bool = False, block_size: int = 8192) -> Clusters:
-    """k-means from random rows.
+def kmeans(
+    key, x, clusters: int, *, iterations: int = 20, restarts: int = 1, spherical: bool = False, block_size: int = 8192
+) -> Clusters:
+    """k-means from `spread_rows`, several times; the clustering of the smallest sum of distances.
 
-    key: draws the rows to start from, without replacement. x: [N, D]. clusters: K <= N. spherical: centroids of
+    key: draws the rows to start from. x: [N, D]. clusters: K <= N. restarts: how many times. spherical: centroids of
     length 1, rows assigned by inner product (for unit rows). block_size: rows compared with all centroids at a time.
 
     Returns: `Clusters`.
@@ -39,10 +42,52 @@ def kmeans(key, x, clusters: int, *, iterations: int = 20, spherical: bool = Fal
     [0.5, 5.5]
     """
     (x,) = check(x=(x, "N D"))
+    check_positive(restarts=restarts)
+
+    def once(key):
+        start = spread_rows(key, x, clusters)
+        return lloyd(x, start, iterations=iterations, spherical=spherical, block_size=block_size)
+
+    found = jax.lax.map(once, jax.random.split(key, restarts))
+    best = jnp.argmin(jnp.sum(found.distance, axis=1))
+    return jax.tree.map(lambda part: part[best], found)
+
+
+def spread_rows(key, x, clusters: int) -> jax.Array:
+    """Rows far from each other (greedy k-means++): of a few drawn by their squared distance to the nearest chosen row,
+    the one that leaves the smallest sum of distances is chosen next.
+
+    key: draws the rows. x: [N, D]. clusters: K <= N.
+
+    Returns: [K, D], rows of x, without gradient.
+
+    Raises: ValueError for other shapes or more clusters than rows.
+
+    Source: Arthur and Vassilvitskii, k-means++: the advantages of careful seeding, SODA 2007; greedy with 2 + log K
+    candidates as scikit-learn's.
+
+    >>> spread_rows(jax.random.key(0), jnp.array([[0.0], [0.0], [9.0]]), 2).ravel().sort().tolist()
+    [0.0, 9.0]
+    """
+    (x,) = check(x=(x, "N D"))
     if not 1 <= clusters <= len(x):
         raise ValueError(f"clusters is {clusters}, expected 1 to {len(x)}, the rows of x of shape {x.shape}")
-    start = x[jax.random.choice(key, len(x), (clusters,), replace=False)]
-    return lloyd(x, start, iterations=iterations, spherical=spherical, block_size=block_size)
+    x = jax.lax.stop_gradient(x)
+    first_key, key = jax.random.split(key)
+    candidates = 2 + int(math.log(clusters))
+
+    def distances(rows):
+        return jnp.sum((x - rows[:, None]) ** 2, axis=-1)
+
+    def choose(nearest, key):
+        drawn = jax.random.categorical(key, jnp.log(nearest), shape=(candidates,))
+        left = jnp.minimum(nearest, distances(x[drawn]))
+        best = jnp.argmin(jnp.sum(left, axis=1))
+        return left[best], drawn[best]
+
+    first = jax.random.randint(first_key, (1,), 0, len(x))
+    _, others = jax.lax.scan(choose, distances(x[first])[0], jax.random.split(key, clusters - 1))
+    return x[jnp.concatenate([first, others])]
 
 
 def lloyd(x, centroids, *, iterations: int = 20, spherical: bool = False, block_size: int = 8192) -> Clusters:

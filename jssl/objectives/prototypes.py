@@ -120,10 +120,10 @@ def _nobodys(key, own, prototypes, most):
     return jax.lax.top_k(luck, count)[1]
 
 
-def refresh(key, memory: Memory, *, iterations: int = 20) -> Memory:
+def refresh(key, memory: Memory, *, iterations: int = 20, restarts: int = 5) -> Memory:
     """The memory of prototype_contrast with its bank clustered anew: assignments, prototypes and densities.
 
-    key: draws where each clustering starts. memory: as prototype_contrast has it. iterations: of k-means.
+    key: draws where each clustering starts. memory: as prototype_contrast has it. iterations, restarts: of k-means.
 
     Returns: the memory, `clustered`; the prototypes are centroids scaled to length 1. Pure, static shapes, jit-able.
 
@@ -139,7 +139,7 @@ def refresh(key, memory: Memory, *, iterations: int = 20) -> Memory:
     clusterings = []
     for i, old in enumerate(memory["clusterings"]):
         size = len(old["prototypes"])
-        found = kmeans(jax.random.fold_in(key, i), memory["bank"], size, iterations=iterations)
+        found = kmeans(jax.random.fold_in(key, i), memory["bank"], size, iterations=iterations, restarts=restarts)
         density = concentration(found.distance, found.assignment, size)
         new = {"assignment": found.assignment, "prototypes": unit(found.centroids), "density": density}
         clusterings.append(new)

@@ -1,0 +1,68 @@
+"""A small network, small data and a few recorded steps, for the laws of single methods."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jssl import init_state, train_step
+
+
+class Mlp(nn.Module):
+    """Images [B, ...] -> [B, D]."""
+
+    widths: tuple[int, ...] = (16,)
+
+    @nn.compact
+    def __call__(self, images):
+        x = images.reshape(len(images), -1)
+        for width in self.widths:
+            x = nn.relu(nn.Dense(width)(x))
+        return x
+
+
+def identity():
+    """A network without parameters: images as they are, flat."""
+    return (lambda key, x: {}), (lambda params, x: x.reshape(len(x), -1))
+
+
+def noisy(number, *, noise=0.1, crops=0):
+    """So many views of each image with Gaussian noise, and corners of it as local ones."""
+
+    def views(key, batch):
+        def drawn(i, x):
+            return x + noise * jax.random.normal(jax.random.fold_in(key, i), x.shape)
+
+        images = batch["image"]
+        result = {"global": jnp.stack([drawn(i, images) for i in range(number)]), "index": batch["index"]}
+        if crops:
+            half = images[:, : images.shape[1] // 2, : images.shape[2] // 2]
+            result["local"] = jnp.stack([drawn(number + i, half) for i in range(crops)])
+        return result
+
+    return views
+
+
+def batch(seed=0, *, size=8, side=8):
+    """A batch of noise."""
+    images = np.random.default_rng(seed).normal(size=(size, side, side, 3)).astype(np.float32)
+    return {"image": jnp.asarray(images), "index": jnp.arange(size, dtype=jnp.int32)}
+
+
+def record(method, optimizer, views, batches, *, seed=0):
+    """Takes a step on each batch.
+
+    Returns: (states, the first before any step, metrics of each step).
+    """
+    states = [init_state(method, optimizer, views, batches[0], key=jax.random.key(seed))]
+    metrics, step = [], jax.jit(train_step(method, optimizer, views))
+    for one in batches:
+        state, figures = step(states[-1], one)
+        states.append(state)
+        metrics.append(figures)
+    return states, metrics
+
+
+def keys_of(state):
+    """The keys of views and of the loss in the step that the state is about to take."""
+    return jax.random.split(jax.random.fold_in(state.key, state.step))
