@@ -1,9 +1,7 @@
-"""How fast views are made: every recipe on this machine, and SimCLR's beside the same pipeline in PIL.
+"""How fast views are made: every recipe on this machine, beside SimCLR's in Pillow, and in torchvision where installed.
 
     python -m benchmarks.views                     # 32 and 224 pixels, on one CPU core
     python -m benchmarks.views --sizes 224 --batch 256 --device   # the accelerator, in milliseconds
-
-    python -m benchmarks.views --sizes 224 --batch 256 --device   # the accelerator
 """
 
 import argparse
@@ -71,12 +69,35 @@ def pil_simclr(size):
     return view
 
 
-def time_pil(size, canvas, seconds):
+def torchvision_simclr(size):
+    """The same view by torchvision's transforms on Pillow images: image -> float tensor; None without torchvision."""
+    try:
+        import torch
+        from torchvision import transforms as t
+    except ImportError:
+        return None
+    torch.set_num_threads(1)
+    strength = 1.0 if size >= 64 else 0.5
+    jitter = t.ColorJitter(0.8 * strength, 0.8 * strength, 0.8 * strength, 0.2 * strength)
+    blur = [t.RandomApply([t.GaussianBlur(size // 20 * 2 + 1, (0.1, 2.0))], 0.5)] if size >= 64 else []
+    return t.Compose(
+        [
+            t.RandomResizedCrop(size, interpolation=t.InterpolationMode.BICUBIC),
+            t.RandomHorizontalFlip(),
+            t.RandomApply([jitter], 0.8),
+            t.RandomGrayscale(0.2),
+            *blur,
+            t.ToTensor(),
+            t.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
+
+
+def time_rival(view, canvas, seconds):
     """CPU seconds of two views of one image."""
     from PIL import Image
 
     images = [Image.fromarray(array) for array in pictures(16, canvas)]
-    view = pil_simclr(size)
     done, start = 0, time.process_time()
     while time.process_time() - start < seconds:
         image = images[done % len(images)]
@@ -92,16 +113,14 @@ def time_recipe(name, size, canvas, batch, seconds, clock):
 
     import jssl.data
 
-    views = getattr(jssl.data, name)(size=size)
-    # Only a checksum leaves the device, so that what is timed is the views and not their way out.
-    run = jax.jit(lambda key, batch: jax.tree.map(jnp.sum, views(key, batch)))
+    run = jax.jit(getattr(jssl.data, name)(size=size))
     data = {"image": jnp.asarray(pictures(batch, canvas)), "index": jnp.arange(batch)}
     first = time.perf_counter()
     jax.block_until_ready(run(jax.random.key(0), data))
     first = time.perf_counter() - first
     done, start = 0, clock()
     while clock() - start < seconds:
-        jax.block_until_ready(run(jax.random.key(done), data))
+        jax.block_until_ready(run(jax.random.key(done), data))  # the views stay on the device
         done += 1
     return (clock() - start) / done / batch, first
 
@@ -121,13 +140,15 @@ def main():
     for size in options.sizes:
         canvas = size if size < 64 else round(size * 256 / 224)
         print(f"{size} px from {canvas} px, batch {options.batch}")
-        pil = time_pil(size, canvas, options.seconds)
-        print(f"  {'PIL simclr':12} {1 / pil:9.0f} images/s on one core")
+        rivals = {"Pillow": pil_simclr(size), "torchvision": torchvision_simclr(size)}
+        times = {name: time_rival(view, canvas, options.seconds) for name, view in rivals.items() if view}
+        for name, each in times.items():
+            print(f"  {name + ' simclr':18} {1 / each:9.0f} images/s on one core", flush=True)
         for name in options.recipes:
             each, first = time_recipe(name, size, canvas, options.batch, options.seconds, clock)
-            note = f", {pil / each:.1f} x PIL" if name == "simclr" else ""
+            ratios = [f", {time / each:.1f} x {rival}" for rival, time in times.items() if name == "simclr"]
             whole = f"{each * options.batch * 1e3:.1f} ms per batch, first call {first:.1f} s"
-            print(f"  {name:12} {1 / each:9.0f} images/s{note} ({whole})", flush=True)
+            print(f"  {name:18} {1 / each:9.0f} images/s{''.join(ratios)} ({whole})", flush=True)
 
 
 if __name__ == "__main__":

@@ -133,7 +133,10 @@ def with_probability(probability: float, augmentation: Augmentation) -> Augmenta
     def apply(keys, images):
         images = as_float(images)
         chosen = uniform(fold_keys(keys, 0)) < probability
-        return jnp.where(per_image(chosen), augmentation(fold_keys(keys, 1), images), images)
+        keys = fold_keys(keys, 1)
+        if len(images) == 1:  # alone, an image that is not chosen costs nothing
+            return jax.lax.cond(chosen[0], augmentation, identity, keys, images)
+        return jnp.where(per_image(chosen), augmentation(keys, images), images)
 
     return apply
 

@@ -50,10 +50,28 @@ def _stack(augmentations: Sequence[Augmentation], keys: jax.Array, images: jax.A
         augmentation, end = augmentations[start], start
         while end < len(augmentations) and augmentations[end] is augmentation:
             end += 1
-        numbers = first + jnp.arange(start, end)
-        parts.append(jax.vmap(lambda n, f=augmentation: f(fold_keys(keys, n), images))(numbers))
+        parts.append(_repeat(augmentation, first + jnp.arange(start, end), keys, images))
         start = end
     return jnp.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def _repeat(augmentation: Augmentation, numbers: jax.Array, keys: jax.Array, images: jax.Array) -> jax.Array:
+    """[V, B, ...]: the views of these numbers, all of one augmentation."""
+
+    def together(numbers, keys, images):
+        return jax.vmap(lambda number: augmentation(fold_keys(keys, number), images))(numbers)
+
+    def in_turn(numbers, keys, images):
+        def view(number):
+            keys_of_view = fold_keys(keys, number)
+            return jax.lax.map(lambda one: augmentation(one[0][None], one[1][None])[0], (keys_of_view, images))
+
+        return jax.lax.map(view, numbers)
+
+    if min(images.shape[1:3]) < SMALL:
+        return together(numbers, keys, images)
+    # A core is fastest with one image at a time: it stays in the cache, and what it is not drawn for is not computed.
+    return jax.lax.platform_dependent(numbers, keys, images, cpu=in_turn, default=together)
 
 
 def multi_crop(*global_views: Augmentation, local_view: Augmentation | None = None, locals: int = 0) -> Views:
