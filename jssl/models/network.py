@@ -85,7 +85,8 @@ def with_heads(encoder, **heads) -> Network:
 
     encoder: anything `network` takes.
     heads: name=head, applied in order. A head named `patch` reads the patch tokens, any other the image's vector [B, D];
-        name=(source, head) reads the output of that name; name="other" applies the other head, parameters shared.
+        name=(source, head) reads the output of that name, an earlier head's before the encoder's; name="other" applies the
+        other head, parameters shared.
         A head whose parameters are absent is not computed: so a teacher can lack the student's predictor.
 
     Returns: a `Network` with params {"encoder": ..., name: ...} and outputs {"cls", "tokens", name: ...}.
@@ -94,27 +95,24 @@ def with_heads(encoder, **heads) -> Network:
     """
     encoder, plans, seen = network(encoder), {}, {"cls", "tokens"}
     for name, head in heads.items():
-        source = "tokens" if name == "patch" else "cls"
+        source, named = "tokens" if name == "patch" else "cls", False
         if isinstance(head, tuple) and isinstance(head[0], str):
-            source, head = head
+            (source, head), named = head, True
         owner = head if isinstance(head, str) else name
         if owner not in heads or isinstance(heads[owner], str):
             raise ValueError(f"with_heads: {name}='{owner}' shares a head that is not there; heads: {sorted(heads)}")
         if source not in seen:
             raise ValueError(f"with_heads: {name} reads '{source}', which no earlier head makes; there are {sorted(seen)}")
-        plans[name] = (source, owner, None if isinstance(head, str) else network(head))
+        plans[name] = (source, named, owner, None if isinstance(head, str) else network(head))
         seen.add(name)
 
-    def read(source, features, outputs):
-        return getattr(features, source) if source in Features._fields else outputs[source]
-
     def walk(features, each_head):
-        outputs = {}
-        for name, (source, owner, _) in plans.items():
-            value = each_head(name, owner, read(source, features, outputs))
+        encoded, outputs = features._asdict(), {}
+        for name, (source, named, owner, _) in plans.items():
+            value = each_head(name, owner, (encoded | outputs if named else encoded)[source])
             if value is not None:
                 outputs[name] = value
-        return features._asdict() | outputs
+        return encoded | outputs
 
     def init(key, images, **inputs):
         params, statistics = {}, {}
@@ -124,8 +122,8 @@ def with_heads(encoder, **heads) -> Network:
         def each_head(name, owner, x):
             if owner == name:
                 head_key = jax.random.fold_in(key, 1 + list(plans).index(name))
-                params[name], statistics[name] = plans[name][2].init(head_key, x)
-            return plans[owner][2].apply(params[owner], statistics[owner], x)[0]
+                params[name], statistics[name] = plans[name][-1].init(head_key, x)
+            return plans[owner][-1].apply(params[owner], statistics[owner], x)[0]
 
         walk(features, each_head)
         return params, statistics
@@ -139,7 +137,7 @@ def with_heads(encoder, **heads) -> Network:
         def each_head(name, owner, x):
             if owner not in params:
                 return None
-            value, statistics[owner] = plans[owner][2].apply(params[owner], statistics[owner], x, **call)
+            value, statistics[owner] = plans[owner][-1].apply(params[owner], statistics[owner], x, **call)
             return value
 
         return walk(as_features(outputs), each_head), statistics

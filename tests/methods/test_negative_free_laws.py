@@ -1,0 +1,42 @@
+"""BYOL's teacher in closed form, and what becomes of SimSiam without its stop-gradient."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from jssl import methods, models
+from jssl.optim import teacher_momentum
+from tests.methods import toys
+
+
+def test_the_teacher_of_byol_is_the_moving_average_of_all_students():
+    steps, momentum = 6, teacher_momentum(0.6, 8)
+    heads = dict(head=models.byol_head(4, hidden=8), predictor=models.byol_head(4, hidden=8))
+    method = methods.byol(toys.Mlp(), momentum=momentum, **heads)
+    states, _ = toys.record(method, optax.sgd(0.3), toys.noisy(2), [toys.batch(i) for i in range(steps)])
+    assert set(states[0].params) == {"encoder", "cls", "prediction"}
+    assert set(states[-1].teacher) == {"encoder", "cls"}
+
+    m = np.array([momentum(step) for step in range(steps)])
+    shares = [m.prod(), *((1 - m[i]) * m[i + 1 :].prod() for i in range(steps))]  # of the first student and those after
+    assert 0.05 < shares[0] < 0.5 and np.isclose(sum(shares), 1)
+    for part in ("encoder", "cls"):
+        students = [state.params[part] for state in states]
+        expected = jax.tree.map(lambda *values: sum(s * v for s, v in zip(shares, values, strict=True)), *students)
+        for a, b in zip(*map(jax.tree.leaves, (states[-1].teacher[part], expected)), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        for other in (students[0], students[-1]):
+            assert optax.tree.norm(optax.tree.sub(expected, other)) > 1e-2
+
+
+@pytest.mark.parametrize("recipe", [methods.byol, methods.simsiam])
+def test_the_predictor_reads_the_projection(recipe):
+    """Not the encoder, whose vector goes by the name of cls as well."""
+    head, predictor = models.moco_head(6, hidden=8), models.moco_head(6, hidden=8)
+    method, views = recipe(toys.Mlp(), head=head, predictor=predictor), toys.noisy(2)(jax.random.key(0), toys.batch())
+    params, memory = method.init(jax.random.key(1), views)
+    seen = jax.jit(method.outputs)(params, method.follows(params), memory, views, jax.random.key(2)).student
+    assert seen["cls"].shape[-1] == 6 and not np.allclose(seen["cls"], seen["prediction"], atol=1e-2)
+    expected = predictor.apply({"params": params["prediction"]}, seen["cls"])
+    np.testing.assert_allclose(seen["prediction"], expected, atol=1e-6)
