@@ -83,10 +83,11 @@ class Checkpoints:
         """What was saved with a checkpoint; empty where that cannot be read."""
         return self._about(step).get("metrics", {})
 
-    def restore(self, like: State) -> State | None:
+    def restore(self, like: State | None = None) -> State | None:
         """The newest state that can be read.
 
         like: a state of the wanted structure; its arrays, or `jax.ShapeDtypeStruct`s, say where to put what is read.
+            None: whatever is there, as nested dicts and lists on this process's first device.
 
         Returns: a state, or None where there is no checkpoint. One that is damaged is set aside with a warning that
         names it and the one used instead.
@@ -114,7 +115,7 @@ class Checkpoints:
             )
         return None
 
-    def _read(self, step: int, like: State) -> State:
+    def _read(self, step: int, like: State | None) -> State:
         where, args, folder = f"checkpoint {step} in {self.directory}", self._orbax.args, self.directory / str(step)
         about = self._about(step)
         if "config" not in about:
@@ -122,13 +123,16 @@ class Checkpoints:
         if difference := first_difference(about["config"], self.config):
             raise ValueError(f"{where} belongs to another configuration: {difference}")
         with _reading():
-            found = _shapes(self._checkpointer.metadata(folder).item_metadata["arrays"]["state"])
-        if difference := first_difference(found, _shapes(like)):
+            found = self._checkpointer.metadata(folder).item_metadata["arrays"]["state"]
+            named, as_found = like is None, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), found)
+        like = as_found if named else like
+        if difference := first_difference(_shapes(found), _shapes(like)):
             raise ValueError(f"{where} holds another train state: {difference}")
         wanted = _placed({"state": like, "fingerprint": jax.eval_shape(fingerprint, like)})
         with _reading():
             tree = self._checkpointer.restore(folder, args=args.Composite(arrays=args.StandardRestore(wanted))).arrays
-        if not np.array_equal(np.asarray(tree["fingerprint"]), np.asarray(fingerprint(tree["state"]))):
+        marks = [np.asarray(marks) for marks in (tree["fingerprint"], fingerprint(tree["state"]))]
+        if not np.array_equal(*(map(np.sort, marks) if named else marks)):  # dicts have another order than what was saved
             raise _Damaged("its arrays are not those that were written")
         return tree["state"]
 

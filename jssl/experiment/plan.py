@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from jssl.data.resident import steps_per_epoch
 from jssl.data.source import Source
 from jssl.experiment.base import Experiment
+from jssl.experiment.export import EVALUATED, evaluated
 from jssl.experiment.gather import Gathered, gather
 from jssl.experiment.record import check_directory
 from jssl.sharding import make_mesh, state_sharding
@@ -121,8 +122,7 @@ def plan(
     if experiment.batch % mesh.size:
         raise ValueError(f"a batch of {experiment.batch} does not spread over {mesh.size} devices; change it or --mesh")
     planned = Plan(name, experiment, options, config, data, mesh)
-    _trace(planned)
-    return planned
+    return planned._replace(config=config | {EVALUATED: _traced(planned)})
 
 
 def batch_shapes(source: Source, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
@@ -178,12 +178,13 @@ def skipping(step):
     return tolerant
 
 
-def _trace(plan: Plan) -> None:
+def _traced(plan: Plan) -> list[str]:
+    """Traces the step and the evaluation. Returns: where in the state the evaluated encoder lies."""
     e, shapes = plan.experiment, batch_shapes(plan.data.source, plan.experiment.batch)
     state = state_shapes(plan)
     jax.eval_shape(step_of(plan), state, shapes)
-    jax.eval_shape(
-        lambda s, images: e.method.features(s.params, s.teacher, s.memory, e.evaluation_view(images)),
+    return evaluated(
+        lambda params, teacher, memory, images: e.method.features(params, teacher, memory, e.evaluation_view(images)),
         state,
         shapes["image"],
     )
