@@ -12,6 +12,8 @@ from jssl.experiment.record import REPORT, Record
 from jssl.train import TrainState
 
 WHILE_TRAINING = "Weighted kNN on held-out images: on some of them while training, on all at both ends; baselines dashed."
+HEALTHY = "Health: the features have collapsed where their rank share or deviation nears 0."
+HEALTH = ("rank_share", "feature_std", "dead_dimensions", "teacher_entropy", "prototypes_used", "gradient_norm")
 QUERIES, SEEN = 8, 2_000  # rows of the gallery, and images among which neighbours are looked for
 
 
@@ -58,6 +60,11 @@ def _curves(rows, table):
 
     if any("loss" in row for row in rows):
         yield "loss", "The training loss.", figures.png(figures.loss_curve(*column("loss")))
+    logged = [row for row in rows if "loss" in row]
+    names = [name for row in logged[:1] for name in row if name.endswith(HEALTH)]
+    if names:
+        drawn = figures.health_curves([row["step"] for row in logged], {n: [row.get(n) for row in logged] for n in names})
+        yield "health", HEALTHY, figures.png(drawn)
     if any("knn_top1" in row for row in rows):
         steps, values = column("knn_top1")
         others = {name: scores.knn for name, scores in table.items() if name != "learned"}
