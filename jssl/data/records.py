@@ -197,19 +197,19 @@ def _below(path, prefix):
 
 def _listed(path):
     with open(path, encoding="utf-8") as file:
-        rows = [line.rstrip("\r\n").split("\t") for line in file if line.strip()]
-    if not rows:
+        lines = [line for line in file.read().split("\n") if line.strip()]
+    if not lines:
         raise ValueError(f"folder:{path}: the list is empty; it needs one image path a line")
-    widths = {len(row) for row in rows}
-    if widths not in ({1}, {2}):
+    tabs = {line.count("\t") for line in lines}
+    if tabs not in ({0}, {1}):
         raise ValueError(f"folder:{path}: every line needs a path, or a path, a tab and a label; the lines differ")
     root = os.path.dirname(os.path.abspath(path))
-    paths = [row[0] for row in rows]
-    if widths == {1}:
-        return Files(root, paths, np.full(len(paths), -1, np.int32))
-    names = sorted({row[1] for row in rows}, key=lambda name: (len(name), name) if name.isdigit() else (99, name))
+    if tabs == {0}:
+        return Files(root, lines, np.full(len(lines), -1, np.int32))
+    paths, found = ([line.split("\t")[column] for line in lines] for column in (0, 1))
+    names = sorted(set(found), key=lambda name: (len(name), name) if name.isdigit() else (99, name))
     number = {name: i for i, name in enumerate(names)}
-    return Files(root, paths, np.array([number[row[1]] for row in rows], np.int32), tuple(names))
+    return Files(root, paths, np.array([number[name] for name in found], np.int32), tuple(names))
 
 
 def open_records(name: str, *, data_dir: str | None = None, split: str = "train") -> Records:

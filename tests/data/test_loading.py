@@ -94,6 +94,15 @@ def test_the_canvas_is_the_central_square():
     assert decode(encoded(PICTURE[:1, :1]), canvas=8).shape == (8, 8, 3)
 
 
+def test_a_jpeg_scaled_while_it_is_decoded_keeps_its_centre():
+    ramp = np.linspace(0, 255, 500)[None, :, None] * np.ones((375, 1, 3))
+    for canvas in (16, 100, 180, 224):  # to the canvas by a resize, or, where little is over, by cutting borders
+        image = decode(encoded(ramp.astype(np.uint8), "JPEG", quality=95), canvas=canvas)
+        exact = np.linspace(*(255 * (0.5 + end * 0.375) for end in (-1, 1)), canvas)
+        assert image.shape == (canvas, canvas, 3)
+        assert np.abs(image[..., 0] - exact).max() < 255 * 0.75 / 16 + 4
+
+
 @pytest.fixture
 def pictures(tmp_path):
     """Forty images in two classes, each of one shade that tells its number."""
