@@ -10,16 +10,18 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 CALLS = ("pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat", "remat2", "checkpoint")
 LOOPS = ("scan", "while", "cond")
-# Operations that compilers fuse into what reads them: their results are not stored, unless something reads them whole.
-FUSED = frozenset(
-    "abs add add_any and broadcast_in_dim ceil clamp convert_element_type copy copy_p eq exp2 expand_dims floor ge gt "
-    "integer_pow iota is_finite le lt max min mul ne neg not or real reduce_precision reshape rev round select_n shift_left "
-    "shift_right_arithmetic shift_right_logical sign slice square squeeze stop_gradient sub transpose xor pad "
-    "bitcast_convert_type div".split()
+# What compilers compute where it is read, and never store, unless an operation of another kind reads it too:
+MOVES = frozenset(  # however often it is read
+    "and bitcast_convert_type broadcast_in_dim ceil clamp convert_element_type copy copy_p eq exp2 expand_dims floor ge gt "
+    "iota is_finite le lt ne not or pad real reduce_precision reshape rev round shift_left shift_right_arithmetic "
+    "shift_right_logical sign slice split squeeze stop_gradient transpose xor".split()
 )
-# The same, where only one operation reads the result: computed twice they cost more than they save.
-DEAR = frozenset("cos erf erf_inv exp expm1 log log1p logistic pow rem rsqrt sin sqrt tan tanh cumsum concatenate".split())
-REDUCTIONS = frozenset("reduce_sum reduce_max reduce_min reduce_and reduce_or argmax argmin reduce_prod".split())
+ARITHMETIC = frozenset(  # where it is read once; read again it is a residual of the backward pass
+    "abs add add_any concatenate cos cumsum div erf erf_inv erfc exp expm1 integer_pow log log1p logistic max min mul neg "
+    "pow rem rsqrt select_n sin sqrt square sub tan tanh".split()
+)
+MASKS = frozenset("eq ge gt is_finite le lt ne sign".split())  # readers that store a bit at most
+REDUCTIONS = frozenset("argmax argmin reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum".split())
 Size = Callable[[Any], int]
 
 
@@ -44,7 +46,7 @@ def peak_bytes(closed: ClosedJaxpr, *, size: Size = whole) -> int:
 
     An intermediate result lives from the operation that makes it to the last one that reads it. Arguments are not
     counted, nor results of the function, which take a donated argument's place. Element-wise operations are taken to be
-    fused into the operations that read them, and so cost nothing; the body of a loop costs its own peak.
+    fused into the operations that read them, as `MOVES` and `ARITHMETIC` say; the body of a loop costs its own peak.
 
     closed: of `jax.make_jaxpr`. size: of an abstract array on one device, in bytes.
 
@@ -67,7 +69,7 @@ def peak_bytes(closed: ClosedJaxpr, *, size: Size = whole) -> int:
         for variable in sources:
             last[variable] = number
         for variable in operation.writes:
-            fused = _fused(operation, readers.get(variable, []), len(sources))
+            fused = _fused(operation, readers.get(variable, []))
             stored[variable] = sources if fused else {variable}
             if not fused:
                 last[variable] = number
@@ -85,12 +87,12 @@ def peak_bytes(closed: ClosedJaxpr, *, size: Size = whole) -> int:
     return peak
 
 
-def _fused(operation: Operation, readers: list[Operation], sources: int) -> bool:
+def _fused(operation: Operation, readers: list[Operation]) -> bool:
     """Whether a result is never stored, but computed where it is read."""
-    elementwise = FUSED | DEAR | REDUCTIONS
-    if operation.name not in FUSED | DEAR or not all(reader.name in elementwise for reader in readers):
+    if not all(reader.name in MOVES | ARITHMETIC | REDUCTIONS for reader in readers):
         return False
-    return operation.name in FUSED or len(readers) <= 1
+    again = sum(reader.name not in MASKS for reader in readers)
+    return operation.name in MOVES or (operation.name in ARITHMETIC and again <= 1)
 
 
 def flattened(jaxpr: Jaxpr, size: Size):

@@ -15,9 +15,10 @@ from jssl.data.resident import steps_per_epoch
 from jssl.data.source import Source
 from jssl.experiment.base import Experiment
 from jssl.experiment.export import EVALUATED, evaluated
+from jssl.experiment.footprint import footprint
 from jssl.experiment.gather import Gathered, gather
 from jssl.experiment.record import check_directory
-from jssl.sharding import make_mesh, state_sharding
+from jssl.sharding import make_mesh, over_batch, state_sharding
 from jssl.train import init_state, train_step
 
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
@@ -160,6 +161,16 @@ def step_of(plan: Plan):
         return jax.lax.with_sharding_constraint(state, places), metrics
 
     return placed
+
+
+def estimate(plan: Plan) -> dict[str, int]:
+    """Bytes that the run takes of each device, by what takes them; nothing is compiled."""
+    batch = batch_shapes(plan.data.source, plan.experiment.batch)
+    place = over_batch(plan.mesh)
+    batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place) for name, x in batch.items()}
+    parts = footprint(step_of(plan), state_shapes(plan), batch, devices=plan.mesh.size)
+    arrays = [] if plan.data.records is not None else [plan.data.source.images, *plan.data.source.extras.values()]
+    return parts | {"data": sum(np.asarray(x).nbytes for x in arrays)}
 
 
 def skipping(step):
