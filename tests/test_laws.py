@@ -11,8 +11,10 @@ import optax
 import pytest
 
 from jssl import init_state, methods, models, train_step
+from jssl.checkpoint import Checkpoints
 from jssl.data.masks import multiblock_masks
 from jssl.methods import Method
+from jssl.sharding import make_mesh, over_batch, replicated, state_sharding
 
 BATCH, SIDE, STEPS = 8, 16, 4
 
@@ -114,7 +116,7 @@ TABLE = {
 TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "i_jepa")
 
 every_method = pytest.mark.parametrize("name", TABLE)
-OPTIMIZER = optax.adam(3e-3)
+OPTIMIZER = optax.adam(3e-3, eps=1e-2)  # far above the rounding of gradients that vanish, which Adam would make steps of
 
 
 def batch():
@@ -126,6 +128,7 @@ def batch():
     }
 
 
+@cache
 def fresh(name, seed=0):
     method, views = made(name), TABLE[name].views
     state = init_state(method, OPTIMIZER, views, batch(), key=jax.random.key(seed))
@@ -234,19 +237,31 @@ def test_the_table_knows_who_has_a_teacher():
 
 
 @every_method
-def test_eight_devices_give_what_one_gives(name):
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-    spread, everywhere = (
-        jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes)) for axes in (("data",), ())
-    )
-    state = jax.device_put(fresh(name), everywhere)
-    step = jax.jit(train_step(made(name), OPTIMIZER, TABLE[name].views))
-    losses = []
+def test_resumed_from_a_checkpoint_is_as_if_never_stopped(name, tmp_path):
+    half, _ = steps(compiled(name), fresh(name), STEPS // 2)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(STEPS // 2, half)
+    checkpoints.wait()
+    restored = checkpoints.restore(jax.eval_shape(lambda: half))
+    checkpoints.close()
+    resumed, losses = steps(compiled(name), restored, STEPS - STEPS // 2)
+    state, expected = trained(name)
+    np.testing.assert_array_equal(losses, expected[STEPS // 2 :])
+    close(resumed, state, 0)
+
+
+@pytest.mark.parametrize("spec", ["data=8", "data=4,fsdp=2"])
+@every_method
+def test_eight_devices_give_what_one_gives(name, spec):
+    mesh = make_mesh(spec)
+    places = state_sharding(mesh, fresh(name), smallest=1)
+    step = train_step(made(name), OPTIMIZER, TABLE[name].views)
+    step = jax.jit(step, out_shardings=(places, replicated(mesh)))
+    state, losses = jax.device_put(fresh(name), places), []
     for _ in range(STEPS):
-        state, metrics = step(state, jax.device_put(batch(), spread))
+        state, metrics = step(state, jax.device_put(batch(), over_batch(mesh)))
         losses.append(metrics["loss"])
     expected, reference = trained(name)
-    np.testing.assert_allclose(losses[0], reference[0], rtol=2e-4)
-    # Adam divides by the gradient's size, so that rounding in vanishing gradients grows with every step.
-    np.testing.assert_allclose(losses, reference, rtol=5e-3, atol=1e-4)
-    close(state.teacher, expected.teacher, 5e-3)
+    tolerance = 2e-2 if name == "swav" else 2e-4  # rounding alone moves SwAV's queue by a hundredth in four steps
+    np.testing.assert_allclose(losses, reference, rtol=tolerance)
+    close((state.params, state.teacher, state.memory), (expected.params, expected.teacher, expected.memory), tolerance)
