@@ -73,8 +73,11 @@ def _jpeg(data, canvas):
         least = canvas or 0
         fast = dict(fastdct=True, fastupsample=True)
         image = simplejpeg.decode_jpeg(data, "RGB", **fast, min_height=least, min_width=least)
-    except ValueError:
-        return None  # Pillow has the clearer words for what is wrong
+    except ValueError as error:
+        reason = str(error)
+        if reason.startswith("Corrupt") and "extraneous" not in reason:  # Pillow would make a picture of what is left
+            raise DamagedImage(reason) from error
+        return None  # Pillow has the clearer words, or reads over bytes too many between two segments
     return image if len(image) == height else _cut(image, canvas)
 
 

@@ -44,7 +44,7 @@ class Files:
         return len(self.paths)
 
     def __getitem__(self, index):
-        with open(self.describe(index), "rb") as file:
+        with open(self.describe(index), "rb", buffering=0) as file:
             return {"image": file.read(), "label": self.labels[index]}
 
     def describe(self, index):

@@ -60,6 +60,19 @@ def test_a_damaged_image_has_a_reason(name):
     assert str(raised.value) and "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_broken_inside_is_damaged_and_bytes_too_many_are_not(progressive):
+    pytest.importorskip("simplejpeg")  # Pillow alone reads over breaks inside the data
+    whole = encoded(PICTURE, "JPEG", progressive=progressive)
+    middle = len(whole) // 2
+    noise = np.random.default_rng(2).bytes(60)
+    for broken in (whole[:middle] + noise + whole[middle + 60 :], whole[:middle], whole[:-2]):
+        with pytest.raises(DamagedImage):
+            decode(broken, canvas=16)
+    for harmless in (whole[:-2] + b"\1\2\3" + whole[-2:], whole + b"trailing"):
+        assert np.abs(decode(harmless, canvas=16).astype(int) - decode(whole, canvas=16)).mean() < 8
+
+
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "TIFF", "PPM"])
 def test_whole_images_of_every_kind(kind):
     options = {"lossless": True} if kind == "WEBP" else {}
@@ -212,6 +225,19 @@ def test_damaged_images_are_replaced_counted_and_named_once(pictures, caplog):
     assert len(caplog.records) == 3 and "(3 damaged so far)" in caplog.text
     kept = data.load(f"folder:{pictures}", canvas=10)
     assert len(kept) == 37  # 33.png is gone when the folder is listed anew
+
+
+def test_names_do_not_matter_and_new_files_wait(pictures):
+    for kind, name in [("JPEG", "00.png"), ("GIF", "01.png"), ("WEBP", "02.png")]:
+        (pictures / "cat" / name).write_bytes(encoded(np.full((10, 10, 3), 200, np.uint8), kind))
+    files = data.folder(str(pictures))
+    (pictures / "cat" / "new.png").write_bytes(encoded(PICTURE))
+    (pictures / "dog" / "21.png").write_bytes(b"changed")
+    batches = loader(files, batch=40, canvas=10)
+    batch = next(batches)
+    misnamed = batch["image"][np.isin(batch["index"], (0, 1, 2))]
+    assert len(misnamed) == 3 and np.abs(misnamed.astype(int) - 200).max() < 4
+    assert len(files) == 40 and [os.path.basename(name) for name in batches.damaged] == ["21.png"]
 
 
 def test_nothing_but_damage_ends_with_a_reason(tmp_path):
