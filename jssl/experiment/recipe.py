@@ -4,7 +4,9 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
+
+import jax
 
 from jssl.data import evaluation_view, views
 from jssl.data.decode import DamagedImage, decode
@@ -15,6 +17,11 @@ from jssl.models import encoder as encoder_named
 from jssl.optim import Schedule, warmup_cosine
 
 VIEWS = ("simclr", "moco_v2", "byol", "dino", "ibot", "dinov2", "swav", "mae", "infomin", "handwriting")
+REMAT = {  # policies: what is stored
+    "none": None,
+    "elementwise": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "blocks": jax.checkpoint_policies.nothing_saveable,
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,9 @@ class Training:
     data_dir: where TFDS has its data sets.
     size: side of the global views, in pixels; by default that of the data's first image, 224 at most.
     views: a recipe of `jssl.data.views`, such as simclr, byol, dino or handwriting.
+    scan: compile one block of a transformer instead of all of them: a fraction of the time, the same numbers.
+    remat: what a transformer's backward pass recomputes instead of storing: none, all but matrix products as
+        elementwise, or everything inside its blocks as blocks; the same numbers in less memory and more time.
     """
 
     encoder: str
@@ -43,6 +53,8 @@ class Training:
     data: str = "tfds:imagenet2012"
     data_dir: str | None = None
     size: int | None = None
+    scan: bool = False
+    remat: Literal["none", "elementwise", "blocks"] = "none"
 
     def network(self, *, drop_path: float = 0.0, patches: bool = False, **overrides: Any):
         """The encoder.
@@ -57,7 +69,14 @@ class Training:
         if missing or (patches and not hasattr(plain, "grid")):
             raise ValueError(f"--encoder {self.encoder} cannot be used here: the method hides patches; choose such as vit_s16")
         regularised = {"drop_path": drop_path} if drop_path and hasattr(plain, "drop_path") else {}
-        return encoder_named(self.encoder, **overrides, **regularised)
+        return encoder_named(self.encoder, **overrides, **regularised, **self._compilation(plain))
+
+    def _compilation(self, plain) -> dict[str, Any]:
+        chosen = {"scan": self.scan, "remat": REMAT[self.remat]}
+        for field, value in chosen.items():
+            if value and not hasattr(plain, field):
+                raise ValueError(f"--{field} is for transformers; {self.encoder} has no blocks for it; choose such as vit_s16")
+        return {field: value for field, value in chosen.items() if value}
 
     def share(self, share: float) -> int:
         """How many steps a share of the run is."""
