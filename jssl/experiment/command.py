@@ -5,12 +5,16 @@ import dataclasses
 import inspect
 import io
 import logging
+import os
 import re
 import shlex
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
+
+import jax
 
 from jssl.experiment.base import Experiment
 from jssl.experiment.interrupt import Interrupted
@@ -39,6 +43,7 @@ def main(make: Callable[..., Experiment], demo: Mapping[str, Any]) -> None:
         _exit(REFUSED, f"error: {_one_line(error)}")
     from tqdm import tqdm
 
+    keep_compiled()
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax's; what goes wrong there is said in one line below
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
@@ -49,6 +54,13 @@ def main(make: Callable[..., Experiment], demo: Mapping[str, Any]) -> None:
         sys.exit(0)
     except (NonFinite, OSError) as broken:
         _exit(BROKEN, f"error: {_one_line(broken)}")
+
+
+def keep_compiled() -> None:
+    """Keeps compiled programs in the user's cache directory, for the next run, unless JAX was told where or not to."""
+    if jax.config.jax_enable_compilation_cache and jax.config.jax_compilation_cache_dir is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(cache / "jssl" / "xla"))
 
 
 def parse(make: Callable, demo: Mapping[str, Any], arguments: list[str]) -> tuple[dict[str, Any], Options]:

@@ -3,11 +3,12 @@
 import inspect
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from jssl.experiment import Experiment, Options, main
-from jssl.experiment.command import parse
+from jssl.experiment.command import keep_compiled, parse
 from tests.experiment import tiny
 
 
@@ -100,6 +101,19 @@ def test_a_directory_of_another_run_is_refused_naming_the_difference(capsys, mon
     config["settings"]["temperature"] = 0.2
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert "seed is 0 there, 5 here" in refused(["--out", tmp_path, "--seed", 5], capsys, monkeypatch)
+
+
+def test_compiled_programs_are_kept_where_the_user_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    before = jax.config.jax_compilation_cache_dir
+    try:
+        keep_compiled()
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "jssl" / "xla")
+        jax.config.update("jax_compilation_cache_dir", str(tmp_path / "elsewhere"))
+        keep_compiled()
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "elsewhere")
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
 
 
 def test_a_defect_is_not_hidden_behind_one_line(monkeypatch, tmp_path):
