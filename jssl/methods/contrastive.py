@@ -37,20 +37,13 @@ def moco_v2(encoder, *, head=None, queue: int = 65536, temperature: float = 0.2,
 
 
 def pcl(
-    encoder,
-    *,
-    examples: int,
-    clusters: tuple[int, ...] = (25000, 50000, 100000),
-    negatives: int = 16000,
-    head=None,
-    queue: int = 16384,
-    temperature: float = 0.2,
-    momentum=0.999,
-) -> Method:
+    encoder, *, examples: int, clusters: tuple[int, ...] = (25000, 50000, 100000), negatives: int = 16000, restarts: int = 5,
+    head=None, queue: int = 16384, temperature: float = 0.2, momentum=0.999,
+) -> Method:  # fmt: skip
     """PCL: MoCo, and an image also finds the prototype of its cluster at several granularities.  arXiv:2005.04966
 
     examples: how many images the data has: each is remembered by its index, and `refresh` clusters them between epochs.
-    clusters: how many at each granularity. negatives: prototypes drawn. Others as `moco_v2`.
+    clusters: how many at each granularity. negatives: prototypes drawn. restarts: of k-means. Others as `moco_v2`.
 
     Returns: a `Method` with `refresh`; views: two global ones, query and key, and "index" [B].
     """
@@ -60,11 +53,10 @@ def pcl(
         instance=(1.0, queue_contrast("cls", size=queue, temperature=temperature)),
         prototype=(1.0, prototype_contrast("cls", **settings)),
     )
+
+    def clustered(key, memory):
+        return memory | {"prototype": refresh(key, memory["prototype"], restarts=restarts)}
+
     return self_distillation(
-        network,
-        objective,
-        momentum=momentum,
-        across=apart,
-        evaluated="student",
-        refresh=lambda key, memory: memory | {"prototype": refresh(key, memory["prototype"])},
+        network, objective, momentum=momentum, across=apart, evaluated="student", refresh=clustered
     )

@@ -1,12 +1,13 @@
 """Pretext tasks: a transform of the image makes the label."""
 
+import jax
 import jax.numpy as jnp
 import optax
 
 from jssl.methods.base import Method
 from jssl.methods.frames import pretext
 from jssl.models.heads import linear_head
-from jssl.models.network import with_heads
+from jssl.models.network import network, with_heads
 from jssl.objectives import stateless
 
 
@@ -39,3 +40,18 @@ def rotation(encoder, *, head=None) -> Method:
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels), {"accuracy": accuracy}
 
     return pretext(with_heads(encoder, rotation=head or linear_head(4)), stateless(losses), transform=rotations)
+
+
+def predicted_rotations(method: Method, state, images, *, head=None) -> jax.Array:
+    """By how much a trained network thinks that each image, in its four rotations, was turned.
+
+    method, state: of `rotation` and training. images: [B, H, W, C] as the evaluation view makes them. head: as given to
+    `rotation`.
+
+    Returns: [4, B], quarter turns from 0 to 3; row i should be i.
+    """
+    turned, _ = rotations(None, images)
+    features = method.features(state.params, state.teacher, state.memory, turned).cls
+    own = state.params["rotation"], state.memory["statistics"]["rotation"]
+    logits, _ = network(head or linear_head(4)).apply(*own, features)
+    return jnp.argmax(logits, -1).reshape(4, -1)

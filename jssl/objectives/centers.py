@@ -1,5 +1,6 @@
 """Self-distillation that remembers: the teacher's targets kept from collapsing by a center, or by balance."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -78,7 +79,7 @@ def view_distillation(
     Reads student[name] [V, B, K], global views first, and teacher[name] [G, B, K]. Temperatures and momentum are
     numbers or schedules.
 
-    Returns: an `Objective`; memory {"center": [K]}; metrics teacher_entropy and kl (loss - teacher_entropy).
+    Returns: an `Objective`; memory {"center": [K]}; metrics as `distil_views`.
 
     Raises: ValueError for a missing name or other shapes.
 
@@ -89,7 +90,7 @@ def view_distillation(
     >>> outputs = Outputs(student={"cls": logits}, teacher={"cls": logits})
     >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
     >>> print(f"{loss:.3f}", f"{metrics['teacher_entropy']:.3f}")
-    1.386 1.386
+    1.386 1.000
     """
     return distil_views(
         name,
@@ -105,7 +106,7 @@ def balanced_view_distillation(
 
     Reads student[name] [V, B, K], global views first, and teacher[name] [G, B, K].
 
-    Returns: an `Objective` without memory; metrics teacher_entropy and kl.
+    Returns: an `Objective` without memory; metrics as `distil_views`.
 
     Raises: ValueError for a missing name or other shapes.
 
@@ -132,7 +133,7 @@ def patch_distillation(
     Reads student[name] [V, B, N, K], of which the first G views count, teacher[name] [G, B, N, K] and mask [G, B, N],
     True = hidden. The center follows all patches, hidden or not. Temperatures and momentum are numbers or schedules.
 
-    Returns: an `Objective`; memory {"center": [K]}; metrics teacher_entropy and kl over the hidden patches.
+    Returns: an `Objective`; memory {"center": [K]}; metrics as `distil_patches`.
 
     Raises: ValueError for a missing name or mask or other shapes.
 
@@ -159,7 +160,7 @@ def balanced_patch_distillation(
 
     Reads student[name] [V, B, N, K], teacher[name] [G, B, N, K] and mask [G, B, N], True = hidden.
 
-    Returns: an `Objective` without memory; metrics teacher_entropy and kl over the hidden patches.
+    Returns: an `Objective` without memory; metrics as `distil_patches`.
 
     Raises: ValueError for a missing name or mask or other shapes.
 
@@ -183,7 +184,9 @@ def distil_views(name: str, targets: Targets, *, student_temperature=0.1) -> Obj
 
     name: of student [V, B, K] and teacher [G, B, K]. targets: the rule. student_temperature: a number or a schedule.
 
-    Returns: an `Objective` that remembers what the rule does; metrics teacher_entropy and kl.
+    Returns: an `Objective` that remembers what the rule does; metrics kl (the loss less the targets' entropy),
+        teacher_entropy (that entropy as a share of log K) and prototypes_used (exp of the mean target's entropy, 1 to K),
+        which tell the collapses apart: `evaluate.diagnose`.
 
     Raises: ValueError for a missing name or other shapes.
 
@@ -206,7 +209,7 @@ def distil_views(name: str, targets: Targets, *, student_temperature=0.1) -> Obj
         loss = jnp.mean(cross_view_cross_entropy(predicted, wanted))
         pairs = len(student) - (jnp.arange(len(teacher)) < len(student))  # of each teacher view
         entropy = jnp.sum(jnp.mean(_entropy(wanted), axis=1) * pairs) / jnp.sum(pairs)
-        return loss, memory, {"teacher_entropy": entropy, "kl": loss - entropy}
+        return loss, memory, {"kl": loss - entropy} | _told(entropy, jnp.mean(wanted, axis=(0, 1)))
 
     return Objective(lambda outputs: targets.init(named(outputs.teacher, name, "teacher")), apply)
 
@@ -216,7 +219,7 @@ def distil_patches(name: str, targets: Targets, *, student_temperature=0.1) -> O
 
     name: of student [V, B, N, K] and teacher [G, B, N, K]; also reads mask [G, B, N]. targets: the rule.
 
-    Returns: an `Objective` that remembers what the rule does; metrics teacher_entropy and kl over the hidden patches.
+    Returns: an `Objective` that remembers what the rule does; metrics as `distil_views`, over the hidden patches.
 
     Raises: ValueError for a missing name or mask or other shapes.
 
@@ -242,9 +245,15 @@ def distil_patches(name: str, targets: Targets, *, student_temperature=0.1) -> O
         predicted = jax.nn.log_softmax(student / value_at(student_temperature, step))
         loss = jnp.mean(jax.vmap(masked_cross_entropy)(predicted, wanted, mask))
         entropy = jnp.mean(jax.vmap(masked_mean)(_entropy(wanted), mask))
-        return loss, memory, {"teacher_entropy": entropy, "kl": loss - entropy}
+        hidden = mask[..., None] / jnp.maximum(jnp.sum(mask), 1)
+        return loss, memory, {"kl": loss - entropy} | _told(entropy, jnp.sum(wanted * hidden, axis=(0, 1, 2)))
 
     return Objective(lambda outputs: targets.init(named(outputs.teacher, name, "teacher")), apply)
+
+
+def _told(entropy, mean):
+    """The targets' mean entropy, and the prototypes that the mean target spreads over."""
+    return {"teacher_entropy": entropy / math.log(max(len(mean), 2)), "prototypes_used": jnp.exp(_entropy(mean))}
 
 
 def _entropy(probabilities):

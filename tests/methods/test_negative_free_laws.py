@@ -5,7 +5,11 @@ import numpy as np
 import optax
 import pytest
 
-from jssl import methods, models
+from jssl import methods, models, siamese, with_heads
+from jssl.evaluate import diagnose, embedding_health
+from jssl.methods.frames import apart
+from jssl.methods.pairs import between_views
+from jssl.objectives.cosine import cosine
 from jssl.optim import teacher_momentum
 from tests.methods import toys
 
@@ -40,3 +44,25 @@ def test_the_predictor_reads_the_projection(recipe):
     assert seen["cls"].shape[-1] == 6 and not np.allclose(seen["cls"], seen["prediction"], atol=1e-2)
     expected = predictor.apply({"params": params["prediction"]}, seen["cls"])
     np.testing.assert_allclose(seen["prediction"], expected, atol=1e-6)
+
+
+HEADS = dict(head=models.moco_head(32, hidden=64), predictor=models.simsiam_predictor(32, hidden=16))  # no batch norm to help
+
+
+def simsiam_with_gradient(encoder, *, head, predictor):
+    """SimSiam whose targets get a gradient, and no more changed."""
+    network = with_heads(encoder, cls=head, prediction=("cls", predictor))
+    objective = between_views(lambda prediction, target: -cosine(prediction, target) / 2, student="prediction")
+    return siamese(network, objective, across=apart)
+
+
+@pytest.mark.parametrize("recipe", [methods.simsiam, simsiam_with_gradient])
+def test_simsiam_collapses_without_its_stop_gradient_and_its_figures_say_so(recipe):
+    method = recipe(toys.Mlp((64, 64)), **HEADS)
+    state = toys.trained(method, optax.adam(1e-2), toys.noisy(2, noise=0.3), toys.handwriting, steps=400)
+    projection = toys.outputs_of(method, state, toys.handwriting(999, size=256)["image"]).student["cls"][0]
+    found = diagnose({name: float(value) for name, value in embedding_health(projection).items()})
+    if recipe is methods.simsiam:
+        assert found == []
+    else:
+        assert len(found) == 1 and "collapsed to a point; check the stop-gradient" in found[0]

@@ -1,11 +1,13 @@
 """A small network, small data and a few recorded steps, for the laws of single methods."""
 
+from functools import cache
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jssl import init_state, train_step
+from jssl import feed, fit, init_state, make_step, train_step
 
 
 class Mlp(nn.Module):
@@ -66,3 +68,30 @@ def record(method, optimizer, views, batches, *, seed=0):
 def keys_of(state):
     """The keys of views and of the loss in the step that the state is about to take."""
     return jax.random.split(jax.random.fold_in(state.key, state.step))
+
+
+def handwriting(step, *, size=64):
+    """The batch of a step: scikit-learn's digits as they are, 8 x 8 pixels, standardised."""
+    images, labels = _digits()
+    rows = np.random.default_rng(step).integers(0, len(images), size)
+    return {"image": images[rows], "label": labels[rows], "index": jnp.asarray(rows, jnp.int32)}
+
+
+@cache
+def _digits():
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    return jnp.asarray((data.images - data.images.mean()) / data.images.std(), jnp.float32)[..., None], data.target
+
+
+def trained(method, optimizer, views, batch_of, *, steps):
+    """The state after training."""
+    state = init_state(method, optimizer, views, batch_of(0), key=jax.random.key(0))
+    return fit(feed(make_step(method, optimizer, views), batch_of), state, steps=steps)
+
+
+def outputs_of(method, state, images):
+    """What the objective sees of images without noise."""
+    views = {"global": jnp.stack([images, images]), "index": jnp.arange(len(images))}
+    return jax.jit(method.outputs)(state.params, state.teacher, state.memory, views, jax.random.key(0))

@@ -1,0 +1,84 @@
+"""What I-JEPA's context sees, and what MAE's encoder costs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jssl import methods, models
+from jssl.data.masks import multiblock_masks
+
+SIDE, PATCH, BATCH = 32, 4, 4
+GRID = (SIDE // PATCH,) * 2
+
+
+def test_no_patch_is_in_context_and_target():
+    keys = jax.random.split(jax.random.key(0), 300)
+    hidden, targets = jax.jit(jax.vmap(lambda key: multiblock_masks(key, BATCH, GRID)))(keys)
+    assert not np.any(~hidden & targets.any(1))  # [keys, batch, patches]
+    assert np.all((~hidden).any(-1)) and np.all(targets.any(-1))  # and neither is ever empty
+
+
+def patches(mask):
+    """[B, N] -> the same of pixels, [B, H, W, 1]."""
+    return jnp.kron(mask.reshape(len(mask), *GRID), jnp.ones((PATCH, PATCH)))[..., None]
+
+
+@pytest.fixture(scope="module")
+def i_jepa():
+    """(images, key) -> what the predictor makes of the context, what the teacher makes of the targets, and the masks."""
+    vit = models.ViT(patch=PATCH, dim=24, depth=2, heads=3, class_token=False)
+    method = methods.i_jepa(vit, predictor=models.Predictor(dim=12, depth=1, heads=2))
+    images = jax.random.normal(jax.random.key(0), (BATCH, SIDE, SIDE, 3))
+    params, memory = method.init(jax.random.key(1), {"global": images[None]})
+
+    @jax.jit
+    def outputs(images, key):
+        seen = method.outputs(params, {"encoder": params["encoder"]}, memory, {"global": images[None]}, key)
+        hidden, targets = multiblock_masks(jax.random.split(key, 3)[0], BATCH, GRID)
+        return seen.student["patch"], seen.teacher["patch"], seen.mask, hidden, targets
+
+    return images, outputs
+
+
+def test_what_is_in_a_target_changes_no_prediction(i_jepa):
+    images, outputs = i_jepa
+    noise = jax.random.normal(jax.random.key(2), images.shape)
+    for key in jax.random.split(jax.random.key(3), 10):
+        predicted, wanted, _, hidden, targets = outputs(images, key)
+        elsewhere, changed, *_ = outputs(images + noise * patches(targets.any(0)), key)
+        np.testing.assert_array_equal(predicted, elsewhere)
+        assert np.all(np.abs(wanted - changed).max((0, 2, 3)) > 1e-2)  # the teacher sees it, in every image
+        seen, _, *_ = outputs(images + noise * patches(~hidden), key)
+        assert np.all(np.abs(predicted - seen).max((0, 2, 3)) > 1e-6)  # and the predictor the context
+
+
+def test_no_gradient_of_a_prediction_reaches_a_pixel_outside_the_context(i_jepa):
+    images, outputs = i_jepa
+    key = jax.random.key(4)
+    _, _, real, hidden, _ = outputs(images, key)
+    weights = jax.random.normal(key, outputs(images, key)[0].shape) * real[..., None]
+    slope = jax.grad(lambda images: jnp.sum(weights * outputs(images, key)[0]))(images)
+    assert np.all(np.where(patches(hidden), slope, 0) == 0)
+    assert np.all((np.abs(slope) * patches(~hidden)).max((1, 2, 3)) > 0)
+
+
+def test_a_quarter_of_the_patches_costs_mae_about_a_quarter():
+    """The compiled encoder at 75 % masking, without its decoder, against the encoder of whole images, as deep as a ViT-S."""
+    vit = models.ViT(patch=PATCH, dim=96, depth=12, heads=6)
+    nothing = (lambda *inputs: {}), (lambda params, features, visible, grid: jnp.zeros((BATCH, 64, PATCH * PATCH * 3)))
+    method = methods.mae(vit, decoder=nothing)
+    images = jax.ShapeDtypeStruct((BATCH, SIDE, SIDE, 3), jnp.float32)
+    params, memory = jax.eval_shape(lambda images: method.init(jax.random.key(0), {"global": images[None]}), images)
+
+    def masked(params, memory, images):
+        return method.outputs(params, None, memory, {"global": images[None]}, jax.random.key(0)).student["tokens"]
+
+    def whole(params, memory, images):
+        return method.features(params, None, memory, images).tokens
+
+    shapes = [jax.eval_shape(f, params, memory, images).shape for f in (masked, whole)]
+    assert shapes == [(1, BATCH, 16, 96), (BATCH, 64, 96)]
+    part, full = (jax.jit(f).lower(params, memory, images).compile().cost_analysis()["flops"] for f in (masked, whole))
+    assert full > 2 * 12 * 12 * 96**2 * BATCH * 64  # the matrices alone, so that it counts what it should
+    assert part < 0.35 * full
