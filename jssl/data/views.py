@@ -68,9 +68,10 @@ def _repeat(augmentation: Augmentation, numbers: jax.Array, keys: jax.Array, ima
 
         return jax.lax.map(view, numbers)
 
-    if min(images.shape[1:3]) < SMALL:
-        return together(numbers, keys, images)
     # A core is fastest with one image at a time: it stays in the cache, and what it is not drawn for is not computed.
+    # Not where the batch lies on several devices: a loop over it would bring all of it together on each.
+    if min(images.shape[1:3]) < SMALL or jax.device_count() > 1:
+        return together(numbers, keys, images)
     return jax.lax.platform_dependent(numbers, keys, images, cpu=in_turn, default=together)
 
 

@@ -49,6 +49,19 @@ def test_views_depend_on_key_and_index_alone():
     assert min(float(jnp.abs(drawn[i] - drawn[j]).mean()) for i in range(6) for j in range(i)) > 0.01
 
 
+def test_one_image_at_a_time_gives_the_same_views(monkeypatch):
+    crop, jitter = data.random_resized_crop(size=64), data.color_jitter(brightness=0.4, hue=0.1)
+    views = data.two_views(data.chain(crop, data.with_probability(0.5, jitter), data.normalize()))
+    full, branches, results = batch(5, side=64), [], []
+    for devices in (2, 1):  # on one core, large images are taken in turn
+        monkeypatch.setattr(jax, "device_count", lambda devices=devices: devices)
+        compiled = jax.jit(lambda key, batch: views(key, batch)).lower(jax.random.key(1), full)
+        branches.append(compiled.as_text().count("stablehlo.case"))
+        results.append(compiled.compile()(jax.random.key(1), full)["global"])
+    assert branches[0] < branches[1]  # what is not drawn is skipped
+    np.testing.assert_allclose(*results, atol=1e-5)
+
+
 def test_views_are_the_same_on_eight_devices():
     if jax.device_count() < 8:
         pytest.skip("needs eight devices: XLA_FLAGS=--xla_force_host_platform_device_count=8")
