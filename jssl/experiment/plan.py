@@ -59,7 +59,7 @@ class Plan(NamedTuple):
     """A run that will be accepted.
 
     name: the experiment's. experiment: with `batch` and `steps` as asked for. options: without None.
-    config: what config.json holds. data: opened. mesh: the devices.
+    config: what config.json holds. data: opened. mesh: the devices. needs: bytes of each device, by what takes them.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Plan(NamedTuple):
     config: dict[str, Any]
     data: Gathered
     mesh: Mesh
+    needs: dict[str, int]
 
 
 def experiment_name(make: Callable[..., Experiment]) -> str:
@@ -122,8 +123,8 @@ def plan(
         raise ValueError(f"--accumulate {options.accumulate} must divide the batch of {experiment.batch}")
     if experiment.batch % mesh.size:
         raise ValueError(f"a batch of {experiment.batch} does not spread over {mesh.size} devices; change it or --mesh")
-    planned = Plan(name, experiment, options, config, data, mesh)
-    return planned._replace(config=config | {EVALUATED: _traced(planned)})
+    planned = Plan(name, experiment, options, config, data, mesh, {})
+    return planned._replace(needs=_needs(planned), config=config | {EVALUATED: _evaluated(planned)})
 
 
 def batch_shapes(source: Source, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
@@ -163,16 +164,6 @@ def step_of(plan: Plan):
     return placed
 
 
-def estimate(plan: Plan) -> dict[str, int]:
-    """Bytes that the run takes of each device, by what takes them; nothing is compiled."""
-    batch = batch_shapes(plan.data.source, plan.experiment.batch)
-    place = over_batch(plan.mesh)
-    batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place) for name, x in batch.items()}
-    parts = footprint(step_of(plan), state_shapes(plan), batch, devices=plan.mesh.size)
-    arrays = [] if plan.data.records is not None else [plan.data.source.images, *plan.data.source.extras.values()]
-    return parts | {"data": sum(np.asarray(x).nbytes for x in arrays)}
-
-
 def skipping(step):
     """A step that leaves the state as it was, but for its number, where a metric is not finite.
 
@@ -189,15 +180,23 @@ def skipping(step):
     return tolerant
 
 
-def _traced(plan: Plan) -> list[str]:
-    """Traces the step and the evaluation. Returns: where in the state the evaluated encoder lies."""
-    e, shapes = plan.experiment, batch_shapes(plan.data.source, plan.experiment.batch)
-    state = state_shapes(plan)
-    jax.eval_shape(step_of(plan), state, shapes)
+def _needs(plan: Plan) -> dict[str, int]:
+    """Traces the step: what it takes of each device."""
+    batch = batch_shapes(plan.data.source, plan.experiment.batch)
+    place = over_batch(plan.mesh)
+    batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place) for name, x in batch.items()}
+    parts = footprint(step_of(plan), state_shapes(plan), batch, devices=plan.mesh.size)
+    arrays = [] if plan.data.records is not None else [plan.data.source.images, *plan.data.source.extras.values()]
+    return parts | {"data": sum(np.asarray(x).nbytes for x in arrays)}
+
+
+def _evaluated(plan: Plan) -> list[str]:
+    """Traces the evaluation: where in the state the encoder lies."""
+    e, images = plan.experiment, batch_shapes(plan.data.source, plan.experiment.batch)["image"]
     return evaluated(
         lambda params, teacher, memory, images: e.method.features(params, teacher, memory, e.evaluation_view(images)),
-        state,
-        shapes["image"],
+        state_shapes(plan),
+        images,
     )
 
 

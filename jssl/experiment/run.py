@@ -12,7 +12,7 @@ from jssl.evaluate import Scores, diagnose, format_table
 from jssl.experiment.base import Experiment
 from jssl.experiment.footprint import in_words
 from jssl.experiment.interrupt import Interrupted, Interrupts, listening
-from jssl.experiment.plan import Options, Plan, estimate, initial_state, plan, state_shapes, step_of
+from jssl.experiment.plan import Options, Plan, initial_state, plan, state_shapes, step_of
 from jssl.experiment.probing import Probes, as_figures, health_of
 from jssl.experiment.record import CHECKPOINTS, REPORT, Record, compared
 from jssl.experiment.summary import write_summary
@@ -84,7 +84,7 @@ def _carry_out(plan: Plan, record: Record, checkpoints: Checkpoints, interrupts:
     if probes is not None and probes.sizes != (len(plan.data.source), len(plan.data.test)):
         say("kNN while training looks at {:,} training and {:,} test images, at the end at all".format(*probes.sizes))
 
-    say(in_words(estimate(plan)))
+    say(in_words(plan.needs))
     state, said = _restored(plan, checkpoints)
     if state is None:
         record.forget_after(-1)
