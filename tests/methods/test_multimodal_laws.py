@@ -1,0 +1,62 @@
+"""CLIP tells pairs of shape and color that it never saw together."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jssl import methods
+from jssl.data import scenes
+from jssl.experiment.captions import zero_shot_accuracy
+from tests.methods import toys
+
+
+class Eye(nn.Module):
+    """[B, 16, 16, 3] -> [B, 128]."""
+
+    @nn.compact
+    def __call__(self, images):
+        x = images
+        for width in (24, 48):
+            x = nn.relu(nn.Conv(width, (3, 3), strides=2)(x))
+        return nn.relu(nn.Dense(128)(x.reshape(len(x), -1)))
+
+
+class Reader(nn.Module):
+    """Tokens [B, L] -> [B, D], the words at their places."""
+
+    @nn.compact
+    def __call__(self, tokens):
+        return nn.Embed(len(scenes.WORDS), 16)(tokens).reshape(len(tokens), -1)
+
+
+def view(images):
+    return jnp.asarray(images, jnp.float32)[:, ::2, ::2] / 127.5 - 1
+
+
+def views(key, batch):
+    return {"global": view(batch["image"])[None], "caption": batch["caption"], "index": batch["index"]}
+
+
+def alike(source, *, size):
+    """step -> a batch of scenes of one position and ground, which leave more to tell apart by shape and color."""
+    images, captions = jnp.asarray(source.images), jnp.asarray(source.extras["caption"])
+    _, kind = np.unique(source.extras["attributes"][:, [2, 5]], axis=0, return_inverse=True)
+
+    def batch_of(step):
+        rng = np.random.default_rng(step)
+        rows = rng.choice(np.flatnonzero(kind == rng.integers(kind.max() + 1)), size)
+        return {"image": images[rows], "caption": captions[rows], "index": jnp.asarray(rows, jnp.int32)}
+
+    return batch_of
+
+
+def test_zero_shot_on_pairs_never_seen_together_is_far_above_chance():
+    method, batch_of = methods.clip(Eye(), Reader(), dim=64), alike(scenes.scenes(), size=128)
+    before, after = (
+        zero_shot_accuracy(method, toys.trained(method, optax.adam(3e-3), views, batch_of, steps=steps), view)
+        for steps in (0, 600)
+    )
+    pairs = len(scenes.SHAPES) * len(scenes.COLORS)
+    assert before["pair"] < 5 / pairs and after["pair"] > 10 / pairs, (before, after)
+    assert after["color"] > 0.8 and after["shape"] > 0.15, after
