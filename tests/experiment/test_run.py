@@ -4,15 +4,19 @@ import json
 import os
 import signal
 import warnings
+from functools import cache, partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jssl.experiment import Interrupted, NonFinite, run
+from jssl.experiment.plan import skipping
 from jssl.experiment.record import Record, check_directory
 from jssl.experiment.watch import Log
-from tests.experiment import tiny
+from jssl.train import TrainState
+from tests.experiment import streamed, tiny
 
 
 def raw(state):
@@ -40,10 +44,12 @@ def test_the_directory_holds_everything(finished):
     names = {path.name for path in finished.directory.iterdir()}
     assert {"config.json", "metrics.jsonl", "checkpoints", "figures", "report.html"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
-    assert {path.name for path in (finished.directory / "figures").iterdir()} >= {"loss.png", "probe.png", "neighbours.png"}
+    assert {path.name for path in (finished.directory / "figures").iterdir()} >= {
+        *("loss.png", "health.png", "probe.png", "neighbours.png")
+    }
     config = json.loads((finished.directory / "config.json").read_text())
     assert config["experiment"] == "tiny" and config["settings"]["temperature"] == 0.2
-    assert finished.directory.joinpath("report.html").read_text().count("data:image/png;base64") >= 3
+    assert finished.directory.joinpath("report.html").read_text().count("data:image/png;base64") >= 4
 
 
 def test_metrics_have_one_line_per_step_with_all_that_was_measured(finished):
@@ -84,6 +90,43 @@ def test_interrupted_equals_uninterrupted(finished, tmp_path, monkeypatch):
     assert rows(tmp_path / "run") == rows(finished.directory)
 
 
+class Killed(Exception):
+    """The end of a process, as far as a test can have it without ending its own."""
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """method -> its run, over data in memory."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    start = partial(run, tiny.experiment, data="bare", mesh="data=1", **SETTINGS)
+    return cache(lambda method: start(method=method, out=str(folder / method)))
+
+
+@pytest.mark.parametrize(
+    "method, mode", [("center", "resident"), ("pixels", "resident"), ("pixels", "streamed"), ("queue", "streamed")]
+)
+def test_killed_equals_uninterrupted(uninterrupted, method, mode, tmp_path, monkeypatch):
+    """Whatever a method remembers: what was done since the last checkpoint is done again. And wherever its data is: the
+    same images in the same order, so that a run that reads them from disk equals one that has them in memory."""
+    data = "bare"
+    if mode == "streamed":
+        data = streamed.write(tmp_path / "images")
+        monkeypatch.setattr("jssl.experiment.gather.fits_in_memory", streamed.nothing_fits)
+    start = partial(run, tiny.experiment, data=data, method=method, mesh="data=1", out=str(tmp_path / "run"), **SETTINGS)
+
+    def killed(self, step):
+        if step == 6:
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("jssl.experiment.interrupt.Interrupts.requested", killed)
+        start()
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["4"]
+    resumed, whole = start(), uninterrupted(method)
+    assert raw(resumed.state) == raw(whole.state)
+    assert rows(tmp_path / "run") == rows(whole.directory)
+
+
 def test_a_signal_saves_between_steps(tmp_path, monkeypatch):
     kill = lambda self, step, state, metrics: os.kill(os.getpid(), signal.SIGTERM) if step == 3 else None  # noqa: E731
     monkeypatch.setattr(Log, "__call__", kill)
@@ -110,6 +153,31 @@ def test_a_loss_that_is_not_finite_stops_with_step_term_and_checkpoint(tmp_path)
     with pytest.raises(NonFinite, match=r"step 1: .* not finite; there is no checkpoint yet"):
         run(tiny.experiment, out=str(tmp_path / "run"), scale=float("inf"), **SETTINGS)
     assert not any(path.name.isdigit() for path in (tmp_path / "run" / "checkpoints").iterdir())
+
+
+def test_steps_that_are_not_finite_are_skipped_so_many_times(tmp_path):
+    """The broken image comes once an epoch of six steps, so twice in twelve."""
+    broken = dict(SETTINGS, log_every=1, data="bare", broken=5)
+    result = run(tiny.experiment, out=str(tmp_path / "run"), skip_nonfinite=2, **broken)
+    logged = {row["step"]: row for row in rows(tmp_path / "run")}
+    skipped = [step for step, row in logged.items() if row["skipped"]]
+    assert len(skipped) == 2 and all(logged[step]["loss"] is None for step in skipped)
+    assert int(result.state.step) == 12 and all(np.all(np.isfinite(x)) for x in jax.tree.leaves(result.state.params))
+    with pytest.raises(NonFinite, match=rf"step {skipped[1]}: .*loss"):
+        run(tiny.experiment, out=str(tmp_path / "once"), skip_nonfinite=1, **broken)
+
+
+def test_a_skipped_step_leaves_all_but_its_number():
+    def step(state, batch):
+        moved = jax.tree.map(lambda x: x + 1, state.replace(key=None)).replace(key=state.key)
+        return moved, {"loss": batch}
+
+    params, memory = {"w": jnp.ones(2)}, {"queue": jnp.ones(3)}
+    state = TrainState(jnp.int32(3), params, params, memory, (jnp.zeros(2),), jax.random.key(0))
+    after, metrics = skipping(step)(state, jnp.inf)
+    assert raw(after) == raw(state.replace(step=jnp.int32(4))) and metrics["skipped"] == 1.0
+    after, metrics = skipping(step)(state, 1.0)
+    assert after.params["w"][0] == 2.0 and after.memory["queue"][0] == 2.0 and metrics["skipped"] == 0.0
 
 
 def test_bfloat16_and_accumulation_run(tmp_path):

@@ -15,21 +15,31 @@ import pytest
 from jssl.checkpoint import Checkpoints
 from jssl.experiment.plan import Options, plan, state_shapes
 from jssl.experiment.record import compared
-from tests.experiment import tiny
+from tests.experiment import streamed, tiny
 from tests.experiment.test_run import raw, rows
 
 STEPS = 400
-FLAGS = ["--data", "bare", "--steps", str(STEPS), "--log-every", "5", "--checkpoint-every", "20"]
+FLAGS = ["--steps", str(STEPS), "--log-every", "5", "--checkpoint-every", "20"]
+RESIDENT = ("tiny", dict(data="bare"))
 
 
-def start(out, *flags) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.experiment.tiny", *FLAGS, "--out", str(out), *flags]
-    environment = os.environ | {"PYTHONPATH": os.getcwd(), "XLA_FLAGS": "--xla_backend_optimization_level=0"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+def surroundings(out) -> dict[str, str]:
+    """An environment in which all runs of these tests share what they compile."""
+    kept = {"XDG_CACHE_HOME": str(Path(out).parent.parent / "cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    return os.environ | kept | {"PYTHONPATH": os.getcwd(), "XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 
-def finish(out) -> str:
-    process = start(out)
+def start(out, mode=RESIDENT) -> subprocess.Popen:
+    """A run as a process of its own. mode: its module and settings."""
+    module, settings = mode
+    flags = [*FLAGS, "--out", str(out), *(word for name, value in settings.items() for word in (f"--{name}", value))]
+    command = [sys.executable, "-m", f"tests.experiment.{module}", *flags]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=surroundings(out), **pipes)
+
+
+def finish(out, mode=RESIDENT) -> str:
+    process = start(out, mode)
     said, complaint = process.communicate(timeout=300)
     assert process.returncode == 0, complaint
     return said
@@ -55,9 +65,9 @@ def wait_for(process, out, step):
         time.sleep(0.002)
 
 
-def last_state(out):
+def last_state(out, settings=RESIDENT[1]):
     """The state of the last checkpoint, as bytes."""
-    planned = plan(tiny.experiment, dict(data="bare", steps=STEPS), Options(out=str(out)), name="tiny")
+    planned = plan(tiny.experiment, settings | dict(steps=STEPS), Options(out=str(out)), name="tiny")
     checkpoints = Checkpoints(Path(out) / "checkpoints", config=compared(planned.config))
     state = checkpoints.restore(state_shapes(planned))
     checkpoints.close()
@@ -72,16 +82,39 @@ def whole(tmp_path_factory):
     return out
 
 
+def test_what_was_compiled_is_kept_for_the_next_run(whole, tmp_path):
+    kept = {path.name for path in (whole.parent.parent / "cache" / "jssl" / "xla").iterdir()}
+    assert any(name.startswith("jit_step-") for name in kept)
+    assert "about" in (said := finish(tmp_path / "run")) and "per device: parameters" in said
+    after = {path.name for path in (whole.parent.parent / "cache" / "jssl" / "xla").iterdir()}
+    assert after == kept
+    assert last_state(tmp_path / "run") == last_state(whole)
+
+
+def kill_at(process, out, step):
+    wait_for(process, out, step)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    process.communicate()
+
+
 def test_killed_three_times_equals_uninterrupted(whole, tmp_path):
     rng, out = random.Random(0), tmp_path / "run"
     for low, high in ((5, 100), (120, 200), (220, 340)):
-        process = start(out)
-        wait_for(process, out, 5 * rng.randrange(low // 5, high // 5))
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-        process.communicate()
+        kill_at(start(out), out, 5 * rng.randrange(low // 5, high // 5))
     assert "resumed at step" in finish(out)
     assert last_state(out) == last_state(whole)
+    assert rows(out) == rows(whole)
+
+
+def test_killed_while_reading_from_disk_equals_uninterrupted(tmp_path):
+    settings = dict(data=streamed.write(tmp_path / "images"), method="center")
+    mode, whole, out = ("streamed", settings), tmp_path / "whole", tmp_path / "run"
+    assert "read ahead" in finish(whole, mode)
+    for step in (35, 230):
+        kill_at(start(out, mode), out, step)
+    assert "resumed at step" in finish(out, mode)
+    assert last_state(out, settings) == last_state(whole, settings)
     assert rows(out) == rows(whole)
 
 
@@ -112,9 +145,8 @@ def test_a_full_disk_while_saving_is_said_and_the_earlier_checkpoint_still_loads
 
     limit = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000)); "  # bytes a file may have
     code = limit + "runpy.run_module('tests.experiment.tiny', run_name='__main__', alter_sys=True)"
-    command = [sys.executable, "-c", code, *FLAGS, "--out", str(out), "--log-every", "200"]
-    environment = os.environ | {"PYTHONPATH": os.getcwd()}
-    full = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    command = [sys.executable, "-c", code, *FLAGS, "--data", "bare", "--out", str(out), "--log-every", "200"]
+    full = subprocess.run(command, capture_output=True, text=True, env=surroundings(out), timeout=300)
     said = full.stdout + full.stderr
     assert "could not be saved" in said and f"the last good one is {before}" in said, said
     assert f"resumed at step {before}" in finish(out)
