@@ -22,29 +22,29 @@ def experiment(
     *,
     prototypes: int = 8192,
     shared_head: bool = True,
-    patch_weight: float = 1.0,
-    locals: int = 10,
-    momentum: float = 0.996,
-    teacher_temperature: float = 0.07,
-    temperature_warmup: float = 0.0375,
-    final_weight_decay: float = 0.4,
-    frozen: float = 0.00125,
     hidden: int = 2048,
     bottleneck: int = 256,
+    locals: int = 10,
+    momentum: float = 0.996,
+    final_weight_decay: float = 0.4,
+    frozen: float = 0.00125,
+    patch_weight: float = 1.0,
+    teacher_temperature: float = 0.07,
+    temperature_warmup: float = 0.0375,
 ) -> Experiment:
     """iBOT as an experiment.
 
     prototypes: outputs of the head.
     shared_head: one head for class token and patches.
-    patch_weight: of the patches' term.
-    locals: small views of each image.
-    momentum: of the teacher at the start; it rises to 1.
-    teacher_temperature: of the teacher, after rising from 0.04.
-    temperature_warmup: share of the run in which it rises.
-    final_weight_decay: to which the weight decay rises.
-    frozen: share of the run in which the last layer stands still.
     hidden: width of the head's hidden layers.
     bottleneck: width before the last layer.
+    locals: small views of each image.
+    momentum: of the teacher at the start; it rises to 1.
+    final_weight_decay: to which the weight decay rises.
+    frozen: share of the run in which the last layer stands still.
+    patch_weight: of the patches' term.
+    teacher_temperature: of the teacher, after rising from 0.04.
+    temperature_warmup: share of the run in which it rises.
     """
     network = training.network(patches=True, drop_path=0.1)
     temperature = linear(0.04, teacher_temperature, max(1, training.share(temperature_warmup)))

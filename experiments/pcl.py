@@ -18,6 +18,7 @@ def experiment(
     *,
     clusters: tuple[int, ...] = (25000, 50000, 100000),
     negatives: int = 16000,
+    restarts: int = 5,
     queue: int = 16384,
     temperature: float = 0.2,
     momentum: float = 0.999,
@@ -28,6 +29,7 @@ def experiment(
 
     clusters: how many at each granularity.
     negatives: prototypes drawn as negatives.
+    restarts: of k-means, of which the best counts.
     queue: past keys kept, a multiple of the batch.
     temperature: of both contrasts.
     momentum: of the key encoder.
@@ -40,6 +42,7 @@ def experiment(
         examples=len(training.records()),
         clusters=clusters,
         negatives=negatives,
+        restarts=restarts,
         head=moco_head(features, hidden=hidden),
         queue=queue,
         temperature=temperature,
@@ -51,8 +54,8 @@ def experiment(
 
 demo = dict(
     encoder="resnet10x0.25_cifar", data="digits", size=24, views="handwriting", batch=128,
-    steps=900, warmup=0.05, learning_rate=0.12, clusters=(300, 600), negatives=1000, queue=4096, momentum=0.99,
-    hidden=256, features=64,
+    steps=900, warmup=0.05, learning_rate=0.12, clusters=(300, 600), negatives=1000, restarts=1, queue=4096,
+    momentum=0.99, hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

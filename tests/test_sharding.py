@@ -116,6 +116,22 @@ def test_one_device_is_eight_is_four_times_two(name):
             np.testing.assert_allclose(a, b, atol=2e-3 if "key" in str(path[0]) else 1e-4, err_msg=str(path[0]))
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_device_does_its_share_of_the_work(name):
+    """Nothing is computed twice: eight devices with eight times the images do each what one does."""
+    method, optimizer = METHODS[name](), optax.adamw(1e-3)
+    recipe, work = {"mae": views.mae}.get(name, views.simclr)(size=8), {}
+    for count in (1, 8):
+        mesh = make_mesh(f"data={count}")
+        kinds = {"image": ((4 * count, 8, 8, 3), jnp.uint8), "index": ((4 * count,), jnp.int32)}
+        batch = {name: jax.ShapeDtypeStruct(*kind, sharding=over_batch(mesh)) for name, kind in kinds.items()}
+        state = jax.eval_shape(partial(init_state, method, optimizer, recipe, key=jax.random.key(0)), batch)
+        places = (replicated(mesh), over_batch(mesh))
+        step = jax.jit(train_step(method, optimizer, recipe), in_shardings=places, out_shardings=places[0])
+        work[count] = step.lower(state, batch).compile().cost_analysis()["flops"]
+    assert work[8] < 1.5 * work[1]  # the loss alone compares with the images of all
+
+
 def test_make_step_takes_what_is_placed():
     mesh = make_mesh("data=8")
     batch = jax.device_put({"image": np.zeros((8, 8, 8, 3), np.uint8), "index": np.arange(8)}, over_batch(mesh))

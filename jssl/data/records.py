@@ -88,6 +88,22 @@ def read(records: Records, number: int, *, canvas: int) -> tuple[np.ndarray, dic
     return _on_canvas(image, canvas), {**numbers, "label": np.int32(record.get("label", -1))}
 
 
+def image_shape(records: Records, *, tries: int = 32) -> tuple[int, int]:
+    """Height and width of the first image that can be read.
+
+    tries: images that may be damaged before that.
+
+    Raises: ValueError where none of them can be read.
+    """
+    for number in range(min(tries, len(records))):
+        try:
+            image = records[number]["image"]
+            return (decode(image) if isinstance(image, bytes) else np.asarray(image)).shape[:2]
+        except (DamagedImage, OSError) as error:
+            reason = error
+    raise ValueError(f"none of the first {number + 1} images can be read; {records.describe(number)}: {reason}")
+
+
 def damage(records: Records, number: int, *, canvas: int) -> str:
     """Why a record cannot be read.
 

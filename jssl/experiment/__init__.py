@@ -8,6 +8,7 @@ from jssl.experiment.pictures import attention_figure, reconstruction_figure
 from jssl.experiment.plan import Options
 from jssl.experiment.recipe import Training, recipe
 from jssl.experiment.run import Run, run
+from jssl.experiment.turns import rotation_figure
 from jssl.experiment.watch import NonFinite
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "main",
     "recipe",
     "reconstruction_figure",
+    "rotation_figure",
     "run",
 ]

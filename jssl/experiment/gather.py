@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jssl.data.decode import decode
 from jssl.data.memory import decode_all, fits_in_memory
-from jssl.data.records import Records, open_records
+from jssl.data.records import Records, image_shape, open_records
 from jssl.data.source import Source, load
 from jssl.experiment.base import Experiment
 
@@ -65,8 +64,7 @@ def _read(data: str, directory: str | None, split: str) -> tuple[Source, Records
     if data.partition(":")[0] not in ("folder", "tfds"):
         return load(data, data_dir=directory, split=split), None
     records = open_records(data, data_dir=directory, split=split)
-    image = records[0]["image"]
-    side = min(LARGEST, max((decode(image) if isinstance(image, bytes) else image).shape[:2]))
+    side = min(LARGEST, max(image_shape(records)))
     if fits_in_memory(records, canvas=side):
         return load(data, data_dir=directory, split=split, canvas=side), None
     rows = np.linspace(0, len(records) - 1, min(SAMPLE, len(records))).astype(int)

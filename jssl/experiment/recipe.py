@@ -9,13 +9,13 @@ from typing import Any, Literal, get_type_hints
 import jax
 
 from jssl.data import evaluation_view, views
-from jssl.data.decode import DamagedImage, decode
-from jssl.data.records import Records, open_records
+from jssl.data.records import Records, image_shape, open_records
 from jssl.experiment.base import Experiment
 from jssl.experiment.pictures import attention_figure
 from jssl.models import encoder as encoder_named
 from jssl.optim import Schedule, warmup_cosine
 
+LARGEST = 224  # side of views where nothing else is said
 VIEWS = ("simclr", "moco_v2", "byol", "dino", "ibot", "dinov2", "swav", "mae", "infomin", "handwriting")
 REMAT = {  # policies: what is stored
     "none": None,
@@ -141,7 +141,7 @@ def recipe(**published: Any) -> Callable:
         def experiment(**settings):
             settings = defaults | settings
             training = Training(**{name: settings.pop(name) for name in common})
-            training = replace(training, size=training.size or _side(training.records()))
+            training = replace(training, size=training.size or min(LARGEST, *image_shape(training.records())))
             return build(training, **settings)
 
         keyword = inspect.Parameter.KEYWORD_ONLY
@@ -153,12 +153,3 @@ def recipe(**published: Any) -> Callable:
         return experiment
 
     return decorate
-
-
-def _side(records: Records, most: int = 224) -> int:
-    image = records[0]["image"]
-    try:
-        image = decode(image) if isinstance(image, bytes) else image
-    except DamagedImage:
-        return most
-    return min(most, *image.shape[:2])

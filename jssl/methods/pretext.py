@@ -12,7 +12,7 @@ from jssl.objectives import stateless
 
 
 def rotations(key, images):
-    """Every image in its four rotations, and which is which: label i is i * 90 degrees counter-clockwise.
+    """Every image in its four rotations, side by side, and which is which: label i is i * 90 degrees counter-clockwise.
 
     images: [B, H, W, C], H = W.
 
@@ -23,7 +23,7 @@ def rotations(key, images):
     if images.shape[1] != images.shape[2]:
         raise ValueError(f"rotations need square images, got {images.shape}; crop them")
     turned = [jnp.rot90(images, i, axes=(1, 2)) for i in range(4)]
-    return jnp.concatenate(turned), {"rotation": jnp.repeat(jnp.arange(4), len(images))}
+    return jnp.stack(turned, 1).reshape(-1, *images.shape[1:]), {"rotation": jnp.tile(jnp.arange(4), len(images))}
 
 
 def rotation(encoder, *, head=None) -> Method:
@@ -54,4 +54,4 @@ def predicted_rotations(method: Method, state, images, *, head=None) -> jax.Arra
     features = method.features(state.params, state.teacher, state.memory, turned).cls
     own = state.params["rotation"], state.memory["statistics"]["rotation"]
     logits, _ = network(head or linear_head(4)).apply(*own, features)
-    return jnp.argmax(logits, -1).reshape(4, -1)
+    return jnp.argmax(logits, -1).reshape(-1, 4).T

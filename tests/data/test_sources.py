@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jssl import data
+from jssl.data.records import image_shape
 from jssl.data.resident import resident
 
 PREPARED = Path(__file__).parents[3] / "shared" / "data" / "tfds"
@@ -136,3 +137,15 @@ def test_resident_data_and_its_batches():
     np.testing.assert_array_equal(batch["image"], source.images[[2, 0]])
     assert batch["extra"].tolist() == [20, 0] and batch["index"].tolist() == [2, 0]
     assert batch["image"].dtype == jnp.uint8
+
+
+def test_the_side_is_that_of_the_first_image_that_can_be_read(tmp_path):
+    from PIL import Image
+
+    for number in range(3):
+        Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(tmp_path / f"{number}.png")
+    (tmp_path / "0.png").write_bytes(b"")
+    records = data.open_records(f"folder:{tmp_path}")
+    assert image_shape(records) == (8, 12)
+    with pytest.raises(ValueError, match="none of the first 1 images can be read.*0.png"):
+        image_shape(records, tries=1)

@@ -23,7 +23,7 @@ def together(net: Network, params, statistics, views, *, train=True, key=None, *
         named = {name: _flat(x) for name, x in inputs.items()} if group == "global" else {}
         group_key = None if key is None else jax.random.fold_in(key, i)
         outputs, statistics = net.apply(params, statistics, _flat(images), train=train, key=group_key, **named)
-        each_size.append({name: x.reshape(*images.shape[:2], *x.shape[1:]) for name, x in as_outputs(outputs).items()})
+        each_size.append({name: _parted(x, len(images)) for name, x in as_outputs(outputs).items()})
     return _joined(each_size), statistics
 
 
@@ -40,7 +40,7 @@ def apart(net: Network, params, statistics, views, *, train=True, key=None, **in
 
 def hide(masking, key, crops):
     """The masks [V, B, N] of the views [V, B, H, W, C]."""
-    return masking(key, _flat(crops)).reshape(*crops.shape[:2], -1)
+    return _parted(masking(key, _flat(crops)), len(crops))
 
 
 def global_views(views):
@@ -49,7 +49,13 @@ def global_views(views):
 
 
 def _flat(x):
-    return x.reshape(-1, *x.shape[2:])
+    """[V, B, ...] -> [B V, ...], an image's views side by side: so that rows spread over devices stay where they are."""
+    return x.swapaxes(0, 1).reshape(-1, *x.shape[2:])
+
+
+def _parted(x, views):
+    """[B V, ...] -> [V, B, ...]."""
+    return x.reshape(-1, views, *x.shape[1:]).swapaxes(0, 1)
 
 
 def _joined(parts):
