@@ -26,8 +26,8 @@ def moco_v2(encoder, *, head=None, queue: int = 65536, temperature: float = 0.2,
     """MoCo v2: a query finds the momentum encoder's key of the other view among a queue of past keys.  arXiv:2003.04297
 
     head: the projection MLP; v1 has `moco_head(hidden=None)` and temperature 0.07 (arXiv:1911.05722).
-    queue: past keys kept, a multiple of the batch. Batch statistics are the whole batch's, over all devices: what
-    shuffled batch norm approximates.
+    queue: past keys kept, a multiple of the batch. Batch statistics are the whole batch's, over all devices; a key shares
+    them with its query and not with the queue, a hint that fades as batches grow and that the paper takes away by shuffling.
 
     Returns: a `Method`; views: two global ones, query and key.
     """

@@ -28,11 +28,11 @@ def colored(*, count: int = 48, seed: int = 0) -> Source:
 
 
 class Linear(nn.Module):
-    """The smallest encoder."""
+    """The smallest encoder. No bias: batch norm takes its gradient away, and Adam would make steps of what rounding leaves."""
 
     @nn.compact
     def __call__(self, images, *, train: bool = False):
-        x = nn.Dense(8)(images.reshape(len(images), -1))
+        x = nn.Dense(8, use_bias=False)(images.reshape(len(images), -1))
         return nn.BatchNorm(use_running_average=not train, momentum=0.5)(x)
 
 
