@@ -11,11 +11,11 @@ import jax
 from jssl.data import evaluation_view, views
 from jssl.data.records import Records, image_shape, open_records
 from jssl.experiment.base import Experiment
+from jssl.experiment.gather import LARGEST
 from jssl.experiment.pictures import attention_figure
 from jssl.models import encoder as encoder_named
 from jssl.optim import Schedule, warmup_cosine
 
-LARGEST = 224  # side of views where nothing else is said
 VIEWS = ("simclr", "moco_v2", "byol", "dino", "ibot", "dinov2", "swav", "mae", "infomin", "handwriting")
 REMAT = {  # policies: what is stored
     "none": None,

@@ -11,11 +11,6 @@ from jssl.methods.pretext import predicted_rotations
 COUNT = 512  # held-out images
 
 
-def rotation_accuracy(method: Method, state, images) -> float:
-    """The share of rotations told right. images: as the evaluation view makes them."""
-    return float(jnp.mean(predicted_rotations(method, state, images) == jnp.arange(4)[:, None]))
-
-
 def rotation_figure(method: Method, view, data: str, *, data_dir: str | None = None) -> tuple[Figure, ...]:
     """Held-out images in their four rotations, as an experiment's `figures`; the caption says how many are told right."""
 
@@ -27,7 +22,7 @@ def rotation_figure(method: Method, view, data: str, *, data_dir: str | None = N
         test = load(data, split="test", data_dir=data_dir)
         some = test.images[np.linspace(0, len(test) - 1, min(COUNT, len(test))).astype(int)]
         seen = view(jnp.asarray(some))
-        guesses = np.asarray(predicted_rotations(method, state, seen[:8]))
+        guesses = np.asarray(predicted_rotations(method, state, seen))
         drawn, axes = plt.subplots(4, 8, figsize=(9, 4.8))
         for turn, row in enumerate(axes):
             for ax, image, guess in zip(row, some, guesses[turn], strict=False):
@@ -35,7 +30,7 @@ def rotation_figure(method: Method, view, data: str, *, data_dir: str | None = N
                 ax.set_title(f"{90 * guess}°", fontsize=7, color="tab:green" if guess == turn else "tab:red")
                 ax.axis("off")
         drawn.tight_layout()
-        told = 100 * rotation_accuracy(method, state, seen)
+        told = 100 * np.mean(guesses == np.arange(4)[:, None])
         caption = f"By how much the network thinks held-out images were turned; {told:.1f} % are told right."
         return [(caption, figures.png(drawn))]
 

@@ -11,17 +11,6 @@ from jssl.experiment.captions import zero_shot_accuracy
 from tests.methods import toys
 
 
-class Eye(nn.Module):
-    """[B, 16, 16, 3] -> [B, 128]."""
-
-    @nn.compact
-    def __call__(self, images):
-        x = images
-        for width in (24, 48):
-            x = nn.relu(nn.Conv(width, (3, 3), strides=2)(x))
-        return nn.relu(nn.Dense(128)(x.reshape(len(x), -1)))
-
-
 class Reader(nn.Module):
     """Tokens [B, L] -> [B, D], the words at their places."""
 
@@ -52,7 +41,7 @@ def alike(source, *, size):
 
 
 def test_zero_shot_on_pairs_never_seen_together_is_far_above_chance():
-    method, batch_of = methods.clip(Eye(), Reader(), dim=64), alike(scenes.scenes(), size=128)
+    method, batch_of = methods.clip(toys.Convolutions((24, 48), 128), Reader(), dim=64), alike(scenes.scenes(), size=128)
     before, after = (
         zero_shot_accuracy(method, toys.trained(method, optax.adam(3e-3), views, batch_of, steps=steps), view)
         for steps in (0, 600)

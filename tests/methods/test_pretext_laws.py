@@ -1,6 +1,5 @@
 """A network learns to tell by how much held-out images were turned."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -13,17 +12,6 @@ from tests.methods import toys
 SIDE = 16
 
 
-class Convolutions(nn.Module):
-    """Two strided layers, and where things are: the light on a scene falls from one side."""
-
-    @nn.compact
-    def __call__(self, images):
-        x = images
-        for width in (16, 32):
-            x = nn.relu(nn.Conv(width, (3, 3), strides=2)(x))
-        return nn.relu(nn.Dense(64)(x.reshape(len(x), -1)))
-
-
 def test_rotation_is_told_on_images_never_trained_on():
     train, test = (scenes.scenes(split=split, side=SIDE, count=512) for split in ("train", "test"))
     images = {"train": as_seen(train.images), "test": as_seen(test.images)}
@@ -32,7 +20,7 @@ def test_rotation_is_told_on_images_never_trained_on():
         rows = jax.random.randint(jax.random.key(step), (32,), 0, len(train))
         return {"image": images["train"][rows], "index": rows}
 
-    method = methods.rotation(Convolutions())
+    method = methods.rotation(toys.Convolutions((16, 32), 64))  # a scene's light falls from one side
     views = toys.noisy(1, noise=0.05)
     before, after = (toys.trained(method, optax.adam(3e-3), views, batch_of, steps=steps) for steps in (0, 150))
     right = [predicted_rotations(method, state, images["test"]) == jnp.arange(4)[:, None] for state in (before, after)]

@@ -23,6 +23,20 @@ class Mlp(nn.Module):
         return x
 
 
+class Convolutions(nn.Module):
+    """Images [B, H, W, C] -> [B, out]: strided layers, and where things are."""
+
+    widths: tuple[int, ...]
+    out: int
+
+    @nn.compact
+    def __call__(self, images):
+        x = images
+        for width in self.widths:
+            x = nn.relu(nn.Conv(width, (3, 3), strides=2)(x))
+        return nn.relu(nn.Dense(self.out)(x.reshape(len(x), -1)))
+
+
 def identity():
     """A network without parameters: images as they are, flat."""
     return (lambda key, x: {}), (lambda params, x: x.reshape(len(x), -1))
