@@ -1,7 +1,8 @@
 """Does every method learn? Trains each one's demo and prints one table: raw pixels, random network, learned.
 
-    python -m benchmarks.learning                                           # on digits
-    python -m benchmarks.learning --data tfds:cifar10 --data-dir DIR        # the same budget on CIFAR-10
+    python -m benchmarks.learning                                           # each on its own demo's data
+    python -m benchmarks.learning --data digits                             # all on one
+    python -m benchmarks.learning --data tfds:cifar10 --data-dir DIR        # the same budget, the papers' views
     python -m benchmarks.learning --only simclr dino --out runs/learning    # some; run again to resume
 
 Prints a Markdown table and writes it to <out>/<data>.md; every run has its report in <out>/<data>/<method>.
@@ -20,43 +21,52 @@ IMAGES = (
     "simclr", "moco_v2", "byol", "barlow_twins", "swav", "pcl", "dino", "ibot", "mae", "simmim", "i_jepa",
     "rotation", "mim_contrast",
 )  # fmt: skip
-CAPTIONED = ("clip", "slip")  # their demos bring images with captions
+CAPTIONED = ("clip", "slip")  # on scenes only
+VIEWS = {"digits": "handwriting", "scenes": "crops"}  # of the methods whose demos have views of their own
 HEADER = """\
-| method | steps | CPU minutes | kNN: pixels | kNN: random | kNN: learned | linear: random | linear: learned |
-|---|---|---|---|---|---|---|---|"""
+| method | data | steps | CPU minutes | kNN: pixels | kNN: random | kNN: learned | linear: random | linear: learned |
+|---|---|---|---|---|---|---|---|---|"""
 
 
-def measure(name: str, *, out: Path, **changes) -> str:
-    """Trains one method's demo, with other settings if wanted.
+def on(demo: dict, data: str, data_dir: str | None) -> dict:
+    """A demo's settings with other data, and with views that fit it: its paper's, where the data is photographs."""
+    views = VIEWS.get(data.partition(":")[0])
+    kept = {name: value for name, value in demo.items() if name != "views"}
+    return kept | dict(data=data, data_dir=data_dir) | ({"views": views} if views and "views" in demo else {})
+
+
+def measure(name: str, *, out: Path, data: str | None = None, data_dir: str | None = None) -> str:
+    """Trains one method's demo, on other data if wanted.
 
     Returns: its row of the table.
     """
     module = importlib.import_module(f"experiments.{name}")
-    settings = module.demo | changes
+    settings = on(module.demo, data, data_dir) if data else module.demo
     began = time.process_time()
     result = run(module.experiment, **settings, out=str(out / name))
     minutes = (time.process_time() - began) / 60
     table: dict[str, Scores] = result.table
     pixels, random, learned = (table[key] for key in ("raw pixels", "random network", "learned"))
     shown = [pixels.knn, random.knn, learned.knn, random.linear, learned.linear]
-    return f"| {name} | {settings['steps']} | {minutes:.1f} | " + " | ".join(f"{100 * x:.1f}" for x in shown) + " |"
+    cells = [name, settings["data"], settings["steps"], f"{minutes:.1f}", *(f"{100 * x:.1f}" for x in shown)]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="digits")
+    parser.add_argument("--data", help="for all of them; by default each has its demo's")
     parser.add_argument("--data-dir", help="where TFDS has its data sets")
     parser.add_argument("--only", nargs="+", metavar="METHOD")
     parser.add_argument("--out", type=Path, default=Path("runs/learning"))
     arguments = parser.parse_args()
-    names = arguments.only or [*IMAGES, *(CAPTIONED if arguments.data == "digits" else ())]
+    scenes = (arguments.data or "scenes").startswith("scenes")
+    names = arguments.only or [*IMAGES, *(CAPTIONED if scenes else ())]
 
-    out = arguments.out / arguments.data.replace(":", "_")
-    rows = [f"`{arguments.data}`, {os.cpu_count()} CPU cores", "", HEADER]
+    out = arguments.out / (arguments.data or "demos").replace(":", "_")
+    rows = [f"{os.cpu_count()} CPU cores", "", HEADER]
     print("\n".join(rows), flush=True)
     for name in names:
-        changes = {} if name in CAPTIONED else dict(data=arguments.data, data_dir=arguments.data_dir)
-        rows.append(measure(name, out=out, **changes))
+        rows.append(measure(name, out=out, data=arguments.data, data_dir=arguments.data_dir))
         print(rows[-1], flush=True)
     (arguments.out / f"{out.name}.md").write_text("\n".join(rows) + "\n")
 

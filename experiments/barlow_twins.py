@@ -29,8 +29,8 @@ def experiment(training: Training, *, off_diagonal_weight: float = 5e-3, feature
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", size=24, views="handwriting", batch=128,
-    steps=800, warmup=0.1, learning_rate=0.5, features=256,
+    encoder="resnet10x0.25_cifar", data="scenes:color", size=24, views="crops", batch=64,
+    steps=500, warmup=0.1, learning_rate=0.2, features=256,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ from jssl.optim import lars, teacher_momentum
 
 
 @recipe(encoder="resnet50", batch=4096, steps=312_000, warmup=0.01, learning_rate=3.2, weight_decay=1.5e-6, views="byol")
-def experiment(
-    training: Training, *, momentum: float = 0.996, hidden: int = 4096, features: int = 256
-) -> Experiment:
+def experiment(training: Training, *, momentum: float = 0.996, hidden: int = 4096, features: int = 256) -> Experiment:
     """BYOL as an experiment.
 
     momentum: of the teacher at the start; it rises to 1.
@@ -36,8 +34,8 @@ def experiment(
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", size=24, views="handwriting", batch=128,
-    steps=800, warmup=0.1, learning_rate=2.0, momentum=0.98, hidden=256, features=64,
+    encoder="resnet10x0.25_cifar", data="scenes:color", size=24, views="crops", batch=64,
+    steps=500, warmup=0.1, learning_rate=0.5, momentum=0.99, hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -67,9 +67,9 @@ def experiment(
 
 
 demo = dict(
-    encoder="vit_n4", data="digits", size=24, views="handwriting", batch=128,
-    steps=500, warmup=0.1, learning_rate=1e-3, prototypes=512, locals=2, momentum=0.98, teacher_temperature=0.04,
-    temperature_warmup=0.1, frozen=0.05, hidden=256, bottleneck=64,
+    encoder="resnet10x0.25_cifar", data="scenes:color", size=24, views="crops", batch=64,
+    steps=600, warmup=0.1, learning_rate=2e-3, prototypes=512, locals=0, momentum=0.99, temperature_warmup=0.0,
+    frozen=0.05, hidden=256, bottleneck=64, head_norm=True,
 )  # fmt: skip
 
 if __name__ == "__main__":

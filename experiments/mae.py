@@ -43,8 +43,8 @@ def experiment(
 
 
 demo = dict(
-    encoder="vit_n4", data="digits", batch=128,
-    steps=800, warmup=0.1, learning_rate=1.5e-3, decoder_dim=64, decoder_depth=1, decoder_heads=4,
+    encoder="vit_n4", data="scenes:color", size=24, batch=64,
+    steps=1000, warmup=0.1, learning_rate=1.5e-3, decoder_dim=64, decoder_depth=1, decoder_heads=4,
 )  # fmt: skip
 
 if __name__ == "__main__":

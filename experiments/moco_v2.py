@@ -40,8 +40,8 @@ def experiment(
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", size=24, views="handwriting", batch=128,
-    steps=1000, warmup=0.05, learning_rate=0.12, queue=4096, momentum=0.99, hidden=256, features=64,
+    encoder="resnet10x0.25_cifar", data="scenes:color", size=24, views="crops", batch=64,
+    steps=500, warmup=0.05, learning_rate=0.06, queue=4096, momentum=0.99, hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

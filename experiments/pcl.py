@@ -53,8 +53,8 @@ def experiment(
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", size=24, views="handwriting", batch=128,
-    steps=900, warmup=0.05, learning_rate=0.12, clusters=(300, 600), negatives=1000, restarts=1, queue=4096,
+    encoder="resnet10x0.25_cifar", data="scenes:color", size=24, views="crops", batch=64,
+    steps=500, warmup=0.05, learning_rate=0.06, clusters=(300, 600), negatives=1000, restarts=1, queue=4096,
     momentum=0.99, hidden=256, features=64,
 )  # fmt: skip
 

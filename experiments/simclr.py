@@ -16,9 +16,7 @@ from jssl.optim import lars
 
 
 @recipe(encoder="resnet50", batch=4096, steps=31_200, warmup=0.1, learning_rate=4.8, weight_decay=1e-6, views="simclr")
-def experiment(
-    training: Training, *, temperature: float = 0.1, hidden: int = 2048, features: int = 128
-) -> Experiment:
+def experiment(training: Training, *, temperature: float = 0.1, hidden: int = 2048, features: int = 128) -> Experiment:
     """SimCLR as an experiment.
 
     temperature: 0.1 on ImageNet, 0.5 on CIFAR-10.

@@ -31,9 +31,7 @@ def experiment(training: Training, *, side: int = 16, ratio: float = 0.6, unit: 
     )
 
 
-demo = dict(
-    encoder="vit_n4", data="digits", batch=128, steps=500, warmup=0.1, learning_rate=1e-3, side=4, unit=8,
-)  # fmt: skip
+demo = dict(encoder="vit_n4", data="scenes:color", size=24, batch=64, steps=500, warmup=0.1, learning_rate=1e-3, side=4, unit=8)
 
 if __name__ == "__main__":
     main(experiment, demo)

@@ -31,7 +31,7 @@ class Checkpoints:
             arrays=ocp.StandardCheckpointHandler(), about=ocp.JsonCheckpointHandler()
         )
         self._orbax, self._checkpointer = ocp, ocp.AsyncCheckpointer(handler)
-        self._keep, self._best, self._saving = keep, best, None
+        self._keep, self._best, self._saving, self._scores = keep, best, None, {}
         self.config = json.loads(json.dumps(config or {}))
         self.directory = _absolute(directory)
         if jax.process_index() == 0:
@@ -58,7 +58,7 @@ class Checkpoints:
         args, tree = self._orbax.args, {"state": state, "fingerprint": fingerprint(state)}
         about = {"config": self.config, "metrics": dict(metrics or {})}
         items = args.Composite(arrays=args.StandardSave(tree), about=args.JsonSave(about))
-        self._saving = step
+        self._saving, self._scores[step] = step, about["metrics"].get(self._best)
         try:
             self._checkpointer.save(self.directory / str(step), args=items)
         except Exception as error:  # Orbax and tensorstore raise their own kinds for a full disk
@@ -146,8 +146,11 @@ class Checkpoints:
     def _prune(self) -> None:
         if not (old := self.steps[: -self._keep]):
             return
-        scores = {step: self.metrics(step).get(self._best) for step in self.steps}
-        best = max((step for step in scores if scores[step] is not None), key=scores.get, default=None)
+        for step in self.steps:
+            if step not in self._scores:  # saved by an earlier run
+                self._scores[step] = self.metrics(step).get(self._best)
+        scores = {step: self._scores[step] for step in self.steps if self._scores[step] is not None}
+        best = max(scores, key=scores.get, default=None)
         for step in old:
             if step != best:
                 (self.directory / str(step)).rmtree()

@@ -214,7 +214,8 @@ def test_trains_in_bfloat16(name):
     step = jax.jit(train_step(made(name), OPTIMIZER, TABLE[name].views, dtype=jnp.bfloat16))
     after, losses = steps(step, state, 2)
     assert np.all(np.isfinite(losses))
-    np.testing.assert_allclose(losses[0], trained(name)[1][0], rtol=0.1, atol=0.2)  # correlations over eight images are noisy
+    atol = 0.2 if name == "barlow_twins" else 0.05  # the correlations of eight samples are noisy
+    np.testing.assert_allclose(losses[0], trained(name)[1][0], rtol=0.1, atol=atol)
     for x, y in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
         assert x.dtype == y.dtype
 

@@ -219,16 +219,22 @@ def sound(index: jax.Array, *, seconds: float = 1.0, split: str = "train") -> ja
     return jnp.clip(0.9 * tone * tremolo + noise, -1, 1)
 
 
-def scenes(*, split: str = "train", side: int = 32, count: int | None = None) -> Source:
+def scenes(*, split: str = "train", side: int = 32, count: int | None = None, label: str = "shape") -> Source:
     """Scenes in memory, for everything that reads arrays; captions, depth and segmentation travel along.
 
     split: "train", "test" or "unseen"; side: pixels; count: how many, by default 8,192 to train on and 1,024 others.
+    label: which of `ATTRIBUTES` is the class.
 
-    Returns: a `Source` of ten classes, extras "caption", "attributes", "depth", "segmentation".
+    Returns: a `Source`, extras "caption", "attributes", "depth", "segmentation".
+
+    Raises: ValueError for an unknown label.
     """
+    if label not in ATTRIBUTES:
+        raise ValueError(f"scenes can be labelled by {', '.join(ATTRIBUTES)}, got {label!r}")
     count = count or (8192 if split == "train" else 1024)
     draw = jax.jit(lambda index: render(index, side=side, split=split))
     parts = [jax.device_get(draw(jnp.arange(i, i + 512))) for i in range(0, count, 512)]
     arrays = {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
     extras = {name: arrays[name] for name in ("caption", "attributes", "depth", "segmentation")}
-    return from_arrays(arrays["image"], arrays["label"], class_names=SHAPES, name="scenes", **extras)
+    labels, names = arrays["attributes"][:, ATTRIBUTES.index(label)], _COLUMNS[label]
+    return from_arrays(arrays["image"], labels, class_names=names, name=f"scenes:{label}", **extras)

@@ -86,6 +86,8 @@ def from_arrays(
 def load(name: str, *, data_dir: str | None = None, split: str = "train", canvas: int | None = None) -> Source:
     """Images by name: "digits", "scenes", "tfds:cifar10" or another TFDS data set, "folder:path", "npz:file.npz".
 
+    Scenes are labelled by shape; "scenes:color" and so on by another of their attributes.
+
     data_dir: where TFDS has its data sets; by default TFDS's own default.
     split: "train" or "test".
     canvas: the side of the images of "folder:" (224 by default) and "scenes" (32); the others have their own.
@@ -128,7 +130,7 @@ def _folder(rest, *, split, canvas, **_):
 def _scenes(rest, *, split, canvas, **_):
     from jssl.data.scenes import scenes
 
-    return scenes(split=split, side=canvas or 32)
+    return scenes(split=split, side=canvas or 32, label=rest or "shape")
 
 
 def from_npz(path: str, *, split: str = "train") -> Source:

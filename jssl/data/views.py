@@ -327,6 +327,21 @@ def handwriting(*, size: int = 24, locals: int = 0, scale=(0.7, 1.0), local_scal
     return multi_crop(large, large, local_view=small, locals=locals)
 
 
+def crops(*, size: int = 224, locals: int = 0, scale=(0.4, 1.0), local_scale=(0.15, 0.4)) -> Views:
+    """Crops and flips alone, two large and some small: for images whose colors are what matters.
+
+    locals: views of half the size, `local_scale` of the picture.
+
+    Returns: (key, batch) -> {"global": [2, B, size, size, C], and "local" [locals, B, size / 2, size / 2, C], ...}.
+    """
+
+    def view(side, scale):
+        return chain(random_resized_crop(size=side, scale=scale), horizontal_flip(), normalize())
+
+    large = view(size, scale)
+    return multi_crop(large, large, local_view=view(size // 2, local_scale), locals=locals)
+
+
 def infomin(*, size: int = 224, scale=(0.2, 1.0), magnitude: float = 10) -> Views:
     """InfoMin's stronger views (arXiv:2005.10243): SimCLR's, on MoCo v2's crops, with RandAugment.
 

@@ -16,7 +16,7 @@ from jssl.experiment.pictures import attention_figure
 from jssl.models import encoder as encoder_named
 from jssl.optim import Schedule, warmup_cosine
 
-VIEWS = ("simclr", "moco_v2", "byol", "dino", "ibot", "dinov2", "swav", "mae", "infomin", "handwriting")
+VIEWS = ("simclr", "moco_v2", "byol", "dino", "ibot", "dinov2", "swav", "mae", "infomin", "handwriting", "crops")
 REMAT = {  # policies: what is stored
     "none": None,
     "elementwise": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,

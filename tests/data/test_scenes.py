@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jssl.data.scenes as world
+from jssl import data
 
 
 def draw(number=64, side=48, **options):
@@ -98,3 +99,12 @@ def test_as_a_source():
     assert source.images.shape == (600, 16, 16, 3) and source.class_names == world.SHAPES
     assert source.extras["caption"].shape == (600, world.CAPTION_LENGTH)
     assert source.extras["depth"].shape == (600, 16, 16)
+
+
+def test_any_attribute_can_be_the_class():
+    shapes, colors = (data.load(name, split="test") for name in ("scenes", "scenes:color"))
+    np.testing.assert_array_equal(shapes.images, colors.images)
+    assert colors.class_names == tuple(world.COLORS) and shapes.class_names == world.SHAPES
+    np.testing.assert_array_equal(colors.labels, colors.extras["attributes"][:, world.ATTRIBUTES.index("color")])
+    with pytest.raises(ValueError, match="labelled by shape, color.*got 'mood'"):
+        data.load("scenes:mood")

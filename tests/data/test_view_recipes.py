@@ -82,11 +82,13 @@ def test_byol_is_asymmetric():
     assert roughness[0] < 0.8 * roughness[1]  # the first is always blurred
 
 
-def test_mae_crops_without_color():
+@pytest.mark.parametrize("recipe", [data.mae(size=16), data.views.crops(size=16, locals=2)], ids=["mae", "crops"])
+def test_crops_without_color(recipe):
     grey = jnp.full((4, 32, 32, 3), 100, jnp.uint8)
-    view = data.mae(size=16)(jax.random.key(0), {"image": grey, "index": jnp.arange(4)})["global"]
+    result = recipe(jax.random.key(0), {"image": grey, "index": jnp.arange(4)})
     expected = (100 / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
-    np.testing.assert_allclose(view, np.broadcast_to(expected, view.shape), atol=1e-4)
+    for view in (result["global"], result.get("local", result["global"])):
+        np.testing.assert_allclose(view, np.broadcast_to(expected, view.shape), atol=1e-4)
 
 
 def test_one_channel():
