@@ -55,8 +55,8 @@ def experiment(
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", size=24, views="handwriting", batch=128,
-    steps=700, warmup=0.1, learning_rate=2.0, prototypes=128, locals=2, queue=1024, queue_start=0.1, frozen=0.02,
+    encoder="resnet10x0.25_cifar", data="scenes:color", size=24, views="crops", batch=64,
+    steps=500, warmup=0.1, learning_rate=2.0, prototypes=128, locals=0, queue=1024, queue_start=0.1, frozen=0.02,
     hidden=256, features=64,
 )  # fmt: skip
 
