@@ -42,18 +42,21 @@ def embedding_health(z: jax.Array, *, rows: int = 128) -> dict[str, jax.Array]:
 
 
 def pair_health(z_a: jax.Array, z_b: jax.Array) -> dict[str, jax.Array]:
-    """How close the two views of an image lie.
+    """How close the two views of an image lie, and whether all images do.
 
-    z_a, z_b: [B, D] embeddings of two views.
+    z_a, z_b: [B, D] what a loss compares of two views, such as projections.
 
-    Returns: {"alignment"}: mean squared distance on the sphere, 0 the same, 2 unrelated.
+    Returns: {"alignment": mean squared distance on the sphere, 0 the same, 2 unrelated,
+        "projection_std": 0 collapsed, 1 spread}, scalars.
     Raises:  ValueError for wrong shapes.
-    Source:  arXiv:2005.10242.
+    Source:  arXiv:2005.10242, arXiv:2011.10566.
 
-    >>> float(pair_health(jnp.eye(2), jnp.eye(2))["alignment"])
-    0.0
+    >>> health = pair_health(jnp.eye(2), jnp.eye(2))
+    >>> float(health["alignment"]), round(float(health["projection_std"]), 3)
+    (0.0, 0.707)
     """
-    return {"alignment": alignment(jax.lax.stop_gradient(z_a), jax.lax.stop_gradient(z_b))}
+    z_a, z_b = jax.lax.stop_gradient((z_a, z_b))
+    return {"alignment": alignment(z_a, z_b), "projection_std": feature_std(z_a)}
 
 
 def teacher_health(probabilities: jax.Array) -> dict[str, jax.Array]:
@@ -130,6 +133,11 @@ _FAILURES = {
     "feature_std": (
         lambda std: std < 0.02,
         "feature deviation is {:.4f} of a spread sphere's: embeddings collapsed to a point; "
+        "check the stop-gradient, the predictor, negatives and batch normalisation of the head",
+    ),
+    "projection_std": (
+        lambda std: std < 0.02,
+        "projection deviation is {:.4f} of a spread sphere's: what the loss compares collapsed to a point; "
         "check the stop-gradient, the predictor, negatives and batch normalisation of the head",
     ),
     "rank_share": (

@@ -12,6 +12,7 @@ from jssl.evaluate import (
     embedding_health,
     extract_features,
     knn_accuracy,
+    pair_health,
     probe_network,
     probe_pixels,
 )
@@ -69,16 +70,27 @@ class Probes:
         return {**pixels, "random network": self.scores(state)}
 
 
-def health_of(experiment: Experiment, images: np.ndarray, *, rows: int = 256):
-    """state -> health figures of the features of a few images, on the device and without waiting for it."""
+def health_of(experiment: Experiment, source: Source, *, rows: int = 256, pairs: int = 64):
+    """state -> health figures of a few images, on the device and without waiting for it.
+
+    rows: how many images' features are looked at. pairs: of how many the first two views' projections, where the method has
+        such.
+    """
+    method, some = experiment.method, np.arange(0, len(source), max(1, len(source) // rows))[:rows]
+    batch = {"image": source.images, "label": source.labels, **source.extras}
+    batch = {name: values[some[:pairs]] for name, values in batch.items()} | {"index": some[:pairs].astype(np.int32)}
 
     @jax.jit
-    def figures(params, teacher, memory, images):
-        features = experiment.method.features(params, teacher, memory, experiment.evaluation_view(images))
-        return embedding_health(features.cls)
+    def figures(params, teacher, memory, images, batch):
+        health = embedding_health(method.features(params, teacher, memory, experiment.evaluation_view(images)).cls)
+        if method.outputs is None:
+            return health
+        key = jax.random.key(0)  # the same views every time: a curve shows the network's change alone
+        student = method.outputs(params, teacher, memory, experiment.views(key, batch), key).student
+        paired = "cls" in student and student["cls"].ndim == 3 and len(student["cls"]) > 1
+        return health | (pair_health(*student["cls"][:2]) if paired else {})
 
-    some = images[:: max(1, len(images) // rows)][:rows]
-    return lambda state: figures(state.params, state.teacher, state.memory, some)
+    return lambda state: figures(state.params, state.teacher, state.memory, source.images[some], batch)
 
 
 ROWS = {

@@ -134,7 +134,7 @@ def _train(
                 say(f"warning: {sentence}")
 
     log = Log(record, batch=e.batch, rates={"learning_rate": e.learning_rate}, waited=data.waited, show=show)
-    health = health_of(e, plan.data.source.images)
+    health = health_of(e, plan.data.source)
     probed: dict[int, dict[str, float]] = {}  # by step, the latest only
 
     def evaluate(step, state, metrics):

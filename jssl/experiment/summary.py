@@ -13,7 +13,10 @@ from jssl.train import TrainState
 
 WHILE_TRAINING = "Weighted kNN on held-out images: on some of them while training, on all at both ends; baselines dashed."
 HEALTHY = "Health: the features have collapsed where their rank share or deviation nears 0."
-HEALTH = ("rank_share", "feature_std", "dead_dimensions", "teacher_entropy", "prototypes_used", "gradient_norm")
+HEALTH = (
+    "rank_share", "feature_std", "dead_dimensions", "alignment", "projection_std", "teacher_entropy", "prototypes_used",
+    "gradient_norm",
+)  # fmt: skip
 QUERIES, SEEN = 8, 2_000  # rows of the gallery, and images among which neighbours are looked for
 
 
