@@ -36,7 +36,9 @@ def experiment(training: Training, *, text: str = "text_b", dim: int = 512) -> E
     )
 
 
-demo = dict(encoder="vit_n8", batch=64, steps=600, warmup=0.1, learning_rate=1e-3, text="text_n", dim=64)
+demo = dict(
+    encoder="vit_n8", data="scenes:color", batch=64, steps=600, warmup=0.1, learning_rate=1e-3, text="text_n", dim=64,
+)  # fmt: skip
 
 if __name__ == "__main__":
     main(experiment, demo)

@@ -35,7 +35,7 @@ def experiment(
     predictor_depth: its blocks.
     predictor_heads: its heads.
     """
-    network = training.network(patches=True, class_token=False, positions=sincos_positions)
+    network = training.network(hides="visible", class_token=False, positions=sincos_positions)
     method = i_jepa(
         network,
         predictor=Predictor(predictor_dim, predictor_depth, predictor_heads),

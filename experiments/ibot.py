@@ -46,7 +46,7 @@ def experiment(
     teacher_temperature: of the teacher, after rising from 0.04.
     temperature_warmup: share of the run in which it rises.
     """
-    network = training.network(patches=True, drop_path=0.1)
+    network = training.network(hides="mask", drop_path=0.1)
     temperature = linear(0.04, teacher_temperature, max(1, training.share(temperature_warmup)))
     method = ibot(
         network,

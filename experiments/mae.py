@@ -31,7 +31,7 @@ def experiment(
     decoder_depth: its blocks.
     decoder_heads: its heads.
     """
-    network = training.network(patches=True, positions=sincos_positions)
+    network = training.network(hides="visible", positions=sincos_positions)
     decoder = mae_decoder(network.patch, dim=decoder_dim, depth=decoder_depth, heads=decoder_heads)
     method = mae(network, decoder=decoder, ratio=ratio, normalize_target=normalize_target)
     return training.experiment(

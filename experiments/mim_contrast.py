@@ -30,7 +30,7 @@ def experiment(
     hidden: width of the projection's hidden layer.
     features: width of the projection.
     """
-    network = training.network(patches=True)
+    network = training.network(hides="mask")
     head = simclr_head(features, hidden=hidden)
     return training.experiment(
         mim_contrast(network, mix=mix, ratio=ratio, head=head, temperature=temperature),

@@ -20,7 +20,7 @@ def experiment(training: Training, *, side: int = 16, ratio: float = 0.6, unit: 
     ratio: share hidden.
     unit: side in pixels of what is hidden at once.
     """
-    network = training.network(patches=True)
+    network = training.network(hides="mask")
     method = simmim(network, side=side, ratio=ratio, unit=unit)
     return training.experiment(
         method,

@@ -56,17 +56,18 @@ class Training:
     scan: bool = False
     remat: Literal["none", "elementwise", "blocks"] = "none"
 
-    def network(self, *, drop_path: float = 0.0, patches: bool = False, **overrides: Any):
+    def network(self, *, drop_path: float = 0.0, hides: str | None = None, **overrides: Any):
         """The encoder.
 
-        drop_path: stochastic depth, of encoders that have it. patches: whether the method hides patches.
+        drop_path: stochastic depth, of encoders that have it.
+        hides: how the method hides patches from it: by "mask" tokens, or by showing it only the "visible" ones.
         overrides: further fields that its module must have, such as class_token=False.
 
         Raises: ValueError for an encoder that the method cannot use.
         """
         plain = encoder_named(self.encoder)
         missing = [field for field in overrides if not hasattr(plain, field)]
-        if missing or (patches and not hasattr(plain, "grid")):
+        if missing or (hides and hides not in inspect.signature(type(plain).__call__).parameters):
             raise ValueError(f"--encoder {self.encoder} cannot be used here: the method hides patches; choose such as vit_s16")
         regularised = {"drop_path": drop_path} if drop_path and hasattr(plain, "drop_path") else {}
         return encoder_named(self.encoder, **overrides, **regularised, **self._compilation(plain))

@@ -25,3 +25,9 @@ def test_how_a_transformer_is_compiled_is_the_users_choice():
 def test_what_has_no_blocks_is_refused(flag):
     with pytest.raises(ValueError, match=f"--{next(iter(flag))} is for transformers; resnet18_cifar has no blocks"):
         replace(SETTINGS, encoder="resnet18_cifar", **flag).network()
+
+
+@pytest.mark.parametrize(("encoder", "hides"), [("resnet18_cifar", "mask"), ("swin_n", "visible")])
+def test_an_encoder_that_cannot_hide_patches_is_refused(encoder, hides):
+    with pytest.raises(ValueError, match=f"--encoder {encoder} cannot be used here: the method hides patches"):
+        replace(SETTINGS, encoder=encoder).network(hides=hides)
