@@ -12,7 +12,7 @@ import optax
 
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import ibot
-from jssl.models import dino_head
+from jssl.models import batch_norm, dino_head
 from jssl.optim import adamw, clip_by_parameter_norm, cosine, freeze_during, linear, teacher_momentum
 
 
@@ -24,6 +24,7 @@ def experiment(
     shared_head: bool = True,
     hidden: int = 2048,
     bottleneck: int = 256,
+    head_norm: bool = False,
     locals: int = 10,
     momentum: float = 0.996,
     final_weight_decay: float = 0.4,
@@ -38,6 +39,7 @@ def experiment(
     shared_head: one head for class token and patches.
     hidden: width of the head's hidden layers.
     bottleneck: width before the last layer.
+    head_norm: batch norm in the head.
     locals: small views of each image.
     momentum: of the teacher at the start; it rises to 1.
     final_weight_decay: to which the weight decay rises.
@@ -47,11 +49,12 @@ def experiment(
     temperature_warmup: share of the run in which it rises.
     """
     network = training.network(hides="mask", drop_path=0.1)
+    head = partial(dino_head, hidden=hidden, bottleneck=bottleneck, norm=batch_norm if head_norm else None)
     temperature = linear(0.04, teacher_temperature, max(1, training.share(temperature_warmup)))
     method = ibot(
         network,
         prototypes=prototypes,
-        head=partial(dino_head, hidden=hidden, bottleneck=bottleneck),
+        head=head,
         shared_head=shared_head,
         patch_weight=patch_weight,
         momentum=teacher_momentum(momentum, training.steps),
@@ -59,16 +62,17 @@ def experiment(
         patch_temperature=temperature,
     )
     decay = cosine(training.weight_decay, final_weight_decay, training.steps)
-    last_layer = freeze_during(training.share(frozen), lambda path: "layers_6" in path)
+    last = f"layers_{len(head(prototypes).layers) - 1}"  # the weight-normalised one
+    last_layer = freeze_during(training.share(frozen), lambda path: last in path)
     optimizer = optax.chain(clip_by_parameter_norm(3.0), adamw(training.rate(), weight_decay=decay), last_layer)
     crops = training.view_recipe(locals=locals)
     return training.experiment(method, optimizer=optimizer, views=crops, network=network)
 
 
 demo = dict(
-    encoder="vit_n4", data="digits", size=24, views="handwriting", batch=128,
-    steps=450, warmup=0.1, learning_rate=1e-3, prototypes=512, locals=2, momentum=0.98, teacher_temperature=0.04,
-    temperature_warmup=0.1, frozen=0.05, hidden=256, bottleneck=64,
+    encoder="vit_n4", data="scenes:color", size=24, views="crops", batch=64,
+    steps=400, warmup=0.1, learning_rate=2e-3, prototypes=512, locals=0, momentum=0.99, temperature_warmup=0.0,
+    patch_weight=0.3, frozen=0.05, hidden=256, bottleneck=64, head_norm=True,
 )  # fmt: skip
 
 if __name__ == "__main__":
