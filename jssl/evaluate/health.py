@@ -96,10 +96,10 @@ def gradient_health(gradients) -> dict[str, jax.Array]:
     return {"gradient_norm": optax.tree.norm(promoted)}
 
 
-def diagnose(metrics: Mapping[str, float]) -> list[str]:
+def diagnose(metrics: Mapping[str, float | None]) -> list[str]:
     """The failures that health figures show, in words, gravest first.
 
-    metrics: any of the figures of this module, as numbers; other entries are passed over.
+    metrics: any of the figures of this module, as numbers, None for one that JSON cannot write; others are passed over.
 
     Returns: one sentence per failure: what was measured, what it means, what to look at. Empty when all is well.
 
@@ -108,7 +108,8 @@ def diagnose(metrics: Mapping[str, float]) -> list[str]:
     >>> diagnose({"teacher_entropy": 0.9996})
     ['teacher entropy is log K (share 1.000): collapsed to uniform; check temperatures and centering']
     """
-    known = {name: float(metrics[name]) for name in _FAILURES if name in metrics}
+    read = {name: metrics[name] for name in _FAILURES if name in metrics}
+    known = {name: math.nan if value is None else float(value) for name, value in read.items()}
     broken = [
         f"{name} is {value}: not finite; lower the learning rate, warm up longer, or compute in float32"
         for name, value in known.items()
