@@ -9,6 +9,7 @@ import pytest
 
 from jssl.data import from_arrays, scenes
 from jssl.experiment import Experiment, run
+from jssl.experiment.plan import experiment_name
 
 ROOT = Path(__file__).parent.parent
 NAMES = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem != "__init__")
@@ -39,6 +40,7 @@ def test_says_what_it_is(name):
     told, function = module(name).__doc__, module(name).experiment
     assert "arXiv:" in told and f"python -m experiments.{name} --demo" in told and "The paper" in told
     assert set(module(name).demo) <= set(inspect.signature(function).parameters)
+    assert experiment_name(function) == name  # what its runs are called, and by what others' are refused
     lines = (ROOT / "experiments" / f"{name}.py").read_text().splitlines()
     assert len(lines) <= 80
 

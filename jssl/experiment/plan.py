@@ -74,7 +74,7 @@ class Plan(NamedTuple):
 def experiment_name(make: Callable[..., Experiment]) -> str:
     """What a run is called: the file its experiment is written in, or in a notebook its function."""
     try:
-        stem = Path(inspect.getsourcefile(make) or "").stem
+        stem = Path(inspect.getsourcefile(inspect.unwrap(make)) or "").stem
     except TypeError:
         stem = ""
     return stem if stem.isidentifier() else make.__name__
