@@ -47,7 +47,7 @@ def experiment(
     """
     network = training.network(drop_path=0.1)
     sizes = dict(hidden=hidden, bottleneck=bottleneck, norm=batch_norm if head_norm else None)
-    last = f"layers_{len(dino_head(prototypes, **sizes).layers) - 1}"  # the weight-normalised one
+    last = dino_head(prototypes, **sizes).last
     return training.experiment(
         dino(
             network,

@@ -62,8 +62,7 @@ def experiment(
         patch_temperature=temperature,
     )
     decay = cosine(training.weight_decay, final_weight_decay, training.steps)
-    last = f"layers_{len(head(prototypes).layers) - 1}"  # the weight-normalised one
-    last_layer = freeze_during(training.share(frozen), lambda path: last in path)
+    last_layer = freeze_during(training.share(frozen), lambda path: head(prototypes).last in path)
     optimizer = optax.chain(clip_by_parameter_norm(3.0), adamw(training.rate(), weight_decay=decay), last_layer)
     crops = training.view_recipe(locals=locals)
     return training.experiment(method, optimizer=optimizer, views=crops, network=network)

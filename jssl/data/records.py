@@ -132,7 +132,7 @@ def in_memory(source: Source) -> Items:
 
     Returns: `Items`.
     """
-    records = _Rows({"image": source.images, "label": source.labels, **source.extras})
+    records = _Rows(source.arrays)
     return Items(records, source.name, source.class_names)
 
 

@@ -31,8 +31,7 @@ def resident(source: Source, *, sharding: Any = None) -> dict[str, jax.Array]:
 
     Returns: a dict of arrays.
     """
-    arrays = {"image": source.images, "label": source.labels, **source.extras}
-    return {name: jax.device_put(values, sharding) for name, values in arrays.items()}
+    return {name: jax.device_put(values, sharding) for name, values in source.arrays.items()}
 
 
 def epoch_permutation(seed: int | jax.Array, epoch: int | jax.Array, n: int) -> jax.Array:

@@ -30,6 +30,11 @@ class Source:
     def classes(self) -> int:
         return len(self.class_names)
 
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a batch is made of, by the batch's names: {"image", "label", and the extras}."""
+        return {"image": self.images, "label": self.labels, **self.extras}
+
 
 def from_arrays(
     images: np.ndarray,

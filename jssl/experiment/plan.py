@@ -129,8 +129,7 @@ def plan(
 
 def batch_shapes(source: Source, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
     """A batch of the source without its values."""
-    arrays = {"image": source.images, "label": source.labels, **source.extras}
-    shapes = {name: jax.ShapeDtypeStruct((batch, *np.shape(x)[1:]), x.dtype) for name, x in arrays.items()}
+    shapes = {name: jax.ShapeDtypeStruct((batch, *np.shape(x)[1:]), x.dtype) for name, x in source.arrays.items()}
     return shapes | {"index": jax.ShapeDtypeStruct((batch,), jnp.int32)}
 
 

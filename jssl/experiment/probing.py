@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import jax
 import numpy as np
 
+from jssl.data.resident import take
 from jssl.data.source import Source
 from jssl.evaluate import (
     Labelled,
@@ -77,8 +78,7 @@ def health_of(experiment: Experiment, source: Source, *, rows: int = 256, pairs:
         such.
     """
     method, some = experiment.method, np.arange(0, len(source), max(1, len(source) // rows))[:rows]
-    batch = {"image": source.images, "label": source.labels, **source.extras}
-    batch = {name: values[some[:pairs]] for name, values in batch.items()} | {"index": some[:pairs].astype(np.int32)}
+    images, batch = source.images[some], take(source.arrays, some[:pairs])
 
     @jax.jit
     def figures(params, teacher, memory, images, batch):
@@ -90,7 +90,7 @@ def health_of(experiment: Experiment, source: Source, *, rows: int = 256, pairs:
         paired = "cls" in student and student["cls"].ndim == 3 and len(student["cls"]) > 1
         return health | (pair_health(*student["cls"][:2]) if paired else {})
 
-    return lambda state: figures(state.params, state.teacher, state.memory, source.images[some], batch)
+    return lambda state: figures(state.params, state.teacher, state.memory, images, batch)
 
 
 ROWS = {

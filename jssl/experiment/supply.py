@@ -66,12 +66,11 @@ def supply(step, data: Gathered, *, batch: int, seed: int, mesh: Mesh, stepwise:
 
 def resident(source: Source, mesh: Mesh) -> Batch:
     """All of a source on every device, of every process."""
-    arrays = {"image": source.images, "label": source.labels, **source.extras}
 
     def put(values):
         return jax.make_array_from_callback(np.shape(values), replicated(mesh), lambda part: np.asarray(values)[part])
 
-    return {name: put(values) for name, values in arrays.items()}
+    return {name: put(values) for name, values in source.arrays.items()}
 
 
 class Stream:

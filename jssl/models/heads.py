@@ -27,6 +27,11 @@ class Head(nn.Module):
 
     layers: Sequence[Callable]
 
+    @property
+    def last(self) -> str:
+        """What the last layer's parameters are called."""
+        return f"layers_{len(self.layers) - 1}"
+
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         for layer in self.layers:
