@@ -27,9 +27,7 @@ class Checkpoints:
     def __init__(self, directory, *, config: Mapping[str, Any] | None = None, keep: int = 3, best: str = "knn_top1"):
         import orbax.checkpoint as ocp
 
-        handler = ocp.CompositeCheckpointHandler(
-            arrays=ocp.StandardCheckpointHandler(), about=ocp.JsonCheckpointHandler()
-        )
+        handler = ocp.CompositeCheckpointHandler(arrays=_arrays(ocp), about=ocp.JsonCheckpointHandler())
         self._orbax, self._checkpointer = ocp, ocp.AsyncCheckpointer(handler)
         self._keep, self._best, self._saving, self._scores = keep, best, None, {}
         self.config = json.loads(json.dumps(config or {}))
@@ -57,7 +55,7 @@ class Checkpoints:
             return
         args, tree = self._orbax.args, {"state": state, "fingerprint": fingerprint(state)}
         about = {"config": self.config, "metrics": dict(metrics or {})}
-        items = args.Composite(arrays=args.StandardSave(tree), about=args.JsonSave(about))
+        items = args.Composite(arrays=args.PyTreeSave(_raw(tree)), about=args.JsonSave(about))
         self._saving, self._scores[step] = step, about["metrics"].get(self._best)
         try:
             self._checkpointer.save(self.directory / str(step), args=items)
@@ -126,15 +124,18 @@ class Checkpoints:
             found = self._checkpointer.metadata(folder).item_metadata["arrays"]["state"]
             named, as_found = like is None, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), found)
         like = as_found if named else like
-        if difference := first_difference(_shapes(found), _shapes(like)):
+        raw = _raw(like)
+        if difference := first_difference(_shapes(found), _shapes(raw)):
             raise ValueError(f"{where} holds another train state: {difference}")
-        wanted = _placed({"state": like, "fingerprint": jax.eval_shape(fingerprint, like)})
+        wanted = _placed({"state": raw, "fingerprint": jax.eval_shape(fingerprint, raw)})
         with _reading():
-            tree = self._checkpointer.restore(folder, args=args.Composite(arrays=args.StandardRestore(wanted))).arrays
+            places = self._orbax.checkpoint_utils.construct_restore_args(wanted)
+            items = args.Composite(arrays=args.PyTreeRestore(wanted, restore_args=places))
+            tree = self._checkpointer.restore(folder, args=items).arrays
         marks = [np.asarray(marks) for marks in (tree["fingerprint"], fingerprint(tree["state"]))]
         if not np.array_equal(*(map(np.sort, marks) if named else marks)):  # dicts have another order than what was saved
             raise _Damaged("its arrays are not those that were written")
-        return tree["state"]
+        return jax.tree.map(_as_key, like, tree["state"])
 
     def _about(self, step: int) -> dict[str, Any]:
         args = self._orbax.args.Composite(about=self._orbax.args.JsonRestore())
@@ -177,7 +178,7 @@ def fingerprint(tree) -> jax.Array:
     >>> [int(mark) for mark in fingerprint([jnp.zeros(3), jnp.array([1, 2], jnp.int32)])]
     [0, 7]
     """
-    return jnp.stack([_mark(leaf) for leaf in jax.tree.leaves(tree)] or [jnp.zeros((), jnp.uint32)])
+    return jnp.stack([_mark(leaf) for leaf in jax.tree.leaves(_raw(tree))] or [jnp.zeros((), jnp.uint32)])
 
 
 def first_difference(there: Any, here: Any, path: str = "") -> str | None:
@@ -197,8 +198,6 @@ def first_difference(there: Any, here: Any, path: str = "") -> str | None:
 
 
 def _mark(x):
-    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-        x = jax.random.key_data(x)
     bits = x.astype(jnp.uint32) if x.dtype == bool else _bits(x).astype(jnp.uint32)
     position = jnp.zeros(bits.shape, jnp.uint32)
     for axis, size in enumerate(bits.shape):  # without flattening, which would gather what is sharded
@@ -213,17 +212,34 @@ def _bits(x):
 
 def _shapes(tree) -> dict[str, Any]:
     """The arrays of a tree by their path: type and shape."""
-    return {_name(path): _kind(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {_name(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}
 
 
 def _name(path) -> str:
     return ".".join(str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry)))) for entry in path)
 
 
-def _kind(leaf) -> str:
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        leaf = jax.eval_shape(jax.random.key_data, leaf)
-    return f"{leaf.dtype}{list(leaf.shape)}"
+def _is_key(leaf) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _raw(tree):
+    """Arrays, or their shapes, with random keys as the numbers they are made of."""
+
+    def numbers(leaf):
+        if not _is_key(leaf):
+            return leaf
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            shape = jax.eval_shape(jax.random.key_data, leaf)
+            return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=leaf.sharding)
+        return jax.random.key_data(leaf)
+
+    return jax.tree.map(numbers, tree)
+
+
+def _as_key(like, numbers):
+    return jax.random.wrap_key_data(numbers, impl=like.dtype) if _is_key(like) else numbers
 
 
 def _placed(tree):
@@ -237,6 +253,14 @@ def _placed(tree):
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or other)
 
     return jax.tree.map(place, tree)
+
+
+def _arrays(orbax):
+    """Orbax's handler, but that it cuts only large arrays up for several devices to write: a cut is compiled per shape."""
+    types = orbax.type_handlers
+    arrays = types.ArrayHandler(min_slice_bytes_for_replica_parallel=2**20)
+    registry = types.create_type_handler_registry((jax.Array, arrays), (np.ndarray, types.NumpyHandler()))
+    return orbax.PyTreeCheckpointHandler(type_handler_registry=registry)
 
 
 class _Damaged(Exception):
