@@ -2,7 +2,7 @@
 
     python -m benchmarks.learning                                           # each on its own demo's data
     python -m benchmarks.learning --data digits                             # all on one
-    python -m benchmarks.learning --data tfds:cifar10 --data-dir DIR        # the same budget, the papers' views
+    python -m benchmarks.learning --data tfds:cifar10 --data-dir DIR --images 64000     # one budget, the papers' views
     python -m benchmarks.learning --only simclr dino --out runs/learning    # some; run again to resume
 
 Prints a Markdown table and writes it to <out>/<data>.md; every run has its report in <out>/<data>/<method>.
@@ -35,13 +35,14 @@ def on(demo: dict, data: str, data_dir: str | None) -> dict:
     return kept | dict(data=data, data_dir=data_dir) | ({"views": views} if views and "views" in demo else {})
 
 
-def measure(name: str, *, out: Path, data: str | None = None, data_dir: str | None = None) -> str:
-    """Trains one method's demo, on other data if wanted.
+def measure(name: str, *, out: Path, data: str | None, data_dir: str | None, images: int | None) -> str:
+    """Trains one method's demo, on other data or for another number of images if wanted.
 
     Returns: its row of the table.
     """
     module = importlib.import_module(f"experiments.{name}")
     settings = on(module.demo, data, data_dir) if data else module.demo
+    settings = settings | ({"steps": images // settings["batch"]} if images else {})
     began = time.process_time()
     result = run(module.experiment, **settings, out=str(out / name))
     minutes = (time.process_time() - began) / 60
@@ -56,6 +57,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="for all of them; by default each has its demo's")
     parser.add_argument("--data-dir", help="where TFDS has its data sets")
+    parser.add_argument("--images", type=int, help="how many each of them sees; by default its demo's steps")
     parser.add_argument("--only", nargs="+", metavar="METHOD")
     parser.add_argument("--out", type=Path, default=Path("runs/learning"))
     arguments = parser.parse_args()
@@ -66,7 +68,8 @@ def main():
     rows = [f"{os.cpu_count()} CPU cores", "", HEADER]
     print("\n".join(rows), flush=True)
     for name in names:
-        rows.append(measure(name, out=out, data=arguments.data, data_dir=arguments.data_dir))
+        budget = dict(data=arguments.data, data_dir=arguments.data_dir, images=arguments.images)
+        rows.append(measure(name, out=out, **budget))
         print(rows[-1], flush=True)
     (arguments.out / f"{out.name}.md").write_text("\n".join(rows) + "\n")
 

@@ -12,14 +12,14 @@ class DamagedImage(ValueError):
     """An image that cannot be decoded; its text is the reason."""
 
 
-def decode(data: bytes, *, canvas: int | None = None) -> np.ndarray:
+def decode(data: bytes, *, canvas: int | None = None, out: np.ndarray | None = None) -> np.ndarray:
     """An encoded image as RGB: the central square, resized to the canvas.
 
     Read by content, whatever the file's name: JPEG, PNG, WebP, GIF (first frame) and what else Pillow reads; CMYK,
     palettes, grey and 16 bits are converted, transparency becomes white. JPEG goes through simplejpeg where installed,
     which scales while it decodes; where that alone comes within an eighth of the canvas, the rest is cut off the borders.
 
-    canvas: the side of the result; None: the image's own size.
+    canvas: the side of the result; None: the image's own size. out: where to write the result, such as a batch's row.
 
     Returns: uint8 [canvas, canvas, 3], or [H, W, 3].
 
@@ -27,29 +27,36 @@ def decode(data: bytes, *, canvas: int | None = None) -> np.ndarray:
     """
     if not data:
         raise DamagedImage("the file is empty")
-    if data[:2] == b"\xff\xd8":
-        image = _jpeg(data, canvas)
-        if image is not None:
-            return fit(image, canvas)
-    return fit(_any(data, canvas), canvas)
+    image = _jpeg(data, canvas, out) if data[:2] == b"\xff\xd8" else None
+    return fit(_any(data, canvas) if image is None else image, canvas, out)
 
 
-def fit(image, canvas: int | None) -> np.ndarray:
+def fit(image, canvas: int | None, out: np.ndarray | None = None) -> np.ndarray:
     """The central square of an array or Pillow image, resized to the canvas (bilinear, antialiased).
+
+    out: where to write the result.
 
     Returns: uint8 [canvas, canvas, 3]; without a canvas the image as an array.
     """
+    height, width = image.shape[:2] if isinstance(image, np.ndarray) else image.size[::-1]
+    if canvas is not None and not height == width == canvas:
+        image = _resized(image, canvas, height, width)
+    if out is None:
+        return np.asarray(image)
+    if image is not out:
+        out[...] = image
+    return out
+
+
+def _resized(image, canvas, height, width):
     from PIL import Image
 
-    height, width = image.shape[:2] if isinstance(image, np.ndarray) else image.size[::-1]
-    if canvas is None or height == width == canvas:
-        return np.asarray(image)
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image)
     side = min(height, width)
     left, top = (width - side) / 2, (height - side) / 2
     box = (left, top, left + side, top + side)
-    return np.asarray(image.resize((canvas, canvas), Image.Resampling.BILINEAR, box, reducing_gap=2.0))
+    return image.resize((canvas, canvas), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
 
 
 @cache
@@ -61,8 +68,8 @@ def _simplejpeg():
     return simplejpeg
 
 
-def _jpeg(data, canvas):
-    """RGB by libjpeg-turbo, decoded no larger than needed; None where Pillow has to look at it."""
+def _jpeg(data, canvas, out):
+    """RGB by libjpeg-turbo, decoded no larger than needed, straight to where it fits; None where Pillow has to look."""
     simplejpeg = _simplejpeg()
     if simplejpeg is None:
         return None
@@ -72,6 +79,9 @@ def _jpeg(data, canvas):
             return None
         least = canvas or 0
         fast = dict(fastdct=True, fastupsample=True)
+        if height == width == canvas and out is not None and out.flags.c_contiguous:
+            simplejpeg.decode_jpeg(data, "RGB", **fast, buffer=out)
+            return out
         image = simplejpeg.decode_jpeg(data, "RGB", **fast, min_height=least, min_width=least)
     except ValueError as error:
         reason = str(error)

@@ -35,19 +35,19 @@ class Batches:
         images = np.empty((len(asked), self.canvas, self.canvas, 3), np.uint8)
         index, rest = asked.copy(), []
         for row, sample in enumerate(asked):
-            images[row], record, index[row] = self.sample(int(sample))
+            record, index[row] = self.sample(int(sample), images[row])
             rest.append(record)
         entries = {"image": images, "index": index, "asked": asked}
         for name in rest[0]:
             entries[name] = np.stack([np.asarray(record[name]) for record in rest])
         return entries
 
-    def sample(self, number: int) -> tuple[np.ndarray, dict[str, Any], int]:
-        """(image, its other entries, its number): of the sample, or of the next one that is not damaged."""
+    def sample(self, number: int, out: np.ndarray) -> tuple[dict[str, Any], int]:
+        """(entries, number) of a sample, its image written to `out`; of the next one where it is damaged."""
         for step in range(ATTEMPTS):
             candidate = (number + step) % len(self.records)
             try:
-                return *read(self.records, candidate, canvas=self.canvas), candidate
+                return read(self.records, candidate, canvas=self.canvas, out=out)[1], candidate
             except DamagedImage:
                 continue
         raise RuntimeError(

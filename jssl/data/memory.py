@@ -35,7 +35,7 @@ def decode_all(records: Records, *, canvas: int, name: str) -> Source:
 
     def fill(number):
         try:
-            images[number], rest = read(records, number, canvas=canvas)
+            _, rest = read(records, number, canvas=canvas, out=images[number])
         except DamagedImage as reason:
             return str(reason)
         labels[number] = rest["label"]

@@ -72,8 +72,12 @@ class Items:
         return f"{self.name}[{index}]"
 
 
-def read(records: Records, number: int, *, canvas: int) -> tuple[np.ndarray, dict[str, Any]]:
+def read(
+    records: Records, number: int, *, canvas: int, out: np.ndarray | None = None
+) -> tuple[np.ndarray, dict[str, Any]]:
     """One record, decoded: its image on the canvas, and its other entries that are numbers, "label" among them.
+
+    out: where to write the image.
 
     Returns: (uint8 [canvas, canvas, 3], {"label": int, ...}).
 
@@ -85,7 +89,7 @@ def read(records: Records, number: int, *, canvas: int) -> tuple[np.ndarray, dic
         raise DamagedImage(error.strerror or str(error)) from error
     image = record.pop("image")
     numbers = {key: value for key, value in record.items() if not isinstance(value, str | bytes)}
-    return _on_canvas(image, canvas), {**numbers, "label": np.int32(record.get("label", -1))}
+    return _on_canvas(image, canvas, out), {**numbers, "label": np.int32(record.get("label", -1))}
 
 
 def image_shape(records: Records, *, tries: int = 32) -> tuple[int, int]:
@@ -116,15 +120,15 @@ def damage(records: Records, number: int, *, canvas: int) -> str:
     return "it could not be read before, and can now"
 
 
-def _on_canvas(image, canvas):
+def _on_canvas(image, canvas, out):
     if isinstance(image, bytes):
-        return decode(image, canvas=canvas)
+        return decode(image, canvas=canvas, out=out)
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] not in (1, 3)):
         raise DamagedImage(f"expected uint8 [H, W, 1 or 3], got {image.dtype} {image.shape}")
     if image.ndim == 2 or image.shape[-1] == 1:
         image = np.repeat(image.reshape(*image.shape[:2], 1), 3, -1)
-    return fit(image, canvas)
+    return fit(image, canvas, out)
 
 
 def in_memory(source: Source) -> Items:

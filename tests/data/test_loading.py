@@ -116,6 +116,17 @@ def test_a_jpeg_scaled_while_it_is_decoded_keeps_its_centre():
         assert np.abs(image[..., 0] - exact).max() < 255 * 0.75 / 16 + 4
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("side", [40, 32])
+def test_the_result_is_written_where_it_is_wanted(kind, side):
+    data, rows = encoded(PICTURE[:40, :40], kind), np.zeros((2, side, 2 * side, 3), np.uint8)
+    wanted = decode(data, canvas=side)
+    for out in (rows[0].reshape(2, side, side, 3)[0], rows[1][:, side:]):  # in one piece, and with gaps
+        assert decode(data, canvas=side, out=out) is out
+        np.testing.assert_array_equal(out, wanted)
+    assert not rows[1][:, :side].any()
+
+
 @pytest.fixture
 def pictures(tmp_path):
     """Forty images in two classes, each of one shade that tells its number."""
