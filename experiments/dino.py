@@ -7,63 +7,23 @@
 The paper: ViT-S/16, batch 1024, 2 x 224 + 8 x 96, ImageNet, 100 epochs: k-NN 69.3 %, linear 74.0 %; 1.75 days on 8 V100.
 """
 
-from functools import partial
-
-import optax
-
-from jssl.experiment import Experiment, Training, main, recipe
+from jssl.experiment import Experiment, SelfDistillation, main, recipe
 from jssl.methods import dino
-from jssl.models import batch_norm, dino_head
-from jssl.optim import adamw, clip_by_parameter_norm, cosine, freeze_during, linear, teacher_momentum
 
 
 @recipe(encoder="vit_s16", batch=1024, steps=125_000, warmup=0.1, learning_rate=2e-3, weight_decay=0.04, views="dino")
-def experiment(
-    training: Training,
-    *,
-    prototypes: int = 65536,
-    locals: int = 8,
-    momentum: float = 0.996,
-    teacher_temperature: float = 0.07,
-    temperature_warmup: float = 0.3,
-    final_weight_decay: float = 0.4,
-    frozen: float = 0.01,
-    hidden: int = 2048,
-    bottleneck: int = 256,
-    head_norm: bool = False,
-) -> Experiment:
-    """DINO as an experiment.
-
-    prototypes: outputs of the head.
-    locals: small views of each image.
-    momentum: of the teacher at the start; it rises to 1.
-    teacher_temperature: of the teacher, after rising from 0.04.
-    temperature_warmup: share of the run in which it rises.
-    final_weight_decay: to which the weight decay rises.
-    frozen: share of the run in which the last layer stands still.
-    hidden: width of the head's hidden layers.
-    bottleneck: width before the last layer.
-    head_norm: batch norm in the head.
-    """
+def experiment(training: SelfDistillation) -> Experiment:
+    """DINO as an experiment."""
     network = training.network(drop_path=0.1)
-    sizes = dict(hidden=hidden, bottleneck=bottleneck, norm=batch_norm if head_norm else None)
-    last = dino_head(prototypes, **sizes).last
-    return training.experiment(
-        dino(
-            network,
-            prototypes=prototypes,
-            head=partial(dino_head, **sizes),
-            momentum=teacher_momentum(momentum, training.steps),
-            teacher_temperature=linear(0.04, teacher_temperature, max(1, training.share(temperature_warmup))),
-        ),
-        optimizer=optax.chain(
-            clip_by_parameter_norm(3.0),
-            adamw(training.rate(), weight_decay=cosine(training.weight_decay, final_weight_decay, training.steps)),
-            freeze_during(training.share(frozen), lambda path: path[0] == "cls" and path[1] == last),
-        ),
-        views=training.view_recipe(locals=locals),
-        network=network,
+    method = dino(
+        network,
+        prototypes=training.prototypes,
+        head=training.head(),
+        momentum=training.teacher_momentum(),
+        teacher_temperature=training.temperature(),
     )
+    views = training.view_recipe(locals=training.locals)
+    return training.experiment(method, optimizer=training.optimizer(), views=views, network=network)
 
 
 demo = dict(

@@ -44,12 +44,9 @@ def experiment(
         negatives=negatives,
         restarts=restarts,
         head=moco_head(features, hidden=hidden),
-        queue=queue,
-        temperature=temperature,
-        momentum=momentum,
+        **dict(queue=queue, temperature=temperature, momentum=momentum),
     )
-    optimizer = sgd(training.rate(), weight_decay=training.weight_decay)
-    return training.experiment(method, optimizer=optimizer, network=network)
+    return training.experiment(method, optimizer=sgd(training.rate(), weight_decay=training.weight_decay), network=network)
 
 
 demo = dict(

@@ -43,15 +43,10 @@ def experiment(
     """
     network = training.network()
     assignment = dict(temperature=temperature, epsilon=epsilon, queue=queue, queue_start=training.share(queue_start))
-    return training.experiment(
-        swav(network, prototypes=prototypes, head=swav_head(features, hidden=hidden), **assignment),
-        optimizer=optax.chain(
-            lars(training.rate(), weight_decay=training.weight_decay),
-            freeze_during(training.share(frozen), lambda path: path[0] == "scores"),
-        ),
-        views=training.view_recipe(locals=locals),
-        network=network,
-    )
+    method = swav(network, prototypes=prototypes, head=swav_head(features, hidden=hidden), **assignment)
+    frozen_prototypes = freeze_during(training.share(frozen), lambda path: path[0] == "scores")
+    optimizer = optax.chain(lars(training.rate(), weight_decay=training.weight_decay), frozen_prototypes)
+    return training.experiment(method, optimizer=optimizer, views=training.view_recipe(locals=locals), network=network)
 
 
 demo = dict(

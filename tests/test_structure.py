@@ -33,8 +33,8 @@ def test_recipes_are_at_most_thirty_lines(name):
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_experiments_are_at_most_eighty_lines(path):
-    assert len(path.read_text().splitlines()) <= 80
+def test_experiments_are_at_most_sixty_lines(path):
+    assert len(path.read_text().splitlines()) <= 60
 
 
 def runs(path):

@@ -112,6 +112,8 @@ def load(name: str, *, data_dir: str | None = None, split: str = "train", canvas
 def _digits(rest, *, split, **_):
     from jssl.data.digits import digits
 
+    if rest:
+        raise ValueError(f"digits have one labelling, got 'digits:{rest}'; write digits")
     return digits(split=split)
 
 

@@ -3,6 +3,7 @@
 from jssl.experiment.base import Experiment
 from jssl.experiment.captions import caption_figure
 from jssl.experiment.command import main
+from jssl.experiment.distillation import SelfDistillation
 from jssl.experiment.interrupt import Interrupted
 from jssl.experiment.pictures import attention_figure, reconstruction_figure
 from jssl.experiment.plan import Options
@@ -17,6 +18,7 @@ __all__ = [
     "NonFinite",
     "Options",
     "Run",
+    "SelfDistillation",
     "Training",
     "attention_figure",
     "caption_figure",

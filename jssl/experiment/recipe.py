@@ -125,7 +125,7 @@ class Training:
 
 
 def recipe(**published: Any) -> Callable:
-    """Makes an experiment's function of one that takes a `Training` and its own keyword arguments.
+    """Makes an experiment's function of one that takes a `Training`, or a kind of it, and its own keyword arguments.
 
     published: the paper's values of the fields of `Training`.
 
@@ -133,15 +133,15 @@ def recipe(**published: Any) -> Callable:
     """
 
     def decorate(build: Callable[..., Experiment]) -> Callable[..., Experiment]:
-        common = [field.name for field in fields(Training)]
-        hints = get_type_hints(Training)
-        defaults = {field.name: published.get(field.name, field.default) for field in fields(Training)}
-        own = [p for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        training, *own = inspect.signature(build).parameters.values()
+        kind = get_type_hints(build)[training.name]
+        hints, common = get_type_hints(kind), [field.name for field in fields(kind)]
+        defaults = {field.name: published.get(field.name, field.default) for field in fields(kind)}
 
         @functools.wraps(build)
         def experiment(**settings):
             settings = defaults | settings
-            training = Training(**{name: settings.pop(name) for name in common})
+            training = kind(**{name: settings.pop(name) for name in common})
             training = replace(training, size=training.size or min(LARGEST, *image_shape(training.records())))
             return build(training, **settings)
 
@@ -149,8 +149,8 @@ def recipe(**published: Any) -> Callable:
         shared = [inspect.Parameter(n, keyword, default=defaults[n], annotation=hints[n]) for n in common]
         experiment.__signature__ = inspect.Signature([*shared, *own])
         experiment.__annotations__ = {p.name: p.annotation for p in (*shared, *own)}
-        described = inspect.cleandoc(Training.__doc__).split("\n\n", 1)[1]
-        experiment.__doc__ = f"{inspect.cleandoc(build.__doc__)}\n{described}"
+        described = [base.__doc__ for base in kind.mro() if issubclass(base, Training)]
+        experiment.__doc__ = "\n\n".join(map(inspect.cleandoc, (build.__doc__, *described)))
         return experiment
 
     return decorate

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.models.resnet import batch_norm
-from jssl.models.transformer import gelu, kernel_init, layer_norm
+from jssl.models.transformer import gelu, kernel_init
 
 dense = partial(nn.Dense, kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"))  # torch's default
 
@@ -160,8 +160,3 @@ def clip_head(out: int = 512) -> Head:
 def linear_head(classes: int) -> Head:
     """One linear layer: classes, rotations.  arXiv:1803.07728"""
     return Head([nn.Dense(classes, kernel_init=nn.initializers.normal(0.01))])
-
-
-def feature_norm() -> Head:
-    """LayerNorm without parameters, eps 1e-5: the targets of I-JEPA and data2vec.  arXiv:2301.08243"""
-    return Head([layer_norm(epsilon=1e-5, use_bias=False, use_scale=False)])

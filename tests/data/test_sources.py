@@ -64,6 +64,7 @@ def test_arrays_and_npz(tmp_path):
     ("name", "error", "message"),
     [
         ("digitz", ValueError, "unknown data 'digitz': expected one of digits, scenes, tfds:<name>"),
+        ("digits:color", ValueError, "digits have one labelling, got 'digits:color'"),
         ("tfds:", ValueError, "unknown data 'tfds:'"),
         ("npz:/no/such/file.npz", FileNotFoundError, "there is no such file"),
         ("folder:/no/such/folder", FileNotFoundError, "there is no such folder"),

@@ -14,7 +14,6 @@ from jssl.models import (
     byol_head,
     clip_head,
     dino_head,
-    feature_norm,
     l2_normalize,
     linear_head,
     moco_head,
@@ -123,15 +122,6 @@ def test_normalising_zero_is_finite():
     value, grad = jax.value_and_grad(lambda x: l2_normalize(x).sum())(jnp.zeros(3))
     assert value == 0 and jnp.isfinite(grad).all()
     assert l2_normalize(X.astype(jnp.bfloat16)).dtype == jnp.bfloat16
-
-
-def test_feature_norm_has_no_parameters():
-    head = feature_norm()
-    variables = head.init(KEY, X)
-    assert not variables.get("params")
-    out = head.apply(variables, X)
-    np.testing.assert_allclose(out.mean(-1), 0, atol=1e-6)
-    np.testing.assert_allclose(out.var(-1), 1, atol=1e-3)
 
 
 @pytest.mark.parametrize("head", [dino_head(8, hidden=16, bottleneck=4), Head([Prototypes(8)])])
