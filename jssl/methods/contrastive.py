@@ -3,7 +3,7 @@
 from functools import partial
 
 from jssl.methods.base import Method
-from jssl.methods.frames import apart, self_distillation, siamese
+from jssl.methods.frames import in_groups, key_view, query_view, self_distillation, siamese
 from jssl.methods.pairs import over_views
 from jssl.models.heads import moco_head, simclr_head
 from jssl.models.network import with_heads
@@ -22,23 +22,25 @@ def simclr(encoder, *, head=None, temperature: float = 0.1, block_size: int | No
     return siamese(network, over_views(partial(nt_xent, temperature=temperature, block_size=block_size)))
 
 
-def moco_v2(encoder, *, head=None, queue: int = 65536, temperature: float = 0.2, momentum=0.999) -> Method:
+def moco_v2(
+    encoder, *, head=None, queue: int = 65536, temperature: float = 0.2, momentum=0.999, groups: int = 8
+) -> Method:
     """MoCo v2: a query finds the momentum encoder's key of the other view among a queue of past keys.  arXiv:2003.04297
 
     head: the projection MLP; v1 has `moco_head(hidden=None)` and temperature 0.07 (arXiv:1911.05722).
-    queue: past keys kept, a multiple of the batch. Batch statistics are the whole batch's, over all devices; a key shares
-    them with its query and not with the queue, a hint that fades as batches grow and that the paper takes away by shuffling.
+    queue: past keys kept, a multiple of the batch. groups: of the batch, normalised apart from each other and shuffled:
+    the paper's 8 GPUs; 1 for encoders without batch norm.
 
     Returns: a `Method`; views: two global ones, query and key.
     """
     network = with_heads(encoder, cls=head or moco_head())
     objective = queue_contrast("cls", size=queue, temperature=temperature)
-    return self_distillation(network, objective, momentum=momentum, across=apart, evaluated="student")
+    return momentum_contrast(network, objective, momentum=momentum, groups=groups)
 
 
 def pcl(
     encoder, *, examples: int, clusters: tuple[int, ...] = (25000, 50000, 100000), negatives: int = 16000, restarts: int = 5,
-    head=None, queue: int = 16384, temperature: float = 0.2, momentum=0.999,
+    head=None, queue: int = 16384, temperature: float = 0.2, momentum=0.999, groups: int = 8,
 ) -> Method:  # fmt: skip
     """PCL: MoCo, and an image also finds the prototype of its cluster at several granularities.  arXiv:2005.04966
 
@@ -57,6 +59,15 @@ def pcl(
     def clustered(key, memory):
         return memory | {"prototype": refresh(key, memory["prototype"], restarts=restarts)}
 
-    return self_distillation(
-        network, objective, momentum=momentum, across=apart, evaluated="student", refresh=clustered
-    )
+    return momentum_contrast(network, objective, momentum=momentum, groups=groups, refresh=clustered)
+
+
+def momentum_contrast(network, objective, *, momentum, groups: int, refresh=None) -> Method:
+    """MoCo's frame: the student sees queries, the first view, and the teacher keys, the last one.  arXiv:1911.05722
+
+    groups: of the batch, normalised apart from each other. Others as `self_distillation`.
+
+    Returns: a `Method`.
+    """
+    sees = dict(student_sees=query_view, teacher_sees=key_view, across=in_groups(groups))
+    return self_distillation(network, objective, momentum=momentum, **sees, evaluated="student", refresh=refresh)

@@ -38,9 +38,60 @@ def apart(net: Network, params, statistics, views, *, train=True, key=None, **in
     return _joined(each_view), statistics
 
 
+def in_groups(groups: int):
+    """As `apart`, with groups of images that each have batch statistics of their own, drawn anew where there is a key.
+
+    A query and its key, alone in coming from the same batch, could be told from others by common statistics; so MoCo
+    normalises each GPU's share by itself and shuffles keys between 8 of them.  arXiv:1911.05722
+
+    Returns: a function like `apart`.
+
+    Raises (when called): ValueError where the groups do not divide the batch.
+    """
+
+    def across(net: Network, params, statistics, views, **how):
+        return apart(net._replace(apply=_each_group(net.apply, groups)), params, statistics, views, **how)
+
+    return across
+
+
+def _each_group(apply, groups):
+    def in_each(params, statistics, images, *, train=False, key=None, **inputs):
+        batch = len(images)
+        if batch % groups:
+            raise ValueError(f"groups must divide the batch, got {groups} groups and {batch} images")
+        order = jnp.arange(batch) if key is None else jax.random.permutation(jax.random.fold_in(key, groups), batch)
+        keys = None if key is None else jax.random.split(key, groups)
+
+        def one(images, inputs, key):
+            return apply(params, statistics, images, train=train, key=key, **inputs)
+
+        parts = jax.tree.map(lambda x: x[order].reshape(groups, -1, *x.shape[1:]), (images, inputs))
+        outputs, statistics = jax.vmap(one)(*parts, keys)
+        outputs = jax.tree.map(lambda x: x.reshape(batch, *x.shape[2:])[jnp.argsort(order)], outputs)
+        return outputs, jax.tree.map(lambda x: x.mean(0), statistics)
+
+    return in_each
+
+
 def hide(masking, key, crops):
     """The masks [V, B, N] of the views [V, B, H, W, C]."""
     return _parted(masking(key, _flat(crops)), len(crops))
+
+
+def all_views(views):
+    """Every view, the local crops too."""
+    return views
+
+
+def query_view(views):
+    """The first global view alone."""
+    return {"global": views["global"][:1]}
+
+
+def key_view(views):
+    """The last global view alone."""
+    return {"global": views["global"][-1:]}
 
 
 def global_views(views):

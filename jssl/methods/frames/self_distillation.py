@@ -4,7 +4,7 @@ import jax
 
 from jssl.methods.base import Method, everything
 from jssl.methods.frames.assemble import assemble
-from jssl.methods.frames.forward import global_views, hide, together
+from jssl.methods.frames.forward import all_views, global_views, hide, together
 from jssl.methods.frames.siamese import nothing
 from jssl.models.network import network
 from jssl.objectives.base import Objective, Outputs
@@ -17,16 +17,19 @@ def self_distillation(
     momentum,
     student_only: tuple[str, ...] = (),
     masking=None,
+    student_sees=all_views,
+    teacher_sees=global_views,
     across=together,
     exposes=nothing,
     evaluated: str = "teacher",
     refresh=None,
 ) -> Method:
-    """loss = objective(student(all views, patches hidden), teacher(global views)); teacher <- m teacher + (1 - m) student.
+    """loss = objective(student(views, patches hidden), teacher(global views)); teacher <- m teacher + (1 - m) student.
 
     model: anything `network` takes. momentum: a number or a schedule, step -> m.
     student_only: parts of the parameters that the teacher lacks, such as a predictor.
     masking: (key, images [B, H, W, C]) -> mask [B, N]: the patches of the global views that are hidden from the student.
+    student_sees, teacher_sees: views -> those of them that each is shown: `query_view` and `key_view` for MoCo.
     across, exposes, refresh: as in `siamese`.
     evaluated: "teacher" or "student", whose features are evaluated and exported.
 
@@ -50,9 +53,10 @@ def self_distillation(
 
     def forward(params, teacher, statistics, views, key):
         mask_key, student_key = jax.random.split(key)
-        taught, teacher_statistics = across(net, teacher, statistics["teacher"], global_views(views))
-        hidden = {} if masking is None else {"mask": hide(masking, mask_key, views["global"])}
-        student, student_statistics = across(net, params, statistics["student"], views, key=student_key, **hidden)
+        taught, teacher_statistics = across(net, teacher, statistics["teacher"], teacher_sees(views))
+        seen = student_sees(views)
+        hidden = {} if masking is None else {"mask": hide(masking, mask_key, seen["global"])}
+        student, student_statistics = across(net, params, statistics["student"], seen, key=student_key, **hidden)
         outputs = Outputs(student | exposes(params), taught | exposes(teacher), hidden.get("mask"), views)
         return outputs, {"student": student_statistics, "teacher": teacher_statistics}
 
