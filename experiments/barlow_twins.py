@@ -6,24 +6,30 @@
 The paper: ResNet-50, batch 2048, ImageNet, 1000 epochs: linear 73.2 % top-1; 124 hours on 32 V100.
 """
 
+import optax
+
 from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import barlow_twins
 from jssl.models import barlow_head
-from jssl.optim import lars
+from jssl.optim import biases_and_norms, lars
 
 
 @recipe(encoder="resnet50", batch=2048, steps=625_000, warmup=0.01, learning_rate=1.6, weight_decay=1.5e-6, views="byol")
-def experiment(training: Training, *, off_diagonal_weight: float = 5e-3, features: int = 8192) -> Experiment:
+def experiment(
+    training: Training, *, off_diagonal_weight: float = 5e-3, features: int = 8192, bias_rate: float = 0.024
+) -> Experiment:
     """Barlow Twins as an experiment.
 
     off_diagonal_weight: of redundancy against invariance.
+    bias_rate: learning rate of biases and norms, in shares of the weights'.
     features: width of all three layers of the projection.
     """
     network = training.network()
     head = barlow_head(features, hidden=features)
+    slow_biases = optax.masked(optax.scale(bias_rate), biases_and_norms)
     return training.experiment(
         barlow_twins(network, head=head, off_diagonal_weight=off_diagonal_weight),
-        optimizer=lars(training.rate(), weight_decay=training.weight_decay),
+        optimizer=optax.chain(lars(training.rate(), weight_decay=training.weight_decay), slow_biases),
         network=network,
     )
 

@@ -6,53 +6,37 @@
 The paper (v2): ResNet-50, batch 256, ImageNet, 200 epochs: linear 67.6 % top-1.
 """
 
-from jssl.experiment import Experiment, Training, main, recipe
+from jssl.experiment import Experiment, MomentumContrast, main, recipe
 from jssl.methods import pcl
-from jssl.models import moco_head
-from jssl.optim import sgd
 
 
-@recipe(encoder="resnet50", batch=256, steps=1_000_800, warmup=0.0, learning_rate=0.03, weight_decay=1e-4, views="moco_v2")
+@recipe(
+    encoder="resnet50", batch=256, steps=1_000_800, warmup=0.0, learning_rate=0.03, weight_decay=1e-4, views="moco_v2",
+    queue=16384,
+)  # fmt: skip
 def experiment(
-    training: Training,
+    training: MomentumContrast,
     *,
     clusters: tuple[int, ...] = (25000, 50000, 100000),
     negatives: int = 16000,
     restarts: int = 5,
-    queue: int = 16384,
-    temperature: float = 0.2,
-    momentum: float = 0.999,
-    hidden: int = 2048,
-    features: int = 128,
 ) -> Experiment:
     """PCL as an experiment.
 
     clusters: how many at each granularity.
     negatives: prototypes drawn as negatives.
     restarts: of k-means, of which the best counts.
-    queue: past keys kept, a multiple of the batch.
-    temperature: of both contrasts.
-    momentum: of the key encoder.
-    hidden: width of the projection's hidden layer.
-    features: width of the projection.
     """
-    network = training.network()
-    method = pcl(
-        network,
-        examples=len(training.records()),
-        clusters=clusters,
-        negatives=negatives,
-        restarts=restarts,
-        head=moco_head(features, hidden=hidden),
-        **dict(queue=queue, temperature=temperature, momentum=momentum),
-    )
-    return training.experiment(method, optimizer=sgd(training.rate(), weight_decay=training.weight_decay), network=network)
+    network, examples = training.network(), len(training.records())
+    prototypes = dict(examples=examples, clusters=clusters, negatives=negatives, restarts=restarts)
+    method = pcl(network, **prototypes, **training.contrast())
+    return training.experiment(method, optimizer=training.optimizer(), network=network)
 
 
 demo = dict(
     encoder="resnet10x0.25_cifar", data="scenes:color", size=24, views="crops", batch=64,
     steps=500, warmup=0.05, learning_rate=0.06, clusters=(300, 600), negatives=1000, restarts=1, queue=4096,
-    momentum=0.99, hidden=256, features=64,
+    momentum=0.99, groups=2, hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from jssl.experiment.base import Experiment
 from jssl.experiment.captions import caption_figure
 from jssl.experiment.command import main
-from jssl.experiment.distillation import SelfDistillation
+from jssl.experiment.families import MomentumContrast, SelfDistillation
 from jssl.experiment.interrupt import Interrupted
 from jssl.experiment.pictures import attention_figure, reconstruction_figure
 from jssl.experiment.plan import Options
@@ -15,6 +15,7 @@ from jssl.experiment.watch import NonFinite
 __all__ = [
     "Experiment",
     "Interrupted",
+    "MomentumContrast",
     "NonFinite",
     "Options",
     "Run",

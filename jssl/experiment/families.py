@@ -1,14 +1,15 @@
-"""What DINO, iBOT and their kin have in common besides every experiment's settings."""
+"""Settings that the methods of one family share besides those of every experiment."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import optax
 
 from jssl.experiment.recipe import Training
-from jssl.models import batch_norm, dino_head
-from jssl.optim import Schedule, adamw, clip_by_parameter_norm, cosine, freeze_during, linear, teacher_momentum
+from jssl.models import batch_norm, dino_head, moco_head
+from jssl.optim import Schedule, adamw, clip_by_parameter_norm, cosine, freeze_during, linear, sgd, teacher_momentum
 
 
 @dataclass(frozen=True)
@@ -59,3 +60,32 @@ class SelfDistillation(Training):
             adamw(self.rate(), weight_decay=cosine(self.weight_decay, self.final_weight_decay, self.steps)),
             freeze_during(self.share(self.frozen), lambda path: path[0] in ("cls", "patch") and path[1] == last),
         )
+
+
+@dataclass(frozen=True)
+class MomentumContrast(Training):
+    """Settings of contrast with a queue of a momentum encoder's keys.  arXiv:2003.04297
+
+    queue: past keys kept, a multiple of the batch.
+    temperature: of the contrast.
+    momentum: of the key encoder.
+    groups: shares of the batch with batch statistics of their own.
+    hidden: width of the projection's hidden layer.
+    features: width of the projection.
+    """
+
+    queue: int = 65536
+    temperature: float = 0.2
+    momentum: float = 0.999
+    groups: int = 8
+    hidden: int = 2048
+    features: int = 128
+
+    def contrast(self) -> dict[str, Any]:
+        """What the recipes of this family take."""
+        settings = dict(queue=self.queue, temperature=self.temperature, momentum=self.momentum, groups=self.groups)
+        return settings | {"head": moco_head(self.features, hidden=self.hidden)}
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """SGD with momentum."""
+        return sgd(self.rate(), weight_decay=self.weight_decay)
