@@ -3,7 +3,7 @@
 from functools import partial
 
 from jssl.methods.base import Method
-from jssl.methods.frames import in_groups, key_view, query_view, self_distillation, siamese
+from jssl.methods.frames import apart, in_groups, key_view, query_view, self_distillation, siamese
 from jssl.methods.pairs import over_views
 from jssl.models.heads import moco_head, simclr_head
 from jssl.models.network import with_heads
@@ -28,8 +28,7 @@ def moco_v2(
     """MoCo v2: a query finds the momentum encoder's key of the other view among a queue of past keys.  arXiv:2003.04297
 
     head: the projection MLP; v1 has `moco_head(hidden=None)` and temperature 0.07 (arXiv:1911.05722).
-    queue: past keys kept, a multiple of the batch. groups: of the batch, normalised apart from each other and shuffled:
-    the paper's 8 GPUs; 1 for encoders without batch norm.
+    queue: past keys kept, a multiple of the batch. groups: of queries, normalised apart as on the paper's 8 GPUs.
 
     Returns: a `Method`; views: two global ones, query and key.
     """
@@ -65,9 +64,21 @@ def pcl(
 def momentum_contrast(network, objective, *, momentum, groups: int, refresh=None) -> Method:
     """MoCo's frame: the student sees queries, the first view, and the teacher keys, the last one.  arXiv:1911.05722
 
-    groups: of the batch, normalised apart from each other. Others as `self_distillation`.
+    groups: of queries, each normalised by itself. A query and its key, alone in coming from the same batch, could be told
+    from others by common statistics; so the paper normalises each of 8 GPUs' shares by itself and shuffles keys between
+    them. Here keys are normalised together: their mean has the same covariance with a group's as a shuffled group's, 1 / B.
+    Others as `self_distillation`.
 
     Returns: a `Method`.
     """
-    sees = dict(student_sees=query_view, teacher_sees=key_view, across=in_groups(groups))
-    return self_distillation(network, objective, momentum=momentum, **sees, evaluated="student", refresh=refresh)
+    return self_distillation(
+        network,
+        objective,
+        momentum=momentum,
+        student_sees=query_view,
+        teacher_sees=key_view,
+        across=in_groups(groups),
+        teacher_across=apart,
+        evaluated="student",
+        refresh=refresh,
+    )

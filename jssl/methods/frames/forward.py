@@ -39,10 +39,7 @@ def apart(net: Network, params, statistics, views, *, train=True, key=None, **in
 
 
 def in_groups(groups: int):
-    """As `apart`, with groups of images that each have batch statistics of their own, drawn anew where there is a key.
-
-    A query and its key, alone in coming from the same batch, could be told from others by common statistics; so MoCo
-    normalises each GPU's share by itself and shuffles keys between 8 of them.  arXiv:1911.05722
+    """As `apart`, with consecutive groups of images that each have batch statistics of their own, as on so many GPUs.
 
     Returns: a function like `apart`.
 
@@ -57,18 +54,15 @@ def in_groups(groups: int):
 
 def _each_group(apply, groups):
     def in_each(params, statistics, images, *, train=False, key=None, **inputs):
-        batch = len(images)
-        if batch % groups:
-            raise ValueError(f"groups must divide the batch, got {groups} groups and {batch} images")
-        order = jnp.arange(batch) if key is None else jax.random.permutation(jax.random.fold_in(key, groups), batch)
-        keys = None if key is None else jax.random.split(key, groups)
+        if len(images) % groups:
+            raise ValueError(f"groups must divide the batch, got {groups} groups and {len(images)} images")
 
         def one(images, inputs, key):
             return apply(params, statistics, images, train=train, key=key, **inputs)
 
-        parts = jax.tree.map(lambda x: x[order].reshape(groups, -1, *x.shape[1:]), (images, inputs))
-        outputs, statistics = jax.vmap(one)(*parts, keys)
-        outputs = jax.tree.map(lambda x: x.reshape(batch, *x.shape[2:])[jnp.argsort(order)], outputs)
+        parts = jax.tree.map(lambda x: x.reshape(groups, -1, *x.shape[1:]), (images, inputs))
+        outputs, statistics = jax.vmap(one)(*parts, None if key is None else jax.random.split(key, groups))
+        outputs = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), outputs)
         return outputs, jax.tree.map(lambda x: x.mean(0), statistics)
 
     return in_each

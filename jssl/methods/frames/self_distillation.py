@@ -20,6 +20,7 @@ def self_distillation(
     student_sees=all_views,
     teacher_sees=global_views,
     across=together,
+    teacher_across=None,
     exposes=nothing,
     evaluated: str = "teacher",
     refresh=None,
@@ -30,7 +31,7 @@ def self_distillation(
     student_only: parts of the parameters that the teacher lacks, such as a predictor.
     masking: (key, images [B, H, W, C]) -> mask [B, N]: the patches of the global views that are hidden from the student.
     student_sees, teacher_sees: views -> those of them that each is shown: `query_view` and `key_view` for MoCo.
-    across, exposes, refresh: as in `siamese`.
+    across, exposes, refresh: as in `siamese`. teacher_across: the teacher's, where it differs.
     evaluated: "teacher" or "student", whose features are evaluated and exported.
 
     Returns: a `Method` with a teacher.
@@ -53,7 +54,7 @@ def self_distillation(
 
     def forward(params, teacher, statistics, views, key):
         mask_key, student_key = jax.random.split(key)
-        taught, teacher_statistics = across(net, teacher, statistics["teacher"], teacher_sees(views))
+        taught, teacher_statistics = (teacher_across or across)(net, teacher, statistics["teacher"], teacher_sees(views))
         seen = student_sees(views)
         hidden = {} if masking is None else {"mask": hide(masking, mask_key, seen["global"])}
         student, student_statistics = across(net, params, statistics["student"], seen, key=student_key, **hidden)
