@@ -49,7 +49,7 @@ def experiment(
 
 
 demo = dict(
-    encoder="vit_n4", data="scenes:color", size=24, batch=64, steps=800, warmup=0.1, learning_rate=2e-3,
+    encoder="vit_n4", scan=True, data="scenes:color", size=24, batch=64, steps=800, warmup=0.1, learning_rate=2e-3,
     momentum=0.996, min_keep=6, predictor_dim=48, predictor_depth=2, predictor_heads=3,
 )  # fmt: skip
 
