@@ -1,11 +1,17 @@
 """From a file's bytes to a square uint8 canvas, or a plain reason why not; never a black image in silence."""
 
 import io
+import os
 from functools import cache
 
 import numpy as np
 
 PIXEL_LIMIT = 100_000_000  # beyond it a picture is taken for a decompression bomb
+
+
+def decoders() -> int:
+    """How many images can be decoded at once: one on each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class DamagedImage(ValueError):

@@ -1,13 +1,12 @@
 """Large data: batches of decoded images from records, in background threads or processes, at any position."""
 
 import logging
-import os
 import time
 from typing import Any
 
 import numpy as np
 
-from jssl.data.decode import DamagedImage
+from jssl.data.decode import DamagedImage, decoders
 from jssl.data.order import shuffled
 from jssl.data.records import Records, damage, read
 from jssl.data.resident import steps_per_epoch
@@ -137,5 +136,5 @@ def loader(
     if position % batch:
         raise ValueError(f"position {position} is not a multiple of the batch of {batch}; resume with the batch it had")
     batches = Batches(records, batch=batch, canvas=canvas, seed=seed, process=process, processes=processes)
-    threads = threads or min(16, os.cpu_count() or 1)
+    threads = threads or min(16, decoders())
     return Loader(batches, position=position, threads=threads, workers=workers)

@@ -1,12 +1,11 @@
 """Records decoded into memory, and whether they would fit there."""
 
 import logging
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from jssl.data.decode import DamagedImage
+from jssl.data.decode import DamagedImage, decoders
 from jssl.data.records import Records, read
 from jssl.data.source import Source, from_arrays
 
@@ -41,7 +40,7 @@ def decode_all(records: Records, *, canvas: int, name: str) -> Source:
         labels[number] = rest["label"]
         return None
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(decoders()) as pool:
         reasons = list(pool.map(fill, range(len(records))))
     damaged = {number: reason for number, reason in enumerate(reasons) if reason is not None}
     for number, reason in damaged.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jssl.data.decode import decode
+from jssl.data.decode import decode, decoders
 from jssl.data.source import Source, from_arrays
 
 
@@ -104,6 +104,6 @@ def prepared(name: str, *, data_dir: str | None = None, split: str = "train") ->
             images[i] = decode(record["image"])
             labels[i] = record.get("label", -1)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(decoders()) as pool:
         list(pool.map(read, range(0, len(records), 500)))
     return from_arrays(images[..., : shape[2]], labels, class_names=records.class_names, name=f"tfds:{name}")
