@@ -65,7 +65,7 @@ def vit():
 
 METHODS = {
     "simclr": lambda: simclr(resnet(), head=simclr_head(8, hidden=16)),
-    "moco_v2": lambda: moco_v2(vit(), head=moco_head(8, hidden=16), queue=32, momentum=0.9),
+    "moco_v2": lambda: moco_v2(vit(), head=moco_head(8, hidden=16), queue=32, momentum=0.9, groups=4),
     "mae": lambda: mae(vit(), decoder=mae_decoder(4, dim=16, depth=1, heads=2)),
 }
 

@@ -42,7 +42,7 @@ STUDENT, TEACHER = "memory.statistics.student.encoder", "memory.statistics.teach
     [
         (lambda: methods.simclr(VIT), ["params.encoder", "memory.statistics.encoder"]),
         (lambda: methods.dino(VIT, prototypes=4), ["teacher.encoder", TEACHER]),
-        (lambda: methods.moco_v2(VIT, queue=16), ["params.encoder", STUDENT]),
+        (lambda: methods.moco_v2(VIT, queue=16, groups=2), ["params.encoder", STUDENT]),
         (lambda: methods.i_jepa(VIT.clone(class_token=False), predictor=Predictor(dim=8, depth=1, heads=2)),
          ["teacher.encoder", "memory.statistics.teacher"]),
     ],
