@@ -67,8 +67,8 @@ def main():
     out = arguments.out / (arguments.data or "demos").replace(":", "_")
     rows = [f"{os.cpu_count()} CPU cores", "", HEADER]
     print("\n".join(rows), flush=True)
+    budget = dict(data=arguments.data, data_dir=arguments.data_dir, images=arguments.images)
     for name in names:
-        budget = dict(data=arguments.data, data_dir=arguments.data_dir, images=arguments.images)
         rows.append(measure(name, out=out, **budget))
         print(rows[-1], flush=True)
     (arguments.out / f"{out.name}.md").write_text("\n".join(rows) + "\n")
