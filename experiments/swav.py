@@ -51,8 +51,7 @@ def experiment(
 
 demo = dict(
     encoder="resnet10x0.25_cifar", data="scenes:color", size=24, views="crops", batch=64,
-    steps=500, warmup=0.1, learning_rate=2.0, prototypes=128, locals=0, queue=1024, queue_start=0.1, frozen=0.02,
-    hidden=256, features=64,
+    steps=500, warmup=0.1, learning_rate=1.0, prototypes=32, epsilon=0.03, locals=0, frozen=0.02, hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def linear_probe(
     train_features: [N, D]; test_features: [M, D]; frozen features, standardised here by the training rows.
     train_labels:   [N]; test_labels: [M]; integers in [0, classes).
     learning_rates, weight_decays: the grid; decay is an L2 penalty on the kernel.
-    steps, batch:   optimiser steps, and rows per step, drawn with replacement.
+    steps, batch:   optimiser steps, and rows per step, no more than there are, drawn with replacement.
     validation:     share of the training rows, in (0, 1), held out to choose the setting.
     seed:           of the split and of the batches.
 
@@ -79,6 +79,7 @@ def linear_probe(
         )
     grid = jnp.array([(rate, decay) for rate in learning_rates for decay in weight_decays])
     arrays = train_features, train_labels, test_features, test_labels
+    batch = min(batch, len(train_features) - held_out)
     return _linear_probe(*arrays, grid, jax.random.key(seed), classes, steps, batch, held_out)
 
 

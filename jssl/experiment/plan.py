@@ -19,7 +19,7 @@ from jssl.experiment.footprint import footprint
 from jssl.experiment.gather import Gathered, gather
 from jssl.experiment.record import check_directory
 from jssl.sharding import make_mesh, over_batch, state_sharding
-from jssl.train import init_state, train_step
+from jssl.train import TrainState, init_state, train_step
 
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
@@ -59,7 +59,9 @@ class Plan(NamedTuple):
     """A run that will be accepted.
 
     name: the experiment's. experiment: with `batch` and `steps` as asked for. options: without None.
-    config: what config.json holds. data: opened. mesh: the devices. needs: bytes of each device, by what takes them.
+    config: what config.json holds. data: opened. mesh: the devices.
+    state: the train state without its values, each array with its place on the mesh.
+    needs: bytes of each device, by what takes them.
     """
 
     name: str
@@ -68,7 +70,13 @@ class Plan(NamedTuple):
     config: dict[str, Any]
     data: Gathered
     mesh: Mesh
+    state: TrainState
     needs: dict[str, int]
+
+    @property
+    def places(self) -> TrainState:
+        """Where each array of the state lies."""
+        return jax.tree.map(lambda x: x.sharding, self.state)
 
 
 def experiment_name(make: Callable[..., Experiment]) -> str:
@@ -123,7 +131,8 @@ def plan(
         raise ValueError(f"--accumulate {options.accumulate} must divide the batch of {experiment.batch}")
     if experiment.batch % mesh.size:
         raise ValueError(f"a batch of {experiment.batch} does not spread over {mesh.size} devices; change it or --mesh")
-    planned = Plan(name, experiment, options, config, data, mesh, {})
+    state = _state(mesh, initial_state(experiment, options), batch_shapes(data.source, experiment.batch))
+    planned = Plan(name, experiment, options, config, data, mesh, state, {})
     return planned._replace(needs=_needs(planned), config=config | {EVALUATED: _evaluated(planned)})
 
 
@@ -133,17 +142,16 @@ def batch_shapes(source: Source, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
     return shapes | {"index": jax.ShapeDtypeStruct((batch,), jnp.int32)}
 
 
-def state_shapes(plan: Plan):
-    """The train state without its values, each array with its place on the mesh."""
-    shapes = jax.eval_shape(initial_state(plan), batch_shapes(plan.data.source, plan.experiment.batch))
-    places = state_sharding(plan.mesh, shapes)
-    return jax.tree.map(lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes, places)
-
-
-def initial_state(plan: Plan):
+def initial_state(experiment: Experiment, options: Options) -> Callable[..., TrainState]:
     """batch -> the state before the first step."""
-    e, seed = plan.experiment, plan.options.seed
+    e, seed = experiment, options.seed
     return lambda batch: init_state(e.method, e.optimizer, e.views, batch, key=jax.random.key(seed))
+
+
+def _state(mesh, init, batch):
+    shapes = jax.eval_shape(init, batch)
+    places = state_sharding(mesh, shapes)
+    return jax.tree.map(lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes, places)
 
 
 def step_of(plan: Plan):
@@ -154,11 +162,10 @@ def step_of(plan: Plan):
         step = skipping(step)
     if plan.mesh.size == 1:
         return step
-    places = state_sharding(plan.mesh, state_shapes(plan))
 
     def placed(state, batch):
         state, metrics = step(state, batch)
-        return jax.lax.with_sharding_constraint(state, places), metrics
+        return jax.lax.with_sharding_constraint(state, plan.places), metrics
 
     return placed
 
@@ -184,7 +191,7 @@ def _needs(plan: Plan) -> dict[str, int]:
     batch = batch_shapes(plan.data.source, plan.experiment.batch)
     place = over_batch(plan.mesh)
     batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place) for name, x in batch.items()}
-    parts = footprint(step_of(plan), state_shapes(plan), batch, devices=plan.mesh.size)
+    parts = footprint(step_of(plan), plan.state, batch, devices=plan.mesh.size)
     arrays = [] if plan.data.records is not None else [plan.data.source.images, *plan.data.source.extras.values()]
     return parts | {"data": sum(np.asarray(x).nbytes for x in arrays)}
 
@@ -194,7 +201,7 @@ def _evaluated(plan: Plan) -> list[str]:
     e, images = plan.experiment, batch_shapes(plan.data.source, plan.experiment.batch)["image"]
     return evaluated(
         lambda params, teacher, memory, images: e.method.features(params, teacher, memory, e.evaluation_view(images)),
-        state_shapes(plan),
+        plan.state,
         images,
     )
 

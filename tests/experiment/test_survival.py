@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from jssl.checkpoint import Checkpoints
-from jssl.experiment.plan import Options, plan, state_shapes
+from jssl.experiment.plan import Options, plan
 from jssl.experiment.record import compared
 from tests.experiment import streamed, tiny
 from tests.experiment.test_run import raw, rows
@@ -69,7 +69,7 @@ def last_state(out, settings=RESIDENT[1]):
     """The state of the last checkpoint, as bytes."""
     planned = plan(tiny.experiment, settings | dict(steps=STEPS), Options(out=str(out)), name="tiny")
     checkpoints = Checkpoints(Path(out) / "checkpoints", config=compared(planned.config))
-    state = checkpoints.restore(state_shapes(planned))
+    state = checkpoints.restore(planned.state)
     checkpoints.close()
     assert int(state.step) == STEPS
     return raw(state)
