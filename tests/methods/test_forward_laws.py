@@ -24,13 +24,6 @@ def test_groups_are_consecutive_images_of_each_view():
     np.testing.assert_array_equal(members(1), np.ones((2, BATCH, BATCH)))
 
 
-def test_a_shuffled_group_of_keys_has_no_more_in_common_with_queries_than_all_keys_together():
-    """The covariance of the means of queries' and keys' statistics, in units of an image's variance, is 1 / B either way."""
-    rng, queries = np.random.default_rng(0), np.arange(BATCH // GROUPS)
-    shuffled = [np.isin(queries, rng.permutation(BATCH)[: len(queries)]).sum() / len(queries) ** 2 for _ in range(20_000)]
-    np.testing.assert_allclose(np.mean(shuffled), 1 / BATCH, rtol=0.03)
-
-
 def test_each_group_has_batch_statistics_of_its_own():
     net = network(Head([batch_norm(use_bias=False, use_scale=False)]))
     images = 3 * jax.random.normal(jax.random.key(0), (1, BATCH, 5)) + 1
