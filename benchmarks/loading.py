@@ -2,11 +2,12 @@
 
     python -m benchmarks.loading                  # JPEG files of 32 and 224 pixels, and larger ones read at 224
 
-Images per second of CPU time (of all the processor's cores together), so that other work disturbs the figures little;
-beside it images per second of the clock. The files are made in a temporary folder.
+A reader works on every core at once, as when a machine is full: images per second of CPU time, so that other work
+disturbs the figures little, and of the clock, of all of them together. The files are made in a temporary folder.
 """
 
 import argparse
+import multiprocessing
 import os
 import tempfile
 import time
@@ -103,28 +104,39 @@ def torch_loader(files, canvas, batch):
     return lambda: len(next(batches)[0])
 
 
-def main():
+READERS = {"Pillow loop": plain_loop, "torch DataLoader": torch_loader, "jssl loader": jssl_loader}
+
+
+def measure_on(core, label, root, canvas, batch, seconds):
+    """One reader on a core of its own; None where it is not installed."""
     from jssl.data.records import folder
 
+    os.sched_setaffinity(0, {core})
+    step = READERS[label](folder(root), canvas, batch)
+    return step and measure(step, seconds)
+
+
+def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--batch", type=int, default=64)
     options = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
     for name, (size, canvas, number) in CASES.items():
+        print(name)
         with tempfile.TemporaryDirectory() as root:
             make_files(root, size, number)
-            files = folder(root)
-            print(name)
             base = None
-            readers = (("Pillow loop", plain_loop), ("torch DataLoader", torch_loader), ("jssl loader", jssl_loader))
-            for label, make in readers:
-                step = make(files, canvas, options.batch)
-                if step is None:
+            for label in READERS:
+                asked = [(core, label, root, canvas, options.batch, options.seconds) for core in cores]
+                with multiprocessing.get_context("spawn").Pool(len(cores), maxtasksperchild=1) as pool:
+                    measured = pool.starmap(measure_on, asked, chunksize=1)
+                if None in measured:
                     continue
-                per_cpu, per_clock = measure(step, options.seconds)
+                per_cpu, per_clock = map(sum, zip(*measured, strict=True))
                 base = base or per_cpu
                 ratio = f"{per_cpu / base:4.1f} x"
-                figures = f"{per_cpu:7.0f} images per CPU second {ratio}, {per_clock:7.0f} per second"
+                figures = f"{per_cpu / len(cores):7.0f} images per CPU second {ratio}, {per_clock:7.0f} per second"
                 print(f"  {label:18} {figures}", flush=True)
 
 
