@@ -33,7 +33,7 @@ def experiment(training: Training, *, temperature: float = 0.1, hidden: int = 20
 
 demo = dict(
     encoder="resnet10x0.25_cifar", data="digits", size=24, views="handwriting", batch=128,
-    steps=550, warmup=0.1, learning_rate=4.0, temperature=0.2, hidden=256, features=64,
+    steps=600, warmup=0.1, learning_rate=4.0, temperature=0.2, hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":
