@@ -28,7 +28,7 @@ def experiment(training: SelfDistillation) -> Experiment:
 
 demo = dict(
     encoder="vit_n4", scan=True, data="scenes:color", size=24, views="crops", batch=64,
-    steps=450, warmup=0.1, learning_rate=2e-3, prototypes=512, locals=0, momentum=0.99, temperature_warmup=0.0,
+    steps=250, warmup=0.1, learning_rate=2e-3, prototypes=512, locals=0, momentum=0.99, temperature_warmup=0.0,
     frozen=0.05, hidden=256, bottleneck=64, head_norm=True,
 )  # fmt: skip
 

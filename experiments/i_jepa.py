@@ -38,7 +38,7 @@ def experiment(
     network = training.network(hides="visible", class_token=False, positions=sincos_positions)
     method = i_jepa(
         network,
-        predictor=Predictor(predictor_dim, predictor_depth, predictor_heads),
+        predictor=Predictor(predictor_dim, predictor_depth, predictor_heads, kernel_init=network.kernel_init),
         momentum=linear(momentum, 1.0, training.steps),
         masking=partial(masks.multiblock_masks, min_keep=min_keep),
     )
@@ -49,7 +49,7 @@ def experiment(
 
 
 demo = dict(
-    encoder="vit_n4", scan=True, data="scenes:color", size=24, batch=64, steps=800, warmup=0.1, learning_rate=2e-3,
+    encoder="vit_n4", scan=True, data="scenes:color", size=24, batch=64, steps=600, warmup=0.1, learning_rate=2e-3,
     momentum=0.996, min_keep=6, predictor_dim=48, predictor_depth=2, predictor_heads=3,
 )  # fmt: skip
 

@@ -48,7 +48,7 @@ def experiment(
 
 demo = dict(
     encoder="vit_n4", scan=True, data="scenes:color", size=24, views="crops", batch=64,
-    steps=350, warmup=0.1, learning_rate=2e-3, prototypes=512, locals=0, momentum=0.99, temperature_warmup=0.0,
+    steps=200, warmup=0.1, learning_rate=2e-3, prototypes=512, locals=0, momentum=0.99, temperature_warmup=0.0,
     masked=0.3, mask_ratio=(0.05, 0.2), frozen=0.05, hidden=256, bottleneck=64, head_norm=True,
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ on 128 TPU v3 cores); ViT-B/16, 1600 epochs: fine-tuned 83.6 %.
 
 from jssl.experiment import Experiment, Training, main, recipe, reconstruction_figure
 from jssl.methods import mae
-from jssl.models import mae_decoder, sincos_positions
+from jssl.models import mae_decoder, sincos_positions, xavier
 from jssl.optim import adamw
 
 
@@ -31,7 +31,7 @@ def experiment(
     decoder_depth: its blocks.
     decoder_heads: its heads.
     """
-    network = training.network(hides="visible", positions=sincos_positions)
+    network = training.network(hides="visible", positions=sincos_positions, kernel_init=xavier)
     decoder = mae_decoder(network.patch, dim=decoder_dim, depth=decoder_depth, heads=decoder_heads)
     method = mae(network, decoder=decoder, ratio=ratio, normalize_target=normalize_target)
     return training.experiment(
@@ -44,7 +44,8 @@ def experiment(
 
 demo = dict(
     encoder="vit_n4", data="scenes:color", size=24, batch=64,
-    steps=1000, warmup=0.1, learning_rate=1.5e-3, decoder_dim=64, decoder_depth=1, decoder_heads=4,
+    steps=800, warmup=0.1, learning_rate=1.5e-3, normalize_target=False,
+    decoder_dim=64, decoder_depth=1, decoder_heads=4,
 )  # fmt: skip
 
 if __name__ == "__main__":

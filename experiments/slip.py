@@ -50,7 +50,7 @@ def experiment(
 
 demo = dict(
     encoder="vit_n4", scan=True, data="scenes:color", size=24, views="crops", batch=64,
-    steps=250, warmup=0.1, learning_rate=1e-3, text="text_n", dim=64, hidden=256, features=64,
+    steps=200, warmup=0.1, learning_rate=1e-3, text="text_n", dim=64, hidden=256, features=64,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Figures of a method's own, for the report: what a ViT attends to, what a masked autoencoder fills in."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +25,7 @@ def attention_figure(encoder, view, *, params=lambda state: state.params["encode
         from jssl.models import cls_attention
 
         seen = view(images[:6])
-        attention = cls_attention(encoder, {"params": params(state)}, seen)
+        attention = jax.jit(partial(cls_attention, encoder))({"params": params(state)}, seen)
         drawn = figures.attention_maps(_shown(seen), np.asarray(attention), encoder.grid(seen.shape))
         caption = "What the class token attends to, in the last block: the mean over heads, and single heads."
         return [(caption, figures.png(drawn))]

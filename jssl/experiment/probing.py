@@ -71,7 +71,7 @@ class Probes:
         return {**pixels, "random network": self.scores(state)}
 
 
-def health_of(experiment: Experiment, source: Source, *, rows: int = 256, pairs: int = 64):
+def health_of(experiment: Experiment, source: Source, *, rows: int = 128, pairs: int = 32):
     """state -> health figures of a few images, on the device and without waiting for it.
 
     rows: how many images' features are looked at. pairs: of how many the first two views' projections, where the method has

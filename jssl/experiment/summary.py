@@ -81,9 +81,9 @@ def _neighbours(plan: Plan, features):
     train, test, view = plan.data.source, plan.data.test, plan.experiment.evaluation_view
     rows = np.linspace(0, len(train) - 1, min(SEEN, len(train))).astype(int)
     asked = np.linspace(0, len(test) - 1, min(QUERIES, len(test))).astype(int)
-    bank, queries = train.images[rows], test.images[asked]
-    found = (extract_features(features, images, view=view) for images in (bank, queries))
-    _, nearest = nearest_neighbours(*found, k=min(8, len(rows)))
+    queries = test.images[asked]
+    both = extract_features(features, np.concatenate([train.images[rows], queries]), view=view)  # at once: one compilation
+    _, nearest = nearest_neighbours(both[: len(rows)], both[len(rows) :], k=min(8, len(rows)))
     nearest = rows[np.asarray(nearest)]
     drawn = figures.neighbour_gallery(
         queries,
@@ -92,5 +92,5 @@ def _neighbours(plan: Plan, features):
         train.labels[nearest],
         names=train.class_names,
     )
-    caption = "Held-out images, left, and their nearest training images; green: the same class."
+    caption = f"Held-out images, left, and their nearest among {len(rows):,} training images; green: the same class."
     yield "neighbours", caption, figures.png(drawn)

@@ -44,7 +44,7 @@ from jssl.models.resnet import (
 from jssl.models.swin import Swin
 from jssl.models.text import LogitScale, TextTransformer, largest_id, last_place, text_encoder
 from jssl.models.tokenizer import Tokenizer, byte_tokenizer, word_tokenizer
-from jssl.models.transformer import Attention, Block, Mlp, SwiGlu, Transformer, gelu, layer_norm, quick_gelu
+from jssl.models.transformer import Attention, Block, Mlp, SwiGlu, Transformer, gelu, layer_norm, quick_gelu, xavier
 from jssl.models.vit import ConvStem, PatchEmbed, ViT, cls_attention, read_class, read_mean, read_normed_mean
 from jssl.models.zoo import encoder, encoder_names
 
@@ -114,4 +114,5 @@ __all__ = [
     "torch_padding",
     "vicreg_head",
     "word_tokenizer",
+    "xavier",
 ]

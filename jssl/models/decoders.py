@@ -10,9 +10,7 @@ import jax.numpy as jnp
 from jssl.models.features import Features
 from jssl.models.heads import Head
 from jssl.models.positions import Grid, sincos_positions
-from jssl.models.transformer import Block, Transformer, kernel_init, layer_norm
-
-xavier = nn.initializers.xavier_uniform()
+from jssl.models.transformer import Block, Transformer, kernel_init, layer_norm, xavier
 
 
 class MaskedDecoder(nn.Module):

@@ -23,6 +23,7 @@ class Predictor(nn.Module):
     mlp_ratio: float = 4.0
     positions: Callable = sincos_positions
     norm: Callable = layer_norm
+    kernel_init: Callable = kernel_init
     scan: bool = False
     remat: Callable | None = None
 
@@ -45,7 +46,7 @@ class Predictor(nn.Module):
         Returns: [M, B, m, D].
         """
         blocks, batch, wanted = targets.shape
-        x = nn.Dense(self.dim, kernel_init=kernel_init, name="embed")(context)
+        x = nn.Dense(self.dim, kernel_init=self.kernel_init, name="embed")(context)
         table = self.positions(grid, self.dim).astype(x.dtype)
         mask_token = self.param("mask_token", nn.initializers.truncated_normal(0.02), (self.dim,)).astype(x.dtype)
         queries = (mask_token + table[targets]).reshape(blocks * batch, wanted, self.dim)
@@ -54,8 +55,8 @@ class Predictor(nn.Module):
         if present is not None:
             seen, asked = jnp.tile(present[0], (blocks, 1)), present[1].reshape(-1, wanted)
             bias = absent_bias(jnp.concatenate([seen, asked], axis=1))
-        block = partial(Block, self.heads, self.mlp_ratio, norm=self.norm)
+        block = partial(Block, self.heads, self.mlp_ratio, norm=self.norm, kernel_init=self.kernel_init)
         x = Transformer(self.depth, block, scan=self.scan, remat=self.remat, name="blocks")(x, bias=bias)
         x = self.norm(name="norm")(x[:, -wanted:])
-        x = nn.Dense(context.shape[-1], kernel_init=kernel_init, name="predict")(x)
+        x = nn.Dense(context.shape[-1], kernel_init=self.kernel_init, name="predict")(x)
         return x.reshape(blocks, batch, wanted, -1)

@@ -27,6 +27,7 @@ class WindowBlock(nn.Module):
     mlp_ratio: float = 4.0
     norm: Callable = partial(layer_norm, epsilon=1e-5)
     qkv_bias: bool = True
+    kernel_init: Callable = kernel_init
 
     @nn.compact
     def __call__(self, x: jax.Array, *, keep: jax.Array | None = None) -> jax.Array:
@@ -40,10 +41,10 @@ class WindowBlock(nn.Module):
         grid = y.shape[1:3]
         y = _windows(jnp.roll(y, (-self.shift, -self.shift), (1, 2)), self.size)
         bias = self._bias(grid, len(y))
-        y = Attention(self.heads, self.qkv_bias, name="attn")(y, bias=bias)
+        y = Attention(self.heads, self.qkv_bias, kernel_init=self.kernel_init, name="attn")(y, bias=bias)
         y = jnp.roll(_unwindow(y, self.size, grid), (self.shift, self.shift), (1, 2))[:, :rows, :columns]
         x = x + keep[0] * y
-        mlp = Mlp(round(dim * self.mlp_ratio), name="mlp")
+        mlp = Mlp(round(dim * self.mlp_ratio), kernel_init=self.kernel_init, name="mlp")
         return x + keep[1] * mlp(self.norm(name="norm2")(x))
 
     def _bias(self, grid: Grid, windows: int) -> jax.Array:
@@ -89,12 +90,13 @@ class PatchMerging(nn.Module):
     """Four neighbours become one token of twice the width: norm, then a linear layer without bias."""
 
     norm: Callable
+    kernel_init: Callable = kernel_init
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         corners = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
         y = self.norm(name="norm")(jnp.concatenate(corners, axis=-1))
-        return nn.Dense(2 * x.shape[-1], use_bias=False, kernel_init=kernel_init, name="reduction")(y)
+        return nn.Dense(2 * x.shape[-1], use_bias=False, kernel_init=self.kernel_init, name="reduction")(y)
 
 
 class Swin(nn.Module):
@@ -115,6 +117,7 @@ class Swin(nn.Module):
     positions: Callable | None = None
     norm: Callable = partial(layer_norm, epsilon=1e-5)
     qkv_bias: bool = True
+    kernel_init: Callable = kernel_init
     drop_path: float = 0.0
 
     def grid(self, image_shape: tuple[int, ...]) -> Grid:
@@ -134,7 +137,7 @@ class Swin(nn.Module):
         Raises: ValueError for a wrong rank, dtype or size.
         """
         check_images(images, self.patch * 2 ** (len(self.depths) - 1), "patch * 2 ** (stages - 1)")
-        x = PatchEmbed(self.patch, self.dim, name="stem")(images)
+        x = PatchEmbed(self.patch, self.dim, self.kernel_init, name="stem")(images)
         x = self.norm(name="norm_stem")(x)
         batch, rows, columns, dim = x.shape
         if mask is not None:
@@ -148,12 +151,12 @@ class Swin(nn.Module):
             keep = path_factors(self.make_rng("dropout"), self.drop_path, sum(self.depths), batch)
         first = 0
         for stage, (depth, heads) in enumerate(zip(self.depths, self.heads, strict=True)):
-            x = PatchMerging(self.norm, name=f"merge{stage}")(x) if stage else x
+            x = PatchMerging(self.norm, self.kernel_init, name=f"merge{stage}")(x) if stage else x
             whole = min(x.shape[1:3]) <= self.window  # one window covers the map: nothing to shift
             size = min(self.window, *x.shape[1:3])
             for i in range(depth):
                 shift = 0 if whole or i % 2 == 0 else self.window // 2
-                sizes = (heads, self.window, size, shift, self.mlp_ratio, self.norm, self.qkv_bias)
+                sizes = (heads, self.window, size, shift, self.mlp_ratio, self.norm, self.qkv_bias, self.kernel_init)
                 block = WindowBlock(*sizes, name=f"stage{stage}_{i}")
                 x = block(x, keep=None if keep is None else keep[first + i])
             first += depth

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.models.features import Features
-from jssl.models.transformer import Block, Mlp, Transformer, kernel_init, layer_norm
+from jssl.models.transformer import Block, Mlp, Transformer, kernel_init, layer_norm, xavier
 
 
 def largest_id(tokens: jax.Array) -> jax.Array:
@@ -92,7 +92,7 @@ at_most.defvjp(
 
 
 TEXTS = {
-    "text_n": dict(dim=96, depth=3, heads=3, length=32),
+    "text_n": dict(dim=96, depth=3, heads=3, length=32, kernel_init=xavier),
     "text_s": dict(dim=384, depth=12, heads=6),
     "text_b": dict(dim=512, depth=12, heads=8),
     "text_l": dict(dim=768, depth=12, heads=12),

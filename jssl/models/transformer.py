@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 gelu = partial(jax.nn.gelu, approximate=False)  # the exact form of the published models
 layer_norm = partial(nn.LayerNorm, epsilon=1e-6, use_fast_variance=False)
-kernel_init = nn.initializers.truncated_normal(0.02)
+kernel_init = nn.initializers.truncated_normal(0.02)  # of the published sizes; too little for a width of 100
+xavier = nn.initializers.xavier_uniform()
 
 
 class Attention(nn.Module):

@@ -10,11 +10,11 @@ import flax.linen as nn
 
 from jssl.models.resnet import BasicBlock, Bottleneck, ResNet, cifar_stem
 from jssl.models.swin import Swin
-from jssl.models.transformer import SwiGlu
+from jssl.models.transformer import SwiGlu, xavier
 from jssl.models.vit import ViT
 
 VITS: dict[str, dict[str, Any]] = {
-    "n": dict(dim=96, depth=4, heads=3),
+    "n": dict(dim=96, depth=4, heads=3, kernel_init=xavier),
     "ti": dict(dim=192, depth=12, heads=3),
     "s": dict(dim=384, depth=12, heads=6),
     "b": dict(dim=768, depth=12, heads=12),
@@ -34,7 +34,7 @@ RESNETS: dict[str, Callable[..., ResNet]] = {
 }
 
 SWINS: dict[str, dict[str, Any]] = {
-    "n": dict(patch=2, dim=32, depths=(2, 2, 2), heads=(2, 4, 8), window=4),  # for images of 32 pixels
+    "n": dict(patch=2, dim=32, depths=(2, 2, 2), heads=(2, 4, 8), window=4, kernel_init=xavier),  # for 32 pixels
     "t": dict(dim=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
     "s": dict(dim=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
     "b": dict(dim=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),

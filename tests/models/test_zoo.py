@@ -69,3 +69,12 @@ def test_an_unknown_name_suggests_others(name, hint):
 def test_an_unknown_field_names_the_encoder():
     with pytest.raises(TypeError, match="vit_s16.*deph"):
         encoder("vit_s16", deph=2)
+
+
+@pytest.mark.parametrize("name, width", [("vit_n4", 96), ("swin_n", 32), ("vit_b16", 768)])
+def test_what_a_block_adds_at_first_is_not_lost_beside_what_it_is_given(name, width):
+    # Normalised tokens have length sqrt(width): a kernel of deviation s makes queries of s * sqrt(width).
+    params = jax.jit(encoder(name).init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
+    kernels = [leaf for path, leaf in jax.tree.leaves_with_path(params) if "qkv" in jax.tree_util.keystr(path) and leaf.ndim == 2]
+    assert kernels[0].shape == (width, 3 * width)
+    assert 0.45 < kernels[0].std() * width**0.5 < 0.75
