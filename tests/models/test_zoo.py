@@ -75,6 +75,7 @@ def test_an_unknown_field_names_the_encoder():
 def test_what_a_block_adds_at_first_is_not_lost_beside_what_it_is_given(name, width):
     # Normalised tokens have length sqrt(width): a kernel of deviation s makes queries of s * sqrt(width).
     params = jax.jit(encoder(name).init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
-    kernels = [leaf for path, leaf in jax.tree.leaves_with_path(params) if "qkv" in jax.tree_util.keystr(path) and leaf.ndim == 2]
-    assert kernels[0].shape == (width, 3 * width)
-    assert 0.45 < kernels[0].std() * width**0.5 < 0.75
+    leaves = jax.tree.leaves_with_path(params)
+    kernel = next(leaf for path, leaf in leaves if "qkv" in jax.tree_util.keystr(path) and leaf.ndim == 2)
+    assert kernel.shape == (width, 3 * width)
+    assert 0.45 < kernel.std() * width**0.5 < 0.75
