@@ -17,7 +17,7 @@ HEALTH = (
     "rank_share", "feature_std", "dead_dimensions", "alignment", "projection_std", "teacher_entropy", "prototypes_used",
     "gradient_norm",
 )  # fmt: skip
-QUERIES, SEEN = 8, 2_000  # rows of the gallery, and images among which neighbours are looked for
+QUERIES, SEEN = 8, 8_000  # rows of the gallery, and images among which neighbours are looked for
 
 
 def write_summary(plan: Plan, record: Record, state: TrainState, probes: Probes | None) -> dict[str, Scores]:
