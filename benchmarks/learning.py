@@ -15,12 +15,23 @@ import time
 from pathlib import Path
 
 from jssl.evaluate import Scores
-from jssl.experiment import run
+from jssl.run import run
 
 IMAGES = (
-    "simclr", "moco_v2", "byol", "barlow_twins", "swav", "pcl", "dino", "ibot", "mae", "simmim", "i_jepa",
-    "rotation", "mim_contrast",
-)  # fmt: skip
+    "simclr",
+    "moco_v2",
+    "byol",
+    "barlow_twins",
+    "swav",
+    "pcl",
+    "dino",
+    "ibot",
+    "mae",
+    "simmim",
+    "i_jepa",
+    "rotation",
+    "mim_contrast",
+)
 CAPTIONED = ("clip", "slip")  # on scenes only
 VIEWS = {"digits": "handwriting", "scenes": "crops"}  # of the methods whose demos have views of their own
 HEADER = """\
@@ -54,7 +65,9 @@ def measure(name: str, *, out: Path, data: str | None, data_dir: str | None, ima
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", help="for all of them; by default each has its demo's")
     parser.add_argument("--data-dir", help="where TFDS has its data sets")
     parser.add_argument("--images", type=int, help="how many each of them sees; by default its demo's steps")

@@ -74,7 +74,7 @@ def plain_loop(files, canvas, batch):
 
 
 def jssl_loader(files, canvas, batch):
-    from jssl.data.loader import loader
+    from jssl.data.reading.loader import loader
 
     batches = loader(files, batch=batch, canvas=canvas)
     return lambda: len(next(batches)["image"])
@@ -109,7 +109,7 @@ READERS = {"Pillow loop": plain_loop, "torch DataLoader": torch_loader, "jssl lo
 
 def measure_on(core, label, root, canvas, batch, seconds):
     """One reader on a core of its own; None where it is not installed."""
-    from jssl.data.records import folder
+    from jssl.data.reading.records import folder
 
     os.sched_setaffinity(0, {core})
     step = READERS[label](folder(root), canvas, batch)
@@ -136,7 +136,9 @@ def main():
                 per_cpu, per_clock = map(sum, zip(*measured, strict=True))
                 base = base or per_cpu
                 ratio = f"{per_cpu / base:4.1f} x"
-                figures = f"{per_cpu / len(cores):7.0f} images per CPU second {ratio}, {per_clock:7.0f} per second"
+                figures = (
+                    f"{per_cpu / len(cores):7.0f} images per CPU second {ratio}, {per_clock:7.0f} per second"
+                )
                 print(f"  {label:18} {figures}", flush=True)
 
 

@@ -78,7 +78,10 @@ def measure_apart(python, kind, batch, block_size, repeats):
     """The same in a process of its own; None where it is not installed or does not finish."""
     command = [python, __file__, "--measure", kind, str(batch), str(block_size), str(repeats)]
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    environment = os.environ | {"PYTHONPATH": root, "PYTHONSAFEPATH": "1"}  # this file is not the package it measures
+    environment = os.environ | {
+        "PYTHONPATH": root,
+        "PYTHONSAFEPATH": "1",
+    }  # this file is not the package it measures
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     return json.loads(result.stdout) if result.returncode == 0 else None
 
@@ -89,7 +92,9 @@ def rows(arguments):
         repeats = max(1, min(arguments.repeats, arguments.repeats * 4096**2 // batch**2))
         found = {}
         for kind in ("dense", "blocks", "torch", "lightly"):
-            if kind != "blocks" and 4 * 4 * (2 * batch) ** 2 > memory:  # logits, their gradient, and some more
+            if (
+                kind != "blocks" and 4 * 4 * (2 * batch) ** 2 > memory
+            ):  # logits, their gradient, and some more
                 continue
             python = arguments.torch_python if kind in ("torch", "lightly") else sys.executable
             found[kind] = measure_apart(python, kind, batch, arguments.block_size, repeats)
@@ -102,11 +107,15 @@ def _ratio(found, kind, rival):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--batches", type=int, nargs="+", default=[1024, 4096, 16384, 32768, 65536])
     parser.add_argument("--block-size", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=5, help="at batch 4,096; fewer for larger ones")
-    parser.add_argument("--torch-python", default=sys.executable, help="the Python that has PyTorch and lightly")
+    parser.add_argument(
+        "--torch-python", default=sys.executable, help="the Python that has PyTorch and lightly"
+    )
     parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:

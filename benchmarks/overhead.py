@@ -48,7 +48,9 @@ def by_hand(network, head, recipe, optimizer):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--encoder", default="resnet18x0.25_cifar")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--size", type=int, default=32)
@@ -80,9 +82,13 @@ def main():
         times["by hand"].append(time.perf_counter() - start)
 
     medians = {name: statistics_of(values[2:]) for name, values in times.items()}  # the first two compile
-    print(f"{jax.devices()[0].device_kind}, {arguments.encoder}, batch {arguments.batch}, {arguments.rounds} rounds")
+    print(
+        f"{jax.devices()[0].device_kind}, {arguments.encoder}, batch {arguments.batch}, {arguments.rounds} rounds"
+    )
     for name, (median, low, high) in medians.items():
-        print(f"{name:10s} {1e3 * median:8.1f} ms  ({1e3 * low:.1f} to {1e3 * high:.1f})  last loss {losses[name]:.5f}")
+        print(
+            f"{name:10s} {1e3 * median:8.1f} ms  ({1e3 * low:.1f} to {1e3 * high:.1f})  last loss {losses[name]:.5f}"
+        )
     print(f"ratio of medians, make_step / by hand: {medians['make_step'][0] / medians['by hand'][0]:.3f}")
 
 

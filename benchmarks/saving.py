@@ -19,7 +19,9 @@ from jssl.optim import lars
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--encoder", default="resnet10x0.25_cifar")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--size", type=int, default=24)
@@ -27,7 +29,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
 
-    method = methods.simclr(encoder(arguments.encoder), head=models.simclr_head(64, hidden=256), temperature=0.2)
+    method = methods.simclr(
+        encoder(arguments.encoder), head=models.simclr_head(64, hidden=256), temperature=0.2
+    )
     recipe, optimizer = views.simclr(size=arguments.size), lars(0.5)
     shape = (arguments.batch, arguments.size, arguments.size, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
@@ -54,9 +58,13 @@ def main():
                 times[kind].append(time.perf_counter() - started)
         checkpoints.close()
 
-    print(f"{jax.devices()[0].device_kind}, {arguments.encoder}, batch {arguments.batch}, a state of {size / 2**20:.1f} MiB")
+    print(
+        f"{jax.devices()[0].device_kind}, {arguments.encoder}, batch {arguments.batch}, a state of {size / 2**20:.1f} MiB"
+    )
     for kind, values in times.items():
-        print(f"{arguments.interval} steps {kind:8s} a checkpoint: {statistics.median(values):7.2f} s, median of {len(values)}")
+        print(
+            f"{arguments.interval} steps {kind:8s} a checkpoint: {statistics.median(values):7.2f} s, median of {len(values)}"
+        )
     print(f"the call that saves: {1e3 * statistics.median(stalls):.0f} ms")
     ratio = statistics.median(b / a for a, b in zip(times["without"], times["with"], strict=True))
     print(f"ratio, with / without, median of pairs: {ratio:.3f}")

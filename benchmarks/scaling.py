@@ -29,7 +29,9 @@ def collectives(hlo: str) -> list[tuple[str, int, str]]:
     for line in hlo.splitlines():
         if match := re.search(pattern, line):
             arrays = re.findall(r"(\w+)\[([\d,]*)\]", match[1])
-            size = sum(WIDTHS[kind] * math.prod(int(d) for d in shape.split(",") if d) for kind, shape in arrays)
+            size = sum(
+                WIDTHS[kind] * math.prod(int(d) for d in shape.split(",") if d) for kind, shape in arrays
+            )
             origin = re.search(r'op_name="([^"]*)"', line)
             found.append((match[2], size, origin[1] if origin else ""))
     return found
@@ -58,7 +60,9 @@ def systems():
 
 def main():
     os.environ["JAX_PLATFORMS"] = "cpu"
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={max(DEVICES)} --xla_backend_optimization_level=0"
+    os.environ["XLA_FLAGS"] = (
+        f"--xla_force_host_platform_device_count={max(DEVICES)} --xla_backend_optimization_level=0"
+    )
     import jax
     import optax
 
@@ -73,11 +77,16 @@ def main():
                 "image": jax.ShapeDtypeStruct((batch, 16, 16, 3), "uint8", sharding=over_batch(mesh)),
                 "index": jax.ShapeDtypeStruct((batch,), "int32", sharding=over_batch(mesh)),
             }
-            state = jax.eval_shape(partial(init_state, method, optimizer, recipe, key=jax.random.key(0)), shapes)
+            state = jax.eval_shape(
+                partial(init_state, method, optimizer, recipe, key=jax.random.key(0)), shapes
+            )
             size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state.params))
             everywhere = replicated(mesh)
-            step = jax.jit(train_step(method, optimizer, recipe), in_shardings=(everywhere, over_batch(mesh)),
-                           out_shardings=everywhere)  # fmt: skip
+            step = jax.jit(
+                train_step(method, optimizer, recipe),
+                in_shardings=(everywhere, over_batch(mesh)),
+                out_shardings=everywhere,
+            )
             compiled = step.lower(state, shapes).compile()
             found, work = collectives(compiled.as_text()), compiled.cost_analysis()["flops"]
             alone = work if count == 1 else alone
@@ -85,8 +94,10 @@ def main():
             for kind, moved, origin in found:
                 entry = table[kind, purpose(origin)]
                 entry[0], entry[1] = entry[0] + 1, entry[1] + moved
-            print(f"{name}, {count} devices, batch {batch}, parameters {size:,} bytes: {len(found)} collectives; "
-                  f"work of a device {work / alone:.2f} times that of one alone")  # fmt: skip
+            print(
+                f"{name}, {count} devices, batch {batch}, parameters {size:,} bytes: {len(found)} collectives; "
+                f"work of a device {work / alone:.2f} times that of one alone"
+            )
             for (kind, why), (number, moved) in sorted(table.items()):
                 print(f"    {kind:20s} {why:22s} {number:4d} of {moved:12,} bytes in all")
 

@@ -1,7 +1,7 @@
 """How fast views are made: every recipe on this machine, beside SimCLR's in Pillow, and in torchvision where installed.
 
-    python -m benchmarks.views                     # 32 and 224 pixels, on one CPU core
-    python -m benchmarks.views --sizes 224 --batch 256 --device   # the accelerator, in milliseconds
+python -m benchmarks.views                     # 32 and 224 pixels, on one CPU core
+python -m benchmarks.views --sizes 224 --batch 256 --device   # the accelerator, in milliseconds
 """
 
 import argparse
@@ -49,9 +49,13 @@ def pil_simclr(size):
         return Image.merge("HSV", (Image.fromarray(turned), s, v)).convert("RGB")
 
     def enhance(kind):
-        return lambda image: kind(image).enhance(random.uniform(max(0, 1 - 0.8 * strength), 1 + 0.8 * strength))
+        return lambda image: kind(image).enhance(
+            random.uniform(max(0, 1 - 0.8 * strength), 1 + 0.8 * strength)
+        )
 
-    jitter = [enhance(kind) for kind in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)] + [hue]
+    jitter = [
+        enhance(kind) for kind in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+    ] + [hue]
 
     def view(image):
         image = crop(image)
@@ -131,7 +135,9 @@ def main():
     parser.add_argument("--recipes", nargs="+", default=RECIPES, choices=RECIPES)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--device", action="store_true", help="the default accelerator instead of one CPU core")
+    parser.add_argument(
+        "--device", action="store_true", help="the default accelerator instead of one CPU core"
+    )
     options = parser.parse_args()
     if not options.device:
         os.environ["JAX_PLATFORMS"] = "cpu"

@@ -8,13 +8,21 @@ The paper: ResNet-50, batch 2048, ImageNet, 1000 epochs: linear 73.2 % top-1; 12
 
 import optax
 
-from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import barlow_twins
 from jssl.models import barlow_head
 from jssl.optim import biases_and_norms, lars
+from jssl.run import Experiment, Training, main, recipe
 
 
-@recipe(encoder="resnet50", batch=2048, steps=625_000, warmup=0.01, learning_rate=1.6, weight_decay=1.5e-6, views="byol")
+@recipe(
+    encoder="resnet50",
+    batch=2048,
+    steps=625_000,
+    warmup=0.01,
+    learning_rate=1.6,
+    weight_decay=1.5e-6,
+    views="byol",
+)
 def experiment(
     training: Training, *, off_diagonal_weight: float = 5e-3, features: int = 8192, bias_rate: float = 0.024
 ) -> Experiment:
@@ -35,9 +43,16 @@ def experiment(
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="scenes:color", size=24, views="crops", batch=64,
-    steps=500, warmup=0.1, learning_rate=0.2, features=256,
-)  # fmt: skip
+    encoder="resnet10x0.25_cifar",
+    data="scenes:color",
+    size=24,
+    views="crops",
+    batch=64,
+    steps=500,
+    warmup=0.1,
+    learning_rate=0.2,
+    features=256,
+)
 
 if __name__ == "__main__":
     main(experiment, demo)

@@ -6,14 +6,24 @@
 The paper: ResNet-50, batch 4096, ImageNet, 1000 epochs: linear 74.3 % top-1; 8 hours on 512 TPU v3 cores.
 """
 
-from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import byol
 from jssl.models import byol_head
 from jssl.optim import lars, teacher_momentum
+from jssl.run import Experiment, Training, main, recipe
 
 
-@recipe(encoder="resnet50", batch=4096, steps=312_000, warmup=0.01, learning_rate=3.2, weight_decay=1.5e-6, views="byol")
-def experiment(training: Training, *, momentum: float = 0.996, hidden: int = 4096, features: int = 256) -> Experiment:
+@recipe(
+    encoder="resnet50",
+    batch=4096,
+    steps=312_000,
+    warmup=0.01,
+    learning_rate=3.2,
+    weight_decay=1.5e-6,
+    views="byol",
+)
+def experiment(
+    training: Training, *, momentum: float = 0.996, hidden: int = 4096, features: int = 256
+) -> Experiment:
     """BYOL as an experiment.
 
     momentum: of the teacher at the start; it rises to 1.
@@ -34,9 +44,18 @@ def experiment(training: Training, *, momentum: float = 0.996, hidden: int = 409
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="scenes:color", size=24, views="crops", batch=64,
-    steps=500, warmup=0.1, learning_rate=0.5, momentum=0.99, hidden=256, features=64,
-)  # fmt: skip
+    encoder="resnet10x0.25_cifar",
+    data="scenes:color",
+    size=24,
+    views="crops",
+    batch=64,
+    steps=500,
+    warmup=0.1,
+    learning_rate=0.5,
+    momentum=0.99,
+    hidden=256,
+    features=64,
+)
 
 if __name__ == "__main__":
     main(experiment, demo)

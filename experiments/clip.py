@@ -2,22 +2,28 @@
 
     python -m experiments.clip --demo                                       # a few minutes on a CPU
 
-Data needs token ids under "caption": `scenes`, or a `Source` of your own handed to `jssl.experiment.run`.
+Data needs token ids under "caption": `scenes`, or a `Source` of your own handed to `jssl.run.run`.
 
 The paper: ViT-B/32, batch 32,768, 400 million pairs, 32 epochs: zero-shot ImageNet 63.2 %; ViT-L/14 took 12 days on 256 V100.
 """
 
-from jssl.data import scenes
-from jssl.experiment import Experiment, Training, caption_figure, main, recipe
+from jssl.data.sources import scenes
 from jssl.methods import clip
 from jssl.models import last_place, text_encoder
 from jssl.optim import adamw
+from jssl.run import Experiment, Training, caption_figure, main, recipe
 
 
 @recipe(
-    encoder="vit_b32", batch=32_768, steps=390_000, warmup=0.005, learning_rate=5e-4, weight_decay=0.2, views="mae",
+    encoder="vit_b32",
+    batch=32_768,
+    steps=390_000,
+    warmup=0.005,
+    learning_rate=5e-4,
+    weight_decay=0.2,
+    views="mae",
     data="scenes",
-)  # fmt: skip
+)
 def experiment(training: Training, *, text: str = "text_b", dim: int = 512) -> Experiment:
     """CLIP as an experiment.
 
@@ -37,8 +43,15 @@ def experiment(training: Training, *, text: str = "text_b", dim: int = 512) -> E
 
 
 demo = dict(
-    encoder="vit_n8", data="scenes:color", batch=64, steps=600, warmup=0.1, learning_rate=1e-3, text="text_n", dim=64,
-)  # fmt: skip
+    encoder="vit_n8",
+    data="scenes:color",
+    batch=64,
+    steps=600,
+    warmup=0.1,
+    learning_rate=1e-3,
+    text="text_n",
+    dim=64,
+)
 
 if __name__ == "__main__":
     main(experiment, demo)

@@ -8,14 +8,22 @@ The paper: ViT-B/16, batch 2048, ImageNet, 600 epochs: linear 72.9 %; ViT-H/14, 
 
 from functools import partial
 
-from jssl.data import masks
-from jssl.experiment import Experiment, Training, main, recipe
+from jssl import masks
 from jssl.methods import i_jepa
 from jssl.models import Predictor, sincos_positions
 from jssl.optim import adamw, cosine, linear
+from jssl.run import Experiment, Training, main, recipe
 
 
-@recipe(encoder="vit_b16", batch=2048, steps=375_000, warmup=0.067, learning_rate=1e-3, weight_decay=0.04, views="mae")
+@recipe(
+    encoder="vit_b16",
+    batch=2048,
+    steps=375_000,
+    warmup=0.067,
+    learning_rate=1e-3,
+    weight_decay=0.04,
+    views="mae",
+)
 def experiment(
     training: Training,
     *,
@@ -49,9 +57,20 @@ def experiment(
 
 
 demo = dict(
-    encoder="vit_n4", scan=True, data="scenes:color", size=24, batch=64, steps=600, warmup=0.1, learning_rate=2e-3,
-    momentum=0.996, min_keep=6, predictor_dim=48, predictor_depth=2, predictor_heads=3,
-)  # fmt: skip
+    encoder="vit_n4",
+    scan=True,
+    data="scenes:color",
+    size=24,
+    batch=64,
+    steps=600,
+    warmup=0.1,
+    learning_rate=2e-3,
+    momentum=0.996,
+    min_keep=6,
+    predictor_dim=48,
+    predictor_depth=2,
+    predictor_heads=3,
+)
 
 if __name__ == "__main__":
     main(experiment, demo)

@@ -7,13 +7,21 @@ The paper: ViT-L/16, batch 4096, ImageNet, 800 epochs: linear 73.5 %, fine-tuned
 on 128 TPU v3 cores); ViT-B/16, 1600 epochs: fine-tuned 83.6 %.
 """
 
-from jssl.experiment import Experiment, Training, main, recipe, reconstruction_figure
 from jssl.methods import mae
 from jssl.models import mae_decoder, sincos_positions, xavier
 from jssl.optim import adamw
+from jssl.run import Experiment, Training, main, recipe, reconstruction_figure
 
 
-@recipe(encoder="vit_b16", batch=4096, steps=249_600, warmup=0.05, learning_rate=2.4e-3, weight_decay=0.05, views="mae")
+@recipe(
+    encoder="vit_b16",
+    batch=4096,
+    steps=249_600,
+    warmup=0.05,
+    learning_rate=2.4e-3,
+    weight_decay=0.05,
+    views="mae",
+)
 def experiment(
     training: Training,
     *,
@@ -38,15 +46,25 @@ def experiment(
         method,
         optimizer=adamw(training.rate(), b2=0.95, weight_decay=training.weight_decay),
         network=network,
-        figures=reconstruction_figure(method, training.view(), patch=network.patch, normalized=normalize_target),
+        figures=reconstruction_figure(
+            method, training.view(), patch=network.patch, normalized=normalize_target
+        ),
     )
 
 
 demo = dict(
-    encoder="vit_n4", data="scenes:color", size=24, batch=64,
-    steps=800, warmup=0.1, learning_rate=1.5e-3, normalize_target=False,
-    decoder_dim=64, decoder_depth=1, decoder_heads=4,
-)  # fmt: skip
+    encoder="vit_n4",
+    data="scenes:color",
+    size=24,
+    batch=64,
+    steps=800,
+    warmup=0.1,
+    learning_rate=1.5e-3,
+    normalize_target=False,
+    decoder_dim=64,
+    decoder_depth=1,
+    decoder_heads=4,
+)
 
 if __name__ == "__main__":
     main(experiment, demo)

@@ -6,13 +6,21 @@
 The paper: ViT-B/16, ImageNet: a mix of about 0.2 is better than either alone, both linear and fine-tuned.
 """
 
-from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import mim_contrast
 from jssl.models import simclr_head
 from jssl.optim import adamw
+from jssl.run import Experiment, Training, main, recipe
 
 
-@recipe(encoder="vit_b16", batch=1024, steps=125_000, warmup=0.1, learning_rate=1.5e-3, weight_decay=0.05, views="simclr")
+@recipe(
+    encoder="vit_b16",
+    batch=1024,
+    steps=125_000,
+    warmup=0.1,
+    learning_rate=1.5e-3,
+    weight_decay=0.05,
+    views="simclr",
+)
 def experiment(
     training: Training,
     *,
@@ -40,9 +48,18 @@ def experiment(
 
 
 demo = dict(
-    encoder="vit_n4", scan=True, data="scenes:color", size=24, views="crops", batch=64,
-    steps=300, warmup=0.1, learning_rate=1e-3, hidden=256, features=64,
-)  # fmt: skip
+    encoder="vit_n4",
+    scan=True,
+    data="scenes:color",
+    size=24,
+    views="crops",
+    batch=64,
+    steps=300,
+    warmup=0.1,
+    learning_rate=1e-3,
+    hidden=256,
+    features=64,
+)
 
 if __name__ == "__main__":
     main(experiment, demo)

@@ -6,14 +6,20 @@
 The paper (v2): ResNet-50, batch 256, ImageNet, 200 epochs: linear 67.6 % top-1.
 """
 
-from jssl.experiment import Experiment, MomentumContrast, main, recipe
 from jssl.methods import pcl
+from jssl.run import Experiment, MomentumContrast, main, recipe
 
 
 @recipe(
-    encoder="resnet50", batch=256, steps=1_000_800, warmup=0.0, learning_rate=0.03, weight_decay=1e-4, views="moco_v2",
+    encoder="resnet50",
+    batch=256,
+    steps=1_000_800,
+    warmup=0.0,
+    learning_rate=0.03,
+    weight_decay=1e-4,
+    views="moco_v2",
     queue=16384,
-)  # fmt: skip
+)
 def experiment(
     training: MomentumContrast,
     *,
@@ -34,10 +40,23 @@ def experiment(
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="scenes:color", size=24, views="crops", batch=64,
-    steps=500, warmup=0.05, learning_rate=0.06, clusters=(300, 600), negatives=1000, restarts=1, queue=4096,
-    momentum=0.99, groups=2, hidden=256, features=64,
-)  # fmt: skip
+    encoder="resnet10x0.25_cifar",
+    data="scenes:color",
+    size=24,
+    views="crops",
+    batch=64,
+    steps=500,
+    warmup=0.05,
+    learning_rate=0.06,
+    clusters=(300, 600),
+    negatives=1000,
+    restarts=1,
+    queue=4096,
+    momentum=0.99,
+    groups=2,
+    hidden=256,
+    features=64,
+)
 
 if __name__ == "__main__":
     main(experiment, demo)

@@ -9,14 +9,24 @@ The paper: ResNet-50, batch 4096, ImageNet: linear 64.6 % top-1 after 100 epochs
 1.5 hours per 100 epochs on 128 TPU v3 cores.
 """
 
-from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import simclr
 from jssl.models import simclr_head
 from jssl.optim import lars
+from jssl.run import Experiment, Training, main, recipe
 
 
-@recipe(encoder="resnet50", batch=4096, steps=31_200, warmup=0.1, learning_rate=4.8, weight_decay=1e-6, views="simclr")
-def experiment(training: Training, *, temperature: float = 0.1, hidden: int = 2048, features: int = 128) -> Experiment:
+@recipe(
+    encoder="resnet50",
+    batch=4096,
+    steps=31_200,
+    warmup=0.1,
+    learning_rate=4.8,
+    weight_decay=1e-6,
+    views="simclr",
+)
+def experiment(
+    training: Training, *, temperature: float = 0.1, hidden: int = 2048, features: int = 128
+) -> Experiment:
     """SimCLR as an experiment.
 
     temperature: 0.1 on ImageNet, 0.5 on CIFAR-10.
@@ -32,9 +42,18 @@ def experiment(training: Training, *, temperature: float = 0.1, hidden: int = 20
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="digits", size=24, views="handwriting", batch=128,
-    steps=600, warmup=0.1, learning_rate=4.0, temperature=0.2, hidden=256, features=64,
-)  # fmt: skip
+    encoder="resnet10x0.25_cifar",
+    data="digits",
+    size=24,
+    views="handwriting",
+    batch=128,
+    steps=600,
+    warmup=0.1,
+    learning_rate=4.0,
+    temperature=0.2,
+    hidden=256,
+    features=64,
+)
 
 if __name__ == "__main__":
     main(experiment, demo)

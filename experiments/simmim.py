@@ -7,15 +7,25 @@
 The paper: ViT-B/16, batch 2048, ImageNet, 800 epochs: fine-tuned 83.8 %, linear 56.7 %; Swin-B 84.0 % fine-tuned.
 """
 
-from jssl.experiment import Experiment, Training, main, recipe, reconstruction_figure
 from jssl.methods import simmim
 from jssl.models import RelativePositionBias
 from jssl.optim import adamw
+from jssl.run import Experiment, Training, main, recipe, reconstruction_figure
 
-VIT = dict(positions=None, attention_bias=RelativePositionBias(), layer_scale=0.1, drop_path=0.1)  # Swin has its own
+VIT = dict(
+    positions=None, attention_bias=RelativePositionBias(), layer_scale=0.1, drop_path=0.1
+)  # Swin has its own
 
 
-@recipe(encoder="vit_b16", batch=2048, steps=500_000, warmup=0.025, learning_rate=8e-4, weight_decay=0.05, views="mae")
+@recipe(
+    encoder="vit_b16",
+    batch=2048,
+    steps=500_000,
+    warmup=0.025,
+    learning_rate=8e-4,
+    weight_decay=0.05,
+    views="mae",
+)
 def experiment(training: Training, *, side: int = 16, ratio: float = 0.6, unit: int = 32) -> Experiment:
     """SimMIM as an experiment.
 
@@ -35,7 +45,17 @@ def experiment(training: Training, *, side: int = 16, ratio: float = 0.6, unit: 
     )
 
 
-demo = dict(encoder="swin_n", data="scenes:color", size=24, batch=64, steps=600, warmup=0.1, learning_rate=1e-3, side=8, unit=8)
+demo = dict(
+    encoder="swin_n",
+    data="scenes:color",
+    size=24,
+    batch=64,
+    steps=600,
+    warmup=0.1,
+    learning_rate=1e-3,
+    side=8,
+    unit=8,
+)
 
 if __name__ == "__main__":
     main(experiment, demo)

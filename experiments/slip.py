@@ -2,22 +2,28 @@
 
     python -m experiments.slip --demo                                       # a few minutes on a CPU
 
-Data needs token ids under "caption": `scenes`, or a `Source` of your own handed to `jssl.experiment.run`.
+Data needs token ids under "caption": `scenes`, or a `Source` of your own handed to `jssl.run.run`.
 
 The paper: ViT-B/16, batch 4096, YFCC15M, 25 epochs: zero-shot ImageNet 42.8 % (CLIP alone 37.6 %).
 """
 
-from jssl.data import scenes
-from jssl.experiment import Experiment, Training, main, recipe
+from jssl.data.sources import scenes
 from jssl.methods import slip
 from jssl.models import last_place, simclr_head, text_encoder
 from jssl.optim import adamw
+from jssl.run import Experiment, Training, main, recipe
 
 
 @recipe(
-    encoder="vit_b16", batch=4096, steps=91_500, warmup=0.04, learning_rate=3e-3, weight_decay=0.1, views="simclr",
+    encoder="vit_b16",
+    batch=4096,
+    steps=91_500,
+    warmup=0.04,
+    learning_rate=3e-3,
+    weight_decay=0.1,
+    views="simclr",
     data="scenes",
-)  # fmt: skip
+)
 def experiment(
     training: Training,
     *,
@@ -41,7 +47,9 @@ def experiment(
     sizes = dict(vocabulary=len(scenes.WORDS), length=scenes.CAPTION_LENGTH, end=last_place)
     head = simclr_head(features, hidden=hidden, layers=3)
     return training.experiment(
-        slip(network, text_encoder(text, **sizes), dim=dim, head=head, temperature=temperature, weight=weight),
+        slip(
+            network, text_encoder(text, **sizes), dim=dim, head=head, temperature=temperature, weight=weight
+        ),
         optimizer=adamw(training.rate(), b2=0.98, weight_decay=training.weight_decay),
         views=training.view_recipe(scale=(0.5, 1.0)),
         network=network,
@@ -49,9 +57,20 @@ def experiment(
 
 
 demo = dict(
-    encoder="vit_n4", scan=True, data="scenes:color", size=24, views="crops", batch=64,
-    steps=200, warmup=0.1, learning_rate=1e-3, text="text_n", dim=64, hidden=256, features=64,
-)  # fmt: skip
+    encoder="vit_n4",
+    scan=True,
+    data="scenes:color",
+    size=24,
+    views="crops",
+    batch=64,
+    steps=200,
+    warmup=0.1,
+    learning_rate=1e-3,
+    text="text_n",
+    dim=64,
+    hidden=256,
+    features=64,
+)
 
 if __name__ == "__main__":
     main(experiment, demo)

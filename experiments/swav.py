@@ -9,13 +9,21 @@ The paper: ResNet-50, batch 4096, 2 x 224 + 6 x 96, ImageNet: linear 75.3 % top-
 
 import optax
 
-from jssl.experiment import Experiment, Training, main, recipe
 from jssl.methods import swav
 from jssl.models import swav_head
 from jssl.optim import freeze_during, lars
+from jssl.run import Experiment, Training, main, recipe
 
 
-@recipe(encoder="resnet50", batch=4096, steps=249_600, warmup=0.0125, learning_rate=4.8, weight_decay=1e-6, views="swav")
+@recipe(
+    encoder="resnet50",
+    batch=4096,
+    steps=249_600,
+    warmup=0.0125,
+    learning_rate=4.8,
+    weight_decay=1e-6,
+    views="swav",
+)
 def experiment(
     training: Training,
     *,
@@ -42,17 +50,33 @@ def experiment(
     features: width of the projection.
     """
     network = training.network()
-    assignment = dict(temperature=temperature, epsilon=epsilon, queue=queue, queue_start=training.share(queue_start))
+    assignment = dict(
+        temperature=temperature, epsilon=epsilon, queue=queue, queue_start=training.share(queue_start)
+    )
     method = swav(network, prototypes=prototypes, head=swav_head(features, hidden=hidden), **assignment)
     frozen_prototypes = freeze_during(training.share(frozen), lambda path: path[0] == "scores")
     optimizer = optax.chain(lars(training.rate(), weight_decay=training.weight_decay), frozen_prototypes)
-    return training.experiment(method, optimizer=optimizer, views=training.view_recipe(locals=locals), network=network)
+    return training.experiment(
+        method, optimizer=optimizer, views=training.view_recipe(locals=locals), network=network
+    )
 
 
 demo = dict(
-    encoder="resnet10x0.25_cifar", data="scenes:color", size=24, views="crops", batch=64,
-    steps=500, warmup=0.1, learning_rate=1.0, prototypes=32, epsilon=0.03, locals=0, frozen=0.02, hidden=256, features=64,
-)  # fmt: skip
+    encoder="resnet10x0.25_cifar",
+    data="scenes:color",
+    size=24,
+    views="crops",
+    batch=64,
+    steps=500,
+    warmup=0.1,
+    learning_rate=1.0,
+    prototypes=32,
+    epsilon=0.03,
+    locals=0,
+    frozen=0.02,
+    hidden=256,
+    features=64,
+)
 
 if __name__ == "__main__":
     main(experiment, demo)

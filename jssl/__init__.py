@@ -6,9 +6,9 @@ Packages: `objectives` (pure losses), `models`, `data` (sources, views, masks), 
 `experiment` (what the command lines in `experiments/` are made of).
 """
 
-from jssl import data, evaluate, methods, models, objectives, optim, sharding
+from jssl import arrays, data, evaluate, masks, methods, models, objectives, optim, sharding
 from jssl.citations import citation
-from jssl.data import load, masks, views
+from jssl.data import load, views
 from jssl.methods import Method, weighted_methods
 from jssl.methods.frames import (
     apart,
@@ -34,6 +34,7 @@ __all__ = [
     "Outputs",
     "TrainState",
     "apart",
+    "arrays",
     "citation",
     "data",
     "encoder",

@@ -24,7 +24,9 @@ class Checkpoints:
     config: what a state has to have been trained with to be resumed; JSON types.
     """
 
-    def __init__(self, directory, *, config: Mapping[str, Any] | None = None, keep: int = 3, best: str = "knn_top1"):
+    def __init__(
+        self, directory, *, config: Mapping[str, Any] | None = None, keep: int = 3, best: str = "knn_top1"
+    ):
         import orbax.checkpoint as ocp
 
         handler = ocp.CompositeCheckpointHandler(arrays=_arrays(ocp), about=ocp.JsonCheckpointHandler())
@@ -41,7 +43,9 @@ class Checkpoints:
         if not self.directory.exists():
             return []
         whole = self._orbax.utils.is_checkpoint_finalized
-        return sorted(int(path.name) for path in self.directory.iterdir() if path.name.isdigit() and whole(path))
+        return sorted(
+            int(path.name) for path in self.directory.iterdir() if path.name.isdigit() and whole(path)
+        )
 
     def save(self, step: int, state: State, metrics: Mapping[str, float] | None = None) -> None:
         """Starts to save; training goes on while the disk is written to.
@@ -114,7 +118,11 @@ class Checkpoints:
         return None
 
     def _read(self, step: int, like: State | None) -> State:
-        where, args, folder = f"checkpoint {step} in {self.directory}", self._orbax.args, self.directory / str(step)
+        where, args, folder = (
+            f"checkpoint {step} in {self.directory}",
+            self._orbax.args,
+            self.directory / str(step),
+        )
         about = self._about(step)
         if "config" not in about:
             raise _Damaged("its configuration cannot be read")
@@ -122,7 +130,10 @@ class Checkpoints:
             raise ValueError(f"{where} belongs to another configuration: {difference}")
         with _reading():
             found = self._checkpointer.metadata(folder).item_metadata["arrays"]["state"]
-            named, as_found = like is None, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), found)
+            named, as_found = (
+                like is None,
+                jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), found),
+            )
         like = as_found if named else like
         raw = _raw(like)
         if difference := first_difference(_shapes(found), _shapes(raw)):
@@ -133,7 +144,9 @@ class Checkpoints:
             items = args.Composite(arrays=args.PyTreeRestore(wanted, restore_args=places))
             tree = self._checkpointer.restore(folder, args=items).arrays
         marks = [np.asarray(marks) for marks in (tree["fingerprint"], fingerprint(tree["state"]))]
-        if not np.array_equal(*(map(np.sort, marks) if named else marks)):  # dicts have another order than what was saved
+        if not np.array_equal(
+            *(map(np.sort, marks) if named else marks)
+        ):  # dicts have another order than what was saved
             raise _Damaged("its arrays are not those that were written")
         return jax.tree.map(_as_key, like, tree["state"])
 
@@ -164,7 +177,9 @@ class Checkpoints:
         step, self._saving = self._saving, None
         left = f"the last good one is {self.steps[-1]}" if self.steps else "there is none yet"
         reason = " ".join(str(error).split())[:300]
-        warnings.warn(f"checkpoint {step} could not be saved in {self.directory}: {reason}; {left}", stacklevel=3)
+        warnings.warn(
+            f"checkpoint {step} could not be saved in {self.directory}: {reason}; {left}", stacklevel=3
+        )
 
 
 @jax.jit
@@ -217,7 +232,9 @@ def _shapes(tree) -> dict[str, Any]:
 
 
 def _name(path) -> str:
-    return ".".join(str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry)))) for entry in path)
+    return ".".join(
+        str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry)))) for entry in path
+    )
 
 
 def _is_key(leaf) -> bool:

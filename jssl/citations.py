@@ -13,10 +13,15 @@ _PAPERS = {  # arXiv id: (first author, title)
     "1409.4842": ("Szegedy, Christian", "Going Deeper with Convolutions"),
     "1505.05192": ("Doersch, Carl", "Unsupervised Visual Representation Learning by Context Prediction"),
     "1512.03385": ("He, Kaiming", "Deep Residual Learning for Image Recognition"),
-    "1602.07868": ("Salimans, Tim", "Weight Normalization: A Simple Reparameterization to Accelerate Training of "
-                   "Deep Neural Networks"),
+    "1602.07868": (
+        "Salimans, Tim",
+        "Weight Normalization: A Simple Reparameterization to Accelerate Training of Deep Neural Networks",
+    ),
     "1603.08511": ("Zhang, Richard", "Colorful Image Colorization"),
-    "1603.09246": ("Noroozi, Mehdi", "Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles"),
+    "1603.09246": (
+        "Noroozi, Mehdi",
+        "Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles",
+    ),
     "1603.09382": ("Huang, Gao", "Deep Networks with Stochastic Depth"),
     "1604.07379": ("Pathak, Deepak", "Context Encoders: Feature Learning by Inpainting"),
     "1608.03983": ("Loshchilov, Ilya", "SGDR: Stochastic Gradient Descent with Warm Restarts"),
@@ -26,31 +31,61 @@ _PAPERS = {  # arXiv id: (first author, title)
     "1711.05101": ("Loshchilov, Ilya", "Decoupled Weight Decay Regularization"),
     "1803.07728": ("Gidaris, Spyros", "Unsupervised Representation Learning by Predicting Image Rotations"),
     "1805.00385": ("Noroozi, Mehdi", "Boosting Self-Supervised Learning via Knowledge Transfer"),
-    "1805.01978": ("Wu, Zhirong", "Unsupervised Feature Learning via Non-Parametric Instance-level Discrimination"),
+    "1805.01978": (
+        "Wu, Zhirong",
+        "Unsupervised Feature Learning via Non-Parametric Instance-level Discrimination",
+    ),
     "1806.03198": ("Sablayrolles, Alexandre", "Spreading vectors for similarity search"),
     "1806.05024": ("Jenni, Simon", "Self-Supervised Feature Learning by Learning to Spot Artifacts"),
     "1807.03748": ("van den Oord, Aaron", "Representation Learning with Contrastive Predictive Coding"),
-    "1810.04805": ("Devlin, Jacob", "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding"),
-    "1904.03436": ("Ye, Mang", "Unsupervised Embedding Learning via Invariant and Spreading Instance Feature"),
-    "1905.09272": ("Henaff, Olivier J.", "Data-Efficient Image Recognition with Contrastive Predictive Coding"),
+    "1810.04805": (
+        "Devlin, Jacob",
+        "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding",
+    ),
+    "1904.03436": (
+        "Ye, Mang",
+        "Unsupervised Embedding Learning via Invariant and Spreading Instance Feature",
+    ),
+    "1905.09272": (
+        "Henaff, Olivier J.",
+        "Data-Efficient Image Recognition with Contrastive Predictive Coding",
+    ),
     "1911.05722": ("He, Kaiming", "Momentum Contrast for Unsupervised Visual Representation Learning"),
     "2002.05202": ("Shazeer, Noam", "GLU Variants Improve Transformer"),
     "2002.05709": ("Chen, Ting", "A Simple Framework for Contrastive Learning of Visual Representations"),
     "2003.04297": ("Chen, Xinlei", "Improved Baselines with Momentum Contrastive Learning"),
     "2004.11362": ("Khosla, Prannay", "Supervised Contrastive Learning"),
     "2005.04966": ("Li, Junnan", "Prototypical Contrastive Learning of Unsupervised Representations"),
-    "2005.10242": ("Wang, Tongzhou", "Understanding Contrastive Representation Learning through Alignment and "
-                   "Uniformity on the Hypersphere"),
+    "2005.10242": (
+        "Wang, Tongzhou",
+        "Understanding Contrastive Representation Learning through Alignment and "
+        "Uniformity on the Hypersphere",
+    ),
     "2005.10243": ("Tian, Yonglong", "What Makes for Good Views for Contrastive Learning?"),
-    "2006.07733": ("Grill, Jean-Bastien", "Bootstrap Your Own Latent: A New Approach to Self-Supervised Learning"),
-    "2006.09882": ("Caron, Mathilde", "Unsupervised Learning of Visual Features by Contrasting Cluster Assignments"),
+    "2006.07733": (
+        "Grill, Jean-Bastien",
+        "Bootstrap Your Own Latent: A New Approach to Self-Supervised Learning",
+    ),
+    "2006.09882": (
+        "Caron, Mathilde",
+        "Unsupervised Learning of Visual Features by Contrasting Cluster Assignments",
+    ),
     "2006.10029": ("Chen, Ting", "Big Self-Supervised Models are Strong Semi-Supervised Learners"),
     "2006.16228": ("Alayrac, Jean-Baptiste", "Self-Supervised MultiModal Versatile Networks"),
-    "2009.07724": ("Reed, Colorado J", "SelfAugment: Automatic Augmentation Policies for Self-Supervised Learning"),
-    "2010.11929": ("Dosovitskiy, Alexey", "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale"),
+    "2009.07724": (
+        "Reed, Colorado J",
+        "SelfAugment: Automatic Augmentation Policies for Self-Supervised Learning",
+    ),
+    "2010.11929": (
+        "Dosovitskiy, Alexey",
+        "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale",
+    ),
     "2011.10566": ("Chen, Xinlei", "Exploring Simple Siamese Representation Learning"),
     "2011.13377": ("Ericsson, Linus", "How Well Do Self-Supervised Models Transfer?"),
-    "2012.11552": ("Gidaris, Spyros", "OBoW: Online Bag-of-Visual-Words Generation for Self-Supervised Learning"),
+    "2012.11552": (
+        "Gidaris, Spyros",
+        "OBoW: Online Bag-of-Visual-Words Generation for Self-Supervised Learning",
+    ),
     "2101.06983": ("Gao, Luyu", "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"),
     "2103.00020": ("Radford, Alec", "Learning Transferable Visual Models From Natural Language Supervision"),
     "2103.03230": ("Zbontar, Jure", "Barlow Twins: Self-Supervised Learning via Redundancy Reduction"),
@@ -58,50 +93,89 @@ _PAPERS = {  # arXiv id: (first author, title)
     "2104.02057": ("Chen, Xinlei", "An Empirical Study of Training Self-Supervised Vision Transformers"),
     "2104.03602": ("Atito, Sara", "SiT: Self-supervised vIsion Transformer"),
     "2104.09864": ("Su, Jianlin", "RoFormer: Enhanced Transformer with Rotary Position Embedding"),
-    "2104.12671": ("Chen, Brian", "Multimodal Clustering Networks for Self-supervised Learning from Unlabeled Videos"),
+    "2104.12671": (
+        "Chen, Brian",
+        "Multimodal Clustering Networks for Self-supervised Learning from Unlabeled Videos",
+    ),
     "2104.14294": ("Caron, Mathilde", "Emerging Properties in Self-Supervised Vision Transformers"),
-    "2104.14548": ("Dwibedi, Debidatta", "With a Little Help from My Friends: Nearest-Neighbor Contrastive Learning of "
-                   "Visual Representations"),
-    "2105.04906": ("Bardes, Adrien", "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised "
-                   "Learning"),
+    "2104.14548": (
+        "Dwibedi, Debidatta",
+        "With a Little Help from My Friends: Nearest-Neighbor Contrastive Learning of Visual Representations",
+    ),
+    "2105.04906": (
+        "Bardes, Adrien",
+        "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning",
+    ),
     "2106.08254": ("Bao, Hangbo", "BEiT: BERT Pre-Training of Image Transformers"),
-    "2106.09785": ("Li, Chunyuan", "Efficient Self-supervised Vision Transformers for Representation Learning"),
+    "2106.09785": (
+        "Li, Chunyuan",
+        "Efficient Self-supervised Vision Transformers for Representation Learning",
+    ),
     "2106.14881": ("Xiao, Tete", "Early Convolutions Help Transformers See Better"),
     "2107.09282": ("Zheng, Mingkai", "ReSSL: Relational Self-Supervised Learning with Weak Augmentation"),
     "2110.06848": ("Yeh, Chun-Hsiao", "Decoupled Contrastive Learning"),
     "2111.06377": ("He, Kaiming", "Masked Autoencoders Are Scalable Vision Learners"),
     "2111.07832": ("Zhou, Jinghao", "iBOT: Image BERT Pre-Training with Online Tokenizer"),
     "2111.09886": ("Xie, Zhenda", "SimMIM: A Simple Framework for Masked Image Modeling"),
-    "2112.04446": ("Shvetsova, Nina", "Everything at Once -- Multi-modal Fusion Transformer for Video Retrieval"),
+    "2112.04446": (
+        "Shvetsova, Nina",
+        "Everything at Once -- Multi-modal Fusion Transformer for Video Retrieval",
+    ),
     "2112.09133": ("Wei, Chen", "Masked Feature Prediction for Self-Supervised Visual Pre-Training"),
-    "2112.10740": ("El-Nouby, Alaaeldin", "Are Large-scale Datasets Necessary for Self-Supervised Pre-training?"),
+    "2112.10740": (
+        "El-Nouby, Alaaeldin",
+        "Are Large-scale Datasets Necessary for Self-Supervised Pre-training?",
+    ),
     "2112.12750": ("Mu, Norman", "SLIP: Self-supervision meets Language-Image Pre-training"),
     "2202.03026": ("Chen, Xiaokang", "Context Autoencoder for Self-Supervised Representation Learning"),
-    "2202.03555": ("Baevski, Alexei", "data2vec: A General Framework for Self-supervised Learning in Speech, Vision "
-                   "and Language"),
-    "2203.12719": ("Kakogeorgiou, Ioannis", "What to Hide from Your Students: Attention-Guided Masked Image Modeling"),
+    "2202.03555": (
+        "Baevski, Alexei",
+        "data2vec: A General Framework for Self-supervised Learning in Speech, Vision and Language",
+    ),
+    "2203.12719": (
+        "Kakogeorgiou, Ioannis",
+        "What to Hide from Your Students: Attention-Guided Masked Image Modeling",
+    ),
     "2204.01678": ("Bachmann, Roman", "MultiMAE: Multi-modal Multi-task Masked Autoencoders"),
     "2204.07141": ("Assran, Mahmoud", "Masked Siamese Networks for Label-Efficient Learning"),
     "2205.09113": ("Feichtenhofer, Christoph", "Masked Autoencoders As Spatiotemporal Learners"),
     "2205.14204": ("Geng, Xinyang", "Multimodal Masked Autoencoders Learn Transferable Representations"),
-    "2207.06167": ("Pang, Bo", "Unsupervised Visual Representation Learning by Synchronous Momentum Grouping"),
+    "2207.06167": (
+        "Pang, Bo",
+        "Unsupervised Visual Representation Learning by Synchronous Momentum Grouping",
+    ),
     "2207.06405": ("Huang, Po-Yao", "Masked Autoencoders that Listen"),
     "2207.13532": ("Huang, Zhicheng", "Contrastive Masked Autoencoders are Stronger Vision Learners"),
     "2208.00449": ("Chen, Yabo", "SdAE: Self-distillated Masked Autoencoder"),
-    "2208.02131": ("Kwon, Gukyeong", "Masked Vision and Language Modeling for Multi-modal Representation Learning"),
-    "2210.02885": ("Garrido, Quentin", "RankMe: Assessing the downstream performance of pretrained self-supervised "
-                   "representations by their rank"),
-    "2210.04135": ("Pramanick, Shraman", "VoLTA: Vision-Language Transformer with Weakly-Supervised Local-Feature "
-                   "Alignment"),
+    "2208.02131": (
+        "Kwon, Gukyeong",
+        "Masked Vision and Language Modeling for Multi-modal Representation Learning",
+    ),
+    "2210.02885": (
+        "Garrido, Quentin",
+        "RankMe: Assessing the downstream performance of pretrained self-supervised "
+        "representations by their rank",
+    ),
+    "2210.04135": (
+        "Pramanick, Shraman",
+        "VoLTA: Vision-Language Transformer with Weakly-Supervised Local-Feature Alignment",
+    ),
     "2210.07839": ("Gong, Yuan", "Contrastive Audio-Visual Masked Autoencoder"),
-    "2211.07636": ("Fang, Yuxin", "EVA: Exploring the Limits of Masked Visual Representation Learning at Scale"),
-    "2211.13929": ("Sarkar, Pritam", "XKD: Cross-modal Knowledge Distillation with Domain Alignment for Video "
-                   "Representation Learning"),
+    "2211.07636": (
+        "Fang, Yuxin",
+        "EVA: Exploring the Limits of Masked Visual Representation Learning at Scale",
+    ),
+    "2211.13929": (
+        "Sarkar, Pritam",
+        "XKD: Cross-modal Knowledge Distillation with Domain Alignment for Video Representation Learning",
+    ),
     "2212.00794": ("Li, Yanghao", "Scaling Language-Image Pre-training via Masking"),
     "2212.05922": ("Georgescu, Mariana-Iuliana", "Audiovisual Masked Autoencoders"),
     "2212.08071": ("Huang, Po-Yao", "MAViL: Masked Audio-Video Learners"),
-    "2301.08243": ("Assran, Mahmoud", "Self-Supervised Learning from Images with a Joint-Embedding Predictive "
-                   "Architecture"),
+    "2301.08243": (
+        "Assran, Mahmoud",
+        "Self-Supervised Learning from Images with a Joint-Embedding Predictive Architecture",
+    ),
     "2303.11331": ("Fang, Yuxin", "EVA-02: A Visual Representation for Neon Genesis"),
     "2303.12208": ("Kim, Sungwoong", "MAGVLT: Masked Generative Vision-and-Language Transformer"),
     "2303.15343": ("Zhai, Xiaohua", "Sigmoid Loss for Language Image Pre-Training"),
@@ -172,8 +246,11 @@ def _parts(thing):
         cells = [cell.cell_contents for cell in thing.__closure__ or () if not _is_empty(cell)]
         return cells + ([thing.__wrapped__] if hasattr(thing, "__wrapped__") else [])
     if hasattr(type(thing), "__dataclass_fields__"):  # a Flax module and the modules it is made of
-        return [value for value in (vars(thing).get(name) for name in type(thing).__dataclass_fields__)
-                if hasattr(type(value), "__dataclass_fields__") or isinstance(value, Mapping)]
+        return [
+            value
+            for value in (vars(thing).get(name) for name in type(thing).__dataclass_fields__)
+            if hasattr(type(value), "__dataclass_fields__") or isinstance(value, Mapping)
+        ]
     return []
 
 

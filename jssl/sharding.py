@@ -50,7 +50,9 @@ def make_mesh(spec: str | None = None, *, devices: Sequence[jax.Device] | None =
             raise ValueError(f"--mesh {spec}: expected such as data=8 or data=4,fsdp=2, found {part!r}")
         sizes[axis] = int(size)
     if sizes["data"] * sizes["fsdp"] > len(devices):
-        raise ValueError(f"--mesh {spec} needs {sizes['data'] * sizes['fsdp']} devices, there are {len(devices)}")
+        raise ValueError(
+            f"--mesh {spec} needs {sizes['data'] * sizes['fsdp']} devices, there are {len(devices)}"
+        )
     grid = np.asarray(devices[: sizes["data"] * sizes["fsdp"]]).reshape(sizes["data"], sizes["fsdp"])
     return Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
 
@@ -100,7 +102,9 @@ def on_one_device(tree):
     return jax.tree.map(lambda x: x.addressable_data(0), whole)
 
 
-def join_processes(coordinator: str | None = None, *, processes: int | None = None, process: int | None = None) -> None:
+def join_processes(
+    coordinator: str | None = None, *, processes: int | None = None, process: int | None = None
+) -> None:
     """Makes the processes of a pod, or of several machines, one run: before any other use of jax.
 
     coordinator: host:port of process 0. Without it the environment is asked: TPU pods, Slurm and Open MPI tell.
@@ -122,4 +126,6 @@ def _of_many(environment) -> bool:
     counts = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")
     if any(environment.get(name, "1").isdigit() and int(environment.get(name, "1")) > 1 for name in counts):
         return True
-    return "," in environment.get("TPU_WORKER_HOSTNAMES", "") or "MEGASCALE_COORDINATOR_ADDRESS" in environment
+    return (
+        "," in environment.get("TPU_WORKER_HOSTNAMES", "") or "MEGASCALE_COORDINATOR_ADDRESS" in environment
+    )

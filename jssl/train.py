@@ -35,7 +35,12 @@ class TrainState:
 
 
 def init_state(
-    method: Method, optimizer: optax.GradientTransformation, views: ViewRecipe, batch: Batch, *, key: jax.Array
+    method: Method,
+    optimizer: optax.GradientTransformation,
+    views: ViewRecipe,
+    batch: Batch,
+    *,
+    key: jax.Array,
 ) -> TrainState:
     """The state before the first step.
 
@@ -92,7 +97,10 @@ def train_step(
         def part(carry, inputs):
             memory, total = carry
             i, micro = inputs
-            part_keys = keys[0], jax.random.fold_in(keys[1], i)  # views have a key of their own for every sample
+            part_keys = (
+                keys[0],
+                jax.random.fold_in(keys[1], i),
+            )  # views have a key of their own for every sample
             (loss, (memory, metrics)), grads = gradient(params, teacher, memory, micro, part_keys, step)
             return (memory, jax.tree.map(jnp.add, total, grads)), (loss, metrics)
 
@@ -112,7 +120,9 @@ def train_step(
         params = optax.apply_updates(state.params, updates)
         teacher = state.teacher
         if method.momentum is not None:
-            teacher = optax.incremental_update(method.follows(params), teacher, 1 - method.momentum(state.step))
+            teacher = optax.incremental_update(
+                method.follows(params), teacher, 1 - method.momentum(state.step)
+            )
         metrics = {"loss": loss, "gradient_norm": optax.tree.norm(grads)} | metrics
         state = state.replace(
             step=state.step + 1, params=params, teacher=teacher, memory=memory, opt_state=opt_state
@@ -192,7 +202,9 @@ def scanned(step, batch_at: Callable[[jax.Array, Any], Batch], data):
             return step(state, batch_at(state.step, data))
 
         shapes = jax.eval_shape(lambda state: step(state, batch_at(state.step, data))[1], state)
-        return jax.lax.fori_loop(0, n, body, (state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)))
+        return jax.lax.fori_loop(
+            0, n, body, (state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes))
+        )
 
     compiled = jax.jit(run, donate_argnums=0)
     return lambda state, first, n: compiled(state, data, n)

@@ -5,13 +5,18 @@ import inspect
 import pytest
 
 import jssl
-from jssl import methods, objectives
-from jssl.data import masks
+from jssl import masks, methods, objectives
 from jssl.methods import frames
 
 LOSSES = [n for n in objectives.__all__ if inspect.isfunction(getattr(objectives, n))]
 RECIPES = [n for n in methods.__all__ if inspect.isfunction(getattr(methods, n))]
-FORWARD = ("together", "apart", "in_groups", "query_view", "key_view")  # what a frame may show to a network, and how
+FORWARD = (
+    "together",
+    "apart",
+    "in_groups",
+    "query_view",
+    "key_view",
+)  # what a frame may show to a network, and how
 FRAMES = [n for n in frames.__all__ if n not in FORWARD]
 
 

@@ -15,7 +15,12 @@ from jssl.train import TrainState
 
 
 def a_state(step=0, width=5):
-    params = {"dense": {"kernel": jnp.arange(4.0 * width).reshape(4, width) + step, "bias": jnp.ones(3, jnp.bfloat16)}}
+    params = {
+        "dense": {
+            "kernel": jnp.arange(4.0 * width).reshape(4, width) + step,
+            "bias": jnp.ones(3, jnp.bfloat16),
+        }
+    }
     memory = {"statistics": {}, "objective": {"queue": jnp.ones((4, 2)), "full": jnp.array([True, False])}}
     opt_state = optax.adamw(1e-3).init(params)
     return TrainState(jnp.int32(step), params, None, memory, opt_state, jax.random.key(3))
@@ -23,7 +28,9 @@ def a_state(step=0, width=5):
 
 def same(a, b):
     def raw(leaf):
-        return np.asarray(jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf)
+        return np.asarray(
+            jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+        )
 
     assert jax.tree.structure(a) == jax.tree.structure(b)
     return all(np.array_equal(raw(x), raw(y)) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True))
@@ -75,7 +82,11 @@ def test_saving_survives_donation(checkpoints):
 
 def test_the_newest_and_the_best_are_kept(tmp_path):
     checkpoints = Checkpoints(tmp_path / "c", keep=2)
-    filled(checkpoints, range(6), lambda step: {"knn_top1": 0.9 if step == 1 else 0.1 * step} if step != 3 else None)
+    filled(
+        checkpoints,
+        range(6),
+        lambda step: {"knn_top1": 0.9 if step == 1 else 0.1 * step} if step != 3 else None,
+    )
     assert checkpoints.steps == [1, 4, 5]
     assert checkpoints.metrics(1) == {"knn_top1": 0.9}
     checkpoints.close()
@@ -84,7 +95,9 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
 @pytest.mark.parametrize("harm", ["truncated", "flipped", "missing"])
 def test_a_damaged_newest_checkpoint_falls_back_with_a_warning_that_names_both(checkpoints, harm):
     filled(checkpoints, [3, 6])
-    largest = max(Path(str(checkpoints.directory), "6", "arrays", "d").iterdir(), key=lambda path: path.stat().st_size)
+    largest = max(
+        Path(str(checkpoints.directory), "6", "arrays", "d").iterdir(), key=lambda path: path.stat().st_size
+    )
     content = bytearray(largest.read_bytes())
     content[len(content) // 2] ^= 1
     if harm == "missing":
@@ -138,7 +151,9 @@ def test_another_configuration_is_refused(checkpoints):
 
 def test_another_structure_is_refused(checkpoints):
     filled(checkpoints, [3])
-    with pytest.raises(ValueError, match=r"params.dense.kernel is float32\[4, 5\] there, float32\[4, 6\] here"):
+    with pytest.raises(
+        ValueError, match=r"params.dense.kernel is float32\[4, 5\] there, float32\[4, 6\] here"
+    ):
         checkpoints.restore(a_state(width=6))
 
 
@@ -149,7 +164,9 @@ def test_a_save_that_fails_is_a_warning_and_leaves_the_earlier_one(checkpoints, 
         raise OSError("[Errno 28] No space left on device")
 
     monkeypatch.setattr(checkpoints._checkpointer, "save", full)
-    with pytest.warns(UserWarning, match="checkpoint 6 could not be saved .*No space left.* last good one is 3"):
+    with pytest.warns(
+        UserWarning, match="checkpoint 6 could not be saved .*No space left.* last good one is 3"
+    ):
         checkpoints.save(6, a_state(6))
     assert same(checkpoints.restore(a_state()), a_state(3))
 
@@ -164,7 +181,9 @@ def test_every_bit_counts_in_the_fingerprint(dtype):
         for bit in range(bits):
             harmed = bytearray(raw.tobytes())
             harmed[place * raw.itemsize + bit // 8] ^= 1 << bit % 8
-            seen.add(int(fingerprint([jnp.asarray(np.frombuffer(bytes(harmed), raw.dtype).reshape(raw.shape))])[0]))
+            seen.add(
+                int(fingerprint([jnp.asarray(np.frombuffer(bytes(harmed), raw.dtype).reshape(raw.shape))])[0])
+            )
             if place > 1 and bit > 9:
                 break
     assert len(seen) > 1

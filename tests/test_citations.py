@@ -31,7 +31,10 @@ def test_what_an_objective_is_made_of_is_cited():
 
 def test_an_id_is_a_thing_and_an_unknown_paper_keeps_its_number():
     assert "chen2020simple" in citation("2002.05709")
-    assert citation("arXiv:9901.00001").splitlines()[:2] == ["@misc{arxiv9901.00001,", "  eprint = {9901.00001},"]
+    assert citation("arXiv:9901.00001").splitlines()[:2] == [
+        "@misc{arxiv9901.00001,",
+        "  eprint = {9901.00001},",
+    ]
 
 
 def test_nothing_to_cite_is_an_error():

@@ -7,18 +7,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jssl.data import from_arrays, scenes
-from jssl.experiment import Experiment, run
-from jssl.experiment.plan import experiment_name
+from jssl.data import from_arrays
+from jssl.data.sources import scenes
+from jssl.run import Experiment, run
+from jssl.run.plan import experiment_name
 
 ROOT = Path(__file__).parent.parent
 NAMES = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem != "__init__")
 TINY = dict(batch=8, steps=2, size=16)
 SMALLER = {  # of the demos' own settings, to compile quickly
     "encoder": {"resnet10x0.25_cifar": "resnet10x0.125_cifar"},
-    "queue": 16, "examples": 32, "prototypes": 8, "clusters": (3, 4), "negatives": 4, "hidden": 16, "features": 8,
-    "bottleneck": 8, "locals": 1, "decoder_dim": 16, "predictor_dim": 24, "dim": 8, "min_keep": 2,
-}  # fmt: skip
+    "queue": 16,
+    "examples": 32,
+    "prototypes": 8,
+    "clusters": (3, 4),
+    "negatives": 4,
+    "hidden": 16,
+    "features": 8,
+    "bottleneck": 8,
+    "locals": 1,
+    "decoder_dim": 16,
+    "predictor_dim": 24,
+    "dim": 8,
+    "min_keep": 2,
+}
 
 
 def module(name):

@@ -3,7 +3,18 @@
 import subprocess
 import sys
 
-HEAVY = ("grain", "tensorflow_datasets", "tyro", "matplotlib", "sklearn", "PIL", "orbax", "tqdm", "tensorboardX", "torch")
+HEAVY = (
+    "grain",
+    "tensorflow_datasets",
+    "tyro",
+    "matplotlib",
+    "sklearn",
+    "PIL",
+    "orbax",
+    "tqdm",
+    "tensorboardX",
+    "torch",
+)
 
 
 def python(code):

@@ -12,7 +12,7 @@ import pytest
 
 from jssl import init_state, methods, models, train_step
 from jssl.checkpoint import Checkpoints
-from jssl.data.masks import multiblock_masks
+from jssl.masks import multiblock_masks
 from jssl.methods import Method
 from jssl.sharding import make_mesh, over_batch, replicated, state_sharding
 
@@ -54,9 +54,14 @@ class Row(NamedTuple):
 
 TABLE = {
     "simclr": Row(lambda: methods.simclr(vit(), head=models.simclr_head(8, **SMALL)), TWO),
-    "moco_v2": Row(lambda: methods.moco_v2(vit(), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9), TWO),
+    "moco_v2": Row(
+        lambda: methods.moco_v2(vit(), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9), TWO
+    ),
     "byol": Row(
-        lambda: methods.byol(vit(), head=models.byol_head(8, **SMALL), predictor=models.byol_head(8, **SMALL)), TWO
+        lambda: methods.byol(
+            vit(), head=models.byol_head(8, **SMALL), predictor=models.byol_head(8, **SMALL)
+        ),
+        TWO,
     ),
     "simsiam": Row(
         lambda: methods.simsiam(
@@ -67,7 +72,8 @@ TABLE = {
     "barlow_twins": Row(lambda: methods.barlow_twins(vit(), head=models.barlow_head(8, **SMALL)), TWO),
     "vicreg": Row(lambda: methods.vicreg(vit(), head=models.vicreg_head(8, **SMALL)), TWO),
     "swav": Row(
-        lambda: methods.swav(vit(), prototypes=6, head=models.swav_head(8, **SMALL), queue=16, queue_start=1), CROPS
+        lambda: methods.swav(vit(), prototypes=6, head=models.swav_head(8, **SMALL), queue=16, queue_start=1),
+        CROPS,
     ),
     "pcl": Row(
         lambda: methods.pcl(
@@ -76,11 +82,15 @@ TABLE = {
         TWO,
     ),
     "dino": Row(
-        lambda: methods.dino(vit(), prototypes=8, head=partial(models.dino_head, bottleneck=8, **SMALL), momentum=0.9),
+        lambda: methods.dino(
+            vit(), prototypes=8, head=partial(models.dino_head, bottleneck=8, **SMALL), momentum=0.9
+        ),
         CROPS,
     ),
     "ibot": Row(
-        lambda: methods.ibot(vit(), prototypes=8, head=partial(models.dino_head, bottleneck=8, **SMALL), momentum=0.9),
+        lambda: methods.ibot(
+            vit(), prototypes=8, head=partial(models.dino_head, bottleneck=8, **SMALL), momentum=0.9
+        ),
         CROPS,
     ),
     "mae": Row(lambda: methods.mae(vit(), decoder=models.mae_decoder(4, dim=8, depth=1, heads=2)), ONE),
@@ -100,7 +110,9 @@ TABLE = {
         ),
         ONE,
     ),
-    "clip": Row(lambda: methods.clip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE),
+    "clip": Row(
+        lambda: methods.clip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE
+    ),
     "rotation": Row(lambda: methods.rotation(vit()), ONE),
     "slip": Row(
         lambda: methods.slip(
@@ -116,7 +128,9 @@ TABLE = {
 TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "i_jepa")
 
 every_method = pytest.mark.parametrize("name", TABLE)
-OPTIMIZER = optax.adam(3e-3, eps=1e-2)  # far above the rounding of gradients that vanish, which Adam would make steps of
+OPTIMIZER = optax.adam(
+    3e-3, eps=1e-2
+)  # far above the rounding of gradients that vanish, which Adam would make steps of
 
 
 def batch():
@@ -266,4 +280,8 @@ def test_eight_devices_give_what_one_gives(name, spec):
     tolerance = 2e-2 if name == "swav" else 2e-3  # and in SwAV's queue already after two
     np.testing.assert_allclose(losses[0], reference[0], rtol=2e-4, atol=1e-5)
     np.testing.assert_allclose(losses, reference, rtol=tolerance, atol=1e-4)
-    close((state.params, state.teacher, state.memory), (expected.params, expected.teacher, expected.memory), tolerance)
+    close(
+        (state.params, state.teacher, state.memory),
+        (expected.params, expected.teacher, expected.memory),
+        tolerance,
+    )

@@ -39,7 +39,9 @@ def test_warmup_cosine_gives_maes_numbers():
 def test_linear_gives_ijepas_momentum():
     # facebookresearch/ijepa src/train.py: ema from 0.996 to 1, scheduled over 1.25 times the run of 60 steps
     ours = optim.linear(0.996, 1.0, 75)
-    assert float(ours(1)) == pytest.approx(0.99605, abs=1e-5) and float(ours(59)) == pytest.approx(0.99915, abs=1e-5)
+    assert float(ours(1)) == pytest.approx(0.99605, abs=1e-5) and float(ours(59)) == pytest.approx(
+        0.99915, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,10 @@ def test_schedules_stand_still_after_their_end_under_jit(schedule, last):
     [
         (lambda: optim.linear(0.0, 1.0, 0), "steps must be at least 1, got 0"),
         (lambda: optim.cosine(0.0, 1.0, -3), "steps must be at least 1, got -3"),
-        (lambda: optim.warmup_cosine(1.0, steps=5, warmup=5), "warmup must be at least 0 and below steps = 5, got 5"),
+        (
+            lambda: optim.warmup_cosine(1.0, steps=5, warmup=5),
+            "warmup must be at least 0 and below steps = 5, got 5",
+        ),
         (lambda: optim.teacher_momentum(1.5, 5), "base must lie in"),
         (lambda: optim.lars(0.1, momentum=1.0), "momentum must be in"),
         (lambda: optim.lars(0.1, weight_decay=-1.0), "weight_decay must be not negative"),
@@ -72,7 +77,10 @@ def test_schedules_stand_still_after_their_end_under_jit(schedule, last):
         (lambda: optim.layer_decay({"block_0": jnp.ones(2)}, 0.0), "rate must lie in"),
         (lambda: optim.layer_decay({"dense": jnp.ones(2)}, 0.5), "no path names a block.*found dense"),
         (lambda: optim.clip_by_parameter_norm(0.0), "max_norm must be positive"),
-        (lambda: optim.freeze_during(3, lambda path: "head" in path).init({"body": jnp.ones(2)}), "holds none.*body"),
+        (
+            lambda: optim.freeze_during(3, lambda path: "head" in path).init({"body": jnp.ones(2)}),
+            "holds none.*body",
+        ),
     ],
 )
 def test_wrong_settings_are_named(make, words):
@@ -172,7 +180,9 @@ def test_masks_know_the_leaves_of_flax_layers():
     params = Network().init(jax.random.key(0), jnp.ones((1, 3, 4)))["params"]
     flat = {path[-1].key: value for path, value in jax.tree_util.tree_leaves_with_path(optim.weights(params))}
     assert flat == {"kernel": True, "bias": False, "scale": False}
-    assert jax.tree.all(jax.tree.map(lambda a, b: a != b, optim.weights(params), optim.biases_and_norms(params)))
+    assert jax.tree.all(
+        jax.tree.map(lambda a, b: a != b, optim.weights(params), optim.biases_and_norms(params))
+    )
 
 
 # ---------------------------------------------------------------------------------- clip and freeze
@@ -205,7 +215,9 @@ def test_a_frozen_layer_stands_still_then_moves_as_usual():
 def test_frozen_for_ever():
     params = {"patch": jnp.ones(2), "rest": jnp.ones(2)}
     transform = optim.freeze_during(float("inf"), lambda path: path == ("patch",))
-    updates, _ = transform.update(params, optim.freeze_during(1, lambda path: True).init(params)._replace(count=10**6))
+    updates, _ = transform.update(
+        params, optim.freeze_during(1, lambda path: True).init(params)._replace(count=10**6)
+    )
     np.testing.assert_array_equal(updates["patch"], 0.0)
     np.testing.assert_array_equal(updates["rest"], 1.0)
 
@@ -215,7 +227,10 @@ def test_frozen_for_ever():
 
 def scales_by_name(params, rate):
     scales = optim.layer_decay(params, rate)
-    return {"/".join(entry.key for entry in path): value for path, value in jax.tree_util.tree_leaves_with_path(scales)}
+    return {
+        "/".join(entry.key for entry in path): value
+        for path, value in jax.tree_util.tree_leaves_with_path(scales)
+    }
 
 
 @pytest.mark.parametrize("block", ["block_{}", "blocks/{}", "EncoderBlock_{}", "blocks/block_{}"])
@@ -242,14 +257,16 @@ def test_layer_decay_gives_maes_scales(block):
 
 def test_scaled_updates_shrink_step_and_decay_alike():
     params = {"block_0": {"kernel": jnp.ones((2, 2))}, "head": {"kernel": jnp.ones((2, 2))}}
-    optimizer = optax.chain(optim.adamw(0.1, weight_decay=0.5), optim.scale_updates(optim.layer_decay(params, 0.25)))
+    optimizer = optax.chain(
+        optim.adamw(0.1, weight_decay=0.5), optim.scale_updates(optim.layer_decay(params, 0.25))
+    )
     updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
     np.testing.assert_allclose(updates["head"]["kernel"], -0.15, rtol=1e-5)
     np.testing.assert_allclose(updates["block_0"]["kernel"], -0.15 / 4, rtol=1e-5)
 
 
 def test_the_vision_transformers_leaves_are_known():
-    from jssl.models.vit import ViT
+    from jssl.models.encoders.vit import ViT
 
     module = ViT(patch=4, dim=8, depth=2, heads=2, registers=2, layer_scale=0.1, norm_input=True)
     params = shapes(module, mask=jnp.zeros((1, 4), bool))
@@ -261,11 +278,13 @@ def test_the_vision_transformers_leaves_are_known():
 
 
 def shapes(module, **arguments):
-    return jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.ones((1, 8, 8, 3)), **arguments))["params"]
+    return jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.ones((1, 8, 8, 3)), **arguments))[
+        "params"
+    ]
 
 
 def test_swins_leaves_are_known_as_in_simmim():
-    from jssl.models.swin import Swin
+    from jssl.models.encoders.swin import Swin
 
     params = shapes(Swin(dim=8, depths=(2, 2), heads=(1, 2), window=2, patch=2))
     # microsoft/SimMIM optimizer.py get_swin_layer: patches 0, blocks 1 to 4, a merge with the block before it
@@ -278,7 +297,7 @@ def test_swins_leaves_are_known_as_in_simmim():
 
 
 def test_residual_networks_have_layers_too():
-    from jssl.models.resnet import BasicBlock, ResNet
+    from jssl.models.encoders.resnet import BasicBlock, ResNet
 
     scales = scales_by_name(shapes(ResNet((1, 2, 1, 1), BasicBlock, widths=(8, 8, 8, 8), stem_width=8)), 0.5)
     assert scales["conv1/kernel"] == 0.5**6 and scales["layer2_1/conv1/kernel"] == 0.5**3
@@ -286,5 +305,7 @@ def test_residual_networks_have_layers_too():
 
 
 def test_shared_relative_positions_go_with_the_head():
-    scales = scales_by_name({"block_0": {"kernel": jnp.ones(2)}, "attention_bias": {"table": jnp.ones((2, 2))}}, 0.5)
+    scales = scales_by_name(
+        {"block_0": {"kernel": jnp.ones(2)}, "attention_bias": {"table": jnp.ones((2, 2))}}, 0.5
+    )
     assert scales == {"block_0/kernel": 0.5, "attention_bias/table": 1.0}

@@ -15,20 +15,29 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from jssl.data import views
-from jssl.experiment import Interrupted, run
 from jssl.methods import mae, moco_v2, simclr
 from jssl.models import ResNet, ViT, mae_decoder, moco_head, simclr_head
-from jssl.models.resnet import BasicBlock, cifar_stem
-from jssl.sharding import _of_many, join_processes, make_mesh, on_one_device, over_batch, replicated, state_sharding
+from jssl.models.encoders.resnet import BasicBlock, cifar_stem
+from jssl.run import Interrupted, run
+from jssl.sharding import (
+    _of_many,
+    join_processes,
+    make_mesh,
+    on_one_device,
+    over_batch,
+    replicated,
+    state_sharding,
+)
 from jssl.train import init_state, make_step, train_step
-from tests.experiment import tiny
-from tests.experiment.test_run import raw, rows
+from tests.run import tiny
+from tests.run.test_run import raw, rows
 
 MESHES = ["data=1", "data=8", "data=4,fsdp=2"]
 
 
 @pytest.mark.parametrize(
-    "spec, shape", [("data=8", (8, 1)), ("data=4,fsdp=2", (4, 2)), ("fsdp=8", (1, 8)), ("data=2", (2, 1)), (None, (8, 1))]
+    "spec, shape",
+    [("data=8", (8, 1)), ("data=4,fsdp=2", (4, 2)), ("fsdp=8", (1, 8)), ("data=2", (2, 1)), (None, (8, 1))],
 )
 def test_a_mesh_of_words(spec, shape):
     mesh = make_mesh(spec)
@@ -97,7 +106,9 @@ def trajectory(name, spec, *, steps=3):
         losses.append(float(metrics["loss"]))
     assert compilations == [1, *[0] * (steps - 1)]
     if mesh.shape["fsdp"] > 1:
-        parts = [not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves((state.params, state.opt_state))]
+        parts = [
+            not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves((state.params, state.opt_state))
+        ]
         assert np.mean(parts) > 0.5
     return np.array(losses), jax.device_get(state.params)
 
@@ -113,7 +124,9 @@ def test_one_device_is_eight_is_four_times_two(name):
             zip(jax.tree.leaves(params), jax.tree.leaves(others), strict=True),
             strict=True,
         ):
-            np.testing.assert_allclose(a, b, atol=2e-3 if "key" in str(path[0]) else 1e-4, err_msg=str(path[0]))
+            np.testing.assert_allclose(
+                a, b, atol=2e-3 if "key" in str(path[0]) else 1e-4, err_msg=str(path[0])
+            )
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -134,7 +147,9 @@ def test_a_device_does_its_share_of_the_work(name):
 
 def test_make_step_takes_what_is_placed():
     mesh = make_mesh("data=8")
-    batch = jax.device_put({"image": np.zeros((8, 8, 8, 3), np.uint8), "index": np.arange(8)}, over_batch(mesh))
+    batch = jax.device_put(
+        {"image": np.zeros((8, 8, 8, 3), np.uint8), "index": np.arange(8)}, over_batch(mesh)
+    )
     method, optimizer, recipe = METHODS["simclr"](), optax.sgd(0.1), views.simclr(size=8)
     state = init_state(method, optimizer, recipe, batch, key=jax.random.key(0))
     state, metrics = make_step(method, optimizer, recipe)(state, batch)
@@ -154,7 +169,9 @@ def close(a, b, tolerance):
     for one, other in zip(a, b, strict=True):
         for name in ("loss", "learning_rate"):
             if name in one:
-                np.testing.assert_allclose(one[name], other[name], rtol=tolerance, err_msg=f"{name} at {one['step']}")
+                np.testing.assert_allclose(
+                    one[name], other[name], rtol=tolerance, err_msg=f"{name} at {one['step']}"
+                )
 
 
 SETTINGS = dict(data="bare", log_every=1, checkpoint_every=4, steps=8)
@@ -167,7 +184,7 @@ def alone(tmp_path_factory):
 
 @pytest.mark.parametrize("first, second", [("data=1", "data=8"), ("data=4,fsdp=2", "data=1")])
 def test_a_run_goes_on_on_another_mesh(alone, tmp_path, monkeypatch, first, second):
-    monkeypatch.setattr("jssl.experiment.interrupt.Interrupts.requested", lambda self, step: step == 5)
+    monkeypatch.setattr("jssl.run.interrupt.Interrupts.requested", lambda self, step: step == 5)
     with pytest.raises(Interrupted):
         run(tiny.experiment, out=str(tmp_path / "run"), mesh=first, **SETTINGS)
     monkeypatch.undo()
@@ -193,7 +210,15 @@ def test_two_processes_are_one_run(alone, tmp_path):
         port = free.getsockname()[1]
     flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
     environment = os.environ | {"PYTHONPATH": os.getcwd(), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-m", "tests.experiment.tiny", "--out", str(tmp_path / "run"), "--data", "bare"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.run.tiny",
+        "--out",
+        str(tmp_path / "run"),
+        "--data",
+        "bare",
+    ]
     command += ["--steps", "8", "--log-every", "1", "--checkpoint-every", "4"]
     both = [
         subprocess.Popen(
@@ -207,9 +232,13 @@ def test_two_processes_are_one_run(alone, tmp_path):
     ]
     said = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], said[0][1] + said[1][1]
-    assert "data=8" in said[0][0] and "report" in said[0][0] and "report" not in said[1][0]  # process 0 speaks
+    assert (
+        "data=8" in said[0][0] and "report" in said[0][0] and "report" not in said[1][0]
+    )  # process 0 speaks
     close(rows(tmp_path / "run"), rows(alone.directory), 1e-5)
-    resumed = run(tiny.experiment, out=str(tmp_path / "run"), mesh="data=1", **SETTINGS)  # on another number of them
+    resumed = run(
+        tiny.experiment, out=str(tmp_path / "run"), mesh="data=1", **SETTINGS
+    )  # on another number of them
     for a, b in zip(jax.tree.leaves(resumed.state.params), jax.tree.leaves(alone.state.params), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["experiment"] == "tiny"

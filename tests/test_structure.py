@@ -9,14 +9,23 @@ import pytest
 from jssl import methods
 
 ROOT = Path(__file__).resolve().parents[1]
-METHODS, EXPERIMENTS = sorted((ROOT / "jssl/methods").rglob("*.py")), sorted((ROOT / "experiments").glob("*.py"))
+METHODS, EXPERIMENTS = (
+    sorted((ROOT / "jssl/methods").rglob("*.py")),
+    sorted((ROOT / "experiments").glob("*.py")),
+)
 FRAMEWORK = ("base.py", "weighted.py")  # what recipes are made of
 RUN = 6  # lines that may not be the same in two places
 
 
 def functions():
-    trees = {path: ast.parse(path.read_text()) for path in (ROOT / "jssl/methods").glob("*.py") if path.name not in FRAMEWORK}
-    return {node.name: node for tree in trees.values() for node in tree.body if isinstance(node, ast.FunctionDef)}
+    trees = {
+        path: ast.parse(path.read_text())
+        for path in (ROOT / "jssl/methods").glob("*.py")
+        if path.name not in FRAMEWORK
+    }
+    return {
+        node.name: node for tree in trees.values() for node in tree.body if isinstance(node, ast.FunctionDef)
+    }
 
 
 RECIPES = sorted(functions())

@@ -1,7 +1,8 @@
 """Where images come from and what is done to them: sources, views, masks."""
 
-from jssl.data.augment import Augmentation, as_float, chain, identity, normalize, sample_keys, with_probability
-from jssl.data.color import (
+from jssl.arrays.keys import sample_keys
+from jssl.data.augment.base import Augmentation, as_float, chain, identity, normalize, with_probability
+from jssl.data.augment.color import (
     adjust_brightness,
     adjust_contrast,
     adjust_hue,
@@ -13,7 +14,7 @@ from jssl.data.color import (
     posterize,
     solarize,
 )
-from jssl.data.crop import (
+from jssl.data.augment.crop import (
     center_crop,
     crop_and_resize,
     crop_boxes,
@@ -22,27 +23,16 @@ from jssl.data.crop import (
     resize,
     vertical_flip,
 )
-from jssl.data.decode import DamagedImage
-from jssl.data.filters import blur, gaussian_blur
-from jssl.data.geometry import affine, quarter_turns, rotation, warp
-from jssl.data.loader import Loader
-from jssl.data.masks import (
-    attention_mask,
-    block_mask,
-    hint_attention_mask,
-    low_attention_mask,
-    multiblock_masks,
-    multiblock_sizes,
-    random_mask,
-    unit_mask,
-    visible_indices,
-)
-from jssl.data.memory import decode_all, fits_in_memory
-from jssl.data.mix import cutmix, cutout, mixup
-from jssl.data.order import shuffled
-from jssl.data.randaugment import adjust_sharpness, randaugment
-from jssl.data.records import Files, Items, Records, folder, in_memory, open_records
-from jssl.data.resident import batch_indices, epoch_permutation, steps_per_epoch, take
+from jssl.data.augment.filters import blur, gaussian_blur
+from jssl.data.augment.geometry import affine, quarter_turns, rotation, warp
+from jssl.data.augment.mix import cutmix, cutout, mixup
+from jssl.data.augment.randaugment import adjust_sharpness, randaugment
+from jssl.data.reading.decode import DamagedImage
+from jssl.data.reading.loader import Loader
+from jssl.data.reading.memory import decode_all, fits_in_memory
+from jssl.data.reading.order import shuffled
+from jssl.data.reading.records import Files, Items, Records, folder, in_memory, open_records
+from jssl.data.reading.resident import batch_indices, epoch_permutation, steps_per_epoch, take
 from jssl.data.source import Source, from_arrays, from_npz, load
 from jssl.data.views import (
     Views,
@@ -58,6 +48,17 @@ from jssl.data.views import (
     simclr,
     swav,
     two_views,
+)
+from jssl.masks import (
+    attention_mask,
+    block_mask,
+    hint_attention_mask,
+    low_attention_mask,
+    multiblock_masks,
+    multiblock_sizes,
+    random_mask,
+    unit_mask,
+    visible_indices,
 )
 
 __all__ = [

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl.data import views as recipes
-from jssl.data.augment import IMAGENET_MEAN, IMAGENET_STD
+from jssl.data.augment.base import IMAGENET_MEAN, IMAGENET_STD
 from jssl.data.source import load
 
 RECIPES = ("simclr", "moco_v2", "byol", "dino", "ibot", "dinov2", "swav", "mae", "infomin")
@@ -27,7 +27,9 @@ def gallery(recipe: recipes.Views, images: np.ndarray, *, columns: int = 2, seed
     """
     batch = {"image": jnp.asarray(images), "index": jnp.arange(len(images))}
     drawn = [jax.jit(recipe)(jax.random.key(seed + i), batch) for i in range(columns)]
-    tiles = [images] + [_shown(view) for views in drawn for kind in ("global", "local") for view in views.get(kind, ())]
+    tiles = [images] + [
+        _shown(view) for views in drawn for kind in ("global", "local") for view in views.get(kind, ())
+    ]
     side = max(tile.shape[1] for tile in tiles) + 2
     sheet = np.full((len(images) * side, len(tiles) * side, 3), 255, np.uint8)
     for column, tile in enumerate(tiles):
@@ -49,9 +51,13 @@ def main(arguments: list[str] | None = None) -> None:
 
     parser = argparse.ArgumentParser(prog="python -m jssl.data.gallery", description=__doc__.splitlines()[0])
     parser.add_argument("recipe", choices=RECIPES)
-    parser.add_argument("--data", default="digits", help="digits, scenes, tfds:<name>, folder:<path>, npz:<file>")
+    parser.add_argument(
+        "--data", default="digits", help="digits, scenes, tfds:<name>, folder:<path>, npz:<file>"
+    )
     parser.add_argument("--data-dir", default=None)
-    parser.add_argument("--size", type=int, default=None, help="of the views; by default the images', 224 at most")
+    parser.add_argument(
+        "--size", type=int, default=None, help="of the views; by default the images', 224 at most"
+    )
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", required=True, help="the picture to write, such as views.png")

@@ -69,7 +69,9 @@ def from_arrays(
     if np.issubdtype(images.dtype, np.floating):
         low, high = float(images.min()), float(images.max())
         if not (low >= 0 and high <= 1):
-            raise ValueError(f"{name}: float images must lie in [0, 1], found {low:.3g} to {high:.3g}; scale them")
+            raise ValueError(
+                f"{name}: float images must lie in [0, 1], found {low:.3g} to {high:.3g}; scale them"
+            )
         images = np.round(images * 255).astype(np.uint8)
     if images.dtype != np.uint8:
         raise ValueError(f"{name}: images must be uint8, or float in [0, 1], got {images.dtype}")
@@ -80,7 +82,9 @@ def from_arrays(
         )
     for key, values in extras.items():
         if len(values) != len(images):
-            raise ValueError(f"{name}: {key} must have one entry for each of {len(images)} images, got {len(values)}")
+            raise ValueError(
+                f"{name}: {key} must have one entry for each of {len(images)} images, got {len(values)}"
+            )
     if not class_names and labels.max() >= 0:
         class_names = tuple(str(i) for i in range(labels.max() + 1))
     if class_names and labels.max() >= len(class_names):
@@ -88,7 +92,9 @@ def from_arrays(
     return Source(name, images, labels.astype(np.int32), tuple(class_names), extras)
 
 
-def load(name: str, *, data_dir: str | None = None, split: str = "train", canvas: int | None = None) -> Source:
+def load(
+    name: str, *, data_dir: str | None = None, split: str = "train", canvas: int | None = None
+) -> Source:
     """Images by name: "digits", "scenes", "tfds:cifar10" or another TFDS data set, "folder:path", "npz:file.npz".
 
     Scenes are labelled by shape; "scenes:color" and so on by another of their attributes.
@@ -110,7 +116,7 @@ def load(name: str, *, data_dir: str | None = None, split: str = "train", canvas
 
 
 def _digits(rest, *, split, **_):
-    from jssl.data.digits import digits
+    from jssl.data.sources.digits import digits
 
     if rest:
         raise ValueError(f"digits have one labelling, got 'digits:{rest}'; write digits")
@@ -118,7 +124,7 @@ def _digits(rest, *, split, **_):
 
 
 def _tfds(rest, *, data_dir, split, **_):
-    from jssl.data.prepared import prepared
+    from jssl.data.sources.prepared import prepared
 
     return prepared(rest, data_dir=data_dir, split=split)
 
@@ -128,14 +134,14 @@ def _npz(rest, *, split, **_):
 
 
 def _folder(rest, *, split, canvas, **_):
-    from jssl.data.memory import decode_all
-    from jssl.data.records import folder
+    from jssl.data.reading.memory import decode_all
+    from jssl.data.reading.records import folder
 
     return decode_all(folder(rest, split=split), canvas=canvas or 224, name=f"folder:{rest}")
 
 
 def _scenes(rest, *, split, canvas, **_):
-    from jssl.data.scenes import scenes
+    from jssl.data.sources.scenes import scenes
 
     return scenes(split=split, side=canvas or 32, label=rest or "shape")
 
@@ -157,7 +163,9 @@ def from_npz(path: str, *, split: str = "train") -> Source:
     labels = ("labels", "y_train") if split == "train" else ("test_labels", "y_test")
     found = next((key for key in names if key in archive), None)
     if found is None:
-        raise ValueError(f"npz:{path}: the {split} split needs {' or '.join(names)}, the file has {', '.join(archive)}")
+        raise ValueError(
+            f"npz:{path}: the {split} split needs {' or '.join(names)}, the file has {', '.join(archive)}"
+        )
     label = next((key for key in labels if key in archive), None)
     return from_arrays(
         archive[found],
@@ -167,6 +175,12 @@ def from_npz(path: str, *, split: str = "train") -> Source:
     )
 
 
-_LOADERS: dict[str, Callable] = {"digits": _digits, "scenes": _scenes, "tfds": _tfds, "folder": _folder, "npz": _npz}
+_LOADERS: dict[str, Callable] = {
+    "digits": _digits,
+    "scenes": _scenes,
+    "tfds": _tfds,
+    "folder": _folder,
+    "npz": _npz,
+}
 _WITHOUT_ARGUMENT = ("digits", "scenes")
 _FORMS = ("digits", "scenes", "tfds:<name>", "folder:<path>", "npz:<file>")

@@ -4,13 +4,35 @@ Figures are in `jssl.evaluate.figures`; matplotlib is imported when one is drawn
 """
 
 from jssl.evaluate.extract import extract_features, to_float
-from jssl.evaluate.health import diagnose, embedding_health, gradient_health, pair_health, teacher_health
-from jssl.evaluate.knn import knn_accuracy, knn_classify, nearest_neighbours
-from jssl.evaluate.linear import LinearProbe, linear_probe
-from jssl.evaluate.metrics import alignment, dead_dimensions, feature_std, rank_me, smooth_rank, uniformity
-from jssl.evaluate.probe import Labelled, Scores, format_table, pixels, probe, probe_network, probe_pixels, probe_table
+from jssl.evaluate.measures.health import (
+    diagnose,
+    embedding_health,
+    gradient_health,
+    pair_health,
+    teacher_health,
+)
+from jssl.evaluate.measures.metrics import (
+    alignment,
+    dead_dimensions,
+    feature_std,
+    rank_me,
+    smooth_rank,
+    uniformity,
+)
+from jssl.evaluate.protocols.knn import knn_accuracy, knn_classify, nearest_neighbours
+from jssl.evaluate.protocols.linear import LinearProbe, linear_probe
+from jssl.evaluate.protocols.probe import (
+    Labelled,
+    Scores,
+    format_table,
+    pixels,
+    probe,
+    probe_network,
+    probe_pixels,
+    probe_table,
+)
+from jssl.evaluate.protocols.zero_shot import zero_shot_classify
 from jssl.evaluate.report import render_report, write_report
-from jssl.evaluate.zero_shot import zero_shot_classify
 
 __all__ = [
     "Labelled",

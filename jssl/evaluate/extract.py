@@ -32,7 +32,9 @@ def extract_features(
     (5, 3)
     """
     if np.ndim(images) != 4 or len(images) == 0:
-        raise ValueError(f"extract_features: images must be [N, H, W, C] with N >= 1, got shape {np.shape(images)}")
+        raise ValueError(
+            f"extract_features: images must be [N, H, W, C] with N >= 1, got shape {np.shape(images)}"
+        )
     if batch < 1:
         raise ValueError(f"extract_features: batch must be at least 1, got {batch}")
     count, batch = len(images), min(batch, len(images))
@@ -41,7 +43,9 @@ def extract_features(
     for start in range(0, count, batch):
         some = images[start : start + batch]
         padding = [(0, batch - len(some))] + [(0, 0)] * 3
-        parts.append(_features(features_fn, view, some if len(some) == batch else np.pad(np.asarray(some), padding)))
+        parts.append(
+            _features(features_fn, view, some if len(some) == batch else np.pad(np.asarray(some), padding))
+        )
     return jax.tree.map(lambda *arrays: jnp.concatenate(arrays)[:count], *parts)
 
 

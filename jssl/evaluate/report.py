@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jssl.evaluate.probe import Scores
+from jssl.evaluate.protocols.probe import Scores
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2733; --soft: #5f6c7b; --line: #e3e7ec; --page: #fbfcfd; --card: #ffffff;
@@ -70,7 +70,11 @@ def render_report(
     alarm = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in warnings)
     parts = [
         f"<h1>{html.escape(title)}</h1>",
-        *(f"<p>{html.escape(paragraph.strip())}</p>" for paragraph in summary.split("\n\n") if paragraph.strip()),
+        *(
+            f"<p>{html.escape(paragraph.strip())}</p>"
+            for paragraph in summary.split("\n\n")
+            if paragraph.strip()
+        ),
         f'<ul class="alarm">{alarm}</ul>' if alarm else "",
         _results(table) if table else "",
         "<h2>Figures</h2>" if figures else "",
@@ -136,5 +140,7 @@ def _settings(config: Mapping[str, Any]) -> str:
             else:
                 yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value, default=str)
 
-    rows = (f'<tr><th scope="row">{html.escape(n)}</th><td>{html.escape(v)}</td></tr>' for n, v in flatten(config))
+    rows = (
+        f'<tr><th scope="row">{html.escape(n)}</th><td>{html.escape(v)}</td></tr>' for n, v in flatten(config)
+    )
     return f'<table class="settings">{"".join(rows)}</table>'

@@ -32,7 +32,9 @@ class Method(NamedTuple):
     """
 
     init: Callable[[jax.Array, Views], tuple[Params, Memory]]
-    loss: Callable[[Params, Params, Memory, Views, jax.Array, jax.Array], tuple[jax.Array, tuple[Memory, dict]]]
+    loss: Callable[
+        [Params, Params, Memory, Views, jax.Array, jax.Array], tuple[jax.Array, tuple[Memory, dict]]
+    ]
     features: Callable[[Params, Params, Memory, jax.Array], Features]
     outputs: Callable[[Params, Params, Memory, Views, jax.Array], Outputs] | None = None
     momentum: Schedule | None = None

@@ -25,7 +25,9 @@ def swav(
 
     Returns: a `Method`; views: two global ones, which are assigned, and, with multi-crop, local ones.
     """
-    network = with_heads(encoder, projection=head or swav_head(), scores=("projection", Prototypes(prototypes)))
+    network = with_heads(
+        encoder, projection=head or swav_head(), scores=("projection", Prototypes(prototypes))
+    )
     objective = objectives.swapped_assignment(
         "scores", temperature=temperature, epsilon=epsilon, queue=queue, queue_start=queue_start
     )

@@ -38,9 +38,18 @@ def moco_v2(
 
 
 def pcl(
-    encoder, *, examples: int, clusters: tuple[int, ...] = (25000, 50000, 100000), negatives: int = 16000, restarts: int = 5,
-    head=None, queue: int = 16384, temperature: float = 0.2, momentum=0.999, groups: int = 8,
-) -> Method:  # fmt: skip
+    encoder,
+    *,
+    examples: int,
+    clusters: tuple[int, ...] = (25000, 50000, 100000),
+    negatives: int = 16000,
+    restarts: int = 5,
+    head=None,
+    queue: int = 16384,
+    temperature: float = 0.2,
+    momentum=0.999,
+    groups: int = 8,
+) -> Method:
     """PCL: MoCo, and an image also finds the prototype of its cluster at several granularities.  arXiv:2005.04966
 
     examples: how many images the data has: each is remembered by its index, and `refresh` clusters them between epochs.

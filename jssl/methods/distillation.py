@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl import objectives
-from jssl.data.masks import block_mask
+from jssl.masks import block_mask
 from jssl.methods.base import Method
 from jssl.methods.frames import self_distillation
 from jssl.models.heads import dino_head
@@ -63,9 +63,14 @@ def ibot(
     settings = dict(student_temperature=student_temperature, center_momentum=center_momentum)
     objective = objectives.weighted_sum(
         cls=(1.0, objectives.view_distillation("cls", teacher_temperature=teacher_temperature, **settings)),
-        patch=(patch_weight, objectives.patch_distillation("patch", teacher_temperature=patch_temperature, **settings)),
+        patch=(
+            patch_weight,
+            objectives.patch_distillation("patch", teacher_temperature=patch_temperature, **settings),
+        ),
     )
-    return self_distillation(network, objective, momentum=momentum, masking=masking or sometimes_blocks(encoder))
+    return self_distillation(
+        network, objective, momentum=momentum, masking=masking or sometimes_blocks(encoder)
+    )
 
 
 def sometimes_blocks(encoder, *, ratio=(0.1, 0.5), probability: float = 0.5):
@@ -81,6 +86,8 @@ def sometimes_blocks(encoder, *, ratio=(0.1, 0.5), probability: float = 0.5):
         share = jax.random.uniform(ratio_key, (batch,), minval=ratio[0], maxval=ratio[1])
         count = jnp.where(jax.random.bernoulli(some_key, probability, (batch,)), share * rows * columns, 0)
         smallest = min(16, max(1, rows * columns // 12))  # 16 of 14 x 14; in proportion on small grids
-        return block_mask(block_key, batch, (rows, columns), count=count.astype(jnp.int32), min_block=smallest)
+        return block_mask(
+            block_key, batch, (rows, columns), count=count.astype(jnp.int32), min_block=smallest
+        )
 
     return masking

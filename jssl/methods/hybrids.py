@@ -3,19 +3,21 @@
 from functools import partial
 
 from jssl import objectives
-from jssl.data.masks import random_mask
+from jssl.masks import random_mask
 from jssl.methods.base import Method
 from jssl.methods.contrastive import simclr
 from jssl.methods.frames import masked_prediction
 from jssl.methods.multimodal import clip
 from jssl.methods.pairs import over_patches, over_views
 from jssl.methods.weighted import weighted_methods
-from jssl.models.decoders import pixel_head
 from jssl.models.heads import simclr_head
+from jssl.models.masked.decoders import pixel_head
 from jssl.models.network import with_heads
 
 
-def slip(encoder, text, *, dim: int = 512, head=None, temperature: float = 0.1, weight: float = 1.0) -> Method:
+def slip(
+    encoder, text, *, dim: int = 512, head=None, temperature: float = 0.1, weight: float = 1.0
+) -> Method:
     """SLIP: CLIP and SimCLR on one image encoder.  arXiv:2112.12750
 
     weight: of SimCLR's term. dim: of the joint space; head: SimCLR's projection.
@@ -29,7 +31,9 @@ def slip(encoder, text, *, dim: int = 512, head=None, temperature: float = 0.1, 
     )
 
 
-def mim_contrast(encoder, *, mix: float = 0.2, ratio: float = 0.6, head=None, temperature: float = 0.1) -> Method:
+def mim_contrast(
+    encoder, *, mix: float = 0.2, ratio: float = 0.6, head=None, temperature: float = 0.1
+) -> Method:
     """Masked modelling and contrast in one pass: (1 - mix) L_MIM + mix L_CL.  arXiv:2305.00729
 
     encoder: a `ViT`. mix: lambda, the contrastive share. ratio: of patches hidden from both views.

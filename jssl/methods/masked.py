@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from jssl import objectives
-from jssl.data.masks import multiblock_masks, multiblock_sizes, random_mask, unit_mask
+from jssl.masks import multiblock_masks, multiblock_sizes, random_mask, unit_mask
 from jssl.methods.base import Method
 from jssl.methods.frames import joint_predictive, masked_prediction
 from jssl.methods.pairs import over_patches
-from jssl.models.autoencoder import encode_decode
-from jssl.models.decoders import mae_decoder, pixel_head
+from jssl.models.masked.autoencoder import encode_decode
+from jssl.models.masked.decoders import mae_decoder, pixel_head
+from jssl.models.masked.predictors import Predictor
 from jssl.models.network import with_heads
-from jssl.models.predictors import Predictor
 
 
 def mae(encoder, *, decoder=None, ratio: float = 0.75, normalize_target: bool = True) -> Method:
@@ -60,7 +60,9 @@ def simmim(encoder, *, side: int | None = None, ratio: float = 0.6, unit: int = 
     )
 
 
-def i_jepa(encoder, *, predictor=None, momentum=0.996, masking=multiblock_masks, sizes=multiblock_sizes) -> Method:
+def i_jepa(
+    encoder, *, predictor=None, momentum=0.996, masking=multiblock_masks, sizes=multiblock_sizes
+) -> Method:
     """I-JEPA: from one context block, the teacher's features of several target blocks are predicted.  arXiv:2301.08243
 
     encoder: a `ViT` without class token. predictor: `Predictor()` by default. momentum: 0.996 rising to 1 in a line.

@@ -1,12 +1,11 @@
 """Multimodal methods: one tower for each modality, pairs brought together in a joint space."""
 
-
 from jssl import objectives
 from jssl.methods.base import Method
 from jssl.methods.frames import towers
+from jssl.models.encoders.text import LogitScale
 from jssl.models.heads import clip_head
 from jssl.models.network import with_heads
-from jssl.models.text import LogitScale
 from jssl.objectives import stateless
 
 

@@ -29,7 +29,9 @@ def simsiam(encoder, *, head=None, predictor=None) -> Method:
 
     Returns: a `Method`; views: two global ones. The loss is the mean of both directions, -1 to 1.
     """
-    network = with_heads(encoder, cls=head or simsiam_head(), prediction=("cls", predictor or simsiam_predictor()))
+    network = with_heads(
+        encoder, cls=head or simsiam_head(), prediction=("cls", predictor or simsiam_predictor())
+    )
 
     def half(prediction, target):
         return objectives.negative_cosine_similarity(prediction, target) / 2

@@ -16,7 +16,7 @@ def between_views(loss, *, student: str = "cls", teacher: str = "cls") -> Object
     """
 
     def losses(outputs):
-        ours, theirs = outputs.student[student], (outputs.teacher or outputs.student)[teacher]
+        ours, theirs = outputs.student[student], (outputs.target or outputs.student)[teacher]
         return sum(loss(ours[v], theirs[w]) for v, w in permutations(range(len(theirs)), 2))
 
     return stateless(losses)
@@ -39,7 +39,7 @@ def over_patches(loss, *, name: str = "patch") -> Objective:
     """
 
     def losses(outputs):
-        views = zip(outputs.student[name], outputs.teacher[name], outputs.mask, strict=True)
+        views = zip(outputs.student[name], outputs.target[name], outputs.mask, strict=True)
         return jnp.stack([loss(*view) for view in views])
 
     return stateless(losses)

@@ -23,7 +23,9 @@ def rotations(key, images):
     if images.shape[1] != images.shape[2]:
         raise ValueError(f"rotations need square images, got {images.shape}; crop them")
     turned = [jnp.rot90(images, i, axes=(1, 2)) for i in range(4)]
-    return jnp.stack(turned, 1).reshape(-1, *images.shape[1:]), {"rotation": jnp.tile(jnp.arange(4), len(images))}
+    return jnp.stack(turned, 1).reshape(-1, *images.shape[1:]), {
+        "rotation": jnp.tile(jnp.arange(4), len(images))
+    }
 
 
 def rotation(encoder, *, head=None) -> Method:
@@ -35,11 +37,13 @@ def rotation(encoder, *, head=None) -> Method:
     """
 
     def losses(outputs):
-        logits, labels = outputs.student["rotation"].astype(jnp.float32), outputs.teacher["rotation"]
+        logits, labels = outputs.student["rotation"].astype(jnp.float32), outputs.target["rotation"]
         accuracy = jnp.mean(jnp.argmax(logits, -1) == labels)
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels), {"accuracy": accuracy}
 
-    return pretext(with_heads(encoder, rotation=head or linear_head(4)), stateless(losses), transform=rotations)
+    return pretext(
+        with_heads(encoder, rotation=head or linear_head(4)), stateless(losses), transform=rotations
+    )
 
 
 def predicted_rotations(method: Method, state, images, *, head=None) -> jax.Array:

@@ -24,7 +24,9 @@ def weighted_methods(*, shared: tuple[str, ...] = ("encoder",), **methods: tuple
     taught = {name: method for name, (_, method) in methods.items() if method.momentum is not None}
     momenta = {id(method.momentum): method.momentum for method in taught.values()}
     if len(momenta) > 1:
-        raise ValueError(f"weighted_methods: {sorted(taught)} must share one momentum schedule, the same object")
+        raise ValueError(
+            f"weighted_methods: {sorted(taught)} must share one momentum schedule, the same object"
+        )
     refreshed = {name: method for name, (_, method) in methods.items() if method.refresh is not None}
     first = next(iter(methods))
 
@@ -37,7 +39,9 @@ def weighted_methods(*, shared: tuple[str, ...] = ("encoder",), **methods: tuple
             parts, memory[name] = method.init(jax.random.fold_in(key, i), views)
             missing = [part for part in shared if part not in parts]
             if missing:
-                raise ValueError(f"weighted_methods: {name} has no part {missing[0]!r} to share, it has {sorted(parts)}")
+                raise ValueError(
+                    f"weighted_methods: {name} has no part {missing[0]!r} to share, it has {sorted(parts)}"
+                )
             params = {part: parts[part] for part in shared} | params  # the first method's come to stay
             params[name] = {part: value for part, value in parts.items() if part not in shared}
         return params, memory
@@ -46,14 +50,21 @@ def weighted_methods(*, shared: tuple[str, ...] = ("encoder",), **methods: tuple
         total, memories, metrics = 0.0, {}, {}
         for i, (name, (weight, method)) in enumerate(methods.items()):
             one, (memories[name], inner) = method.loss(
-                own(params, name), (teacher or {}).get(name), memory[name], views, jax.random.fold_in(key, i), step
+                own(params, name),
+                (teacher or {}).get(name),
+                memory[name],
+                views,
+                jax.random.fold_in(key, i),
+                step,
             )
             total += (weight(step) if callable(weight) else weight) * one
             metrics |= {name: one} | {f"{name}/{key}": value for key, value in inner.items()}
         return total, (memories, metrics)
 
     def features(params, teacher, memory, images):
-        return methods[first][1].features(own(params, first), (teacher or {}).get(first), memory[first], images)
+        return methods[first][1].features(
+            own(params, first), (teacher or {}).get(first), memory[first], images
+        )
 
     def follows(params):
         return {name: method.follows(own(params, name)) for name, method in taught.items()}

@@ -1,6 +1,27 @@
 """Encoders, heads and what sits between them. Every encoder returns `Features`."""
 
-from jssl.models.decoders import MaskedDecoder, mae_decoder, pixel_head
+from jssl.data.reading.tokenizer import Tokenizer, byte_tokenizer, word_tokenizer
+from jssl.models.encoders.resnet import (
+    BasicBlock,
+    Bottleneck,
+    ResNet,
+    batch_norm,
+    cifar_stem,
+    imagenet_stem,
+    same_padding,
+    torch_padding,
+)
+from jssl.models.encoders.swin import Swin
+from jssl.models.encoders.text import LogitScale, TextTransformer, largest_id, last_place, text_encoder
+from jssl.models.encoders.vit import (
+    ConvStem,
+    PatchEmbed,
+    ViT,
+    cls_attention,
+    read_class,
+    read_mean,
+    read_normed_mean,
+)
 from jssl.models.features import Features
 from jssl.models.heads import (
     Head,
@@ -20,7 +41,7 @@ from jssl.models.heads import (
     swav_head,
     vicreg_head,
 )
-from jssl.models.positions import (
+from jssl.models.layers.positions import (
     LearnedPositions,
     antialiased_bicubic,
     bicubic,
@@ -29,23 +50,20 @@ from jssl.models.positions import (
     sincos_positions,
     sincos_positions_rows_first,
 )
-from jssl.models.predictors import Predictor
-from jssl.models.relative import RelativePositionBias, rotary_angles, rotary_angles_by_index
-from jssl.models.resnet import (
-    BasicBlock,
-    Bottleneck,
-    ResNet,
-    batch_norm,
-    cifar_stem,
-    imagenet_stem,
-    same_padding,
-    torch_padding,
+from jssl.models.layers.relative import RelativePositionBias, rotary_angles, rotary_angles_by_index
+from jssl.models.layers.transformer import (
+    Attention,
+    Block,
+    Mlp,
+    SwiGlu,
+    Transformer,
+    gelu,
+    layer_norm,
+    quick_gelu,
+    xavier,
 )
-from jssl.models.swin import Swin
-from jssl.models.text import LogitScale, TextTransformer, largest_id, last_place, text_encoder
-from jssl.models.tokenizer import Tokenizer, byte_tokenizer, word_tokenizer
-from jssl.models.transformer import Attention, Block, Mlp, SwiGlu, Transformer, gelu, layer_norm, quick_gelu, xavier
-from jssl.models.vit import ConvStem, PatchEmbed, ViT, cls_attention, read_class, read_mean, read_normed_mean
+from jssl.models.masked.decoders import MaskedDecoder, mae_decoder, pixel_head
+from jssl.models.masked.predictors import Predictor
 from jssl.models.zoo import encoder, encoder_names
 
 __all__ = [

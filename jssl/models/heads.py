@@ -7,10 +7,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jssl.models.resnet import batch_norm
-from jssl.models.transformer import gelu, kernel_init
+from jssl.models.encoders.resnet import batch_norm
+from jssl.models.layers.transformer import gelu, kernel_init
 
-dense = partial(nn.Dense, kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"))  # torch's default
+dense = partial(
+    nn.Dense, kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+)  # torch's default
 
 
 class Head(nn.Module):

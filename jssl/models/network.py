@@ -100,9 +100,13 @@ def with_heads(encoder, **heads) -> Network:
             (source, head), named = head, True
         owner = head if isinstance(head, str) else name
         if owner not in heads or isinstance(heads[owner], str):
-            raise ValueError(f"with_heads: {name}='{owner}' shares a head that is not there; heads: {sorted(heads)}")
+            raise ValueError(
+                f"with_heads: {name}='{owner}' shares a head that is not there; heads: {sorted(heads)}"
+            )
         if source not in seen:
-            raise ValueError(f"with_heads: {name} reads '{source}', which no earlier head makes; there are {sorted(seen)}")
+            raise ValueError(
+                f"with_heads: {name} reads '{source}', which no earlier head makes; there are {sorted(seen)}"
+            )
         plans[name] = (source, named, owner, None if isinstance(head, str) else network(head))
         seen.add(name)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import flax.linen as nn
 
-from jssl.models.resnet import BasicBlock, Bottleneck, ResNet, cifar_stem
-from jssl.models.swin import Swin
-from jssl.models.transformer import SwiGlu, xavier
-from jssl.models.vit import ViT
+from jssl.models.encoders.resnet import BasicBlock, Bottleneck, ResNet, cifar_stem
+from jssl.models.encoders.swin import Swin
+from jssl.models.encoders.vit import ViT
+from jssl.models.layers.transformer import SwiGlu, xavier
 
 VITS: dict[str, dict[str, Any]] = {
     "n": dict(dim=96, depth=4, heads=3, kernel_init=xavier),
@@ -34,7 +34,9 @@ RESNETS: dict[str, Callable[..., ResNet]] = {
 }
 
 SWINS: dict[str, dict[str, Any]] = {
-    "n": dict(patch=2, dim=32, depths=(2, 2, 2), heads=(2, 4, 8), window=4, kernel_init=xavier),  # for 32 pixels
+    "n": dict(
+        patch=2, dim=32, depths=(2, 2, 2), heads=(2, 4, 8), window=4, kernel_init=xavier
+    ),  # for 32 pixels
     "t": dict(dim=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
     "s": dict(dim=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
     "b": dict(dim=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),

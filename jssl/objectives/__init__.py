@@ -1,5 +1,6 @@
 """Pure losses, arrays in and arrays out, and the pairs that remember."""
 
+from jssl.arrays.patches import patchify, sincos_position_embedding, unpatchify
 from jssl.objectives.alignment import negative_cosine_similarity, normalized_mse
 from jssl.objectives.assignments import swapped_assignment
 from jssl.objectives.base import Memory, Metrics, Objective, Outputs, named, stateless, value_at, weighted_sum
@@ -32,8 +33,8 @@ from jssl.objectives.distillation import (
     masked_patch_distillation,
     update_center,
 )
+from jssl.objectives.hog import hog
 from jssl.objectives.instances import instance_discrimination, instance_memory
-from jssl.objectives.patches import hog, patchify, sincos_position_embedding, unpatchify
 from jssl.objectives.prototypes import proto_nce, prototype_contrast, refresh
 from jssl.objectives.queued import neighbour_contrast, queue_contrast, relational
 from jssl.objectives.queues import enqueue, nearest_neighbour, relational_consistency

@@ -2,8 +2,8 @@
 
 import jax
 
-from jssl.objectives.checks import check
-from jssl.objectives.cosine import cosine
+from jssl.arrays.checks import check
+from jssl.arrays.vectors import cosine
 
 
 def negative_cosine_similarity(prediction, target) -> jax.Array:

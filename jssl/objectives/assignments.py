@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from jssl.arrays.checks import check
+from jssl.arrays.vectors import similarity, unit
 from jssl.objectives.base import Objective, named, value_at
-from jssl.objectives.checks import check
-from jssl.objectives.cosine import similarity, unit
 from jssl.objectives.sinkhorn import sinkhorn_knopp, swapped_prediction
 
 
@@ -50,7 +50,9 @@ def swapped_assignment(
             return {}
         z = named(outputs.student, embeddings, "student")
         if queue % z.shape[1]:
-            raise ValueError(f"queue is {queue}, which the batch of {z.shape[1]} does not divide; choose a multiple")
+            raise ValueError(
+                f"queue is {queue}, which the batch of {z.shape[1]} does not divide; choose a multiple"
+            )
         return {"queue": jnp.zeros((assigned, queue, z.shape[-1]), jnp.promote_types(z.dtype, jnp.float32))}
 
     def apply(memory, outputs, step):
@@ -67,7 +69,9 @@ def swapped_assignment(
                 _assigned_with(past, own, unit(weights), settings)
                 for past, own in zip(memory["queue"], scores, strict=False)
             ]
-            memory = {"queue": jnp.where(step >= queue_start, _shifted(memory["queue"], unit(z)), memory["queue"])}
+            memory = {
+                "queue": jnp.where(step >= queue_start, _shifted(memory["queue"], unit(z)), memory["queue"])
+            }
         else:
             codes = [sinkhorn_knopp(own, **settings) for own in scores[:assigned]]
         codes = jnp.stack(codes)

@@ -14,13 +14,13 @@ class Outputs(NamedTuple):
     """What one forward pass hands to an objective.
 
     student: arrays by name, views first, for instance {"cls": [V, B, D], "patch": [V, B, N, D]}.
-    teacher: what the student is compared with, under the same names: an EMA teacher's outputs or a fixed target.
+    target:  what the student is compared with, under the same names: a teacher's outputs, pixels or labels.
     mask:    True where a token was hidden from the student, [V, B, N]; None where nothing is hidden.
     views:   the batch the views were made of, {"index": [B], ...}, for objectives that remember samples.
     """
 
     student: Mapping[str, jax.Array]
-    teacher: Mapping[str, jax.Array] | None = None
+    target: Mapping[str, jax.Array] | None = None
     mask: jax.Array | None = None
     views: Mapping[str, jax.Array] | None = None
 

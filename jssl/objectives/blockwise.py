@@ -9,41 +9,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from jssl.objectives.checks import check_positive
-from jssl.objectives.cosine import similarity
-
-
-def in_blocks(x: jax.Array, block_size: int) -> jax.Array:
-    """Rows dealt to blocks like cards, with rows of zeros where the last round is short.
-
-    x: [N, ...]. block_size: the most rows of a block; it need not divide N.
-
-    Returns: [M, S, ...], M blocks of S <= block_size rows: row s of block m is x[s * M + m].
-
-    Raises: ValueError for a block size below 1.
-
-    >>> in_blocks(jnp.arange(1, 6), 2).tolist()
-    [[1, 4], [2, 5], [3, 0]]
-    """
-    check_positive(block_size=block_size)
-    blocks = -(-len(x) // block_size)
-    rows = -(-len(x) // blocks)
-    padded = jnp.pad(x, [(0, rows * blocks - len(x))] + [(0, 0)] * (x.ndim - 1))
-    return jnp.moveaxis(padded.reshape(rows, blocks, *x.shape[1:]), 1, 0)
-
-
-def from_blocks(blocks: jax.Array, size: int) -> jax.Array:
-    """The rows that in_blocks dealt.
-
-    blocks: [M, S, ...]. size: N, how many rows there were.
-
-    Returns: [N, ...].
-
-    >>> from_blocks(in_blocks(jnp.arange(1, 6), 2), 5).tolist()
-    [1, 2, 3, 4, 5]
-    """
-    rows = jnp.moveaxis(blocks, 0, 1)
-    return rows.reshape(-1, *rows.shape[2:])[:size]
+from jssl.arrays.blocks import from_blocks, in_blocks
+from jssl.arrays.vectors import similarity
 
 
 def nt_xent(z: jax.Array, temperature, block_size: int) -> jax.Array:
@@ -90,7 +57,12 @@ def _others_backward(block_size, residuals, weight):
         as_candidate = weight * jnp.exp(logits - result)
         return similarity(jnp.where(_own(ids, z), 0.0, as_anchor + as_candidate), z.T)
 
-    parts = in_blocks(z, block_size), _ids(z, block_size), in_blocks(weight, block_size), in_blocks(result, block_size)
+    parts = (
+        in_blocks(z, block_size),
+        _ids(z, block_size),
+        in_blocks(weight, block_size),
+        in_blocks(result, block_size),
+    )
     slope = from_blocks(jax.lax.map(block, parts), len(z))
     return scale * slope, jnp.sum(z * slope) / 2
 
@@ -144,7 +116,9 @@ def _both_backward(block_size, residuals, weights):
     def block(slope_b, part):
         rows, result, weight = part
         logits = scale * similarity(rows, b)
-        slope = weight[:, None] * jnp.exp(logits - result[:, None]) + column_weights * jnp.exp(logits - of_columns)
+        slope = weight[:, None] * jnp.exp(logits - result[:, None]) + column_weights * jnp.exp(
+            logits - of_columns
+        )
         return slope_b + similarity(slope.T, rows.T), similarity(slope, b.T)  # rows that only pad are zero
 
     parts = [in_blocks(x, block_size) for x in (a, of_rows, row_weights)]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax
 
-from jssl.objectives.blockwise import from_blocks, in_blocks
+from jssl.arrays.blocks import from_blocks, in_blocks
 
 
 def microbatched(encode: Callable, *, block_size: int) -> Callable:

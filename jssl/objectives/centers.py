@@ -7,9 +7,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jssl.arrays.checks import check
 from jssl.objectives.base import Memory, Objective, named, value_at
-from jssl.objectives.checks import check
-from jssl.objectives.distillation import cross_view_cross_entropy, masked_cross_entropy, masked_mean, update_center
+from jssl.objectives.distillation import (
+    cross_view_cross_entropy,
+    masked_cross_entropy,
+    masked_mean,
+    update_center,
+)
 from jssl.objectives.sinkhorn import sinkhorn_knopp
 
 
@@ -65,7 +70,9 @@ def balanced(*, temperature=0.07, iterations: int = 3) -> Targets:
     def apply(memory, logits, where, step):
         rows = logits.reshape(-1, logits.shape[-1])
         where = None if where is None else where.reshape(-1)
-        codes = sinkhorn_knopp(rows, temperature=value_at(temperature, step), iterations=iterations, where=where)
+        codes = sinkhorn_knopp(
+            rows, temperature=value_at(temperature, step), iterations=iterations, where=where
+        )
         return codes.reshape(logits.shape), memory
 
     return Targets(init=lambda logits: (), apply=apply)
@@ -87,7 +94,7 @@ def view_distillation(
 
     >>> from jssl.objectives.base import Outputs
     >>> objective, logits = view_distillation(), jnp.zeros((2, 3, 4))
-    >>> outputs = Outputs(student={"cls": logits}, teacher={"cls": logits})
+    >>> outputs = Outputs(student={"cls": logits}, target={"cls": logits})
     >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
     >>> print(f"{loss:.3f}", f"{metrics['teacher_entropy']:.3f}")
     1.386 1.000
@@ -202,7 +209,7 @@ def distil_views(name: str, targets: Targets, *, student_temperature=0.1) -> Obj
     def apply(memory, outputs, step):
         student, teacher = check(
             student=(named(outputs.student, name, "student"), "V B K"),
-            teacher=(named(outputs.teacher, name, "teacher"), "G B K"),
+            teacher=(named(outputs.target, name, "target"), "G B K"),
         )
         wanted, memory = targets.apply(memory, jax.lax.stop_gradient(teacher), None, step)
         predicted = jax.nn.log_softmax(student / value_at(student_temperature, step))
@@ -211,7 +218,7 @@ def distil_views(name: str, targets: Targets, *, student_temperature=0.1) -> Obj
         entropy = jnp.sum(jnp.mean(_entropy(wanted), axis=1) * pairs) / jnp.sum(pairs)
         return loss, memory, {"kl": loss - entropy} | _told(entropy, jnp.mean(wanted, axis=(0, 1)))
 
-    return Objective(lambda outputs: targets.init(named(outputs.teacher, name, "teacher")), apply)
+    return Objective(lambda outputs: targets.init(named(outputs.target, name, "target")), apply)
 
 
 def distil_patches(name: str, targets: Targets, *, student_temperature=0.1) -> Objective:
@@ -233,9 +240,11 @@ def distil_patches(name: str, targets: Targets, *, student_temperature=0.1) -> O
     """
 
     def apply(memory, outputs, step):
-        teacher = named(outputs.teacher, name, "teacher")
+        teacher = named(outputs.target, name, "target")
         if outputs.mask is None:
-            raise ValueError("the objective needs outputs.mask [G, B, N], True where a patch was hidden; it is None")
+            raise ValueError(
+                "the objective needs outputs.mask [G, B, N], True where a patch was hidden; it is None"
+            )
         student, teacher, mask = check(
             student=(named(outputs.student, name, "student")[: len(teacher)], "G B N K"),
             teacher=(teacher, "G B N K"),
@@ -248,12 +257,15 @@ def distil_patches(name: str, targets: Targets, *, student_temperature=0.1) -> O
         hidden = mask[..., None] / jnp.maximum(jnp.sum(mask), 1)
         return loss, memory, {"kl": loss - entropy} | _told(entropy, jnp.sum(wanted * hidden, axis=(0, 1, 2)))
 
-    return Objective(lambda outputs: targets.init(named(outputs.teacher, name, "teacher")), apply)
+    return Objective(lambda outputs: targets.init(named(outputs.target, name, "target")), apply)
 
 
 def _told(entropy, mean):
     """The targets' mean entropy, and the prototypes that the mean target spreads over."""
-    return {"teacher_entropy": entropy / math.log(max(len(mean), 2)), "prototypes_used": jnp.exp(_entropy(mean))}
+    return {
+        "teacher_entropy": entropy / math.log(max(len(mean), 2)),
+        "prototypes_used": jnp.exp(_entropy(mean)),
+    }
 
 
 def _entropy(probabilities):

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jssl.objectives.checks import check, check_positive
-from jssl.objectives.cosine import unit
+from jssl.arrays.checks import check, check_positive
+from jssl.arrays.vectors import unit
 
 
 class Clusters(NamedTuple):
@@ -24,7 +24,14 @@ class Clusters(NamedTuple):
 
 
 def kmeans(
-    key, x, clusters: int, *, iterations: int = 20, restarts: int = 1, spherical: bool = False, block_size: int = 8192
+    key,
+    x,
+    clusters: int,
+    *,
+    iterations: int = 20,
+    restarts: int = 1,
+    spherical: bool = False,
+    block_size: int = 8192,
 ) -> Clusters:
     """k-means from `spread_rows`, several times; the clustering of the smallest sum of distances.
 

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from jssl.arrays.checks import check, check_batch, check_positive
+from jssl.arrays.vectors import cosine, similarity, unit
 from jssl.objectives import blockwise
-from jssl.objectives.checks import check, check_batch, check_positive
-from jssl.objectives.cosine import cosine, similarity, unit
 
 _logsumexp = jax.nn.logsumexp
 

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jssl.objectives.checks import check, check_positive
+from jssl.arrays.checks import check, check_positive
 
 
 def cross_view_cross_entropy(student_log_probabilities, targets) -> jax.Array:
@@ -57,7 +57,9 @@ def dino_cross_entropy(
     [1.386 1.386]
     """
     student, teacher, center = check(
-        student_logits=(student_logits, "V B K"), teacher_logits=(teacher_logits, "G B K"), center=(center, "K")
+        student_logits=(student_logits, "V B K"),
+        teacher_logits=(teacher_logits, "G B K"),
+        center=(center, "K"),
     )
     check_positive(student_temperature=student_temperature, teacher_temperature=teacher_temperature)
     targets = jax.nn.softmax((teacher - center) / teacher_temperature)

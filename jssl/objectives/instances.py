@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from jssl.arrays.checks import check, check_positive
+from jssl.arrays.vectors import cosine, similarity, unit
 from jssl.objectives.base import Objective, named
-from jssl.objectives.checks import check, check_positive
-from jssl.objectives.cosine import cosine, similarity, unit
 from jssl.objectives.queued import random_units
 
 

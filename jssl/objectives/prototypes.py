@@ -3,10 +3,10 @@
 import jax
 import jax.numpy as jnp
 
+from jssl.arrays.checks import check, check_positive
+from jssl.arrays.vectors import similarity, unit
 from jssl.objectives.base import Memory, Objective, named
-from jssl.objectives.checks import check, check_positive
 from jssl.objectives.clusters import concentration, kmeans
-from jssl.objectives.cosine import similarity, unit
 from jssl.objectives.queued import random_units
 
 
@@ -30,12 +30,17 @@ def proto_nce(z, assignment, prototypes, density, negatives, *, temperature=0.2)
     [0.551]
     """
     z, assignment, prototypes, density = check(
-        z=(z, "B D"), assignment=(assignment, "B", int), prototypes=(prototypes, "K D"), density=(density, "K")
+        z=(z, "B D"),
+        assignment=(assignment, "B", int),
+        prototypes=(prototypes, "K D"),
+        density=(density, "K"),
     )
     check_positive(temperature=temperature)
     negatives = jnp.asarray(negatives)
     if negatives.ndim != 1 or not jnp.issubdtype(negatives.dtype, jnp.integer) and negatives.size:
-        raise ValueError(f"negatives has shape {negatives.shape}, dtype {negatives.dtype}, expected [R] integers")
+        raise ValueError(
+            f"negatives has shape {negatives.shape}, dtype {negatives.dtype}, expected [R] integers"
+        )
     candidates = jnp.concatenate([assignment, negatives.astype(assignment.dtype)])
     prototypes, density = jax.lax.stop_gradient((unit(prototypes)[candidates], density[candidates]))
     logits = similarity(unit(z), prototypes) / (temperature * density)
@@ -80,7 +85,7 @@ def prototype_contrast(
     """
 
     def init(outputs):
-        like = named(outputs.teacher, name, "teacher")
+        like = named(outputs.target, name, "target")
         clusterings = [
             {
                 "assignment": jnp.zeros(examples, jnp.int32),
@@ -95,7 +100,7 @@ def prototype_contrast(
     def apply(memory, outputs, step):
         student, teacher, index = check(
             student=(named(outputs.student, name, "student")[0], "B D"),
-            teacher=(named(outputs.teacher, name, "teacher")[-1], "B D"),
+            teacher=(named(outputs.target, name, "target")[-1], "B D"),
             index=(named(outputs.views, "index", "views"), "B", int),
         )
         losses, hits = [], []
@@ -139,7 +144,9 @@ def refresh(key, memory: Memory, *, iterations: int = 20, restarts: int = 5) -> 
     clusterings = []
     for i, old in enumerate(memory["clusterings"]):
         size = len(old["prototypes"])
-        found = kmeans(jax.random.fold_in(key, i), memory["bank"], size, iterations=iterations, restarts=restarts)
+        found = kmeans(
+            jax.random.fold_in(key, i), memory["bank"], size, iterations=iterations, restarts=restarts
+        )
         density = concentration(found.distance, found.assignment, size)
         new = {"assignment": found.assignment, "prototypes": unit(found.centroids), "density": density}
         clusterings.append(new)

@@ -3,10 +3,10 @@
 import jax
 import jax.numpy as jnp
 
+from jssl.arrays.checks import check
+from jssl.arrays.vectors import cosine, unit
 from jssl.objectives.base import Objective, named
-from jssl.objectives.checks import check
 from jssl.objectives.contrastive import info_nce
-from jssl.objectives.cosine import cosine, unit
 from jssl.objectives.queues import enqueue, nearest_neighbour, relational_consistency
 
 
@@ -81,7 +81,12 @@ def relational(
 
 
 def neighbour_contrast(
-    name: str = "prediction", support: str = "projection", *, size: int = 98304, temperature=0.1, seed: int = 0
+    name: str = "prediction",
+    support: str = "projection",
+    *,
+    size: int = 98304,
+    temperature=0.1,
+    seed: int = 0,
 ) -> Objective:
     """NNCLR's objective: the nearest past neighbour of one view's projection finds the other view's prediction.
 
@@ -126,12 +131,12 @@ def _queued(name, size, seed, losses):
     """The objective of losses(memory, student's first view, teacher's last view); the latter is enqueued."""
 
     def init(outputs):
-        return _empty_queue(size, named(outputs.teacher, name, "teacher"), seed)
+        return _empty_queue(size, named(outputs.target, name, "target"), seed)
 
     def apply(memory, outputs, step):
         student, teacher = check(
             student=(named(outputs.student, name, "student"), "V B D"),
-            teacher=(named(outputs.teacher, name, "teacher"), "G B D"),
+            teacher=(named(outputs.target, name, "target"), "G B D"),
         )
         student, teacher = student[0], jax.lax.stop_gradient(teacher[-1])
         loss = jnp.mean(losses(memory, student, teacher))
@@ -144,7 +149,9 @@ def _queued(name, size, seed, losses):
 def _empty_queue(size, embeddings, seed):
     batch = embeddings.shape[1]
     if size % batch:
-        raise ValueError(f"size is {size}, which the batch of {batch} does not divide; choose a multiple of the batch")
+        raise ValueError(
+            f"size is {size}, which the batch of {batch} does not divide; choose a multiple of the batch"
+        )
     return {"queue": random_units(size, embeddings, seed=seed), "pointer": jnp.zeros((), jnp.int32)}
 
 

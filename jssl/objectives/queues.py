@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from jssl.objectives.checks import check, check_positive
-from jssl.objectives.cosine import similarity, unit
+from jssl.arrays.checks import check, check_positive
+from jssl.arrays.vectors import similarity, unit
 
 
 def enqueue(queue, pointer, keys) -> tuple[jax.Array, jax.Array]:
@@ -24,7 +24,9 @@ def enqueue(queue, pointer, keys) -> tuple[jax.Array, jax.Array]:
     """
     queue, pointer, keys = check(queue=(queue, "Q D"), pointer=(pointer, "", int), keys=(keys, "B D"))
     if len(keys) > len(queue):
-        raise ValueError(f"keys has shape {keys.shape}, more rows than the queue of shape {queue.shape} holds")
+        raise ValueError(
+            f"keys has shape {keys.shape}, more rows than the queue of shape {queue.shape} holds"
+        )
     rows = (pointer + jnp.arange(len(keys))) % len(queue)
     queue = queue.at[rows].set(keys.astype(queue.dtype), unique_indices=True)
     return jax.lax.stop_gradient(queue), (pointer + len(keys)) % len(queue)
@@ -49,7 +51,9 @@ def nearest_neighbour(z, queue) -> jax.Array:
     return queue[jnp.argmax(similarity(unit(z), unit(queue)), axis=1)]
 
 
-def relational_consistency(student, teacher, queue, *, student_temperature=0.1, teacher_temperature=0.04) -> jax.Array:
+def relational_consistency(
+    student, teacher, queue, *, student_temperature=0.1, teacher_temperature=0.04
+) -> jax.Array:
     """ReSSL: the student's similarities to a queue follow the teacher's sharper ones.
 
     l_b = H(softmax(t_b . queue / teacher_temperature), softmax(s_b . queue / student_temperature)), all normalised.

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from jssl.objectives.checks import check, check_batch
-from jssl.objectives.cosine import similarity, unit
+from jssl.arrays.checks import check, check_batch
+from jssl.arrays.vectors import similarity, unit
 
 
 def barlow_twins(z_a, z_b, *, off_diagonal_weight=5e-3) -> jax.Array:
@@ -57,10 +57,15 @@ def vicreg(z_a, z_b, *, invariance=25.0, variance=25.0, covariance=1.0) -> jax.A
     """
     z_a, z_b = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"))
     check_batch(2, "a variance", z_a=z_a)
-    (spread_a, redundancy_a), (spread_b, redundancy_b) = _variance_and_covariance(z_a), _variance_and_covariance(z_b)
+    (spread_a, redundancy_a), (spread_b, redundancy_b) = (
+        _variance_and_covariance(z_a),
+        _variance_and_covariance(z_b),
+    )
     distance = jnp.mean((z_a - z_b) ** 2)
     return (
-        invariance * distance + variance * (spread_a + spread_b) / 2 + covariance * (redundancy_a + redundancy_b)
+        invariance * distance
+        + variance * (spread_a + spread_b) / 2
+        + covariance * (redundancy_a + redundancy_b)
     )
 
 

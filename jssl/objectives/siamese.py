@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from jssl.arrays.checks import check, check_positive
+from jssl.arrays.vectors import similarity, unit
 from jssl.objectives.base import Objective, named, value_at
-from jssl.objectives.checks import check, check_positive
-from jssl.objectives.cosine import similarity, unit
 from jssl.objectives.sinkhorn import sinkhorn_knopp
 
 
@@ -38,11 +38,17 @@ def masked_siamese(
     def log_probabilities(z, prototypes):
         return jax.nn.log_softmax(similarity(unit(z), prototypes) / temperature)
 
-    sharpened = jax.nn.log_softmax(log_probabilities(*jax.lax.stop_gradient((target, prototypes))) / sharpening)
+    sharpened = jax.nn.log_softmax(
+        log_probabilities(*jax.lax.stop_gradient((target, prototypes))) / sharpening
+    )
     targets = sinkhorn_knopp(sharpened, temperature=1.0) if sinkhorn else jnp.exp(sharpened)
-    predictions = log_probabilities(anchor.reshape(-1, anchor.shape[-1]), prototypes).reshape(*anchor.shape[:2], -1)
+    predictions = log_probabilities(anchor.reshape(-1, anchor.shape[-1]), prototypes).reshape(
+        *anchor.shape[:2], -1
+    )
     cross_entropy = -jnp.mean(jnp.sum(targets * predictions, axis=-1))
-    log_mean = jax.nn.logsumexp(predictions, axis=(0, 1)) - jnp.log(predictions.shape[0] * predictions.shape[1])
+    log_mean = jax.nn.logsumexp(predictions, axis=(0, 1)) - jnp.log(
+        predictions.shape[0] * predictions.shape[1]
+    )
     mean_entropy = -jnp.sum(jnp.exp(log_mean) * log_mean)
     loss = cross_entropy + entropy_weight * (jnp.log(len(prototypes)) - mean_entropy)
     return loss, {"cross_entropy": cross_entropy, "mean_entropy": mean_entropy}
@@ -77,7 +83,7 @@ def masked_siamese_objective(
     def apply(memory, outputs, step):
         loss, metrics = masked_siamese(
             named(outputs.student, name, "student"),
-            named(outputs.teacher, name, "teacher")[0],
+            named(outputs.target, name, "target")[0],
             named(outputs.student, prototypes, "student"),
             temperature=value_at(temperature, step),
             sharpening=value_at(sharpening, step),

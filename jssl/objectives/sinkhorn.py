@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jssl.objectives.checks import check, check_positive
+from jssl.arrays.checks import check, check_positive
 from jssl.objectives.distillation import cross_view_cross_entropy
 
 

@@ -6,9 +6,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jssl.optim.parameters import POSITION, RELATIVE, TOKEN, names
+from jssl.arrays.trees import names
+from jssl.optim.parameters import POSITION, RELATIVE, TOKEN
 
-_BLOCK = re.compile(r"\w*blocks?_?\d+|(stage|layer)\d+_\d+", re.IGNORECASE)  # block_3, EncoderBlock_3, stage1_0
+_BLOCK = re.compile(
+    r"\w*blocks?_?\d+|(stage|layer)\d+_\d+", re.IGNORECASE
+)  # block_3, EncoderBlock_3, stage1_0
 _MERGE = re.compile(r"merge(\d+)")  # Swin's, before the first block of a stage
 _FIRST = re.compile(r"embed|stem|input$|^(conv|bn)1$", re.IGNORECASE)
 
@@ -51,7 +54,11 @@ def layer_decay(params, rate: float):
                 return sum(_natural(block) < _natural((*path[:i], f"stage{merge[1]}")) for block in blocks)
         if any(map(RELATIVE.search, path)):
             return last
-        return 0 if any(TOKEN.search(name) or POSITION.search(name) or _FIRST.search(name) for name in path) else last
+        return (
+            0
+            if any(TOKEN.search(name) or POSITION.search(name) or _FIRST.search(name) for name in path)
+            else last
+        )
 
     def scale(path, _):
         return float(rate) ** (last - layer(names(path)))

@@ -4,21 +4,12 @@ import re
 
 import jax
 
+from jssl.arrays.trees import names
+
 _BIAS_OR_NORM = {"bias", "scale"}  # Flax's names in Dense, Conv, LayerNorm, BatchNorm, GroupNorm, RMSNorm
 TOKEN = re.compile(r"tokens?$|^registers?$")
 POSITION = re.compile(r"(^|_)pos(ition)?(_|s|$)")
 RELATIVE = re.compile(r"relative|rel_pos|attention_bias")
-
-
-def names(path) -> tuple[str, ...]:
-    """The names along a path of `jax.tree_util`, whatever containers it leads through.
-
-    Returns: one string per level: dictionary keys, attributes or indices.
-
-    >>> jax.tree_util.tree_map_with_path(lambda path, leaf: names(path), {"dense": {"kernel": 1.0}})
-    {'dense': {'kernel': ('dense', 'kernel')}}
-    """
-    return tuple(str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry)))) for entry in path)
 
 
 def biases_and_norms(params):
@@ -60,7 +51,9 @@ def weights(params):
     def is_weight(path, exempt):
         path = names(path)
         token = bool(path) and TOKEN.search(path[-1])
-        table = path[-1:] != ("kernel",) and any(POSITION.search(name) or RELATIVE.search(name) for name in path)
+        table = path[-1:] != ("kernel",) and any(
+            POSITION.search(name) or RELATIVE.search(name) for name in path
+        )
         return not (exempt or token or table)
 
     return jax.tree_util.tree_map_with_path(is_weight, biases_and_norms(params))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jssl.optim.parameters import names
+from jssl.arrays.trees import names
 
 
 def clip_by_parameter_norm(max_norm: float) -> optax.GradientTransformation:

@@ -23,14 +23,18 @@ def as_bytes(images):
 @pytest.mark.parametrize("method", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [16, 33, 64])
 def test_a_resized_box_is_pillows(method, size):
-    boxes = np.array([[0, 0, 48, 40], [3, 5, 20, 30], [10, 0, 7, 9], [40, 30, 8, 10], [1, 2, 40, 33], [0, 39, 48, 1]])
+    boxes = np.array(
+        [[0, 0, 48, 40], [3, 5, 20, 30], [10, 0, 7, 9], [40, 30, 8, 10], [1, 2, 40, 33], [0, 39, 48, 1]]
+    )
     boxes_float = jnp.asarray(boxes, jnp.float32)
     ours = as_bytes(data.crop_and_resize(jnp.asarray(IMAGES), boxes_float, size=size, method=method))
     for image, (top, left, height, width), result in zip(IMAGES, boxes, ours, strict=True):
         # Cropped first: a kernel must not look over the edge of the box. In floats Pillow does not round in between.
         cropped = image[top : top + height, left : left + width].astype(np.float32)
         planes = [Image.fromarray(cropped[..., i]) for i in range(3)]
-        planes = [np.asarray(plane.resize((size, size), Image.Resampling[method.upper()])) for plane in planes]
+        planes = [
+            np.asarray(plane.resize((size, size), Image.Resampling[method.upper()])) for plane in planes
+        ]
         expected = np.clip(np.stack(planes, -1), 0, 255)
         np.testing.assert_allclose(result, expected, atol=2e-3)
 
@@ -45,7 +49,9 @@ def sampled_boxes(number, rows, columns, scale, ratio):
             aspect = np.exp(rng.uniform(*np.log(ratio)))
             width, height = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
             if 0 < width <= columns and 0 < height <= rows:
-                boxes.append((rng.integers(0, rows - height + 1), rng.integers(0, columns - width + 1), height, width))
+                boxes.append(
+                    (rng.integers(0, rows - height + 1), rng.integers(0, columns - width + 1), height, width)
+                )
                 break
         else:
             width = min(columns, round(rows * ratio[1]))
@@ -59,7 +65,11 @@ def test_crops_are_distributed_as_torchvisions(grid):
     keys = data.sample_keys(jax.random.key(3), jnp.arange(6000))
     ours = np.asarray(data.crop_boxes(keys, grid))
     theirs = sampled_boxes(6000, *grid, (0.08, 1.0), (3 / 4, 4 / 3))
-    assert (ours[:, :2] >= 0).all() and (ours[:, 0] + ours[:, 2] <= grid[0]).all() and (ours == np.round(ours)).all()
+    assert (
+        (ours[:, :2] >= 0).all()
+        and (ours[:, 0] + ours[:, 2] <= grid[0]).all()
+        and (ours == np.round(ours)).all()
+    )
     assert (ours[:, 1] + ours[:, 3] <= grid[1]).all() and (ours[:, 2:] >= 1).all()
     for column in range(4):
         points = np.quantile(theirs[:, column], [0.1, 0.25, 0.5, 0.75, 0.9])
@@ -93,12 +103,16 @@ def test_hue_is_colorsys():
 def test_jitter_is_its_parts_in_some_order():
     strengths = dict(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
     image = np.repeat(IMAGES[:1], 400, 0)[:, ::6, ::6]
-    jittered = np.asarray(data.color_jitter(**strengths)(data.sample_keys(jax.random.key(1), jnp.arange(400)), image))
+    jittered = np.asarray(
+        data.color_jitter(**strengths)(data.sample_keys(jax.random.key(1), jnp.arange(400)), image)
+    )
     assert np.isfinite(jittered).all() and jittered.min() >= 0 and jittered.max() <= 1
     assert len({round(float(x.sum()), 3) for x in jittered}) > 380  # every image its own
     # With only brightness the factor is readable, and uniform in [0.6, 1.4].
     dark = jnp.full((4000, 2, 2, 3), 0.5)
-    factor = np.asarray(data.color_jitter(brightness=0.4)(data.sample_keys(jax.random.key(2), jnp.arange(4000)), dark))
+    factor = np.asarray(
+        data.color_jitter(brightness=0.4)(data.sample_keys(jax.random.key(2), jnp.arange(4000)), dark)
+    )
     factor = factor[:, 0, 0, 0] / 0.5
     assert 0.6 <= factor.min() < 0.61 and 1.39 < factor.max() <= 1.4 and abs(factor.mean() - 1) < 0.02
     # Brightness 0 ... 2 of a grey picture with contrast 0: the order cannot matter, of color with saturation it does.
@@ -130,7 +144,9 @@ def test_thresholds_and_histograms_are_pillows():
     np.testing.assert_allclose(as_bytes(data.equalize(images)), pillow(ImageOps.equalize), atol=1e-3)
     posterized = as_bytes(data.posterize(images, jnp.full(6, 3)))
     np.testing.assert_allclose(posterized, pillow(ImageOps.posterize, 3), atol=1e-3)
-    np.testing.assert_allclose(as_bytes(data.solarize()(KEYS, images)), pillow(ImageOps.solarize, 128), atol=1e-3)
+    np.testing.assert_allclose(
+        as_bytes(data.solarize()(KEYS, images)), pillow(ImageOps.solarize, 128), atol=1e-3
+    )
     assert np.abs(as_bytes(data.autocontrast(images)) - pillow(ImageOps.autocontrast)).max() < 1.01
     grey = as_bytes(data.grayscale()(KEYS, images))
     assert np.abs(grey - pillow(lambda image: image.convert("L").convert("RGB"))).max() < 1
@@ -150,13 +166,17 @@ def test_warps_turn_and_shift():
     np.testing.assert_allclose(as_bytes(shifted)[:, :-2, 3:], IMAGES[:, 2:40, :-3], atol=1e-2)
     assert as_bytes(shifted)[:, :, :3].max() < 1e-6
     turns = jnp.arange(6) % 4
-    expected = np.stack([np.rot90(image, turn) for image, turn in zip(IMAGES[:, :40], np.asarray(turns), strict=True)])
+    expected = np.stack(
+        [np.rot90(image, turn) for image, turn in zip(IMAGES[:, :40], np.asarray(turns), strict=True)]
+    )
     np.testing.assert_array_equal(data.quarter_turns(square, turns), expected)
 
 
 def test_randaugment_at_zero_is_nearly_nothing_and_at_nine_is_not():
     def change(magnitude):
-        out = data.randaugment(count=1, magnitude=magnitude)(data.sample_keys(jax.random.key(0), jnp.arange(64)), many)
+        out = data.randaugment(count=1, magnitude=magnitude)(
+            data.sample_keys(jax.random.key(0), jnp.arange(64)), many
+        )
         assert np.isfinite(out).all() and out.min() >= 0 and out.max() <= 1
         return np.abs(np.asarray(out) - many / 255.0).mean((1, 2, 3))
 
@@ -182,7 +202,7 @@ def test_mixing_keeps_the_sum_of_targets_and_cutout_its_square():
 
 
 def test_draws_are_uniform_and_independent():
-    from jssl.data.augment import fold_keys, uniform
+    from jssl.data.augment.base import fold_keys, uniform
 
     keys = data.sample_keys(jax.random.key(0), jnp.arange(3000))
     draws = np.concatenate([np.asarray(uniform(fold_keys(keys, n), shape=(4,))) for n in range(3)], 1)

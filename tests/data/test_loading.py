@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 from jssl import data
-from jssl.data.decode import DamagedImage, decode
-from jssl.data.loader import loader
+from jssl.data.reading.decode import DamagedImage, decode
+from jssl.data.reading.loader import loader
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (5, 6, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)  # [40, 48, 3]
+PICTURE = (
+    np.random.default_rng(0).integers(0, 256, (5, 6, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
+)  # [40, 48, 3]
 
 
 def encoded(image, kind="PNG", **options):
@@ -29,7 +31,9 @@ def bomb():
     import zlib
 
     def chunk(name, content):
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        return (
+            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        )
 
     header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
     pixels = chunk(b"IDAT", zlib.compress(b"\0" * 1000))
@@ -109,7 +113,12 @@ def test_the_canvas_is_the_central_square():
 
 def test_a_jpeg_scaled_while_it_is_decoded_keeps_its_centre():
     ramp = np.linspace(0, 255, 500)[None, :, None] * np.ones((375, 1, 3))
-    for canvas in (16, 100, 180, 224):  # to the canvas by a resize, or, where little is over, by cutting borders
+    for canvas in (
+        16,
+        100,
+        180,
+        224,
+    ):  # to the canvas by a resize, or, where little is over, by cutting borders
         image = decode(encoded(ramp.astype(np.uint8), "JPEG", quality=95), canvas=canvas)
         exact = np.linspace(*(255 * (0.5 + end * 0.375) for end in (-1, 1)), canvas)
         assert image.shape == (canvas, canvas, 3)
@@ -147,7 +156,9 @@ def test_folders(pictures):
     listed = data.folder(str(pictures / "list.txt"))
     assert listed.class_names == ("a", "b") and listed.labels.tolist() == [1, 0]
     source = data.load(f"folder:{pictures}", canvas=8)
-    assert source.images.shape == (40, 8, 8, 3) and source.images[:, 0, 0, 0].tolist() == list(range(0, 200, 5))
+    assert source.images.shape == (40, 8, 8, 3) and source.images[:, 0, 0, 0].tolist() == list(
+        range(0, 200, 5)
+    )
 
 
 def test_wrong_folders_are_named(tmp_path, pictures):
@@ -254,7 +265,9 @@ def test_names_do_not_matter_and_new_files_wait(pictures):
 def test_nothing_but_damage_ends_with_a_reason(tmp_path):
     for i in range(3):
         (tmp_path / f"{i}.png").write_bytes(b"x")
-    with pytest.raises(RuntimeError, match="100 images in a row cannot be read.*not an image of a known format"):
+    with pytest.raises(
+        RuntimeError, match="100 images in a row cannot be read.*not an image of a known format"
+    ):
         next(loader(data.folder(str(tmp_path)), batch=1, canvas=8))
     with pytest.raises(ValueError, match="none of 3 images can be read"):
         data.load(f"folder:{tmp_path}")

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jssl.data import masks
+from jssl import masks
 
 KEY = jax.random.key(0)
 
@@ -61,7 +61,12 @@ def test_block_mask_is_distributed_as_beits():
     mask = np.asarray(jax.jit(lambda key: masks.block_mask(key, 3000, (14, 14), count=75))(KEY))
     counts = mask.sum(1)
     # 3,000 masks of unilm/beit's MaskingGenerator: mean 74.46, standard deviation 1.03, from 64 to 75.
-    assert abs(counts.mean() - 74.456) < 0.12 and 0.8 < counts.std() < 1.3 and counts.max() == 75 and counts.min() > 58
+    assert (
+        abs(counts.mean() - 74.456) < 0.12
+        and 0.8 < counts.std() < 1.3
+        and counts.max() == 75
+        and counts.min() > 58
+    )
     middle = mask.mean(0).reshape(14, 14)
     places = [middle[0, 0], middle[6, 6], middle[0, 6], middle[6, 0]]
     np.testing.assert_allclose(places, [0.04, 0.71, 0.21, 0.19], atol=0.04)
@@ -86,13 +91,20 @@ def test_multiblock_masks_are_distributed_as_ijepas():
     # 1,500 batches of facebookresearch/ijepa's collator: targets of 33.47 +- 2.85 (30 to 40) patches,
     # contexts of 63.6 +- 8.7.
     sizes = targets.sum(-1)
-    assert abs(sizes.mean() - 33.47) < 0.6 and abs(sizes.std() - 2.85) < 0.4 and sizes.min() == 30 and sizes.max() == 40
+    assert (
+        abs(sizes.mean() - 33.47) < 0.6
+        and abs(sizes.std() - 2.85) < 0.4
+        and sizes.min() == 30
+        and sizes.max() == 40
+    )
     tokens = visible.sum(-1)
     assert abs(tokens.mean() - 63.63) < 2 and abs(tokens.std() - 8.7) < 1.2
     assert (tokens == tokens[:, :1]).all() and (sizes == sizes[:, :1, :1]).all()  # one size per batch
     seen = visible.mean((0, 1)).reshape(14, 14)
     assert seen[13].max() == 0 and seen[:, 13].max() == 0
-    np.testing.assert_allclose([seen[0, 0], seen[0, 6], seen[6, 6], seen[12, 0]], [0.94, 0.70, 0.06, 0.30], atol=0.06)
+    np.testing.assert_allclose(
+        [seen[0, 0], seen[0, 6], seen[6, 6], seen[12, 0]], [0.94, 0.70, 0.06, 0.30], atol=0.06
+    )
 
 
 @pytest.mark.parametrize("grid", [(4, 4), (8, 8), (3, 7)])

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import jssl.data.scenes as world
+import jssl.data.sources.scenes as world
 from jssl import data
 
 
@@ -17,7 +17,9 @@ def test_a_scene_is_a_function_of_split_and_index():
     scenes = draw()
     again = jax.device_get(world.render(jnp.array([40, 3]), side=48))
     for name, values in again.items():
-        np.testing.assert_allclose(values.astype(float), scenes[name][[40, 3]].astype(float), atol=1.01, err_msg=name)
+        np.testing.assert_allclose(
+            values.astype(float), scenes[name][[40, 3]].astype(float), atol=1.01, err_msg=name
+        )
     assert (draw(split="test")["image"] != scenes["image"]).mean() > 0.5
     assert scenes["image"].shape == (64, 48, 48, 3) and scenes["image"].dtype == np.uint8
 
@@ -59,7 +61,9 @@ def test_captions_and_their_tokens_agree():
 
 def test_unseen_pairs_are_never_seen():
     pairs = {
-        split: {(int(s), int(c)) for s, c in np.asarray(world.attributes(jnp.arange(5000), split=split))[:, :2]}
+        split: {
+            (int(s), int(c)) for s, c in np.asarray(world.attributes(jnp.arange(5000), split=split))[:, :2]
+        }
         for split in world.SPLITS
     }
     everything = {(s, c) for s in range(len(world.SHAPES)) for c in range(len(world.COLORS))}
@@ -105,6 +109,8 @@ def test_any_attribute_can_be_the_class():
     shapes, colors = (data.load(name, split="test") for name in ("scenes", "scenes:color"))
     np.testing.assert_array_equal(shapes.images, colors.images)
     assert colors.class_names == tuple(world.COLORS) and shapes.class_names == world.SHAPES
-    np.testing.assert_array_equal(colors.labels, colors.extras["attributes"][:, world.ATTRIBUTES.index("color")])
+    np.testing.assert_array_equal(
+        colors.labels, colors.extras["attributes"][:, world.ATTRIBUTES.index("color")]
+    )
     with pytest.raises(ValueError, match="labelled by shape, color.*got 'mood'"):
         data.load("scenes:mood")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jssl import data
-from jssl.data.records import image_shape
-from jssl.data.resident import resident
+from jssl.data.reading.records import image_shape
+from jssl.data.reading.resident import resident
 
 PREPARED = Path(__file__).parents[3] / "shared" / "data" / "tfds"
 
@@ -34,7 +34,10 @@ def test_digits():
     np.testing.assert_array_equal(train.images, again.images)
     assert 0.10 < nearest_neighbours(train, test) < 0.17  # raw pixels know next to nothing
     # One digit's copies are different pictures.
-    assert np.abs(train.images[0].astype(int) - train.images[1437]).mean() > 5 and train.labels[0] == train.labels[1437]
+    assert (
+        np.abs(train.images[0].astype(int) - train.images[1437]).mean() > 5
+        and train.labels[0] == train.labels[1437]
+    )
 
 
 @pytest.mark.skipif(not PREPARED.is_dir(), reason="no prepared TFDS data set beside the repository")
@@ -50,9 +53,15 @@ def test_arrays_and_npz(tmp_path):
     images = np.random.default_rng(0).uniform(0, 1, (5, 8, 9, 3))
     source = data.from_arrays(images, np.arange(5), depth=np.ones((5, 8, 9)))
     np.testing.assert_array_equal(source.images, np.round(images * 255))
-    assert source.class_names == tuple("01234") and len(source) == 5 and source.extras["depth"].shape == (5, 8, 9)
+    assert (
+        source.class_names == tuple("01234")
+        and len(source) == 5
+        and source.extras["depth"].shape == (5, 8, 9)
+    )
     assert data.from_arrays(np.zeros((2, 4, 4), np.uint8)).images.shape == (2, 4, 4, 1)
-    np.savez(tmp_path / "set.npz", x_train=source.images, y_train=np.arange(5)[:, None], x_test=source.images[:2])
+    np.savez(
+        tmp_path / "set.npz", x_train=source.images, y_train=np.arange(5)[:, None], x_test=source.images[:2]
+    )
     read = data.load(f"npz:{tmp_path}/set.npz")
     np.testing.assert_array_equal(read.images, source.images)
     np.testing.assert_array_equal(read.labels, np.arange(5))
@@ -115,7 +124,9 @@ def test_the_order_is_uniform():
     counts = np.stack([np.bincount(orders[:, place], minlength=20) for place in range(20)])
     chi = ((counts - 100) ** 2 / 100).sum()
     assert 250 < chi < 480  # 361 degrees of freedom
-    assert abs((np.diff(orders, axis=1) == 1).mean() - 1 / 20) < 0.006  # neighbours stay neighbours by chance only
+    assert (
+        abs((np.diff(orders, axis=1) == 1).mean() - 1 / 20) < 0.006
+    )  # neighbours stay neighbours by chance only
 
 
 def test_batches_tile_epochs_and_are_functions_of_the_step():

@@ -8,9 +8,16 @@ import pytest
 from jssl import data
 
 RECIPES = {
-    "simclr": (2, 0), "moco_v2": (2, 0), "byol": (2, 0), "dino": (2, 8), "ibot": (2, 10),
-    "dinov2": (2, 8), "swav": (2, 6), "mae": (1, 0), "infomin": (2, 0),
-}  # fmt: skip
+    "simclr": (2, 0),
+    "moco_v2": (2, 0),
+    "byol": (2, 0),
+    "dino": (2, 8),
+    "ibot": (2, 10),
+    "dinov2": (2, 8),
+    "swav": (2, 6),
+    "mae": (1, 0),
+    "infomin": (2, 0),
+}
 
 
 def batch(number=6, side=32, channels=3):
@@ -77,12 +84,16 @@ def test_views_are_the_same_on_eight_devices():
 
 def test_byol_is_asymmetric():
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (24, 64, 64, 3), np.uint8))
-    views = jax.jit(data.byol(size=64))(jax.random.key(0), {"image": images, "index": jnp.arange(24)})["global"]
+    views = jax.jit(data.byol(size=64))(jax.random.key(0), {"image": images, "index": jnp.arange(24)})[
+        "global"
+    ]
     roughness = jnp.abs(jnp.diff(views, axis=3)).mean((1, 2, 3, 4))
     assert roughness[0] < 0.8 * roughness[1]  # the first is always blurred
 
 
-@pytest.mark.parametrize("recipe", [data.mae(size=16), data.views.crops(size=16, locals=2)], ids=["mae", "crops"])
+@pytest.mark.parametrize(
+    "recipe", [data.mae(size=16), data.views.crops(size=16, locals=2)], ids=["mae", "crops"]
+)
 def test_crops_without_color(recipe):
     grey = jnp.full((4, 32, 32, 3), 100, jnp.uint8)
     result = recipe(jax.random.key(0), {"image": grey, "index": jnp.arange(4)})
@@ -99,7 +110,9 @@ def test_one_channel():
 def test_evaluation_view():
     images = batch()["image"]
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    np.testing.assert_allclose(data.evaluation_view(32)(images), (np.asarray(images) / 255 - mean) / std, atol=1e-5)
+    np.testing.assert_allclose(
+        data.evaluation_view(32)(images), (np.asarray(images) / 255 - mean) / std, atol=1e-5
+    )
     assert data.evaluation_view(64)(jnp.zeros((2, 100, 80, 3), jnp.uint8)).shape == (2, 64, 64, 3)
 
 

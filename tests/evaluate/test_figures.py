@@ -34,7 +34,9 @@ def pictures_of(count, side=8, seed=0):
 
 
 def test_importing_does_not_import_matplotlib():
-    code = "import sys, jssl.evaluate.figures; sys.exit('matplotlib' in sys.modules or 'sklearn' in sys.modules)"
+    code = (
+        "import sys, jssl.evaluate.figures; sys.exit('matplotlib' in sys.modules or 'sklearn' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -55,7 +57,13 @@ def test_short_and_flat_losses_draw(loss):
 def test_probe_curve_names_its_lines():
     baselines = {"kNN": {"raw pixels": 0.131, "random network": 0.132}, "linear": {"raw pixels": 0.3}}
     figure = figures.probe_curve([0, 10], {"kNN": [0.2, 0.714], "linear": [0.3, 0.8]}, baselines=baselines)
-    assert {"raw pixels 13.1", "random network 13.2", "learned 71.4", "learned 80.0", "kNN top-1, %"} <= words(figure)
+    assert {
+        "raw pixels 13.1",
+        "random network 13.2",
+        "learned 71.4",
+        "learned 80.0",
+        "kNN top-1, %",
+    } <= words(figure)
     dashed = [line.get_ydata()[0] for line in figure.axes[0].get_lines() if line.get_linestyle() == "--"]
     assert dashed == pytest.approx([13.1, 13.2])
     assert pixels(figure).size
@@ -70,7 +78,12 @@ def test_labels_at_the_same_height_do_not_overlap():
 
 
 def test_health_curves_have_a_panel_each():
-    metrics = {"feature_std": [0.1, 0.25], "uniformity": [np.nan, np.nan], "gradient_norm": [1.0, 1.0], "rank": [1, 2]}
+    metrics = {
+        "feature_std": [0.1, 0.25],
+        "uniformity": [np.nan, np.nan],
+        "gradient_norm": [1.0, 1.0],
+        "rank": [1, 2],
+    }
     figure = figures.health_curves([0, 1], metrics)
     assert {"feature std", "uniformity", "gradient norm", "rank", "0.25"} <= words(figure)
     assert pixels(figure).size
@@ -82,7 +95,9 @@ def test_neighbours_are_framed_by_their_label():
     queries, neighbours = pictures_of(2), pictures_of(6, seed=1).reshape(2, 3, 8, 8, 3)
     labels = np.array([[0, 1, 0], [1, 1, 0]])
     figure = figures.neighbour_gallery(queries, np.array([0, 1]), neighbours, labels, names=["cat", "dog"])
-    frames = [to_hex(patch.get_edgecolor()) for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
+    frames = [
+        to_hex(patch.get_edgecolor()) for patch in figure.axes[0].patches if isinstance(patch, Rectangle)
+    ]
     assert frames == [RIGHT, WRONG, RIGHT, RIGHT, RIGHT, WRONG]
     assert {"cat", "dog", "query", "nearest"} <= words(figure)
     np.testing.assert_allclose(pictures(figure)[0], queries[0] / 255, rtol=1e-6)

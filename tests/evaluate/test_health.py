@@ -37,7 +37,11 @@ def test_a_healthy_batch_has_no_diagnosis():
         (np.outer(np.linspace(-1, 1, 64), np.ones(100)), None, "collapsed to a few directions"),
         (np.pad(healthy(), ((0, 0), (0, 30))), None, "65% of the dimensions are dead"),
         (np.full((4, 4), np.nan), None, "feature_std is nan: not finite"),
-        (None, np.full((64, 32), 1 / 32), "teacher entropy is log K .*collapsed to uniform; check temperatures"),
+        (
+            None,
+            np.full((64, 32), 1 / 32),
+            "teacher entropy is log K .*collapsed to uniform; check temperatures",
+        ),
         (None, np.eye(32)[np.zeros(64, int)], "uses 1.0 prototypes: collapsed to one"),
     ],
 )
@@ -51,7 +55,9 @@ def test_other_failures_are_named():
     assert "unrelated" in diagnose({"alignment": 2.0})[0]
     assert "nothing is learned" in diagnose({"gradient_norm": 0.0})[0]
     assert diagnose({"gradient_norm": float("inf")})[0].startswith("gradient_norm is inf: not finite")
-    assert diagnose({"projection_std": None})[0].startswith("projection_std is nan: not finite")  # read back from JSON
+    assert diagnose({"projection_std": None})[0].startswith(
+        "projection_std is nan: not finite"
+    )  # read back from JSON
 
 
 def test_the_figures_of_known_batches():

@@ -52,7 +52,9 @@ def test_accuracy_counts_the_right_predictions():
 
 def test_half_precision_features_are_compared_in_single():
     train, labels, test = data()
-    scores = knn_classify(jnp.asarray(train, jnp.bfloat16), labels, jnp.asarray(test, jnp.bfloat16), classes=4)
+    scores = knn_classify(
+        jnp.asarray(train, jnp.bfloat16), labels, jnp.asarray(test, jnp.bfloat16), classes=4
+    )
     assert scores.dtype == jnp.float32 and np.all(np.isfinite(scores))
 
 

@@ -37,7 +37,9 @@ def test_same_arguments_same_numbers_and_another_seed_others():
     arrays = x[:300], y[:300], x[300:400], y[300:400]
     first, second = (linear_probe(*arrays, classes=10, steps=20) for _ in range(2))
     np.testing.assert_array_equal(first.kernel, second.kernel)
-    assert np.any(np.asarray(linear_probe(*arrays, classes=10, steps=20, seed=1).kernel) != np.asarray(first.kernel))
+    assert np.any(
+        np.asarray(linear_probe(*arrays, classes=10, steps=20, seed=1).kernel) != np.asarray(first.kernel)
+    )
 
 
 def test_a_diverging_setting_is_not_chosen():

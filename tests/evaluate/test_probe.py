@@ -55,7 +55,9 @@ def test_a_function_of_parameters_compiles_once():
 def test_pixels_are_floats_and_large_images_shrink():
     x = images(3).values
     np.testing.assert_allclose(pixels(x), x.reshape(3, -1) / 255, rtol=1e-6)
-    np.testing.assert_allclose(pixels(np.full((2, 64, 64, 3), 51, np.uint8), side=4), np.full((2, 48), 0.2), rtol=1e-5)
+    np.testing.assert_allclose(
+        pixels(np.full((2, 64, 64, 3), 51, np.uint8), side=4), np.full((2, 48), 0.2), rtol=1e-5
+    )
 
 
 def test_centred_pixels_lack_the_mean_training_image():

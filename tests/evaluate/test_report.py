@@ -7,7 +7,11 @@ import pytest
 
 from jssl.evaluate import Scores, figures, write_report
 
-TABLE = {"raw pixels": Scores(0.131, 0.3), "random network": Scores(0.18, 0.333), "learned": Scores(0.714, 0.8)}
+TABLE = {
+    "raw pixels": Scores(0.131, 0.3),
+    "random network": Scores(0.18, 0.333),
+    "learned": Scores(0.714, 0.8),
+}
 
 
 class Page(html.parser.HTMLParser):
@@ -56,7 +60,9 @@ def test_results_come_first_and_settings_last(tmp_path):
     parts = "One.", "Two.", "13.1", "71.4", "80.0", "the loss", "optimizer.decay", "0.05"
     order = [text.index(part) for part in parts]
     assert order == sorted(order)
-    assert [attributes for tag, attributes in page.tags if tag == "tr" and attributes] == [{"class": "learned"}]
+    assert [attributes for tag, attributes in page.tags if tag == "tr" and attributes] == [
+        {"class": "learned"}
+    ]
 
 
 def test_words_are_escaped_and_failures_shown(tmp_path):

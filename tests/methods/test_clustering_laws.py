@@ -14,7 +14,9 @@ PROTOTYPES, BATCH = 8, 64
 
 
 def swav(**settings):
-    return methods.swav(toys.Mlp((64,)), prototypes=PROTOTYPES, head=models.swav_head(128, hidden=64), **settings)
+    return methods.swav(
+        toys.Mlp((64,)), prototypes=PROTOTYPES, head=models.swav_head(128, hidden=64), **settings
+    )
 
 
 def states_of(method, batches):

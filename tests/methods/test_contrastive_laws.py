@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from jssl import methods, models
-from jssl.objectives.cosine import unit
+from jssl.arrays.vectors import unit
 from tests.methods import toys
 
 BATCH, QUEUE = 8, 24
@@ -23,16 +23,24 @@ def test_the_queue_of_moco_holds_exactly_the_last_keys():
 
     def keys_of_teacher(state, batch):
         image = views(toys.keys_of(state)[0], batch)["global"][1]
-        return unit(head.apply({"params": state.teacher["cls"]}, encoder.apply({"params": state.teacher["encoder"]}, image)))
+        return unit(
+            head.apply(
+                {"params": state.teacher["cls"]}, encoder.apply({"params": state.teacher["encoder"]}, image)
+            )
+        )
 
     keys = [keys_of_teacher(*pair) for pair in zip(states[:-1], batches, strict=True)]
     queue = np.array(states[0].memory["objective"]["queue"])
     for step, state in enumerate(states[1:]):
         row = step * BATCH % QUEUE
-        queue[row : row + BATCH] = keys[step]  # the oldest make place; after three batches the first row is the oldest
+        queue[row : row + BATCH] = keys[
+            step
+        ]  # the oldest make place; after three batches the first row is the oldest
         np.testing.assert_allclose(state.memory["objective"]["queue"], queue, atol=1e-6)
         assert state.memory["objective"]["pointer"] == (row + BATCH) % QUEUE
-    assert not np.allclose(states[0].teacher["cls"]["layers_0"]["kernel"], states[-1].teacher["cls"]["layers_0"]["kernel"])
+    assert not np.allclose(
+        states[0].teacher["cls"]["layers_0"]["kernel"], states[-1].teacher["cls"]["layers_0"]["kernel"]
+    )
 
 
 def blobs():
@@ -78,9 +86,15 @@ def inertia_of(memory, x):
 @pytest.mark.parametrize("name", PICTURES)
 def test_the_clusters_of_pcl_are_as_good_as_those_of_scikit_learn(name, devices):
     method, memory, x, expected = clustered(name)
-    mesh = jax.make_mesh((devices,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:devices])
-    rows, everywhere = (jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axis)) for axis in (("data",), ()))
-    spread = jax.tree.map(lambda part: jax.device_put(part, rows if part.shape[:1] == x.shape[:1] else everywhere), memory)
+    mesh = jax.make_mesh(
+        (devices,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:devices]
+    )
+    rows, everywhere = (
+        jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axis)) for axis in (("data",), ())
+    )
+    spread = jax.tree.map(
+        lambda part: jax.device_put(part, rows if part.shape[:1] == x.shape[:1] else everywhere), memory
+    )
     refreshed = jax.jit(method.refresh)(jax.random.key(2), spread)
     assert inertia_of(refreshed, x) < 1.02 * expected
     assert inertia_of(refreshed, x) < 0.9 * inertia_of(memory, x)  # before, all is one cluster

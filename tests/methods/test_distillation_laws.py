@@ -19,7 +19,10 @@ def test_ibot_without_patches_is_dino():
     """The same loss and gradients from the same parameters, and so the same after steps."""
     vit = models.ViT(patch=4, dim=16, depth=1, heads=2)
     settings = dict(prototypes=8, head=HEAD, momentum=0.9, teacher_temperature=0.1)
-    dino, ibot = methods.dino(vit, **settings), methods.ibot(vit, **settings, patch_weight=0.0, masking=nothing_hidden)
+    dino, ibot = (
+        methods.dino(vit, **settings),
+        methods.ibot(vit, **settings, patch_weight=0.0, masking=nothing_hidden),
+    )
     views, batches = toys.noisy(2, crops=2), [toys.batch(i, side=16) for i in range(3)]
     (first, *_, last), figures = toys.record(ibot, optax.sgd(0.01), views, batches)
 
@@ -40,7 +43,9 @@ def test_ibot_without_patches_is_dino():
     for a, b in zip(*map(jax.tree.leaves, (state.teacher, last.teacher)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     assert optax.tree.norm(optax.tree.sub(last.params, first.params)) > 1e-3
-    np.testing.assert_allclose(state.memory["objective"]["cls"]["center"], last.memory["objective"]["cls"]["center"], atol=1e-5)
+    np.testing.assert_allclose(
+        state.memory["objective"]["cls"]["center"], last.memory["objective"]["cls"]["center"], atol=1e-5
+    )
 
 
 def nothing_hidden(key, images):
@@ -49,7 +54,10 @@ def nothing_hidden(key, images):
 
 COLLAPSES = {
     "intact": (dict(), None),
-    "without centering": (dict(center_momentum=1.0), "uses 1.0 prototypes: collapsed to one; check that the center moves"),
+    "without centering": (
+        dict(center_momentum=1.0),
+        "uses 1.0 prototypes: collapsed to one; check that the center moves",
+    ),
     "without sharpening": (dict(teacher_temperature=0.3), "collapsed to uniform; check temperatures"),
 }
 
@@ -64,7 +72,9 @@ def test_dino_collapses_without_centering_or_sharpening_and_its_figures_say_so(n
 
     images = {"image": toys.handwriting(999, size=256)["image"], "index": jnp.arange(256)}
     key = jax.random.key(1)
-    _, (_, figures) = jax.jit(method.loss)(state.params, state.teacher, state.memory, views(key, images), key, state.step)
+    _, (_, figures) = jax.jit(method.loss)(
+        state.params, state.teacher, state.memory, views(key, images), key, state.step
+    )
     found = diagnose({name: float(value) for name, value in figures.items()})
     if words is None:
         assert found == [] and figures["prototypes_used"] > 8

@@ -11,7 +11,10 @@ from jssl.models.heads import Head
 from jssl.models.network import network
 
 BATCH, GROUPS = 12, 3
-MEMBERS = (lambda key, x: {}), (lambda params, x: jnp.broadcast_to(x.sum(0), x.shape))  # who is in an image's call
+MEMBERS = (
+    (lambda key, x: {}),
+    (lambda params, x: jnp.broadcast_to(x.sum(0), x.shape)),
+)  # who is in an image's call
 ONE_HOT = {"global": jnp.stack([jnp.eye(BATCH)] * 2)}
 
 
@@ -20,7 +23,9 @@ def members(groups):
 
 
 def test_groups_are_consecutive_images_of_each_view():
-    np.testing.assert_array_equal(members(GROUPS), [np.kron(np.eye(GROUPS), np.ones((BATCH // GROUPS,) * 2))] * 2)
+    np.testing.assert_array_equal(
+        members(GROUPS), [np.kron(np.eye(GROUPS), np.ones((BATCH // GROUPS,) * 2))] * 2
+    )
     np.testing.assert_array_equal(members(1), np.ones((2, BATCH, BATCH)))
 
 
@@ -33,7 +38,9 @@ def test_each_group_has_batch_statistics_of_its_own():
     wanted = (parts - parts.mean(1, keepdims=True)) / parts.std(1, keepdims=True)
     np.testing.assert_allclose(outputs["cls"].reshape(parts.shape), wanted, atol=1e-4)
     (mean,) = [x for path, x in jax.tree_util.tree_leaves_with_path(statistics) if "mean" in str(path)]
-    np.testing.assert_allclose(mean, 0.1 * images[0].mean(0), atol=1e-5)  # the groups' running statistics, averaged
+    np.testing.assert_allclose(
+        mean, 0.1 * images[0].mean(0), atol=1e-5
+    )  # the groups' running statistics, averaged
 
 
 def test_groups_that_do_not_divide_the_batch_are_refused():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jssl import methods, models
-from jssl.data.masks import multiblock_masks
+from jssl.masks import multiblock_masks
 
 SIDE, PATCH, BATCH = 32, 4, 4
 GRID = (SIDE // PATCH,) * 2
@@ -36,7 +36,7 @@ def i_jepa():
     def outputs(images, key):
         seen = method.outputs(params, {"encoder": params["encoder"]}, memory, {"global": images[None]}, key)
         hidden, targets = multiblock_masks(jax.random.split(key, 3)[0], BATCH, GRID)
-        return seen.student["patch"], seen.teacher["patch"], seen.mask, hidden, targets
+        return seen.student["patch"], seen.target["patch"], seen.mask, hidden, targets
 
     return images, outputs
 
@@ -66,19 +66,28 @@ def test_no_gradient_of_a_prediction_reaches_a_pixel_outside_the_context(i_jepa)
 def test_a_quarter_of_the_patches_costs_mae_about_a_quarter():
     """The compiled encoder at 75 % masking, without its decoder, against the encoder of whole images, as deep as a ViT-S."""
     vit = models.ViT(patch=PATCH, dim=96, depth=12, heads=6)
-    nothing = (lambda *inputs: {}), (lambda params, features, visible, grid: jnp.zeros((BATCH, 64, PATCH * PATCH * 3)))
+    nothing = (
+        (lambda *inputs: {}),
+        (lambda params, features, visible, grid: jnp.zeros((BATCH, 64, PATCH * PATCH * 3))),
+    )
     method = methods.mae(vit, decoder=nothing)
     images = jax.ShapeDtypeStruct((BATCH, SIDE, SIDE, 3), jnp.float32)
-    params, memory = jax.eval_shape(lambda images: method.init(jax.random.key(0), {"global": images[None]}), images)
+    params, memory = jax.eval_shape(
+        lambda images: method.init(jax.random.key(0), {"global": images[None]}), images
+    )
 
     def masked(params, memory, images):
-        return method.outputs(params, None, memory, {"global": images[None]}, jax.random.key(0)).student["tokens"]
+        return method.outputs(params, None, memory, {"global": images[None]}, jax.random.key(0)).student[
+            "tokens"
+        ]
 
     def whole(params, memory, images):
         return method.features(params, None, memory, images).tokens
 
     shapes = [jax.eval_shape(f, params, memory, images).shape for f in (masked, whole)]
     assert shapes == [(1, BATCH, 16, 96), (BATCH, 64, 96)]
-    part, full = (jax.jit(f).lower(params, memory, images).compile().cost_analysis()["flops"] for f in (masked, whole))
+    part, full = (
+        jax.jit(f).lower(params, memory, images).compile().cost_analysis()["flops"] for f in (masked, whole)
+    )
     assert full > 2 * 12 * 12 * 96**2 * BATCH * 64  # the matrices alone, so that it counts what it should
     assert part < 0.35 * full

@@ -6,8 +6,8 @@ import numpy as np
 import optax
 
 from jssl import methods
-from jssl.data import scenes
-from jssl.experiment.captions import zero_shot_accuracy
+from jssl.data.sources import scenes
+from jssl.run.captions import zero_shot_accuracy
 from tests.methods import toys
 
 
@@ -41,7 +41,10 @@ def alike(source, *, size):
 
 
 def test_zero_shot_on_pairs_never_seen_together_is_far_above_chance():
-    method, batch_of = methods.clip(toys.Convolutions((24, 48), 128), Reader(), dim=64), alike(scenes.scenes(), size=128)
+    method, batch_of = (
+        methods.clip(toys.Convolutions((24, 48), 128), Reader(), dim=64),
+        alike(scenes.scenes(), size=128),
+    )
     before, after = (
         zero_shot_accuracy(method, toys.trained(method, optax.adam(3e-3), views, batch_of, steps=steps), view)
         for steps in (0, 600)

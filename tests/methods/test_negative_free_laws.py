@@ -6,10 +6,10 @@ import optax
 import pytest
 
 from jssl import methods, models, siamese, with_heads
+from jssl.arrays.vectors import cosine
 from jssl.evaluate import diagnose, embedding_health
 from jssl.methods.frames import apart
 from jssl.methods.pairs import between_views
-from jssl.objectives.cosine import cosine
 from jssl.optim import teacher_momentum
 from tests.methods import toys
 
@@ -23,11 +23,16 @@ def test_the_teacher_of_byol_is_the_moving_average_of_all_students():
     assert set(states[-1].teacher) == {"encoder", "cls"}
 
     m = np.array([momentum(step) for step in range(steps)])
-    shares = [m.prod(), *((1 - m[i]) * m[i + 1 :].prod() for i in range(steps))]  # of the first student and those after
+    shares = [
+        m.prod(),
+        *((1 - m[i]) * m[i + 1 :].prod() for i in range(steps)),
+    ]  # of the first student and those after
     assert 0.05 < shares[0] < 0.5 and np.isclose(sum(shares), 1)
     for part in ("encoder", "cls"):
         students = [state.params[part] for state in states]
-        expected = jax.tree.map(lambda *values: sum(s * v for s, v in zip(shares, values, strict=True)), *students)
+        expected = jax.tree.map(
+            lambda *values: sum(s * v for s, v in zip(shares, values, strict=True)), *students
+        )
         for a, b in zip(*map(jax.tree.leaves, (states[-1].teacher[part], expected)), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
         for other in (students[0], students[-1]):
@@ -38,7 +43,10 @@ def test_the_teacher_of_byol_is_the_moving_average_of_all_students():
 def test_the_predictor_reads_the_projection(recipe):
     """Not the encoder, whose vector goes by the name of cls as well."""
     head, predictor = models.moco_head(6, hidden=8), models.moco_head(6, hidden=8)
-    method, views = recipe(toys.Mlp(), head=head, predictor=predictor), toys.noisy(2)(jax.random.key(0), toys.batch())
+    method, views = (
+        recipe(toys.Mlp(), head=head, predictor=predictor),
+        toys.noisy(2)(jax.random.key(0), toys.batch()),
+    )
     params, memory = method.init(jax.random.key(1), views)
     seen = jax.jit(method.outputs)(params, method.follows(params), memory, views, jax.random.key(2)).student
     assert seen["cls"].shape[-1] == 6 and not np.allclose(seen["cls"], seen["prediction"], atol=1e-2)
@@ -52,13 +60,17 @@ HEADS = dict(head=models.byol_head(32, hidden=64), predictor=models.simsiam_pred
 def simsiam_with_gradient(encoder, *, head, predictor):
     """SimSiam whose targets get a gradient, and no more changed."""
     network = with_heads(encoder, cls=head, prediction=("cls", predictor))
-    objective = between_views(lambda prediction, target: -cosine(prediction, target) / 2, student="prediction")
+    objective = between_views(
+        lambda prediction, target: -cosine(prediction, target) / 2, student="prediction"
+    )
     return siamese(network, objective, across=apart)
 
 
 @pytest.mark.parametrize("recipe", [methods.simsiam, simsiam_with_gradient])
 def test_simsiam_collapses_without_its_stop_gradient_and_its_figures_say_so(recipe):
-    method = recipe(toys.Mlp((64, 64)), **HEADS)  # no batch norm after the projection, which hides a collapse for long
+    method = recipe(
+        toys.Mlp((64, 64)), **HEADS
+    )  # no batch norm after the projection, which hides a collapse for long
     state = toys.trained(method, optax.adam(1e-2), toys.noisy(2, noise=1.0), toys.handwriting, steps=300)
     projection = toys.outputs_of(method, state, toys.handwriting(999, size=256)["image"]).student["cls"][0]
     found = diagnose({name: float(value) for name, value in embedding_health(projection).items()})

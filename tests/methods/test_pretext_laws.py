@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 
 from jssl import methods
-from jssl.data import scenes
+from jssl.data.sources import scenes
 from jssl.methods.pretext import predicted_rotations
 from tests.methods import toys
 
@@ -22,8 +22,13 @@ def test_rotation_is_told_on_images_never_trained_on():
 
     method = methods.rotation(toys.Convolutions((16, 32), 64))  # a scene's light falls from one side
     views = toys.noisy(1, noise=0.05)
-    before, after = (toys.trained(method, optax.adam(3e-3), views, batch_of, steps=steps) for steps in (0, 150))
-    right = [predicted_rotations(method, state, images["test"]) == jnp.arange(4)[:, None] for state in (before, after)]
+    before, after = (
+        toys.trained(method, optax.adam(3e-3), views, batch_of, steps=steps) for steps in (0, 150)
+    )
+    right = [
+        predicted_rotations(method, state, images["test"]) == jnp.arange(4)[:, None]
+        for state in (before, after)
+    ]
     assert right[1].shape == (4, 512)
     assert jnp.mean(right[0]) < 0.5 and jnp.mean(right[1]) > 0.8
     assert jnp.all(right[1].mean(1) > 0.7)  # in every rotation

@@ -96,7 +96,9 @@ def _digits():
     from sklearn.datasets import load_digits
 
     data = load_digits()
-    return jnp.asarray((data.images - data.images.mean()) / data.images.std(), jnp.float32)[..., None], data.target
+    return jnp.asarray((data.images - data.images.mean()) / data.images.std(), jnp.float32)[
+        ..., None
+    ], data.target
 
 
 def trained(method, optimizer, views, batch_of, *, steps):

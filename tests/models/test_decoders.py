@@ -8,7 +8,9 @@ from jssl.models import Features, Predictor, mae_decoder, pixel_head
 KEY = jax.random.key(0)
 GRID = (2, 3)
 VISIBLE = jnp.array([[4, 1], [0, 5]])
-FEATURES = Features(*(jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate([(2, 12), (2, 2, 12)])))
+FEATURES = Features(
+    *(jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate([(2, 12), (2, 2, 12)]))
+)
 TARGETS = jnp.array([[[0, 2, 3], [1, 2, 3]], [[5, 3, 2], [4, 2, 1]]])
 
 
@@ -41,7 +43,10 @@ def test_decoder_puts_tokens_back_where_they_came_from(decode):
 
 
 def test_decoder_reads_the_class_token(decode):
-    assert jnp.abs(decode(FEATURES._replace(cls=-FEATURES.cls), VISIBLE) - decode(FEATURES, VISIBLE)).max() > 1e-4
+    assert (
+        jnp.abs(decode(FEATURES._replace(cls=-FEATURES.cls), VISIBLE) - decode(FEATURES, VISIBLE)).max()
+        > 1e-4
+    )
 
 
 def test_pixel_head_fills_what_a_token_covers():
@@ -68,7 +73,9 @@ def test_predictor_answers_for_each_target_by_itself(predict):
 
 def test_predictor_orders_answers_as_the_targets_and_ignores_the_order_of_the_context(predict):
     want = predict(FEATURES.tokens, VISIBLE, TARGETS)
-    np.testing.assert_allclose(predict(FEATURES.tokens, VISIBLE, TARGETS[..., ::-1]), want[..., ::-1, :], atol=1e-5)
+    np.testing.assert_allclose(
+        predict(FEATURES.tokens, VISIBLE, TARGETS[..., ::-1]), want[..., ::-1, :], atol=1e-5
+    )
     np.testing.assert_allclose(predict(FEATURES.tokens[:, ::-1], VISIBLE[:, ::-1], TARGETS), want, atol=1e-5)
     assert jnp.abs(want[:, :, 0] - want[:, :, 1]).max() > 1e-3  # positions tell targets apart
 

@@ -50,7 +50,9 @@ def test_the_four_ways_differ():
 def test_dinos_offset_shifts_the_samples():
     ramp = jnp.arange(20.0).reshape(20, 1, 1) * jnp.ones((1, 20, 1))
     got = dino_bicubic(ramp, (10, 10))[6:9, 0, 0]
-    np.testing.assert_allclose(got, (np.arange(6, 9) + 0.5) * 20 / 10.1 - 0.5, atol=0.04)  # a = -0.75 bends a line
+    np.testing.assert_allclose(
+        got, (np.arange(6, 9) + 0.5) * 20 / 10.1 - 0.5, atol=0.04
+    )  # a = -0.75 bends a line
     assert jnp.abs(got - bicubic(ramp, (10, 10))[6:9, 0, 0]).min() > 0.08
 
 

@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from jssl.models import Bottleneck, LearnedPositions, ResNet, Swin, ViT, mae_decoder, pixel_head, sincos_positions
+from jssl.models import (
+    Bottleneck,
+    LearnedPositions,
+    ResNet,
+    Swin,
+    ViT,
+    mae_decoder,
+    pixel_head,
+    sincos_positions,
+)
 from jssl.objectives import unpatchify
 from tests.models import torch_names as names
 

@@ -30,7 +30,9 @@ def test_only_training_uses_and_updates_batch_statistics(variables):
 def test_batch_statistics_move_by_a_tenth(variables):
     """momentum 0.9: new = 0.9 old + 0.1 batch, from a mean of 0."""
     conv = variables["params"]["conv1"]["kernel"]
-    out = jax.lax.conv_general_dilated(IMAGES, conv, (1, 1), [(1, 1)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    out = jax.lax.conv_general_dilated(
+        IMAGES, conv, (1, 1), [(1, 1)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
     _, updated = jax.jit(TINY.apply, static_argnames=("train", "mutable"))(
         variables, IMAGES, train=True, mutable="batch_stats"
     )
@@ -56,7 +58,9 @@ def test_padding_is_symmetric_unless_asked_otherwise():
     same = nn.Conv(1, (3, 3), 2, "SAME", kernel_init=nn.initializers.ones)
     a, b = (module.apply(module.init(KEY, images), images) for module in (conv, same))
     assert a[0, 0, 0, 0] == b[0, 0, 0, 0] == 3.0
-    shifted = jnp.roll(images, 1, axis=(1, 2))  # the second pixel: seen at one place with torch's padding, not two
+    shifted = jnp.roll(
+        images, 1, axis=(1, 2)
+    )  # the second pixel: seen at one place with torch's padding, not two
     assert conv.apply(conv.init(KEY, images), shifted).astype(bool).sum() == 4
     assert same.apply(same.init(KEY, images), shifted).astype(bool).sum() == 1
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jssl.models import Swin
-from jssl.models.swin import _relative_index, _shift_mask, _unwindow, _windows
+from jssl.models.encoders.swin import _relative_index, _shift_mask, _unwindow, _windows
 
 KEY = jax.random.key(0)
 IMAGES = jax.random.normal(jax.random.key(1), (2, 16, 16, 3))
@@ -52,7 +52,9 @@ def test_mask_of_tokens_equals_mask_of_patches(swin):
     a, b = (apply(variables, IMAGES, mask=mask) for mask in (coarse, fine))
     np.testing.assert_array_equal(a.tokens, b.tokens)
     hidden = coarse.reshape(2, 4, 4).repeat(4, 1).repeat(4, 2)[..., None]
-    np.testing.assert_array_equal(apply(variables, jnp.where(hidden, 9.0, IMAGES), mask=coarse).tokens, a.tokens)
+    np.testing.assert_array_equal(
+        apply(variables, jnp.where(hidden, 9.0, IMAGES), mask=coarse).tokens, a.tokens
+    )
     assert jnp.abs(a.tokens - apply(variables, IMAGES).tokens).max() > 1e-3
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jssl.models import Block, Transformer
-from jssl.models.transformer import attention_weights, path_factors, quick_gelu, rotate
+from jssl.models.layers.transformer import attention_weights, path_factors, quick_gelu, rotate
 
 KEY = jax.random.key(0)
 TOKENS = jax.random.normal(jax.random.key(1), (2, 5, 16))
@@ -47,14 +47,19 @@ def test_scan_and_remat_give_the_same_numbers_and_gradients(other, variables):
 def test_scan_keeps_the_tree_of_parameters_and_of_what_is_sown(variables):
     scanned = STACK.clone(scan=True)
     assert jax.eval_shape(scanned.init, KEY, TOKENS) == jax.eval_shape(STACK.init, KEY, TOKENS)
-    (_, a), (_, b) = (jax.jit(partial(m.apply, mutable=["intermediates"]))(variables, TOKENS) for m in (STACK, scanned))
+    (_, a), (_, b) = (
+        jax.jit(partial(m.apply, mutable=["intermediates"]))(variables, TOKENS) for m in (STACK, scanned)
+    )
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-4), a, b)
 
 
 def test_scan_compiles_one_block():
     deep = Transformer(8, partial(Block, heads=2))
     variables = jax.eval_shape(deep.init, KEY, TOKENS)
-    text = {scan: jax.jit(deep.clone(scan=scan).apply).lower(variables, TOKENS).as_text() for scan in (False, True)}
+    text = {
+        scan: jax.jit(deep.clone(scan=scan).apply).lower(variables, TOKENS).as_text()
+        for scan in (False, True)
+    }
     products = {scan: lowered.count("dot_general") for scan, lowered in text.items()}
     assert products[False] >= 8 * 6 and products[True] <= 8
 
@@ -62,7 +67,11 @@ def test_scan_compiles_one_block():
 def test_drop_path_acts_exactly_when_a_key_is_given(variables):
     plain, rate_zero, dropped = (
         jax.jit(model.apply)(variables, TOKENS, rngs=rngs)
-        for model, rngs in ((STACK, {}), (STACK.clone(drop_path=0.0), {"dropout": KEY}), (STACK, {"dropout": KEY}))
+        for model, rngs in (
+            (STACK, {}),
+            (STACK.clone(drop_path=0.0), {"dropout": KEY}),
+            (STACK, {"dropout": KEY}),
+        )
     )
     np.testing.assert_array_equal(plain, rate_zero)
     assert jnp.abs(dropped - plain).max() > 0.1

@@ -33,7 +33,10 @@ def test_published_parameter_counts(name, count):
 
 def test_clip_text_parameter_count():
     projection = 512 * 512
-    assert parameters(text_encoder("text_b", vocabulary=49408), jnp.zeros((1, 77), int)) + projection == 63_428_096
+    assert (
+        parameters(text_encoder("text_b", vocabulary=49408), jnp.zeros((1, 77), int)) + projection
+        == 63_428_096
+    )
 
 
 def test_every_name_builds_an_encoder_with_features():
@@ -59,7 +62,8 @@ def test_overrides_reach_the_module():
 
 
 @pytest.mark.parametrize(
-    "name, hint", [("vit_x16", "vit_s16"), ("resnet51", "resnet50"), ("swin", "swin_t"), ("vit_s0", "vit_s16")]
+    "name, hint",
+    [("vit_x16", "vit_s16"), ("resnet51", "resnet50"), ("swin", "swin_t"), ("vit_s0", "vit_s16")],
 )
 def test_an_unknown_name_suggests_others(name, hint):
     with pytest.raises(ValueError, match=f"{name}.*{hint}"):

@@ -32,7 +32,9 @@ def patches(state: State, name: str) -> dict:
     """A convolution [D, C, P, P] of stride P as a matrix over (row, column, channel)."""
     weight = state[f"{name}.weight"]
     kernel = weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])
-    return {"proj": {"kernel": kernel, "bias": state.get(f"{name}.bias", np.zeros(weight.shape[0], np.float32))}}
+    return {
+        "proj": {"kernel": kernel, "bias": state.get(f"{name}.bias", np.zeros(weight.shape[0], np.float32))}
+    }
 
 
 def positions(table: np.ndarray, prefix: int) -> dict:

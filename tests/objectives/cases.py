@@ -40,7 +40,9 @@ def _normal(*shape, **more):
     shapes = dict(zip(shape[::2], shape[1::2], strict=True))
 
     def arrays(rng, batch):
-        drawn = {name: rng.normal(size=[batch if n == 0 else n for n in sizes]) for name, sizes in shapes.items()}
+        drawn = {
+            name: rng.normal(size=[batch if n == 0 else n for n in sizes]) for name, sizes in shapes.items()
+        }
         return drawn | {name: make(rng, batch) for name, make in more.items()}
 
     return arrays
@@ -91,8 +93,12 @@ def _msn(**arrays):
 
 CASES = {
     "nt_xent": Case(_with(o.nt_xent, temperature=0.5), PAIRS, **TWO_COSINE, returns="2B"),
-    "nt_xent_blocks": Case(_with(o.nt_xent, temperature=0.5, block_size=3), PAIRS, **TWO_COSINE, returns="2B"),
-    "decoupled_nt_xent": Case(_with(o.decoupled_nt_xent, temperature=0.5), PAIRS, **TWO_COSINE, returns="2B", least=2),
+    "nt_xent_blocks": Case(
+        _with(o.nt_xent, temperature=0.5, block_size=3), PAIRS, **TWO_COSINE, returns="2B"
+    ),
+    "decoupled_nt_xent": Case(
+        _with(o.decoupled_nt_xent, temperature=0.5), PAIRS, **TWO_COSINE, returns="2B", least=2
+    ),
     "info_nce": Case(
         _with(o.info_nce, temperature=0.5),
         _normal("query", (0, D), "key", (0, D)),
@@ -148,8 +154,15 @@ CASES = {
     ),
     "proto_nce": Case(
         _with(o.proto_nce, temperature=0.5),
-        _normal("z", (0, D), "prototypes", (K, D), assignment=_ids(K - 2), density=lambda rng, b: np.full(K, 1.0),
-                negatives=lambda rng, b: np.array([K - 2, K - 1], np.int32)),
+        _normal(
+            "z",
+            (0, D),
+            "prototypes",
+            (K, D),
+            assignment=_ids(K - 2),
+            density=lambda rng, b: np.full(K, 1.0),
+            negatives=lambda rng, b: np.array([K - 2, K - 1], np.int32),
+        ),
         trained=("z",),
         batched=dict(z=0, assignment=0),
         cosine=("z", "prototypes"),

@@ -15,7 +15,9 @@ HERE = Path(__file__).parent / "golden"
 
 def load(name):
     with np.load(HERE / f"{name}.npz") as arrays:
-        return SimpleNamespace(**{key: arrays[key].item() if arrays[key].ndim == 0 else arrays[key] for key in arrays})
+        return SimpleNamespace(
+            **{key: arrays[key].item() if arrays[key].ndim == 0 else arrays[key] for key in arrays}
+        )
 
 
 def near(ours, theirs):

@@ -48,6 +48,7 @@ def on_one_device(case, params, arrays):
 
 def under_jit(case, mesh, params, arrays):
     """The compiler divides the work."""
+
     def value(params, arrays):
         return jnp.mean(case.loss(**encoded(case, params, arrays)))
 
@@ -81,7 +82,8 @@ def in_shard_map(case, mesh, params, arrays):
 def in_pmap(case, mesh, params, arrays):
     axes = {name: case.batched.get(name) for name in arrays}
     split = {
-        name: x if axes[name] is None else np.stack(np.split(x, DEVICES, axes[name])) for name, x in arrays.items()
+        name: x if axes[name] is None else np.stack(np.split(x, DEVICES, axes[name]))
+        for name, x in arrays.items()
     }
     axes = {name: None if axis is None else 0 for name, axis in axes.items()}
     results = jax.pmap(functools.partial(local, case), axis_name=AXIS, in_axes=(None, axes))(params, split)

@@ -19,12 +19,16 @@ def pair(batch, width=4, seed=0):
 
 
 def nt_xent(block_size):
-    return lambda a, b, t: jnp.mean(jnp.arange(2 * len(a)) * o.nt_xent(a, b, temperature=t, block_size=block_size))
+    return lambda a, b, t: jnp.mean(
+        jnp.arange(2 * len(a)) * o.nt_xent(a, b, temperature=t, block_size=block_size)
+    )
 
 
 def symmetric(block_size):
     def loss(a, b, scale):
-        return jnp.mean(jnp.arange(len(a)) * o.symmetric_info_nce(a, b, logit_scale=scale, block_size=block_size))
+        return jnp.mean(
+            jnp.arange(len(a)) * o.symmetric_info_nce(a, b, logit_scale=scale, block_size=block_size)
+        )
 
     return loss
 
@@ -48,7 +52,9 @@ def test_any_block_size_gives_the_dense_value_and_gradients(double_precision, ma
 @pytest.mark.parametrize("make", [nt_xent, symmetric, sigmoid])
 def test_memory_grows_with_the_block_not_with_the_batch_squared(make):
     def temporary(batch, block_size):
-        arrays = [jax.ShapeDtypeStruct((batch, 32), jnp.float32)] * 2 + [jax.ShapeDtypeStruct((), jnp.float32)]
+        arrays = [jax.ShapeDtypeStruct((batch, 32), jnp.float32)] * 2 + [
+            jax.ShapeDtypeStruct((), jnp.float32)
+        ]
         compiled = jax.jit(jax.grad(make(block_size), (0, 1, 2))).lower(*arrays).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 

@@ -19,7 +19,12 @@ def double_precision():
 def test_nt_xent(block_size):
     c = load("nt_xent")
     settings = dict(temperature=c.hp_temperature, block_size=block_size)
-    agree(lambda a, b: jnp.mean(o.nt_xent(a, b, **settings)), [c.in_z0, c.in_z1], c.out_loss, [c.grad_z0, c.grad_z1])
+    agree(
+        lambda a, b: jnp.mean(o.nt_xent(a, b, **settings)),
+        [c.in_z0, c.in_z1],
+        c.out_loss,
+        [c.grad_z0, c.grad_z1],
+    )
 
 
 def test_decoupled_nt_xent():
@@ -62,7 +67,9 @@ def test_supervised_contrastive():
     c = load("supcon")
 
     def loss(features):
-        losses = o.supervised_contrastive(features[:, 0], features[:, 1], c.in_labels, temperature=c.hp_temperature)
+        losses = o.supervised_contrastive(
+            features[:, 0], features[:, 1], c.in_labels, temperature=c.hp_temperature
+        )
         return c.hp_temperature / c.hp_base_temperature * jnp.mean(losses)
 
     agree(loss, [c.in_features], c.out_loss, [c.grad_features])
@@ -73,7 +80,11 @@ def test_moco_v3():
 
     def loss(q1, q2):
         pairs = (q1, c.in_k2), (q2, c.in_k1)
-        return 2 * c.hp_temperature * sum(jnp.mean(o.info_nce(*pair, temperature=c.hp_temperature)) for pair in pairs)
+        return (
+            2
+            * c.hp_temperature
+            * sum(jnp.mean(o.info_nce(*pair, temperature=c.hp_temperature)) for pair in pairs)
+        )
 
     agree(loss, [c.in_q1, c.in_q2], c.out_loss, [c.grad_q1, c.grad_q2])
 
@@ -82,7 +93,9 @@ def test_pcl():
     c = load("pcl_protonce")
 
     def loss(q):
-        total = jnp.mean(o.info_nce(q, jax.lax.stop_gradient(c.in_k), c.in_queue.T, temperature=c.hp_temperature))
+        total = jnp.mean(
+            o.info_nce(q, jax.lax.stop_gradient(c.in_k), c.in_queue.T, temperature=c.hp_temperature)
+        )
         for i in range(c.hp_n_clusterings):
             names = "im2cluster", "centroids", "density", "negative_proto_ids"
             own, prototypes, density, negatives = (vars(c)[f"in_{name}_{i}"] for name in names)
@@ -102,7 +115,12 @@ def test_alignment(name):
             return jnp.mean(o.normalized_mse(p1, z2) + o.normalized_mse(p2, z1))
         return jnp.mean(o.negative_cosine_similarity(p1, z2) + o.negative_cosine_similarity(p2, z1)) / 2
 
-    agree(loss, [c.in_p1, c.in_p2, c.in_z1, c.in_z2], c.out_loss, [c.grad_p1, c.grad_p2, 0 * c.in_z1, 0 * c.in_z2])
+    agree(
+        loss,
+        [c.in_p1, c.in_p2, c.in_z1, c.in_z2],
+        c.out_loss,
+        [c.grad_p1, c.grad_p2, 0 * c.in_z1, 0 * c.in_z2],
+    )
 
 
 def test_barlow_twins():
@@ -149,7 +167,9 @@ def test_mae(normalize):
     near(patches, c.out_patches)
 
     def loss(prediction):
-        return jnp.mean(o.masked_reconstruction(prediction, patches, c.out_mask == 1, normalize_target=normalize))
+        return jnp.mean(
+            o.masked_reconstruction(prediction, patches, c.out_mask == 1, normalize_target=normalize)
+        )
 
     kind = "normpix" if normalize else "raw"
     agree(loss, [c.in_pred], vars(c)[f"out_loss_{kind}"], [vars(c)[f"grad_pred_{kind}"]])

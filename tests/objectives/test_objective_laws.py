@@ -70,7 +70,10 @@ def test_permuting_the_batch_permutes_the_losses(name, batch, seed):
         batch = max(batch, case.least)
         arrays = draw(case, batch, seed)
         order = np.random.default_rng(seed).permutation(batch)
-        moved = {key: np.take(x, order, case.batched[key]) if key in case.batched else x for key, x in arrays.items()}
+        moved = {
+            key: np.take(x, order, case.batched[key]) if key in case.batched else x
+            for key, x in arrays.items()
+        }
         expected = losses_of(name, arrays)
         if case.returns:
             expected = expected.reshape(-1, batch)[:, order].reshape(-1)
@@ -82,7 +85,8 @@ def test_scaling_rows_leaves_cosine_losses_unchanged(name):
     case = CASES[name]
     arrays, rng = draw(case, 4), np.random.default_rng(1)
     scaled = {
-        key: x * 10 ** rng.uniform(-4, 4, (*x.shape[:-1], 1)) if key in case.cosine else x for key, x in arrays.items()
+        key: x * 10 ** rng.uniform(-4, 4, (*x.shape[:-1], 1)) if key in case.cosine else x
+        for key, x in arrays.items()
     }
     np.testing.assert_allclose(losses_of(name, scaled), losses_of(name, arrays), rtol=1e-6)
 
@@ -108,7 +112,8 @@ def test_gradients_are_those_of_finite_differences(name):
     for trained in set(case.trained) - set(case.partial):
         direction = rng.normal(size=arrays[trained].shape)
         ahead, behind = (
-            np.mean(losses_of(name, arrays | {trained: arrays[trained] + sign * step * direction})) for sign in (1, -1)
+            np.mean(losses_of(name, arrays | {trained: arrays[trained] + sign * step * direction}))
+            for sign in (1, -1)
         )
         expected = (ahead - behind) / (2 * step)
         np.testing.assert_allclose(np.sum(slopes[trained] * direction), expected, rtol=1e-5, atol=1e-8)
@@ -178,16 +183,20 @@ def test_wrong_shapes_are_refused_by_name(name):
     case = CASES[name]
     arrays = draw(case, 4)
     for wrong, x in arrays.items():
-        with pytest.raises(ValueError, match=rf"{wrong} has shape \({', '.join(map(str, (1, *x.shape)))},?\)"):
+        with pytest.raises(
+            ValueError, match=rf"{wrong} has shape \({', '.join(map(str, (1, *x.shape)))},?\)"
+        ):
             case.loss(**arrays | {wrong: x[None]})
     for wrong, axis in list(case.batched.items())[1:]:
         with pytest.raises(ValueError, match=f"{wrong} has shape .*expected .*B = 4"):
             case.loss(**arrays | {wrong: np.take(arrays[wrong], [0, 1, 2], axis)})
     with pytest.raises(ValueError, match="no empty axis"):
-        case.loss(**{
-            name: np.take(x, np.zeros(0, int), case.batched[name]) if name in case.batched else x
-            for name, x in arrays.items()
-        })
+        case.loss(
+            **{
+                name: np.take(x, np.zeros(0, int), case.batched[name]) if name in case.batched else x
+                for name, x in arrays.items()
+            }
+        )
 
 
 @EVERY

@@ -61,7 +61,9 @@ def test_nnclr():
     outputs = o.Outputs(
         {"prediction": np.stack([c.in_p1, c.in_p2]), "projection": np.stack([c.in_z1, c.in_z2])}
     )
-    loss, slopes, memory = student_gradient(objective, {"queue": c.in_queue, "pointer": c.in_queue_ptr}, outputs)
+    loss, slopes, memory = student_gradient(
+        objective, {"queue": c.in_queue, "pointer": c.in_queue_ptr}, outputs
+    )
     near(loss, c.out_loss)
     near(slopes["prediction"], np.stack([c.grad_p1, c.grad_p2]))
     near(slopes["projection"], 0)
@@ -105,7 +107,9 @@ def test_dino():
     )
     memory = {"center": c.in_center0[0]}
     for i, epoch in enumerate(c.in_epoch):
-        outputs = o.Outputs({"cls": crops(c.in_student[i], c.hp_batch)}, {"cls": crops(c.in_teacher[i], c.hp_batch)})
+        outputs = o.Outputs(
+            {"cls": crops(c.in_student[i], c.hp_batch)}, {"cls": crops(c.in_teacher[i], c.hp_batch)}
+        )
         loss, slopes, memory = student_gradient(objective, memory, outputs, epoch)
         near(loss, c.out_loss[i])
         near(slopes["cls"].reshape(c.grad_student[i].shape), c.grad_student[i])
@@ -118,7 +122,10 @@ def test_ibot():
     schedules = [jnp.asarray(x) for x in (c.out_teacher_temp_schedule, c.out_teacher_temp2_schedule)]
     objective = o.weighted_sum(
         cls=(c.hp_lambda1, o.view_distillation("cls", teacher_temperature=lambda step: schedules[0][step])),
-        patch=(c.hp_lambda2, o.patch_distillation("patch", teacher_temperature=lambda step: schedules[1][step])),
+        patch=(
+            c.hp_lambda2,
+            o.patch_distillation("patch", teacher_temperature=lambda step: schedules[1][step]),
+        ),
     )
     memory = None
     for i, epoch in enumerate(c.in_epoch):

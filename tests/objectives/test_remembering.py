@@ -35,7 +35,9 @@ def two_views(outputs):
 
 def refreshed(objective):
     """Prototypes found in the bank before anything is compared with them."""
-    return objective._replace(init=lambda outputs: o.refresh(jax.random.key(3), objective.init(outputs), iterations=3))
+    return objective._replace(
+        init=lambda outputs: o.refresh(jax.random.key(3), objective.init(outputs), iterations=3)
+    )
 
 
 OBJECTIVES = {
@@ -91,7 +93,9 @@ def test_starts_the_same_twice_from_shapes_alone(name):
     objective = OBJECTIVES[name]
     first = objective.init(given_to(name, 0))
     assert jax.tree.structure(jax.eval_shape(objective.init, given_to(name))) == jax.tree.structure(first)
-    for one, other in zip(jax.tree.leaves(first), jax.tree.leaves(objective.init(given_to(name, 1))), strict=True):
+    for one, other in zip(
+        jax.tree.leaves(first), jax.tree.leaves(objective.init(given_to(name, 1))), strict=True
+    ):
         np.testing.assert_array_equal(one, other)
 
 
@@ -104,7 +108,7 @@ def test_a_sharded_batch_gives_the_same_loss_memory_and_gradients(name):
     varying = {key: x for key, x in arrays.student.items() if key != "prototypes"}
     sharded = o.Outputs(
         jax.tree.map(place(1), varying) | fixed,
-        jax.tree.map(place(1), arrays.teacher),
+        jax.tree.map(place(1), arrays.target),
         place(1)(arrays.mask),
         jax.tree.map(place(0), arrays.views),
     )
@@ -119,7 +123,9 @@ def test_a_sharded_batch_gives_the_same_loss_memory_and_gradients(name):
 def test_no_gradient_reaches_the_teacher(name):
     objective, arrays = OBJECTIVES[name], given_to(name)
     memory = objective.init(arrays)
-    slopes = jax.grad(lambda teacher: objective.apply(memory, arrays._replace(teacher=teacher), 0)[0])(arrays.teacher)
+    slopes = jax.grad(lambda teacher: objective.apply(memory, arrays._replace(target=teacher), 0)[0])(
+        arrays.target
+    )
     assert not any(np.any(x) for x in jax.tree.leaves(slopes))
 
 
@@ -153,7 +159,7 @@ def test_prototypes_are_nobodys_own_and_wait_for_the_first_clustering():
     assert objective.apply(memory, arrays, 0)[0] == 0
     loss, moved, _ = objective.apply(o.refresh(jax.random.key(0), memory), arrays, 0)
     assert loss > 0
-    wanted = arrays.teacher["cls"][-1] / jnp.linalg.norm(arrays.teacher["cls"][-1], axis=1, keepdims=True)
+    wanted = arrays.target["cls"][-1] / jnp.linalg.norm(arrays.target["cls"][-1], axis=1, keepdims=True)
     np.testing.assert_allclose(moved["bank"][arrays.views["index"]], wanted, rtol=1e-5)
     density = moved["clusterings"][0]["density"]
     np.testing.assert_allclose(jnp.mean(density), 1, rtol=1e-5)
@@ -177,14 +183,16 @@ def test_schedules_are_read_at_the_step():
     fixed = o.view_distillation("scores", teacher_temperature=0.07)
     arrays = outputs()
     memory = fixed.init(arrays)
-    np.testing.assert_allclose(schedule.apply(memory, arrays, 3)[0], fixed.apply(memory, arrays, 0)[0], rtol=1e-5)
+    np.testing.assert_allclose(
+        schedule.apply(memory, arrays, 3)[0], fixed.apply(memory, arrays, 0)[0], rtol=1e-5
+    )
 
 
 def test_what_is_missing_is_named():
     with pytest.raises(ValueError, match="needs 'nose' of outputs.student, which has"):
         o.view_distillation("nose").apply({"center": jnp.zeros(K)}, outputs(), 0)
-    with pytest.raises(ValueError, match="outputs.teacher, which is None"):
-        o.queue_contrast(size=8).init(outputs()._replace(teacher=None))
+    with pytest.raises(ValueError, match="outputs.target, which is None"):
+        o.queue_contrast(size=8).init(outputs()._replace(target=None))
     with pytest.raises(ValueError, match="outputs.mask"):
         o.patch_distillation().apply({"center": jnp.zeros(K)}, outputs()._replace(mask=None), 0)
     with pytest.raises(ValueError, match="'index' of outputs.views"):

@@ -45,7 +45,8 @@ def smoothed(values: np.ndarray, width: float) -> np.ndarray:
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(width, 1e-9)) ** 2)
     known = np.isfinite(values)
     total, weight = (
-        np.convolve(x, kernel)[reach : reach + len(values)] for x in (np.where(known, values, 0.0), known.astype(float))
+        np.convolve(x, kernel)[reach : reach + len(values)]
+        for x in (np.where(known, values, 0.0), known.astype(float))
     )
     return np.divide(total, weight, out=np.full(len(values), np.nan), where=weight > 1e-9)
 
@@ -87,7 +88,7 @@ def health_curves(steps: Sequence[int], metrics: Mapping[str, Sequence[float]], 
     """Small panels, one per health figure, with its last value.
 
     steps:   [T].
-    metrics: {name: [T]}, such as those of `jssl.evaluate.health`.
+    metrics: {name: [T]}, such as those of `jssl.evaluate.measures.health`.
 
     Returns: a matplotlib figure.
     """

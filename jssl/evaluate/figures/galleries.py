@@ -7,7 +7,9 @@ import numpy as np
 from jssl.evaluate.figures.style import RIGHT, WRONG, enlarge, rgb, tiles
 
 
-def neighbour_gallery(queries, query_labels, neighbours, neighbour_labels, *, names: Sequence[str] | None = None):
+def neighbour_gallery(
+    queries, query_labels, neighbours, neighbour_labels, *, names: Sequence[str] | None = None
+):
     """Each query image and its nearest neighbours, framed green where the label agrees, red where not.
 
     queries:    [Q, H, W, C] images; query_labels: [Q].
@@ -45,7 +47,9 @@ def attention_maps(images, attention, grid: tuple[int, int], *, heads: int = 6):
     grey = images.mean(-1, keepdims=True)[:, None]
     blended = np.clip(0.72 * heat + 0.35 * grey, 0, 1)
     columns = ["image", "mean of heads"] + [f"head {i}" for i in range(attention.shape[1] - 1)]
-    return tiles([[image, *row] for image, row in zip(images, blended, strict=True)], columns=columns, tile=0.95)
+    return tiles(
+        [[image, *row] for image, row in zip(images, blended, strict=True)], columns=columns, tile=0.95
+    )
 
 
 def reconstructions(images, mask, predicted, grid: tuple[int, int]):
@@ -83,7 +87,9 @@ def patch_pca(images, tokens, grid: tuple[int, int]):
     components = flat @ (directions[:3] * signs[:, None]).T
     low, high = np.percentile(components, [2, 98], axis=0)
     colours = np.clip((components - low) / np.maximum(high - low, 1e-12), 0, 1).reshape(-1, *grid, 3)
-    return tiles([list(images), list(enlarge(colours, images.shape[1:3]))], rows=["image", "patch features"], tile=0.95)
+    return tiles(
+        [list(images), list(enlarge(colours, images.shape[1:3]))], rows=["image", "patch features"], tile=0.95
+    )
 
 
 def view_gallery(images, large, small=None, *, mean=0.0, std=1.0):

@@ -22,7 +22,9 @@ def together(net: Network, params, statistics, views, *, train=True, key=None, *
         images = views[group]
         named = {name: _flat(x) for name, x in inputs.items()} if group == "global" else {}
         group_key = None if key is None else jax.random.fold_in(key, i)
-        outputs, statistics = net.apply(params, statistics, _flat(images), train=train, key=group_key, **named)
+        outputs, statistics = net.apply(
+            params, statistics, _flat(images), train=train, key=group_key, **named
+        )
         each_size.append({name: _parted(x, len(images)) for name, x in as_outputs(outputs).items()})
     return _joined(each_size), statistics
 
@@ -30,10 +32,14 @@ def together(net: Network, params, statistics, views, *, train=True, key=None, *
 def apart(net: Network, params, statistics, views, *, train=True, key=None, **inputs):
     """One call for every view, so that each has batch statistics of its own (BYOL, Barlow Twins, MoCo); else as `together`."""
     each_view = []
-    for i, (group, v) in enumerate((name, v) for name in GROUPS if name in views for v in range(len(views[name]))):
+    for i, (group, v) in enumerate(
+        (name, v) for name in GROUPS if name in views for v in range(len(views[name]))
+    ):
         named = {name: x[v] for name, x in inputs.items()} if group == "global" else {}
         view_key = None if key is None else jax.random.fold_in(key, i)
-        outputs, statistics = net.apply(params, statistics, views[group][v], train=train, key=view_key, **named)
+        outputs, statistics = net.apply(
+            params, statistics, views[group][v], train=train, key=view_key, **named
+        )
         each_view.append({name: x[None] for name, x in as_outputs(outputs).items()})
     return _joined(each_view), statistics
 

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jssl.data.masks import visible_indices
+from jssl.masks import visible_indices
 from jssl.methods.base import Method
 from jssl.methods.frames.assemble import assemble
 from jssl.methods.frames.masked_prediction import first_view
@@ -41,7 +41,9 @@ def joint_predictive(encoder, predictor, objective: Objective, *, momentum, mask
         grid, visible, places, *_ = blocks(key, images)
         params, statistics = {}, {}
         params["encoder"], statistics["encoder"] = net.init(jax.random.fold_in(key, 0), images)
-        tokens = as_features(net.apply(params["encoder"], statistics["encoder"], images, visible=visible)[0]).tokens
+        tokens = as_features(
+            net.apply(params["encoder"], statistics["encoder"], images, visible=visible)[0]
+        ).tokens
         head_key = jax.random.fold_in(key, 1)
         params["predictor"], statistics["predictor"] = head.init(head_key, tokens, visible, places, grid)
         return params, statistics | {"teacher": statistics["encoder"]}
@@ -51,7 +53,9 @@ def joint_predictive(encoder, predictor, objective: Objective, *, momentum, mask
         mask_key, encoder_key, predictor_key = jax.random.split(key, 3)
         grid, visible, places, present, real = blocks(mask_key, images)
         taught, teacher_statistics = net.apply(teacher["encoder"], statistics["teacher"], images, train=True)
-        wanted = jax.vmap(lambda i: jnp.take_along_axis(target(as_features(taught).tokens), i[..., None], axis=1))(places)
+        wanted = jax.vmap(
+            lambda i: jnp.take_along_axis(target(as_features(taught).tokens), i[..., None], axis=1)
+        )(places)
         seen, encoder_statistics = net.apply(
             params["encoder"],
             statistics["encoder"],
@@ -72,7 +76,11 @@ def joint_predictive(encoder, predictor, objective: Objective, *, momentum, mask
             train=True,
             key=predictor_key,
         )
-        after = {"encoder": encoder_statistics, "predictor": predictor_statistics, "teacher": teacher_statistics}
+        after = {
+            "encoder": encoder_statistics,
+            "predictor": predictor_statistics,
+            "teacher": teacher_statistics,
+        }
         return Outputs({"patch": predicted}, {"patch": wanted}, real, views), after
 
     def features(params, teacher, statistics, images):

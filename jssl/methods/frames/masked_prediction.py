@@ -22,7 +22,7 @@ def masked_prediction(model, objective: Objective, *, masking, target, across=to
     target: images [B, H, W, C] -> [B, N, D], what the hidden patches held: pixels, HOG, tokens, a frozen network's features.
     across: as in `siamese`.
 
-    Returns: a `Method` without a teacher; the target is `outputs.teacher["patch"]`.
+    Returns: a `Method` without a teacher; the target is `outputs.target["patch"]`.
     """
     net = network(model)
 

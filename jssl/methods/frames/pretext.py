@@ -13,7 +13,7 @@ def pretext(model, objective: Objective, *, transform) -> Method:
     """inputs, labels = transform(key, images); loss = objective(network(inputs), labels).
 
     model: anything `network` takes; its outputs reach the objective as `outputs.student`, [B', ...] by name.
-    transform: (key, images [B, H, W, C]) -> (inputs [B', ...], labels by name), labels as `outputs.teacher`.
+    transform: (key, images [B, H, W, C]) -> (inputs [B', ...], labels by name), labels as `outputs.target`.
 
     Returns: a `Method` without a teacher.
     """

@@ -49,15 +49,21 @@ def self_distillation(
 
     def init(key, views):
         images = views["global"][0]
-        params, statistics = net.init(key, images, **({} if masking is None else {"mask": masking(key, images)}))
+        params, statistics = net.init(
+            key, images, **({} if masking is None else {"mask": masking(key, images)})
+        )
         return params, {"student": statistics, "teacher": follows(statistics)}
 
     def forward(params, teacher, statistics, views, key):
         mask_key, student_key = jax.random.split(key)
-        taught, teacher_statistics = (teacher_across or across)(net, teacher, statistics["teacher"], teacher_sees(views))
+        taught, teacher_statistics = (teacher_across or across)(
+            net, teacher, statistics["teacher"], teacher_sees(views)
+        )
         seen = student_sees(views)
         hidden = {} if masking is None else {"mask": hide(masking, mask_key, seen["global"])}
-        student, student_statistics = across(net, params, statistics["student"], seen, key=student_key, **hidden)
+        student, student_statistics = across(
+            net, params, statistics["student"], seen, key=student_key, **hidden
+        )
         outputs = Outputs(student | exposes(params), taught | exposes(teacher), hidden.get("mask"), views)
         return outputs, {"student": student_statistics, "teacher": teacher_statistics}
 

@@ -1,0 +1,61 @@
+"""Random keys, one for each sample, so that neither the order nor the placement of a batch matters."""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def sample_keys(key: jax.Array, index: jax.Array) -> jax.Array:
+    """One key per sample, a function of the key and the sample's index only.
+
+    index: [B] integer ids of the samples in their data set.
+
+    Returns: [B] keys.
+    """
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, index)
+
+
+def fold_keys(keys: jax.Array, number: int | jax.Array) -> jax.Array:
+    """The keys' own streams for the purpose with this number.
+
+    keys: [B].
+
+    Returns: [B] keys.
+    """
+    words = jax.random.key_data(keys)
+    salt = jnp.arange(1, words.shape[-1] + 1, dtype=jnp.uint32) * jnp.uint32(0x01000193)
+    number = jnp.asarray(number, jnp.uint32) + salt
+    return jax.random.wrap_key_data(scramble(scramble(words) ^ number), impl=jax.random.key_impl(keys))
+
+
+def uniform(keys: jax.Array, low: float = 0.0, high: float = 1.0, *, shape: Sequence[int] = ()) -> jax.Array:
+    """Draws for each key, uniform in [low, high).
+
+    keys: [B].
+
+    Returns: [B, *shape] float32.
+    """
+    words = jax.random.key_data(keys).T[..., None]  # [2, B, 1]
+    counter = jnp.arange(1, math.prod(shape) + 1, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)
+    counter = jnp.broadcast_to(counter, (len(keys), counter.size))
+    # A loop, because XLA does not fuse across one: it would make the draw anew for every pixel that depends on it.
+    bits, _ = jax.lax.scan(lambda bits, word: (scramble(bits ^ word), None), counter, words)
+    return (low + (bits >> 8).astype(jnp.float32) * (2.0**-24 * (high - low))).reshape(-1, *shape)
+
+
+def scramble(x: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+    """Murmur3's finaliser, a bijection in which every bit of the input moves every bit of the output.
+
+    An augmentation draws a few dozen numbers for an image. JAX's own generator would be most of a recipe's compile
+    time, for guarantees that nothing here needs.
+
+    x: uint32, any shape, of JAX or NumPy.
+
+    Returns: uint32 of the same shape and kind.
+    """
+    x = (x ^ (x >> x.dtype.type(16))) * x.dtype.type(0x85EBCA6B)
+    x = (x ^ (x >> x.dtype.type(13))) * x.dtype.type(0xC2B2AE35)
+    return x ^ (x >> x.dtype.type(16))

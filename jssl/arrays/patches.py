@@ -1,0 +1,94 @@
+"""Images as rows of patches, and what may be known of a patch: its pixels, its gradients' histogram, its position."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def patchify(images, patch: int) -> jax.Array:
+    """Images cut into square patches, row by row.
+
+    images: [B, H, W, C], any dtype. patch: the side P, which divides H and W.
+
+    Returns: [B, N, P * P * C], N = (H / P) (W / P); inside a patch (row, column, channel), the channel fastest.
+
+    Raises: ValueError for other shapes or a patch that does not divide the image.
+
+    Source: MAE, arXiv:2111.06377.
+
+    >>> patchify(jnp.arange(16.0).reshape(1, 4, 4, 1), 2)[0].tolist()
+    [[0.0, 1.0, 4.0, 5.0], [2.0, 3.0, 6.0, 7.0], [8.0, 9.0, 12.0, 13.0], [10.0, 11.0, 14.0, 15.0]]
+    """
+    images = check_images(images, patch, "patch")
+    batch, height, width, channels = images.shape
+    cells = images.reshape(batch, height // patch, patch, width // patch, patch, channels)
+    return cells.transpose(0, 1, 3, 2, 4, 5).reshape(batch, -1, patch * patch * channels)
+
+
+def unpatchify(patches, patch: int, *, channels: int = 3, grid: tuple[int, int] | None = None) -> jax.Array:
+    """The images that patchify cut.
+
+    patches: [B, N, P * P * C]. patch: the side P. grid: (rows, columns) of patches; None: as many of each.
+
+    Returns: [B, H, W, C].
+
+    Raises: ValueError for other shapes, or a number of patches that is no square where no grid is given.
+
+    Source: MAE, arXiv:2111.06377.
+
+    >>> images = jnp.arange(48.0).reshape(1, 4, 4, 3)
+    >>> bool((unpatchify(patchify(images, 2), 2) == images).all())
+    True
+    """
+    patches = jnp.asarray(patches)
+    if patches.ndim != 3 or patches.shape[-1] != patch * patch * channels:
+        expected = f"[B, N, {patch * patch * channels}] for patch = {patch} and channels = {channels}"
+        raise ValueError(f"patches has shape {patches.shape}, expected {expected}")
+    batch, count, _ = patches.shape
+    rows, columns = grid or (math.isqrt(count), math.isqrt(count))
+    if rows * columns != count:
+        raise ValueError(
+            f"patches has shape {patches.shape}: {count} patches do not fill a {rows} x {columns} grid; "
+            "give grid=(rows, columns)"
+        )
+    cells = patches.reshape(batch, rows, columns, patch, patch, channels)
+    return cells.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows * patch, columns * patch, channels)
+
+
+def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> jax.Array:
+    """Fixed sine-cosine embeddings of a grid's positions, rows first.
+
+    The first half of the features encodes the column, the second the row; each half is sin(w p), then cos(w p), with
+    w_i = 10000^(-i / (dim / 4)).
+
+    dim: the number of features, a multiple of 4. grid: (rows, columns).
+
+    Returns: [N, dim], N = rows * columns.
+
+    Raises: ValueError for another dim.
+
+    Source: MAE, arXiv:2111.06377; MoCo v3, arXiv:2104.02057.
+
+    >>> sincos_position_embedding(4, (1, 2)).round(3).tolist()
+    [[0.0, 1.0, 0.0, 1.0], [0.8410000205039978, 0.5400000214576721, 0.0, 1.0]]
+    """
+    if dim < 4 or dim % 4:
+        raise ValueError(f"dim is {dim}, expected a multiple of 4: sines and cosines of two coordinates")
+    rows, columns = grid
+    row, column = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
+    frequency = 10000.0 ** (-np.arange(dim // 4) / (dim // 4))
+    phases = [position.reshape(-1, 1) * frequency for position in (column, row)]
+    return jnp.asarray(np.concatenate([wave(phase) for phase in phases for wave in (np.sin, np.cos)], axis=1))
+
+
+def check_images(images, side, name):
+    images = jnp.asarray(images)
+    if images.ndim != 4 or 0 in images.shape:
+        raise ValueError(f"images has shape {images.shape}, expected [B, H, W, C] with no empty axis")
+    if side < 1 or images.shape[1] % side or images.shape[2] % side:
+        raise ValueError(
+            f"{name} is {side}, which does not divide images of shape {images.shape} [B, H, W, C]"
+        )
+    return images

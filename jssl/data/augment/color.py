@@ -1,0 +1,224 @@
+"""Color: torchvision's definitions of brightness, contrast, saturation, hue, and what thresholds and posterizes."""
+
+import jax
+import jax.numpy as jnp
+
+from jssl.arrays.keys import uniform
+from jssl.data.augment.base import Augmentation, as_float, per_image
+
+LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601 as torchvision rounds it
+
+
+def luminance(images: jax.Array) -> jax.Array:
+    """The grey value 0.2989 R + 0.587 G + 0.114 B; a single channel is its own.
+
+    images: [B, H, W, C], C 1 or 3.
+
+    Returns: [B, H, W, 1].
+    """
+    if images.shape[-1] == 1:
+        return images
+    if images.shape[-1] != 3:
+        raise ValueError(f"color needs images of 1 or 3 channels, got shape {images.shape}")
+    return sum(weight * images[..., i : i + 1] for i, weight in enumerate(LUMA))
+
+
+def _blend(images, own, grey, mean_grey):
+    """clip(own * x + grey * luminance(x) + mean_grey * mean(luminance(x))): what all three linear adjustments are."""
+    shades = luminance(images)
+    own, grey, mean_grey = (per_image(weight).astype(images.dtype) for weight in (own, grey, mean_grey))
+    return jnp.clip(own * images + grey * shades + mean_grey * shades.mean((1, 2), keepdims=True), 0, 1)
+
+
+def adjust_brightness(images: jax.Array, factor: jax.Array) -> jax.Array:
+    """clip(factor * x).
+
+    images: [B, H, W, C]; factor: [B], 1 leaves the image as it is.
+
+    Returns: [B, H, W, C].
+    """
+    return jnp.clip(per_image(factor) * as_float(images), 0, 1)
+
+
+def adjust_contrast(images: jax.Array, factor: jax.Array) -> jax.Array:
+    """clip(factor * x + (1 - factor) * the image's mean grey value).
+
+    images: [B, H, W, C]; factor: [B], 1 leaves the image as it is.
+
+    Returns: [B, H, W, C].
+    """
+    return _blend(as_float(images), factor, jnp.zeros_like(factor), 1 - factor)
+
+
+def adjust_saturation(images: jax.Array, factor: jax.Array) -> jax.Array:
+    """clip(factor * x + (1 - factor) * the pixel's grey value).
+
+    images: [B, H, W, C]; factor: [B], 1 leaves the image as it is, 0 makes it grey.
+
+    Returns: [B, H, W, C].
+    """
+    return _blend(as_float(images), factor, 1 - factor, jnp.zeros_like(factor))
+
+
+def linear_adjustment(
+    images: jax.Array, *, brightness: jax.Array, contrast: jax.Array, saturation: jax.Array
+) -> jax.Array:
+    """Brightness, then contrast, then saturation.
+
+    images: [B, H, W, C]; the factors: [B] each, 1 leaves the image as it is.
+
+    Returns: [B, H, W, C].
+    """
+    return adjust_saturation(adjust_contrast(adjust_brightness(images, brightness), contrast), saturation)
+
+
+def adjust_hue(images: jax.Array, shift: jax.Array) -> jax.Array:
+    """The hue of HSV turned by `shift` of a full turn; value and saturation stay.
+
+    images: [B, H, W, 3] (a single channel has no hue and is returned unchanged); shift: [B], in turns.
+
+    Returns: [B, H, W, C].
+    """
+    images = as_float(images)
+    if images.shape[-1] == 1:
+        return images
+    red, green, blue = (images[..., i] for i in range(3))
+    value = images.max(-1)
+    chroma = value - images.min(-1)
+    divisor = jnp.where(chroma == 0, 1, chroma)
+    hue = jnp.where(
+        value == red,
+        (green - blue) / divisor,
+        jnp.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
+    )
+    hue = hue + 6 * per_image(shift)[..., 0].astype(images.dtype)
+
+    def channel(offset):
+        sector = hue + offset
+        sector = sector - 6 * jnp.floor(sector * (1 / 6))
+        return value - chroma * jnp.clip(jnp.minimum(sector, 4 - sector), 0, 1)
+
+    return jnp.stack([channel(5), channel(3), channel(1)], -1)
+
+
+def color_jitter(
+    *, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, hue: float = 0.0
+) -> Augmentation:
+    """Brightness, contrast, saturation and hue in an order drawn for each image (torchvision's ColorJitter).
+
+    brightness, contrast, saturation: factors uniform in [max(0, 1 - b), 1 + b]; hue: a shift uniform in [-h, h] turns.
+
+    Returns: an augmentation, shapes unchanged.
+
+    Raises: ValueError for a negative strength or a hue beyond half a turn.
+    """
+    strengths = (brightness, contrast, saturation)
+    if min(strengths) < 0 or not 0 <= hue <= 0.5:
+        raise ValueError(f"strengths must not be negative and hue at most 0.5, got {strengths} and hue={hue}")
+
+    def apply(keys, images):
+        images = as_float(images)
+        draws = uniform(keys, shape=(8,))
+        low = jnp.array([max(0.0, 1 - strength) for strength in strengths])
+        factors = low + draws[:, :3] * (1 + jnp.array(strengths) - low)
+        # What makes the adjustments differ, [B, 3 adjustments, 3 weights] for _blend; 1, 0, 0 would change nothing.
+        zeros, rest = jnp.zeros_like(factors[:, 0]), 1 - factors
+        grey = jnp.stack([zeros, zeros, rest[:, 2]], -1)
+        mean_grey = jnp.stack([zeros, rest[:, 1], zeros], -1)
+        weights = jnp.stack([factors, grey, mean_grey], -1)
+        order = jnp.argsort(draws[:, 3:6], -1)
+        weights = jnp.take_along_axis(weights, order[..., None], 1)
+        # A random order of four is a random order of the three linear ones and the hue's place among them. So the hue
+        # is turned once, and each of the others is applied before it or after it, instead of every one at every turn.
+        place = jnp.floor(draws[:, 6] * 4)
+        before = jnp.arange(3) < place[:, None]
+        idle = jnp.array([1.0, 0.0, 0.0])
+        images = _linear(images, jnp.where(before[..., None], weights, idle))
+        images = adjust_hue(images, hue * (2 * draws[:, 7] - 1))
+        return _linear(images, jnp.where(before[..., None], idle, weights))
+
+    return apply
+
+
+def _linear(images, weights):
+    """Linear adjustments one after another, weights [B, steps, 3]; a loop, so that each is one pass over the images."""
+    return jax.lax.scan(lambda x, w: (_blend(x, *w.T), None), images, jnp.moveaxis(weights, 1, 0))[0]
+
+
+def grayscale() -> Augmentation:
+    """Every channel replaced by the luminance.
+
+    Returns: an augmentation, shapes unchanged.
+    """
+
+    def apply(keys, images):
+        images = as_float(images)
+        return jnp.broadcast_to(luminance(images), images.shape)
+
+    return apply
+
+
+def solarize(*, threshold: float = 0.5) -> Augmentation:
+    """x where x < threshold, else 1 - x.
+
+    threshold: in [0, 1]; the papers' 128 of 255 is the default.
+
+    Returns: an augmentation, shapes unchanged.
+    """
+
+    def apply(keys, images):
+        images = as_float(images)
+        return jnp.where(images >= threshold, 1 - images, images)
+
+    return apply
+
+
+def posterize(images: jax.Array, bits: jax.Array) -> jax.Array:
+    """Only the highest bits of each 8-bit value kept.
+
+    images: [B, H, W, C]; bits: [B] numbers in 0 ... 8.
+
+    Returns: [B, H, W, C] float.
+    """
+    step = per_image(2.0 ** (8 - bits.astype(jnp.float32)))
+    return jnp.floor(_bytes(images) / step) * step / 255
+
+
+def autocontrast(images: jax.Array) -> jax.Array:
+    """Each channel stretched so that its darkest value is 0 and its brightest 1; a constant channel stays.
+
+    images: [B, H, W, C].
+
+    Returns: [B, H, W, C] float.
+    """
+    images = as_float(images)
+    low, high = images.min((1, 2), keepdims=True), images.max((1, 2), keepdims=True)
+    span = high - low
+    return jnp.where(span > 0, (images - low) / jnp.where(span > 0, span, 1), images)
+
+
+def equalize(images: jax.Array) -> jax.Array:
+    """Each channel's 256-bin histogram made flat, by PIL's integer arithmetic.
+
+    images: [B, H, W, C].
+
+    Returns: [B, H, W, C] float, of 8-bit values.
+    """
+    values = _bytes(images).astype(jnp.int32)
+
+    def channel(values):
+        histogram = jnp.zeros(256, jnp.int32).at[values].add(1)
+        last = histogram[values.max()]  # PIL leaves the brightest value out of the sum that the steps share
+        step = (histogram.sum() - last) // 255
+        table = (jnp.cumsum(histogram) - histogram + step // 2) // jnp.maximum(step, 1)
+        return jnp.where(step > 0, jnp.minimum(table, 255)[values], values)
+
+    batch, rows, columns, channels = values.shape
+    flat = values.reshape(batch, rows * columns, channels)
+    result = jax.vmap(jax.vmap(channel, in_axes=1, out_axes=1))(flat)
+    return result.reshape(values.shape).astype(jnp.float32) / 255
+
+
+def _bytes(images):
+    """The 8-bit values as floats."""
+    return jnp.round(as_float(images).astype(jnp.float32) * 255)

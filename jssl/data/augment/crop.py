@@ -1,0 +1,219 @@
+"""Crops, resizing and flips: a resize is two small matrix products per image, never a gather."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jssl.arrays.keys import uniform
+from jssl.data.augment.base import Augmentation, as_float, per_image
+
+
+def _triangle(x):
+    return jnp.maximum(1 - jnp.abs(x), 0)
+
+
+def _cubic(x):
+    # Keys' kernel with a = -1/2: PIL's, and torchvision's when it antialiases.
+    x = jnp.abs(x)
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return jnp.where(x < 1, near, jnp.where(x < 2, far, 0))
+
+
+KERNELS = {"bilinear": _triangle, "bicubic": _cubic}
+RADIUS = {"bilinear": 1, "bicubic": 2}
+BLOCK = 56  # pixels of the result that share a stretch of the source
+
+
+def resize_weights(
+    start: jax.Array, length: jax.Array, *, source: int, size: int, method: str = "bilinear"
+) -> jax.Array:
+    """The matrix that resizes the interval [start, start + length) of `source` pixels to `size` pixels, antialiased.
+
+    w[i, j] ~ kernel((j + 1/2 - c_i) / s), c_i = start + (i + 1/2) length / size, s = max(length / size, 1), inside
+    the interval only, rows summing to 1: PIL's and torchvision's resampling (antialias=True) of the cropped image.
+
+    start, length: [B] pixels.
+    method: "bilinear" or "bicubic".
+
+    Returns: [B, size, source] float32.
+
+    Raises: ValueError for an unknown method.
+    """
+    if method not in KERNELS:
+        raise ValueError(f"method must be one of {', '.join(KERNELS)}, got {method!r}")
+    start, length = (jnp.asarray(value, jnp.float32)[:, None, None] for value in (start, length))
+    step = length / size
+    center = start + (jnp.arange(size, dtype=jnp.float32)[:, None] + 0.5) * step
+    pixel = jnp.arange(source, dtype=jnp.float32) + 0.5
+    weights = KERNELS[method]((pixel - center) / jnp.maximum(step, 1))
+    weights = jnp.where((pixel > start) & (pixel < start + length), weights, 0)
+    return weights / weights.sum(-1, keepdims=True)
+
+
+def crop_and_resize(images: jax.Array, boxes: jax.Array, *, size: int, method: str = "bilinear") -> jax.Array:
+    """Each image's box, resized to a square, antialiased.
+
+    images: [B, H, W, C].
+    boxes: [B, 4] top, left, height, width in pixels.
+    size: the side of the result.
+
+    Returns: [B, size, size, C] float in [0, 1].
+    """
+    images = as_float(images)
+    top, left, height, width = jnp.moveaxis(boxes, -1, 0)
+    images = _resample(images, top, height, size=size, method=method, axis=0)
+    images = _resample(images, left, width, size=size, method=method, axis=1)
+    return jnp.clip(images, 0, 1)  # a cubic kernel overshoots
+
+
+def _resample(images, start, length, *, size, method, axis):
+    """The images' axis (0: rows, 1: columns) resized by one matrix product per image."""
+    source = images.shape[1 + axis]
+    weights = resize_weights(start, length, source=source, size=size, method=method).astype(images.dtype)
+    product = ("ih,hwc->iwc", "jw,iwc->ijc")[axis]
+
+    def whole(images, weights, start, length):
+        return jax.vmap(lambda image, matrix: jnp.einsum(product, matrix, image))(images, weights)
+
+    # The matrices are banded: pixels side by side in the result come from a short stretch of the source. A processor
+    # that is not made of multipliers is faster when it multiplies that stretch only.
+    reach = RADIUS[method] * max(1.0, source / size)
+    band = math.ceil(BLOCK * source / size + 2 * reach) + 2
+    if size <= BLOCK or band >= source:
+        return whole(images, weights, start, length)
+
+    def banded(images, weights, start, length):
+        def block(first):
+            count = min(BLOCK, size - first)
+            scale = jnp.maximum(length / size, 1)
+            low = jnp.floor(start + (first + 0.5) * length / size - RADIUS[method] * scale) - 1
+            low = jnp.clip(low, 0, source - band).astype(jnp.int32)
+
+            def one(image, matrix, low):
+                image = jax.lax.dynamic_slice_in_dim(image, low, band, axis)
+                return jnp.einsum(product, jax.lax.dynamic_slice(matrix, (first, low), (count, band)), image)
+
+            return jax.vmap(one)(images, weights, low)
+
+        return jnp.concatenate([block(first) for first in range(0, size, BLOCK)], 1 + axis)
+
+    return jax.lax.platform_dependent(images, weights, start, length, cpu=banded, default=whole)
+
+
+def crop_boxes(
+    keys: jax.Array,
+    grid: tuple[int, int],
+    *,
+    scale: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    tries: int = 10,
+) -> jax.Array:
+    """Inception's crops, drawn as torchvision draws them: whole pixels, the first of ten tries that fits.
+
+    The area is uniform in `scale` of the image's, the aspect (width / height) log-uniform in `ratio`; where no try
+    fits, the largest central crop with an allowed aspect.
+
+    keys: [B].
+    grid: (H, W) of the images.
+
+    Returns: [B, 4] float: top, left, height, width.
+    """
+    rows, columns = grid
+    draws = uniform(keys, shape=(2 * tries + 2,))
+    area = rows * columns * (scale[0] + draws[:, :tries] * (scale[1] - scale[0]))
+    aspect = ratio[0] * (ratio[1] / ratio[0]) ** draws[:, tries:-2]
+    width, height = jnp.round(jnp.sqrt(area * aspect)), jnp.round(jnp.sqrt(area / aspect))
+    fits = (width > 0) & (width <= columns) & (height > 0) & (height <= rows)
+    first = jnp.argmax(fits, axis=1)[:, None]
+    width, height = (jnp.take_along_axis(side, first, 1)[:, 0] for side in (width, height))
+    central_aspect = min(max(columns / rows, ratio[0]), ratio[1])
+    found = fits.any(1)
+    width = jnp.where(found, width, min(columns, round(rows * central_aspect)))
+    height = jnp.where(found, height, min(rows, round(columns / central_aspect)))
+    room_y, room_x = rows - height, columns - width
+    top = jnp.where(found, jnp.floor(draws[:, -2] * (room_y + 1)), room_y // 2)
+    left = jnp.where(found, jnp.floor(draws[:, -1] * (room_x + 1)), room_x // 2)
+    return jnp.stack([jnp.minimum(top, room_y), jnp.minimum(left, room_x), height, width], -1)
+
+
+def random_resized_crop(
+    *,
+    size: int,
+    scale: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    method: str = "bilinear",
+) -> Augmentation:
+    """A random box resized to a square (arXiv:1409.4842, as torchvision's RandomResizedCrop, antialiased).
+
+    size: the side of the result; scale: the box's area in shares of the image's; ratio: its width / height.
+    method: "bilinear" or "bicubic".
+
+    Returns: an augmentation, [B, H, W, C] -> [B, size, size, C].
+    """
+    if not 0 < scale[0] <= scale[1] <= 1:
+        raise ValueError(f"scale must be a range inside (0, 1], got {scale}")
+
+    def apply(keys, images):
+        boxes = crop_boxes(keys, images.shape[1:3], scale=scale, ratio=ratio)
+        return crop_and_resize(images, boxes, size=size, method=method)
+
+    return apply
+
+
+def center_crop(*, size: int, fraction: float = 1.0, method: str = "bilinear") -> Augmentation:
+    """The central square that covers `fraction` of the shorter side, resized.
+
+    Returns: an augmentation, [B, H, W, C] -> [B, size, size, C].
+    """
+
+    def apply(keys, images):
+        batch, rows, columns, _ = images.shape
+        if rows == columns == size and fraction == 1:
+            return as_float(images)
+        side = min(rows, columns) * fraction
+        box = jnp.array([(rows - side) / 2, (columns - side) / 2, side, side], jnp.float32)
+        return crop_and_resize(images, jnp.broadcast_to(box, (batch, 4)), size=size, method=method)
+
+    return apply
+
+
+def resize(*, size: int, method: str = "bilinear") -> Augmentation:
+    """The whole image, resized to a square whatever its aspect.
+
+    Returns: an augmentation, [B, H, W, C] -> [B, size, size, C].
+    """
+
+    def apply(keys, images):
+        batch, rows, columns, _ = images.shape
+        box = jnp.array([0, 0, rows, columns], jnp.float32)
+        return crop_and_resize(images, jnp.broadcast_to(box, (batch, 4)), size=size, method=method)
+
+    return apply
+
+
+def horizontal_flip(*, probability: float = 0.5) -> Augmentation:
+    """Left and right exchanged on a share of the images.
+
+    Returns: an augmentation, shapes unchanged.
+    """
+
+    def apply(keys, images):
+        images = as_float(images)
+        return jnp.where(per_image(uniform(keys) < probability), images[:, :, ::-1], images)
+
+    return apply
+
+
+def vertical_flip(*, probability: float = 0.5) -> Augmentation:
+    """Top and bottom exchanged on a share of the images.
+
+    Returns: an augmentation, shapes unchanged.
+    """
+
+    def apply(keys, images):
+        images = as_float(images)
+        return jnp.where(per_image(uniform(keys) < probability), images[:, ::-1], images)
+
+    return apply

@@ -1,0 +1,61 @@
+"""Tokenizers that need no download: bytes, or the words of a given corpus. Static length, deterministic."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Tokenizer(NamedTuple):
+    """encode: texts -> int32 [B, length]: start, the text, end, then padding 0; a long text is cut, its end kept.
+    vocabulary: number of ids; the end's is the largest, where CLIP's transformer reads the text.
+    """
+
+    encode: Callable[[Sequence[str]], np.ndarray]
+    vocabulary: int
+    length: int
+
+
+def byte_tokenizer(*, length: int = 77) -> Tokenizer:
+    """One id per byte of UTF-8, 1 to 255; start 256, end 257.
+
+    >>> byte_tokenizer(length=6).encode(["hi", "hello"]).tolist()
+    [[256, 104, 105, 257, 0, 0], [256, 104, 101, 108, 108, 257]]
+    """
+    return _tokenizer(lambda text: text.replace("\0", " ").encode("utf-8"), 256, length)
+
+
+def word_tokenizer(corpus: Iterable[str], *, length: int = 32) -> Tokenizer:
+    """One id per lower-case word or punctuation mark of the corpus, in alphabetical order from 2; 1 for unknown words.
+
+    >>> word_tokenizer(["a red circle", "a blue square"], length=6).encode(["A blue circle!"]).tolist()
+    [[7, 2, 3, 4, 1, 8]]
+    """
+    words = sorted({word for text in corpus for word in _words(text)})
+    if not words:
+        raise ValueError(
+            "word_tokenizer: the corpus holds no words; give it texts such as the captions to train on"
+        )
+    index = {word: i for i, word in enumerate(words, start=2)}
+    return _tokenizer(lambda text: [index.get(word, 1) for word in _words(text)], len(words) + 2, length)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+|[^\w\s]", text.lower())
+
+
+def _tokenizer(ids: Callable[[str], Iterable[int]], start: int, length: int) -> Tokenizer:
+    if length < 2:
+        raise ValueError(f"length must hold at least start and end, 2 tokens, got {length}")
+
+    def encode(texts: Sequence[str]) -> np.ndarray:
+        if isinstance(texts, str):
+            raise TypeError("texts must be a sequence of strings, got one string; wrap it in a list")
+        tokens = np.zeros((len(texts), length), np.int32)
+        for row, text in zip(tokens, texts, strict=True):
+            line = [start, *list(ids(text))[: length - 2], start + 1]
+            row[: len(line)] = line
+        return tokens
+
+    return Tokenizer(encode, start + 2, length)

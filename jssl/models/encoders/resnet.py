@@ -1,0 +1,132 @@
+"""Residual networks with torch's padding, so that published weights fit.  arXiv:1512.03385"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import flax.linen as nn
+import jax
+
+from jssl.models.features import Features
+
+batch_norm = partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5)
+fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+def torch_padding(kernel: int) -> list[tuple[int, int]]:
+    """The same on both sides, whatever the stride; "SAME" pads a strided convolution on one side only."""
+    return [(kernel // 2, kernel // 2)] * 2
+
+
+def same_padding(kernel: int) -> str:
+    """TensorFlow's padding."""
+    return "SAME"
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut; the first one strides."""
+
+    width: int
+    stride: int
+    norm: Callable = batch_norm
+    padding: Callable = torch_padding
+    last_scale: Callable = nn.initializers.ones
+
+    expansion = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        conv, norm = _layers(self, train)
+        y = nn.relu(norm(name="bn1")(conv(self.width, 3, self.stride, name="conv1")(x)))
+        y = norm(scale_init=self.last_scale, name="bn2")(conv(self.width, 3, name="conv2")(y))
+        return nn.relu(y + _shortcut(x, y.shape[-1], self.stride, conv, norm))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 convolutions around a shortcut; the 3x3 one strides (v1.5)."""
+
+    width: int
+    stride: int
+    norm: Callable = batch_norm
+    padding: Callable = torch_padding
+    last_scale: Callable = nn.initializers.ones
+
+    expansion = 4
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        conv, norm = _layers(self, train)
+        y = nn.relu(norm(name="bn1")(conv(self.width, 1, name="conv1")(x)))
+        y = nn.relu(norm(name="bn2")(conv(self.width, 3, self.stride, name="conv2")(y)))
+        y = norm(scale_init=self.last_scale, name="bn3")(
+            conv(self.width * self.expansion, 1, name="conv3")(y)
+        )
+        return nn.relu(y + _shortcut(x, y.shape[-1], self.stride, conv, norm))
+
+
+def _layers(module: nn.Module, train: bool) -> tuple[Callable, Callable]:
+    """The factories of a block: conv(width, kernel, stride=1, name=...) and norm(name=...)."""
+
+    def conv(width, kernel, stride=1, *, name):
+        padding = module.padding(kernel)
+        return nn.Conv(
+            width, (kernel, kernel), stride, padding, use_bias=False, kernel_init=fan_out, name=name
+        )
+
+    return conv, partial(module.norm, use_running_average=not train)
+
+
+def _shortcut(x: jax.Array, width: int, stride: int, conv: Callable, norm: Callable) -> jax.Array:
+    if stride == 1 and x.shape[-1] == width:
+        return x
+    return norm(name="downsample_bn")(conv(width, 1, stride, name="downsample_conv")(x))
+
+
+def imagenet_stem(x: jax.Array, width: int, conv: Callable, norm: Callable, padding: Callable) -> jax.Array:
+    """7x7 convolution of stride 2, then max-pooling of stride 2: a quarter of the resolution."""
+    x = nn.relu(norm(name="bn1")(conv(width, 7, 2, name="conv1")(x)))
+    return nn.max_pool(x, (3, 3), (2, 2), padding(3))
+
+
+def cifar_stem(x: jax.Array, width: int, conv: Callable, norm: Callable, padding: Callable) -> jax.Array:
+    """3x3 convolution of stride 1, for images of 32 pixels: the resolution is kept."""
+    return nn.relu(norm(name="bn1")(conv(width, 3, name="conv1")(x)))
+
+
+class ResNet(nn.Module):
+    """Four stages of residual blocks; `cls` is the mean over positions of the last map, `tokens` are the positions.
+
+    depths: blocks of each stage; widths: inner channels of each stage.
+    block: `BasicBlock` or `Bottleneck`; stem: `imagenet_stem` or `cifar_stem`.
+    padding: `torch_padding` or `same_padding`, of the kernel's size.
+    last_scale: initial scale of each block's last norm; with `nn.initializers.zeros` blocks start as the identity.
+    """
+
+    depths: Sequence[int]
+    block: Callable[..., nn.Module]
+    widths: Sequence[int] = (64, 128, 256, 512)
+    stem_width: int = 64
+    stem: Callable = imagenet_stem
+    norm: Callable = batch_norm
+    padding: Callable = torch_padding
+    last_scale: Callable = nn.initializers.ones
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool = False) -> Features:
+        """images: [B, H, W, C] floats.  Returns: Features(cls [B, D], tokens [B, N, D]).  Raises: ValueError."""
+        if images.ndim != 4:
+            raise ValueError(
+                f"images must be [B, H, W, C], got shape {images.shape}; add a batch axis to one image"
+            )
+        conv, norm = _layers(self, train)
+        x = self.stem(images, self.stem_width, conv, norm, self.padding)
+        self.sow("intermediates", "stem", x)
+        for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True), start=1):
+            for i in range(depth):
+                stride = 2 if stage > 1 and i == 0 else 1
+                block = self.block(
+                    width, stride, self.norm, self.padding, self.last_scale, name=f"layer{stage}_{i}"
+                )
+                x = block(x, train=train)
+            self.sow("intermediates", f"layer{stage}", x)
+        tokens = x.reshape(x.shape[0], -1, x.shape[-1])
+        return Features(tokens.mean(axis=1), tokens)

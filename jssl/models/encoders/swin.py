@@ -1,0 +1,185 @@
+"""The Swin Transformer: attention inside windows that shift from block to block.  arXiv:2103.14030"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jssl.models.encoders.vit import PatchEmbed, check_images
+from jssl.models.features import Features
+from jssl.models.layers.positions import Grid
+from jssl.models.layers.transformer import Attention, Mlp, kernel_init, layer_norm, path_factors
+
+
+class WindowBlock(nn.Module):
+    """A pre-norm block whose attention stays inside windows, with a learned bias for each relative position.
+
+    window: side of the bias's table; size: side of the windows here, at most `window`; shift: how far they are moved.
+    """
+
+    heads: int
+    window: int
+    size: int
+    shift: int
+    mlp_ratio: float = 4.0
+    norm: Callable = partial(layer_norm, epsilon=1e-5)
+    qkv_bias: bool = True
+    kernel_init: Callable = kernel_init
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, keep: jax.Array | None = None) -> jax.Array:
+        """x [B, rows, columns, D]; keep [2, B]: what each branch is multiplied with (stochastic depth)."""
+        batch, rows, columns, dim = x.shape
+        keep = jnp.ones((2, 1)) if keep is None else keep
+        keep = keep[..., None, None, None].astype(x.dtype)
+
+        y = self.norm(name="norm1")(x)
+        y = jnp.pad(y, ((0, 0), (0, -rows % self.size), (0, -columns % self.size), (0, 0)))
+        grid = y.shape[1:3]
+        y = _windows(jnp.roll(y, (-self.shift, -self.shift), (1, 2)), self.size)
+        bias = self._bias(grid, len(y))
+        y = Attention(self.heads, self.qkv_bias, kernel_init=self.kernel_init, name="attn")(y, bias=bias)
+        y = jnp.roll(_unwindow(y, self.size, grid), (self.shift, self.shift), (1, 2))[:, :rows, :columns]
+        x = x + keep[0] * y
+        mlp = Mlp(round(dim * self.mlp_ratio), kernel_init=self.kernel_init, name="mlp")
+        return x + keep[1] * mlp(self.norm(name="norm2")(x))
+
+    def _bias(self, grid: Grid, windows: int) -> jax.Array:
+        """[1 or B * windows, heads, size^2, size^2]."""
+        shape = ((2 * self.window - 1) ** 2, self.heads)
+        table = self.param("relative_bias", nn.initializers.truncated_normal(0.02), shape)
+        bias = jnp.moveaxis(table[_relative_index(self.window, self.size)], -1, 0)[None].astype(jnp.float32)
+        if not self.shift:
+            return bias
+        bias = bias + _shift_mask(grid, self.size, self.shift)[:, None]
+        return jnp.tile(bias, (windows // len(bias), 1, 1, 1))
+
+
+def _windows(x: jax.Array, size: int) -> jax.Array:
+    """[B, rows, columns, D] -> [B * windows, size^2, D]."""
+    batch, rows, columns, dim = x.shape
+    x = x.reshape(batch, rows // size, size, columns // size, size, dim).swapaxes(2, 3)
+    return x.reshape(-1, size * size, dim)
+
+
+def _unwindow(x: jax.Array, size: int, grid: Grid) -> jax.Array:
+    rows, columns = grid
+    x = x.reshape(-1, rows // size, columns // size, size, size, x.shape[-1]).swapaxes(2, 3)
+    return x.reshape(-1, rows, columns, x.shape[-1])
+
+
+def _relative_index(window: int, size: int) -> np.ndarray:
+    """[size^2, size^2]: the row of the table, made for `window`, that holds the offset from j to i."""
+    places = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), -1).reshape(-1, 2)
+    offset = places[:, None] - places[None] + window - 1
+    return offset[..., 0] * (2 * window - 1) + offset[..., 1]
+
+
+def _shift_mask(grid: Grid, size: int, shift: int) -> np.ndarray:
+    """[windows, size^2, size^2]: -100 between places that only the cyclic shift made neighbours."""
+    region = [np.searchsorted([side - size, side - shift], np.arange(side), side="right") for side in grid]
+    region = (3 * region[0][:, None] + region[1]).reshape(grid[0] // size, size, grid[1] // size, size)
+    region = region.swapaxes(1, 2).reshape(-1, size * size)
+    return np.where(region[:, :, None] != region[:, None], -100.0, 0.0).astype(np.float32)
+
+
+class PatchMerging(nn.Module):
+    """Four neighbours become one token of twice the width: norm, then a linear layer without bias."""
+
+    norm: Callable
+    kernel_init: Callable = kernel_init
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        corners = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
+        y = self.norm(name="norm")(jnp.concatenate(corners, axis=-1))
+        return nn.Dense(2 * x.shape[-1], use_bias=False, kernel_init=self.kernel_init, name="reduction")(y)
+
+
+class Swin(nn.Module):
+    """Stages of window attention, each half the resolution and twice the width of the one before.
+
+    patch: side of a first token in pixels; depths, heads: blocks and heads of each stage; window: side of a window.
+    positions: (grid, dim) -> [N, dim], added to the first tokens; None adds none.
+    drop_path: the last block's rate of stochastic depth; acts when an rng "dropout" is given.
+    `cls` is the mean of the last stage's normalised tokens.
+    """
+
+    patch: int = 4
+    dim: int = 96
+    depths: Sequence[int] = (2, 2, 6, 2)
+    heads: Sequence[int] = (3, 6, 12, 24)
+    window: int = 7
+    mlp_ratio: float = 4.0
+    positions: Callable | None = None
+    norm: Callable = partial(layer_norm, epsilon=1e-5)
+    qkv_bias: bool = True
+    kernel_init: Callable = kernel_init
+    drop_path: float = 0.0
+
+    def grid(self, image_shape: tuple[int, ...]) -> Grid:
+        """(rows, columns) of the last stage's tokens for images of shape (..., H, W, C)."""
+        side = self.patch * 2 ** (len(self.depths) - 1)
+        return image_shape[-3] // side, image_shape[-2] // side
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool = False, mask: jax.Array | None = None) -> Features:
+        """Encode images.
+
+        images: [B, H, W, C] floats, H and W multiples of patch * 2 ** (stages - 1).
+        mask: [B, N] bool over the tokens returned, or over the first, finer tokens; True becomes the mask token, a
+            parameter from the first call on that passes a mask (SimMIM, arXiv:2111.09886).
+
+        Returns: Features(cls [B, D], tokens [B, N, D]).
+        Raises: ValueError for a wrong rank, dtype or size.
+        """
+        check_images(images, self.patch * 2 ** (len(self.depths) - 1), "patch * 2 ** (stages - 1)")
+        x = PatchEmbed(self.patch, self.dim, self.kernel_init, name="stem")(images)
+        x = self.norm(name="norm_stem")(x)
+        batch, rows, columns, dim = x.shape
+        if mask is not None:
+            token = self.param("mask_token", nn.initializers.truncated_normal(0.02), (dim,))
+            hidden = _over(mask, batch, (rows, columns), self.grid(images.shape))
+            x = jnp.where(hidden[..., None], token.astype(x.dtype), x)
+        if self.positions is not None:
+            x = x + self.positions((rows, columns), dim).reshape(rows, columns, dim).astype(x.dtype)
+        keep = None
+        if self.drop_path and self.has_rng("dropout"):
+            keep = path_factors(self.make_rng("dropout"), self.drop_path, sum(self.depths), batch)
+        first = 0
+        for stage, (depth, heads) in enumerate(zip(self.depths, self.heads, strict=True)):
+            x = PatchMerging(self.norm, self.kernel_init, name=f"merge{stage}")(x) if stage else x
+            whole = min(x.shape[1:3]) <= self.window  # one window covers the map: nothing to shift
+            size = min(self.window, *x.shape[1:3])
+            for i in range(depth):
+                shift = 0 if whole or i % 2 == 0 else self.window // 2
+                sizes = (
+                    heads,
+                    self.window,
+                    size,
+                    shift,
+                    self.mlp_ratio,
+                    self.norm,
+                    self.qkv_bias,
+                    self.kernel_init,
+                )
+                block = WindowBlock(*sizes, name=f"stage{stage}_{i}")
+                x = block(x, keep=None if keep is None else keep[first + i])
+            first += depth
+            self.sow("intermediates", f"stage{stage}", x)
+        tokens = self.norm(name="norm")(x).reshape(batch, -1, x.shape[-1])
+        return Features(tokens.mean(axis=1), tokens)
+
+
+def _over(mask: jax.Array, batch: int, fine: Grid, coarse: Grid) -> jax.Array:
+    """A mask [B, N] of the coarse or the fine grid, on the fine one: [B, rows, columns]."""
+    for grid in (coarse, fine):
+        if mask.shape == (batch, grid[0] * grid[1]) and mask.dtype == jnp.bool_:
+            mask = mask.reshape(batch, *grid)
+            return mask.repeat(fine[0] // grid[0], axis=1).repeat(fine[1] // grid[1], axis=2)
+    raise ValueError(
+        f"mask must be bool [B, N] of the grid {coarse} or {fine}, got {mask.dtype} {mask.shape}"
+    )

@@ -1,0 +1,117 @@
+"""CLIP's text transformer and its learned logit scale.  arXiv:2103.00020"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jssl.models.features import Features
+from jssl.models.layers.transformer import Block, Mlp, Transformer, kernel_init, layer_norm, xavier
+
+
+def largest_id(tokens: jax.Array) -> jax.Array:
+    """The place of the largest id in each text, its end in CLIP's and our vocabularies: [B, L] -> [B]."""
+    return jnp.argmax(tokens, axis=-1)
+
+
+def last_place(tokens: jax.Array) -> jax.Array:
+    """The last place, padding or not (SigLIP): [B, L] -> [B]."""
+    return jnp.full(tokens.shape[0], tokens.shape[1] - 1)
+
+
+class TextTransformer(nn.Module):
+    """Token ids to features: `cls` is the token at the end of the text, after the final norm.
+
+    vocabulary: number of ids; length: the most tokens of a text.
+    end: (ids [B, L]) -> [B], the place that stands for the text.
+    causal: every token sees only those before it, so padding after the end changes nothing.
+    """
+
+    vocabulary: int
+    length: int = 77
+    dim: int = 512
+    depth: int = 12
+    heads: int = 8
+    mlp_ratio: float = 4.0
+    end: Callable[[jax.Array], jax.Array] = largest_id
+    causal: bool = True
+    mlp: Callable[..., nn.Module] = Mlp
+    norm: Callable[..., nn.Module] = partial(layer_norm, epsilon=1e-5)
+    kernel_init: Callable = kernel_init
+    scan: bool = False
+    remat: Callable | None = None
+
+    @nn.compact
+    def __call__(self, tokens: jax.Array, *, train: bool = False) -> Features:
+        """tokens: [B, L] int, L <= length.  Returns: Features(cls [B, D], tokens [B, L, D]).  Raises: ValueError."""
+        if tokens.ndim != 2 or not jnp.issubdtype(tokens.dtype, jnp.integer):
+            raise ValueError(f"tokens must be int [B, L], got {tokens.dtype} {tokens.shape}")
+        if tokens.shape[1] > self.length:
+            raise ValueError(f"tokens have length {tokens.shape[1]}, the model takes {self.length}")
+        x = nn.Embed(self.vocabulary, self.dim, embedding_init=nn.initializers.normal(0.02), name="embed")(
+            tokens
+        )
+        positions = self.param("positions", nn.initializers.normal(0.01), (self.length, self.dim))
+        x = x + positions[: tokens.shape[1]].astype(x.dtype)
+        bias = None
+        if self.causal:
+            seen = jnp.tril(jnp.ones((tokens.shape[1],) * 2, bool))
+            bias = jnp.where(seen, 0.0, -jnp.inf).astype(jnp.float32)[None, None]
+        block = partial(Block, self.heads, self.mlp_ratio, self.mlp, self.norm, kernel_init=self.kernel_init)
+        x = Transformer(self.depth, block, scan=self.scan, remat=self.remat, name="blocks")(x, bias=bias)
+        x = self.norm(name="norm")(x)
+        return Features(jnp.take_along_axis(x, self.end(tokens)[:, None, None], axis=1)[:, 0], x)
+
+
+class LogitScale(nn.Module):
+    """The learned factor on cosines, exp(log_scale), at most `maximum`; () -> scalar.
+
+    At the maximum the gradient that would raise it further is cut, the one that lowers it passes.
+    """
+
+    initial: float = 1 / 0.07
+    maximum: float = 100.0
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        log_scale = self.param("log_scale", nn.initializers.constant(math.log(self.initial)), ())
+        return jnp.exp(at_most(log_scale, math.log(self.maximum)))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def at_most(x: jax.Array, maximum: float) -> jax.Array:
+    """min(x, maximum), whose gradient above the maximum only leads back down (for a minimiser)."""
+    return jnp.minimum(x, maximum)
+
+
+at_most.defvjp(
+    lambda x, maximum: (jnp.minimum(x, maximum), x),
+    lambda maximum, x, g: (jnp.where((x >= maximum) & (g < 0), 0.0, g).astype(x.dtype),),
+)
+
+
+TEXTS = {
+    "text_n": dict(dim=96, depth=3, heads=3, length=32, kernel_init=xavier),
+    "text_s": dict(dim=384, depth=12, heads=6),
+    "text_b": dict(dim=512, depth=12, heads=8),
+    "text_l": dict(dim=768, depth=12, heads=12),
+    "text_h": dict(dim=1024, depth=24, heads=16),
+}
+
+
+def text_encoder(name: str, *, vocabulary: int, **overrides) -> TextTransformer:
+    """A text transformer by its size: text_n, text_s, text_b (CLIP with ViT-B), text_l (ViT-L), text_h.
+
+    vocabulary: number of ids; overrides: fields of `TextTransformer`.
+
+    Raises: ValueError for an unknown name.
+
+    >>> text_encoder("text_b", vocabulary=49408).dim
+    512
+    """
+    if name not in TEXTS:
+        raise ValueError(f"unknown text encoder {name!r}, expected one of {', '.join(TEXTS)}")
+    return TextTransformer(vocabulary, **{**TEXTS[name], **overrides})

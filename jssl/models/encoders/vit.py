@@ -1,0 +1,231 @@
+"""The Vision Transformer, as DINO, MAE, iBOT, DINOv2, I-JEPA and their kin use it.  arXiv:2010.11929"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jssl.models.features import Features
+from jssl.models.layers.positions import Grid, LearnedPositions
+from jssl.models.layers.transformer import Block, Mlp, Transformer, absent_bias, kernel_init, layer_norm
+
+
+class PatchEmbed(nn.Module):
+    """Cut an image into patches and project each: [B, H, W, C] -> [B, H/P, W/P, D].
+
+    One matrix product over pixels in (row, column, channel) order: a convolution of stride P.
+    """
+
+    patch: int
+    dim: int
+    kernel_init: Callable = kernel_init
+
+    def grid(self, image_shape: tuple[int, ...]) -> Grid:
+        """(rows, columns) of patches in images of shape (..., H, W, C)."""
+        return image_shape[-3] // self.patch, image_shape[-2] // self.patch
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
+        (rows, columns), p = self.grid(images.shape), self.patch
+        x = images.reshape(-1, rows, p, columns, p, images.shape[-1]).swapaxes(2, 3)
+        x = x.reshape(-1, rows, columns, p * p * images.shape[-1])
+        return nn.Dense(self.dim, kernel_init=self.kernel_init, name="proj")(x)
+
+
+class ConvStem(nn.Module):
+    """MoCo v3's alternative to patches of 16: four 3x3 convolutions of stride 2, then 1x1.  arXiv:2106.14881"""
+
+    patch: int
+    dim: int
+    kernel_init: Callable = kernel_init
+
+    def grid(self, image_shape: tuple[int, ...]) -> Grid:
+        """(rows, columns) of tokens in images of shape (..., H, W, C)."""
+        return image_shape[-3] // self.patch, image_shape[-2] // self.patch
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
+        x, halvings = images, self.patch.bit_length() - 1
+        for i in range(halvings):
+            width = self.dim // 2 ** (halvings - 1 - i)
+            x = nn.Conv(width, (3, 3), 2, padding=1, use_bias=False, name=f"conv{i}")(x)
+            x = nn.relu(
+                nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=f"bn{i}")(x)
+            )
+        return nn.Conv(self.dim, (1, 1), name="proj")(x)
+
+
+class ViT(nn.Module):
+    """Patch tokens, a class token and register tokens through pre-norm blocks; positions added before them.
+
+    patch: side of a patch in pixels; dim, depth, heads, mlp_ratio: the sizes.
+    class_token, registers: tokens put before the patches, in this order.
+    positions: (grid, dim, prefix=) -> [prefix + N, dim], as those of `jssl.models.layers.positions`; None adds none.
+    rotary: (grid, dim / heads) -> angles [N, dim / heads] that turn queries and keys of patch tokens.
+    attention_bias: a module, (grid, heads, depth, prefix=) -> [(depth,) 1, heads, prefix + N, prefix + N].
+    stem: a factory of (patch, dim, kernel_init), such as `PatchEmbed`.
+    readout: (prefix tokens, patch tokens, norm factory) -> Features; None: the class token, or the mean without one.
+    norm_input: normalise the tokens before the first block (CLIP).
+    layer_scale, mlp, norm, qkv_bias, attend, kernel_init: as `Block`; drop_path, scan, remat: as `Transformer`.
+    """
+
+    patch: int
+    dim: int
+    depth: int
+    heads: int
+    mlp_ratio: float = 4.0
+    class_token: bool = True
+    registers: int = 0
+    positions: Callable | None = LearnedPositions()
+    rotary: Callable | None = None
+    attention_bias: Callable | None = None
+    stem: Callable[..., nn.Module] = PatchEmbed
+    readout: Callable[..., Features] | None = None
+    norm_input: bool = False
+    layer_scale: float | None = None
+    mlp: Callable[..., nn.Module] = Mlp
+    norm: Callable[..., nn.Module] = layer_norm
+    qkv_bias: bool = True
+    attend: Callable = jax.nn.dot_product_attention
+    kernel_init: Callable = kernel_init
+    drop_path: float = 0.0
+    scan: bool = False
+    remat: Callable | None = None
+
+    def grid(self, image_shape: tuple[int, ...]) -> Grid:
+        """(rows, columns) of the patch tokens of images of shape (..., H, W, C)."""
+        return self.stem(patch=self.patch, dim=self.dim, parent=None).grid(image_shape)
+
+    @nn.compact
+    def __call__(
+        self,
+        images: jax.Array,
+        *,
+        train: bool = False,
+        mask: jax.Array | None = None,
+        visible: jax.Array | None = None,
+        present: jax.Array | None = None,
+    ) -> Features:
+        """Encode images.
+
+        images: [B, H, W, C] floats, H and W multiples of the patch.
+        mask: [B, N] bool; True patches become the learned mask token before positions are added. The token is a
+            parameter from the first call on that passes a mask, so initialise with one where one will be used.
+        visible: [B, n] int, row-major; only these patches go through the blocks, in this order, each at its position.
+        present: [B, n] bool beside `visible`; False marks a filler, which no token attends to. None: all are real.
+
+        Returns: Features(cls [B, D], tokens [B, N or n, D]).
+        Raises: ValueError for a wrong rank, dtype or size.
+        """
+        check_images(images, self.patch, "patch")
+        grid = self.grid(images.shape)
+        batch, count, prefix = images.shape[0], grid[0] * grid[1], int(self.class_token) + self.registers
+        _check_choice("mask", mask, (batch, count), jnp.bool_)
+        _check_choice("visible", visible, (batch, None), jnp.integer)
+        _check_choice("present", present, (batch, None if visible is None else visible.shape[1]), jnp.bool_)
+
+        stem = self.stem(patch=self.patch, dim=self.dim, kernel_init=self.kernel_init, name="stem")
+        x = stem(images, train=train).reshape(batch, count, self.dim)
+        token = partial(self.param, init_fn=nn.initializers.truncated_normal(0.02))
+        if mask is not None:
+            x = jnp.where(mask[..., None], token("mask_token", shape=(self.dim,)).astype(x.dtype), x)
+        first = [token("class_token", shape=(1, self.dim))] if self.class_token else []
+        if self.positions is not None:
+            table = self.positions(grid, self.dim, prefix=len(first)).astype(x.dtype)
+            first, x = [f + table[:1] for f in first], x + table[len(first) :]
+        if self.registers:
+            first.append(token("registers", shape=(self.registers, self.dim)))
+        x = x if visible is None else jnp.take_along_axis(x, visible[..., None], axis=1)
+        x = jnp.concatenate(
+            [jnp.broadcast_to(f.astype(x.dtype), (batch, *f.shape)) for f in first] + [x], axis=1
+        )
+        x = self.norm(name="norm_input")(x) if self.norm_input else x
+
+        block = partial(
+            Block, self.heads, self.mlp_ratio, self.mlp, self.norm, self.layer_scale, self.qkv_bias
+        )
+        block = partial(block, attend=self.attend, kernel_init=self.kernel_init)
+        blocks = Transformer(self.depth, block, self.drop_path, self.scan, self.remat, name="blocks")
+        bias = self._bias(grid, prefix, visible)
+        if present is not None:
+            absent = absent_bias(jnp.pad(present, ((0, 0), (prefix, 0)), constant_values=True))
+            bias = absent if bias is None else bias + absent
+        x = blocks(x, bias=bias, angles=self._angles(grid, prefix, visible))
+        readout = self.readout or (read_class if self.class_token else read_mean)
+        return readout(x[:, :prefix], x[:, prefix:], self.norm)
+
+    def _angles(self, grid: Grid, prefix: int, visible: jax.Array | None) -> jax.Array | None:
+        if self.rotary is None:
+            return None
+        angles = self.rotary(grid, self.dim // self.heads)
+        angles = angles if visible is None else angles[visible]
+        return jnp.pad(angles, [(0, 0)] * (angles.ndim - 2) + [(prefix, 0), (0, 0)])
+
+    def _bias(self, grid: Grid, prefix: int, visible: jax.Array | None) -> jax.Array | None:
+        if self.attention_bias is None:
+            return None
+        bias = self.attention_bias(grid, self.heads, self.depth, prefix=prefix)
+        if visible is None:
+            return bias
+        index = jnp.concatenate([jnp.tile(jnp.arange(prefix), (len(visible), 1)), prefix + visible], axis=1)
+        rows = jnp.moveaxis(bias[..., 0, :, :, :], -3, 0)  # [heads, (depth,) M, M]
+        chosen = jax.vmap(lambda i: rows[..., i, :][..., i])(index)  # [B, heads, (depth,) n, n]
+        return jnp.moveaxis(chosen, 2, 0) if bias.ndim == 5 else chosen
+
+
+def read_class(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
+    """The normalised class token and patch tokens."""
+    norm = norm(name="norm")
+    return Features(norm(prefix[:, 0]), norm(patches))
+
+
+def read_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
+    """The normalised patch tokens and their mean (I-JEPA)."""
+    patches = norm(name="norm")(patches)
+    return Features(patches.mean(axis=1), patches)
+
+
+def read_normed_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
+    """The mean of the patch tokens, then normalised; the tokens stay as they are (fine-tuned MAE, BEiT)."""
+    return Features(norm(name="norm")(patches.mean(axis=1)), patches)
+
+
+def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.Array:
+    """What the [CLS] token attends to in the last block: [B, heads, N], patches only; a row of the softmax.
+
+    module: a `ViT`; variables: {"params": ...}; images: [B, H, W, C].
+    """
+    if not module.class_token:
+        raise ValueError("cls_attention needs an encoder with a class token; this one has class_token=False")
+    _, state = module.apply(variables, images, mutable=["intermediates"])
+    (weights,) = state["intermediates"]["blocks"][f"block_{module.depth - 1}"]["attn"]["cls_attention"]
+    return weights[..., 1 + module.registers :]
+
+
+def check_images(images: jax.Array, side: int, name: str) -> None:
+    """Raise a ValueError unless images are floats [B, H, W, C] with H and W multiples of `side`, called `name`."""
+    if images.ndim != 4:
+        raise ValueError(
+            f"images must be [B, H, W, C], got shape {images.shape}; add a batch axis to a single image"
+        )
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(
+            f"images must be floats, got {images.dtype}; scale them to [0, 1] and normalise them first"
+        )
+    if images.shape[1] % side or images.shape[2] % side:
+        size = f"{images.shape[1]} x {images.shape[2]}"
+        raise ValueError(
+            f"images of {size} are not divisible by {name} = {side}; resize them or choose another patch"
+        )
+
+
+def _check_choice(name: str, value: jax.Array | None, shape: tuple, dtype: Any) -> None:
+    if value is None:
+        return
+    fits = value.ndim == 2 and all(want in (None, got) for want, got in zip(shape, value.shape, strict=True))
+    if not fits or not jnp.issubdtype(value.dtype, dtype):
+        want = "bool [B, N]" if dtype is jnp.bool_ else "int [B, n]"
+        raise ValueError(f"{name} must be {want} with (B, N) = {shape}, got {value.dtype} {value.shape}")

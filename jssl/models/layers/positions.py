@@ -1,0 +1,101 @@
+"""Absolute positions of patch tokens, and the four ways in which published models fit them to another resolution."""
+
+from collections.abc import Callable
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jssl.arrays.patches import sincos_position_embedding
+
+Grid = tuple[int, int]  # rows, columns
+
+
+def bicubic(table: jax.Array, grid: Grid, *, offset: float = 0.0) -> jax.Array:
+    """Cubic interpolation without antialiasing, a = -0.75, half-pixel centres, indices clamped at the border.
+
+    table [rows, columns, D]; grid: the wanted (rows, columns);
+    offset: 0.1 samples at steps n / (size + 0.1), as DINO, iBOT and DINOv2 (without registers) do.
+
+    Returns: [*grid, D], as torch's `interpolate(size, mode="bicubic")`.
+    """
+    rows, columns = (_cubic_matrix(n, size, offset) for n, size in zip(table.shape[:2], grid, strict=True))
+    exact = jax.lax.Precision.HIGHEST
+    resized = jnp.einsum("rh,hwd,cw->rcd", rows, table.astype(jnp.float32), columns, precision=exact)
+    return resized.astype(table.dtype)
+
+
+dino_bicubic = partial(bicubic, offset=0.1)
+
+
+def antialiased_bicubic(table: jax.Array, grid: Grid) -> jax.Array:
+    """Cubic interpolation with antialiasing, as timm and DINOv2 with registers: [rows, columns, D] -> [*grid, D]."""
+    return _resize(table, grid, "cubic", antialias=True)
+
+
+def bilinear(table: jax.Array, grid: Grid) -> jax.Array:
+    """Linear interpolation without antialiasing, half-pixel centres: [rows, columns, D] -> [*grid, D]."""
+    return _resize(table, grid, "linear", antialias=False)
+
+
+def _resize(table: jax.Array, grid: Grid, method: str, *, antialias: bool) -> jax.Array:
+    shape, exact = (*grid, table.shape[-1]), jax.lax.Precision.HIGHEST
+    resized = jax.image.resize(table.astype(jnp.float32), shape, method, antialias=antialias, precision=exact)
+    return resized.astype(table.dtype)
+
+
+def _cubic_matrix(n: int, size: int, offset: float) -> np.ndarray:
+    """[size, n]: each wanted sample as a weighted sum of the n given ones."""
+    a = -0.75
+    centre = (np.arange(size) + 0.5) * n / (size + offset) - 0.5
+    taps = np.floor(centre)[:, None] + np.arange(-1, 3)
+    x = np.abs(centre[:, None] - taps)
+    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
+    far = a * (x**3 - 5 * x**2 + 8 * x - 4)
+    matrix = np.zeros((size, n))
+    index = np.clip(taps, 0, n - 1).astype(int)
+    np.add.at(matrix, (np.arange(size)[:, None], index), np.where(x <= 1, near, far))
+    return matrix.astype(np.float32)
+
+
+class LearnedPositions(nn.Module):
+    """A learned table that takes the grid of the images seen at initialisation; other grids are interpolated from it.
+
+    interpolate: (table [rows, columns, D], grid) -> [*grid, D].
+    """
+
+    interpolate: Callable[[jax.Array, Grid], jax.Array] = bicubic
+
+    @nn.compact
+    def __call__(self, grid: Grid, dim: int, *, prefix: int = 0) -> jax.Array:
+        """Returns: [prefix + N, dim]; the prefix (class token) has positions of its own, never interpolated."""
+        init = nn.initializers.truncated_normal(0.02)
+        stored = self.get_variable(
+            "params", "table"
+        )  # its own shape: the grid at initialisation, not this one
+        table = self.param("table", init, (*grid, dim)) if stored is None else stored
+        table = table if table.shape[:2] == tuple(grid) else self.interpolate(table, grid)
+        table = table.reshape(-1, dim)
+        return jnp.concatenate([self.param("prefix", init, (prefix, dim)), table]) if prefix else table
+
+
+def sincos_positions(
+    grid: Grid, dim: int, *, prefix: int = 0, native: Grid | None = None, interpolate=bicubic
+) -> jax.Array:
+    """The fixed table of MAE and I-JEPA, [sin(column), cos(column), sin(row), cos(row)], zeros for the prefix.
+
+    native: the grid that positions count over; another grid is interpolated from it. None: the grid at hand.
+
+    Returns: [prefix + N, dim].  arXiv:2111.06377
+    """
+    table = sincos_position_embedding(dim, native or grid)
+    if native is not None and tuple(native) != tuple(grid):
+        table = interpolate(table.reshape(*native, dim), grid).reshape(-1, dim)
+    return jnp.pad(table, ((prefix, 0), (0, 0)))
+
+
+def sincos_positions_rows_first(grid: Grid, dim: int, *, prefix: int = 0) -> jax.Array:
+    """The fixed table of MoCo v3, [sin(row), cos(row), sin(column), cos(column)].  arXiv:2104.02057"""
+    return jnp.roll(sincos_positions(grid, dim, prefix=prefix), dim // 2, axis=-1)

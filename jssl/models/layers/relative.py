@@ -1,0 +1,81 @@
+"""Positions that act inside attention: BEiT's relative bias, and the angles of rotary embedding."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jssl.models.layers.positions import Grid, bilinear
+
+
+class RelativePositionBias(nn.Module):
+    """A learned number per head and offset between patches, added to the attention's logits.  arXiv:2106.08254
+
+    The table takes the grid of the images seen at initialisation; other grids are interpolated from it.
+    shared: one table for all blocks, else one for each; interpolate: (table [rows, columns, D], grid) -> [*grid, D].
+    """
+
+    shared: bool = True
+    interpolate: Callable[[jax.Array, Grid], jax.Array] = bilinear
+
+    @nn.compact
+    def __call__(self, grid: Grid, heads: int, depth: int, *, prefix: int = 0) -> jax.Array:
+        """Returns: [1, heads, N, N] or [depth, 1, heads, N, N] float32; prefix: 1 where a class token comes first."""
+        if prefix > 1:
+            raise ValueError(
+                f"a relative position bias knows one class token, got {prefix} tokens before the patches"
+            )
+        init, channels = nn.initializers.truncated_normal(0.02), heads * (1 if self.shared else depth)
+        size = tuple(2 * side - 1 for side in grid)
+        stored = self.get_variable(
+            "params", "table"
+        )  # its own shape: the grid at initialisation, not this one
+        table = self.param("table", init, (*size, channels)) if stored is None else stored
+        table = table.astype(jnp.float32)
+        table = (table if table.shape[:2] == size else self.interpolate(table, size)).reshape(-1, channels)
+        if prefix:  # from class to patches, from patches to class, from class to class
+            table = jnp.concatenate([table, self.param("class", init, (3, channels)).astype(jnp.float32)])
+        index = np.pad(_offsets(grid), ((prefix, 0), (prefix, 0)))
+        if prefix:
+            first = size[0] * size[1]
+            index[0, :], index[:, 0], index[0, 0] = first, first + 1, first + 2
+        bias = jnp.moveaxis(table[index], -1, 0).reshape(-1, 1, heads, *index.shape)
+        return bias[0] if self.shared else bias
+
+
+def _offsets(grid: Grid) -> np.ndarray:
+    """[N, N]: (row_i - row_j + rows - 1) * (2 columns - 1) + (column_i - column_j + columns - 1)."""
+    rows, columns = grid
+    row, column = (index.reshape(-1) for index in np.indices(grid))
+    down, across = row[:, None] - row + rows - 1, column[:, None] - column + columns - 1
+    return down * (2 * columns - 1) + across
+
+
+def rotary_angles(grid: Grid, dim: int, *, theta: float = 100.0) -> jax.Array:
+    """DINOv3's angles: 2 pi * coordinate * theta^(-4k / dim), coordinates of patch centres in [-1, 1].
+
+    Returns: [N, dim], the rows' angles, then the columns', twice.
+    """
+    centres = [(np.arange(side) + 0.5) / side * 2 - 1 for side in grid]
+    frequency = theta ** (-np.arange(dim // 4) * 4 / dim)
+    return _twice(np.meshgrid(*centres, indexing="ij"), 2 * np.pi * frequency)
+
+
+def rotary_angles_by_index(
+    grid: Grid, dim: int, *, native: Grid | None = None, theta: float = 10000.0
+) -> jax.Array:
+    """EVA-02's angles: place * theta^(-4k / dim), places counted over the native grid.  arXiv:2303.11331
+
+    native: the grid that positions count over; None: the grid at hand.
+
+    Returns: [N, dim], the rows' angles, then the columns', twice (files that turn neighbours pair features otherwise).
+    """
+    places = [np.arange(side) * given / side for side, given in zip(grid, native or grid, strict=True)]
+    return _twice(np.meshgrid(*places, indexing="ij"), theta ** (-np.arange(dim // 4) * 4 / dim))
+
+
+def _twice(coordinates: list[np.ndarray], frequency: np.ndarray) -> jax.Array:
+    angles = [coordinate.reshape(-1, 1) * frequency for coordinate in coordinates]
+    return jnp.asarray(np.concatenate(2 * angles, axis=1), jnp.float32)

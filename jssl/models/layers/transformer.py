@@ -1,0 +1,211 @@
+"""Pre-norm transformer blocks and the stack of them that every transformer of the library is made of."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+gelu = partial(jax.nn.gelu, approximate=False)  # the exact form of the published models
+layer_norm = partial(nn.LayerNorm, epsilon=1e-6, use_fast_variance=False)
+kernel_init = nn.initializers.truncated_normal(0.02)  # of the published sizes; too little for a width of 100
+xavier = nn.initializers.xavier_uniform()
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with fused queries, keys and values: softmax(q k^T / sqrt(d) + bias) v.
+
+    attend: takes [B, N, heads, d]; for cuDNN, `partial(jax.nn.dot_product_attention, implementation="cudnn")`.
+    """
+
+    heads: int
+    qkv_bias: bool = True
+    attend: Callable = jax.nn.dot_product_attention
+    kernel_init: Callable = kernel_init
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, bias: jax.Array | None = None, angles: jax.Array | None = None
+    ) -> jax.Array:
+        """x [B, N, D]; bias [1 or B, heads, N, N], added to the logits; angles [(B,) N, d], of rotary positions."""
+        batch, length, dim = x.shape
+        if dim % self.heads:
+            raise ValueError(f"heads={self.heads} must divide the width {dim}")
+        qkv = nn.Dense(3 * dim, use_bias=self.qkv_bias, kernel_init=self.kernel_init, name="qkv")(x)
+        query, key, value = jnp.moveaxis(qkv.reshape(batch, length, 3, self.heads, -1), 2, 0)
+        if angles is not None:
+            query, key = rotate(query, angles), rotate(key, angles)
+        if bias is not None:
+            bias = jnp.broadcast_to(bias, (*bias.shape[:2], length, length))
+        if self.is_mutable_collection("intermediates"):
+            row = None if bias is None else bias[:, :, :1]
+            self.sow("intermediates", "cls_attention", attention_weights(query[:, :1], key, row)[:, :, 0])
+        x = self.attend(query, key, value, bias=bias).reshape(batch, length, dim)
+        return nn.Dense(dim, kernel_init=self.kernel_init, name="proj")(x)
+
+
+def attention_weights(query: jax.Array, key: jax.Array, bias: jax.Array | None = None) -> jax.Array:
+    """softmax(q k^T / sqrt(d) + bias) in float32: query [B, M, heads, d], key [B, N, heads, d] -> [B, heads, M, N]."""
+    logits = (
+        jnp.einsum("bmhd,bnhd->bhmn", query, key, preferred_element_type=jnp.float32) / query.shape[-1] ** 0.5
+    )
+    return jax.nn.softmax(logits if bias is None else logits + bias)
+
+
+def absent_bias(present: jax.Array) -> jax.Array:
+    """What hides fillers from every token: [B, N] bool -> [B, 1, 1, N], 0 where present, -inf where not."""
+    return jnp.where(present, 0.0, -jnp.inf).astype(jnp.float32)[:, None, None, :]
+
+
+def quick_gelu(x: jax.Array) -> jax.Array:
+    """x * sigmoid(1.702 x), the activation of OpenAI's CLIP."""
+    return x * jax.nn.sigmoid(1.702 * x)
+
+
+def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
+    """Turn every pair (x_k, x_{k + d/2}) by its angle: rotary positions.  arXiv:2104.09864
+
+    x [B, N, heads, d]; angles [(B,) N, d], both halves alike; zero leaves a token as it is.
+    """
+    angles = angles.astype(jnp.float32)[..., None, :]
+    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+    turned = x * jnp.cos(angles) + jnp.concatenate([-second, first], axis=-1) * jnp.sin(angles)
+    return turned.astype(x.dtype)
+
+
+class Mlp(nn.Module):
+    """Two linear layers with an activation between."""
+
+    hidden: int
+    activation: Callable = gelu
+    kernel_init: Callable = kernel_init
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        dim = x.shape[-1]
+        x = self.activation(nn.Dense(self.hidden, kernel_init=self.kernel_init, name="fc1")(x))
+        return nn.Dense(dim, kernel_init=self.kernel_init, name="fc2")(x)
+
+
+class SwiGlu(nn.Module):
+    """The gated form: w3(silu(gate) * value), gate and value from one matrix.  arXiv:2002.05202
+
+    norm: a layer between product and w3 (EVA-02), a factory such as `layer_norm`.
+    """
+
+    hidden: int
+    activation: Callable = jax.nn.silu
+    norm: Callable | None = None
+    kernel_init: Callable = kernel_init
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        dim = x.shape[-1]
+        gate, value = jnp.split(
+            nn.Dense(2 * self.hidden, kernel_init=self.kernel_init, name="w12")(x), 2, axis=-1
+        )
+        x = self.activation(gate) * value
+        x = x if self.norm is None else self.norm(name="norm")(x)
+        return nn.Dense(dim, kernel_init=self.kernel_init, name="w3")(x)
+
+
+class Block(nn.Module):
+    """x + scale * attention(norm(x)), then x + scale * mlp(norm(x)).
+
+    mlp: a factory, `mlp(hidden=..., name=...)`; norm: a factory, `norm(name=...)`;
+    layer_scale: the first value of a learned factor on each branch; None has none.
+    """
+
+    heads: int
+    mlp_ratio: float = 4.0
+    mlp: Callable = Mlp
+    norm: Callable = layer_norm
+    layer_scale: float | None = None
+    qkv_bias: bool = True
+    attend: Callable = jax.nn.dot_product_attention
+    kernel_init: Callable = kernel_init
+
+    @nn.compact
+    def __call__(self, x, *, bias=None, angles=None, keep=None) -> jax.Array:
+        """x [B, N, D]; keep [2, B]: what each branch is multiplied with per sample (stochastic depth)."""
+        dim = x.shape[-1]
+
+        def branch(index, y):
+            if self.layer_scale is not None:
+                y = y * self.param(f"scale{index}", nn.initializers.constant(self.layer_scale), (dim,))
+            return y if keep is None else y * keep[index - 1, :, None, None].astype(y.dtype)
+
+        attention = Attention(self.heads, self.qkv_bias, self.attend, self.kernel_init, name="attn")
+        x = x + branch(1, attention(self.norm(name="norm1")(x), bias=bias, angles=angles))
+        hidden = round(dim * self.mlp_ratio)
+        x = x + branch(
+            2, self.mlp(hidden=hidden, kernel_init=self.kernel_init, name="mlp")(self.norm(name="norm2")(x))
+        )
+        self.sow("intermediates", "tokens", x)
+        return x
+
+
+class Transformer(nn.Module):
+    """A stack of blocks, unrolled or scanned, with the same parameters and the same numbers either way.
+
+    block: a factory, `block(name=...)`.
+    drop_path: the last block's rate of stochastic depth, from 0 at the first; acts when an rng "dropout" is given.
+    scan: compile one block instead of all; the parameters keep one entry per block and are stacked inside the step.
+    remat: a policy of `jax.checkpoint_policies`, recomputing what it does not save; None saves everything.
+    """
+
+    depth: int
+    block: Callable[..., nn.Module]
+    drop_path: float = 0.0
+    scan: bool = False
+    remat: Callable | None = None
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, bias: jax.Array | None = None, angles: jax.Array | None = None
+    ) -> jax.Array:
+        """x [B, N, D]; bias [1, heads, N, N] for all blocks or [depth, 1, heads, N, N]; angles [(B,) N, d]."""
+        per_block, shared = {}, {"angles": angles}
+        (per_block if bias is not None and bias.ndim == 5 else shared)["bias"] = bias
+        if self.drop_path and self.has_rng("dropout"):
+            per_block["keep"] = path_factors(self.make_rng("dropout"), self.drop_path, self.depth, x.shape[0])
+        if self.scan and not self.is_initializing():
+            return self._scanned(x, per_block, shared)
+        call = _call if self.remat is None else nn.remat(_call, policy=self.remat)
+        for i in range(self.depth):
+            x = call(
+                self.block(name=f"block_{i}"),
+                x,
+                {name: value[i] for name, value in per_block.items()} | shared,
+            )
+        return x
+
+    def _scanned(self, x: jax.Array, per_block: dict[str, jax.Array], shared: dict[str, Any]) -> jax.Array:
+        block = self.block(parent=None)
+        mutable = [name for name in ("intermediates",) if self.is_mutable_collection(name)]
+        params = [self.variables["params"][f"block_{i}"] for i in range(self.depth)]
+
+        def body(x, layer):
+            params, arguments = layer
+            return block.apply({"params": params}, x, **arguments, **shared, mutable=mutable)
+
+        if self.remat is not None:
+            body = jax.checkpoint(body, policy=self.remat, prevent_cse=False)
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
+        x, sown = jax.lax.scan(body, x, (stacked, per_block))
+        for name in mutable:
+            for i in range(self.depth):
+                self.put_variable(name, f"block_{i}", jax.tree.map(lambda leaf, i=i: leaf[i], sown[name]))
+        return x
+
+
+def _call(block: nn.Module, x: jax.Array, arguments: dict[str, Any]) -> jax.Array:
+    return block(x, **arguments)
+
+
+def path_factors(key: jax.Array, rate: float, depth: int, batch: int) -> jax.Array:
+    """Stochastic depth: 0 for a dropped branch, 1 / (1 - rate) for a kept one, [depth, 2, batch].  arXiv:1603.09382"""
+    keep = 1.0 - jnp.linspace(0.0, rate, depth)[:, None, None]
+    return jax.random.bernoulli(key, keep, (depth, 2, batch)) / keep

@@ -1,0 +1,58 @@
+"""An encoder that sees the visible patches and a decoder that predicts all of them."""
+
+import math
+from collections.abc import Callable
+
+import jax
+
+from jssl.masks import visible_indices
+from jssl.models.network import Network, as_features, network
+
+
+def encode_decode(encoder, decoder, *, visible: Callable[[int], int]) -> Network:
+    """MAE's network: decoder(encoder(visible patches), where they belong).  arXiv:2111.06377
+
+    encoder: images, visible [B, n] -> `Features`; with a method grid(image shape), such as `ViT`.
+    decoder: (features, visible [B, n], grid) -> [B, N, D], such as `MaskedDecoder`.
+    visible: how many of N patches are visible; a static number, as many as the masks leave.
+
+    Returns: a `Network` of images and mask [B, N], with params {"encoder", "decoder"} and outputs {"cls", "tokens"} of
+    the visible patches and "patch" [B, N, D].
+    """
+    inner, outer = network(encoder), network(decoder)
+
+    def places(images, mask):
+        grid = encoder.grid(images.shape)
+        return grid, visible_indices(mask, visible(math.prod(grid)))
+
+    def init(key, images, *, mask):
+        grid, seen = places(images, mask)
+        encoder_key, decoder_key = jax.random.split(key)
+        params, statistics = {}, {}
+        params["encoder"], statistics["encoder"] = inner.init(encoder_key, images)
+        features = inner.apply(params["encoder"], statistics["encoder"], images, visible=seen)[0]
+        params["decoder"], statistics["decoder"] = outer.init(decoder_key, features, seen, grid)
+        return params, statistics
+
+    def apply(params, statistics, images, *, mask, train=False, key=None):
+        grid, seen = places(images, mask)
+        keys = (None, None) if key is None else jax.random.split(key)
+        features, encoder_statistics = inner.apply(
+            params["encoder"], statistics["encoder"], images, visible=seen, train=train, key=keys[0]
+        )
+        patches, decoder_statistics = outer.apply(
+            params["decoder"],
+            statistics["decoder"],
+            as_features(features),
+            seen,
+            grid,
+            train=train,
+            key=keys[1],
+        )
+        after = {"encoder": encoder_statistics, "decoder": decoder_statistics}
+        return as_features(features)._asdict() | {"patch": patches}, after
+
+    def features(params, statistics, images):
+        return inner.features(params["encoder"], statistics["encoder"], images)
+
+    return Network(init, apply, features)

@@ -1,0 +1,70 @@
+"""Decoders of masked image modelling: from tokens back to pixels, or to whatever else was hidden."""
+
+from collections.abc import Callable
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jssl.models.features import Features
+from jssl.models.heads import Head
+from jssl.models.layers.positions import Grid, sincos_positions
+from jssl.models.layers.transformer import Block, Transformer, kernel_init, layer_norm, xavier
+
+
+class MaskedDecoder(nn.Module):
+    """MAE's decoder: mask tokens take the hidden places, a few blocks, one linear layer.  arXiv:2111.06377
+
+    out: numbers predicted per patch, P * P * C for pixels.
+    positions: (grid, dim, prefix=) -> [prefix + N, dim].
+    """
+
+    out: int
+    dim: int = 512
+    depth: int = 8
+    heads: int = 16
+    mlp_ratio: float = 4.0
+    positions: Callable = sincos_positions
+    norm: Callable = layer_norm
+    kernel_init: Callable = xavier
+    scan: bool = False
+    remat: Callable | None = None
+
+    @nn.compact
+    def __call__(
+        self, features: Features, visible: jax.Array, grid: Grid, *, train: bool = False
+    ) -> jax.Array:
+        """Predict every patch from the encoded visible ones.
+
+        features: cls [B, D], tokens [B, n, D] of the visible patches; visible: [B, n] int, where they belong;
+        grid: (rows, columns) of all N patches.
+
+        Returns: [B, N, out], row-major.
+        """
+        count = grid[0] * grid[1]
+        x = jnp.concatenate([features.cls[:, None], features.tokens], axis=1)
+        x = nn.Dense(self.dim, kernel_init=self.kernel_init, name="embed")(x)
+        mask_token = self.param("mask_token", nn.initializers.normal(0.02), (self.dim,)).astype(x.dtype)
+        patches = jnp.broadcast_to(mask_token, (len(x), count, self.dim))
+        patches = jax.vmap(lambda row, place, token: row.at[place].set(token))(patches, visible, x[:, 1:])
+        x = jnp.concatenate([x[:, :1], patches], axis=1)
+        x = x + self.positions(grid, self.dim, prefix=1).astype(x.dtype)
+        block = partial(Block, self.heads, self.mlp_ratio, norm=self.norm, kernel_init=self.kernel_init)
+        x = Transformer(self.depth, block, scan=self.scan, remat=self.remat, name="blocks")(x)
+        x = self.norm(name="norm")(x[:, 1:])
+        return nn.Dense(self.out, kernel_init=self.kernel_init, name="predict")(x)
+
+
+def mae_decoder(patch: int, *, channels: int = 3, **sizes) -> MaskedDecoder:
+    """MAE's decoder of pixels, [B, N, P * P * C]; `sizes`: fields of `MaskedDecoder`, by default 512 wide, 8 deep."""
+    return MaskedDecoder(patch * patch * channels, **sizes)
+
+
+def pixel_head(side: int, *, channels: int = 3) -> Head:
+    """SimMIM's decoder, one linear layer from a token to its pixels: [B, N, D] -> [B, N, side * side * C].
+
+    side: pixels that a token covers: the patch of a ViT, 32 for Swin. Order (row, column, channel), as `patchify`.
+    arXiv:2111.09886
+    """
+    return Head([nn.Dense(side * side * channels, kernel_init=kernel_init)])

@@ -1,0 +1,218 @@
+"""How much memory a step takes on each device, from its shapes alone: known before anything is compiled."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+CALLS = (
+    "pjit",
+    "jit",
+    "closed_call",
+    "core_call",
+    "custom_jvp_call",
+    "custom_vjp_call",
+    "remat",
+    "remat2",
+    "checkpoint",
+)
+LOOPS = ("scan", "while", "cond")
+# What compilers compute where it is read, and never store, unless an operation of another kind reads it too:
+MOVES = frozenset(  # however often it is read
+    "and bitcast_convert_type broadcast_in_dim ceil clamp convert_element_type copy copy_p eq exp2 expand_dims floor ge gt "
+    "iota is_finite le lt ne not or pad real reduce_precision reshape rev round shift_left shift_right_arithmetic "
+    "shift_right_logical sign slice split squeeze stop_gradient transpose xor".split()
+)
+ARITHMETIC = frozenset(  # where it is read once; read again it is a residual of the backward pass
+    "abs add add_any concatenate cos cumsum div erf erf_inv erfc exp expm1 integer_pow log log1p logistic max min mul neg "
+    "pow rem rsqrt select_n sin sqrt square sub tan tanh".split()
+)
+MASKS = frozenset("eq ge gt is_finite le lt ne sign".split())  # readers that store a bit at most
+REDUCTIONS = frozenset(
+    "argmax argmin reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum".split()
+)
+Size = Callable[[Any], int]
+
+
+class Operation(NamedTuple):
+    """An equation once calls are gone. reads, writes: the variables by number. inner: bytes that a loop's body takes."""
+
+    name: str
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    inner: int
+
+
+def whole(aval) -> int:
+    """The bytes of an array, or of a random key."""
+    if jnp.issubdtype(aval.dtype, jax.dtypes.prng_key):
+        aval = jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct(aval.shape, aval.dtype))
+    return math.prod(aval.shape) * aval.dtype.itemsize
+
+
+def peak_bytes(closed: ClosedJaxpr, *, size: Size = whole) -> int:
+    """The most bytes of intermediate results that are alive at once, when a function runs in its written order.
+
+    An intermediate result lives from the operation that makes it to the last one that reads it. Arguments are not
+    counted, nor results of the function, which take a donated argument's place. Element-wise operations are taken to be
+    fused into the operations that read them, as `MOVES` and `ARITHMETIC` say; the body of a loop costs its own peak.
+
+    closed: of `jax.make_jaxpr`. size: of an abstract array on one device, in bytes.
+
+    Returns: bytes.
+
+    >>> double = jax.make_jaxpr(lambda x: jnp.sum((x @ x) @ x))(jnp.ones((8, 8)))
+    >>> peak_bytes(double)
+    512
+    """
+    operations, avals, arguments, results = flattened(closed.jaxpr, size)
+    readers: dict[int, list[Operation]] = {}
+    for operation in operations:
+        for variable in operation.reads:
+            readers.setdefault(variable, []).append(operation)
+
+    stored = {
+        variable: {variable} for variable in arguments
+    }  # by variable: the stored arrays that it is computed of
+    last: dict[int, int] = {}
+    for number, operation in enumerate(operations):
+        sources = set().union(*(stored.get(variable, set()) for variable in operation.reads))
+        for variable in sources:
+            last[variable] = number
+        for variable in operation.writes:
+            fused = _fused(operation, readers.get(variable, []))
+            stored[variable] = sources if fused else {variable}
+            if not fused:
+                last[variable] = number
+
+    free = arguments | results
+    ends: dict[int, list[int]] = {}
+    for variable, number in last.items():
+        ends.setdefault(number, []).append(variable)
+    alive = peak = 0
+    for number, operation in enumerate(operations):
+        made = sum(size(avals[v]) for v in operation.writes if stored[v] == {v} and v not in free)
+        alive += made
+        peak = max(peak, alive + operation.inner)
+        alive -= sum(size(avals[v]) for v in ends.get(number, ()) if v not in free)
+    return peak
+
+
+def _fused(operation: Operation, readers: list[Operation]) -> bool:
+    """Whether a result is never stored, but computed where it is read."""
+    if not all(reader.name in MOVES | ARITHMETIC | REDUCTIONS for reader in readers):
+        return False
+    again = sum(reader.name not in MASKS for reader in readers)
+    return operation.name in MOVES or (operation.name in ARITHMETIC and again <= 1)
+
+
+def flattened(jaxpr: Jaxpr, size: Size):
+    """A jaxpr's operations in order, calls replaced by what they call.
+
+    Returns: (operations, abstract value of every variable by its number, numbers of the arguments, of the results).
+    """
+    operations: list[Operation] = []
+    avals: list[Any] = []
+
+    def new(aval) -> int:
+        avals.append(aval)
+        return len(avals) - 1
+
+    def walk(jaxpr: Jaxpr, numbers: dict) -> list[int | None]:
+        def number(atom):
+            return None if isinstance(atom, Literal) else numbers[atom]
+
+        for variable in jaxpr.constvars:
+            numbers[variable] = new(variable.aval)
+            constants.add(numbers[variable])
+        for equation in jaxpr.eqns:
+            name = equation.primitive.name
+            inner = list(_inner(equation.params.values()))
+            if name in CALLS and inner:
+                called = dict(zip(inner[0].invars, map(number, equation.invars), strict=True))
+                called = {v: new(v.aval) if n is None else n for v, n in called.items()}
+                for variable, made in zip(equation.outvars, walk(inner[0], called), strict=True):
+                    numbers[variable] = new(variable.aval) if made is None else made
+                continue
+            reads = tuple(n for n in map(number, equation.invars) if n is not None)
+            for variable in equation.outvars:
+                numbers[variable] = new(variable.aval)
+            writes = tuple(numbers[variable] for variable in equation.outvars)
+            operations.append(Operation(name, reads, writes, max([_body(i, size) for i in inner], default=0)))
+        return [number(atom) for atom in jaxpr.outvars]
+
+    constants: set[int] = set()
+    numbers = {variable: new(variable.aval) for variable in jaxpr.invars}
+    arguments = set(numbers.values())
+    results = {n for n in walk(jaxpr, numbers) if n is not None}
+    return operations, avals, arguments | constants, results
+
+
+def _body(jaxpr: Jaxpr, size: Size) -> int:
+    """A loop's body: its results are not in anybody's place."""
+    return peak_bytes(ClosedJaxpr(jaxpr, ()), size=size)
+
+
+def _inner(values: Iterable[Any]) -> Iterable[Jaxpr]:
+    for value in values:
+        if isinstance(value, ClosedJaxpr):
+            yield value.jaxpr
+        elif isinstance(value, Jaxpr):
+            yield value
+        elif isinstance(value, tuple | list):
+            yield from _inner(value)
+
+
+def on_each_device(tree) -> int:
+    """Bytes per device of arrays or `jax.ShapeDtypeStruct`s; those without a sharding lie there whole."""
+
+    def one(x):
+        place = getattr(x, "sharding", None)
+        shape = x.shape if place is None else place.shard_shape(x.shape)
+        return whole(jax.ShapeDtypeStruct(shape, x.dtype))
+
+    return sum(map(one, jax.tree.leaves(tree)))
+
+
+def footprint(step, state, batch, *, devices: int = 1) -> dict[str, int]:
+    """What a step takes of each device's memory, in bytes.
+
+    step: an uncompiled train step that donates its state. state, batch: `jax.ShapeDtypeStruct`s with their shardings.
+    devices: over which the batch is spread.
+
+    Returns: {"parameters", "teacher", "memory", "optimizer", "batch", "activations"}, bytes; activations with gradients.
+    """
+    spread = {x.shape: on_each_device(x) / whole(x) for x in jax.tree.leaves(state.params)}
+
+    def size(aval):
+        return int(whole(aval) * spread.get(aval.shape, 1 / devices))  # a gradient lies as its parameter does
+
+    peak = peak_bytes(jax.make_jaxpr(step)(state, batch), size=size)
+    parts = dict(
+        parameters=state.params, teacher=state.teacher, memory=state.memory, optimizer=state.opt_state
+    )
+    return {name: on_each_device(part) for name, part in parts.items()} | {
+        "batch": on_each_device(batch),
+        "activations": peak,
+    }
+
+
+def in_words(parts: Mapping[str, int]) -> str:
+    """The sum and the parts.
+
+    >>> in_words({"parameters": 3 * 2**29, "activations": 2**29, "teacher": 0})
+    'about 2.0 GiB per device: parameters 1.5 GiB, activations 512.0 MiB'
+    """
+    named = ", ".join(f"{name} {_readable(part)}" for name, part in parts.items() if part)
+    return f"about {_readable(sum(parts.values()))} per device: {named}"
+
+
+def _readable(count: float) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.1f} {unit}" if unit != "bytes" else f"{count} bytes"
+        count /= 1024
+    return f"{count:.1f} GiB"

@@ -1,0 +1,224 @@
+"""Running an experiment: from a plan to a directory of results, through however many interruptions."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from jssl.checkpoint import Checkpoints
+from jssl.data.reading.resident import steps_per_epoch
+from jssl.evaluate import Scores, diagnose, format_table
+from jssl.run.experiment import Experiment
+from jssl.run.footprint import in_words
+from jssl.run.interrupt import Interrupted, Interrupts, listening
+from jssl.run.plan import Options, Plan, initial_state, plan, step_of
+from jssl.run.probing import Probes, as_figures, health_of
+from jssl.run.record import CHECKPOINTS, REPORT, Record, compared
+from jssl.run.summary import write_summary
+from jssl.run.supply import Supply, supply
+from jssl.run.watch import Log, NonFinite, Pace, check_finite
+from jssl.train import Event, TrainState, fit
+
+
+class Run(NamedTuple):
+    """What a run has come to.
+
+    directory: of its results. state: the last train state. table: baselines and what was learned; empty where there is
+    nothing to test on.
+    """
+
+    directory: Any
+    state: TrainState
+    table: dict[str, Scores]
+
+
+def run(make: Callable[..., Experiment], **settings) -> Run:
+    """Runs an experiment from Python, as its command does: the same directory, resumed the same way.
+
+    make: the experiment's function. settings: its keyword arguments, and those of `Options`: out, seed, dtype ...
+
+    Returns: a `Run`.
+
+    Raises: ValueError and others as `plan`; Interrupted after a signal, the state saved; NonFinite.
+    """
+    own = {name: settings.pop(name) for name in Options._fields if name in settings}
+    return carry_out(plan(make, settings, Options(**own)), say=lambda text: None, bar=False)
+
+
+def carry_out(plan: Plan, *, say: Callable[[str], None] = print, bar: bool = True) -> Run:
+    """Resumes or starts a run, trains, probes, and writes the report.
+
+    say: where lines for the reader go. bar: whether to show a progress bar.
+
+    Returns, raises: as `run`.
+    """
+    if jax.process_index() > 0:
+        say, bar = (lambda text: None), False
+    with listening() as interrupts:
+        record = Record(plan.options.out, plan.config)
+        checkpoints = Checkpoints(record.directory / CHECKPOINTS, config=compared(plan.config))
+        try:
+            return _carry_out(plan, record, checkpoints, interrupts, say, bar)
+        except NonFinite as broken:
+            checkpoints.wait()
+            raise broken.after(checkpoints.steps[-1:], checkpoints.directory) from None
+        finally:
+            record.close()
+            checkpoints.close()
+
+
+def _carry_out(
+    plan: Plan, record: Record, checkpoints: Checkpoints, interrupts: Interrupts, say, bar: bool
+) -> Run:
+    e, options = plan.experiment, plan.options
+    skips = options.skip_nonfinite > 0  # counting them takes every step's metrics
+    data = supply(step_of(plan), plan.data, batch=e.batch, seed=options.seed, mesh=plan.mesh, stepwise=skips)
+    probes = None if plan.data.test is None else Probes(e, plan.data.source, plan.data.test)
+    name = plan.data.source.name
+    say(f"{name}: {len(plan.data):,} images {data.how}; {_words(plan.mesh)}")
+    if probes is None:
+        say(f"{name} has no labelled test split: no probes")
+    elif plan.data.records is not None:
+        say(f"probes look at {len(plan.data.source):,} training and {len(plan.data.test):,} test images")
+
+    if probes is not None and probes.sizes != (len(plan.data.source), len(plan.data.test)):
+        say(
+            "kNN while training looks at {:,} training and {:,} test images, at the end at all".format(
+                *probes.sizes
+            )
+        )
+
+    say(in_words(plan.needs))
+    state, said = _restored(plan, checkpoints)
+    if state is None:
+        record.forget_after(-1)
+        quick = (
+            {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
+        )  # 3 s, not 12, same bits
+        init = jax.jit(initial_state(e, options), out_shardings=plan.places, compiler_options=quick)
+        state = init(data.batch_of(0))
+        if probes is not None:
+            table = probes.baselines(state)
+            record.write(0, {"knn_top1": table["random network"].knn, **as_figures(table)})
+            say(format_table(table))
+    else:
+        record.forget_after(int(state.step))
+        say(f"resumed at step {int(state.step)} of {e.steps}")
+    for sentence in said:
+        say(sentence)
+
+    if int(state.step) < e.steps:
+        state = _train(plan, state, data, record, checkpoints, probes, interrupts, say, bar)
+    table = write_summary(plan, record, state, probes)
+    if table:
+        say(format_table(table))
+    say(f"report: {record.directory / REPORT}")
+    return Run(record.directory, state, table)
+
+
+def _restored(plan: Plan, checkpoints: Checkpoints) -> tuple[TrainState | None, list[str]]:
+    """The state to resume from, None at the start, and what was said about damaged checkpoints."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        state = checkpoints.restore(plan.state)
+    return state, [f"warning: {one.message}" for one in caught if "checkpoint" in str(one.message)]
+
+
+def _train(
+    plan: Plan,
+    state: TrainState,
+    data: Supply,
+    record: Record,
+    checkpoints: Checkpoints,
+    probes,
+    interrupts,
+    say,
+    bar,
+) -> TrainState:
+    from tqdm import tqdm
+
+    e, options = plan.experiment, plan.options
+    bar = tqdm(total=e.steps, initial=int(state.step), unit="step", disable=not bar, dynamic_ncols=True)
+    said: set[str] = set()
+
+    def show(figures):
+        bar.set_postfix_str(_short(figures))
+        for sentence in diagnose(figures):
+            if (advice := sentence.rpartition(":")[2]) not in said:
+                said.add(advice)
+                say(f"warning: {sentence}")
+
+    log = Log(record, batch=e.batch, rates={"learning_rate": e.learning_rate}, waited=data.waited, show=show)
+    health = health_of(e, plan.data.source)
+    probed: dict[int, dict[str, float]] = {}  # by step, the latest only
+
+    def evaluate(step, state, metrics):
+        figures = (
+            {"knn_top1": probes.knn(state)}
+            if step < e.steps
+            else as_figures({"learned": probes.scores(state)})
+        )
+        probed.clear()
+        probed[step] = figures
+        log.add(step, figures)
+        log.restart_clock(step)
+        say(f"step {step}: " + ", ".join(f"{name} {100 * value:.1f}" for name, value in figures.items()))
+
+    def save(step, state, metrics):
+        pace.wait()
+        if not options.skip_nonfinite:
+            check_finite(step, metrics)
+        checkpoints.save(step, state, probed.get(step))
+
+    pace = Pace(interrupts, log, lambda step: bar.update(step - bar.n), skips=options.skip_nonfinite)
+    events = [
+        *_refresh(plan),
+        Event(options.log_every, lambda step, state, metrics: log(step, state, metrics | health(state))),
+        *([Event(options.eval_every, evaluate)] if probes else []),
+        Event(options.checkpoint_every, save),
+        Event(1 if data.stepwise else options.log_every, pace),
+    ]
+    try:
+        with interrupts.holding():
+            state = fit(data.advance, state, steps=e.steps, events=events)
+            log.flush()
+    except Interrupted as stop:
+        if stop.state is not None:
+            log.flush()
+            checkpoints.save(stop.step, stop.state, probed.get(stop.step))
+        raise
+    finally:
+        bar.close()
+    return state
+
+
+def _refresh(plan: Plan) -> list[Event]:
+    """Between epochs: what a method recomputes of its memory, such as clusters."""
+    method, every = plan.experiment.method, steps_per_epoch(len(plan.data), plan.experiment.batch)
+    if method.refresh is None:
+        return []
+    compiled = jax.jit(lambda memory, key: method.refresh(key, memory), donate_argnums=0)
+
+    def refresh(step, state, metrics):
+        if step % every == 0 and step < plan.experiment.steps:
+            key = jax.random.fold_in(jax.random.fold_in(state.key, step), 1)
+            return state.replace(memory=compiled(state.memory, key))
+
+    return [Event(every, refresh)]
+
+
+def _words(mesh) -> str:
+    parts = [f"{axis}={size}" for axis, size in mesh.shape.items() if size > 1]
+    kind = mesh.devices.flat[0].platform
+    return f"mesh {','.join(parts)} of {kind}" if parts else f"one {kind}"
+
+
+def _short(figures) -> str:
+    parts = [f"loss {figures['loss']:.3f}"]
+    if "images_per_second" in figures:
+        parts += [
+            f"{figures['images_per_second']:,.0f} images/s",
+            f"waiting for data {figures['data_wait']:.0%}",
+        ]
+    return ", ".join(parts)

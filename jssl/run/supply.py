@@ -1,0 +1,116 @@
+"""How steps get their data."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jssl.data.reading.loader import loader
+from jssl.data.reading.records import Records
+from jssl.data.reading.resident import batch_indices, take
+from jssl.data.source import Source
+from jssl.run.gather import Gathered
+from jssl.sharding import over_batch, replicated
+from jssl.train import Batch, feed, scanned
+
+
+class Supply(NamedTuple):
+    """Data as `fit` wants it.
+
+    advance:  (state, step, n) -> (state, metrics).
+    batch_of: step -> the batch of that step, a function of the seed and the step alone.
+    waited:   () -> seconds spent waiting for data so far.
+    stepwise: whether steps are started one by one, so that something can be done after each.
+    how:      the same in words.
+    """
+
+    advance: Callable
+    batch_of: Callable[[int], Batch]
+    waited: Callable[[], float]
+    stepwise: bool
+    how: str
+
+
+def supply(step, data: Gathered, *, batch: int, seed: int, mesh: Mesh, stepwise: bool = False) -> Supply:
+    """Data that fits lives on the devices, and each batch is gathered where it is used; other data is read ahead.
+
+    step: an uncompiled train step. stepwise: start steps one by one even where many could be started at once.
+
+    Returns: a `Supply`; both kinds have the same order.
+    """
+    if data.records is not None:
+        stream = Stream(data.records, batch=batch, canvas=data.canvas, seed=seed, mesh=mesh)
+        advance = feed(jax.jit(step, donate_argnums=0), stream)
+        return Supply(advance, stream, stream.clock.read, True, "read ahead from where they are")
+
+    arrays, clock = resident(data.source, mesh), Clock()
+
+    def batch_at(step, arrays):
+        gathered = take(arrays, batch_indices(seed, step, n=len(data), batch=batch))
+        return jax.lax.with_sharding_constraint(gathered, over_batch(mesh))
+
+    compiled = jax.jit(batch_at)
+
+    def batch_of(step):
+        with clock:
+            return compiled(step, arrays)
+
+    if stepwise or jax.default_backend() == "cpu":  # whose loops are slow, see `scanned`
+        advance = feed(jax.jit(step, donate_argnums=0), batch_of)
+        return Supply(advance, batch_of, clock.read, True, "in memory, one step at a time")
+    return Supply(
+        scanned(step, batch_at, arrays), batch_of, clock.read, False, "on the device, many steps at a time"
+    )
+
+
+def resident(source: Source, mesh: Mesh) -> Batch:
+    """All of a source on every device, of every process."""
+
+    def put(values):
+        return jax.make_array_from_callback(
+            np.shape(values), replicated(mesh), lambda part: np.asarray(values)[part]
+        )
+
+    return {name: put(values) for name, values in source.arrays.items()}
+
+
+class Stream:
+    """Batches that a loader reads ahead, asked for in order; the last one can be asked for again."""
+
+    def __init__(self, records: Records, *, batch: int, canvas: int, seed: int, mesh: Mesh):
+        self.clock, self._sharding, self._next, self._batch = Clock(), over_batch(mesh), None, None
+        processes = dict(process=jax.process_index(), processes=jax.process_count())
+        self._open = lambda step: loader(
+            records, batch=batch, canvas=canvas, seed=seed, position=step * batch, **processes
+        )
+
+    def __call__(self, step: int) -> Batch:
+        if self._next is None or step not in (self._next - 1, self._next):
+            self._loader, self._next = self._open(step), step
+        if step == self._next:
+            with self.clock:
+                mine = next(self._loader)
+            put = jax.make_array_from_process_local_data
+            arrays = {name: values for name, values in mine.items() if values.dtype.kind in "iufb"}
+            self._batch = {name: put(self._sharding, values) for name, values in arrays.items()}
+            self._next += 1
+        return self._batch
+
+
+class Clock:
+    """Adds up the time spent inside `with clock:`."""
+
+    def __init__(self):
+        self._seconds = 0.0
+
+    def read(self) -> float:
+        return self._seconds
+
+    def __enter__(self):
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_):
+        self._seconds += time.perf_counter() - self._started

@@ -1,0 +1,138 @@
+"""Watching a run without holding it up: the log, the progress bar, and what stops it."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jssl.run.interrupt import Interrupted, Interrupts
+from jssl.run.record import Record
+
+QUEUED = 2  # steps that may be under way on the device: enough to keep it busy, few enough to stop soon
+
+
+class NonFinite(Exception):
+    """A figure of a step is not finite. step; terms: the figures' names; where: of the last good checkpoint, if any."""
+
+    def __init__(self, step: int, terms: tuple[str, ...], where: str = ""):
+        super().__init__(f"step {step}: {', '.join(terms)} not finite{where}")
+        self.step, self.terms = step, terms
+
+    def after(self, steps: list[int], directory) -> "NonFinite":
+        """The same with the last good checkpoint, of steps [one] or [] in a directory."""
+        good = (
+            f"the last good checkpoint is step {steps[0]} in {directory}"
+            if steps
+            else "there is no checkpoint yet"
+        )
+        return NonFinite(
+            self.step, self.terms, f"; {good}; a lower learning rate or a longer warm-up may help"
+        )
+
+
+class Log:
+    """Turns the metrics of a logged step into numbers one logged step later, when the device is long past them.
+
+    batch: images per step. rates: step -> figures that are functions of the step, such as the learning rate.
+    waited: () -> seconds spent waiting for data so far. show: (text, figures) for the progress bar.
+    """
+
+    def __init__(
+        self, record: Record, *, batch: int, rates, waited: Callable[[], float], show=lambda figures: None
+    ):
+        self._record, self._batch, self._rates, self._waited, self._show = record, batch, rates, waited, show
+        self._pending: tuple[int, Mapping[str, Any], dict[str, float]] | None = None
+        self._since: tuple[int, float, float] | None = None
+
+    def restart_clock(self, step: int) -> None:
+        """Speed is measured from here on: compiling and evaluating do not count."""
+        self._since = step, time.perf_counter(), self._waited()
+
+    @property
+    def timed(self) -> bool:
+        return self._since is not None
+
+    def __call__(self, step: int, state, metrics) -> None:
+        for value in jax.tree.leaves(metrics):
+            value.copy_to_host_async()
+        speed = {}
+        if self._since is not None and step > self._since[0]:
+            first, started, waited = self._since
+            seconds = max(time.perf_counter() - started, 1e-9)
+            share = (self._waited() - waited) / seconds
+            speed = {
+                "images_per_second": (step - first) * self._batch / seconds,
+                "data_wait": min(share, 1.0),
+            }
+        self.restart_clock(step)
+        self.flush()
+        self._pending = step, metrics, speed
+
+    def flush(self, also: Mapping[str, float] | None = None) -> None:
+        """Writes the step that is waiting; with `also`, further figures of the same step."""
+        if self._pending is None:
+            return
+        (step, metrics, speed), self._pending = self._pending, None
+        values = {name: float(value) for name, value in metrics.items()}
+        rates = {name: float(rate(step - 1)) for name, rate in self._rates.items()}
+        figures = values | rates | speed | dict(also or {})
+        self._record.write(step, figures)
+        self._show(figures)
+
+    def add(self, step: int, figures: Mapping[str, float]) -> None:
+        """Figures of this step, from elsewhere: on the step's line, or on one of their own."""
+        if self._pending is not None and self._pending[0] == step:
+            self.flush(also=figures)
+        else:
+            self.flush()
+            self._record.write(step, figures)
+
+
+class Pace:
+    """After every step: advance the bar, keep few steps queued, stop when asked to or at figures not finite.
+
+    skips: steps that may be skipped for figures that are not finite, where the step is one that skips them.
+    """
+
+    def __init__(
+        self, interrupts: Interrupts, log: Log, advance_bar: Callable[[int], None], *, skips: int = 0
+    ):
+        self._interrupts, self._log, self._advance_bar, self._skips = interrupts, log, advance_bar, skips
+        self._queue: deque = deque()
+
+    def __call__(self, step: int, state, metrics) -> None:
+        self._advance_bar(step)
+        self._queue.append((step, metrics))
+        self.wait(QUEUED if self._log.timed else 0)
+        if not self._log.timed:
+            self._log.restart_clock(step)
+        if self._interrupts.requested(step):
+            self.wait()
+            raise Interrupted(step, state)
+
+    def wait(self, queued: int = 0) -> None:
+        """Returns when at most so many steps are under way.
+
+        Raises: NonFinite for a step that may not be skipped.
+        """
+        while len(self._queue) > queued:
+            step, metrics = self._queue.popleft()
+            try:
+                check_finite(step, metrics)
+            except NonFinite:
+                self._skips -= 1
+                if self._skips < 0:
+                    raise
+
+
+def check_finite(step: int, metrics: Mapping[str, Any]) -> None:
+    """Waits for a step's metrics.
+
+    Raises: NonFinite naming those that are not finite, terms before the loss that they sum to.
+    """
+    bad = [name for name, value in metrics.items() if not np.all(np.isfinite(np.asarray(value)))]
+    if bad:
+        raise NonFinite(step, tuple(sorted(bad, key=lambda name: (name in ("loss", "gradient_norm"), name))))

@@ -1,0 +1,72 @@
+"""What is exported is what was evaluated."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from jssl import init_state, methods
+from jssl.data import evaluation_view
+from jssl.models import Predictor, ViT
+from jssl.models.encoders.vit import ConvStem
+from jssl.run import run
+from jssl.run.export import evaluated, export_encoder, load_encoder
+from tests.run import tiny
+
+
+@pytest.mark.parametrize("method", ["queue", "center"])
+def test_the_features_of_the_file_are_those_of_the_run(method, tmp_path):
+    result = run(
+        tiny.experiment, method=method, data="bare", steps=3, out=str(tmp_path / "run"), checkpoint_every=2
+    )
+    names = set(export_encoder(tmp_path / "run", tmp_path / "encoder.safetensors"))
+    assert {"params/Dense_0/kernel", "batch_stats/BatchNorm_0/mean"} <= names and not any(
+        "head" in name for name in names
+    )
+    images = evaluation_view(8)(tiny.colored().images[:5])
+    state = result.state
+    features = tiny.experiment(method=method).method.features(
+        state.params, state.teacher, state.memory, images
+    )
+    again = tiny.Linear().apply(load_encoder(tmp_path / "encoder.safetensors"), images)
+    np.testing.assert_array_equal(features.cls, again)
+    statistics = state.memory["statistics"]["student"]["encoder"]
+    assert not np.allclose(
+        again, tiny.Linear().apply({"params": state.params["encoder"], **statistics}, images)
+    )
+
+
+def test_where_there_is_nothing_to_export(tmp_path):
+    with pytest.raises(ValueError, match="holds no run"):
+        export_encoder(tmp_path, tmp_path / "x")
+
+
+VIT = ViT(patch=4, dim=8, depth=1, heads=2, stem=ConvStem)
+STUDENT, TEACHER = "memory.statistics.student.encoder", "memory.statistics.teacher.encoder"
+
+
+@pytest.mark.parametrize(
+    "make, roots",
+    [
+        (lambda: methods.simclr(VIT), ["params.encoder", "memory.statistics.encoder"]),
+        (lambda: methods.dino(VIT, prototypes=4), ["teacher.encoder", TEACHER]),
+        (lambda: methods.moco_v2(VIT, queue=16, groups=2), ["params.encoder", STUDENT]),
+        (
+            lambda: methods.i_jepa(
+                VIT.clone(class_token=False), predictor=Predictor(dim=8, depth=1, heads=2)
+            ),
+            ["teacher.encoder", "memory.statistics.teacher"],
+        ),
+    ],
+)
+def test_the_evaluated_network_is_found(make, roots):
+    method = make()
+    batch = {
+        "image": jax.ShapeDtypeStruct((2, 16, 16, 3), np.float32),
+        "index": jax.ShapeDtypeStruct((2,), np.int32),
+    }
+    views = lambda key, batch: {"global": jax.numpy.stack([batch["image"]] * 2)}  # noqa: E731
+    state = jax.eval_shape(
+        lambda b: init_state(method, optax.sgd(0.1), views, b, key=jax.random.key(0)), batch
+    )
+    assert sorted(evaluated(method.features, state, batch["image"])) == sorted(roots)

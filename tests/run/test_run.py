@@ -1,0 +1,226 @@
+"""A run: what it leaves behind, and that interrupting it changes nothing."""
+
+import json
+import os
+import signal
+import warnings
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jssl.run import Interrupted, NonFinite, run
+from jssl.run.plan import skipping
+from jssl.run.record import Record, check_directory
+from jssl.run.watch import Log
+from jssl.train import TrainState
+from tests.run import streamed, tiny
+
+
+def raw(state):
+    """A state's arrays as bytes, keys included."""
+    typed = [jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) for x in jax.tree.leaves(state)]
+    leaves = [
+        jax.random.key_data(x) if key else x for x, key in zip(jax.tree.leaves(state), typed, strict=True)
+    ]
+    return [np.asarray(leaf).tobytes() for leaf in leaves]
+
+
+def rows(directory, *, without=("images_per_second", "data_wait")):
+    lines = (directory / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k not in without} for line in lines]
+
+
+SETTINGS = dict(log_every=3, eval_every=4, checkpoint_every=4)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run that nothing interrupted."""
+    return run(tiny.experiment, out=str(tmp_path_factory.mktemp("runs") / "whole"), **SETTINGS)
+
+
+def test_the_directory_holds_everything(finished):
+    names = {path.name for path in finished.directory.iterdir()}
+    assert {"config.json", "metrics.jsonl", "checkpoints", "figures", "report.html"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert {path.name for path in (finished.directory / "figures").iterdir()} >= {
+        *("loss.png", "health.png", "probe.png", "neighbours.png")
+    }
+    config = json.loads((finished.directory / "config.json").read_text())
+    assert config["experiment"] == "tiny" and config["settings"]["temperature"] == 0.2
+    assert finished.directory.joinpath("report.html").read_text().count("data:image/png;base64") >= 4
+
+
+def test_metrics_have_one_line_per_step_with_all_that_was_measured(finished):
+    found = rows(finished.directory)
+    steps = [row["step"] for row in found]
+    assert steps == [0, 3, 4, 6, 8, 9, 12]
+    logged = {row["step"]: row for row in found}
+    assert {"loss", "learning_rate", "gradient_norm"} <= set(logged[3]) and "knn_top1" in logged[4]
+    assert {"loss", "knn_top1", "linear_top1"} <= set(logged[12])
+    assert {"raw_pixels_knn_top1", "random_network_linear_top1"} <= set(logged[0])
+    speeds = [row for row in rows(finished.directory, without=()) if "images_per_second" in row]
+    assert speeds and all(0 <= row["data_wait"] <= 1 and row["images_per_second"] > 0 for row in speeds)
+
+
+def test_the_table_has_the_baselines(finished):
+    assert list(finished.table) == ["raw pixels", "raw pixels, centred", "random network", "learned"]
+    assert finished.table["learned"].knn == rows(finished.directory)[-1]["knn_top1"]
+
+
+def test_running_again_resumes_at_the_end(finished):
+    before = (finished.directory / "metrics.jsonl").read_text()
+    again = run(tiny.experiment, out=str(finished.directory), **SETTINGS)
+    assert raw(again.state) == raw(finished.state)
+    assert (finished.directory / "metrics.jsonl").read_text() == before
+
+
+def test_interrupted_equals_uninterrupted(finished, tmp_path, monkeypatch):
+    for stop in (2, 7):
+        monkeypatch.setattr(
+            "jssl.run.interrupt.Interrupts.requested", lambda self, step, stop=stop: step == stop
+        )
+        with pytest.raises(Interrupted) as interrupted:
+            run(tiny.experiment, out=str(tmp_path / "run"), **SETTINGS)
+        assert interrupted.value.step == stop
+    monkeypatch.undo()
+    resumed = run(tiny.experiment, out=str(tmp_path / "run"), **SETTINGS)
+    assert raw(resumed.state) == raw(finished.state)
+    assert rows(tmp_path / "run") == rows(finished.directory)
+
+
+class Killed(Exception):
+    """The end of a process, as far as a test can have it without ending its own."""
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """method -> its run, over data in memory."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    start = partial(run, tiny.experiment, data="bare", mesh="data=1", **SETTINGS)
+    return cache(lambda method: start(method=method, out=str(folder / method)))
+
+
+@pytest.mark.parametrize(
+    "method, mode",
+    [("center", "resident"), ("pixels", "resident"), ("pixels", "streamed"), ("queue", "streamed")],
+)
+def test_killed_equals_uninterrupted(uninterrupted, method, mode, tmp_path, monkeypatch):
+    """Whatever a method remembers: what was done since the last checkpoint is done again. And wherever its data is: the
+    same images in the same order, so that a run that reads them from disk equals one that has them in memory."""
+    data = "bare"
+    if mode == "streamed":
+        data = streamed.write(tmp_path / "images")
+        monkeypatch.setattr("jssl.run.gather.fits_in_memory", streamed.nothing_fits)
+    start = partial(
+        run, tiny.experiment, data=data, method=method, mesh="data=1", out=str(tmp_path / "run"), **SETTINGS
+    )
+
+    def killed(self, step):
+        if step == 6:
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("jssl.run.interrupt.Interrupts.requested", killed)
+        start()
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["4"]
+    resumed, whole = start(), uninterrupted(method)
+    assert raw(resumed.state) == raw(whole.state)
+    assert rows(tmp_path / "run") == rows(whole.directory)
+
+
+def test_a_signal_saves_between_steps(tmp_path, monkeypatch):
+    kill = lambda self, step, state, metrics: os.kill(os.getpid(), signal.SIGTERM) if step == 3 else None  # noqa: E731
+    monkeypatch.setattr(Log, "__call__", kill)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted) as interrupted:
+        run(tiny.experiment, out=str(tmp_path / "run"), **SETTINGS)
+    assert interrupted.value.step == 3 and (tmp_path / "run" / "checkpoints" / "3").is_dir()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_damaged_checkpoint_costs_a_warning_not_the_run(finished, tmp_path):
+    partial = dict(SETTINGS, out=str(tmp_path / "run"))
+    run(tiny.experiment, **partial)
+    newest = tmp_path / "run" / "checkpoints" / "12" / "arrays" / "manifest.ocdbt"
+    newest.write_bytes(newest.read_bytes()[:20])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        resumed = run(tiny.experiment, **partial)
+    assert raw(resumed.state) == raw(finished.state)
+    assert (tmp_path / "run" / "checkpoints" / "damaged_12").is_dir()
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_term_and_checkpoint(tmp_path):
+    with pytest.raises(NonFinite, match=r"step 1: .* not finite; there is no checkpoint yet"):
+        run(tiny.experiment, out=str(tmp_path / "run"), scale=float("inf"), **SETTINGS)
+    assert not any(path.name.isdigit() for path in (tmp_path / "run" / "checkpoints").iterdir())
+
+
+def test_steps_that_are_not_finite_are_skipped_so_many_times(tmp_path):
+    """The broken image comes once an epoch of six steps, so twice in twelve."""
+    broken = dict(SETTINGS, log_every=1, data="bare", broken=5)
+    result = run(tiny.experiment, out=str(tmp_path / "run"), skip_nonfinite=2, **broken)
+    logged = {row["step"]: row for row in rows(tmp_path / "run")}
+    skipped = [step for step, row in logged.items() if row["skipped"]]
+    assert len(skipped) == 2 and all(logged[step]["loss"] is None for step in skipped)
+    assert int(result.state.step) == 12 and all(
+        np.all(np.isfinite(x)) for x in jax.tree.leaves(result.state.params)
+    )
+    with pytest.raises(NonFinite, match=rf"step {skipped[1]}: .*loss"):
+        run(tiny.experiment, out=str(tmp_path / "once"), skip_nonfinite=1, **broken)
+
+
+def test_a_skipped_step_leaves_all_but_its_number():
+    def step(state, batch):
+        moved = jax.tree.map(lambda x: x + 1, state.replace(key=None)).replace(key=state.key)
+        return moved, {"loss": batch}
+
+    params, memory = {"w": jnp.ones(2)}, {"queue": jnp.ones(3)}
+    state = TrainState(jnp.int32(3), params, params, memory, (jnp.zeros(2),), jax.random.key(0))
+    after, metrics = skipping(step)(state, jnp.inf)
+    assert raw(after) == raw(state.replace(step=jnp.int32(4))) and metrics["skipped"] == 1.0
+    after, metrics = skipping(step)(state, 1.0)
+    assert after.params["w"][0] == 2.0 and after.memory["queue"][0] == 2.0 and metrics["skipped"] == 0.0
+
+
+def test_bfloat16_and_accumulation_run(tmp_path):
+    result = run(tiny.experiment, out=str(tmp_path / "run"), steps=3, dtype="bfloat16", accumulate=2)
+    assert all(x.dtype == np.float32 for x in jax.tree.leaves(result.state.params))
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_one_others(finished, tmp_path):
+    same = run(tiny.experiment, out=str(tmp_path / "same"), **SETTINGS)
+    other = run(tiny.experiment, out=str(tmp_path / "other"), seed=1, **SETTINGS)
+    assert raw(same.state) == raw(finished.state) != raw(other.state)
+
+
+def test_without_labels_it_trains_and_says_nothing_of_probes(tmp_path):
+    source = tiny.from_arrays(tiny.colored().images, name="bare")
+    result = run(tiny.experiment, data=source, out=str(tmp_path / "run"), steps=3)
+    assert result.table == {} and (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_record_forgets_what_will_be_measured_again_and_a_line_cut_short(tmp_path):
+    record = Record(tmp_path / "run", {"experiment": "x"})
+    for step in range(4):
+        record.write(step, {"loss": float(step)})
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "lo')
+    assert [row["step"] for row in record.rows] == [0, 1, 2, 3]
+    record.forget_after(1)
+    assert [row["step"] for row in record.rows] == [0, 1]
+    record.close()
+
+
+def test_check_directory_accepts_new_empty_and_its_own(tmp_path):
+    config = {"experiment": "x", "settings": {"a": 1, "data_dir": "here"}, "numbers": {"seed": 0}}
+    check_directory(tmp_path / "new", config)
+    check_directory(tmp_path, config)
+    Record(tmp_path / "own", config).close()
+    check_directory(tmp_path / "own", config | {"settings": {"a": 1, "data_dir": "moved"}})
+    with pytest.raises(ValueError, match="a is 1 there, 2 here"):
+        check_directory(tmp_path / "own", config | {"settings": {"a": 2}})
