@@ -55,7 +55,7 @@ def init_state(
         return params, memory, optimizer.init(params)
 
     params, memory, opt_state = init(key, batch)
-    teacher = None if method.momentum is None else jax.tree.map(jnp.copy, method.follows(params))
+    teacher = None if method.teacher is None else jax.tree.map(jnp.copy, method.teacher.init(params))
     # copies, since the step donates its state: no two leaves may be one buffer, nor the caller's key
     return TrainState(jnp.zeros((), jnp.int32), params, teacher, memory, opt_state, jnp.copy(key))
 
@@ -73,7 +73,7 @@ def train_step(
         views    = views(key, batch)
         gradient = d method.loss / d params
         params   = params + optimizer(gradient)
-        teacher  = m teacher + (1 - m) params
+        teacher  = method.teacher.move(teacher, params)
 
     dtype: in which parameters and images enter the forward pass, such as jnp.bfloat16; losses, statistics and the
         parameters themselves stay float32. accumulate: the batch is seen in so many parts, in turn, and the
@@ -119,10 +119,8 @@ def train_step(
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         teacher = state.teacher
-        if method.momentum is not None:
-            teacher = optax.incremental_update(
-                method.follows(params), teacher, 1 - method.momentum(state.step)
-            )
+        if method.teacher is not None:
+            teacher = method.teacher.move(teacher, params, state.step)
         metrics = {"loss": loss, "gradient_norm": optax.tree.norm(grads)} | metrics
         state = state.replace(
             step=state.step + 1, params=params, teacher=teacher, memory=memory, opt_state=opt_state

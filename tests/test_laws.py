@@ -147,7 +147,7 @@ def fresh(name, seed=0):
     method, views = made(name), TABLE[name].views
     state = init_state(method, OPTIMIZER, views, batch(), key=jax.random.key(seed))
     if method.refresh is not None:
-        state = state.replace(memory=jax.jit(method.refresh)(jax.random.key(1), state.memory))
+        state = state.replace(memory=jax.jit(method.refresh.call)(jax.random.key(1), state.memory))
     return state
 
 
@@ -248,7 +248,7 @@ def test_no_gradient_reaches_the_teacher(name):
 
 
 def test_the_table_knows_who_has_a_teacher():
-    assert {name for name in TABLE if made(name).momentum is not None} == set(TAUGHT)
+    assert {name for name in TABLE if made(name).teacher is not None} == set(TAUGHT)
 
 
 @every_method

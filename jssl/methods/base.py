@@ -1,34 +1,83 @@
 """What a method is: pure functions that a train step drives. A method owns no loop, no optimizer and no logging."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import optax
 
 from jssl.models.features import Features
-from jssl.objectives.base import Outputs
+from jssl.objectives.base import Outputs, value_at
 
 Params = Any
 Memory = Any
 Views = dict[str, Any]
-Schedule = Callable[[jax.Array], jax.Array]
 
 
 def everything(params: Params) -> Params:
-    """The teacher of a whole network."""
+    """Selects the whole network."""
     return params
 
 
-class Method(NamedTuple):
+class Teacher(NamedTuple):
+    """A network that the student learns from and that no gradient moves.
+
+    Args:
+        init: (params) -> teacher, from the student's first parameters.
+        move: (teacher, params, step) -> teacher, called once after every optimizer step with the student's new parameters.
+    """
+
+    init: Callable[[Params], Params]
+    move: Callable[[Params, Params, jax.Array], Params]
+
+
+def ema(momentum, follows: Callable[[Params], Params] = everything) -> Teacher:
+    """Makes a teacher that is the running mean of the student: teacher = m teacher + (1 - m) student.
+
+    Args:
+        momentum: m, a number or a schedule, step -> m.
+        follows: (params) -> the part of the parameters that the teacher has.
+    Returns:
+        A `Teacher` that starts as a copy of the student.
+
+    >>> teacher = ema(0.75)
+    >>> float(teacher.move({"w": 1.0}, {"w": 5.0}, 0)["w"])
+    2.0
+    """
+
+    def move(teacher, params, step):
+        return optax.incremental_update(follows(params), teacher, 1 - value_at(momentum, step))
+
+    return Teacher(follows, move)
+
+
+class Refresh(NamedTuple):
+    """What a method recomputes of its memory between steps, such as clusters.
+
+    Args:
+        every: steps between two calls; None: once after every epoch.
+        call: (key, memory) -> memory.
+    """
+
+    every: int | None
+    call: Callable[[jax.Array, Memory], Memory]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
     """A way to learn without labels.
 
-    init:     (key, views) -> (params, memory)
-    loss:     (params, teacher, memory, views, key, step) -> (loss [], (memory, metrics))
-    features: (params, teacher, memory, images [B, H, W, C]) -> Features: what is evaluated and exported
-    outputs:  (params, teacher, memory, views, key) -> Outputs: what the objective sees, for figures and health; None: various
-    momentum: step -> momentum of the EMA teacher, moved once per optimizer step; None: no teacher
-    follows:  (params) -> the part of the parameters that the teacher follows
-    refresh:  (key, memory) -> memory, between epochs (re-clustering); None: nothing to do
+    Args:
+        init: (key, views) -> (params, memory).
+        loss: (params, teacher, memory, views, key, step) -> (loss [], (memory, metrics)).
+        features: (params, teacher, memory, images [B, H, W, C]) -> Features, what is evaluated.
+        encoder: (params, teacher, memory) -> the variables of the evaluated encoder, {"params": ..., "batch_stats": ...}: the
+            parts of the state that `features` reads, selected and not computed, what is exported.
+        outputs: (params, teacher, memory, views, key) -> Outputs, what the objective sees, for figures and health; None where
+            there are several.
+        teacher: the network that is learned from; None without one.
+        refresh: what is recomputed between steps; None where there is nothing to do.
     """
 
     init: Callable[[jax.Array, Views], tuple[Params, Memory]]
@@ -36,7 +85,7 @@ class Method(NamedTuple):
         [Params, Params, Memory, Views, jax.Array, jax.Array], tuple[jax.Array, tuple[Memory, dict]]
     ]
     features: Callable[[Params, Params, Memory, jax.Array], Features]
+    encoder: Callable[[Params, Params, Memory], dict[str, Any]]
     outputs: Callable[[Params, Params, Memory, Views, jax.Array], Outputs] | None = None
-    momentum: Schedule | None = None
-    follows: Callable[[Params], Params] = everything
-    refresh: Callable[[jax.Array, Memory], Memory] | None = None
+    teacher: Teacher | None = None
+    refresh: Refresh | None = None

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from jssl.methods.base import Method
+from jssl.methods.base import Method, Refresh
 from jssl.methods.frames import apart, in_groups, key_view, query_view, self_distillation, siamese
 from jssl.methods.pairs import over_views
 from jssl.models.heads import moco_head, simclr_head
@@ -67,7 +67,9 @@ def pcl(
     def clustered(key, memory):
         return memory | {"prototype": refresh(key, memory["prototype"], restarts=restarts)}
 
-    return momentum_contrast(network, objective, momentum=momentum, groups=groups, refresh=clustered)
+    return momentum_contrast(
+        network, objective, momentum=momentum, groups=groups, refresh=Refresh(None, clustered)
+    )
 
 
 def momentum_contrast(network, objective, *, momentum, groups: int, refresh=None) -> Method:

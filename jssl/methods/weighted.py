@@ -2,36 +2,40 @@
 
 import jax
 
-from jssl.methods.base import Method, everything
+from jssl.methods.base import Method, Refresh, Teacher
+from jssl.objectives.base import value_at
 
 
 def weighted_methods(*, shared: tuple[str, ...] = ("encoder",), **methods: tuple[float, Method]) -> Method:
-    """loss = sum_i weight_i * loss_i, each method with its own forward pass, views and memory, some parameters in common.
+    """Trains with loss = sum_i weight_i * loss_i, each method with its own forward pass and memory, some parameters shared.
 
-    shared: parts of the parameters that all methods have, owned by the first; the others' initial ones are dropped.
-    methods: name=(weight, method); a weight is a number or a schedule, step -> number. Every method sees all views.
-
-    Returns: a `Method` with params {part: shared ..., name: the rest}; the first method's features. Teachers, of the
-    methods that have one, live under the method's name, each moved by its own momentum, which must be one schedule.
-
-    Raises: ValueError without methods, and for methods with different momenta; TypeError for other pairs.
+    Args:
+        shared: parts of the parameters that all methods have, owned by the first; the others' initial ones are dropped.
+        methods: name=(weight, method); a weight is a number or a schedule, step -> number. Every method sees all views.
+    Returns:
+        A `Method` with params {part: shared ..., name: the rest} and the first method's features. Each teacher lives under
+        its method's name and is moved as its method says.
+    Raises:
+        ValueError: without methods, or for methods refreshed at different times.
+        TypeError: for anything but pairs (weight, Method).
     """
     if not methods:
         raise ValueError("weighted_methods needs at least one method: name=(weight, method)")
     for name, pair in methods.items():
         if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Method)):
             raise TypeError(f"weighted_methods: {name} must be a pair (weight, Method), got {pair!r}")
-    taught = {name: method for name, (_, method) in methods.items() if method.momentum is not None}
-    momenta = {id(method.momentum): method.momentum for method in taught.values()}
-    if len(momenta) > 1:
-        raise ValueError(
-            f"weighted_methods: {sorted(taught)} must share one momentum schedule, the same object"
-        )
-    refreshed = {name: method for name, (_, method) in methods.items() if method.refresh is not None}
+    taught = {name: method.teacher for name, (_, method) in methods.items() if method.teacher is not None}
+    refreshed = {name: method.refresh for name, (_, method) in methods.items() if method.refresh is not None}
+    times = {name: refresh.every for name, refresh in refreshed.items()}
+    if len(set(times.values())) > 1:
+        raise ValueError(f"weighted_methods: methods must be refreshed at the same steps, got {times}")
     first = next(iter(methods))
 
     def own(params, name):
         return {part: params[part] for part in shared} | params[name]
+
+    def own_state(params, teacher, memory, name):
+        return own(params, name), (teacher or {}).get(name), memory[name]
 
     def init(key, views):
         params, memory = {}, {}
@@ -49,35 +53,32 @@ def weighted_methods(*, shared: tuple[str, ...] = ("encoder",), **methods: tuple
     def loss(params, teacher, memory, views, key, step):
         total, memories, metrics = 0.0, {}, {}
         for i, (name, (weight, method)) in enumerate(methods.items()):
-            one, (memories[name], inner) = method.loss(
-                own(params, name),
-                (teacher or {}).get(name),
-                memory[name],
-                views,
-                jax.random.fold_in(key, i),
-                step,
-            )
-            total += (weight(step) if callable(weight) else weight) * one
+            state, method_key = own_state(params, teacher, memory, name), jax.random.fold_in(key, i)
+            one, (memories[name], inner) = method.loss(*state, views, method_key, step)
+            total += value_at(weight, step) * one
             metrics |= {name: one} | {f"{name}/{key}": value for key, value in inner.items()}
         return total, (memories, metrics)
 
     def features(params, teacher, memory, images):
-        return methods[first][1].features(
-            own(params, first), (teacher or {}).get(first), memory[first], images
-        )
+        return methods[first][1].features(*own_state(params, teacher, memory, first), images)
 
-    def follows(params):
-        return {name: method.follows(own(params, name)) for name, method in taught.items()}
+    def encoder(params, teacher, memory):
+        return methods[first][1].encoder(*own_state(params, teacher, memory, first))
+
+    def first_teachers(params):
+        return {name: teacher.init(own(params, name)) for name, teacher in taught.items()}
+
+    def move(teachers, params, step):
+        return {name: taught[name].move(teachers[name], own(params, name), step) for name in taught}
 
     def refresh(key, memory):
-        return memory | {name: method.refresh(key, memory[name]) for name, method in refreshed.items()}
+        return memory | {name: one.call(key, memory[name]) for name, one in refreshed.items()}
 
     return Method(
-        init,
-        loss,
-        features,
-        None,
-        next(iter(momenta.values()), None),
-        follows if taught else everything,
-        refresh if refreshed else None,
+        init=init,
+        loss=loss,
+        features=features,
+        encoder=encoder,
+        teacher=Teacher(first_teachers, move) if taught else None,
+        refresh=Refresh(next(iter(times.values())), refresh) if refreshed else None,
     )

@@ -26,6 +26,10 @@ class Network(NamedTuple):
     init: Callable[..., tuple[Params, Statistics]]
     apply: Callable[..., tuple[Any, Statistics]]
     features: Callable[[Params, Statistics, jax.Array], Features]
+    encoder: Callable[[Params, Statistics], tuple[Params, Statistics]] = lambda params, statistics: (
+        params,
+        statistics,
+    )
 
 
 def network(model) -> Network:
@@ -149,7 +153,10 @@ def with_heads(encoder, **heads) -> Network:
     def features(params, statistics, images):
         return encoder.features(params["encoder"], statistics["encoder"], images)
 
-    return Network(init, apply, features)
+    def inner(params, statistics):
+        return encoder.encoder(params["encoder"], statistics["encoder"])
+
+    return Network(init, apply, features, inner)
 
 
 def _from_linen(module: nn.Module) -> Network:

@@ -10,43 +10,38 @@ The file holds flat names such as params/blocks/block_0/attn/qkv/kernel, float32
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from jssl.arrays.trees import names
 from jssl.checkpoint import Checkpoints
-from jssl.run.footprint import flattened, whole
+from jssl.methods.base import Method
 from jssl.run.record import CHECKPOINTS, CONFIG, as_path, compared
 from jssl.train import TrainState
 
 EVALUATED = "evaluated"  # in config.json: where in the state the evaluated encoder lies
 
 
-def evaluated(features: Callable, state: TrainState, images) -> list[str]:
-    """Where in a train state the encoder lies that is evaluated: the student's or the teacher's, and its statistics.
+def evaluated(method: Method, state: TrainState) -> dict[str, str]:
+    """Finds where in a train state the encoder lies that is evaluated: the student's or the teacher's, and its statistics.
 
-    features: (params, teacher, memory, images) -> features, a method's. state, images: arrays or their shapes.
-
-    Returns: paths such as ["teacher.encoder", "memory.statistics.teacher.encoder"]: the parts that the features depend on.
+    Args:
+        method: its `encoder` selects the variables.
+        state: arrays or their shapes.
+    Returns:
+        A path for each kind of variables, such as {"params": "teacher.encoder", "batch_stats":
+        "memory.statistics.teacher.encoder.batch_stats"}.
     """
     parts = {"params": state.params, "teacher": state.teacher, "memory": state.memory}
-    traced = jax.make_jaxpr(lambda p, x: features(p["params"], p["teacher"], p["memory"], x))(parts, images)
-    operations, _, _, results = flattened(traced.jaxpr, whole)
-    needed = set(results)
-    for operation in reversed(operations):
-        if needed & set(operation.writes):
-            needed |= set(operation.reads)
-    paths = [
-        path for path, _ in jax.tree_util.tree_leaves_with_path(parts)
-    ]  # the arguments are numbered in this order
-    roots = [
-        _root(tuple(entry.key for entry in path if hasattr(entry, "key")))
-        for i, path in enumerate(paths)
-        if i in needed
-    ]
-    return list(dict.fromkeys(".".join(root) for root in roots))
+    paths = jax.tree_util.tree_map_with_path(lambda path, _: ".".join(names(path)), parts)
+    found = {}
+    for kind, tree in method.encoder(**paths).items():
+        for inside, path in jax.tree_util.tree_leaves_with_path(tree)[:1]:
+            found[kind] = path.rsplit(".", len(inside))[0]
+    return found
 
 
 def export_encoder(directory, out) -> dict[str, np.ndarray]:
@@ -74,14 +69,11 @@ def export_encoder(directory, out) -> dict[str, np.ndarray]:
     if state is None:
         raise ValueError(f"{directory} has no checkpoint yet")
     arrays = {}
-    for root in config[EVALUATED]:
+    for kind, root in config[EVALUATED].items():
         found = state
         for name in root.split("."):
             found = found[name]
-        kind = (
-            "" if root.startswith("memory") else "params/"
-        )  # statistics say themselves what they are: batch_stats
-        arrays |= {kind + name: np.asarray(value) for name, value in _flat(found).items()}
+        arrays |= {name: np.asarray(value) for name, value in _flat(found, f"{kind}/").items()}
     save_file(arrays, str(out))
     return arrays
 
@@ -101,12 +93,6 @@ def load_encoder(path) -> dict[str, Any]:
             place = place.setdefault(folder, {})
         place[last] = value
     return variables
-
-
-def _root(path: tuple[str, ...]) -> tuple[str, ...]:
-    """The part of a path that names the network: up to "encoder", or to whose statistics they are."""
-    ends = [path.index(name) + 1 for name in ("encoder", "student", "teacher") if name in path[1:]]
-    return path[: ends[0]] if ends else path[:1]
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -137,7 +137,8 @@ def plan(
         )
     state = _state(mesh, initial_state(experiment, options), batch_shapes(data.source, experiment.batch))
     planned = Plan(name, experiment, options, config, data, mesh, state, {})
-    return planned._replace(needs=_needs(planned), config=config | {EVALUATED: _evaluated(planned)})
+    where = evaluated(experiment.method, state)
+    return planned._replace(needs=_needs(planned), config=config | {EVALUATED: where})
 
 
 def batch_shapes(source: Source, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
@@ -206,18 +207,6 @@ def _needs(plan: Plan) -> dict[str, int]:
         [] if plan.data.records is not None else [plan.data.source.images, *plan.data.source.extras.values()]
     )
     return parts | {"data": sum(np.asarray(x).nbytes for x in arrays)}
-
-
-def _evaluated(plan: Plan) -> list[str]:
-    """Traces the evaluation: where in the state the encoder lies."""
-    e, images = plan.experiment, batch_shapes(plan.data.source, plan.experiment.batch)["image"]
-    return evaluated(
-        lambda params, teacher, memory, images: e.method.features(
-            params, teacher, memory, e.evaluation_view(images)
-        ),
-        plan.state,
-        images,
-    )
 
 
 def _plain(value: Any) -> Any:

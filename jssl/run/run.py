@@ -194,11 +194,12 @@ def _train(
 
 
 def _refresh(plan: Plan) -> list[Event]:
-    """Between epochs: what a method recomputes of its memory, such as clusters."""
-    method, every = plan.experiment.method, steps_per_epoch(len(plan.data), plan.experiment.batch)
-    if method.refresh is None:
+    """Recomputes what a method asks for of its memory, such as clusters, after an epoch or a number of steps."""
+    wanted = plan.experiment.method.refresh
+    if wanted is None:
         return []
-    compiled = jax.jit(lambda memory, key: method.refresh(key, memory), donate_argnums=0)
+    every = wanted.every or steps_per_epoch(len(plan.data), plan.experiment.batch)
+    compiled = jax.jit(lambda memory, key: wanted.call(key, memory), donate_argnums=0)
 
     def refresh(step, state, metrics):
         if step % every == 0 and step < plan.experiment.steps:

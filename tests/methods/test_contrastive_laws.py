@@ -95,6 +95,6 @@ def test_the_clusters_of_pcl_are_as_good_as_those_of_scikit_learn(name, devices)
     spread = jax.tree.map(
         lambda part: jax.device_put(part, rows if part.shape[:1] == x.shape[:1] else everywhere), memory
     )
-    refreshed = jax.jit(method.refresh)(jax.random.key(2), spread)
+    refreshed = jax.jit(method.refresh.call)(jax.random.key(2), spread)
     assert inertia_of(refreshed, x) < 1.02 * expected
     assert inertia_of(refreshed, x) < 0.9 * inertia_of(memory, x)  # before, all is one cluster

@@ -48,7 +48,8 @@ def test_the_predictor_reads_the_projection(recipe):
         toys.noisy(2)(jax.random.key(0), toys.batch()),
     )
     params, memory = method.init(jax.random.key(1), views)
-    seen = jax.jit(method.outputs)(params, method.follows(params), memory, views, jax.random.key(2)).student
+    teacher = method.teacher and method.teacher.init(params)
+    seen = jax.jit(method.outputs)(params, teacher, memory, views, jax.random.key(2)).student
     assert seen["cls"].shape[-1] == 6 and not np.allclose(seen["cls"], seen["prediction"], atol=1e-2)
     expected = predictor.apply({"params": params["prediction"]}, seen["cls"])
     np.testing.assert_allclose(seen["prediction"], expected, atol=1e-6)

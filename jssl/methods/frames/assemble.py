@@ -1,24 +1,29 @@
 """What all frames share: a way to make outputs, and an objective that judges them, are a method."""
 
-from jssl.methods.base import Method, everything
+from jssl.methods.base import Method, Teacher
 from jssl.objectives.base import Objective
 
 
 def assemble(
-    objective: Objective, *, init, forward, features, momentum=None, follows=everything, refresh=None
+    objective: Objective, *, init, forward, features, encoder, teacher: Teacher | None = None, refresh=None
 ) -> Method:
-    """A `Method` of a forward pass and an objective.
+    """Makes a `Method` of a forward pass and an objective.
 
-    init:     (key, views) -> (params, statistics)
-    forward:  (params, teacher, statistics, views, key) -> (Outputs, statistics)
-    features: (params, teacher, statistics, images) -> Features
-    momentum: a number or a schedule for the teacher, None: no teacher; follows: params -> the part it follows.
-    refresh:  (key, objective's memory) -> memory, between epochs.
+    Args:
+        objective: judges the outputs; its memory lies beside the batch statistics.
+        init: (key, views) -> (params, statistics).
+        forward: (params, teacher, statistics, views, key) -> (Outputs, statistics).
+        features: (params, teacher, statistics, images) -> Features.
+        encoder: (params, teacher, statistics) -> (params, statistics) of the network that is evaluated.
+        teacher: how the network is kept that is learned from; None without one.
+        refresh: a `Refresh` of the objective's memory.
+    Returns:
+        A `Method` with memory {"statistics": ..., "objective": ...}.
     """
 
     def init_all(key, views):
         params, statistics = init(key, views)
-        outputs, _ = forward(params, follows(params), statistics, views, key)
+        outputs, _ = forward(params, teacher and teacher.init(params), statistics, views, key)
         return params, {"statistics": statistics, "objective": objective.init(outputs)}
 
     def loss(params, teacher, memory, views, key, step):
@@ -29,11 +34,22 @@ def assemble(
     def features_of(params, teacher, memory, images):
         return features(params, teacher, memory["statistics"], images)
 
+    def encoder_of(params, teacher, memory):
+        chosen, statistics = encoder(params, teacher, memory["statistics"])
+        return {"params": chosen, **statistics}
+
     def outputs_of(params, teacher, memory, views, key):
         return forward(params, teacher, memory["statistics"], views, key)[0]
 
     def refresh_all(key, memory):
-        return memory | {"objective": refresh(key, memory["objective"])}
+        return memory | {"objective": refresh.call(key, memory["objective"])}
 
-    moves = momentum if momentum is None or callable(momentum) else lambda step: momentum
-    return Method(init_all, loss, features_of, outputs_of, moves, follows, refresh and refresh_all)
+    return Method(
+        init=init_all,
+        loss=loss,
+        features=features_of,
+        encoder=encoder_of,
+        outputs=outputs_of,
+        teacher=teacher,
+        refresh=refresh and refresh._replace(call=refresh_all),
+    )

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.masks import visible_indices
-from jssl.methods.base import Method
+from jssl.methods.base import Method, ema
 from jssl.methods.frames.assemble import assemble
 from jssl.methods.frames.masked_prediction import first_view
 from jssl.models.network import as_features, network
@@ -90,5 +90,10 @@ def joint_predictive(encoder, predictor, objective: Objective, *, momentum, mask
         return {"encoder": params["encoder"]}
 
     return assemble(
-        objective, init=init, forward=forward, features=features, momentum=momentum, follows=follows
+        objective,
+        init=init,
+        forward=forward,
+        features=features,
+        encoder=lambda params, teacher, statistics: net.encoder(teacher["encoder"], statistics["teacher"]),
+        teacher=ema(momentum, follows),
     )

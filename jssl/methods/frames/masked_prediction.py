@@ -39,4 +39,7 @@ def masked_prediction(model, objective: Objective, *, masking, target, across=to
     def features(params, teacher, statistics, images):
         return net.features(params, statistics, images)
 
-    return assemble(objective, init=init, forward=forward, features=features)
+    def encoder(params, teacher, statistics):
+        return net.encoder(params, statistics)
+
+    return assemble(objective, init=init, forward=forward, features=features, encoder=encoder)

@@ -31,4 +31,7 @@ def pretext(model, objective: Objective, *, transform) -> Method:
     def features(params, teacher, statistics, images):
         return net.features(params, statistics, images)
 
-    return assemble(objective, init=init, forward=forward, features=features)
+    def encoder(params, teacher, statistics):
+        return net.encoder(params, statistics)
+
+    return assemble(objective, init=init, forward=forward, features=features, encoder=encoder)

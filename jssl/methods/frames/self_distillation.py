@@ -2,7 +2,7 @@
 
 import jax
 
-from jssl.methods.base import Method, everything
+from jssl.methods.base import Method, ema, everything
 from jssl.methods.frames.assemble import assemble
 from jssl.methods.frames.forward import all_views, global_views, hide, together
 from jssl.methods.frames.siamese import nothing
@@ -70,12 +70,15 @@ def self_distillation(
     def features(params, teacher, statistics, images):
         return net.features({"teacher": teacher, "student": params}[evaluated], statistics[evaluated], images)
 
+    def encoder(params, teacher, statistics):
+        return net.encoder({"teacher": teacher, "student": params}[evaluated], statistics[evaluated])
+
     return assemble(
         objective,
         init=init,
         forward=forward,
         features=features,
-        momentum=momentum,
-        follows=follows,
+        encoder=encoder,
+        teacher=ema(momentum, follows),
         refresh=refresh,
     )

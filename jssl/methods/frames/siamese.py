@@ -33,4 +33,9 @@ def siamese(model, objective: Objective, *, across=together, exposes=nothing, re
     def features(params, teacher, statistics, images):
         return net.features(params, statistics, images)
 
-    return assemble(objective, init=init, forward=forward, features=features, refresh=refresh)
+    def encoder(params, teacher, statistics):
+        return net.encoder(params, statistics)
+
+    return assemble(
+        objective, init=init, forward=forward, features=features, encoder=encoder, refresh=refresh
+    )

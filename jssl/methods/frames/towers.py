@@ -47,4 +47,7 @@ def towers(model, objective: Objective, *, learned=None, **others) -> Method:
     def features(params, teacher, statistics, images):
         return image.features(params, statistics, images)
 
-    return assemble(objective, init=init, forward=forward, features=features)
+    def encoder(params, teacher, statistics):
+        return image.encoder(params, statistics)
+
+    return assemble(objective, init=init, forward=forward, features=features, encoder=encoder)

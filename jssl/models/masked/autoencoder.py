@@ -55,4 +55,7 @@ def encode_decode(encoder, decoder, *, visible: Callable[[int], int]) -> Network
     def features(params, statistics, images):
         return inner.features(params["encoder"], statistics["encoder"], images)
 
-    return Network(init, apply, features)
+    def evaluated(params, statistics):
+        return inner.encoder(params["encoder"], statistics["encoder"])
+
+    return Network(init, apply, features, evaluated)
