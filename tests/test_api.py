@@ -55,6 +55,8 @@ def test_frames_say_their_loss(name):
     assert "loss = " in told and "Returns:" in told
 
 
-@pytest.mark.parametrize("name", ["random_mask", "unit_mask", "block_mask", "multiblock_masks"])
-def test_masks_take_a_key_first(name):
-    assert next(iter(inspect.signature(getattr(masks, name)).parameters)) == "key"
+@pytest.mark.parametrize(
+    "name", ["random_mask", "unit_mask", "block_mask", "multiblock_masks", "hint_attention_mask"]
+)
+def test_masks_take_keys_first(name):
+    assert next(iter(inspect.signature(getattr(masks, name)).parameters)) == "keys"

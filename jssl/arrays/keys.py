@@ -9,21 +9,52 @@ import numpy as np
 
 
 def sample_keys(key: jax.Array, index: jax.Array) -> jax.Array:
-    """One key per sample, a function of the key and the sample's index only.
+    """Makes one key per sample, a function of the key and the sample's index only.
 
-    index: [B] integer ids of the samples in their data set.
-
-    Returns: [B] keys.
+    Args:
+        key: one key.
+        index: [B] integer ids of the samples in their data set.
+    Returns:
+        [B] keys.
     """
     return jax.vmap(jax.random.fold_in, (None, 0))(key, index)
 
 
+def check_keys(keys: jax.Array) -> None:
+    """Refuses anything but [B] keys, one for each sample.
+
+    Args:
+        keys: what was given as such.
+    Raises:
+        ValueError: for one key, no key at all, or numbers.
+    """
+    if not jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) or keys.ndim != 1 or not len(keys):
+        raise ValueError(
+            f"keys must be [B] keys, one for each sample, got {keys.dtype} {keys.shape}; "
+            "jax.random.split(key, B) or jssl.arrays.keys.sample_keys(key, index) makes them"
+        )
+
+
+def batch_key(keys: jax.Array) -> jax.Array:
+    """Makes one key of those of a batch, the same in whatever order they come: for draws that a batch shares.
+
+    Args:
+        keys: [B].
+    Returns:
+        One key.
+    """
+    total = jnp.sum(jax.random.key_data(keys), axis=0, dtype=jnp.uint32)
+    return jax.random.wrap_key_data(scramble(total), impl=jax.random.key_impl(keys))
+
+
 def fold_keys(keys: jax.Array, number: int | jax.Array) -> jax.Array:
-    """The keys' own streams for the purpose with this number.
+    """Makes the keys' own streams for the purpose with this number.
 
-    keys: [B].
-
-    Returns: [B] keys.
+    Args:
+        keys: [B].
+        number: of the purpose.
+    Returns:
+        [B] keys.
     """
     words = jax.random.key_data(keys)
     salt = jnp.arange(1, words.shape[-1] + 1, dtype=jnp.uint32) * jnp.uint32(0x01000193)
@@ -32,11 +63,14 @@ def fold_keys(keys: jax.Array, number: int | jax.Array) -> jax.Array:
 
 
 def uniform(keys: jax.Array, low: float = 0.0, high: float = 1.0, *, shape: Sequence[int] = ()) -> jax.Array:
-    """Draws for each key, uniform in [low, high).
+    """Draws numbers for each key, uniform in [low, high).
 
-    keys: [B].
-
-    Returns: [B, *shape] float32.
+    Args:
+        keys: [B].
+        low, high: the bounds.
+        shape: of what each key draws.
+    Returns:
+        [B, *shape] float32.
     """
     words = jax.random.key_data(keys).T[..., None]  # [2, B, 1]
     counter = jnp.arange(1, math.prod(shape) + 1, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)
@@ -47,14 +81,15 @@ def uniform(keys: jax.Array, low: float = 0.0, high: float = 1.0, *, shape: Sequ
 
 
 def scramble(x: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
-    """Murmur3's finaliser, a bijection in which every bit of the input moves every bit of the output.
+    """Mixes bits by Murmur3's finaliser, a bijection in which every bit of the input moves every bit of the output.
 
-    An augmentation draws a few dozen numbers for an image. JAX's own generator would be most of a recipe's compile
-    time, for guarantees that nothing here needs.
+    An augmentation draws a few dozen numbers for an image. JAX's own generator would take most of its compile time, for
+    guarantees that nothing here needs.
 
-    x: uint32, any shape, of JAX or NumPy.
-
-    Returns: uint32 of the same shape and kind.
+    Args:
+        x: uint32, any shape, of JAX or NumPy.
+    Returns:
+        uint32 of the same shape and kind.
     """
     x = (x ^ (x >> x.dtype.type(16))) * x.dtype.type(0x85EBCA6B)
     x = (x ^ (x >> x.dtype.type(13))) * x.dtype.type(0xC2B2AE35)

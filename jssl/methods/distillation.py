@@ -1,9 +1,11 @@
 """Self-distillation: a student predicts its own teacher's distribution over prototypes."""
 
-import jax
+import math
+
 import jax.numpy as jnp
 
 from jssl import objectives
+from jssl.arrays.keys import fold_keys, uniform
 from jssl.masks import block_mask
 from jssl.methods.base import Method
 from jssl.methods.frames import self_distillation
@@ -76,18 +78,16 @@ def ibot(
 def sometimes_blocks(encoder, *, ratio=(0.1, 0.5), probability: float = 0.5):
     """iBOT's masking: half of the views hide blocks, a share of the patches drawn anew for each.  arXiv:2111.07832
 
-    Returns: (key, images [B, H, W, C]) -> mask [B, N] bool.
+    Returns: (keys [B], images [B, H, W, C], the teacher's outputs, unused) -> mask [B, N] bool.
     """
 
-    def masking(key, images):
-        rows, columns = encoder.grid(images.shape)
-        some_key, ratio_key, block_key = jax.random.split(key, 3)
-        batch = len(images)
-        share = jax.random.uniform(ratio_key, (batch,), minval=ratio[0], maxval=ratio[1])
-        count = jnp.where(jax.random.bernoulli(some_key, probability, (batch,)), share * rows * columns, 0)
-        smallest = min(16, max(1, rows * columns // 12))  # 16 of 14 x 14; in proportion on small grids
-        return block_mask(
-            block_key, batch, (rows, columns), count=count.astype(jnp.int32), min_block=smallest
-        )
+    def masking(keys, images, taught=None):
+        grid = encoder.grid(images.shape)
+        patches = math.prod(grid)
+        some, share = uniform(fold_keys(keys, 0), shape=(2,)).T
+        share = ratio[0] + share * (ratio[1] - ratio[0])
+        count = jnp.where(some < probability, share * patches, 0)
+        smallest = min(16, max(1, patches // 12))  # 16 of 14 x 14; in proportion on small grids
+        return block_mask(fold_keys(keys, 1), grid, count=count.astype(jnp.int32), min_block=smallest)
 
     return masking

@@ -48,6 +48,6 @@ def mim_contrast(
     return masked_prediction(
         network,
         objective,
-        masking=lambda key, images: random_mask(key, len(images), encoder.grid(images.shape), ratio=ratio),
+        masking=lambda keys, images: random_mask(keys, encoder.grid(images.shape), ratio=ratio),
         target=lambda images: objectives.patchify(images, encoder.patch),
     )

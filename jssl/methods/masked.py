@@ -30,7 +30,7 @@ def mae(encoder, *, decoder=None, ratio: float = 0.75, normalize_target: bool = 
     return masked_prediction(
         network,
         over_patches(partial(objectives.masked_reconstruction, normalize_target=normalize_target)),
-        masking=lambda key, images: random_mask(key, len(images), encoder.grid(images.shape), ratio=ratio),
+        masking=lambda keys, images: random_mask(keys, encoder.grid(images.shape), ratio=ratio),
         target=lambda images: objectives.patchify(images, encoder.patch),
     )
 
@@ -49,8 +49,8 @@ def simmim(encoder, *, side: int | None = None, ratio: float = 0.6, unit: int = 
     if unit % side:
         raise ValueError(f"simmim: unit={unit} must be a multiple of a token's side, {side} pixels")
 
-    def masking(key, images):
-        return unit_mask(key, len(images), encoder.grid(images.shape), ratio=ratio, unit=unit // side)
+    def masking(keys, images):
+        return unit_mask(keys, encoder.grid(images.shape), ratio=ratio, unit=unit // side)
 
     return masked_prediction(
         with_heads(encoder, patch=pixel_head(side)),
@@ -66,7 +66,7 @@ def i_jepa(
     """I-JEPA: from one context block, the teacher's features of several target blocks are predicted.  arXiv:2301.08243
 
     encoder: a `ViT` without class token. predictor: `Predictor()` by default. momentum: 0.996 rising to 1 in a line.
-    masking, sizes: (key, batch, grid) -> (context, targets), and grid -> the most patches that either can have.
+    masking, sizes: (keys, grid) -> (context, targets), and grid -> the most patches that either can have.
 
     Returns: a `Method`; views: one global one. The loss is smooth L1 on layer-normalised features.
     """
@@ -75,7 +75,7 @@ def i_jepa(
         predictor or Predictor(),
         over_patches(partial(objectives.masked_reconstruction, distance="smooth_l1")),
         momentum=momentum,
-        masking=lambda key, images: masking(key, len(images), encoder.grid(images.shape)),
+        masking=lambda keys, images: masking(keys, encoder.grid(images.shape)),
         sizes=sizes,
         target=layer_normalized,
     )

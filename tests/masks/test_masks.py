@@ -10,42 +10,55 @@ from jssl import masks
 KEY = jax.random.key(0)
 
 
+def keys(batch, key=KEY):
+    return jax.random.split(key, batch)
+
+
 SETTINGS = [((4, 4), 0.75), ((14, 14), 0.75), ((6, 6), 0.6), ((3, 5), 0.0), ((2, 2), 1.0)]
 
 
 @pytest.mark.parametrize(("grid", "ratio"), SETTINGS)
 def test_random_mask_hides_an_exact_number_anywhere(grid, ratio):
     patches = grid[0] * grid[1]
-    mask = np.asarray(masks.random_mask(KEY, 500, grid, ratio=ratio))
+    mask = np.asarray(masks.random_mask(keys(500), grid, ratio=ratio))
     assert mask.dtype == bool and mask.shape == (500, patches)
     assert (mask.sum(1) == patches - int(patches * (1 - ratio))).all()
     assert np.abs(mask.mean(0) - mask.mean()).max() < 0.12
     assert len({row.tobytes() for row in mask}) > (400 if patches > 30 else 0)
 
 
-def test_masks_of_samples_follow_their_keys():
-    keys = jax.random.split(KEY, 6)
-    order = jnp.array([3, 1, 5, 0, 2, 4])
-    for make in (
-        lambda k: masks.random_mask(k, 6, (4, 4), ratio=0.5),
-        lambda k: masks.block_mask(k, 6, (8, 8), count=20, min_block=4),
-    ):
-        np.testing.assert_array_equal(make(keys)[order], make(keys[order]))
+ATTENTION = jax.random.uniform(jax.random.key(1), (6, 64))
+MASKINGS = {  # (keys, order of the samples) -> masks, the batch first
+    "random": lambda keys, order: masks.random_mask(keys, (4, 4), ratio=0.5),
+    "unit": lambda keys, order: masks.unit_mask(keys, (8, 8), ratio=0.5, unit=2),
+    "block": lambda keys, order: masks.block_mask(keys, (8, 8), count=20, min_block=4),
+    "multiblock context": lambda keys, order: masks.multiblock_masks(keys, (8, 8))[0],
+    "multiblock targets": lambda keys, order: masks.multiblock_masks(keys, (8, 8))[1].swapaxes(0, 1),
+    "hint": lambda keys, order: masks.hint_attention_mask(keys, ATTENTION[order], ratio=0.5, show=0.3),
+}
+
+
+@pytest.mark.parametrize("name", MASKINGS)
+def test_permuting_a_batch_permutes_its_masks(name):
+    order, make = jnp.array([3, 1, 5, 0, 2, 4]), MASKINGS[name]
+    straight = make(keys(6), jnp.arange(6))
+    np.testing.assert_array_equal(straight[order], make(keys(6)[order], order))
+    assert np.any(straight != make(keys(6, jax.random.key(7)), jnp.arange(6)))
 
 
 def test_unit_mask_hides_whole_units():
-    mask = np.asarray(masks.unit_mask(KEY, 50, (48, 48), ratio=0.6, unit=8)).reshape(50, 6, 8, 6, 8)
+    mask = np.asarray(masks.unit_mask(keys(50), (48, 48), ratio=0.6, unit=8)).reshape(50, 6, 8, 6, 8)
     coarse = mask[:, :, 0, :, 0]
     assert (mask == coarse[:, :, None, :, None]).all() and (coarse.sum((1, 2)) == 22).all()
     with pytest.raises(ValueError, match="unit must divide"):
-        masks.unit_mask(KEY, 2, (7, 8), ratio=0.5, unit=2)
+        masks.unit_mask(keys(2), (7, 8), ratio=0.5, unit=2)
 
 
 def test_attention_masks():
     attention = jax.random.uniform(KEY, (5, 196))
     high = np.asarray(masks.attention_mask(attention, ratio=0.45))
     low = np.asarray(masks.low_attention_mask(attention, ratio=0.45))
-    hint = np.asarray(masks.hint_attention_mask(KEY, attention, ratio=0.45, show=0.1))
+    hint = np.asarray(masks.hint_attention_mask(keys(5), attention, ratio=0.45, show=0.1))
     values = np.asarray(attention)
     assert (high.sum(1) == 88).all() and (low.sum(1) == 88).all() and (hint.sum(1) == 80).all()
     for row in range(5):
@@ -58,7 +71,7 @@ def test_attention_masks():
 
 
 def test_block_mask_is_distributed_as_beits():
-    mask = np.asarray(jax.jit(lambda key: masks.block_mask(key, 3000, (14, 14), count=75))(KEY))
+    mask = np.asarray(jax.jit(lambda keys: masks.block_mask(keys, (14, 14), count=75))(keys(3000)))
     counts = mask.sum(1)
     # 3,000 masks of unilm/beit's MaskingGenerator: mean 74.46, standard deviation 1.03, from 64 to 75.
     assert (
@@ -77,14 +90,14 @@ def test_block_mask_is_distributed_as_beits():
 
 def test_block_mask_takes_a_count_for_each_image():
     counts = jnp.array([0, 20, 75, 150])
-    mask = jax.jit(lambda key, counts: masks.block_mask(key, 4, (14, 14), count=counts))(KEY, counts)
+    mask = jax.jit(lambda keys, counts: masks.block_mask(keys, (14, 14), count=counts))(keys(4), counts)
     hidden = np.asarray(mask.sum(1))
     assert hidden[0] == 0 and (hidden <= np.asarray(counts)).all() and (hidden[1:] > [10, 60, 120]).all()
 
 
 def test_multiblock_masks_are_distributed_as_ijepas():
-    many = jax.jit(lambda keys: jax.lax.map(lambda key: masks.multiblock_masks(key, 8, (14, 14)), keys))
-    context, targets = map(np.asarray, many(jax.random.split(KEY, 600)))
+    many = jax.jit(lambda keys: jax.lax.map(lambda some: masks.multiblock_masks(some, (14, 14)), keys))
+    context, targets = map(np.asarray, many(jax.random.split(KEY, (600, 8))))
     visible = ~context
     assert targets.shape == (600, 4, 8, 196) and context.shape == (600, 8, 196)
     assert not (visible[:, None] & targets).any()  # the context never sees a target
@@ -109,13 +122,13 @@ def test_multiblock_masks_are_distributed_as_ijepas():
 
 @pytest.mark.parametrize("grid", [(4, 4), (8, 8), (3, 7)])
 def test_multiblock_masks_on_small_grids_leave_a_context(grid):
-    context, targets = jax.jit(lambda key: masks.multiblock_masks(key, 32, grid, min_keep=2))(KEY)
+    context, targets = jax.jit(lambda keys: masks.multiblock_masks(keys, grid, min_keep=2))(keys(32))
     assert (~context).sum(-1).min() >= 1 and targets.sum(-1).min() >= 1
     assert not (~context[None] & targets).any()
 
 
 def test_visible_indices_never_hand_out_a_hidden_patch():
-    mask = masks.random_mask(KEY, 20, (4, 4), ratio=0.6)
+    mask = masks.random_mask(keys(20), (4, 4), ratio=0.6)
     for count in (1, 6, 16):
         index = np.asarray(masks.visible_indices(mask, count))
         assert index.shape == (20, count) and index.dtype == np.int32
@@ -127,9 +140,10 @@ def test_visible_indices_never_hand_out_a_hidden_patch():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: masks.random_mask(KEY, 2, (4, 4), ratio=1.5), "ratio must lie"),
-        (lambda: masks.random_mask(KEY, 0, (4, 4), ratio=0.5), "batch must be at least 1"),
-        (lambda: masks.random_mask(jax.random.split(KEY, 3), 2, (4, 4), ratio=0.5), "key must be one key"),
+        (lambda: masks.random_mask(keys(2), (4, 4), ratio=1.5), "ratio must lie"),
+        (lambda: masks.random_mask(keys(2)[:0], (4, 4), ratio=0.5), "keys must be .* one for each sample"),
+        (lambda: masks.random_mask(KEY, (4, 4), ratio=0.5), r"keys must be .*got key<fry> \(\)"),
+        (lambda: masks.block_mask(jnp.zeros(3), (4, 4), count=3), "keys must be .*got float32"),
         (lambda: masks.attention_mask(jnp.ones((2, 3, 4)), ratio=0.5), "attention must be"),
         (lambda: masks.visible_indices(jnp.ones((2, 4)), 1), "mask must be bool"),
         (lambda: masks.visible_indices(jnp.zeros((2, 4), bool), 5), "count must lie"),

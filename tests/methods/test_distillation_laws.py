@@ -48,7 +48,7 @@ def test_ibot_without_patches_is_dino():
     )
 
 
-def nothing_hidden(key, images):
+def nothing_hidden(keys, images, taught):
     return jnp.zeros((len(images), 16), bool)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jssl import methods, models
+from jssl.arrays.keys import sample_keys
 from jssl.masks import multiblock_masks
 
 SIDE, PATCH, BATCH = 32, 4, 4
@@ -14,9 +15,16 @@ GRID = (SIDE // PATCH,) * 2
 
 def test_no_patch_is_in_context_and_target():
     keys = jax.random.split(jax.random.key(0), 300)
-    hidden, targets = jax.jit(jax.vmap(lambda key: multiblock_masks(key, BATCH, GRID)))(keys)
+    hidden, targets = jax.jit(jax.vmap(lambda key: multiblock_masks(jax.random.split(key, BATCH), GRID)))(
+        keys
+    )
     assert not np.any(~hidden & targets.any(1))  # [keys, batch, patches]
     assert np.all((~hidden).any(-1)) and np.all(targets.any(-1))  # and neither is ever empty
+
+
+def seen_as(images):
+    """One view."""
+    return {"global": images[None], "index": jnp.arange(len(images))}
 
 
 def patches(mask):
@@ -30,12 +38,13 @@ def i_jepa():
     vit = models.ViT(patch=PATCH, dim=24, depth=2, heads=3, class_token=False)
     method = methods.i_jepa(vit, predictor=models.Predictor(dim=12, depth=1, heads=2))
     images = jax.random.normal(jax.random.key(0), (BATCH, SIDE, SIDE, 3))
-    params, memory = method.init(jax.random.key(1), {"global": images[None]})
+    params, memory = method.init(jax.random.key(1), seen_as(images))
 
     @jax.jit
     def outputs(images, key):
-        seen = method.outputs(params, {"encoder": params["encoder"]}, memory, {"global": images[None]}, key)
-        hidden, targets = multiblock_masks(jax.random.split(key, 3)[0], BATCH, GRID)
+        seen = method.outputs(params, {"encoder": params["encoder"]}, memory, seen_as(images), key)
+        keys = sample_keys(jax.random.split(key, 3)[0], jnp.arange(BATCH))
+        hidden, targets = multiblock_masks(keys, GRID)
         return seen.student["patch"], seen.target["patch"], seen.mask, hidden, targets
 
     return images, outputs
@@ -72,14 +81,10 @@ def test_a_quarter_of_the_patches_costs_mae_about_a_quarter():
     )
     method = methods.mae(vit, decoder=nothing)
     images = jax.ShapeDtypeStruct((BATCH, SIDE, SIDE, 3), jnp.float32)
-    params, memory = jax.eval_shape(
-        lambda images: method.init(jax.random.key(0), {"global": images[None]}), images
-    )
+    params, memory = jax.eval_shape(lambda images: method.init(jax.random.key(0), seen_as(images)), images)
 
     def masked(params, memory, images):
-        return method.outputs(params, None, memory, {"global": images[None]}, jax.random.key(0)).student[
-            "tokens"
-        ]
+        return method.outputs(params, None, memory, seen_as(images), jax.random.key(0)).student["tokens"]
 
     def whole(params, memory, images):
         return method.features(params, None, memory, images).tokens

@@ -3,16 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from jssl.arrays.grids import rectangles
 from jssl.arrays.keys import uniform
 from jssl.data.augment.base import Augmentation, as_float, per_image
-
-
-def _box(top, left, height, width, grid):
-    """[B, rows, columns, 1] bool: inside the boxes."""
-    rows, columns = (jnp.arange(side) for side in grid)
-    vertical = (rows >= top[:, None]) & (rows < (top + height)[:, None])
-    horizontal = (columns >= left[:, None]) & (columns < (left + width)[:, None])
-    return (vertical[:, :, None] & horizontal[:, None, :])[..., None]
 
 
 def cutout(*, side: int, fill: float = 0.0) -> Augmentation:
@@ -28,7 +21,8 @@ def cutout(*, side: int, fill: float = 0.0) -> Augmentation:
         grid = images.shape[1:3]
         centre = jnp.floor(uniform(keys, shape=(2,)) * jnp.array(grid))
         corner = centre - side // 2
-        return jnp.where(_box(corner[:, 0], corner[:, 1], side, side, grid), fill, images)
+        hidden = rectangles(grid, corner[:, 0], corner[:, 1], side, side)
+        return jnp.where(hidden[..., None], fill, images)
 
     return apply
 
@@ -72,7 +66,7 @@ def cutmix(
     left, right = (
         jnp.clip(jnp.floor(x * columns + sign * cut * columns / 2), 0, columns) for sign in (-1, 1)
     )
-    box = _box(top, left, bottom - top, right - left, (rows, columns))
+    box = rectangles((rows, columns), top, left, bottom - top, right - left)[..., None]
     weight = 1 - (bottom - top) * (right - left) / (rows * columns)
     mixed = jnp.where(box, jnp.roll(images, 1, 0), images)
     return mixed, weight[:, None] * targets + (1 - weight)[:, None] * jnp.roll(targets, 1, 0)

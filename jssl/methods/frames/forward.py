@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jssl.arrays.keys import fold_keys, sample_keys
 from jssl.models.network import Network, as_outputs
 
 GROUPS = ("global", "local")  # views of one size each: [V, B, H, W, C]
@@ -74,9 +75,29 @@ def _each_group(apply, groups):
     return in_each
 
 
-def hide(masking, key, crops):
-    """The masks [V, B, N] of the views [V, B, H, W, C]."""
-    return _parted(masking(key, _flat(crops)), len(crops))
+def masking_keys(key, views):
+    """Makes the keys [B] that masks are drawn from, one for each sample of the views, folded from its index."""
+    if "index" not in views:
+        raise ValueError(
+            f"masks are drawn by the samples' indices: views need 'index' [B], they have {sorted(views)}"
+        )
+    return sample_keys(key, views["index"])
+
+
+def hide(masking, key, views, *more):
+    """Draws a mask for every global view of every sample.
+
+    Args:
+        masking: (keys [B], images [B, H, W, C], *more) -> mask [B, N], True = hidden.
+        key: of the step.
+        views: {"global": [V, B, H, W, C], "index": [B], ...}.
+        more: further arrays [V, B, ...] that the masking sees, in pytrees.
+    Returns:
+        [V, B, N] bool.
+    """
+    crops, keys = views["global"], masking_keys(key, views)
+    keys = jnp.stack([fold_keys(keys, number) for number in range(len(crops))])
+    return _parted(masking(_flat(keys), _flat(crops), *jax.tree.map(_flat, more)), len(crops))
 
 
 def all_views(views):

@@ -1,11 +1,14 @@
 """Joint prediction: what a teacher makes of hidden blocks is predicted from the visible ones."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
-from jssl.masks import visible_indices
+from jssl.masks import at_places, visible_indices
 from jssl.methods.base import Method, ema
 from jssl.methods.frames.assemble import assemble
+from jssl.methods.frames.forward import masking_keys
 from jssl.methods.frames.masked_prediction import first_view
 from jssl.models.network import as_features, network
 from jssl.objectives.base import Objective, Outputs
@@ -26,10 +29,11 @@ def joint_predictive(encoder, predictor, objective: Objective, *, momentum, mask
     """
     net, head = network(encoder), network(predictor)
 
-    def blocks(key, images):
+    def blocks(key, views):
+        images = first_view(views)
         grid = encoder.grid(images.shape)
         seen, wanted = sizes(grid)
-        context, targets = masking(key, images)
+        context, targets = masking(masking_keys(key, views), images)
         visible = visible_indices(context, seen)
         places = jax.vmap(lambda hidden: visible_indices(~hidden, wanted))(targets)
         present = jnp.arange(seen) < jnp.sum(~context, -1, keepdims=True)
@@ -38,7 +42,7 @@ def joint_predictive(encoder, predictor, objective: Objective, *, momentum, mask
 
     def init(key, views):
         images = first_view(views)
-        grid, visible, places, *_ = blocks(key, images)
+        grid, visible, places, *_ = blocks(key, views)
         params, statistics = {}, {}
         params["encoder"], statistics["encoder"] = net.init(jax.random.fold_in(key, 0), images)
         tokens = as_features(
@@ -51,11 +55,9 @@ def joint_predictive(encoder, predictor, objective: Objective, *, momentum, mask
     def forward(params, teacher, statistics, views, key):
         images = first_view(views)
         mask_key, encoder_key, predictor_key = jax.random.split(key, 3)
-        grid, visible, places, present, real = blocks(mask_key, images)
+        grid, visible, places, present, real = blocks(mask_key, views)
         taught, teacher_statistics = net.apply(teacher["encoder"], statistics["teacher"], images, train=True)
-        wanted = jax.vmap(
-            lambda i: jnp.take_along_axis(target(as_features(taught).tokens), i[..., None], axis=1)
-        )(places)
+        wanted = jax.vmap(partial(at_places, target(as_features(taught).tokens)))(places)
         seen, encoder_statistics = net.apply(
             params["encoder"],
             statistics["encoder"],

@@ -4,7 +4,7 @@ import jax
 
 from jssl.methods.base import Method
 from jssl.methods.frames.assemble import assemble
-from jssl.methods.frames.forward import hide, together
+from jssl.methods.frames.forward import hide, masking_keys, together
 from jssl.models.network import network
 from jssl.objectives.base import Objective, Outputs
 
@@ -28,11 +28,11 @@ def masked_prediction(model, objective: Objective, *, masking, target, across=to
 
     def init(key, views):
         images = first_view(views)
-        return net.init(key, images, mask=masking(key, images))
+        return net.init(key, images, mask=masking(masking_keys(key, views), images))
 
     def forward(params, teacher, statistics, views, key):
         mask_key, network_key = jax.random.split(key)
-        mask = hide(masking, mask_key, views["global"])
+        mask = hide(masking, mask_key, views)
         student, statistics = across(net, params, statistics, views, key=network_key, mask=mask)
         return Outputs(student, {"patch": jax.vmap(target)(views["global"])}, mask, views), statistics
 

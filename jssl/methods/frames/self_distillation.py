@@ -1,12 +1,13 @@
 """Self-distillation: a student learns from a teacher that follows it."""
 
 import jax
+import jax.numpy as jnp
 
 from jssl.methods.base import Method, ema, everything
 from jssl.methods.frames.assemble import assemble
-from jssl.methods.frames.forward import all_views, global_views, hide, together
+from jssl.methods.frames.forward import all_views, global_views, hide, masking_keys, together
 from jssl.methods.frames.siamese import nothing
-from jssl.models.network import network
+from jssl.models.network import as_outputs, network
 from jssl.objectives.base import Objective, Outputs
 
 
@@ -49,9 +50,10 @@ def self_distillation(
 
     def init(key, views):
         images = views["global"][0]
-        params, statistics = net.init(
-            key, images, **({} if masking is None else {"mask": masking(key, images)})
-        )
+        hidden = {}
+        if masking is not None:
+            hidden["mask"] = masking(masking_keys(key, views), images, _untaught(net, key, images))
+        params, statistics = net.init(key, images, **hidden)
         return params, {"student": statistics, "teacher": follows(statistics)}
 
     def forward(params, teacher, statistics, views, key):
@@ -60,7 +62,7 @@ def self_distillation(
             net, teacher, statistics["teacher"], teacher_sees(views)
         )
         seen = student_sees(views)
-        hidden = {} if masking is None else {"mask": hide(masking, mask_key, seen["global"])}
+        hidden = {} if masking is None else {"mask": hide(masking, mask_key, seen, taught)}
         student, student_statistics = across(
             net, params, statistics["student"], seen, key=student_key, **hidden
         )
@@ -82,3 +84,9 @@ def self_distillation(
         teacher=ema(momentum, follows),
         refresh=refresh,
     )
+
+
+def _untaught(net, key, images):
+    """Zeros in place of a teacher's outputs, for the first mask, of which only the shape matters."""
+    shapes = jax.eval_shape(lambda: as_outputs(net.apply(*net.init(key, images), images)[0]))
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
