@@ -10,18 +10,16 @@ from jssl import arrays, data, evaluate, masks, methods, models, objectives, opt
 from jssl.citations import citation
 from jssl.data import load, views
 from jssl.methods import Method, weighted_methods
-from jssl.methods.frames import (
-    apart,
-    joint_predictive,
-    masked_prediction,
-    pretext,
-    self_distillation,
-    siamese,
-    together,
-    towers,
-)
+from jssl.methods.base import Refresh, Teacher, ema
+from jssl.methods.frames.forward import apart, together
+from jssl.methods.frames.joint_predictive import joint_predictive
+from jssl.methods.frames.masked_prediction import masked_prediction
+from jssl.methods.frames.pretext import pretext
+from jssl.methods.frames.self_distillation import self_distillation
+from jssl.methods.frames.siamese import siamese
+from jssl.methods.frames.towers import towers
 from jssl.models import Features, encoder
-from jssl.models.network import Network, network, with_heads
+from jssl.models.network import Network, collecting, frozen, network, with_heads
 from jssl.objectives import Objective, Outputs, stateless, weighted_sum
 from jssl.train import Event, TrainState, feed, fit, init_state, make_step, scanned, train_step
 
@@ -32,15 +30,20 @@ __all__ = [
     "Network",
     "Objective",
     "Outputs",
+    "Refresh",
+    "Teacher",
     "TrainState",
     "apart",
     "arrays",
     "citation",
+    "collecting",
     "data",
+    "ema",
     "encoder",
     "evaluate",
     "feed",
     "fit",
+    "frozen",
     "init_state",
     "joint_predictive",
     "load",

@@ -1,6 +1,7 @@
 """The only train step and the only loop: a method, an optimizer and views, composed."""
 
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import flax
@@ -8,7 +9,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jssl.arrays.trees import cast
 from jssl.methods.base import Method, Params
+from jssl.models.network import filled
+
+BRIGHTEST = 64.0  # beyond any normalised image, far below 255
 
 Batch = dict[str, jax.Array]
 ViewRecipe = Callable[[jax.Array, Batch], dict[str, jax.Array]]
@@ -41,20 +46,38 @@ def init_state(
     batch: Batch,
     *,
     key: jax.Array,
+    start: Mapping[str, Any] | None = None,
 ) -> TrainState:
-    """The state before the first step.
+    """Makes the state before the first step.
 
-    batch: one batch as the step will see it, for its shapes; {"image": [B, H, W, C], "index": [B], ...}.
-
-    Returns: a `TrainState`; the teacher, where there is one, is a copy of the student.
+    Args:
+        method: what is trained.
+        optimizer: any optax transformation.
+        views: (key, batch) -> views.
+        batch: one batch as the step will see it, for its shapes; {"image": [B, H, W, C], "index": [B], ...}.
+        key: the run's random key.
+        start: arrays to begin with instead of random ones, such as {"params": {"encoder": ...}} or a frozen network's
+            {"memory": {"statistics": {"target": {"frozen": ...}}}}: a tree laid over the state's params and memory by path.
+    Returns:
+        A `TrainState`; an EMA teacher is a copy of the student.
+    Raises:
+        ValueError: for an array of `start` with another shape or no place, a frozen network without weights, or views
+            whose images are not floats in [0, 1] or normalised.
     """
 
     @jax.jit
-    def init(key, batch):
-        params, memory = method.init(key, views(key, batch))
-        return params, memory, optimizer.init(params)
+    def init(key, batch, start):
+        seen = _checked(views(key, batch))
+        params, memory = method.init(key, seen)
+        state = filled({"params": params, "memory": memory}, start)
+        return state["params"], state["memory"], optimizer.init(state["params"]), _brightest(seen)
 
-    params, memory, opt_state = init(key, batch)
+    params, memory, opt_state, brightest = init(key, batch, dict(start or {}))
+    if not isinstance(brightest, jax.core.Tracer) and brightest > BRIGHTEST:
+        raise ValueError(
+            f"views['global'] has values up to {float(brightest):.0f}: a network is given images in [0, 1] or normalised; "
+            "divide them by 255"
+        )
     teacher = None if method.teacher is None else jax.tree.map(jnp.copy, method.teacher.init(params))
     # copies, since the step donates its state: no two leaves may be one buffer, nor the caller's key
     return TrainState(jnp.zeros((), jnp.int32), params, teacher, memory, opt_state, jnp.copy(key))
@@ -67,29 +90,48 @@ def train_step(
     *,
     dtype: Any = None,
     accumulate: int = 1,
+    accumulate_exactly: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
-    """The step as a pure function; `make_step` compiles it.
+    """Makes the step, a pure function; `make_step` compiles it.
 
         views    = views(key, batch)
         gradient = d method.loss / d params
         params   = params + optimizer(gradient)
         teacher  = method.teacher.move(teacher, params)
 
-    dtype: in which parameters and images enter the forward pass, such as jnp.bfloat16; losses, statistics and the
-        parameters themselves stay float32. accumulate: the batch is seen in so many parts, in turn, and the
-        gradients are averaged; teacher and schedules move once.
-
-    Returns: (state, batch) -> (state, metrics), metrics a dict of scalars: loss, gradient_norm and the method's own.
-
-    Raises: ValueError at trace time where `accumulate` does not divide the batch.
+    Args:
+        method: what is trained.
+        optimizer: any optax transformation; those that ask for value, grad or value_fn are given them.
+        views: (key, batch) -> views.
+        dtype: in which parameters and images enter the forward pass, such as jnp.bfloat16; losses, statistics and the
+            parameters themselves stay float32.
+        accumulate: the batch is seen in so many parts, in turn, and the gradients are averaged; teacher and schedules move
+            once. A loss that compares the images of a batch then compares those of a part.
+        accumulate_exactly: the loss sees the whole batch, whose embeddings are kept while the networks see it in parts;
+            centers and queues move once. Costs another forward pass; exact where networks do not mix images, as batch norm
+            does.
+    Returns:
+        (state, batch) -> (state, metrics), metrics a dict of scalars: loss, gradient_norm and the method's own.
+    Raises:
+        ValueError: for `accumulate` below 1; at trace time where it does not divide the batch, or for views that are not
+            images as floats.
     """
     if accumulate < 1:
         raise ValueError(f"accumulate must be at least 1, got {accumulate}")
+    if accumulate > 1 and not accumulate_exactly:
+        warnings.warn(
+            f"accumulate={accumulate}: a loss that compares the images of a batch, such as a contrastive one, compares those "
+            f"of a part, one of {accumulate}; accumulate_exactly=True keeps the whole batch's",
+            stacklevel=2,
+        )
+    parts = accumulate if accumulate_exactly else 1
+    optimizer = optax.with_extra_args_support(optimizer)
 
     def loss_fn(params, teacher, memory, batch, keys, step):
         views_key, loss_key = keys
-        seen = _cast(views(views_key, batch), dtype)
-        return method.loss(_cast(params, dtype), _cast(teacher, dtype), memory, seen, loss_key, step)
+        seen = cast(_checked(views(views_key, batch)), dtype)
+        state = cast(params, dtype), cast(teacher, dtype), memory
+        return method.loss(*state, seen, loss_key, step, **({} if parts == 1 else {"parts": parts}))
 
     gradient = jax.value_and_grad(loss_fn, has_aux=True)
 
@@ -111,12 +153,15 @@ def train_step(
         return (loss, (memory, metrics)), jax.tree.map(lambda g: g / accumulate, total)
 
     def step(state: TrainState, batch: Batch):
-        compute = gradient if accumulate == 1 else gradient_in_parts
         keys = tuple(jax.random.split(jax.random.fold_in(state.key, state.step)))
-        (loss, (memory, metrics)), grads = compute(
-            state.params, state.teacher, state.memory, batch, keys, state.step
-        )
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+
+        def compute(params):
+            run = gradient if parts == accumulate else gradient_in_parts
+            return run(params, state.teacher, state.memory, batch, keys, state.step)
+
+        (loss, (memory, metrics)), grads = compute(state.params)
+        asked = dict(value=loss, grad=grads, value_fn=lambda params: compute(params)[0][0])
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params, **asked)
         params = optax.apply_updates(state.params, updates)
         teacher = state.teacher
         if method.teacher is not None:
@@ -208,15 +253,26 @@ def scanned(step, batch_at: Callable[[jax.Array, Any], Batch], data):
     return lambda state, first, n: compiled(state, data, n)
 
 
-def _cast(tree, dtype):
-    """Floating arrays in `dtype`; scalars, such as learned temperatures, stay as they are."""
-    if dtype is None:
-        return tree
+def _checked(seen):
+    """Views whose images are floats with the channels last."""
+    for name in ("global", "local"):
+        x = seen.get(name)
+        if x is None or x.ndim != 5:
+            continue
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            raise ValueError(
+                f"views[{name!r}] are {x.dtype} {x.shape}, expected floats in [0, 1] or normalised; divide them by 255"
+            )
+        if x.shape[2] in (1, 3) and x.shape[-1] > 4:
+            raise ValueError(
+                f"views[{name!r}] have shape {x.shape}, expected [V, B, H, W, C]; move the channels last"
+            )
+    return seen
 
-    def cast(x):
-        return x.astype(dtype) if x.ndim and jnp.issubdtype(x.dtype, jnp.floating) else x
 
-    return jax.tree.map(cast, tree)
+def _brightest(seen):
+    x = seen.get("global")
+    return jnp.zeros(()) if x is None or x.ndim != 5 else jnp.max(jnp.abs(x))
 
 
 def _split(name, x, parts):

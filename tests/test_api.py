@@ -1,6 +1,8 @@
 """The public surface: every public function says its shapes, what it returns and where it is from."""
 
+import importlib
 import inspect
+import pkgutil
 
 import pytest
 
@@ -10,14 +12,7 @@ from jssl.methods import frames
 
 LOSSES = [n for n in objectives.__all__ if inspect.isfunction(getattr(objectives, n))]
 RECIPES = [n for n in methods.__all__ if inspect.isfunction(getattr(methods, n))]
-FORWARD = (
-    "together",
-    "apart",
-    "in_groups",
-    "query_view",
-    "key_view",
-)  # what a frame may show to a network, and how
-FRAMES = [n for n in frames.__all__ if n not in FORWARD]
+FRAMES = [module.name for module in pkgutil.iter_modules(frames.__path__) if hasattr(jssl, module.name)]
 
 
 def test_all_public_names_exist():
@@ -49,9 +44,16 @@ def test_recipes_name_their_paper_and_what_they_need(name):
     assert "@" in jssl.citation(getattr(methods, name))
 
 
+def test_frames_are_modules_of_their_own():
+    assert len(FRAMES) == 6 and all(
+        inspect.ismodule(importlib.import_module(f"jssl.methods.frames.{name}")) for name in FRAMES
+    )
+    assert not hasattr(frames, "__all__")
+
+
 @pytest.mark.parametrize("name", FRAMES)
 def test_frames_say_their_loss(name):
-    told = inspect.getdoc(getattr(frames, name))
+    told = inspect.getdoc(getattr(jssl, name))
     assert "loss = " in told and "Returns:" in told
 
 

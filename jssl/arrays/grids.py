@@ -1,4 +1,4 @@
-"""Rectangles on a grid of pixels or patches."""
+"""Cells of a grid of pixels or patches: those inside rectangles, and those at given places."""
 
 import jax
 import jax.numpy as jnp
@@ -21,3 +21,18 @@ def rectangles(grid: tuple[int, int], top, left, height, width) -> jax.Array:
     vertical = (rows >= top[..., None]) & (rows < (top + height)[..., None])
     horizontal = (columns >= left[..., None]) & (columns < (left + width)[..., None])
     return vertical[..., :, None] & horizontal[..., None, :]
+
+
+def at_places(tokens: jax.Array, places: jax.Array) -> jax.Array:
+    """Takes the tokens at the places.
+
+    Args:
+        tokens: [..., N, D].
+        places: [..., n] int.
+    Returns:
+        [..., n, D].
+
+    >>> at_places(jnp.arange(8.0).reshape(1, 4, 2), jnp.array([[3, 0]])).tolist()
+    [[[6.0, 7.0], [0.0, 1.0]]]
+    """
+    return jnp.take_along_axis(tokens, places[..., None], axis=-2)

@@ -1,15 +1,79 @@
-"""Paths of the leaves of a pytree."""
+"""Leaves of a pytree by their paths."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 
 
 def names(path) -> tuple[str, ...]:
-    """The names along a path of `jax.tree_util`, whatever containers it leads through.
+    """Lists the names along a path of `jax.tree_util`, whatever containers it leads through.
 
-    Returns: one string per level: dictionary keys, attributes or indices.
+    Args:
+        path: of a leaf.
+    Returns:
+        One string per level: dictionary keys, attributes or indices.
 
-    >>> import jax
     >>> jax.tree_util.tree_map_with_path(lambda path, leaf: names(path), {"dense": {"kernel": 1.0}})
     {'dense': {'kernel': ('dense', 'kernel')}}
     """
     return tuple(
         str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry)))) for entry in path
     )
+
+
+def overlay(tree: Any, given: Any) -> Any:
+    """Lays arrays over those of a tree that have the same paths; the others stay.
+
+    Args:
+        tree: a pytree of arrays.
+        given: a pytree with some of its paths.
+    Returns:
+        The tree, with copies of what was given in its own dtypes.
+    Raises:
+        ValueError: for an array of another shape, or one that the tree has no place for.
+
+    >>> overlay({"a": jnp.zeros(2), "b": {"c": jnp.zeros(1)}}, {"b": {"c": jnp.ones(1)}})["b"]["c"].tolist()
+    [1.0]
+    """
+    left = {names(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(given)}
+
+    def lay(path, leaf):
+        new = left.pop(names(path), None)
+        if new is None:
+            return leaf
+        if jnp.shape(new) != jnp.shape(leaf):
+            raise ValueError(
+                f"{'/'.join(names(path))} is given with shape {jnp.shape(new)}, expected {jnp.shape(leaf)}"
+            )
+        return jnp.array(new, leaf.dtype, copy=True)
+
+    result = jax.tree_util.tree_map_with_path(lay, tree)
+    if left:
+        there = sorted({"/".join(names(path)) for path, _ in jax.tree_util.tree_leaves_with_path(tree)})
+        raise ValueError(
+            f"{'/'.join(next(iter(left)))} is given, but there is no such array; there are {_some(there)}"
+        )
+    return result
+
+
+def cast(tree: Any, dtype: Any) -> Any:
+    """Casts floating arrays; scalars, such as learned temperatures, stay as they are.
+
+    Args:
+        tree: a pytree of arrays.
+        dtype: None changes nothing.
+    Returns:
+        The tree.
+    """
+    if dtype is None:
+        return tree
+
+    def one(x):
+        return x.astype(dtype) if x.ndim and jnp.issubdtype(x.dtype, jnp.floating) else x
+
+    return jax.tree.map(one, tree)
+
+
+def _some(found: list[str]) -> str:
+    return ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")

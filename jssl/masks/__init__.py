@@ -7,13 +7,14 @@ permuting a batch permutes its masks. `grid` is (rows, columns) of patches, row-
 from jssl.masks.attention import attention_mask, hint_attention_mask, low_attention_mask
 from jssl.masks.block import block_mask
 from jssl.masks.multiblock import multiblock_masks, multiblock_sizes
-from jssl.masks.places import at_places, visible_indices
+from jssl.masks.places import Masking, hidden_indices, visible_indices
 from jssl.masks.random import random_mask, unit_mask
 
 __all__ = [
-    "at_places",
+    "Masking",
     "attention_mask",
     "block_mask",
+    "hidden_indices",
     "hint_attention_mask",
     "low_attention_mask",
     "multiblock_masks",

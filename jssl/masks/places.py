@@ -1,5 +1,8 @@
 """Masks as places: the indices of visible or hidden patches, in a static number."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -29,16 +32,35 @@ def visible_indices(mask: jax.Array, count: int) -> jax.Array:
     return jnp.take_along_axis(order, turn, -1).astype(jnp.int32)
 
 
-def at_places(tokens: jax.Array, places: jax.Array) -> jax.Array:
-    """Takes the tokens at the places.
+def hidden_indices(mask: jax.Array, count: int) -> jax.Array:
+    """Lists the hidden patches of each mask, in order: where a head runs that is for hidden patches alone.
+
+    A mask that hides fewer has them repeated in turn; one that hides none gets any patch. The first mask.sum(-1) are real.
 
     Args:
-        tokens: [..., N, D].
-        places: [..., n] int.
+        mask: [..., N] bool, True = hidden.
+        count: the most that are hidden, a static number.
     Returns:
-        [..., n, D].
+        [..., count] int32.
 
-    >>> at_places(jnp.arange(8.0).reshape(1, 4, 2), jnp.array([[3, 0]])).tolist()
-    [[[6.0, 7.0], [0.0, 1.0]]]
+    >>> hidden_indices(jnp.array([[True, False, False, True], [False, True, False, False]]), 2).tolist()
+    [[0, 3], [1, 1]]
     """
-    return jnp.take_along_axis(tokens, places[..., None], axis=-2)
+    found = visible_indices(~mask.reshape(-1, mask.shape[-1]), count)
+    return found.reshape(*mask.shape[:-1], count)
+
+
+class Masking(NamedTuple):
+    """A way to hide patches that says how many it hides at most, so that heads on hidden patches run there alone.
+
+    Args:
+        draw: (keys [B], images [B, H, W, C], ...) -> mask [B, N].
+        most: (N) -> the most patches of N that are hidden, a static number of at least 1.
+    """
+
+    draw: Callable[..., jax.Array]
+    most: Callable[[int], int]
+
+    def __call__(self, *seen) -> jax.Array:
+        """Draws the masks."""
+        return self.draw(*seen)

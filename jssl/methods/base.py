@@ -70,7 +70,8 @@ class Method:
 
     Args:
         init: (key, views) -> (params, memory).
-        loss: (params, teacher, memory, views, key, step) -> (loss [], (memory, metrics)).
+        loss: (params, teacher, memory, views, key, step, parts=1) -> (loss [], (memory, metrics)). parts: in how many parts
+            the networks see the batch; the loss is that of the whole batch.
         features: (params, teacher, memory, images [B, H, W, C]) -> Features, what is evaluated.
         encoder: (params, teacher, memory) -> the variables of the evaluated encoder, {"params": ..., "batch_stats": ...}: the
             parts of the state that `features` reads, selected and not computed, what is exported.
@@ -81,9 +82,7 @@ class Method:
     """
 
     init: Callable[[jax.Array, Views], tuple[Params, Memory]]
-    loss: Callable[
-        [Params, Params, Memory, Views, jax.Array, jax.Array], tuple[jax.Array, tuple[Memory, dict]]
-    ]
+    loss: Callable[..., tuple[jax.Array, tuple[Memory, dict]]]
     features: Callable[[Params, Params, Memory, jax.Array], Features]
     encoder: Callable[[Params, Params, Memory], dict[str, Any]]
     outputs: Callable[[Params, Params, Memory, Views, jax.Array], Outputs] | None = None

@@ -2,7 +2,7 @@
 
 from jssl import objectives
 from jssl.methods.base import Method
-from jssl.methods.frames import siamese
+from jssl.methods.frames.siamese import siamese
 from jssl.models.heads import Prototypes, swav_head
 from jssl.models.network import with_heads
 

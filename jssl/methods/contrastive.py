@@ -3,7 +3,9 @@
 from functools import partial
 
 from jssl.methods.base import Method, Refresh
-from jssl.methods.frames import apart, in_groups, key_view, query_view, self_distillation, siamese
+from jssl.methods.frames.forward import apart, in_groups, key_view, query_view
+from jssl.methods.frames.self_distillation import self_distillation
+from jssl.methods.frames.siamese import siamese
 from jssl.methods.pairs import over_views
 from jssl.models.heads import moco_head, simclr_head
 from jssl.models.network import with_heads

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 
 from jssl import objectives
 from jssl.arrays.keys import fold_keys, uniform
-from jssl.masks import block_mask
+from jssl.masks import Masking, block_mask
 from jssl.methods.base import Method
-from jssl.methods.frames import self_distillation
+from jssl.methods.frames.self_distillation import self_distillation
 from jssl.models.heads import dino_head
 from jssl.models.network import with_heads
 
@@ -78,7 +78,7 @@ def ibot(
 def sometimes_blocks(encoder, *, ratio=(0.1, 0.5), probability: float = 0.5):
     """iBOT's masking: half of the views hide blocks, a share of the patches drawn anew for each.  arXiv:2111.07832
 
-    Returns: (keys [B], images [B, H, W, C], the teacher's outputs, unused) -> mask [B, N] bool.
+    Returns: a `Masking` (keys [B], images [B, H, W, C], the teacher's outputs, unused) -> mask [B, N] bool.
     """
 
     def masking(keys, images, taught=None):
@@ -90,4 +90,4 @@ def sometimes_blocks(encoder, *, ratio=(0.1, 0.5), probability: float = 0.5):
         smallest = min(16, max(1, patches // 12))  # 16 of 14 x 14; in proportion on small grids
         return block_mask(fold_keys(keys, 1), grid, count=count.astype(jnp.int32), min_block=smallest)
 
-    return masking
+    return Masking(masking, lambda patches: max(1, int(ratio[1] * patches)))

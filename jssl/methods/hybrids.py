@@ -6,7 +6,7 @@ from jssl import objectives
 from jssl.masks import random_mask
 from jssl.methods.base import Method
 from jssl.methods.contrastive import simclr
-from jssl.methods.frames import masked_prediction
+from jssl.methods.frames.masked_prediction import masked_prediction
 from jssl.methods.multimodal import clip
 from jssl.methods.pairs import over_patches, over_views
 from jssl.methods.weighted import weighted_methods

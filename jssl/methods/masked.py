@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jssl import objectives
 from jssl.masks import multiblock_masks, multiblock_sizes, random_mask, unit_mask
 from jssl.methods.base import Method
-from jssl.methods.frames import joint_predictive, masked_prediction
+from jssl.methods.frames.joint_predictive import joint_predictive
+from jssl.methods.frames.masked_prediction import masked_prediction
 from jssl.methods.pairs import over_patches
 from jssl.models.masked.autoencoder import encode_decode
 from jssl.models.masked.decoders import mae_decoder, pixel_head

@@ -2,7 +2,7 @@
 
 from jssl import objectives
 from jssl.methods.base import Method
-from jssl.methods.frames import towers
+from jssl.methods.frames.towers import towers
 from jssl.models.encoders.text import LogitScale
 from jssl.models.heads import clip_head
 from jssl.models.network import with_heads

@@ -4,7 +4,9 @@ from functools import partial
 
 from jssl import objectives
 from jssl.methods.base import Method
-from jssl.methods.frames import apart, self_distillation, siamese
+from jssl.methods.frames.forward import apart
+from jssl.methods.frames.self_distillation import self_distillation
+from jssl.methods.frames.siamese import siamese
 from jssl.methods.pairs import between_views, over_views
 from jssl.models.heads import barlow_head, byol_head, simsiam_head, simsiam_predictor, vicreg_head
 from jssl.models.network import with_heads

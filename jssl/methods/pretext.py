@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 
 from jssl.methods.base import Method
-from jssl.methods.frames import pretext
+from jssl.methods.frames.pretext import pretext
 from jssl.models.heads import linear_head
 from jssl.models.network import network, with_heads
 from jssl.objectives import stateless

@@ -50,11 +50,11 @@ def weighted_methods(*, shared: tuple[str, ...] = ("encoder",), **methods: tuple
             params[name] = {part: value for part, value in parts.items() if part not in shared}
         return params, memory
 
-    def loss(params, teacher, memory, views, key, step):
+    def loss(params, teacher, memory, views, key, step, parts=1):
         total, memories, metrics = 0.0, {}, {}
         for i, (name, (weight, method)) in enumerate(methods.items()):
             state, method_key = own_state(params, teacher, memory, name), jax.random.fold_in(key, i)
-            one, (memories[name], inner) = method.loss(*state, views, method_key, step)
+            one, (memories[name], inner) = method.loss(*state, views, method_key, step, parts=parts)
             total += value_at(weight, step) * one
             metrics |= {name: one} | {f"{name}/{key}": value for key, value in inner.items()}
         return total, (memories, metrics)

@@ -18,8 +18,10 @@ dense = partial(
 class Head(nn.Module):
     """Layers in a row, [..., D] -> [..., K].
 
-    layers: Linen modules and plain functions of an array; a BatchNorm uses batch statistics when `train`.
     Parameters are named by position, layers_0, layers_1, ..., as in torch's Sequential.
+
+    Args:
+        layers: Linen modules and plain functions of an array; a BatchNorm uses batch statistics when `train`.
 
     >>> head = Head([dense(8), batch_norm(), nn.relu, dense(4)])
     >>> variables = head.init(jax.random.key(0), jnp.ones((2, 3)))
@@ -42,15 +44,33 @@ class Head(nn.Module):
 
 
 def l2_normalize(x: jax.Array, *, axis: int = -1, eps: float = 1e-12) -> jax.Array:
-    """x / max(|x|, eps) along an axis, in float32, with a finite gradient at zero."""
+    """Divides by the length along an axis, x / max(|x|, eps), in float32, with a finite gradient at zero."""
     y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     return (y * jax.lax.rsqrt(jnp.maximum(jnp.sum(y * y, axis=axis, keepdims=True), eps**2))).astype(x.dtype)
 
 
-class WeightNormDense(nn.Module):
-    """A linear layer without bias whose weight rows have unit length, times g: DINO's last layer.  arXiv:1602.07868
+def logits(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Multiplies in the input's precision and adds up in float32, in which softmax and targets are computed.
 
-    scale_init: the initial g of each output, a learned parameter; None fixes g = 1.
+    Args:
+        x: [..., D].
+        kernel: [D, K].
+    Returns:
+        [..., K], at least float32.
+    """
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    return jnp.matmul(x, kernel.astype(x.dtype), preferred_element_type=wide)
+
+
+class WeightNormDense(nn.Module):
+    """A linear layer without bias whose weight rows have unit length, times g: DINO's last layer.
+
+    Args:
+        features: outputs K.
+        scale_init: the initial g of each output, a learned parameter; None fixes g = 1.
+        kernel_init: of the weight.
+    References:
+        arXiv:1602.07868
     """
 
     features: int
@@ -63,7 +83,7 @@ class WeightNormDense(nn.Module):
         kernel = l2_normalize(kernel, axis=0)
         if self.scale_init is not None:
             kernel = kernel * self.param("scale", self.scale_init, (self.features,))
-        return x @ kernel.astype(x.dtype)
+        return logits(x, kernel)
 
 
 class Prototypes(nn.Module):
@@ -75,7 +95,7 @@ class Prototypes(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
         kernel = self.param("kernel", init, (x.shape[-1], self.count))
-        return l2_normalize(x) @ l2_normalize(kernel, axis=0).astype(x.dtype)
+        return logits(l2_normalize(x), l2_normalize(kernel, axis=0))
 
 
 def _mlp(hidden: Sequence[int], out: int, *, bias: bool = False) -> list[Callable]:
@@ -88,7 +108,7 @@ plain_norm = partial(batch_norm, use_bias=False, use_scale=False)  # batch norm 
 
 
 def simclr_head(out: int = 128, *, hidden: int = 2048, layers: int = 2) -> Head:
-    """SimCLR's projection: linear, batch norm, ReLU but after the last.  arXiv:2002.05709; v2, layers=3: 2006.10029"""
+    """SimCLR's projection: linear, batch norm, ReLU; none after the last.  arXiv:2002.05709; v2, layers=3: 2006.10029"""
     return Head([*_mlp([hidden] * (layers - 1), out), batch_norm(use_bias=False)])
 
 
@@ -142,10 +162,19 @@ def dino_head(
     scale_init: Callable | None = None,
     norm: Callable[[], nn.Module] | None = None,
 ) -> Head:
-    """DINO's head: linear layers with exact GELU between, unit length, weight-normalised last layer.  arXiv:2104.14294
+    """DINO's head: linear layers with exact GELU between, unit length, weight-normalised last layer.
 
-    prototypes: outputs K; scale_init: as `WeightNormDense`, None keeps the last layer's g at 1.
-    norm: after the hidden layers, such as `batch_norm`; the paper's convolutional networks may have one.
+    Args:
+        prototypes: outputs K.
+        hidden: width of the hidden layers.
+        bottleneck: width before the last layer.
+        layers: linear layers before the last.
+        scale_init: as for `WeightNormDense`; None keeps the last layer's g at 1.
+        norm: after the hidden layers, such as `batch_norm`; the paper's convolutional networks may have one.
+    Returns:
+        A `Head`, [..., D] -> [..., K].
+    References:
+        arXiv:2104.14294
     """
     linear = partial(nn.Dense, kernel_init=kernel_init)
     before = [] if norm is None else [norm()]

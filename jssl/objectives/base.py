@@ -17,12 +17,15 @@ class Outputs(NamedTuple):
     target:  what the student is compared with, under the same names: a teacher's outputs, pixels or labels.
     mask:    True where a token was hidden from the student, [V, B, N]; None where nothing is hidden.
     views:   the batch the views were made of, {"index": [B], ...}, for objectives that remember samples.
+    places:  [V, B, n], the hidden tokens that the student's heads over tokens have run on, of which the first mask.sum(-1)
+             are real; None: they have run on all tokens.
     """
 
     student: Mapping[str, jax.Array]
     target: Mapping[str, jax.Array] | None = None
     mask: jax.Array | None = None
     views: Mapping[str, jax.Array] | None = None
+    places: jax.Array | None = None
 
 
 class Objective(NamedTuple):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check
+from jssl.arrays.grids import at_places
 from jssl.objectives.base import Memory, Objective, named, value_at
 from jssl.objectives.distillation import (
     cross_view_cross_entropy,
@@ -245,12 +246,19 @@ def distil_patches(name: str, targets: Targets, *, student_temperature=0.1) -> O
             raise ValueError(
                 "the objective needs outputs.mask [G, B, N], True where a patch was hidden; it is None"
             )
+        places = outputs.places
         student, teacher, mask = check(
-            student=(named(outputs.student, name, "student")[: len(teacher)], "G B N K"),
+            student=(
+                named(outputs.student, name, "student")[: len(teacher)],
+                "G B N K" if places is None else "G B M K",
+            ),
             teacher=(teacher, "G B N K"),
             mask=(outputs.mask[: len(teacher)], "G B N", bool),
         )
         wanted, memory = targets.apply(memory, jax.lax.stop_gradient(teacher), mask, step)
+        if places is not None:  # of which the first are the hidden patches, the others repeat them
+            wanted = at_places(wanted, places)
+            mask = jnp.arange(places.shape[-1]) < jnp.sum(mask, axis=-1, keepdims=True)
         predicted = jax.nn.log_softmax(student / value_at(student_temperature, step))
         loss = jnp.mean(jax.vmap(masked_cross_entropy)(predicted, wanted, mask))
         entropy = jnp.mean(jax.vmap(masked_mean)(_entropy(wanted), mask))

@@ -10,6 +10,7 @@ import pytest
 
 from jssl import methods, models
 from jssl.evaluate import diagnose
+from jssl.methods.distillation import sometimes_blocks
 from tests.methods import toys
 
 HEAD = partial(models.dino_head, hidden=16, bottleneck=8)
@@ -50,6 +51,50 @@ def test_ibot_without_patches_is_dino():
 
 def nothing_hidden(keys, images, taught):
     return jnp.zeros((len(images), 16), bool)
+
+
+def ibot(head, *, prototypes, only_hidden):
+    """With blocks hidden, and the head on all patches or on the hidden ones alone."""
+    vit = models.ViT(patch=4, dim=16, depth=1, heads=2)
+    blocks = sometimes_blocks(vit, ratio=(0.1, 0.25), probability=0.7)
+    masking = blocks if only_hidden else blocks.draw
+    return methods.ibot(vit, prototypes=prototypes, head=head, shared_head=False, masking=masking)
+
+
+def gradient(method):
+    """params, ... -> (loss, (memory, metrics)), gradient; and its arguments."""
+    views = toys.noisy(2, crops=2)(jax.random.key(0), toys.batch(side=16))
+    state = jax.jit(method.init)(jax.random.key(1), views)
+    arguments = (state[0], method.teacher.init(state[0]), state[1], views, jax.random.key(2), 0)
+    return jax.jit(jax.value_and_grad(method.loss, has_aux=True)), arguments
+
+
+@pytest.mark.parametrize("norm", [None, models.batch_norm])
+def test_a_head_on_hidden_patches_alone_gives_the_same_loss_gradient_and_memory(norm):
+    head = partial(HEAD, norm=norm)
+    results = []
+    for only_hidden in (False, True):
+        method = ibot(head, prototypes=8, only_hidden=only_hidden)
+        run, arguments = gradient(method)
+        results.append(run(*arguments))
+        patch = jax.eval_shape(method.outputs, *arguments[:-1]).student["patch"]
+        assert patch.shape == (2, 8, 4 if only_hidden else 16, 8)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5, rtol=1e-4), *results)
+    assert results[0][0][1][1]["patch"] > 1
+
+
+def test_the_patch_head_costs_what_the_hidden_patches_cost():
+    """By the operations of the compiled gradient: a quarter of the patches takes the student's head a quarter of the work."""
+    widths = (16, 64, 64, 32, 4096)
+    head = partial(models.dino_head, hidden=64, bottleneck=32)
+    flops = []
+    for only_hidden in (False, True):
+        run, arguments = gradient(ibot(head, prototypes=widths[-1], only_hidden=only_hidden))
+        flops.append(run.lower(*arguments).compile().cost_analysis()["flops"])
+    tokens = 2 * 8 * (16 - 4)
+    pairs = zip(widths, widths[1:], strict=False)
+    products = 3 * sum(2 * a * b for a, b in pairs)  # forward, and two backward
+    assert 1 <= (flops[0] - flops[1]) / (tokens * products) < 1.25  # the products, and the softmax over them
 
 
 COLLAPSES = {

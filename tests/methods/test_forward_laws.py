@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jssl.methods.frames import in_groups
+from jssl.methods.frames.forward import apart, in_groups, together
 from jssl.models import batch_norm
 from jssl.models.heads import Head
-from jssl.models.network import network
+from jssl.models.network import network, with_heads
 
 BATCH, GROUPS = 12, 3
 MEMBERS = (
@@ -46,3 +46,37 @@ def test_each_group_has_batch_statistics_of_its_own():
 def test_groups_that_do_not_divide_the_batch_are_refused():
     with pytest.raises(ValueError, match="groups must divide the batch, got 5 groups and 12 images"):
         members(5)
+
+
+CROPS = {
+    "global": 3 * jax.random.normal(jax.random.key(1), (2, BATCH, 5)) + 1,
+    "local": jax.random.normal(jax.random.key(2), (3, BATCH, 5)) - 1,
+}
+
+
+def normalised(across):
+    """The outputs of a batch norm as a head, and how often and whither its statistics have moved."""
+    net = with_heads(MEAN, cls=Head([batch_norm(use_bias=False, use_scale=False)]))
+    params, statistics = net.init(jax.random.key(0), CROPS["global"][0])
+    outputs, statistics = across(net, params, statistics, CROPS)
+    (mean,) = [x for path, x in jax.tree_util.tree_leaves_with_path(statistics) if "mean" in str(path)]
+    return outputs["cls"], mean
+
+
+MEAN = ((lambda key, x: {}), (lambda params, x: x))
+
+
+def test_a_head_over_images_sees_views_of_all_sizes_at_once():
+    """SwAV's batch norm: one call on all crops, statistics moved once."""
+    every = jnp.concatenate([CROPS["global"], CROPS["local"]])
+    outputs, mean = normalised(together)
+    wanted = (every - every.mean((0, 1))) / every.std((0, 1))
+    np.testing.assert_allclose(outputs, wanted, atol=1e-4)
+    np.testing.assert_allclose(mean, 0.1 * every.mean((0, 1)), atol=1e-5)
+
+
+def test_apart_a_head_sees_one_view_at_a_time():
+    every = jnp.concatenate([CROPS["global"], CROPS["local"]])
+    outputs, _ = normalised(apart)
+    wanted = (every - every.mean(1, keepdims=True)) / every.std(1, keepdims=True)
+    np.testing.assert_allclose(outputs, wanted, atol=1e-4)

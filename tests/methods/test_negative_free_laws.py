@@ -8,7 +8,7 @@ import pytest
 from jssl import methods, models, siamese, with_heads
 from jssl.arrays.vectors import cosine
 from jssl.evaluate import diagnose, embedding_health
-from jssl.methods.frames import apart
+from jssl.methods.frames.forward import apart
 from jssl.methods.pairs import between_views
 from jssl.optim import teacher_momentum
 from tests.methods import toys

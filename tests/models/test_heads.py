@@ -125,8 +125,11 @@ def test_normalising_zero_is_finite():
 
 
 @pytest.mark.parametrize("head", [dino_head(8, hidden=16, bottleneck=4), Head([Prototypes(8)])])
-def test_bfloat16_in_bfloat16_out_and_any_leading_axes(head):
-    variables = jax.eval_shape(head.init, KEY, X)
-    half = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, jnp.bfloat16), variables)
-    out = jax.eval_shape(head.apply, half, jnp.zeros((2, 3, 12), jnp.bfloat16))
-    assert out.shape == (2, 3, 8) and out.dtype == jnp.bfloat16
+def test_logits_of_prototypes_are_float32_under_bfloat16_with_any_leading_axes(head):
+    """Sums of float32, not sums rounded to bfloat16: 1 + 2^-8 is no number of bfloat16."""
+    variables = head.init(KEY, X)
+    half = jax.tree.map(lambda x: x.astype(jnp.bfloat16), variables)
+    out = head.apply(half, jnp.stack([X, X]).astype(jnp.bfloat16))
+    assert out.shape == (2, *X.shape[:-1], 8) and out.dtype == jnp.float32
+    assert np.mean(np.asarray(out) != np.asarray(out.astype(jnp.bfloat16))) > 0.5
+    np.testing.assert_allclose(out[0], head.apply(variables, X), atol=0.05)

@@ -10,7 +10,7 @@ import optax
 from jssl.data import Source, evaluation_view, from_arrays, multi_crop, normalize, random_resized_crop
 from jssl.data.augment.base import chain
 from jssl.methods import dino, mae
-from jssl.methods.frames import self_distillation
+from jssl.methods.frames.self_distillation import self_distillation
 from jssl.models import ViT, dino_head, mae_decoder
 from jssl.models import encoder as encoder_named
 from jssl.models.network import with_heads

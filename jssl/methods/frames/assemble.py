@@ -1,6 +1,7 @@
 """What all frames share: a way to make outputs, and an objective that judges them, are a method."""
 
 from jssl.methods.base import Method, Teacher
+from jssl.methods.frames.parts import in_parts
 from jssl.objectives.base import Objective
 
 
@@ -26,8 +27,9 @@ def assemble(
         outputs, _ = forward(params, teacher and teacher.init(params), statistics, views, key)
         return params, {"statistics": statistics, "objective": objective.init(outputs)}
 
-    def loss(params, teacher, memory, views, key, step):
-        outputs, statistics = forward(params, teacher, memory["statistics"], views, key)
+    def loss(params, teacher, memory, views, key, step, parts=1):
+        run = forward if parts == 1 else in_parts(forward, parts)
+        outputs, statistics = run(params, teacher, memory["statistics"], views, key)
         value, remembered, metrics = objective.apply(memory["objective"], outputs, step)
         return value, ({"statistics": statistics, "objective": remembered}, metrics)
 

@@ -9,48 +9,66 @@ from jssl.models.network import Network, as_outputs
 GROUPS = ("global", "local")  # views of one size each: [V, B, H, W, C]
 
 
-def together(net: Network, params, statistics, views, *, train=True, key=None, **inputs):
-    """All views of one size in one call, so that they share batch statistics (SimCLR, SwAV, DINO).
+def together(net: Network, params, statistics, views, *, train=True, key=None, places=None, **inputs):
+    """Runs all views of one size in one call, and heads over images on all views in one call (SimCLR, SwAV, DINO).
 
-    views: {"global": [G, B, H, W, C], "local": [L, B, h, w, C] or absent}. inputs: further arrays [G, B, ...] for the global
-    views, such as `mask`.
+    So views share batch statistics. What is more than a vector for each image, such as patch tokens, is the global views'
+    alone, and so is what heads make of it.
 
-    Returns: (outputs by name [V, B, ...], global views first, statistics). What differs in shape between the sizes, such as
-    patch tokens, is the global views' alone.
+    Args:
+        net: its heads run apart from its encoder where it says how.
+        params, statistics: the network's.
+        views: {"global": [G, B, H, W, C], "local": [L, B, h, w, C] or absent}.
+        train, key: as for `Network.apply`.
+        places: [G, B, n], the only tokens that heads over tokens are for, of a network with heads; None: all.
+        inputs: further arrays [G, B, ...] for the global views, such as `mask`.
+    Returns:
+        (outputs by name [V, B, ...], global views first, statistics).
     """
-    each_size = []
+    each_size, encode = [], net.encode or net.apply
     for i, group in enumerate(name for name in GROUPS if name in views):
-        images = views[group]
         named = {name: _flat(x) for name, x in inputs.items()} if group == "global" else {}
-        group_key = None if key is None else jax.random.fold_in(key, i)
-        outputs, statistics = net.apply(
-            params, statistics, _flat(images), train=train, key=group_key, **named
+        outputs, statistics = encode(
+            params, statistics, _flat(views[group]), train=train, key=_folded(key, i), **named
         )
-        each_size.append({name: _parted(x, len(images)) for name, x in as_outputs(outputs).items()})
-    return _joined(each_size), statistics
+        number = len(views[group])
+        each_size.append({name: _parted(x, number) for name, x in as_outputs(outputs).items()})
+    outputs = _joined(each_size)
+    if net.heads is not None:
+        how = dict(train=train, key=_folded(key, len(GROUPS)), places=_flat(places))
+        outputs, statistics = net.heads(params, statistics, _flat(outputs), **how)
+        batch = views["global"].shape[1]
+        outputs = jax.tree.map(lambda x: _parted(x, len(x) // batch), outputs)
+    return outputs, statistics
 
 
-def apart(net: Network, params, statistics, views, *, train=True, key=None, **inputs):
-    """One call for every view, so that each has batch statistics of its own (BYOL, Barlow Twins, MoCo); else as `together`."""
+def apart(net: Network, params, statistics, views, *, train=True, key=None, places=None, **inputs):
+    """Calls the network once per view, each with its own batch statistics (BYOL, Barlow Twins, MoCo).
+
+    Arguments and result as `together`.
+    """
+    inputs = inputs | ({} if places is None else {"places": places})
     each_view = []
     for i, (group, v) in enumerate(
         (name, v) for name in GROUPS if name in views for v in range(len(views[name]))
     ):
         named = {name: x[v] for name, x in inputs.items()} if group == "global" else {}
-        view_key = None if key is None else jax.random.fold_in(key, i)
         outputs, statistics = net.apply(
-            params, statistics, views[group][v], train=train, key=view_key, **named
+            params, statistics, views[group][v], train=train, key=_folded(key, i), **named
         )
-        each_view.append({name: x[None] for name, x in as_outputs(outputs).items()})
-    return _joined(each_view), statistics
+        each_view.append(jax.tree.map(lambda x: x[None], as_outputs(outputs)))
+    return _joined(each_view, globals_=len(views["global"])), statistics
 
 
 def in_groups(groups: int):
-    """As `apart`, with consecutive groups of images that each have batch statistics of their own, as on so many GPUs.
+    """Makes a function like `apart` in which consecutive groups of images have batch statistics of their own.
 
-    Returns: a function like `apart`.
-
-    Raises (when called): ValueError where the groups do not divide the batch.
+    Args:
+        groups: how many, as on so many GPUs.
+    Returns:
+        A function with the arguments and result of `together`.
+    Raises:
+        ValueError: when called, where the groups do not divide the batch.
     """
 
     def across(net: Network, params, statistics, views, **how):
@@ -65,14 +83,29 @@ def _each_group(apply, groups):
             raise ValueError(f"groups must divide the batch, got {groups} groups and {len(images)} images")
 
         def one(images, inputs, key):
-            return apply(params, statistics, images, train=train, key=key, **inputs)
+            outputs, after = apply(params, statistics, images, train=train, key=key, **inputs)
+            return outputs, moved(statistics, after)
 
         parts = jax.tree.map(lambda x: x.reshape(groups, -1, *x.shape[1:]), (images, inputs))
-        outputs, statistics = jax.vmap(one)(*parts, None if key is None else jax.random.split(key, groups))
+        outputs, after = jax.vmap(one)(*parts, None if key is None else jax.random.split(key, groups))
         outputs = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), outputs)
-        return outputs, jax.tree.map(lambda x: x.mean(0), statistics)
+        return outputs, averaged(statistics, after)
 
     return in_each
+
+
+def moved(before, after) -> dict[int, jax.Array]:
+    """Picks the leaves of statistics that a call has changed, by number: the others are the very same arrays."""
+    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
+    return {i: new for i, (old, new) in enumerate(pairs) if new is not old}
+
+
+def averaged(before, moved):
+    """Puts the mean over the parts [P, ...] of what has moved back among the statistics; of integers, the last part's."""
+    leaves, structure = jax.tree.flatten(before)
+    for i, x in moved.items():
+        leaves[i] = x.mean(0) if jnp.issubdtype(x.dtype, jnp.floating) else x[-1]
+    return structure.unflatten(leaves)
 
 
 def masking_keys(key, views):
@@ -84,20 +117,19 @@ def masking_keys(key, views):
     return sample_keys(key, views["index"])
 
 
-def hide(masking, key, views, *more):
-    """Draws a mask for every global view of every sample.
+def hide(masking, keys, crops, *more):
+    """Draws a mask for every view of every sample.
 
     Args:
         masking: (keys [B], images [B, H, W, C], *more) -> mask [B, N], True = hidden.
-        key: of the step.
-        views: {"global": [V, B, H, W, C], "index": [B], ...}.
+        keys: [B], of the samples.
+        crops: [V, B, H, W, C].
         more: further arrays [V, B, ...] that the masking sees, in pytrees.
     Returns:
         [V, B, N] bool.
     """
-    crops, keys = views["global"], masking_keys(key, views)
     keys = jnp.stack([fold_keys(keys, number) for number in range(len(crops))])
-    return _parted(masking(_flat(keys), _flat(crops), *jax.tree.map(_flat, more)), len(crops))
+    return _parted(masking(*map(_flat, (keys, crops, *more))), len(crops))
 
 
 def all_views(views):
@@ -122,17 +154,30 @@ def global_views(views):
 
 def _flat(x):
     """[V, B, ...] -> [B V, ...], an image's views side by side: so that rows spread over devices stay where they are."""
-    return x.swapaxes(0, 1).reshape(-1, *x.shape[2:])
+    return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), x)
 
 
 def _parted(x, views):
-    """[B V, ...] -> [V, B, ...]."""
-    return x.reshape(-1, views, *x.shape[1:]).swapaxes(0, 1)
+    """[B V, ...] -> [V, B, ...], of every array of a pytree."""
+    return jax.tree.map(lambda x: x.reshape(-1, views, *x.shape[1:]).swapaxes(0, 1), x)
 
 
-def _joined(parts):
+def _joined(parts, globals_: int = 1):
+    """Views [V, B, ...] of several parts as one; what is more than a vector for each image, of the first parts alone."""
+
     def join(name):
-        same = [part[name] for part in parts if part[name].shape[1:] == parts[0][name].shape[1:]]
-        return jnp.concatenate(same) if len(same) > 1 else same[0]
+        first = parts[0][name]
+        vectors = all(x.ndim <= 3 for x in jax.tree.leaves(first))
+        chosen = [part[name] for part in (parts if vectors else parts[:globals_])]
+        alike = [x for x in chosen if jax.tree.map(_of_view, x) == jax.tree.map(_of_view, first)]
+        return jax.tree.map(lambda *xs: jnp.concatenate(xs) if len(xs) > 1 else xs[0], *alike)
 
     return {name: join(name) for name in parts[0]}
+
+
+def _of_view(x):
+    return x.shape[1:]
+
+
+def _folded(key, number):
+    return None if key is None else jax.random.fold_in(key, number)

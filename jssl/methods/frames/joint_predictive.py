@@ -5,7 +5,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from jssl.masks import at_places, visible_indices
+from jssl.arrays.grids import at_places
+from jssl.masks import visible_indices
 from jssl.methods.base import Method, ema
 from jssl.methods.frames.assemble import assemble
 from jssl.methods.frames.forward import masking_keys
@@ -15,17 +16,19 @@ from jssl.objectives.base import Objective, Outputs
 
 
 def joint_predictive(encoder, predictor, objective: Objective, *, momentum, masking, sizes, target) -> Method:
-    """loss = objective(predictor(encoder(context), places), target(teacher(image))[places]).
+    """Predicts a teacher's tokens of hidden blocks: loss = objective(predictor(encoder(context)), target(teacher(image))).
 
-    encoder: images, visible [B, n], present [B, n] -> `Features`; with a method grid(image shape), such as `ViT`.
-    predictor: (context [B, n, D], visible [B, n], places [M, B, m], grid, present=) -> [M, B, m, D].
-    momentum: a number or a schedule for the teacher, which follows the encoder.
-    masking: (key, images) -> (context [B, N], targets [M, B, N]), True = hidden from the context / to be predicted.
-    sizes: grid -> (n, m), the most patches that a context and a target can have; shorter ones are filled up, unseen.
-    target: tokens [B, N, D] -> [B, N, D], what is made of the teacher's tokens, such as a LayerNorm.
-
-    Returns: a `Method`; the objective is given student and teacher "patch" [M, B, m, D] and a mask [M, B, m], True where
-    a patch is wanted and no filler.
+    Args:
+        encoder: images, visible [B, n], present [B, n] -> `Features`; with a method grid(image shape), such as `ViT`.
+        predictor: (context [B, n, D], visible [B, n], places [M, B, m], grid, present=) -> [M, B, m, D].
+        objective: given student and target "patch" [M, B, m, D] and a mask [M, B, m], True where a patch is real.
+        momentum: a number or a schedule for the teacher, which follows the encoder.
+        masking: (keys [B], images) -> (context [B, N], targets [M, B, N]), True = hidden from the context / to be predicted.
+        sizes: grid -> (n, m), the most patches that a context and a target can have. Shorter ones are padded; padding is
+            neither attended to nor scored.
+        target: tokens [B, N, D] -> [B, N, D], what is made of the teacher's tokens, such as a LayerNorm.
+    Returns:
+        A `Method` with a teacher, whose features are evaluated.
     """
     net, head = network(encoder), network(predictor)
 

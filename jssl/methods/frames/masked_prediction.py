@@ -5,7 +5,8 @@ import jax
 from jssl.methods.base import Method
 from jssl.methods.frames.assemble import assemble
 from jssl.methods.frames.forward import hide, masking_keys, together
-from jssl.models.network import network
+from jssl.models.features import Features
+from jssl.models.network import Network, network
 from jssl.objectives.base import Objective, Outputs
 
 
@@ -15,31 +16,52 @@ def first_view(views):
 
 
 def masked_prediction(model, objective: Objective, *, masking, target, across=together) -> Method:
-    """loss = objective(network(images, mask)["patch"], target(images), mask).
+    """Hides patches and compares what is made of the rest: loss = objective(network(images, mask)["patch"], target(images)).
 
-    model: anything `network` takes that accepts `mask` [B, N] and makes an output named `patch` [B, N, D].
-    masking: (key, images [B, H, W, C]) -> mask [B, N], True = hidden.
-    target: images [B, H, W, C] -> [B, N, D], what the hidden patches held: pixels, HOG, tokens, a frozen network's features.
-    across: as in `siamese`.
-
-    Returns: a `Method` without a teacher; the target is `outputs.target["patch"]`.
+    Args:
+        model: anything `network` takes that accepts `mask` [B, N] and makes an output named `patch` [B, N, D].
+        objective: given the outputs, `outputs.target["patch"]` and the mask.
+        masking: (keys [B], images [B, H, W, C]) -> mask [B, N], True = hidden.
+        target: what the hidden patches held: images [B, H, W, C] -> [B, N, D], such as their pixels, or a `frozen` network
+            whose tokens or token ids it is.
+        across: as in `siamese`.
+    Returns:
+        A `Method` without a teacher; a frozen target lies in the memory, under statistics, target.
+    Raises:
+        ValueError: when initialised, for a target with parameters of its own.
     """
     net = network(model)
+    taught = (
+        target if isinstance(target, Network) else network((lambda key, x: {}, lambda params, x: target(x)))
+    )
 
     def init(key, views):
         images = first_view(views)
-        return net.init(key, images, mask=masking(masking_keys(key, views), images))
+        params, statistics = net.init(key, images, mask=masking(masking_keys(key, views), images))
+        learned, held = taught.init(key, images)
+        if jax.tree.leaves(learned):
+            raise ValueError(
+                "masked_prediction: the target network would be trained too; give frozen(network)"
+            )
+        return params, {"network": statistics, "target": held}
 
     def forward(params, teacher, statistics, views, key):
         mask_key, network_key = jax.random.split(key)
-        mask = hide(masking, mask_key, views)
-        student, statistics = across(net, params, statistics, views, key=network_key, mask=mask)
-        return Outputs(student, {"patch": jax.vmap(target)(views["global"])}, mask, views), statistics
+        mask = hide(masking, masking_keys(mask_key, views), views["global"])
+        student, own = across(net, params, statistics["network"], views, key=network_key, mask=mask)
+        wanted = jax.vmap(lambda images: _tokens(taught.apply({}, statistics["target"], images)[0]))(
+            views["global"]
+        )
+        return Outputs(student, {"patch": wanted}, mask, views), statistics | {"network": own}
 
     def features(params, teacher, statistics, images):
-        return net.features(params, statistics, images)
+        return net.features(params, statistics["network"], images)
 
     def encoder(params, teacher, statistics):
-        return net.encoder(params, statistics)
+        return net.encoder(params, statistics["network"])
 
     return assemble(objective, init=init, forward=forward, features=features, encoder=encoder)
+
+
+def _tokens(outputs):
+    return outputs.tokens if isinstance(outputs, Features) else outputs

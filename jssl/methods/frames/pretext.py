@@ -10,12 +10,14 @@ from jssl.objectives.base import Objective, Outputs
 
 
 def pretext(model, objective: Objective, *, transform) -> Method:
-    """inputs, labels = transform(key, images); loss = objective(network(inputs), labels).
+    """Predicts a label that a transform makes: loss = objective(network(inputs), labels).
 
-    model: anything `network` takes; its outputs reach the objective as `outputs.student`, [B', ...] by name.
-    transform: (key, images [B, H, W, C]) -> (inputs [B', ...], labels by name), labels as `outputs.target`.
-
-    Returns: a `Method` without a teacher.
+    Args:
+        model: anything `network` takes; its outputs reach the objective as `outputs.student`, [B', ...] by name.
+        objective: given the labels as `outputs.target`.
+        transform: (key, images [B, H, W, C]) -> (inputs [B', ...], labels by name).
+    Returns:
+        A `Method` without a teacher.
     """
     net = network(model)
 

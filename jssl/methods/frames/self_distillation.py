@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jssl.masks import Masking, hidden_indices
 from jssl.methods.base import Method, ema, everything
 from jssl.methods.frames.assemble import assemble
 from jssl.methods.frames.forward import all_views, global_views, hide, masking_keys, together
@@ -26,18 +27,26 @@ def self_distillation(
     evaluated: str = "teacher",
     refresh=None,
 ) -> Method:
-    """loss = objective(student(views, patches hidden), teacher(global views)); teacher <- m teacher + (1 - m) student.
+    """Learns from a teacher that follows the student: loss = objective(student(views), teacher(global views)).
 
-    model: anything `network` takes. momentum: a number or a schedule, step -> m.
-    student_only: parts of the parameters that the teacher lacks, such as a predictor.
-    masking: (key, images [B, H, W, C]) -> mask [B, N]: the patches of the global views that are hidden from the student.
-    student_sees, teacher_sees: views -> those of them that each is shown: `query_view` and `key_view` for MoCo.
-    across, exposes, refresh: as in `siamese`. teacher_across: the teacher's, where it differs.
-    evaluated: "teacher" or "student", whose features are evaluated and exported.
-
-    Returns: a `Method` with a teacher.
-
-    Raises: ValueError for an unknown `evaluated`.
+    Args:
+        model: anything `network` takes.
+        objective: given `outputs.student` and `outputs.target`, [V, B, ...] by name, and the mask.
+        momentum: a number or a schedule, step -> m; teacher = m teacher + (1 - m) student.
+        student_only: parts of the parameters that the teacher lacks, such as a predictor.
+        masking: (keys [B], images [B, H, W, C], taught) -> mask [B, N], the patches of the global views that are hidden from
+            the student. `taught` holds the teacher's outputs of the same images by name. With a `Masking`, the student's
+            heads over tokens run on the hidden patches alone, and `outputs.places` says where those are.
+        student_sees, teacher_sees: views -> those of them that each is shown: `query_view` and `key_view` for MoCo.
+        across: as in `siamese`.
+        teacher_across: the teacher's, where it differs.
+        exposes: as in `siamese`.
+        evaluated: "teacher" or "student", whose features are evaluated and exported.
+        refresh: a `Refresh` of the objective's memory.
+    Returns:
+        A `Method` with a teacher.
+    Raises:
+        ValueError: for an unknown `evaluated`.
     """
     if evaluated not in ("teacher", "student"):
         raise ValueError(f"evaluated must be 'teacher' or 'student', got {evaluated!r}")
@@ -62,11 +71,15 @@ def self_distillation(
             net, teacher, statistics["teacher"], teacher_sees(views)
         )
         seen = student_sees(views)
-        hidden = {} if masking is None else {"mask": hide(masking, mask_key, seen, taught)}
+        hidden = {}
+        if masking is not None:
+            hidden["mask"] = hide(masking, masking_keys(mask_key, views), seen["global"], taught)
+        if isinstance(masking, Masking) and net.heads is not None:
+            hidden["places"] = hidden_indices(hidden["mask"], masking.most(hidden["mask"].shape[-1]))
         student, student_statistics = across(
             net, params, statistics["student"], seen, key=student_key, **hidden
         )
-        outputs = Outputs(student | exposes(params), taught | exposes(teacher), hidden.get("mask"), views)
+        outputs = Outputs(student | exposes(params), taught | exposes(teacher), views=views, **hidden)
         return outputs, {"student": student_statistics, "teacher": teacher_statistics}
 
     def features(params, teacher, statistics, images):

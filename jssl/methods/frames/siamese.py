@@ -8,18 +8,22 @@ from jssl.objectives.base import Objective, Outputs
 
 
 def nothing(params):
+    """Exposes no parameters."""
     return {}
 
 
 def siamese(model, objective: Objective, *, across=together, exposes=nothing, refresh=None) -> Method:
-    """loss = objective(network(view) for every view), gradients through all of them.
+    """Compares what one network makes of every view: loss = objective(network(view) for every view).
 
-    model: anything `network` takes; its outputs reach the objective as `outputs.student`, [V, B, ...] by name.
-    across: `together` or `apart`, whether views share batch statistics.
-    exposes: params -> arrays by name that join `outputs.student`, for objectives that compare with parameters (prototypes).
-    refresh: (key, objective's memory) -> memory, between epochs.
-
-    Returns: a `Method` without a teacher.
+    Args:
+        model: anything `network` takes; its outputs reach the objective as `outputs.student`, [V, B, ...] by name.
+        objective: gradients pass through all views.
+        across: `together` or `apart`, whether views share batch statistics.
+        exposes: params -> arrays by name that join `outputs.student`, for objectives that compare with parameters
+            (prototypes).
+        refresh: a `Refresh` of the objective's memory.
+    Returns:
+        A `Method` without a teacher.
     """
     net = network(model)
 

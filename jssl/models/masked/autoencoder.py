@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 
 from jssl.masks import visible_indices
-from jssl.models.network import Network, as_features, network
+from jssl.models.network import Network, as_features, as_outputs, network
 
 
 def encode_decode(encoder, decoder, *, visible: Callable[[int], int]) -> Network:
@@ -50,7 +50,7 @@ def encode_decode(encoder, decoder, *, visible: Callable[[int], int]) -> Network
             key=keys[1],
         )
         after = {"encoder": encoder_statistics, "decoder": decoder_statistics}
-        return as_features(features)._asdict() | {"patch": patches}, after
+        return as_outputs(features) | {"patch": patches}, after
 
     def features(params, statistics, images):
         return inner.features(params["encoder"], statistics["encoder"], images)

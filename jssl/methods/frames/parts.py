@@ -1,0 +1,62 @@
+"""A forward pass in parts of the batch, for activations that do not fit, under a loss that still sees the whole batch."""
+
+import jax
+import jax.numpy as jnp
+
+from jssl.methods.frames.forward import GROUPS, averaged, moved
+
+
+def in_parts(forward, parts: int):
+    """Makes a forward pass that takes the batch in parts and forgets their activations until the gradient asks for them.
+
+    Value and gradient are those of the whole batch where rows do not influence each other. Batch norm does let them: it
+    normalises each part by itself, and its running statistics become the mean of the parts'. Every part is given the same
+    key, since masks are drawn by the samples' indices and must be those of the whole batch.
+
+    Args:
+        forward: (params, teacher, statistics, views, key) -> (Outputs, statistics).
+        parts: how many; they must divide the batch.
+    Returns:
+        A function like `forward`.
+    Raises:
+        ValueError: when called, for parts that do not divide the batch.
+    References:
+        GradCache, arXiv:2101.06983
+    """
+
+    def run(params, teacher, statistics, views, key):
+        size = views["global"].shape[1]
+        if size % parts:
+            raise ValueError(
+                f"parts={parts} must divide the batch; views['global'] is {views['global'].shape}"
+            )
+
+        def outputs_of(views):
+            outputs, after = forward(params, teacher, statistics, views, key)
+            return outputs._replace(views=None), moved(statistics, after)
+
+        dealt = {name: _dealt(x, parts, _batch_axis(name, x, size)) for name, x in views.items()}
+        whole, _ = jax.eval_shape(outputs_of, views)
+        outputs, after = jax.lax.map(jax.checkpoint(outputs_of), dealt)
+        outputs = jax.tree.map(_gathered, outputs, whole)
+        return outputs._replace(views=views), averaged(statistics, after)
+
+    return run
+
+
+def _batch_axis(name, x, size):
+    return 1 if name in GROUPS or len(x) != size else 0
+
+
+def _dealt(x, parts, axis):
+    """Rows dealt to parts like cards, so that a batch spread over devices keeps all of them busy: [P, ..., B / P, ...]."""
+    shape = x.shape[:axis] + (x.shape[axis] // parts, parts) + x.shape[axis + 1 :]
+    return jnp.moveaxis(x.reshape(shape), axis + 1, 0)
+
+
+def _gathered(x, whole):
+    """What was dealt, [P, ...]; arrays without a batch, such as prototypes, are the same in all parts."""
+    axes = [axis for axis, (a, b) in enumerate(zip(x.shape[1:], whole.shape, strict=True)) if a != b]
+    if not axes:
+        return x[0]
+    return jnp.moveaxis(x, 0, axes[0] + 1).reshape(whole.shape)

@@ -1,0 +1,143 @@
+"""The train step: batches in parts, optimizers that ask for the loss, and what is refused."""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jssl import init_state, methods, models, siamese, stateless, train_step
+from tests.methods import toys
+
+VIT = models.ViT(patch=4, dim=8, depth=1, heads=2)
+HEAD = models.moco_head(6, hidden=8)
+DINO = partial(models.dino_head, hidden=8, bottleneck=4)
+TWO, CROPS = toys.noisy(2), toys.noisy(2, crops=1)
+
+COUPLED = {
+    "simclr": (lambda: methods.simclr(toys.Mlp(), head=HEAD), TWO),
+    "moco_v2": (lambda: methods.moco_v2(toys.Mlp(), head=HEAD, queue=16, momentum=0.9, groups=1), TWO),
+    "swav": (lambda: methods.swav(toys.Mlp(), prototypes=6, head=HEAD, queue=32), CROPS),
+    "dino": (lambda: methods.dino(VIT, prototypes=8, head=DINO, momentum=0.9), CROPS),
+    "ibot": (lambda: methods.ibot(VIT, prototypes=8, head=DINO, momentum=0.9), CROPS),
+    "i_jepa": (
+        lambda: methods.i_jepa(
+            VIT.clone(class_token=False), predictor=models.Predictor(dim=8, depth=1, heads=2)
+        ),
+        TWO,
+    ),
+    "rotation": (lambda: methods.rotation(toys.Mlp()), TWO),
+    "slip": (
+        lambda: methods.weighted_methods(
+            one=(1.0, methods.simclr(toys.Mlp(), head=HEAD)),
+            other=(0.5, methods.byol(toys.Mlp(), head=HEAD, predictor=HEAD)),
+        ),
+        TWO,
+    ),
+}
+
+
+def stepped(method, views, **how):
+    """The state after a step, and its metrics."""
+    optimizer, batch = optax.sgd(0.1), toys.batch(side=16)
+    state = init_state(method, optimizer, views, batch, key=jax.random.key(0))
+    return jax.jit(train_step(method, optimizer, views, **how))(state, batch)
+
+
+@pytest.mark.parametrize("name", COUPLED)
+def test_accumulated_exactly_a_step_is_that_of_the_whole_batch(name):
+    make, views = COUPLED[name]
+    (whole, expected), (parts, metrics) = (
+        stepped(make(), views, **how) for how in ({}, dict(accumulate=4, accumulate_exactly=True))
+    )
+    close = partial(np.testing.assert_allclose, atol=1e-5, rtol=1e-5)
+    jax.tree.map(close, metrics, expected)
+    for part in ("params", "teacher", "memory"):
+        jax.tree.map(close, getattr(parts, part), getattr(whole, part))
+
+
+def test_accumulated_exactly_batch_statistics_move_once():
+    class Normed(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train: bool = False):
+            return nn.BatchNorm(use_running_average=not train, momentum=0.9)(x.reshape(len(x), -1))
+
+    def views(key, batch):
+        return {"global": batch["image"][None], "index": batch["index"]}
+
+    method = siamese(Normed(), stateless(lambda outputs: outputs.student["cls"].mean()))
+    state, _ = stepped(method, views, accumulate=4, accumulate_exactly=True)
+    found = state.memory["statistics"]["batch_stats"]["BatchNorm_0"]["mean"]
+    expected = 0.1 * toys.batch(side=16)["image"].reshape(8, -1).mean(0)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_accumulation_that_changes_what_is_compared_says_so():
+    method = COUPLED["simclr"][0]()
+    with pytest.warns(UserWarning, match="accumulate=4: a loss that compares .* accumulate_exactly=True"):
+        _, parts = stepped(method, TWO, accumulate=4)
+    assert parts["loss"] < 0.9 * stepped(method, TWO)[1]["loss"]  # fewer negatives
+    with pytest.raises(ValueError, match="parts=3 must divide the batch"):
+        stepped(method, TWO, accumulate=3, accumulate_exactly=True)
+
+
+def asks():
+    """A transformation that keeps what it was given."""
+
+    def init(params):
+        return {name: jnp.zeros(()) for name in ("value", "again", "slope")}
+
+    def update(updates, state, params=None, *, value, grad, value_fn, **others):
+        return updates, {"value": value, "again": value_fn(params), "slope": optax.tree.norm(grad)}
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+@pytest.mark.parametrize("how", [{}, dict(accumulate=2, accumulate_exactly=True)])
+def test_an_optimizer_is_given_the_loss_its_gradient_and_the_function(how):
+    method, batch = COUPLED["simclr"][0](), toys.batch()
+    optimizer = optax.chain(asks(), optax.sgd(0.1))
+    state = init_state(method, optimizer, TWO, batch, key=jax.random.key(0))
+    after, metrics = jax.jit(train_step(method, optimizer, TWO, **how))(state, batch)
+    (given, _) = after.opt_state
+    np.testing.assert_allclose(given["value"], metrics["loss"])
+    np.testing.assert_allclose(given["again"], metrics["loss"], rtol=1e-5)
+    np.testing.assert_allclose(given["slope"], metrics["gradient_norm"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optax.chain(optax.sgd(0.1), optax.contrib.reduce_on_plateau(patience=1)),
+        optax.polyak_sgd(),
+        optax.lbfgs(),
+    ],
+)
+def test_optimizers_that_need_the_loss_lower_it(optimizer):
+    method, batch = COUPLED["simclr"][0](), toys.batch()
+    state = init_state(method, optimizer, TWO, batch, key=jax.random.key(0))
+    step, losses = jax.jit(train_step(method, optimizer, TWO)), []
+    for _ in range(4):
+        state, metrics = step(state, batch)
+        losses.append(float(metrics["loss"]))
+    assert losses[-1] < losses[0]
+
+
+IMAGES = np.full((2, 4, 8, 8, 3), 200)
+WRONG = {
+    "bytes": (IMAGES.astype(np.uint8), r"views\['global'\] are uint8 .*divide them by 255"),
+    "bytes as floats": (IMAGES.astype(np.float32), r"views\['global'\] has values up to 200"),
+    "channels first": (np.zeros((2, 4, 3, 8, 8), np.float32), "move the channels last"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_images_that_are_no_input_of_a_network_are_refused(name):
+    images, message = WRONG[name]
+    method, batch = COUPLED["simclr"][0](), {"image": jnp.zeros(4), "index": jnp.arange(4)}
+    views = lambda key, batch: {"global": jnp.asarray(images), "index": batch["index"]}  # noqa: E731
+    with pytest.raises(ValueError, match=message):
+        init_state(method, optax.sgd(0.1), views, batch, key=jax.random.key(0))
