@@ -16,19 +16,20 @@ from jssl.models.network import filled
 BRIGHTEST = 64.0  # beyond any normalised image, far below 255
 
 Batch = dict[str, jax.Array]
-ViewRecipe = Callable[[jax.Array, Batch], dict[str, jax.Array]]
+Views = Callable[[jax.Array, Batch], dict[str, jax.Array]]
 
 
 @flax.struct.dataclass
 class TrainState:
     """Everything that training changes, and nothing else: what a checkpoint holds.
 
-    step:      [] int32, optimizer steps taken; every schedule is a function of it.
-    params:    the student's parameters, float32.
-    teacher:   the EMA teacher's parameters; None without a teacher.
-    memory:    what has no gradient: batch statistics, centers, queues, assignments.
-    opt_state: the optimizer's.
-    key:       the run's random key, constant: the key of a step is fold_in(key, step).
+    Args:
+        step: [] int32, optimizer steps taken; every schedule is a function of it.
+        params: the student's parameters, float32.
+        teacher: the teacher's parameters; None without a teacher.
+        memory: what has no gradient: batch statistics, frozen weights, centers, queues, assignments.
+        opt_state: the optimizer's.
+        key: the run's random key, constant: the key of a step is fold_in(key, step).
     """
 
     step: jax.Array
@@ -42,7 +43,7 @@ class TrainState:
 def init_state(
     method: Method,
     optimizer: optax.GradientTransformation,
-    views: ViewRecipe,
+    views: Views,
     batch: Batch,
     *,
     key: jax.Array,
@@ -86,7 +87,7 @@ def init_state(
 def train_step(
     method: Method,
     optimizer: optax.GradientTransformation,
-    views: ViewRecipe,
+    views: Views,
     *,
     dtype: Any = None,
     accumulate: int = 1,
@@ -176,11 +177,14 @@ def train_step(
 
 
 def make_step(
-    method: Method, optimizer: optax.GradientTransformation, views: ViewRecipe, **settings
+    method: Method, optimizer: optax.GradientTransformation, views: Views, **settings
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
-    """`train_step`, compiled; the state is donated: use the one that comes back.
+    """Compiles `train_step`; the state is donated: use the one that comes back.
 
-    Returns: (state, batch) -> (state, metrics).
+    Args:
+        method, optimizer, views, settings: as for `train_step`.
+    Returns:
+        (state, batch) -> (state, metrics).
     """
     return jax.jit(train_step(method, optimizer, views, **settings), donate_argnums=0)
 
@@ -188,8 +192,9 @@ def make_step(
 class Event(NamedTuple):
     """Something done between steps.
 
-    every: steps between two of it; it also happens after the last step.
-    call:  (step, state, metrics) -> None, or a state that training goes on with. metrics: the latest, still on the device.
+    Args:
+        every: steps between two of it; it also happens after the last step.
+        call: (step, state, metrics) -> None, or a state that training goes on with. metrics: the latest, still on the device.
     """
 
     every: int
@@ -197,12 +202,16 @@ class Event(NamedTuple):
 
 
 def fit(advance, state: TrainState, *, steps: int, events: Iterable[Event] = ()) -> TrainState:
-    """The loop: advance to the next event, hold the event, until the state has taken `steps` steps.
+    """Runs the loop: advance to the next event, hold the event, until the state has taken `steps` steps.
 
-    advance: (state, step, n) -> (state, metrics) takes n steps from `step` on without waiting for the device; of `feed` or
-        `scanned`.
-
-    Returns: the last state. A state that has taken `steps` steps already is returned as it is.
+    Args:
+        advance: (state, step, n) -> (state, metrics) takes n steps from `step` on without waiting for the device; of `feed` or
+            `scanned`.
+        state: to begin with.
+        steps: at which to end.
+        events: held between steps.
+    Returns:
+        The last state. A state that has taken `steps` steps already is returned as it is.
     """
     events, step = tuple(events), int(state.step)
     while step < steps:
@@ -217,9 +226,13 @@ def fit(advance, state: TrainState, *, steps: int, events: Iterable[Event] = ())
 
 
 def feed(step, batch_of: Callable[[int], Batch]):
-    """Steps dispatched one by one on the batches that `batch_of(step)` gives; metrics are those of the last.
+    """Dispatches steps one by one on the batches that `batch_of` gives; metrics are those of the last.
 
-    Returns: what `fit` calls `advance`.
+    Args:
+        step: a compiled step.
+        batch_of: (step number) -> batch.
+    Returns:
+        What `fit` calls `advance`.
     """
 
     def advance(state, first, n):
@@ -231,12 +244,16 @@ def feed(step, batch_of: Callable[[int], Batch]):
 
 
 def scanned(step, batch_at: Callable[[jax.Array, Any], Batch], data):
-    """Any number of steps as one compiled call over data on the device; metrics are those of the last.
+    """Takes any number of steps as one compiled call over data on the device; metrics are those of the last.
 
-    step: an uncompiled `train_step`. batch_at: (step number, data) -> batch, traceable.
     For accelerators: XLA's CPU backend runs convolutions inside loops some fifty times slower than outside.
 
-    Returns: what `fit` calls `advance`.
+    Args:
+        step: an uncompiled `train_step`.
+        batch_at: (step number, data) -> batch, traceable.
+        data: arrays on the device.
+    Returns:
+        What `fit` calls `advance`.
     """
 
     def run(state, data, n):

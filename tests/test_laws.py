@@ -127,7 +127,17 @@ TABLE = {
 }
 TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "i_jepa")
 
-every_method = pytest.mark.parametrize("name", TABLE)
+MASKED = ("ibot", "mae", "simmim", "simmim_swin", "i_jepa", "mim_contrast")
+
+
+def methods_of(names):
+    """The tests of one method run in one process, which compiles its step once: pytest --dist loadgroup."""
+    return pytest.mark.parametrize(
+        "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+    )
+
+
+every_method = methods_of(TABLE)
 OPTIMIZER = optax.adam(
     3e-3, eps=1e-2
 )  # far above the rounding of gradients that vanish, which Adam would make steps of
@@ -159,6 +169,18 @@ def made(name):
 @cache
 def compiled(name):
     return jax.jit(train_step(made(name), OPTIMIZER, TABLE[name].views))
+
+
+@cache
+def judged(name):
+    """(params, teacher, memory, step) -> the loss of some views, and its gradient by the teacher."""
+    views = TABLE[name].views(jax.random.key(5), batch())
+
+    def loss(teacher, params, memory, step):
+        return made(name).loss(params, teacher, memory, views, jax.random.key(6), step)[0]
+
+    compiled = jax.jit(jax.value_and_grad(loss))
+    return lambda params, teacher, memory, step: compiled(teacher, params, memory, step)
 
 
 def steps(step, state, number=STEPS):
@@ -201,15 +223,10 @@ def test_the_same_seed_gives_the_same_numbers(name):
 @every_method
 def test_training_lowers_the_loss_under_the_same_memory(name):
     """The parameters of forty steps are better than the first ones, given the memory and the teacher of the former."""
-    method, first = made(name), fresh(name)
+    first = fresh(name)
     state, _ = steps(compiled(name), first, 40)
-    views = TABLE[name].views(jax.random.key(5), batch())
-
-    @jax.jit
-    def loss(params):
-        return method.loss(params, state.teacher, state.memory, views, jax.random.key(6), state.step)[0]
-
-    assert loss(state.params) < loss(first.params)
+    rest = state.teacher, state.memory, state.step
+    assert judged(name)(state.params, *rest)[0] < judged(name)(first.params, *rest)[0]
 
 
 @every_method
@@ -234,17 +251,27 @@ def test_trains_in_bfloat16(name):
         assert x.dtype == y.dtype
 
 
-@pytest.mark.parametrize("name", TAUGHT)
+@methods_of(TAUGHT)
 def test_no_gradient_reaches_the_teacher(name):
-    method, (state, _) = made(name), trained(name)
-    views = TABLE[name].views(jax.random.key(5), batch())
+    state, _ = trained(name)
+    _, gradient = judged(name)(state.params, state.teacher, state.memory, state.step)
+    assert all(np.all(np.asarray(g) == 0) for g in jax.tree.leaves(gradient))
+
+
+@methods_of(MASKED)
+def test_permuting_a_batch_permutes_its_masks_and_targets(name):
+    state, order = fresh(name), np.array([3, 1, 7, 0, 2, 6, 5, 4])
 
     @jax.jit
-    @jax.grad
-    def gradient(teacher):
-        return method.loss(state.params, teacher, state.memory, views, jax.random.key(6), state.step)[0]
+    def seen(batch):
+        views = TABLE[name].views(jax.random.key(5), batch)
+        outputs = made(name).outputs(state.params, state.teacher, state.memory, views, jax.random.key(6))
+        return outputs.mask, outputs.target["patch"]
 
-    assert all(np.all(np.asarray(g) == 0) for g in jax.tree.leaves(gradient(state.teacher)))
+    (mask, target), (mixed, wanted) = seen(batch()), seen({name: x[order] for name, x in batch().items()})
+    np.testing.assert_array_equal(mask[:, order], mixed)
+    np.testing.assert_allclose(target[:, order], wanted, atol=1e-5)
+    assert mask.any() and (name == "i_jepa" or not np.array_equal(mask, mixed))
 
 
 def test_the_table_knows_who_has_a_teacher():
@@ -265,10 +292,9 @@ def test_resumed_from_a_checkpoint_is_as_if_never_stopped(name, tmp_path):
     close(resumed, state, 0)
 
 
-@pytest.mark.parametrize("spec", ["data=8", "data=4,fsdp=2"])
 @every_method
-def test_eight_devices_give_what_one_gives(name, spec):
-    mesh = make_mesh(spec)
+def test_eight_devices_give_what_one_gives(name):
+    mesh = make_mesh("data=4,fsdp=2")
     places = state_sharding(mesh, fresh(name), smallest=1)
     step = train_step(made(name), OPTIMIZER, TABLE[name].views)
     step = jax.jit(step, out_shardings=(places, replicated(mesh)))

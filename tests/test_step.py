@@ -20,15 +20,9 @@ TWO, CROPS = toys.noisy(2), toys.noisy(2, crops=1)
 COUPLED = {
     "simclr": (lambda: methods.simclr(toys.Mlp(), head=HEAD), TWO),
     "moco_v2": (lambda: methods.moco_v2(toys.Mlp(), head=HEAD, queue=16, momentum=0.9, groups=1), TWO),
-    "swav": (lambda: methods.swav(toys.Mlp(), prototypes=6, head=HEAD, queue=32), CROPS),
+    "swav": (lambda: methods.swav(VIT, prototypes=6, head=HEAD, queue=32), CROPS),
     "dino": (lambda: methods.dino(VIT, prototypes=8, head=DINO, momentum=0.9), CROPS),
     "ibot": (lambda: methods.ibot(VIT, prototypes=8, head=DINO, momentum=0.9), CROPS),
-    "i_jepa": (
-        lambda: methods.i_jepa(
-            VIT.clone(class_token=False), predictor=models.Predictor(dim=8, depth=1, heads=2)
-        ),
-        TWO,
-    ),
     "rotation": (lambda: methods.rotation(toys.Mlp()), TWO),
     "slip": (
         lambda: methods.weighted_methods(
@@ -111,15 +105,16 @@ def test_an_optimizer_is_given_the_loss_its_gradient_and_the_function(how):
 @pytest.mark.parametrize(
     "optimizer",
     [
-        optax.chain(optax.sgd(0.1), optax.contrib.reduce_on_plateau(patience=1)),
+        optax.chain(optax.sgd(0.01), optax.contrib.reduce_on_plateau(patience=1)),
         optax.polyak_sgd(),
         optax.lbfgs(),
     ],
 )
 def test_optimizers_that_need_the_loss_lower_it(optimizer):
     method, batch = COUPLED["simclr"][0](), toys.batch()
-    state = init_state(method, optimizer, TWO, batch, key=jax.random.key(0))
-    step, losses = jax.jit(train_step(method, optimizer, TWO)), []
+    still = lambda key, batch: TWO(jax.random.key(0), batch)  # noqa: E731
+    state = init_state(method, optimizer, still, batch, key=jax.random.key(0))
+    step, losses = jax.jit(train_step(method, optimizer, still)), []
     for _ in range(4):
         state, metrics = step(state, batch)
         losses.append(float(metrics["loss"]))

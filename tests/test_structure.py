@@ -36,9 +36,11 @@ def test_every_recipe_is_looked_at():
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_recipes_are_at_most_thirty_lines(name):
+def test_methods_are_at_most_thirty_lines(name):
+    """Of code, after the docstring; a method's arguments and what they mean take what they take."""
     node = functions()[name]
-    assert node.end_lineno - node.lineno + 1 <= 30
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    assert body[-1].end_lineno - body[0].lineno + 1 <= 30
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""Methods: named recipes over a few engines (`jssl.methods.frames`)."""
+"""Named methods, each a choice of networks and losses over one of a few engines (`jssl.methods.frames`)."""
 
 from jssl.methods.base import Method
 from jssl.methods.clustering import swav

@@ -1,7 +1,6 @@
 """What a method is: pure functions that a train step drives. A method owns no loop, no optimizer and no logging."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -64,9 +63,8 @@ class Refresh(NamedTuple):
     call: Callable[[jax.Array, Memory], Memory]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Method:
-    """A way to learn without labels.
+class Method(NamedTuple):
+    """A way to learn without labels, made by keyword.
 
     Args:
         init: (key, views) -> (params, memory).

@@ -17,13 +17,22 @@ def swav(
     queue: int = 0,
     queue_start: int = 0,
 ) -> Method:
-    """SwAV: each view's balanced assignment to prototypes is predicted from the other views.  arXiv:2006.09882
+    """Predicts each view's balanced assignment to prototypes from the other views.
 
-    prototypes: their number K; they are normalised in the forward pass. epsilon: Sinkhorn's temperature.
-    queue: past embeddings that help small batches to balance, filled from step `queue_start` on.
     The prototypes are best frozen for the first epoch: `freeze_during`.
 
-    Returns: a `Method`; views: two global ones, which are assigned, and, with multi-crop, local ones.
+    Args:
+        encoder: anything `network` takes.
+        prototypes: their number K; they are normalised in the forward pass.
+        head: the projection MLP.
+        temperature: of the prediction.
+        epsilon: Sinkhorn's temperature.
+        queue: past embeddings that help small batches to balance.
+        queue_start: the step from which on the queue is filled.
+    Returns:
+        A `Method`; views: two global ones, which are assigned, and, with multi-crop, local ones.
+    References:
+        SwAV, arXiv:2006.09882
     """
     network = with_heads(
         encoder, projection=head or swav_head(), scores=("projection", Prototypes(prototypes))

@@ -13,12 +13,17 @@ from jssl.objectives import nt_xent, prototype_contrast, queue_contrast, refresh
 
 
 def simclr(encoder, *, head=None, temperature: float = 0.1, block_size: int | None = None) -> Method:
-    """SimCLR: two views of an image find each other among all views of the batch.  arXiv:2002.05709
+    """Makes an image's two views find each other among all views of the batch.
 
-    encoder: anything `network` takes. head: the projection MLP, 2 layers to 128 by default.
-    temperature: 0.1 on ImageNet, 0.5 on CIFAR. block_size: for large batches, as in `nt_xent`.
-
-    Returns: a `Method`; views: two global ones.
+    Args:
+        encoder: anything `network` takes.
+        head: the projection MLP, 2 layers to 128 by default.
+        temperature: 0.1 on ImageNet, 0.5 on CIFAR.
+        block_size: for large batches, as in `nt_xent`.
+    Returns:
+        A `Method`; views: two global ones.
+    References:
+        SimCLR, arXiv:2002.05709
     """
     network = with_heads(encoder, cls=head or simclr_head())
     return siamese(network, over_views(partial(nt_xent, temperature=temperature, block_size=block_size)))
@@ -27,12 +32,19 @@ def simclr(encoder, *, head=None, temperature: float = 0.1, block_size: int | No
 def moco_v2(
     encoder, *, head=None, queue: int = 65536, temperature: float = 0.2, momentum=0.999, groups: int = 8
 ) -> Method:
-    """MoCo v2: a query finds the momentum encoder's key of the other view among a queue of past keys.  arXiv:2003.04297
+    """Makes a query find the momentum encoder's key of the other view among a queue of past keys.
 
-    head: the projection MLP; v1 has `moco_head(hidden=None)` and temperature 0.07 (arXiv:1911.05722).
-    queue: past keys kept, a multiple of the batch. groups: of queries, normalised apart as on the paper's 8 GPUs.
-
-    Returns: a `Method`; views: two global ones, query and key.
+    Args:
+        encoder: anything `network` takes.
+        head: the projection MLP; v1 has `moco_head(hidden=None)` and temperature 0.07 (arXiv:1911.05722).
+        queue: past keys kept, a multiple of the batch.
+        temperature: of the contrast.
+        momentum: of the key encoder, a number or a schedule.
+        groups: of queries, normalised apart as on the paper's 8 GPUs.
+    Returns:
+        A `Method`; views: two global ones, query and key.
+    References:
+        MoCo v2, arXiv:2003.04297
     """
     network = with_heads(encoder, cls=head or moco_head())
     objective = queue_contrast("cls", size=queue, temperature=temperature)
@@ -52,12 +64,19 @@ def pcl(
     momentum=0.999,
     groups: int = 8,
 ) -> Method:
-    """PCL: MoCo, and an image also finds the prototype of its cluster at several granularities.  arXiv:2005.04966
+    """Makes an image find, beside its MoCo key, the prototype of its cluster at several granularities.
 
-    examples: how many images the data has: each is remembered by its index, and `refresh` clusters them between epochs.
-    clusters: how many at each granularity. negatives: prototypes drawn. restarts: of k-means. Others as `moco_v2`.
-
-    Returns: a `Method` with `refresh`; views: two global ones, query and key, and "index" [B].
+    Args:
+        encoder: anything `network` takes.
+        examples: how many images the data has: each is remembered by its index, and they are clustered after every epoch.
+        clusters: how many at each granularity.
+        negatives: prototypes drawn.
+        restarts: of k-means.
+        head, queue, temperature, momentum, groups: as for `moco_v2`.
+    Returns:
+        A `Method` with `refresh`; views: two global ones, query and key, and "index" [B].
+    References:
+        PCL, arXiv:2005.04966
     """
     network = with_heads(encoder, cls=head or moco_head())
     settings = dict(examples=examples, clusters=clusters, negatives=negatives, temperature=temperature)
@@ -75,14 +94,21 @@ def pcl(
 
 
 def momentum_contrast(network, objective, *, momentum, groups: int, refresh=None) -> Method:
-    """MoCo's frame: the student sees queries, the first view, and the teacher keys, the last one.  arXiv:1911.05722
+    """Builds MoCo's frame: the student sees queries, the first view, and the teacher keys, the last one.
 
-    groups: of queries, each normalised by itself. A query and its key, alone in coming from the same batch, could be told
-    from others by common statistics; so the paper normalises each of 8 GPUs' shares by itself and shuffles keys between
-    them. Here keys are normalised together: their mean has the same covariance with a group's as a shuffled group's, 1 / B.
-    Others as `self_distillation`.
+    A query and its key, alone in coming from the same batch, could be told from others by common statistics; so the paper
+    normalises each of 8 GPUs' shares by itself and shuffles keys between them. Here keys are normalised together: their mean
+    has the same covariance with a group's as a shuffled group's, 1 / B.
 
-    Returns: a `Method`.
+    Args:
+        network: with the heads on.
+        objective: given queries as student and keys as target.
+        groups: of queries, each normalised by itself.
+        momentum, refresh: as for `self_distillation`.
+    Returns:
+        A `Method`.
+    References:
+        MoCo, arXiv:1911.05722
     """
     return self_distillation(
         network,

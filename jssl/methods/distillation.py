@@ -23,12 +23,22 @@ def dino(
     teacher_temperature=0.04,
     center_momentum: float = 0.9,
 ) -> Method:
-    """DINO: the teacher's centred, sharpened distribution is predicted from the other views.  arXiv:2104.14294
+    """Predicts the teacher's centred, sharpened distribution from the other views.
 
-    head: prototypes -> module. momentum: 0.996 rising to 1. teacher_temperature: a number or a schedule, 0.04 to 0.07.
     The last layer is best frozen for the first epoch: `freeze_during`.
 
-    Returns: a `Method`; views: two global ones and, with multi-crop, local ones.
+    Args:
+        encoder: anything `network` takes.
+        prototypes: outputs K of the head.
+        head: prototypes -> module.
+        momentum: of the teacher, a number or a schedule; 0.996 rising to 1 in the paper.
+        student_temperature: of the prediction.
+        teacher_temperature: a number or a schedule, 0.04 to 0.07.
+        center_momentum: of the running mean of the teacher's logits.
+    Returns:
+        A `Method`; views: two global ones and, with multi-crop, local ones.
+    References:
+        DINO, arXiv:2104.14294
     """
     network = with_heads(encoder, cls=head(prototypes))
     objective = objectives.view_distillation(
@@ -54,12 +64,19 @@ def ibot(
     patch_temperature=0.04,
     center_momentum: float = 0.9,
 ) -> Method:
-    """iBOT: DINO on [CLS], and the same distillation on the patches that the student does not see.  arXiv:2111.07832
+    """Distils [CLS] as DINO does, and the patches that the student does not see.
 
-    encoder: a `ViT`. shared_head: one head for [CLS] and patches. masking: `sometimes_blocks(encoder)` by default.
-    patch_temperature: the teacher's on patches, 0.04 to 0.07. Others as `dino`.
-
-    Returns: a `Method`; views: two global ones and, with multi-crop, local ones.
+    Args:
+        encoder: a `ViT`.
+        shared_head: one head for [CLS] and patches.
+        masking: as for `self_distillation`, `sometimes_blocks(encoder)` by default.
+        patch_weight: of the patches' term.
+        patch_temperature: the teacher's on patches, 0.04 to 0.07.
+        prototypes, head, momentum, student_temperature, teacher_temperature, center_momentum: as for `dino`.
+    Returns:
+        A `Method`; views: two global ones and, with multi-crop, local ones.
+    References:
+        iBOT, arXiv:2111.07832
     """
     network = with_heads(encoder, cls=head(prototypes), patch="cls" if shared_head else head(prototypes))
     settings = dict(student_temperature=student_temperature, center_momentum=center_momentum)
@@ -76,9 +93,16 @@ def ibot(
 
 
 def sometimes_blocks(encoder, *, ratio=(0.1, 0.5), probability: float = 0.5):
-    """iBOT's masking: half of the views hide blocks, a share of the patches drawn anew for each.  arXiv:2111.07832
+    """Makes iBOT's masking: a part of the views hides blocks, a share of the patches drawn anew for each.
 
-    Returns: a `Masking` (keys [B], images [B, H, W, C], the teacher's outputs, unused) -> mask [B, N] bool.
+    Args:
+        encoder: with a method grid(image shape), such as `ViT`.
+        ratio: least and most share of the patches that a view hides.
+        probability: share of the views that hide any.
+    Returns:
+        A `Masking` (keys [B], images [B, H, W, C], the teacher's outputs, unused) -> mask [B, N] bool.
+    References:
+        iBOT, arXiv:2111.07832
     """
 
     def masking(keys, images, taught=None):

@@ -18,11 +18,19 @@ from jssl.models.network import with_heads
 def slip(
     encoder, text, *, dim: int = 512, head=None, temperature: float = 0.1, weight: float = 1.0
 ) -> Method:
-    """SLIP: CLIP and SimCLR on one image encoder.  arXiv:2112.12750
+    """Trains CLIP and SimCLR on one image encoder.
 
-    weight: of SimCLR's term. dim: of the joint space; head: SimCLR's projection.
-
-    Returns: a `Method`; views: two global ones, of which the caption meets the first, and "caption" [B, L], its tokens.
+    Args:
+        encoder: the image's, anything `network` takes.
+        text: the caption's, tokens [B, L] -> `Features`.
+        dim: of the joint space.
+        head: SimCLR's projection.
+        temperature: SimCLR's.
+        weight: of SimCLR's term.
+    Returns:
+        A `Method`; views: two global ones, of which the caption meets the first, and "caption" [B, L], its tokens.
+    References:
+        SLIP, arXiv:2112.12750
     """
     return weighted_methods(
         shared=("encoder",),
@@ -34,11 +42,18 @@ def slip(
 def mim_contrast(
     encoder, *, mix: float = 0.2, ratio: float = 0.6, head=None, temperature: float = 0.1
 ) -> Method:
-    """Masked modelling and contrast in one pass: (1 - mix) L_MIM + mix L_CL.  arXiv:2305.00729
+    """Models hidden patches and contrasts images in one pass: (1 - mix) L_MIM + mix L_CL.
 
-    encoder: a `ViT`. mix: lambda, the contrastive share. ratio: of patches hidden from both views.
-
-    Returns: a `Method`; views: two global ones.
+    Args:
+        encoder: a `ViT`.
+        mix: the share of the contrastive loss.
+        ratio: share of the patches hidden from both views.
+        head: the projection for the contrast.
+        temperature: of the contrast.
+    Returns:
+        A `Method`; views: two global ones.
+    References:
+        arXiv:2305.00729
     """
     network = with_heads(encoder, cls=head or simclr_head(), patch=pixel_head(encoder.patch))
     objective = objectives.weighted_sum(

@@ -18,12 +18,17 @@ from jssl.models.network import with_heads
 
 
 def mae(encoder, *, decoder=None, ratio: float = 0.75, normalize_target: bool = True) -> Method:
-    """MAE: a small decoder predicts the pixels of the patches that the encoder never sees.  arXiv:2111.06377
+    """Predicts, with a small decoder, the pixels of the patches that the encoder never sees.
 
-    encoder: a `ViT`. decoder: `mae_decoder(encoder.patch)` by default. ratio: share of patches hidden.
-    normalize_target: pixels normalised within each patch.
-
-    Returns: a `Method`; views: one global one.
+    Args:
+        encoder: a `ViT`.
+        decoder: `mae_decoder(encoder.patch)` by default.
+        ratio: share of patches hidden.
+        normalize_target: pixels normalised within each patch.
+    Returns:
+        A `Method`; views: one global one.
+    References:
+        MAE, arXiv:2111.06377
     """
     network = encode_decode(
         encoder, decoder or mae_decoder(encoder.patch), visible=lambda tokens: int(tokens * (1 - ratio))
@@ -37,14 +42,19 @@ def mae(encoder, *, decoder=None, ratio: float = 0.75, normalize_target: bool = 
 
 
 def simmim(encoder, *, side: int | None = None, ratio: float = 0.6, unit: int = 32) -> Method:
-    """SimMIM: mask tokens enter the encoder, one linear layer predicts the pixels, absolute error.  arXiv:2111.09886
+    """Predicts the pixels of mask tokens that enter the encoder, by one linear layer and the absolute error.
 
-    encoder: a `ViT` or `Swin`. side: pixels that one of its tokens covers, by default the patch; 32 for Swin.
-    ratio: share hidden. unit: side in pixels of what is hidden at once, a multiple of `side`.
-
-    Returns: a `Method`; views: one global one. The loss is the mean over all hidden pixels.
-
-    Raises: ValueError where `side` does not divide `unit`.
+    Args:
+        encoder: a `ViT` or `Swin`.
+        side: pixels that one of its tokens covers, by default the patch; 32 for Swin.
+        ratio: share hidden.
+        unit: side in pixels of what is hidden at once, a multiple of `side`.
+    Returns:
+        A `Method`; views: one global one. The loss is the mean over all hidden pixels.
+    Raises:
+        ValueError: where `side` does not divide `unit`.
+    References:
+        SimMIM, arXiv:2111.09886
     """
     side = side or encoder.patch
     if unit % side:
@@ -64,12 +74,18 @@ def simmim(encoder, *, side: int | None = None, ratio: float = 0.6, unit: int = 
 def i_jepa(
     encoder, *, predictor=None, momentum=0.996, masking=multiblock_masks, sizes=multiblock_sizes
 ) -> Method:
-    """I-JEPA: from one context block, the teacher's features of several target blocks are predicted.  arXiv:2301.08243
+    """Predicts a teacher's features of several target blocks from one context block.
 
-    encoder: a `ViT` without class token. predictor: `Predictor()` by default. momentum: 0.996 rising to 1 in a line.
-    masking, sizes: (keys, grid) -> (context, targets), and grid -> the most patches that either can have.
-
-    Returns: a `Method`; views: one global one. The loss is smooth L1 on layer-normalised features.
+    Args:
+        encoder: a `ViT` without class token.
+        predictor: `Predictor()` by default.
+        momentum: of the teacher, a number or a schedule; 0.996 rising to 1 in a line in the paper.
+        masking: (keys [B], grid) -> (context [B, N], targets [M, B, N]).
+        sizes: grid -> the most patches that a context and a target can have.
+    Returns:
+        A `Method`; views: one global one. The loss is smooth L1 on layer-normalised features.
+    References:
+        I-JEPA, arXiv:2301.08243
     """
     return joint_predictive(
         encoder,
@@ -83,5 +99,11 @@ def i_jepa(
 
 
 def layer_normalized(tokens):
-    """Tokens [B, N, D] of mean 0 and variance 1 over their features, as I-JEPA's and data2vec's targets."""
+    """Normalises tokens to mean 0 and variance 1 over their features, as I-JEPA's and data2vec's targets.
+
+    Args:
+        tokens: [B, N, D].
+    Returns:
+        [B, N, D] float32.
+    """
     return jax.nn.standardize(tokens.astype(jnp.float32), axis=-1, epsilon=1e-5)

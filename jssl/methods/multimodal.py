@@ -10,12 +10,17 @@ from jssl.objectives import stateless
 
 
 def clip(encoder, text, *, dim: int = 512, block_size: int | None = None) -> Method:
-    """CLIP: every image finds its caption in the batch, and every caption its image.  arXiv:2103.00020
+    """Makes every image find its caption in the batch, and every caption its image.
 
-    encoder: the image's, anything `network` takes. text: the caption's, tokens [B, L] -> `Features`.
-    dim: of the joint space. block_size: for large batches, as in `symmetric_info_nce`.
-
-    Returns: a `Method`; views: one global one, and "caption" [B, L], its tokens.
+    Args:
+        encoder: the image's, anything `network` takes.
+        text: the caption's, tokens [B, L] -> `Features`.
+        dim: of the joint space.
+        block_size: for large batches, as in `symmetric_info_nce`.
+    Returns:
+        A `Method`; views: one global one, and "caption" [B, L], its tokens.
+    References:
+        CLIP, arXiv:2103.00020
     """
 
     def losses(outputs):

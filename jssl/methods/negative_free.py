@@ -13,11 +13,17 @@ from jssl.models.network import with_heads
 
 
 def byol(encoder, *, head=None, predictor=None, momentum=0.996) -> Method:
-    """BYOL: a predictor on one view finds the teacher's projection of the other.  arXiv:2006.07733
+    """Makes a predictor on one view find the teacher's projection of the other.
 
-    momentum: 0.996 rising to 1, `teacher_momentum(0.996, steps)`.
-
-    Returns: a `Method`; views: two global ones. The loss is the sum of both directions, 0 to 8.
+    Args:
+        encoder: anything `network` takes.
+        head: the projection MLP.
+        predictor: the prediction MLP, which the teacher lacks.
+        momentum: of the teacher; 0.996 rising to 1 in the paper, `teacher_momentum(0.996, steps)`.
+    Returns:
+        A `Method`; views: two global ones. The loss is the sum of both directions, 0 to 8.
+    References:
+        BYOL, arXiv:2006.07733
     """
     network = with_heads(encoder, cls=head or byol_head(), prediction=("cls", predictor or byol_head()))
     objective = between_views(objectives.normalized_mse, student="prediction")
@@ -27,9 +33,16 @@ def byol(encoder, *, head=None, predictor=None, momentum=0.996) -> Method:
 
 
 def simsiam(encoder, *, head=None, predictor=None) -> Method:
-    """SimSiam: a predictor on one view finds the other's projection, which gets no gradient.  arXiv:2011.10566
+    """Makes a predictor on one view find the other's projection, which gets no gradient.
 
-    Returns: a `Method`; views: two global ones. The loss is the mean of both directions, -1 to 1.
+    Args:
+        encoder: anything `network` takes.
+        head: the projection MLP.
+        predictor: the prediction MLP.
+    Returns:
+        A `Method`; views: two global ones. The loss is the mean of both directions, -1 to 1.
+    References:
+        SimSiam, arXiv:2011.10566
     """
     network = with_heads(
         encoder, cls=head or simsiam_head(), prediction=("cls", predictor or simsiam_predictor())
@@ -42,9 +55,16 @@ def simsiam(encoder, *, head=None, predictor=None) -> Method:
 
 
 def barlow_twins(encoder, *, head=None, off_diagonal_weight: float = 5e-3) -> Method:
-    """Barlow Twins: the cross-correlation of two views' embeddings is made the identity.  arXiv:2103.03230
+    """Makes the cross-correlation of two views' embeddings the identity.
 
-    Returns: a `Method`; views: two global ones.
+    Args:
+        encoder: anything `network` takes.
+        head: the expander MLP.
+        off_diagonal_weight: of the terms off the diagonal.
+    Returns:
+        A `Method`; views: two global ones.
+    References:
+        Barlow Twins, arXiv:2103.03230
     """
     loss = partial(objectives.barlow_twins, off_diagonal_weight=off_diagonal_weight)
     return siamese(with_heads(encoder, cls=head or barlow_head()), over_views(loss), across=apart)
@@ -53,9 +73,16 @@ def barlow_twins(encoder, *, head=None, off_diagonal_weight: float = 5e-3) -> Me
 def vicreg(
     encoder, *, head=None, invariance: float = 25.0, variance: float = 25.0, covariance: float = 1.0
 ) -> Method:
-    """VICReg: two views agree, every feature varies over the batch, and no two vary together.  arXiv:2105.04906
+    """Makes two views agree, every feature vary over the batch, and no two features vary together.
 
-    Returns: a `Method`; views: two global ones.
+    Args:
+        encoder: anything `network` takes.
+        head: the expander MLP.
+        invariance, variance, covariance: weights of the three terms.
+    Returns:
+        A `Method`; views: two global ones.
+    References:
+        VICReg, arXiv:2105.04906
     """
     loss = partial(objectives.vicreg, invariance=invariance, variance=variance, covariance=covariance)
     return siamese(with_heads(encoder, cls=head or vicreg_head()), over_views(loss), across=apart)

@@ -8,11 +8,13 @@ from jssl.objectives import Objective, stateless
 
 
 def between_views(loss, *, student: str = "cls", teacher: str = "cls") -> Objective:
-    """sum over ordered pairs of different views v, w of loss(student[v], teacher[w]).
+    """Sums loss(student[v], teacher[w]) over the ordered pairs of different views v, w.
 
-    loss: ([B, D], [B, D]) -> [B]. student, teacher: names of the outputs compared; without a teacher, the student's own.
-
-    Returns: an `Objective` that remembers nothing; its loss is the mean over the batch.
+    Args:
+        loss: ([B, D], [B, D]) -> [B].
+        student, teacher: names of the outputs compared; without a teacher, the student's own.
+    Returns:
+        An `Objective` that remembers nothing; its loss is the mean over the batch.
     """
 
     def losses(outputs):
@@ -23,19 +25,25 @@ def between_views(loss, *, student: str = "cls", teacher: str = "cls") -> Object
 
 
 def over_views(loss, *, name: str = "cls") -> Objective:
-    """loss(view a, view b) of the first two views, such as a statistic of the batch.
+    """Compares the first two views: loss(view a, view b), such as a statistic of the batch.
 
-    Returns: an `Objective` that remembers nothing.
+    Args:
+        loss: ([B, D], [B, D]) -> losses.
+        name: of the student's output.
+    Returns:
+        An `Objective` that remembers nothing.
     """
     return stateless(lambda outputs: loss(*outputs.student[name][:2]))
 
 
 def over_patches(loss, *, name: str = "patch") -> Objective:
-    """The mean over views of loss(prediction, target, mask) on patches.
+    """Averages loss(prediction, target, mask) on patches over the views.
 
-    loss: ([B, N, D], [B, N, ...], [B, N]) -> [B].
-
-    Returns: an `Objective` that remembers nothing.
+    Args:
+        loss: ([B, N, D], [B, N, ...], [B, N]) -> [B].
+        name: of the outputs.
+    Returns:
+        An `Objective` that remembers nothing.
     """
 
     def losses(outputs):

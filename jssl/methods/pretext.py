@@ -12,13 +12,15 @@ from jssl.objectives import stateless
 
 
 def rotations(key, images):
-    """Every image in its four rotations, side by side, and which is which: label i is i * 90 degrees counter-clockwise.
+    """Turns every image by 0, 90, 180 and 270 degrees, its four rotations side by side.
 
-    images: [B, H, W, C], H = W.
-
-    Returns: ([4 B, H, W, C], {"rotation": [4 B] int32}).
-
-    Raises: ValueError where the images are not square.
+    Args:
+        key: unused; nothing is drawn.
+        images: [B, H, W, C], H = W.
+    Returns:
+        ([4 B, H, W, C], {"rotation": [4 B] int32}), label i being i * 90 degrees counter-clockwise.
+    Raises:
+        ValueError: where the images are not square.
     """
     if images.shape[1] != images.shape[2]:
         raise ValueError(f"rotations need square images, got {images.shape}; crop them")
@@ -29,11 +31,15 @@ def rotations(key, images):
 
 
 def rotation(encoder, *, head=None) -> Method:
-    """Image rotations: by how much was the image turned?  arXiv:1803.07728
+    """Predicts by how much an image was turned.
 
-    head: [B, D] -> [B, 4], linear by default.
-
-    Returns: a `Method`; views: one global one. The metric `accuracy` is that of the rotations.
+    Args:
+        encoder: anything `network` takes.
+        head: [B, D] -> [B, 4], linear by default.
+    Returns:
+        A `Method`; views: one global one. The metric `accuracy` is that of the rotations.
+    References:
+        arXiv:1803.07728
     """
 
     def losses(outputs):
@@ -47,12 +53,14 @@ def rotation(encoder, *, head=None) -> Method:
 
 
 def predicted_rotations(method: Method, state, images, *, head=None) -> jax.Array:
-    """By how much a trained network thinks that each image, in its four rotations, was turned.
+    """Asks a trained network by how much each image, in its four rotations, was turned.
 
-    method, state: of `rotation` and training. images: [B, H, W, C] as the evaluation view makes them. head: as given to
-    `rotation`.
-
-    Returns: [4, B], quarter turns from 0 to 3; row i should be i.
+    Args:
+        method, state: of `rotation` and training.
+        images: [B, H, W, C] as the evaluation view makes them.
+        head: as given to `rotation`.
+    Returns:
+        [4, B], quarter turns from 0 to 3; row i should be i.
     """
     turned, _ = rotations(None, images)
     features = method.features(state.params, state.teacher, state.memory, turned).cls

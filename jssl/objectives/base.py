@@ -13,12 +13,13 @@ Metrics = dict[str, jax.Array]
 class Outputs(NamedTuple):
     """What one forward pass hands to an objective.
 
-    student: arrays by name, views first, for instance {"cls": [V, B, D], "patch": [V, B, N, D]}.
-    target:  what the student is compared with, under the same names: a teacher's outputs, pixels or labels.
-    mask:    True where a token was hidden from the student, [V, B, N]; None where nothing is hidden.
-    views:   the batch the views were made of, {"index": [B], ...}, for objectives that remember samples.
-    places:  [V, B, n], the hidden tokens that the student's heads over tokens have run on, of which the first mask.sum(-1)
-             are real; None: they have run on all tokens.
+    Args:
+        student: arrays by name, views first, for instance {"cls": [V, B, D], "patch": [V, B, N, D]}.
+        target: what the student is compared with, under the same names: a teacher's outputs, pixels or labels.
+        mask: True where a token was hidden from the student, [V, B, N]; None where nothing is hidden.
+        views: the batch the views were made of, {"index": [B], ...}, for objectives that remember samples.
+        places: [V, B, n], the hidden tokens that the student's heads over tokens have run on, of which the first mask.sum(-1)
+            are real; None: they have run on all tokens.
     """
 
     student: Mapping[str, jax.Array]
@@ -31,8 +32,9 @@ class Outputs(NamedTuple):
 class Objective(NamedTuple):
     """A loss and what it remembers between steps.
 
-    init:  (outputs) -> memory, from one example of the outputs.
-    apply: (memory, outputs, step) -> (loss [], memory, metrics).
+    Args:
+        init: (outputs) -> memory, from one example of the outputs.
+        apply: (memory, outputs, step) -> (loss [], memory, metrics).
     """
 
     init: Callable[[Outputs], Memory]
@@ -40,11 +42,13 @@ class Objective(NamedTuple):
 
 
 def value_at(value: float | Callable, step) -> jax.Array | float:
-    """A hyper-parameter at a step: a schedule's value, or the number itself.
+    """Evaluates a hyper-parameter at a step: a schedule's value, or the number itself.
 
-    value: a number or a schedule, step -> number. step: scalar.
-
-    Returns: scalar.
+    Args:
+        value: a number or a schedule, step -> number.
+        step: scalar.
+    Returns:
+        A scalar.
 
     >>> value_at(0.5, 3), value_at(lambda step: 2 * step, 3)
     (0.5, 6)
@@ -53,13 +57,16 @@ def value_at(value: float | Callable, step) -> jax.Array | float:
 
 
 def named(arrays: Mapping[str, jax.Array] | None, name: str, owner: str) -> jax.Array:
-    """One of an output's arrays, or an error that says which there are.
+    """Picks one of an output's arrays, or raises an error that says which there are.
 
-    arrays: by name, or None where the method makes none. name: the one wanted. owner: what to call them, "student".
-
-    Returns: arrays[name].
-
-    Raises: ValueError where it is missing.
+    Args:
+        arrays: by name, or None where the method makes none.
+        name: the one wanted.
+        owner: what to call them, "student".
+    Returns:
+        arrays[name].
+    Raises:
+        ValueError: where it is missing.
 
     >>> named({"cls": 1.0}, "patch", "student")
     Traceback (most recent call last):
@@ -73,11 +80,12 @@ def named(arrays: Mapping[str, jax.Array] | None, name: str, owner: str) -> jax.
 
 
 def stateless(loss_fn: Callable[[Outputs], jax.Array]) -> Objective:
-    """The objective that remembers nothing: loss = mean(loss_fn(outputs)).
+    """Makes the objective that remembers nothing: loss = mean(loss_fn(outputs)).
 
-    loss_fn: outputs -> losses of any shape (one per example, or a scalar), or (losses, metrics).
-
-    Returns: an `Objective` with empty memory.
+    Args:
+        loss_fn: outputs -> losses of any shape (one per example, or a scalar), or (losses, metrics).
+    Returns:
+        An `Objective` with empty memory.
 
     >>> objective = stateless(lambda outputs: outputs.student["cls"] ** 2)
     >>> outputs = Outputs(student={"cls": jnp.array([1.0, 3.0])})
@@ -94,11 +102,15 @@ def stateless(loss_fn: Callable[[Outputs], jax.Array]) -> Objective:
 
 
 def weighted_sum(**terms: tuple[float | Callable, Objective]) -> Objective:
-    """Several objectives over one forward pass: loss = sum_i weight_i * loss_i.
+    """Adds up several objectives over one forward pass: loss = sum_i weight_i * loss_i.
 
-    terms: name=(weight, objective); a weight is a number or a schedule, step -> number.
-
-    Returns: an `Objective` whose memory and metrics carry the names: every term's loss under its name.
+    Args:
+        terms: name=(weight, objective); a weight is a number or a schedule, step -> number.
+    Returns:
+        An `Objective` whose memory and metrics carry the names: every term's loss under its name.
+    Raises:
+        ValueError: without terms.
+        TypeError: for a term that is no pair of a weight and an `Objective`.
 
     >>> def scaled(factor):
     ...     return stateless(lambda outputs: factor * outputs.student["cls"])

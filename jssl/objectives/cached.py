@@ -8,18 +8,19 @@ from jssl.arrays.blocks import from_blocks, in_blocks
 
 
 def microbatched(encode: Callable, *, block_size: int) -> Callable:
-    """An encoder that takes its batch in blocks, and forgets their activations until the gradient asks for them.
+    """Makes an encoder that takes its batch in blocks, and forgets their activations until the gradient asks for them.
 
     The result equals encode(params, inputs), and so do its gradients, where rows do not influence each other (batch
-    normalisation over the batch does; dropout keys belong into the inputs, one per row). Memory: the activations of
-    one block, and the outputs of all. Blocks interleave rows, so that a sharded batch keeps every device busy.
+    normalisation over the batch does; dropout keys belong into the inputs, one per row). Memory: the activations of one block,
+    and the outputs of all. Blocks interleave rows, so that a sharded batch keeps every device busy.
 
-    encode: (params, inputs) -> outputs, pytrees of arrays with the batch as leading axis. block_size: the most rows
-        encoded at a time; it need not divide the batch.
-
-    Returns: (params, inputs) -> outputs.
-
-    Source: GradCache, arXiv:2101.06983.
+    Args:
+        encode: (params, inputs) -> outputs, pytrees of arrays with the batch as leading axis.
+        block_size: the most rows encoded at a time; it need not divide the batch.
+    Returns:
+        (params, inputs) -> outputs.
+    References:
+        GradCache, arXiv:2101.06983
 
     >>> import jax.numpy as jnp
     >>> encode = microbatched(lambda w, x: x @ w, block_size=2)
@@ -40,17 +41,20 @@ def microbatched(encode: Callable, *, block_size: int) -> Callable:
 
 
 def cached_gradients(loss: Callable, encode: Callable, *, block_size: int, has_aux: bool = False) -> Callable:
-    """The exact value and gradients of a loss that couples the whole batch, at the memory of one block.
+    """Makes the exact value and gradients of a loss that couples the whole batch, at the memory of one block.
 
-    First every block is encoded, keeping only the embeddings; then the loss of all embeddings gives the gradient of
-    each; then every block is encoded again and its share of the parameters' gradient is added up.
+    First every block is encoded, keeping only the embeddings; then the loss of all embeddings gives the gradient of each; then
+    every block is encoded again and its share of the parameters' gradient is added up.
 
-    loss: (embeddings) -> scalar, or (scalar, auxiliary) with has_aux. encode: (params, inputs) -> embeddings, pytrees
-        with the batch as leading axis, rows independent. block_size: rows encoded at a time; need not divide the batch.
-
-    Returns: (params, inputs) -> (value, gradients by params), as `jax.value_and_grad` of loss(encode(params, inputs)).
-
-    Source: GradCache, arXiv:2101.06983.
+    Args:
+        loss: (embeddings) -> scalar, or (scalar, auxiliary) with has_aux.
+        encode: (params, inputs) -> embeddings, pytrees with the batch as leading axis, rows independent.
+        block_size: rows encoded at a time; need not divide the batch.
+        has_aux: whether the loss returns auxiliary values too.
+    Returns:
+        (params, inputs) -> (value, gradients by params), as `jax.value_and_grad` of loss(encode(params, inputs)).
+    References:
+        GradCache, arXiv:2101.06983
 
     >>> import jax.numpy as jnp
     >>> gradients = cached_gradients(lambda z: jnp.sum(z) ** 2, lambda w, x: w * x, block_size=2)

@@ -8,7 +8,7 @@ import optax
 
 from jssl.data.source import Source
 from jssl.methods.base import Method
-from jssl.train import TrainState, ViewRecipe
+from jssl.train import TrainState, Views
 
 Figure = Callable[[TrainState, jax.Array], list[tuple[str, bytes]]]
 
@@ -28,7 +28,7 @@ class Experiment(NamedTuple):
 
     method: Method
     optimizer: optax.GradientTransformation
-    views: ViewRecipe
+    views: Views
     batch: int
     steps: int
     learning_rate: Callable[[Any], Any]

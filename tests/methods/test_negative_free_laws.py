@@ -39,12 +39,12 @@ def test_the_teacher_of_byol_is_the_moving_average_of_all_students():
             assert optax.tree.norm(optax.tree.sub(expected, other)) > 1e-2
 
 
-@pytest.mark.parametrize("recipe", [methods.byol, methods.simsiam])
-def test_the_predictor_reads_the_projection(recipe):
+@pytest.mark.parametrize("make", [methods.byol, methods.simsiam])
+def test_the_predictor_reads_the_projection(make):
     """Not the encoder, whose vector goes by the name of cls as well."""
     head, predictor = models.moco_head(6, hidden=8), models.moco_head(6, hidden=8)
     method, views = (
-        recipe(toys.Mlp(), head=head, predictor=predictor),
+        make(toys.Mlp(), head=head, predictor=predictor),
         toys.noisy(2)(jax.random.key(0), toys.batch()),
     )
     params, memory = method.init(jax.random.key(1), views)
@@ -67,15 +67,15 @@ def simsiam_with_gradient(encoder, *, head, predictor):
     return siamese(network, objective, across=apart)
 
 
-@pytest.mark.parametrize("recipe", [methods.simsiam, simsiam_with_gradient])
-def test_simsiam_collapses_without_its_stop_gradient_and_its_figures_say_so(recipe):
-    method = recipe(
+@pytest.mark.parametrize("make", [methods.simsiam, simsiam_with_gradient])
+def test_simsiam_collapses_without_its_stop_gradient_and_its_figures_say_so(make):
+    method = make(
         toys.Mlp((64, 64)), **HEADS
     )  # no batch norm after the projection, which hides a collapse for long
     state = toys.trained(method, optax.adam(1e-2), toys.noisy(2, noise=1.0), toys.handwriting, steps=300)
     projection = toys.outputs_of(method, state, toys.handwriting(999, size=256)["image"]).student["cls"][0]
     found = diagnose({name: float(value) for name, value in embedding_health(projection).items()})
-    if recipe is methods.simsiam:
+    if make is methods.simsiam:
         assert found == []
     else:
         assert len(found) == 1 and "collapsed to a point; check the stop-gradient" in found[0]

@@ -1,7 +1,5 @@
 """Several methods at once: each moves its own teacher, and the first one is evaluated."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import optax
@@ -41,8 +39,6 @@ def test_the_first_method_is_evaluated():
 
 def test_methods_refreshed_at_different_steps_are_refused():
     method = methods.simclr(toys.Mlp(), head=models.moco_head(6, hidden=8))
-    one, other = (
-        dataclasses.replace(method, refresh=Refresh(n, lambda key, memory: memory)) for n in (3, None)
-    )
+    one, other = (method._replace(refresh=Refresh(n, lambda key, memory: memory)) for n in (3, None))
     with pytest.raises(ValueError, match="refreshed at the same steps"):
         weighted_methods(one=(1.0, one), other=(1.0, other))

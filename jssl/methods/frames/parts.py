@@ -11,7 +11,8 @@ def in_parts(forward, parts: int):
 
     Value and gradient are those of the whole batch where rows do not influence each other. Batch norm does let them: it
     normalises each part by itself, and its running statistics become the mean of the parts'. Every part is given the same
-    key, since masks are drawn by the samples' indices and must be those of the whole batch.
+    key, since masks are drawn by the samples' indices and must be those of the whole batch; what a masking draws once for a
+    batch, such as the size of I-JEPA's blocks, is drawn once for a part.
 
     Args:
         forward: (params, teacher, statistics, views, key) -> (Outputs, statistics).
