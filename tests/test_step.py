@@ -136,3 +136,48 @@ def test_images_that_are_no_input_of_a_network_are_refused(name):
     views = lambda key, batch: {"global": jnp.asarray(images), "index": batch["index"]}  # noqa: E731
     with pytest.raises(ValueError, match=message):
         init_state(method, optax.sgd(0.1), views, batch, key=jax.random.key(0))
+
+
+def views_of(**arrays):
+    return lambda key, batch: {"index": batch["index"], **arrays}
+
+
+ONE = jnp.zeros((1, 8, 16, 16, 3))
+WITHOUT = {
+    "global views": (
+        lambda: methods.simclr(toys.Mlp(), head=HEAD),
+        views_of(local=ONE),
+        "needs views.'global'",
+    ),
+    "two views": (
+        lambda: methods.simclr(toys.Mlp(), head=HEAD),
+        views_of(**{"global": ONE}),
+        "two views .* got 1",
+    ),
+    "two views between": (
+        lambda: methods.byol(toys.Mlp(), head=HEAD, predictor=HEAD),
+        views_of(**{"global": ONE}),
+        "two views .* got 1",
+    ),
+    "query and key": (
+        lambda: methods.moco_v2(toys.Mlp(), head=HEAD, queue=16, groups=1),
+        views_of(**{"global": ONE}),
+        "query and key are to differ",
+    ),
+    "indices": (lambda: methods.simmim(VIT, unit=4), lambda key, batch: {"global": ONE}, "need 'index'"),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_views_that_lack_what_a_method_needs_are_refused(name):
+    make, views, message = WITHOUT[name]
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda: stepped(make(), views))
+
+
+@pytest.mark.parametrize("name", ["mae", "simmim", "i_jepa", "ibot", "mim_contrast"])
+def test_an_encoder_without_patches_hides_none(name):
+    with pytest.raises(
+        TypeError, match=f"{name} hides patches: its encoder needs .patch .* Mlp has no .patch"
+    ):
+        getattr(methods, name)(toys.Mlp())

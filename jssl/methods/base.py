@@ -86,3 +86,20 @@ class Method(NamedTuple):
     outputs: Callable[[Params, Params, Memory, Views, jax.Array], Outputs] | None = None
     teacher: Teacher | None = None
     refresh: Refresh | None = None
+
+
+def check_hides(encoder, method: str) -> None:
+    """Refuses an encoder without patches to hide.
+
+    Args:
+        encoder: what was given.
+        method: who needs them, for the message.
+    Raises:
+        TypeError: where the encoder has no `patch` or no `grid`.
+    """
+    for name in ("patch", "grid"):
+        if not hasattr(encoder, name):
+            raise TypeError(
+                f"{method} hides patches: its encoder needs .patch and .grid(shape), as ViT has; {type(encoder).__name__} "
+                f"has no .{name}"
+            )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jssl import objectives
 from jssl.arrays.keys import fold_keys, uniform
 from jssl.masks import Masking, block_mask
-from jssl.methods.base import Method
+from jssl.methods.base import Method, check_hides
 from jssl.methods.frames.self_distillation import self_distillation
 from jssl.models.heads import dino_head
 from jssl.models.network import with_heads
@@ -78,6 +78,7 @@ def ibot(
     References:
         iBOT, arXiv:2111.07832
     """
+    check_hides(encoder, "ibot")
     network = with_heads(encoder, cls=head(prototypes), patch="cls" if shared_head else head(prototypes))
     settings = dict(student_temperature=student_temperature, center_momentum=center_momentum)
     objective = objectives.weighted_sum(

@@ -4,7 +4,7 @@ from functools import partial
 
 from jssl import objectives
 from jssl.masks import random_mask
-from jssl.methods.base import Method
+from jssl.methods.base import Method, check_hides
 from jssl.methods.contrastive import simclr
 from jssl.methods.frames.masked_prediction import masked_prediction
 from jssl.methods.multimodal import clip
@@ -55,6 +55,7 @@ def mim_contrast(
     References:
         arXiv:2305.00729
     """
+    check_hides(encoder, "mim_contrast")
     network = with_heads(encoder, cls=head or simclr_head(), patch=pixel_head(encoder.patch))
     objective = objectives.weighted_sum(
         mim=(1 - mix, over_patches(partial(objectives.masked_reconstruction, distance="l1"))),

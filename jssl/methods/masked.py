@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jssl import objectives
 from jssl.masks import multiblock_masks, multiblock_sizes, random_mask, unit_mask
-from jssl.methods.base import Method
+from jssl.methods.base import Method, check_hides
 from jssl.methods.frames.joint_predictive import joint_predictive
 from jssl.methods.frames.masked_prediction import masked_prediction
 from jssl.methods.pairs import over_patches
@@ -30,6 +30,7 @@ def mae(encoder, *, decoder=None, ratio: float = 0.75, normalize_target: bool = 
     References:
         MAE, arXiv:2111.06377
     """
+    check_hides(encoder, "mae")
     network = encode_decode(
         encoder, decoder or mae_decoder(encoder.patch), visible=lambda tokens: int(tokens * (1 - ratio))
     )
@@ -56,6 +57,7 @@ def simmim(encoder, *, side: int | None = None, ratio: float = 0.6, unit: int = 
     References:
         SimMIM, arXiv:2111.09886
     """
+    check_hides(encoder, "simmim")
     side = side or encoder.patch
     if unit % side:
         raise ValueError(f"simmim: unit={unit} must be a multiple of a token's side, {side} pixels")
@@ -87,6 +89,7 @@ def i_jepa(
     References:
         I-JEPA, arXiv:2301.08243
     """
+    check_hides(encoder, "i_jepa")
     return joint_predictive(
         encoder,
         predictor or Predictor(),

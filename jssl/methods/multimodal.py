@@ -26,7 +26,8 @@ def clip(encoder, text, *, dim: int = 512, block_size: int | None = None) -> Met
     def losses(outputs):
         image, caption = outputs.student["image"], outputs.student["caption"]
         scale = outputs.student["logit_scale"]
-        return objectives.symmetric_info_nce(image, caption, logit_scale=scale), {"logit_scale": scale}
+        losses = objectives.symmetric_info_nce(image, caption, logit_scale=scale, block_size=block_size)
+        return losses, {"logit_scale": scale}
 
     return towers(
         with_heads(encoder, image=clip_head(dim)),

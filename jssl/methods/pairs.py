@@ -19,6 +19,7 @@ def between_views(loss, *, student: str = "cls", teacher: str = "cls") -> Object
 
     def losses(outputs):
         ours, theirs = outputs.student[student], (outputs.target or outputs.student)[teacher]
+        _check_two(ours)
         return sum(loss(ours[v], theirs[w]) for v, w in permutations(range(len(theirs)), 2))
 
     return stateless(losses)
@@ -33,7 +34,12 @@ def over_views(loss, *, name: str = "cls") -> Objective:
     Returns:
         An `Objective` that remembers nothing.
     """
-    return stateless(lambda outputs: loss(*outputs.student[name][:2]))
+
+    def losses(outputs):
+        _check_two(outputs.student[name])
+        return loss(*outputs.student[name][:2])
+
+    return stateless(losses)
 
 
 def over_patches(loss, *, name: str = "patch") -> Objective:
@@ -51,3 +57,10 @@ def over_patches(loss, *, name: str = "patch") -> Objective:
         return jnp.stack([loss(*view) for view in views])
 
     return stateless(losses)
+
+
+def _check_two(views):
+    if len(views) < 2:
+        raise ValueError(
+            f"the objective compares two views of an image, got {len(views)}; make two global views"
+        )

@@ -151,13 +151,16 @@ def frozen(model, variables: Mapping[str, Any] | None = None) -> Network:
         ValueError: when initialised, for variables of other shapes.
     """
     net = network(model)
+    given = (
+        None if variables is None else jax.tree.map(jnp.asarray, dict(variables))
+    )  # NumPy's would be constants
 
     def init(key, *inputs, **named):
         params, statistics = net.init(key, *inputs, **named)
         weights = {"params": params, **statistics}
-        if variables is None:
+        if given is None:
             return {}, {"frozen": weights, UNFILLED: {}}
-        return {}, {"frozen": _complete(weights, variables, "frozen")}
+        return {}, {"frozen": _complete(weights, given, "frozen")}
 
     def own(statistics, dtype=None):
         weights = dict(statistics["frozen"])

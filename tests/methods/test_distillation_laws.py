@@ -8,9 +8,11 @@ import numpy as np
 import optax
 import pytest
 
-from jssl import methods, models
+from jssl import collecting, methods, models, objectives, self_distillation, with_heads
 from jssl.evaluate import diagnose
+from jssl.masks import attention_mask
 from jssl.methods.distillation import sometimes_blocks
+from jssl.models.encoders.vit import cls_attention
 from tests.methods import toys
 
 HEAD = partial(models.dino_head, hidden=16, bottleneck=8)
@@ -95,6 +97,28 @@ def test_the_patch_head_costs_what_the_hidden_patches_cost():
     pairs = zip(widths, widths[1:], strict=False)
     products = 3 * sum(2 * a * b for a, b in pairs)  # forward, and two backward
     assert 1 <= (flops[0] - flops[1]) / (tokens * products) < 1.25  # the products, and the softmax over them
+
+
+def test_a_masking_may_see_what_the_teacher_attends_to():
+    """The mask is that of the teacher's attention on whole images, whatever the student's parameters are."""
+    vit = models.ViT(patch=4, dim=16, depth=2, heads=2)
+
+    def masking(keys, images, taught):
+        return attention_mask(taught["cls_attention"][-1][..., 1:].mean(1), ratio=0.5)
+
+    network = with_heads(collecting(vit, "cls_attention"), cls=HEAD(8))
+    method = self_distillation(network, objectives.view_distillation(), momentum=0.9, masking=masking)
+    views = toys.noisy(2, crops=1)(jax.random.key(0), toys.batch(side=16))
+    params, memory = jax.jit(method.init)(jax.random.key(1), views)
+    teacher = jax.tree.map(lambda x: x + 0.1, params)
+    seen = jax.jit(method.outputs)
+    outputs = seen(params, teacher, memory, views, jax.random.key(2))
+    other = seen(jax.tree.map(lambda x: 2 * x, params), teacher, memory, views, jax.random.key(2))
+    np.testing.assert_array_equal(outputs.mask, other.mask)
+    for mask, images in zip(outputs.mask, views["global"], strict=True):
+        attention = cls_attention(vit, {"params": teacher["encoder"]}, images).mean(1)
+        np.testing.assert_array_equal(mask, attention_mask(attention, ratio=0.5))
+    assert np.any(outputs.mask[0] != outputs.mask[1]) and np.all(outputs.mask.sum(-1) == 8)
 
 
 COLLAPSES = {

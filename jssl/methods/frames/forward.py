@@ -132,23 +132,38 @@ def hide(masking, keys, crops, *more):
     return _parted(masking(*map(_flat, (keys, crops, *more))), len(crops))
 
 
+def first_view(views):
+    """Selects the one view [B, H, W, C] of methods that need no second."""
+    if "global" not in views:
+        raise ValueError(f"the method needs views['global'] [V, B, H, W, C], the views have {sorted(views)}")
+    return views["global"][0]
+
+
 def all_views(views):
-    """Every view, the local crops too."""
+    """Selects every view, the local crops too."""
     return views
 
 
 def query_view(views):
-    """The first global view alone."""
-    return {"global": views["global"][:1]}
+    """Selects the first of two global views."""
+    return {"global": _two(views)[:1]}
 
 
 def key_view(views):
-    """The last global view alone."""
-    return {"global": views["global"][-1:]}
+    """Selects the last of two global views."""
+    return {"global": _two(views)[-1:]}
+
+
+def _two(views):
+    if len(views["global"]) < 2:
+        raise ValueError(
+            "the method compares two views of an image, the views are one: query and key are to differ"
+        )
+    return views["global"]
 
 
 def global_views(views):
-    """What a teacher sees: everything but the local crops."""
+    """Selects what a teacher sees: everything but the local crops."""
     return {name: value for name, value in views.items() if name != "local"}
 
 

@@ -9,8 +9,7 @@ from jssl.arrays.grids import at_places
 from jssl.masks import visible_indices
 from jssl.methods.base import Method, ema
 from jssl.methods.frames.assemble import assemble
-from jssl.methods.frames.forward import masking_keys
-from jssl.methods.frames.masked_prediction import first_view
+from jssl.methods.frames.forward import first_view, masking_keys
 from jssl.models.network import as_features, network
 from jssl.objectives.base import Objective, Outputs
 

@@ -4,15 +4,10 @@ import jax
 
 from jssl.methods.base import Method
 from jssl.methods.frames.assemble import assemble
-from jssl.methods.frames.forward import hide, masking_keys, together
+from jssl.methods.frames.forward import first_view, hide, masking_keys, together
 from jssl.models.features import Features
 from jssl.models.network import Network, network
 from jssl.objectives.base import Objective, Outputs
-
-
-def first_view(views):
-    """The one view of methods that need no second, [B, H, W, C]."""
-    return views["global"][0]
 
 
 def masked_prediction(model, objective: Objective, *, masking, target, across=together) -> Method:

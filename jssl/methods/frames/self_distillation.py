@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jssl.masks import Masking, hidden_indices
 from jssl.methods.base import Method, ema, everything
 from jssl.methods.frames.assemble import assemble
-from jssl.methods.frames.forward import all_views, global_views, hide, masking_keys, together
+from jssl.methods.frames.forward import all_views, first_view, global_views, hide, masking_keys, together
 from jssl.methods.frames.siamese import nothing
 from jssl.models.network import as_outputs, network
 from jssl.objectives.base import Objective, Outputs
@@ -58,7 +58,7 @@ def self_distillation(
     follows = without_student_only if student_only else everything
 
     def init(key, views):
-        images = views["global"][0]
+        images = first_view(views)
         hidden = {}
         if masking is not None:
             hidden["mask"] = masking(masking_keys(key, views), images, _untaught(net, key, images))

@@ -2,7 +2,7 @@
 
 from jssl.methods.base import Method
 from jssl.methods.frames.assemble import assemble
-from jssl.methods.frames.forward import together
+from jssl.methods.frames.forward import first_view, together
 from jssl.models.network import network
 from jssl.objectives.base import Objective, Outputs
 
@@ -28,7 +28,7 @@ def siamese(model, objective: Objective, *, across=together, exposes=nothing, re
     net = network(model)
 
     def init(key, views):
-        return net.init(key, views["global"][0])
+        return net.init(key, first_view(views))
 
     def forward(params, teacher, statistics, views, key):
         student, statistics = across(net, params, statistics, views, key=key)

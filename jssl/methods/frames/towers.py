@@ -4,7 +4,7 @@ import jax
 
 from jssl.methods.base import Method
 from jssl.methods.frames.assemble import assemble
-from jssl.methods.frames.masked_prediction import first_view
+from jssl.methods.frames.forward import first_view
 from jssl.models.network import as_outputs, network
 from jssl.objectives.base import Objective, Outputs
 
