@@ -8,12 +8,12 @@ import jax
 
 from jssl.checkpoint import Checkpoints
 from jssl.data.reading.resident import steps_per_epoch
-from jssl.evaluate import Scores, diagnose, format_table
+from jssl.evaluate import diagnose, format_table
 from jssl.run.experiment import Experiment
 from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.plan import Options, Plan, initial_state, plan, step_of
-from jssl.run.probing import Probes, as_figures, health_of
+from jssl.run.probing import Probes, as_figures, health_of, no_probes
 from jssl.run.record import CHECKPOINTS, REPORT, Record, compared
 from jssl.run.summary import write_summary
 from jssl.run.supply import Supply, supply
@@ -30,7 +30,7 @@ class Run(NamedTuple):
 
     directory: Any
     state: TrainState
-    table: dict[str, Scores]
+    table: dict[str, dict[str, float]]
 
 
 def run(make: Callable[..., Experiment], **settings) -> Run:
@@ -74,11 +74,12 @@ def _carry_out(
     e, options = plan.experiment, plan.options
     skips = options.skip_nonfinite > 0  # counting them takes every step's metrics
     data = supply(step_of(plan), plan.data, batch=e.batch, seed=options.seed, mesh=plan.mesh, stepwise=skips)
-    probes = None if plan.data.test is None else Probes(e, plan.data.source, plan.data.test)
+    reason = no_probes(plan.data.source, plan.data.test)
+    probes = None if reason else Probes(e, plan.data.source, plan.data.test)
     name = plan.data.source.name
     say(f"{name}: {len(plan.data):,} images {data.how}; {_words(plan.mesh)}")
     if probes is None:
-        say(f"{name} has no labelled test split: no probes")
+        say(reason)
     elif plan.data.records is not None:
         say(f"probes look at {len(plan.data.source):,} training and {len(plan.data.test):,} test images")
 
@@ -100,7 +101,7 @@ def _carry_out(
         state = init(data.batch_of(0))
         if probes is not None:
             table = probes.baselines(state)
-            record.write(0, {"knn_top1": table["random network"].knn, **as_figures(table)})
+            record.write(0, probes.at_start(table) | as_figures(table))
             say(format_table(table))
     else:
         record.forget_after(int(state.step))
@@ -154,11 +155,7 @@ def _train(
     probed: dict[int, dict[str, float]] = {}  # by step, the latest only
 
     def evaluate(step, state, metrics):
-        figures = (
-            {"knn_top1": probes.knn(state)}
-            if step < e.steps
-            else as_figures({"learned": probes.scores(state)})
-        )
+        figures = probes.on_a_part(state) if step < e.steps else as_figures({"learned": probes.scores(state)})
         probed.clear()
         probed[step] = figures
         log.add(step, figures)
