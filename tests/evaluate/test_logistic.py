@@ -31,10 +31,10 @@ def test_agrees_with_scikit_learn(strength):
 def test_held_out_rows_choose_the_strength():
     x, y = digits()
     arrays = x[:300], y[:300], x[300:400], y[300:400]
-    found = logistic_probe(*arrays, classes=10, strengths=(1e-6, 1e-2))
-    assert float(found.strength) == pytest.approx(1e-2) and found.validation[0] < found.validation[1]
+    found = logistic_probe(*arrays, classes=10, strengths=(1e-12, 1e-2))  # the first leaves nothing but the bias
+    assert float(found.strength) == pytest.approx(1e-2) and found.validation[0] < 0.5 < found.validation[1]
     alone = logistic_probe(*arrays, classes=10, strengths=(1e-2,))
-    assert np.isnan(alone.validation[0]) and abs(float(found.accuracy) - float(alone.accuracy)) <= 0.01
+    assert np.isnan(alone.validation[0]) and float(found.accuracy) == float(alone.accuracy) > 0.8
 
 
 def test_a_class_that_training_lacks_is_never_predicted():

@@ -62,7 +62,7 @@ def logistic_probe(
     classes: int,
     strengths: Sequence[float] = STRENGTHS,
     validation: float = 0.1,
-    iterations: int = 200,
+    iterations: int = 1000,
     tolerance: float = 1e-5,
     seed: int = 0,
 ) -> LogisticProbe:
@@ -80,7 +80,7 @@ def logistic_probe(
         strengths: Values of C, from small to large; a single one is used as it is.
         validation: Share of the training rows, in (0, 1), held out to choose C.
         iterations: Most steps of L-BFGS for each C.
-        tolerance: Largest entry of the gradient, per row and standardised feature, at which L-BFGS stops.
+        tolerance: Largest entry of the gradient at which L-BFGS stops, of the loss per row and in units of its curvature.
         seed: Of the split.
 
     Returns:
@@ -133,24 +133,15 @@ def _logistic_probe(
     iterations,
     held_out,
 ):
-    mean, deviation = train_features.mean(axis=0), train_features.std(axis=0)
-    scale = jnp.where(deviation > 1e-6 * jnp.max(deviation), 1 / deviation, 0.0)
+    mean = train_features.mean(axis=0)
     held, rest = order[:held_out], order[held_out:]
     weights = jnp.zeros((len(mean), classes), mean.dtype), jnp.zeros(classes, mean.dtype)
-    fit = functools.partial(
-        _fit,
-        mean=mean,
-        scale=scale,
-        tolerance=tolerance,
-        iterations=iterations,
-        precision=train_features.dtype,
-    )
+
+    def fit(weights, features, labels, strength):
+        return _fit(weights, features - mean, labels, strength, tolerance=tolerance, iterations=iterations)
 
     def accuracy(features, labels, weights):
-        kernel, bias = weights
-        kernel = kernel * scale[:, None]
-        logits = jnp.matmul(features - mean, kernel, precision="highest") + bias
-        return jnp.mean(jnp.argmax(logits, axis=-1) == labels)
+        return jnp.mean(jnp.argmax(_logits(weights, features - mean), axis=-1) == labels)
 
     def one(weights, strength):
         weights = fit(weights, train_features[rest], train_labels[rest], strength)
@@ -163,33 +154,47 @@ def _logistic_probe(
         weights = jax.tree.map(lambda x: x[best], path)
     kernel, bias = weights = fit(weights, train_features, train_labels, strengths[best])
     top1 = accuracy(test_features, test_labels, weights)
-    kernel = kernel * scale[:, None]
     return LogisticProbe(top1, found, strengths[best], kernel, bias - mean @ kernel)
 
 
-def _fit(weights, features, labels, strength, *, mean, scale, tolerance, iterations, precision):
-    """The optimum, in coordinates of standardised features, where L-BFGS needs few steps; the penalty stays the same."""
-    features = (features - mean) * scale
+def _logits(weights, features):
+    kernel, bias = weights
+    return jnp.matmul(features, kernel, precision="highest") + bias
 
-    def loss(weights):
-        kernel, bias = weights
-        logits = jnp.matmul(features, kernel, precision="highest") + bias
-        entropy = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-        return entropy + jnp.sum((kernel * scale[:, None]) ** 2) / (2 * strength * len(labels))
+
+def _fit(weights, features, labels, strength, *, tolerance, iterations):
+    """The optimum for centred features, from these weights on.
+
+    L-BFGS works on the kernel in units of the loss's curvature along each feature, as it is where all classes are
+    equally likely, and needs few steps there; the optimum is the same.
+    """
+    kernel, bias = weights
+    chance = (1 - 1 / len(bias)) / len(bias)
+    decay = 1 / (strength * len(labels))
+    scale = jax.lax.rsqrt(chance * jnp.mean(features**2, axis=0) + decay)[:, None]
+
+    def loss(scaled):
+        kernel, bias = scaled[0] * scale, scaled[1]
+        cross_entropy = optax.softmax_cross_entropy_with_integer_labels(
+            _logits((kernel, bias), features), labels
+        )
+        return jnp.mean(cross_entropy) + decay / 2 * jnp.sum(kernel**2)
 
     solver = optax.lbfgs()
     value_and_grad = optax.value_and_grad_from_state(loss)
 
     def step(carry):
-        count, weights, state, _ = carry
-        value, gradient = value_and_grad(weights, state=state)
-        updates, state = solver.update(gradient, state, weights, value=value, grad=gradient, value_fn=loss)
+        count, scaled, state, _ = carry
+        value, gradient = value_and_grad(scaled, state=state)
+        updates, state = solver.update(gradient, state, scaled, value=value, grad=gradient, value_fn=loss)
         steepest = jnp.maximum(*(jnp.max(jnp.abs(x)) for x in optax.tree.get(state, "grad")))
-        return count + 1, optax.apply_updates(weights, updates), state, steepest
+        return count + 1, optax.apply_updates(scaled, updates), state, steepest
 
     def unfinished(carry):
         count, _, _, steepest = carry
         return (count < iterations) & (steepest > tolerance)
 
-    start = 0, weights, solver.init(weights), jnp.asarray(jnp.inf, precision)
-    return jax.lax.while_loop(unfinished, step, start)[1]
+    start = kernel / scale, bias
+    start = 0, start, solver.init(start), jnp.asarray(jnp.inf, kernel.dtype)
+    kernel, bias = jax.lax.while_loop(unfinished, step, start)[1]
+    return kernel * scale, bias
