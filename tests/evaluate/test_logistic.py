@@ -31,7 +31,9 @@ def test_agrees_with_scikit_learn(strength):
 def test_held_out_rows_choose_the_strength():
     x, y = digits()
     arrays = x[:300], y[:300], x[300:400], y[300:400]
-    found = logistic_probe(*arrays, classes=10, strengths=(1e-12, 1e-2))  # the first leaves nothing but the bias
+    found = logistic_probe(
+        *arrays, classes=10, strengths=(1e-12, 1e-2)
+    )  # the first leaves nothing but the bias
     assert float(found.strength) == pytest.approx(1e-2) and found.validation[0] < 0.5 < found.validation[1]
     alone = logistic_probe(*arrays, classes=10, strengths=(1e-2,))
     assert np.isnan(alone.validation[0]) and float(found.accuracy) == float(alone.accuracy) > 0.8
