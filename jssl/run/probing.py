@@ -22,33 +22,8 @@ from jssl.run.experiment import Experiment
 from jssl.train import TrainState
 
 BANK, QUERIES = 4_000, 1_000  # images that protocols during training look at; the table at the end has all
-FEWEST = 10  # labelled training images that can be probed
 WHILE_TRAINING = (knn_protocol(),)
 AT_THE_ENDS = (knn_protocol(), linear_protocol(steps=500))
-
-
-def no_probes(train: Source, test: Source | None) -> str | None:
-    """Says in one line why a representation of this data cannot be probed.
-
-    Args:
-        train: The training data, or a sample of it.
-        test: Held-out images of the same classes, None where there are none.
-
-    Returns:
-        One line, or None where it can be probed.
-    """
-    if test is None or len(test) == 0:
-        return f"{train.name} has no labelled test split: no probes"
-    if train.classes < 2:
-        return f"{train.name} has {train.classes} class: no probes, which tell classes apart"
-    labels = np.asarray(train.labels)
-    if len(labels) < FEWEST:
-        return f"{train.name} has {len(labels)} labelled training images: no probes, which need {FEWEST}"
-    if labels.min() < 0 or np.min(test.labels) < 0:
-        return f"{train.name} has images without a label: no probes"
-    if labels.min() == labels.max():
-        return f"{train.name} has training images of one class alone: no probes"
-    return None
 
 
 class Probes:

@@ -13,7 +13,7 @@ from jssl.run.experiment import Experiment
 from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.plan import Options, Plan, initial_state, plan, step_of
-from jssl.run.probing import Probes, as_figures, health_of, no_probes
+from jssl.run.probing import Probes, as_figures, health_of
 from jssl.run.record import CHECKPOINTS, REPORT, Record, compared
 from jssl.run.summary import write_summary
 from jssl.run.supply import Supply, supply
@@ -74,12 +74,11 @@ def _carry_out(
     e, options = plan.experiment, plan.options
     skips = options.skip_nonfinite > 0  # counting them takes every step's metrics
     data = supply(step_of(plan), plan.data, batch=e.batch, seed=options.seed, mesh=plan.mesh, stepwise=skips)
-    reason = no_probes(plan.data.source, plan.data.test)
-    probes = None if reason else Probes(e, plan.data.source, plan.data.test)
+    probes = None if plan.data.test is None else Probes(e, plan.data.source, plan.data.test)
     name = plan.data.source.name
     say(f"{name}: {len(plan.data):,} images {data.how}; {_words(plan.mesh)}")
     if probes is None:
-        say(reason)
+        say(f"{name} has no labelled test split: no probes")
     elif plan.data.records is not None:
         say(f"probes look at {len(plan.data.source):,} training and {len(plan.data.test):,} test images")
 

@@ -151,19 +151,12 @@ def test_views_are_shown_as_they_were_before_normalisation():
         x = normalize()(None, batch["image"] / 255)
         return {"global": x[None], "local": jnp.stack([x[:, :4, :4]] * 2)}
 
-    figure = figures.view_gallery(views, images)
+    figure = figures.view_gallery(views, {"image": images})
     np.testing.assert_allclose(pictures(figure)[1], images[0] / 255, atol=1e-5)
     np.testing.assert_allclose(pictures(figure)[2], enlarge(images[0, :4, :4], (8, 8)) / 255, atol=1e-5)
     assert len(pictures(figure)) == 3 * (1 + 2 * 3)
     grey = normalize()(None, jnp.full((1, 2, 2, 1), 0.25))
     np.testing.assert_allclose(figures.unnormalized(grey), 0.25, atol=1e-6)
-
-
-def test_a_gallery_of_a_data_set_is_written(tmp_path):
-    from jssl.data import views
-
-    assert figures.write_gallery(views.mae, str(tmp_path / "views.png"), data="digits", images=2) == 2
-    assert np.asarray(Image.open(tmp_path / "views.png")).std() > 20
 
 
 def test_rotations_told_wrong_are_framed_dashed():

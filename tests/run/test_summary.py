@@ -8,12 +8,12 @@ import numpy as np
 import optax
 import pytest
 
-from jssl.data import from_arrays, multi_crop, normalize, random_resized_crop
+from jssl.data import multi_crop, normalize, random_resized_crop
 from jssl.data.augment.base import chain
 from jssl.methods import dino, mae
 from jssl.models import ViT, dino_head, mae_decoder
 from jssl.run.pictures import _encoder
-from jssl.run.probing import as_figures, from_figures, no_probes
+from jssl.run.probing import as_figures, from_figures
 from jssl.run.summary import _drawn
 from jssl.train import init_state
 
@@ -50,27 +50,6 @@ def test_the_table_is_read_back_from_the_log():
     assert from_figures(rows) == table and list(from_figures(rows)) == list(table)
     assert from_figures([{"step": 1, "loss": 2.0}]) == {}
     assert np.isnan(from_figures([*rows, {"step": 11, "depth_rmse": None}])["learned"]["depth_rmse"])
-
-
-def images(labels, names=("a", "b")):
-    names = names if labels is not None else ()
-    count = 20 if labels is None else len(labels)
-    return from_arrays(np.zeros((count, 4, 4, 3), np.uint8), labels, class_names=names, name="own")
-
-
-@pytest.mark.parametrize(
-    "train, test, words",
-    [
-        ([0, 1] * 10, None, "own has no labelled test split: no probes"),
-        ([0, 1, 0, 1], [0, 1], "own has 4 labelled training images: no probes, which need 10"),
-        ([1] * 20, [0, 1], "own has training images of one class alone"),
-        ([0, -1] * 10, [0, 1], "own has images without a label"),
-    ],
-)
-def test_data_that_cannot_be_probed_is_told_in_one_line(train, test, words):
-    assert words in no_probes(images(train), None if test is None else images(test))
-    assert no_probes(images([0, 1] * 10), images([0, 1])) is None
-    assert "1 class" in no_probes(images([0] * 20, names=("a",)), images([0], names=("a",)))
 
 
 VIT = ViT(patch=4, dim=8, depth=1, heads=2)

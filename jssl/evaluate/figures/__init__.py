@@ -8,9 +8,9 @@ from jssl.evaluate.figures.galleries import (
     patch_pca,
     reconstructions,
     turned_gallery,
+    view_gallery,
 )
 from jssl.evaluate.figures.style import legible, png, unnormalized
-from jssl.evaluate.figures.views import view_gallery, write_gallery
 
 __all__ = [
     "attention_maps",
@@ -26,5 +26,4 @@ __all__ = [
     "turned_gallery",
     "unnormalized",
     "view_gallery",
-    "write_gallery",
 ]

@@ -129,7 +129,6 @@ def health_curves(steps: Sequence[int], metrics: Mapping[str, Sequence[float]], 
         name, values = list(metrics.items())[i]
         values = np.asarray(values, float)
         line(ax, steps, values, color=SERIES[i % len(SERIES)], linewidth=1.6)
-        ax.locator_params(axis="x", nbins=4)
         last = values[np.isfinite(values)][-1:]
         title(ax, name.replace("_", " "))
         if len(last):

@@ -1,11 +1,13 @@
 """What a network sees: pictures beside what it makes of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jssl.evaluate.analysis.patches import patch_components
-from jssl.evaluate.figures.style import INK, RIGHT, WRONG, enlarge, rgb, tiles, write
+from jssl.evaluate.figures.style import INK, RIGHT, WRONG, enlarge, rgb, tiles, unnormalized, write
 
 
 def neighbour_gallery(
@@ -148,3 +150,30 @@ def caption_similarities(images, captions: Sequence[str], cosines):
         write(ax, -0.1, row * (r + 0.5), text, ha="right", va="center", longest=80)
     ax.set(xlim=(0, len(images)), ylim=(down, -1.06))
     return figure
+
+
+def view_gallery(views: Callable, arrays: Mapping[str, np.ndarray], *, draws: int = 2, seed: int = 0):
+    """Draws each image and the views made of it.
+
+    Args:
+        views: (key, batch) -> {"global": [G, B, h, w, C], perhaps "local": [L, B, h, w, C]}, normalised.
+        arrays: A source's, "image" uint8 [B, H, W, C] among them.
+        draws: How many times views are drawn of each image.
+        seed: Of the draws.
+
+    Returns:
+        A matplotlib figure: a row for each image, first as it is.
+    """
+    images = arrays["image"]
+    batch = {name: jnp.asarray(values) for name, values in arrays.items()} | {
+        "index": jnp.arange(len(images))
+    }
+    compiled = jax.jit(views)
+    columns, shown = ["image"], [rgb(images)]
+    for draw in range(draws):
+        made = compiled(jax.random.key(seed + draw), batch)
+        for kind in ("global", "local"):
+            for view in made.get(kind, ()):
+                columns.append(kind)
+                shown.append(enlarge(rgb(unnormalized(view)), images.shape[1:3]))
+    return tiles([list(row) for row in zip(*shown, strict=True)], columns=columns)

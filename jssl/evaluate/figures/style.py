@@ -48,6 +48,7 @@ def panels(rows: int, columns: int, *, width: float, height: float) -> tuple:
         (figure, axes [rows, columns] as an object array).
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.1, w_pad=0.1)
@@ -59,6 +60,7 @@ def panels(rows: int, columns: int, *, width: float, height: float) -> tuple:
         ax.grid(axis="y", color=GRID, linewidth=0.8)
         ax.set_axisbelow(True)
         ax.margins(x=0.02)
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))  # steps
     return figure, axes
 
 
