@@ -14,7 +14,6 @@ import os
 import time
 from pathlib import Path
 
-from jssl.evaluate import Scores
 from jssl.run import run
 
 IMAGES = (
@@ -57,9 +56,9 @@ def measure(name: str, *, out: Path, data: str | None, data_dir: str | None, ima
     began = time.process_time()
     result = run(module.experiment, **settings, out=str(out / name))
     minutes = (time.process_time() - began) / 60
-    table: dict[str, Scores] = result.table
-    pixels, random, learned = (table[key] for key in ("raw pixels", "random network", "learned"))
-    shown = [pixels.knn, random.knn, learned.knn, random.linear, learned.linear]
+    pixels, random, learned = (result.table[key] for key in ("raw pixels", "random network", "learned"))
+    shown = [row["knn_top1"] for row in (pixels, random, learned)]
+    shown += [row["linear_top1"] for row in (random, learned)]
     cells = [name, settings["data"], settings["steps"], f"{minutes:.1f}", *(f"{100 * x:.1f}" for x in shown)]
     return f"| {' | '.join(map(str, cells))} |"
 

@@ -30,7 +30,7 @@ def experiment(training: Training) -> Experiment:
         optimizer=sgd(training.rate(), weight_decay=training.weight_decay),
         views=training.view_recipe(scale=(0.5, 1.0)),
         network=network,
-        figures=rotation_figure(method, training.view(), training.data, data_dir=training.data_dir),
+        figures=rotation_figure(method, training.view()),
     )
 
 

@@ -1,9 +1,9 @@
-"""What a representation is worth: probes on frozen features, label-free measures, health, figures and the report.
+"""What a representation is worth: protocols on frozen features, label-free measures, health, figures and the report.
 
 Figures are in `jssl.evaluate.figures`; matplotlib is imported when one is drawn.
 """
 
-from jssl.evaluate.extract import extract_features, to_float
+from jssl.evaluate.extract import extract_features
 from jssl.evaluate.measures.health import (
     diagnose,
     embedding_health,
@@ -19,25 +19,21 @@ from jssl.evaluate.measures.metrics import (
     smooth_rank,
     uniformity,
 )
-from jssl.evaluate.protocols.knn import knn_accuracy, knn_classify, nearest_neighbours
-from jssl.evaluate.protocols.linear import LinearProbe, linear_probe
-from jssl.evaluate.protocols.probe import (
-    Labelled,
-    Scores,
-    format_table,
-    pixels,
-    probe,
-    probe_network,
-    probe_pixels,
-    probe_table,
-)
-from jssl.evaluate.protocols.zero_shot import zero_shot_classify
+from jssl.evaluate.protocols import PROTOCOLS, protocol
+from jssl.evaluate.protocols.base import Labelled, Protocol, refusal, score
+from jssl.evaluate.protocols.knn import knn_accuracy, knn_classify, knn_protocol, nearest_neighbours
+from jssl.evaluate.protocols.linear import LinearProbe, linear_probe, linear_protocol
+from jssl.evaluate.protocols.logistic import LogisticProbe, logistic_probe, logistic_protocol
+from jssl.evaluate.protocols.zero_shot import zero_shot_classify, zero_shot_protocol
 from jssl.evaluate.report import render_report, write_report
+from jssl.evaluate.table import format_table, pixels, score_network, score_pixels, score_table
 
 __all__ = [
+    "PROTOCOLS",
     "Labelled",
     "LinearProbe",
-    "Scores",
+    "LogisticProbe",
+    "Protocol",
     "alignment",
     "dead_dimensions",
     "diagnose",
@@ -48,20 +44,26 @@ __all__ = [
     "gradient_health",
     "knn_accuracy",
     "knn_classify",
+    "knn_protocol",
     "linear_probe",
+    "linear_protocol",
+    "logistic_probe",
+    "logistic_protocol",
     "nearest_neighbours",
     "pair_health",
     "pixels",
-    "probe",
-    "probe_network",
-    "probe_pixels",
-    "probe_table",
+    "protocol",
     "rank_me",
+    "refusal",
     "render_report",
+    "score",
+    "score_network",
+    "score_pixels",
+    "score_table",
     "smooth_rank",
     "teacher_health",
-    "to_float",
     "uniformity",
     "write_report",
     "zero_shot_classify",
+    "zero_shot_protocol",
 ]

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jssl.evaluate.protocols.probe import Scores
+from jssl.evaluate.protocols.base import heading, is_share, shown
+from jssl.evaluate.table import Table, metrics_of
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2733; --soft: #5f6c7b; --line: #e3e7ec; --page: #fbfcfd; --card: #ffffff;
@@ -51,21 +52,28 @@ def render_report(
     *,
     title: str,
     summary: str,
-    table: Mapping[str, Scores],
+    table: Table,
     figures: Sequence[tuple[str, bytes]],
     config: Mapping[str, Any],
     warnings: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> str:
-    """The page as HTML: no script, nothing fetched, readable by day and by night.
+    """Writes the page as HTML: no script, nothing fetched, readable by day and by night.
 
-    title:    of the run.
-    summary:  plain text; empty lines part paragraphs.
-    table:    {"raw pixels": Scores, ..., "learned": Scores} as `probe_table` gives; the row "learned" stands out.
-    figures:  (caption, bytes of a PNG file), in order.
-    config:   the run's settings, possibly nested.
-    warnings: sentences of `diagnose`, shown in a frame of their own.
+    Args:
+        title: Of the run.
+        summary: Plain text; empty lines part paragraphs.
+        table: {row: {metric: value}}, such as `score_table` gives; the row "learned" stands out.
+        figures: (caption, bytes of a PNG file), in order.
+        config: The run's settings, possibly nested.
+        warnings: Sentences of `diagnose`, shown in a frame of their own.
+        notes: Lines below the figures, such as which of them could not be drawn.
 
-    Returns: the HTML text.
+    Returns:
+        The HTML text; what UTF-8 cannot hold, such as an odd file name, is a question mark in it.
+
+    Raises:
+        ValueError: for a figure that is no PNG file.
     """
     alarm = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in warnings)
     parts = [
@@ -79,12 +87,14 @@ def render_report(
         _results(table) if table else "",
         "<h2>Figures</h2>" if figures else "",
         *(_figure(caption, image) for caption, image in figures),
+        *(f"<p>{html.escape(line)}</p>" for line in notes),
         f"<h2>Settings</h2>{_settings(config)}" if config else "",
     ]
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     head += f"<title>{html.escape(title)}</title><style>{_STYLE}</style>"
     body = "\n".join(part for part in parts if part)
-    return f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n<body><main>\n{body}\n</main></body>\n</html>\n'
+    page = f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n<body><main>\n{body}\n</main></body>\n</html>\n'
+    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def write_report(
@@ -92,34 +102,47 @@ def write_report(
     *,
     title: str,
     summary: str,
-    table: Mapping[str, Scores],
+    table: Table,
     figures: Sequence[tuple[str, bytes]],
     config: Mapping[str, Any],
     warnings: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> None:
-    """Writes `render_report`, whose arguments these are, to one file; its folder is made.
+    """Writes a report to one file; its folder is made.
 
-    path: of the file, a string or anything with pathlib's methods, such as a path in a cloud bucket.
+    Args:
+        path: Of the file, a string or anything with pathlib's methods, such as a path in a cloud bucket.
+        title: As in `render_report`, and so are the others.
+        summary: Plain text.
+        table: {row: {metric: value}}.
+        figures: (caption, bytes of a PNG file), in order.
+        config: The run's settings.
+        warnings: Sentences of `diagnose`.
+        notes: Lines below the figures.
     """
     path = Path(path) if isinstance(path, str) else path
-    page = render_report(
-        title=title, summary=summary, table=table, figures=figures, config=config, warnings=warnings
-    )
+    content = dict(title=title, summary=summary, table=table, figures=figures, config=config)
+    page = render_report(**content, warnings=warnings, notes=notes)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
 
 
-def _results(table: Mapping[str, Scores]) -> str:
-    def cell(share: float) -> str:
-        width = 9 * min(max(share, 0.0), 1.0) if share == share else 0.0
-        number = f'<span class="number">{100 * share:.1f}</span>'
+def _results(table: Table) -> str:
+    metrics = metrics_of(table)
+
+    def cell(metric: str, value: float | None) -> str:
+        if value is None:
+            return "<td></td>"
+        number = f'<span class="number">{shown(metric, value)}</span>'
+        width = 9 * min(max(value, 0.0), 1.0) if is_share(metric) and value == value else 0.0
         return f'<td>{number}<span class="bar" style="width:{width:.2f}rem"></span></td>'
 
-    def row(name: str, scores: Scores) -> str:
+    def row(name: str, scores: Mapping[str, float]) -> str:
         mark = ' class="learned"' if name == "learned" else ""
-        return f'<tr{mark}><th scope="row">{html.escape(name)}</th>{"".join(map(cell, scores))}</tr>'
+        cells = "".join(cell(metric, scores.get(metric)) for metric in metrics)
+        return f'<tr{mark}><th scope="row">{html.escape(name)}</th>{cells}</tr>'
 
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("", "kNN top-1, %", "linear top-1, %"))
+    heads = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in ("", *map(heading, metrics)))
     rows = "\n".join(row(name, scores) for name, scores in table.items())
     return f'<table class="results"><thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody></table>'
 

@@ -1,4 +1,4 @@
-"""Figures of a method's own, for the report: what a ViT attends to, what a masked autoencoder fills in."""
+"""Figures of a method's own, for the report: what a ViT attends to, what a masked autoencoder fills in, and others."""
 
 from functools import partial
 
@@ -6,16 +6,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jssl.data.augment.base import IMAGENET_MEAN, IMAGENET_STD
+from jssl.data.sources import scenes
+from jssl.evaluate.protocols.unseen_pairs import embed_pairs, zero_shot_accuracy
+from jssl.evaluate.protocols.zero_shot import zero_shot_classify
 from jssl.methods.base import Method
+from jssl.methods.pretext import predicted_rotations
 from jssl.objectives import patchify, unpatchify
 from jssl.run.experiment import Figure
+from jssl.run.export import evaluated
 
 
-def attention_figure(encoder, view, *, params=lambda state: state.params["encoder"]) -> tuple[Figure, ...]:
-    """What a ViT's [CLS] token attends to, as an experiment's `figures`; none for other encoders.
+def attention_figure(method: Method, encoder, view) -> tuple[Figure, ...]:
+    """Makes the figure of what a ViT's [CLS] token attends to, as an experiment's `figures`; none for other encoders.
 
-    encoder: the Linen module. view: the evaluation view. params: state -> the encoder's parameters.
+    Args:
+        method: Its `features` say which network is evaluated, the student or the teacher: that one is shown.
+        encoder: The Linen module.
+        view: The evaluation view.
+
+    Returns:
+        Figures, at most one.
     """
     if not hasattr(encoder, "patch") or not getattr(encoder, "class_token", False):
         return ()
@@ -25,21 +35,42 @@ def attention_figure(encoder, view, *, params=lambda state: state.params["encode
         from jssl.models import cls_attention
 
         seen = view(images[:6])
-        attention = jax.jit(partial(cls_attention, encoder))({"params": params(state)}, seen)
-        drawn = figures.attention_maps(_shown(seen), np.asarray(attention), encoder.grid(seen.shape))
+        variables = _encoder(method, state, seen)
+        attention = jax.jit(partial(cls_attention, encoder))(variables, seen)
+        drawn = figures.attention_maps(
+            figures.unnormalized(seen), np.asarray(attention), encoder.grid(seen.shape)
+        )
         caption = "What the class token attends to, in the last block: the mean over heads, and single heads."
         return [(caption, figures.png(drawn))]
 
     return (figure,)
 
 
+def _encoder(method: Method, state, images) -> dict:
+    """The variables of the encoder that is evaluated."""
+    variables: dict = {}
+    for path in evaluated(method.features, state, images):
+        first, *rest = path.split(".")
+        part = getattr(state, first)
+        for name in rest:
+            part = part[name]
+        variables |= dict(part) if first == "memory" else {"params": part}
+    return variables
+
+
 def reconstruction_figure(
     method: Method, view, *, patch: int, normalized: bool = False
 ) -> tuple[Figure, ...]:
-    """Masked, reconstructed and original images, as an experiment's `figures`.
+    """Makes the figure of masked, reconstructed and original images, as an experiment's `figures`.
 
-    method: one whose outputs hold a prediction of pixels, "patch" [V, B, N, P * P * C]. view: the evaluation view.
-    patch: side P. normalized: predictions are of pixels normalised within each patch, and are given back its statistics.
+    Args:
+        method: One whose outputs hold a prediction of pixels, "patch" [V, B, N, P * P * C].
+        view: The evaluation view.
+        patch: Side P.
+        normalized: Predictions are of pixels normalised within each patch, and are given back its statistics.
+
+    Returns:
+        One figure.
     """
 
     def figure(state, images):
@@ -52,14 +83,62 @@ def reconstruction_figure(
         if normalized:
             mean, variance = target.mean(-1, keepdims=True), target.var(-1, keepdims=True, ddof=1)
             predicted = predicted * jnp.sqrt(variance + 1e-6) + mean
-        filled = unpatchify(predicted, patch, channels=seen.shape[-1])
         grid = seen.shape[1] // patch, seen.shape[2] // patch
-        drawn = figures.reconstructions(_shown(seen), np.asarray(outputs.mask[0]), _shown(filled), grid)
+        filled = unpatchify(predicted, patch, channels=seen.shape[-1], grid=grid)
+        shown = figures.unnormalized(seen), np.asarray(outputs.mask[0]), figures.unnormalized(filled)
+        drawn = figures.reconstructions(*shown, grid)
         return [("Patches hidden, filled in by the network, and as they were.", figures.png(drawn))]
 
     return (figure,)
 
 
-def _shown(images):
-    """Images as they were before the evaluation view normalised them."""
-    return np.clip(np.asarray(images) * np.asarray(IMAGENET_STD) + np.asarray(IMAGENET_MEAN), 0, 1)
+def rotation_figure(method: Method, view) -> tuple[Figure, ...]:
+    """Makes the figure of images in their four rotations, as an experiment's `figures`.
+
+    Args:
+        method: `jssl.methods.rotation`.
+        view: The evaluation view.
+
+    Returns:
+        One figure; its caption says how many rotations are told right.
+    """
+
+    def figure(state, images):
+        from jssl.evaluate import figures
+
+        guesses = np.asarray(predicted_rotations(method, state, view(jnp.asarray(images))))
+        told = 100 * np.mean(guesses == np.arange(4)[:, None])
+        caption = (
+            "Whether the network tells by how much images were turned; blue: it does, dashed orange: it does not. "
+            f"Of {len(images)} images {told:.1f} % of the rotations are told right."
+        )
+        return [(caption, figures.png(figures.turned_gallery(images[:8], guesses[:, :8])))]
+
+    return (figure,)
+
+
+def caption_figure(method: Method, view) -> tuple[Figure, ...]:
+    """Makes the figure of unseen scenes against their captions, as an experiment's `figures`.
+
+    Args:
+        method: One of images and captions, trained on scenes.
+        view: The evaluation view.
+
+    Returns:
+        One figure; its caption says the zero-shot accuracy.
+    """
+
+    def figure(state, images):
+        from jssl.evaluate import figures
+
+        unseen = scenes.scenes(split="unseen", count=8)
+        seen, tokens = view(jnp.asarray(unseen.images)), jnp.asarray(unseen.extras["caption"])
+        a, b = embed_pairs(method, state, seen, tokens)
+        captions = [scenes.caption(row) for row in unseen.extras["attributes"]]
+        drawn = figures.caption_similarities(unseen.images, captions, zero_shot_classify(a, b[:, None]))
+        accuracy = zero_shot_accuracy(method, state, view)
+        told = ", ".join(f"{name} {100 * value:.0f} %" for name, value in accuracy.items())
+        caption = f"Cosines of unseen scenes with captions. Zero-shot on pairs of shape and color never trained on: {told}."
+        return [(caption, figures.png(drawn))]
+
+    return (figure,)

@@ -1,4 +1,4 @@
-"""How good the representation is: probes before, while and after training, beside two baselines."""
+"""How good the representation is: protocols before, while and after training, beside two baselines."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,29 +9,44 @@ from jssl.data.reading.resident import take
 from jssl.data.source import Source
 from jssl.evaluate import (
     Labelled,
-    Scores,
+    Protocol,
     embedding_health,
-    extract_features,
-    knn_accuracy,
+    knn_protocol,
+    linear_protocol,
     pair_health,
-    probe_network,
-    probe_pixels,
+    score_network,
+    score_pixels,
 )
+from jssl.evaluate.table import Table
 from jssl.run.experiment import Experiment
-from jssl.sharding import on_one_device
 from jssl.train import TrainState
 
-BANK, QUERIES = 4_000, 1_000  # images that kNN during training looks at; the table at the end has all
-LINEAR = dict(steps=500)
+BANK, QUERIES = 4_000, 1_000  # images that protocols during training look at; the table at the end has all
+WHILE_TRAINING = (knn_protocol(),)
+AT_THE_ENDS = (knn_protocol(), linear_protocol(steps=500))
 
 
 class Probes:
-    """The probes of one experiment on labelled data.
+    """The protocols of one experiment on labelled data."""
 
-    train, test: sources of the same classes.
-    """
+    def __init__(
+        self,
+        experiment: Experiment,
+        train: Source,
+        test: Source,
+        *,
+        while_training: Sequence[Protocol] = WHILE_TRAINING,
+        at_the_ends: Sequence[Protocol] = AT_THE_ENDS,
+    ):
+        """Prepares them.
 
-    def __init__(self, experiment: Experiment, train: Source, test: Source):
+        Args:
+            experiment: Whose method and evaluation view are looked at.
+            train: Labelled images.
+            test: Labelled images of the same classes.
+            while_training: Protocols on a part of the data, for the curve.
+            at_the_ends: Protocols on all of the data, for the table.
+        """
         method = experiment.method
 
         def cls(params, teacher, memory, images):
@@ -40,42 +55,56 @@ class Probes:
         self._cls, self._view = cls, jax.tree_util.Partial(experiment.evaluation_view)
         self._train, self._test = (Labelled(source.images, source.labels) for source in (train, test))
         self._bank, self._queries = _some(self._train, BANK), _some(self._test, QUERIES)
+        self._while_training, self._at_the_ends = while_training, at_the_ends
         self.classes = train.classes
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Images that kNN during training looks at, train and test."""
+        """Images that protocols during training look at, train and test."""
         return len(self._bank.labels), len(self._queries.labels)
 
     def features(self, state: TrainState):
-        """images as the evaluation view makes them -> [B, D]; the state is its argument, so that it compiles once."""
-        return jax.tree_util.Partial(self._cls, *on_one_device((state.params, state.teacher, state.memory)))
+        """Makes features_fn of a state, which is its argument, so that it compiles once.
 
-    def knn(self, state: TrainState) -> float:
-        """Weighted kNN on a part of the data, for the curve."""
-        bank, queries = (
-            part._replace(values=extract_features(self.features(state), part.values, view=self._view))
-            for part in (self._bank, self._queries)
-        )
-        k = min(20, len(bank.labels))
-        return float(knn_accuracy(*bank, *queries, classes=self.classes, k=k))
+        Returns:
+            images as the evaluation view makes them -> [B, D].
+        """
+        return jax.tree_util.Partial(self._cls, state.params, state.teacher, state.memory)
 
-    def scores(self, state: TrainState) -> Scores:
-        """Both probes on all of the data."""
-        settings = dict(classes=self.classes, view=self._view, **LINEAR)
-        return probe_network(self.features(state), self._train, self._test, **settings)
+    def on_a_part(self, state: TrainState) -> dict[str, float]:
+        """Scores a state on a part of the data, for the curve."""
+        return self._score(state, self._bank, self._queries, self._while_training)
 
-    def baselines(self, state: TrainState) -> dict[str, Scores]:
-        """Raw pixels, and the network of `state`, which has not been trained yet."""
-        pixels = probe_pixels(self._train, self._test, classes=self.classes, **LINEAR)
-        return {**pixels, "random network": self.scores(state)}
+    def scores(self, state: TrainState) -> dict[str, float]:
+        """Scores a state on all of the data."""
+        return self._score(state, self._train, self._test, self._at_the_ends)
+
+    def _score(self, state, train, test, protocols):
+        settings = dict(classes=self.classes, view=self._view, protocols=protocols)
+        return score_network(self.features(state), train, test, **settings)
+
+    def baselines(self, state: TrainState) -> dict[str, dict[str, float]]:
+        """Scores raw pixels, and the network of `state`, which has not been trained yet."""
+        settings = dict(classes=self.classes, protocols=self._at_the_ends)
+        return {**score_pixels(self._train, self._test, **settings), "random network": self.scores(state)}
+
+    def at_start(self, table: Table) -> dict[str, float]:
+        """Takes the curve's first values from the baselines: those of the network that has not been trained yet."""
+        names = tuple(f"{protocol.name}_" for protocol in self._while_training)
+        return {name: value for name, value in table["random network"].items() if name.startswith(names)}
 
 
 def health_of(experiment: Experiment, source: Source, *, rows: int = 128, pairs: int = 32):
-    """state -> health figures of a few images, on the device and without waiting for it.
+    """Makes a function that measures health of a few images, on the device and without waiting for it.
 
-    rows: how many images' features are looked at. pairs: of how many the first two views' projections, where the method has
-        such.
+    Args:
+        experiment: Whose method is looked at.
+        source: Where the images are from.
+        rows: How many images' features are looked at.
+        pairs: Of how many the first two views' projections, where the method has such.
+
+    Returns:
+        state -> {name: scalar}.
     """
     method, some = experiment.method, np.arange(0, len(source), max(1, len(source) // rows))[:rows]
     images, batch = source.images[some], take(source.arrays, some[:pairs])
@@ -96,34 +125,55 @@ def health_of(experiment: Experiment, source: Source, *, rows: int = 128, pairs:
 
 
 ROWS = {
-    "raw pixels": "raw_pixels_",
     "raw pixels, centred": "raw_pixels_centred_",
+    "raw pixels": "raw_pixels_",
     "random network": "random_network_",
     "learned": "",
 }
 
 
-def as_figures(table: Mapping[str, Scores]) -> dict[str, float]:
-    """The table's rows as metrics; what was learned goes by the plain names.
+def as_figures(table: Table) -> dict[str, float]:
+    """Names a table's cells as metrics of a log; what was learned goes by the plain names.
 
-    >>> as_figures({"raw pixels": Scores(0.1, 0.2), "learned": Scores(0.3, 0.4)})
-    {'raw_pixels_knn_top1': 0.1, 'raw_pixels_linear_top1': 0.2, 'knn_top1': 0.3, 'linear_top1': 0.4}
+    Args:
+        table: {row: {metric: value}}, rows among `ROWS`.
+
+    Returns:
+        {name: value}.
+
+    Examples:
+        >>> as_figures({"raw pixels": {"knn_top1": 0.1}, "learned": {"knn_top1": 0.3}})
+        {'raw_pixels_knn_top1': 0.1, 'knn_top1': 0.3}
     """
-    cells = [
-        (f"{ROWS[row]}{probe}_top1", value) for row in table for probe, value in table[row]._asdict().items()
-    ]
-    return dict(cells)
+    return {f"{ROWS[row]}{metric}": value for row in table for metric, value in table[row].items()}
 
 
-def from_figures(rows: Sequence[Mapping[str, float]]) -> dict[str, Scores]:
-    """The table again, of the lines of metrics.jsonl: of each figure the last."""
+def from_figures(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Reads the table back from the lines of metrics.jsonl: of each figure the last.
+
+    A figure belongs to the table where a baseline has it too.
+
+    Args:
+        rows: The lines, in order.
+
+    Returns:
+        {row: {metric: value}}, baselines first; rows without a figure are left out.
+
+    Examples:
+        >>> from_figures([{"raw_pixels_knn_top1": 0.1, "knn_top1": 0.1}, {"loss": 2.0, "knn_top1": 0.3}])
+        {'raw pixels': {'knn_top1': 0.1}, 'learned': {'knn_top1': 0.3}}
+    """
     figures = {name: value for row in rows for name, value in row.items()}
-    names = {row: [f"{prefix}{probe}_top1" for probe in Scores._fields] for row, prefix in ROWS.items()}
-    return {
-        row: Scores(*map(figures.get, keys))
-        for row, keys in names.items()
-        if all(key in figures for key in keys)
-    }
+    table: dict[str, dict[str, float]] = {row: {} for row in ("raw pixels", *ROWS)}
+    for name, value in figures.items():
+        row = next((row for row, prefix in ROWS.items() if prefix and name.startswith(prefix)), None)
+        if row is None:
+            continue
+        metric = name.removeprefix(ROWS[row])
+        table[row][metric] = np.nan if value is None else value
+        if metric in figures:
+            table["learned"][metric] = np.nan if figures[metric] is None else figures[metric]
+    return {row: scores for row, scores in table.items() if scores}
 
 
 def _some(data: Labelled, count: int) -> Labelled:

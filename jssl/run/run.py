@@ -8,7 +8,7 @@ import jax
 
 from jssl.checkpoint import Checkpoints
 from jssl.data.reading.resident import steps_per_epoch
-from jssl.evaluate import Scores, diagnose, format_table
+from jssl.evaluate import diagnose, format_table
 from jssl.run.experiment import Experiment
 from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts, listening
@@ -30,7 +30,7 @@ class Run(NamedTuple):
 
     directory: Any
     state: TrainState
-    table: dict[str, Scores]
+    table: dict[str, dict[str, float]]
 
 
 def run(make: Callable[..., Experiment], **settings) -> Run:
@@ -100,7 +100,7 @@ def _carry_out(
         state = init(data.batch_of(0))
         if probes is not None:
             table = probes.baselines(state)
-            record.write(0, {"knn_top1": table["random network"].knn, **as_figures(table)})
+            record.write(0, probes.at_start(table) | as_figures(table))
             say(format_table(table))
     else:
         record.forget_after(int(state.step))
@@ -154,11 +154,7 @@ def _train(
     probed: dict[int, dict[str, float]] = {}  # by step, the latest only
 
     def evaluate(step, state, metrics):
-        figures = (
-            {"knn_top1": probes.knn(state)}
-            if step < e.steps
-            else as_figures({"learned": probes.scores(state)})
-        )
+        figures = probes.on_a_part(state) if step < e.steps else as_figures({"learned": probes.scores(state)})
         probed.clear()
         probed[step] = figures
         log.add(step, figures)

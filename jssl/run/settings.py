@@ -127,7 +127,7 @@ class Training:
         network: the encoder's module, for its attention maps. more: further fields of `Experiment`.
         """
         view = self.view()
-        maps = () if network is None else attention_figure(network, view)
+        maps = () if network is None else attention_figure(method, network, view)
         settings = dict(
             batch=self.batch,
             steps=self.steps,

@@ -1,19 +1,22 @@
 """The end of a run: its table, its figures and its report."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from jssl.evaluate import Scores, diagnose, extract_features, nearest_neighbours
+from jssl.evaluate import diagnose, extract_features, nearest_neighbours
+from jssl.evaluate.figures import legible
+from jssl.evaluate.table import Table, metrics_of
+from jssl.run.experiment import Figure
 from jssl.run.plan import Plan
 from jssl.run.probing import Probes, from_figures
 from jssl.run.record import REPORT, Record
+from jssl.sharding import on_one_device
 from jssl.train import TrainState
 
-WHILE_TRAINING = (
-    "Weighted kNN on held-out images: on some of them while training, on all at both ends; baselines dashed."
-)
+WHILE_TRAINING = "On held-out images: on some of them while training, on all at both ends; baselines dashed."
 HEALTHY = "Health: the features have collapsed where their rank share or deviation nears 0."
 HEALTH = (
     "rank_share",
@@ -26,25 +29,28 @@ HEALTH = (
     "gradient_norm",
 )
 QUERIES, SEEN = 8, 8_000  # rows of the gallery, and images among which neighbours are looked for
+LOOKED_AT = 512  # images that an experiment's own figures are given
 
 
-def write_summary(plan: Plan, record: Record, state: TrainState, probes: Probes | None) -> dict[str, Scores]:
-    """Draws the figures and writes report.html.
+def write_summary(
+    plan: Plan, record: Record, state: TrainState, probes: Probes | None
+) -> dict[str, dict[str, float]]:
+    """Draws the figures and writes report.html; a figure that fails costs a line of the report, no more.
 
-    Returns: the table of the record, baselines first; empty without probes.
+    Args:
+        plan: The run's.
+        record: Where its metrics are, and where figures and report go.
+        state: The last.
+        probes: None where there is nothing to test on.
+
+    Returns:
+        The table of the record, baselines first; empty without probes.
     """
     from jssl.evaluate.report import render_report
 
     rows = record.rows
     table = from_figures(rows)
-    drawn = list(_curves(rows, table))
-    if probes is not None:
-        drawn += _neighbours(plan, probes.features(state))
-    for number, figure in enumerate(plan.experiment.figures):
-        drawn += [
-            (f"figure_{number}_{i}", *one)
-            for i, one in enumerate(figure(state, plan.data.source.images[:64]))
-        ]
+    drawn, notes = _drawn(_figures(plan, rows, table, state, probes))
     for name, _, image in drawn:
         record.figure(name, image)
     page = render_report(
@@ -53,10 +59,45 @@ def write_summary(plan: Plan, record: Record, state: TrainState, probes: Probes 
         table=table,
         figures=[(caption, image) for _, caption, image in drawn],
         config={key: plan.config[key] for key in ("settings", "numbers", "versions")},
-        warnings=diagnose(rows[-1]) if rows else [],
+        warnings=diagnose({k: math.nan if v is None else v for k, v in rows[-1].items()}) if rows else [],
+        notes=notes,
     )
     record.text(REPORT, page)
     return table
+
+
+def _drawn(figures: Iterable[tuple[str, Callable]]) -> tuple[list[tuple[str, str, bytes]], list[str]]:
+    """(name, caption, png) of each figure that could be drawn, and a line for each that could not."""
+    drawn, notes = [], []
+    for name, draw in figures:
+        try:
+            found = list(draw())
+        except Exception as error:  # whatever it is, the numbers are worth more than the picture
+            why = legible(f"{type(error).__name__}: {' '.join(str(error).split())}", longest=200)
+            notes.append(f"The figure {name} could not be drawn: {why}")
+            continue
+        for number, (caption, image) in enumerate(found):
+            drawn.append((name if len(found) == 1 else f"{name}_{number}", caption, image))
+    return drawn, notes
+
+
+def _figures(plan: Plan, rows, table: Table, state: TrainState, probes: Probes | None):
+    """Each figure's name, and what draws it: () -> [(caption, png)]."""
+    yield "loss", lambda: _loss(rows)
+    yield "health", lambda: _health(rows)
+    yield "probe", lambda: _probe(rows, table)
+    if probes is not None:
+        yield "neighbours", lambda: _neighbours(plan, probes.features(state))
+    for number, figure in enumerate(plan.experiment.figures):
+        yield f"figure_{number}", lambda figure=figure: _own(plan, figure, state)
+
+
+def _own(plan: Plan, figure: Figure, state: TrainState):
+    """An experiment's own figure, of held-out images where there are any, of a state that lies on one device."""
+    params, teacher, memory = on_one_device((state.params, state.teacher, state.memory))
+    source = plan.data.test or plan.data.source
+    rows = np.linspace(0, len(source) - 1, min(LOOKED_AT, len(source))).astype(int)
+    return figure(state.replace(params=params, teacher=teacher, memory=memory), source.images[rows])
 
 
 def _sentence(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -66,26 +107,38 @@ def _sentence(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
     return f"{e.steps:,} steps of {e.batch} images{speed}. Probes look at held-out images of {plan.data.source.name}."
 
 
-def _curves(rows, table):
+def _column(rows, name: str) -> tuple[list[int], list[float]]:
+    """The steps at which a figure was logged, and its values."""
+    found = [(row["step"], row[name]) for row in rows if name in row]
+    return [step for step, _ in found], [value for _, value in found]
+
+
+def _loss(rows):
     from jssl.evaluate import figures
 
-    def column(name):
-        return zip(*[(row["step"], row[name]) for row in rows if name in row], strict=True)
+    steps, values = _column(rows, "loss")
+    if steps:
+        yield "The training loss.", figures.png(figures.loss_curve(steps, values))
 
-    if any("loss" in row for row in rows):
-        yield "loss", "The training loss.", figures.png(figures.loss_curve(*column("loss")))
+
+def _health(rows):
+    from jssl.evaluate import figures
+
     logged = [row for row in rows if "loss" in row]
     names = [name for row in logged[:1] for name in row if name.endswith(HEALTH)]
     if names:
-        drawn = figures.health_curves(
-            [row["step"] for row in logged], {n: [row.get(n) for row in logged] for n in names}
-        )
-        yield "health", HEALTHY, figures.png(drawn)
-    if any("knn_top1" in row for row in rows):
-        steps, values = column("knn_top1")
-        others = {name: scores.knn for name, scores in table.items() if name != "learned"}
-        drawn = figures.probe_curve(steps, {"kNN": values}, baselines={"kNN": others})
-        yield "probe", WHILE_TRAINING, figures.png(drawn)
+        columns = {name: [row.get(name) for row in logged] for name in names}
+        yield HEALTHY, figures.png(figures.health_curves([row["step"] for row in logged], columns))
+
+
+def _probe(rows, table: Table):
+    from jssl.evaluate import figures
+
+    curves = {metric: _column(rows, metric) for metric in metrics_of(table)}
+    curves = {metric: curve for metric, curve in curves.items() if len(curve[0]) > 1}
+    baselines = {row: scores for row, scores in table.items() if row != "learned"}
+    if curves:
+        yield WHILE_TRAINING, figures.png(figures.probe_curve(curves, baselines=baselines))
 
 
 def _neighbours(plan: Plan, features):
@@ -107,5 +160,8 @@ def _neighbours(plan: Plan, features):
         train.labels[nearest],
         names=train.class_names,
     )
-    caption = f"Held-out images, left, and their nearest among {len(rows):,} training images; green: the same class."
-    yield "neighbours", caption, figures.png(drawn)
+    caption = (
+        f"Held-out images, left, and their nearest among {len(rows):,} training images; "
+        "blue: the same class, dashed orange: another."
+    )
+    yield caption, figures.png(drawn)

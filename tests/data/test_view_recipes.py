@@ -134,13 +134,3 @@ def test_multi_crop_needs_its_parts():
         data.multi_crop()
     with pytest.raises(ValueError, match="needs local_view"):
         data.multi_crop(data.identity, locals=2)
-
-
-def test_the_gallery_writes_a_picture(tmp_path):
-    from PIL import Image
-
-    from jssl.data.gallery import main
-
-    main(["mae", "--data", "digits", "--images", "3", "--out", str(tmp_path / "views.png")])
-    picture = np.asarray(Image.open(tmp_path / "views.png"))
-    assert picture.shape == (3 * 34 * 2, 3 * 34 * 2, 3) and picture.std() > 20

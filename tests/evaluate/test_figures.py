@@ -3,7 +3,9 @@
 import io
 import subprocess
 import sys
+import warnings
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ pytest.importorskip("matplotlib")
 from matplotlib.colors import to_hex  # noqa: E402
 from PIL import Image  # noqa: E402
 
+from jssl.data import normalize  # noqa: E402
 from jssl.evaluate import figures  # noqa: E402
 from jssl.evaluate.figures.style import RIGHT, WRONG, enlarge, label_lines, panels, rgb  # noqa: E402
 
@@ -55,15 +58,18 @@ def test_short_and_flat_losses_draw(loss):
 
 
 def test_probe_curve_names_its_lines():
-    baselines = {"kNN": {"raw pixels": 0.131, "random network": 0.132}, "linear": {"raw pixels": 0.3}}
-    figure = figures.probe_curve([0, 10], {"kNN": [0.2, 0.714], "linear": [0.3, 0.8]}, baselines=baselines)
-    assert {
-        "raw pixels 13.1",
-        "random network 13.2",
-        "learned 71.4",
-        "learned 80.0",
-        "kNN top-1, %",
-    } <= words(figure)
+    baselines = {
+        "raw pixels": {"knn_top1": 0.131, "linear_top1": 0.3},
+        "random network": {"knn_top1": 0.132, "depth_rmse": 3.5},
+    }
+    curves = {
+        "knn_top1": ([0, 10], [0.2, 0.714]),
+        "linear_top1": ([0, 10], [0.3, 0.8]),
+        "depth_rmse": ([10], [1.5]),
+    }
+    figure = figures.probe_curve(curves, baselines=baselines)
+    assert {"raw pixels 13.1", "random network 13.2", "learned 71.4", "learned 80.0"} <= words(figure)
+    assert {"kNN top-1, %", "depth rmse", "random network 3.5", "learned 1.5"} <= words(figure)
     dashed = [line.get_ydata()[0] for line in figure.axes[0].get_lines() if line.get_linestyle() == "--"]
     assert dashed == pytest.approx([13.1, 13.2])
     assert pixels(figure).size
@@ -127,23 +133,93 @@ def test_reconstructions_keep_what_was_visible():
     assert "masked 25%" in words(figure)
 
 
-def test_patches_alike_have_a_colour_alike():
-    tokens = np.random.default_rng(0).normal(size=(2, 16, 6)) * 0.01
-    tokens[:, :8] += np.array([5.0, 0, 0, 0, 0, 0])
-    colours = pictures(figures.patch_pca(pictures_of(2), tokens, (4, 4)))[2]
-    assert abs(colours[:4, :, 0].mean() - colours[4:, :, 0].mean()) > 0.7
-    assert colours[:4, :, 0].std() < 0.1
+def test_patch_features_show_the_foreground_alone():
+    tokens = np.random.default_rng(0).normal(size=(2, 4, 4, 6)) * 0.01
+    tokens[:, 1:3, 1:3, 0] += 5.0
+    tokens[:, 1:3, 2, 1] += 2.0
+    shown = pictures(figures.patch_pca(np.full((2, 8, 8, 3), 0.5), tokens.reshape(2, 16, 6), (4, 4)))
+    foreground, colours = shown[2], shown[4]
+    np.testing.assert_allclose(foreground[2:6, 2:6], 0.5, rtol=1e-6)
+    assert not foreground[:2].any() and not colours[:2].any()
+    assert abs(colours[2:6, 2:4, 0].mean() - colours[2:6, 4:6, 0].mean()) > 0.8
 
 
 def test_views_are_shown_as_they_were_before_normalisation():
-    images = pictures_of(3) / 255
-    mean, std = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.3, 0.2])
-    large, small = ((images - mean) / std)[None], ((images[:, :4, :4] - mean) / std)[None].repeat(2, 0)
-    figure = figures.view_gallery(images, large, small, mean=mean, std=std)
-    np.testing.assert_allclose(pictures(figure)[1], images[0], atol=1e-5)
-    np.testing.assert_allclose(pictures(figure)[2], enlarge(images[0, :4, :4], (8, 8)), atol=1e-5)
-    assert len(pictures(figure)) == 12 and len(pictures(figures.view_gallery(images, large))) == 6
+    images = pictures_of(3)
+
+    def views(key, batch):
+        x = normalize()(None, batch["image"] / 255)
+        return {"global": x[None], "local": jnp.stack([x[:, :4, :4]] * 2)}
+
+    figure = figures.view_gallery(views, {"image": images})
+    np.testing.assert_allclose(pictures(figure)[1], images[0] / 255, atol=1e-5)
+    np.testing.assert_allclose(pictures(figure)[2], enlarge(images[0, :4, :4], (8, 8)) / 255, atol=1e-5)
+    assert len(pictures(figure)) == 3 * (1 + 2 * 3)
+    grey = normalize()(None, jnp.full((1, 2, 2, 1), 0.25))
+    np.testing.assert_allclose(figures.unnormalized(grey), 0.25, atol=1e-6)
+
+
+def test_rotations_told_wrong_are_framed_dashed():
+    guesses = np.tile(np.arange(4)[:, None], (1, 2))
+    guesses[1, 0] = 3
+    figure = figures.turned_gallery(pictures_of(2), guesses)
+    frames = [(to_hex(patch.get_edgecolor()), patch.get_linestyle()) for patch in figure.axes[0].patches]
+    assert frames.count((WRONG, "--")) == 1 and frames.index((WRONG, "--")) == 2 and len(frames) == 8
+    np.testing.assert_allclose(pictures(figure)[2], np.rot90(pictures_of(2)[0]) / 255, rtol=1e-6)
+    assert {"0°", "90°", "180°", "270°"} <= words(figure)
+
+
+def test_captions_stand_beside_their_cosines():
+    figure = figures.caption_similarities(
+        pictures_of(2), ["a $red$ square", "a disc"], [[1.0, 0.0], [0.2, 0.9]]
+    )
+    assert "a $red$ square" in words(figure)
+    assert {"1.00", "0.00", "0.20", "0.90"} <= words(figure)
+    brightness = pictures(figure)[0].sum(-1)  # a row for each caption
+    assert brightness[0, 0] > brightness[1, 1] > brightness[0, 1] > brightness[1, 0]
+    np.testing.assert_allclose(pictures(figure)[1], pictures_of(2)[0] / 255, rtol=1e-6)
     assert pixels(figure).size
+
+
+ODD = ["$x_1", "100$ & $\\frac", "caf\udce9", "two\nlines", "字", "a" * 300]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_any_name_can_be_drawn(name):
+    images, labels = pictures_of(1), np.array([0])
+    figure = figures.neighbour_gallery(images, labels, images[None], labels[None], names=[name])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pixels(figure).size
+        assert pixels(figures.health_curves([0], {name: [1.0]})).size
+    assert all(len(word) <= 32 for word in words(figure))
+    assert name not in ODD[:2] or name in words(figure)
+
+
+@pytest.mark.parametrize("values", [[1.0], [np.nan, 2.0, np.nan], [1.0, 2.0, np.nan, 4.0]])
+def test_a_value_alone_is_visible(values):
+    dots = {"": 0, "o": 0}
+    for line in figures.health_curves(range(len(values)), {"rank": values}).axes[0].get_lines():
+        dots["o" if line.get_marker() == "o" else ""] += len(line.get_xdata())
+    known = np.isfinite([np.nan, *values, np.nan])
+    assert dots["o"] == np.sum(known[1:-1] & ~known[:-2] & ~known[2:]) == 1
+    assert any(line.get_marker() == "o" for line in figures.loss_curve([3], [1.0]).axes[0].get_lines())
+
+
+def test_all_type_has_one_size():
+    from matplotlib.text import Text
+
+    baselines = {"raw pixels": {"knn_top1": 0.1}}
+    drawn = [
+        figures.probe_curve({"knn_top1": ([0, 1], [0.2, 0.7])}, baselines=baselines),
+        figures.health_curves([0, 1], {"rank": [1, 2]}),
+        figures.loss_curve([0, 1], [2.0, 1.0]),
+        figures.attention_maps(np.zeros((1, 8, 8, 3)), np.ones((1, 6, 16)), (4, 4)),
+        figures.caption_similarities(pictures_of(2), ["a", "b"], np.eye(2)),
+    ]
+    for figure in drawn:
+        assert pixels(figure).size
+        assert {text.get_fontsize() for text in figure.findobj(Text) if text.get_text()} == {9}
 
 
 def test_images_of_any_kind_become_rgb():

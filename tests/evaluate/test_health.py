@@ -55,9 +55,7 @@ def test_other_failures_are_named():
     assert "unrelated" in diagnose({"alignment": 2.0})[0]
     assert "nothing is learned" in diagnose({"gradient_norm": 0.0})[0]
     assert diagnose({"gradient_norm": float("inf")})[0].startswith("gradient_norm is inf: not finite")
-    assert diagnose({"projection_std": None})[0].startswith(
-        "projection_std is nan: not finite"
-    )  # read back from JSON
+    assert diagnose({"projection_std": float("nan")})[0].startswith("projection_std is nan: not finite")
 
 
 def test_the_figures_of_known_batches():

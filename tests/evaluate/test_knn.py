@@ -1,8 +1,10 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jssl.evaluate import knn_accuracy, knn_classify, nearest_neighbours
+from jssl.evaluate.protocols.knn import _nearest_neighbours
 
 
 def numpy_knn(train, labels, test, classes, k, temperature):
@@ -26,6 +28,27 @@ def test_scores_are_dinos_whatever_the_chunk(chunk, k, temperature):
     train, labels, test = data()
     scores = knn_classify(train, labels, test, classes=4, k=k, temperature=temperature, chunk=chunk)
     np.testing.assert_allclose(scores, numpy_knn(train, labels, test, 4, k, temperature), rtol=1e-4)
+
+
+@pytest.mark.parametrize("block", [1, 7, 20, 59, 60, 100])
+def test_the_bank_is_searched_in_blocks(block, monkeypatch):
+    train, _, test = data()
+    train[31] = train[4]  # as similar: the first comes first
+    whole = nearest_neighbours(train, test, k=7)
+    monkeypatch.setattr("jssl.evaluate.protocols.knn.BLOCK", block)
+    similarities, rows = nearest_neighbours(train, test, k=7)
+    np.testing.assert_array_equal(rows, whole[1])
+    np.testing.assert_allclose(similarities, whole[0], rtol=1e-5)
+
+
+def test_memory_is_bounded_whatever_the_bank():
+    def temporary(rows):
+        shapes = (jax.ShapeDtypeStruct((n, 16), jnp.float32) for n in (rows, 512))
+        return (
+            _nearest_neighbours.lower(*shapes, 20, 256, 1024).compile().memory_analysis().temp_size_in_bytes
+        )
+
+    assert temporary(64 * 1024) < 1.5 * temporary(4 * 1024)
 
 
 def test_lengths_do_not_matter():

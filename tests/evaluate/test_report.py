@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pytest
 
-from jssl.evaluate import Scores, figures, write_report
+from jssl.evaluate import figures, write_report
 
 TABLE = {
-    "raw pixels": Scores(0.131, 0.3),
-    "random network": Scores(0.18, 0.333),
-    "learned": Scores(0.714, 0.8),
+    "raw pixels": {"knn_top1": 0.131, "linear_top1": 0.3},
+    "random network": {"knn_top1": 0.18, "linear_top1": 0.333},
+    "learned": {"knn_top1": 0.714, "linear_top1": 0.8},
 }
 
 
@@ -73,8 +73,20 @@ def test_words_are_escaped_and_failures_shown(tmp_path):
 
 
 def test_a_failed_probe_and_an_empty_table_still_make_a_page(tmp_path):
-    assert "nan" in write(tmp_path, table={"learned": Scores(np.nan, 0.5)})[0]
+    assert "nan" in write(tmp_path, table={"learned": {"knn_top1": np.nan}})[0]
     assert "<table" not in write(tmp_path, table={})[0]
+
+
+def test_a_table_may_have_any_metrics(tmp_path):
+    table = {"raw pixels": {"knn_top1": 0.1}, "learned": {"knn_top1": 0.7, "depth_rmse": 1.25}}
+    text, page = write(tmp_path, table=table)
+    assert {"kNN top-1, %", "depth rmse", "70.0", "1.25"} <= set(page.text)
+    assert text.count("<td>") + text.count("<td></td>") == 2 * 2 + 1 and text.count('class="bar"') == 3
+
+
+def test_what_could_not_be_drawn_and_names_that_are_no_utf8_cost_a_line(tmp_path):
+    text, page = write(tmp_path, title="folder:caf\udce9", notes=["The figure loss could not be drawn: <x>"])
+    assert "folder:caf?" in page.text and "The figure loss could not be drawn: <x>" in page.text
 
 
 def test_what_is_not_a_png_is_refused(tmp_path):

@@ -7,7 +7,7 @@ import optax
 
 from jssl import methods
 from jssl.data.sources import scenes
-from jssl.run.captions import zero_shot_accuracy
+from jssl.evaluate.protocols.unseen_pairs import zero_shot_accuracy
 from tests.methods import toys
 
 

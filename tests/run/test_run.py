@@ -68,7 +68,7 @@ def test_metrics_have_one_line_per_step_with_all_that_was_measured(finished):
 
 def test_the_table_has_the_baselines(finished):
     assert list(finished.table) == ["raw pixels", "raw pixels, centred", "random network", "learned"]
-    assert finished.table["learned"].knn == rows(finished.directory)[-1]["knn_top1"]
+    assert finished.table["learned"]["knn_top1"] == rows(finished.directory)[-1]["knn_top1"]
 
 
 def test_running_again_resumes_at_the_end(finished):

@@ -3,21 +3,27 @@
 from jssl.evaluate.figures.curves import health_curves, loss_curve, probe_curve
 from jssl.evaluate.figures.galleries import (
     attention_maps,
+    caption_similarities,
     neighbour_gallery,
     patch_pca,
     reconstructions,
+    turned_gallery,
     view_gallery,
 )
-from jssl.evaluate.figures.style import png
+from jssl.evaluate.figures.style import legible, png, unnormalized
 
 __all__ = [
     "attention_maps",
+    "caption_similarities",
     "health_curves",
+    "legible",
     "loss_curve",
     "neighbour_gallery",
     "patch_pca",
     "png",
     "probe_curve",
     "reconstructions",
+    "turned_gallery",
+    "unnormalized",
     "view_gallery",
 ]

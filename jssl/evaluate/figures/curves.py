@@ -4,22 +4,37 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jssl.evaluate.figures.style import BLUE, FONT, INK, MUTED, SERIES, label_lines, panels, title
+from jssl.evaluate.figures.style import (
+    BLUE,
+    FONT,
+    INK,
+    MUTED,
+    SERIES,
+    label_lines,
+    line,
+    panels,
+    title,
+    write,
+)
+from jssl.evaluate.protocols.base import heading, is_share, shown
 
 
 def loss_curve(steps: Sequence[int], loss: Sequence[float], *, smoothing: float = 0.015):
-    """The loss: faint as logged, bold as its smooth course.
+    """Draws the loss: faint as logged, bold as its smooth course.
 
-    steps, loss: [T] logged values; what is not finite leaves a gap.
-    smoothing:   width of the smoothing, as a share of the run.
+    Args:
+        steps: [T] at which it was logged.
+        loss: [T] values; what is not finite leaves a gap.
+        smoothing: Width of the smoothing, as a share of the run.
 
-    Returns: a matplotlib figure.
+    Returns:
+        A matplotlib figure.
     """
     steps, loss = np.asarray(steps), np.asarray(loss, float)
     figure, ((ax,),) = panels(1, 1, width=9.2, height=2.9)
     smooth = smoothed(loss, smoothing * len(loss))
-    ax.plot(steps, loss, color=BLUE, alpha=0.25, linewidth=1)
-    ax.plot(steps, smooth, color=BLUE, linewidth=1.8)
+    line(ax, steps, loss, color=BLUE, alpha=0.25, linewidth=1)
+    line(ax, steps, smooth, color=BLUE, linewidth=1.8)
     title(ax, "Loss")
     ax.set_xlabel("step", color=MUTED, fontsize=FONT)
     if len(smooth) and np.isfinite(smooth[-1]):
@@ -30,14 +45,18 @@ def loss_curve(steps: Sequence[int], loss: Sequence[float], *, smoothing: float 
 
 
 def smoothed(values: np.ndarray, width: float) -> np.ndarray:
-    """Means under a Gaussian centred on each value, so that nothing lags; what is not finite is passed over.
+    """Averages under a Gaussian centred on each value, so that nothing lags; what is not finite is passed over.
 
-    values: [T]; width: the Gaussian's deviation, in values.
+    Args:
+        values: [T].
+        width: The Gaussian's deviation, in values.
 
-    Returns: [T]; nan where nothing near is finite.
+    Returns:
+        [T]; nan where nothing near is finite.
 
-    >>> smoothed(np.array([2.0, np.nan, 2.0]), 1.0)
-    array([2., 2., 2.])
+    Examples:
+        >>> smoothed(np.array([2.0, np.nan, 2.0]), 1.0)
+        array([2., 2., 2.])
     """
     if len(values) == 0:
         return values
@@ -52,45 +71,53 @@ def smoothed(values: np.ndarray, width: float) -> np.ndarray:
 
 
 def probe_curve(
-    steps: Sequence[int],
-    curves: Mapping[str, Sequence[float]],
+    curves: Mapping[str, tuple[Sequence[int], Sequence[float]]],
     *,
     baselines: Mapping[str, Mapping[str, float]] | None = None,
 ):
-    """Probe accuracies while training, one panel per probe, its baselines as dashed lines.
+    """Draws a protocol's metrics while training, one panel each, its baselines as dashed lines.
 
-    steps:     [T] at which the probes ran.
-    curves:    {"kNN": [T], "linear": [T]} accuracies in [0, 1].
-    baselines: {"kNN": {"raw pixels": 0.13, "random network": 0.18}, ...}.
+    Args:
+        curves: {metric: (steps [T], values [T])}, such as "knn_top1".
+        baselines: {row: {metric: value}}, such as {"raw pixels": {"knn_top1": 0.13}}.
 
-    Returns: a matplotlib figure.
+    Returns:
+        A matplotlib figure.
     """
     halo = dict(markeredgecolor="white")
     figure, (axes,) = panels(1, len(curves), width=4.6 * len(curves), height=3.0)
-    for ax, (probe, values) in zip(axes, curves.items(), strict=True):
-        values = 100 * np.asarray(values, float)
-        lines = {name: 100 * value for name, value in (baselines or {}).get(probe, {}).items()}
-        for value in lines.values():
-            ax.axhline(value, color=MUTED, linewidth=1.1, linestyle=(0, (4, 3)))
+    for ax, (metric, (steps, values)) in zip(axes, curves.items(), strict=True):
+        unit = 100 if is_share(metric) else 1
+        values = unit * np.asarray(values, float)
+        rows = {row: scores[metric] for row, scores in (baselines or {}).items() if metric in scores}
+        for value in rows.values():
+            ax.axhline(unit * value, color=MUTED, linewidth=1.1, linestyle=(0, (4, 3)))
         ax.plot(steps, values, color=BLUE, linewidth=1.8, marker="o", markersize=4, clip_on=False, **halo)
-        everything = [value for value in (*values, *lines.values()) if np.isfinite(value)] or [0.0, 100.0]
-        ax.set_ylim(max(min(everything) - 8, 0), min(max(everything) + 8, 101))
-        title(ax, f"{probe} top-1, %")
+        everything = [*values, *(unit * value for value in rows.values())]
+        everything = [value for value in everything if np.isfinite(value)] or [0.0, unit]
+        margin = 0.08 * unit if is_share(metric) else 0.1 * (np.ptp(everything) or 1.0)
+        ax.set_ylim(min(everything) - margin, max(everything) + margin)
+        if is_share(metric):
+            ax.set_ylim(max(ax.get_ylim()[0], 0), min(ax.get_ylim()[1], 101))
+        title(ax, heading(metric))
         ax.set_xlabel("step", color=MUTED, fontsize=FONT)
-        ends = [(value, f"{name} {value:.1f}", MUTED) for name, value in lines.items()]
+        ends = [(unit * value, f"{row} {shown(metric, value)}", MUTED) for row, value in rows.items()]
         if len(values) and np.isfinite(values[-1]):
-            ends.append((values[-1], f"learned {values[-1]:.1f}", BLUE))
-        label_lines(ax, ends)
+            ends.append((values[-1], f"learned {shown(metric, values[-1] / unit)}", BLUE))
+        label_lines(ax, [end for end in ends if np.isfinite(end[0])])
     return figure
 
 
 def health_curves(steps: Sequence[int], metrics: Mapping[str, Sequence[float]], *, columns: int = 3):
-    """Small panels, one per health figure, with its last value.
+    """Draws small panels, one per health figure, with its last value.
 
-    steps:   [T].
-    metrics: {name: [T]}, such as those of `jssl.evaluate.measures.health`.
+    Args:
+        steps: [T].
+        metrics: {name: [T]}, such as those of `jssl.evaluate.measures.health`.
+        columns: Panels side by side.
 
-    Returns: a matplotlib figure.
+    Returns:
+        A matplotlib figure.
     """
     columns = min(columns, len(metrics))
     rows = -(-len(metrics) // columns)
@@ -101,13 +128,12 @@ def health_curves(steps: Sequence[int], metrics: Mapping[str, Sequence[float]], 
             continue
         name, values = list(metrics.items())[i]
         values = np.asarray(values, float)
-        ax.plot(steps, values, color=SERIES[i % len(SERIES)], linewidth=1.6)
-        ax.locator_params(axis="x", nbins=4)
+        line(ax, steps, values, color=SERIES[i % len(SERIES)], linewidth=1.6)
         last = values[np.isfinite(values)][-1:]
         title(ax, name.replace("_", " "))
         if len(last):
-            spread = dict(ha="right", va="bottom", transform=ax.transAxes, color=INK, fontsize=FONT)
-            ax.text(1.0, 1.045, f"{last[0]:.3g}", **spread)
+            place = dict(ha="right", va="bottom", transform=ax.transAxes, color=INK)
+            write(ax, 1.0, 1.045, f"{last[0]:.3g}", **place)
             if np.ptp(values[np.isfinite(values)]) < 1e-9:
                 ax.set_ylim(last[0] - 0.5, last[0] + 0.5)
     return figure

@@ -1,22 +1,29 @@
 """What a network sees: pictures beside what it makes of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jssl.evaluate.figures.style import RIGHT, WRONG, enlarge, rgb, tiles
+from jssl.evaluate.analysis.patches import patch_components
+from jssl.evaluate.figures.style import INK, RIGHT, WRONG, enlarge, rgb, tiles, unnormalized, write
 
 
 def neighbour_gallery(
     queries, query_labels, neighbours, neighbour_labels, *, names: Sequence[str] | None = None
 ):
-    """Each query image and its nearest neighbours, framed green where the label agrees, red where not.
+    """Draws each query image and its nearest neighbours, framed blue where the label agrees, dashed orange where not.
 
-    queries:    [Q, H, W, C] images; query_labels: [Q].
-    neighbours: [Q, k, H, W, C] images, nearest first; neighbour_labels: [Q, k].
-    names:      of the classes, to name the rows.
+    Args:
+        queries: [Q, H, W, C] images.
+        query_labels: [Q].
+        neighbours: [Q, k, H, W, C] images, nearest first.
+        neighbour_labels: [Q, k].
+        names: Of the classes, to name the rows.
 
-    Returns: a matplotlib figure.
+    Returns:
+        A matplotlib figure.
     """
     query_labels, neighbour_labels = np.asarray(query_labels), np.asarray(neighbour_labels)
     agree = neighbour_labels == query_labels[:, None]
@@ -28,14 +35,16 @@ def neighbour_gallery(
 
 
 def attention_maps(images, attention, grid: tuple[int, int], *, heads: int = 6):
-    """What [CLS] attends to: the image, the mean over heads, and single heads, laid over the image.
+    """Draws what [CLS] attends to: the image, the mean over heads, and single heads, laid over the image.
 
-    images:    [B, H, W, C].
-    attention: [B, heads, N] weights on the patches, row-major.
-    grid:      (rows, columns) of patches, N = rows * columns.
-    heads:     at most so many heads.
+    Args:
+        images: [B, H, W, C].
+        attention: [B, heads, N] weights on the patches, row-major.
+        grid: (rows, columns) of patches, N = rows * columns.
+        heads: At most so many heads.
 
-    Returns: a matplotlib figure.
+    Returns:
+        A matplotlib figure.
     """
     from matplotlib import colormaps
 
@@ -46,21 +55,23 @@ def attention_maps(images, attention, grid: tuple[int, int], *, heads: int = 6):
     heat = colormaps["inferno"](enlarge(maps, images.shape[1:3])[..., 0])[..., :3]
     grey = images.mean(-1, keepdims=True)[:, None]
     blended = np.clip(0.72 * heat + 0.35 * grey, 0, 1)
-    columns = ["image", "mean of heads"] + [f"head {i}" for i in range(attention.shape[1] - 1)]
+    columns = ["image", "mean"] + [f"head {i}" for i in range(attention.shape[1] - 1)]
     return tiles(
         [[image, *row] for image, row in zip(images, blended, strict=True)], columns=columns, tile=0.95
     )
 
 
 def reconstructions(images, mask, predicted, grid: tuple[int, int]):
-    """Masked input, what was filled in, and the original, one column per image.
+    """Draws masked input, what was filled in, and the original, one column per image.
 
-    images:    [B, H, W, C] originals.
-    mask:      [B, N] bool, True = hidden, row-major.
-    predicted: [B, H, W, C] the network's images; only the hidden patches are shown.
-    grid:      (rows, columns) of patches, N = rows * columns.
+    Args:
+        images: [B, H, W, C] originals.
+        mask: [B, N] bool, True = hidden, row-major.
+        predicted: [B, H, W, C] the network's images; only the hidden patches are shown.
+        grid: (rows, columns) of patches, N = rows * columns.
 
-    Returns: a matplotlib figure.
+    Returns:
+        A matplotlib figure.
     """
     images, predicted = rgb(images), rgb(predicted)
     hidden = enlarge(np.asarray(mask, bool).reshape(-1, *grid, 1), images.shape[1:3])
@@ -71,37 +82,98 @@ def reconstructions(images, mask, predicted, grid: tuple[int, int]):
 
 
 def patch_pca(images, tokens, grid: tuple[int, int]):
-    """Patch features as colours: their first three principal components over all images as red, green and blue.
+    """Draws patch features as colours: three principal components of the foreground, the background black.
 
-    images: [B, H, W, C].
-    tokens: [B, N, D] patch features, row-major, D >= 3.
-    grid:   (rows, columns) of patches, N = rows * columns.
+    Args:
+        images: [B, H, W, C].
+        tokens: [B, N, D] patch features, row-major, D >= 3.
+        grid: (rows, columns) of patches, N = rows * columns.
 
-    Returns: a matplotlib figure.
+    Returns:
+        A matplotlib figure: the images, what is taken for foreground, and its features.
+
+    References:
+        DINOv2, arXiv:2304.07193, figure 1
     """
-    images, tokens = rgb(images), np.asarray(tokens, float)
-    flat = tokens.reshape(-1, tokens.shape[-1])
-    flat = flat - flat.mean(0)
-    _, _, directions = np.linalg.svd(flat, full_matrices=False)
-    signs = np.sign(directions[np.arange(3), np.abs(directions[:3]).argmax(1)])  # the same colours every time
-    components = flat @ (directions[:3] * signs[:, None]).T
-    low, high = np.percentile(components, [2, 98], axis=0)
-    colours = np.clip((components - low) / np.maximum(high - low, 1e-12), 0, 1).reshape(-1, *grid, 3)
-    return tiles(
-        [list(images), list(enlarge(colours, images.shape[1:3]))], rows=["image", "patch features"], tile=0.95
-    )
+    images = rgb(images)
+    components, foreground = patch_components(tokens, grid)
+    colours = enlarge(components.reshape(-1, *grid, 3), images.shape[1:3])
+    seen = enlarge(foreground.reshape(-1, *grid, 1), images.shape[1:3])
+    rows = ["image", "foreground", "its features"]
+    return tiles([list(images), list(np.where(seen, images, 0.0)), list(colours)], rows=rows, tile=0.95)
 
 
-def view_gallery(images, large, small=None, *, mean=0.0, std=1.0):
-    """Each image and the views made of it.
+def turned_gallery(images, guesses):
+    """Draws images in their four rotations, framed blue where a network told the turn, dashed orange where not.
 
-    images: [B, H, W, C] originals.
-    large:  [G, B, h, w, C] global views; small: [L, B, h, w, C] local ones, or None.
-    mean, std: what the views were normalised with, undone to show them.
+    Args:
+        images: [B, H, W, C], H = W.
+        guesses: [4, B] quarter turns counter-clockwise; row i should be i.
 
-    Returns: a matplotlib figure.
+    Returns:
+        A matplotlib figure.
     """
-    images, small = rgb(images), [] if small is None else list(small)
-    views = [enlarge(rgb(np.asarray(view) * std + mean), images.shape[1:3]) for view in [*large, *small]]
-    columns = ["image"] + ["global"] * len(large) + ["local"] * len(small)
-    return tiles([list(row) for row in zip(images, *views, strict=True)], columns=columns)
+    images, guesses = rgb(images), np.asarray(guesses)
+    grid = [[np.rot90(image, turn) for image in images] for turn in range(4)]
+    frames = [[RIGHT if guess == turn else WRONG for guess in guesses[turn]] for turn in range(4)]
+    return tiles(grid, rows=[f"{90 * turn}°" for turn in range(4)], frames=frames)
+
+
+def caption_similarities(images, captions: Sequence[str], cosines):
+    """Draws images above the cosines of each with each caption.
+
+    Args:
+        images: [B, H, W, C].
+        captions: C strings.
+        cosines: [B, C].
+
+    Returns:
+        A matplotlib figure.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    images, cosines = rgb(images), np.asarray(cosines, float).T
+    row, down = 0.34, 0.34 * len(captions)  # in widths of an image
+    figure = Figure(figsize=(0.95 * len(images), 0.95 * (1.06 + down)))
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.axis("off")
+    low, high = np.min(cosines), np.max(cosines)
+    shades = (cosines - low) / max(high - low, 1e-12)
+    ax.imshow(colormaps["cividis"](shades)[..., :3], extent=(0, len(images), down, 0), aspect="auto")
+    for i, image in enumerate(images):
+        ax.imshow(image, extent=(i + 0.03, i + 0.97, -0.06, -1.0), aspect="auto")
+    for (r, c), cosine in np.ndenumerate(cosines):
+        ink = "white" if shades[r, c] < 0.5 else INK
+        write(ax, c + 0.5, row * (r + 0.5), f"{cosine:.2f}", ha="center", va="center", color=ink)
+    for r, text in enumerate(captions):
+        write(ax, -0.1, row * (r + 0.5), text, ha="right", va="center", longest=80)
+    ax.set(xlim=(0, len(images)), ylim=(down, -1.06))
+    return figure
+
+
+def view_gallery(views: Callable, arrays: Mapping[str, np.ndarray], *, draws: int = 2, seed: int = 0):
+    """Draws each image and the views made of it.
+
+    Args:
+        views: (key, batch) -> {"global": [G, B, h, w, C], perhaps "local": [L, B, h, w, C]}, normalised.
+        arrays: A source's, "image" uint8 [B, H, W, C] among them.
+        draws: How many times views are drawn of each image.
+        seed: Of the draws.
+
+    Returns:
+        A matplotlib figure: a row for each image, first as it is.
+    """
+    images = arrays["image"]
+    batch = {name: jnp.asarray(values) for name, values in arrays.items()} | {
+        "index": jnp.arange(len(images))
+    }
+    compiled = jax.jit(views)
+    columns, shown = ["image"], [rgb(images)]
+    for draw in range(draws):
+        made = compiled(jax.random.key(seed + draw), batch)
+        for kind in ("global", "local"):
+            for view in made.get(kind, ()):
+                columns.append(kind)
+                shown.append(enlarge(rgb(unnormalized(view)), images.shape[1:3]))
+    return tiles([list(row) for row in zip(*shown, strict=True)], columns=columns)

@@ -1,33 +1,54 @@
-"""One look for every figure: its colours, its bare axes, its tiles of images."""
+"""One look for every figure: its colours, its one size of type, its bare axes, its tiles of images."""
 
 import io
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
-INK, MUTED, GRID = "#1d2733", "#7b8794", "#e6e9ed"
-BLUE, ORANGE, TEAL, VIOLET = "#2f66d0", "#d9772b", "#14918a", "#8455c9"
-RIGHT, WRONG = "#2a9d5f", "#d3434b"
+from jssl.data.augment.base import IMAGENET_MEAN, IMAGENET_STD
+
+INK, MUTED, GRID = "#1d2733", "#5f6c7b", "#e6e9ed"
+BLUE, ORANGE, TEAL, VIOLET = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # told apart by the color-blind too
+RIGHT, WRONG = BLUE, ORANGE
 SERIES = (BLUE, ORANGE, TEAL, VIOLET)
 FONT = 9
+LONGEST = 32  # characters of a name
 
 
 def png(figure, *, dpi: int = 160) -> bytes:
-    """The figure as a PNG file, cut to its contents.
+    """Draws a figure as a PNG file, cut to its contents.
 
-    Returns: the bytes of the file.
+    Args:
+        figure: A matplotlib figure.
+        dpi: Pixels per inch.
+
+    Returns:
+        The bytes of the file.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.08, facecolor="white")
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing"
+        )  # a name in a script that the font lacks
+        figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.08, facecolor="white")
     return buffer.getvalue()
 
 
 def panels(rows: int, columns: int, *, width: float, height: float) -> tuple:
-    """A white figure of width x height inches with bare axes: two spines, a faint horizontal grid.
+    """Makes a white figure with bare axes: two spines, a faint horizontal grid.
 
-    Returns: (figure, axes [rows, columns] as an object array).
+    Args:
+        rows: Of axes.
+        columns: Of axes.
+        width: Of the figure, in inches.
+        height: Of the figure, in inches.
+
+    Returns:
+        (figure, axes [rows, columns] as an object array).
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.1, w_pad=0.1)
@@ -35,22 +56,77 @@ def panels(rows: int, columns: int, *, width: float, height: float) -> tuple:
     for ax in axes.flat:
         ax.spines[["top", "right"]].set_visible(False)
         ax.spines[["left", "bottom"]].set_color(GRID)
-        ax.tick_params(colors=MUTED, labelsize=FONT - 1, length=0, pad=4)
+        ax.tick_params(colors=MUTED, labelsize=FONT, length=0, pad=4)
         ax.grid(axis="y", color=GRID, linewidth=0.8)
         ax.set_axisbelow(True)
         ax.margins(x=0.02)
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))  # steps
     return figure, axes
 
 
+def legible(text: str, *, longest: int = LONGEST) -> str:
+    """Makes a name one short line that every font and file takes: what cannot be encoded becomes a question mark.
+
+    Args:
+        text: Any string, such as the name of a folder that is no UTF-8.
+        longest: Characters from which on it is cut.
+
+    Examples:
+        >>> legible("caf\\udce9\\nau lait")
+        'caf? au lait'
+    """
+    text = str(text).encode("utf-8", "replace").decode()
+    text = "".join(character if character.isprintable() else " " for character in text).strip()
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def write(ax, x: float, y: float, text: str, *, longest: int = LONGEST, **style) -> None:
+    """Writes text as it is, without reading mathematics into dollar signs.
+
+    Args:
+        ax: The axes.
+        x: Where, in the axes' coordinates or those of `transform`.
+        y: Where.
+        text: What, made `legible`.
+        longest: Characters from which on it is cut.
+        **style: Keyword arguments of matplotlib's `Axes.text`.
+    """
+    ax.text(
+        x, y, legible(text, longest=longest), **dict(color=MUTED, fontsize=FONT, parse_math=False) | style
+    )
+
+
 def title(ax, text: str) -> None:
-    """A small heading at the left, above the axes."""
-    ax.set_title(text, loc="left", fontsize=FONT + 1, color=INK, fontweight="bold", pad=8)
+    """Writes a heading at the left, above the axes."""
+    style = dict(fontsize=FONT, color=INK, fontweight="bold", parse_math=False)
+    ax.set_title(legible(text), loc="left", pad=8, **style)
+
+
+def line(ax, xs, ys: np.ndarray, *, color: str, **style) -> None:
+    """Draws a curve; values with no finite neighbour, of which a line would show nothing, get a dot.
+
+    Args:
+        ax: The axes.
+        xs: [T].
+        ys: [T] floats; what is not finite leaves a gap.
+        color: Of the line and the dots.
+        **style: Keyword arguments of matplotlib's `Axes.plot`.
+    """
+    xs, known = np.asarray(xs), np.isfinite(ys)
+    beside = np.pad(known, 1)
+    alone = known & ~beside[:-2] & ~beside[2:]
+    ax.plot(xs, ys, color=color, **style)
+    if alone.any():
+        ax.plot(xs[alone], ys[alone], color=color, linestyle="", marker="o", markersize=4)
 
 
 def label_lines(ax, ends: list[tuple[float, str, str]], *, gap: float = 0.075) -> None:
     """Names lines where they end, at the right edge, moved apart until none overlaps.
 
-    ends: (y, text, colour) of each line; gap: least distance between labels, as a share of the height.
+    Args:
+        ax: The axes.
+        ends: (y, text, colour) of each line.
+        gap: Least distance between labels, as a share of the height.
     """
     low, high = ax.get_ylim()
     wanted = sorted((y - low) / (high - low) for y, _, _ in ends)
@@ -62,26 +138,47 @@ def label_lines(ax, ends: list[tuple[float, str, str]], *, gap: float = 0.075) -
         ceiling = placed[i + 1] - gap if i + 1 < len(placed) else placed[i] - excess
         placed[i] = min(placed[i], ceiling)
     for place, (_, text, colour) in zip(placed, sorted(ends), strict=True):
-        style = dict(transform=ax.transAxes, color=colour, fontsize=FONT, va="center", ha="left")
-        ax.text(1.02, place, text, **style)
+        write(ax, 1.02, place, text, color=colour, transform=ax.transAxes, va="center", ha="left")
 
 
 def rgb(images) -> np.ndarray:
-    """Images to show: floats in [0, 1] with three channels, whatever is outside cut off.
+    """Makes images to show: floats in [0, 1] with three channels, whatever is outside cut off.
 
-    images: [..., H, W, 1 or 3], uint8 or floats.
+    Args:
+        images: [..., H, W, 1 or 3], uint8 or floats.
 
-    Returns: float32 [..., H, W, 3].
+    Returns:
+        float32 [..., H, W, 3].
     """
     images = np.asarray(images)
     images = images / np.float32(255) if images.dtype == np.uint8 else images.astype(np.float32)
     return np.broadcast_to(np.clip(images, 0, 1), (*images.shape[:-1], 3))
 
 
-def enlarge(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Images [..., h, w, C] at another size by repeating pixels.
+def unnormalized(images) -> np.ndarray:
+    """Undoes `jssl.data.normalize` with its own numbers, to show what a view was.
 
-    Returns: [..., *size, C].
+    Args:
+        images: [..., H, W, C] floats.
+
+    Returns:
+        [..., H, W, C] floats in [0, 1].
+    """
+    images, mean, std = (np.asarray(x, np.float32) for x in (images, IMAGENET_MEAN, IMAGENET_STD))
+    if images.shape[-1] != len(mean):
+        mean, std = mean.mean(), std.mean()
+    return np.clip(images * std + mean, 0, 1)
+
+
+def enlarge(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Brings images [..., h, w, C] to another size by repeating pixels.
+
+    Args:
+        images: [..., h, w, C].
+        size: (rows, columns).
+
+    Returns:
+        [..., *size, C].
     """
     rows, columns = (np.arange(new) * old // new for new, old in zip(size, images.shape[-3:-1], strict=True))
     return images[..., rows[:, None], columns[None, :], :]
@@ -95,14 +192,17 @@ def tiles(
     frames: list[list[str | None]] | None = None,
     tile: float = 0.85,
 ):
-    """Images in rows and columns, with headings.
+    """Lays out images in rows and columns, with headings.
 
-    grid:    rows of images [H, W, 3] of one size.
-    columns: a heading over each column; rows: a name left of each row.
-    frames:  a colour, or None, for each image.
-    tile:    inches per image.
+    Args:
+        grid: Rows of images [H, W, 3] of one size.
+        columns: A heading over each column; one too long for its column is turned.
+        rows: A name left of each row.
+        frames: A colour, or None, for each image; `WRONG` is drawn dashed.
+        tile: Inches per image.
 
-    Returns: the figure.
+    Returns:
+        The figure.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
@@ -119,10 +219,13 @@ def tiles(
             ax.imshow(image, extent=(x, x + 1, y + 1, y), aspect="auto", zorder=1)
             colour = frames[r][c] if frames is not None else None
             if colour is not None:
-                ax.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor=colour, linewidth=2.5, zorder=2))
+                style = dict(fill=False, linewidth=2.5, zorder=2, linestyle="--" if colour == WRONG else "-")
+                ax.add_patch(Rectangle((x, y), 1, 1, edgecolor=colour, **style))
     ax.set(xlim=(-0.06, across), ylim=(down, -0.06))
+    crowded = any(len(text) * FONT * 0.55 / 72 > unit * tile for text in columns)
+    turned = dict(rotation=40, ha="left", rotation_mode="anchor") if crowded else dict(ha="center")
     for c, text in enumerate(columns):
-        ax.text(unit * c + 0.5, -0.12, text, ha="center", va="bottom", color=MUTED, fontsize=FONT - 1)
+        write(ax, unit * c + (0.3 if crowded else 0.5), -0.12, text, va="bottom", **turned)
     for r, text in enumerate(rows):
-        ax.text(-0.12, unit * r + 0.5, text, ha="right", va="center", color=MUTED, fontsize=FONT - 1)
+        write(ax, -0.12, unit * r + 0.5, text, ha="right", va="center")
     return figure

@@ -8,24 +8,32 @@ import jax.numpy as jnp
 import optax
 
 from jssl.arrays.checks import check
+from jssl.arrays.distributions import entropy, target_spread
 from jssl.arrays.vectors import similarity
 from jssl.evaluate.measures.metrics import alignment, dead_dimensions, feature_std, smooth_rank, uniformity
 
 
 def embedding_health(z: jax.Array, *, rows: int = 128) -> dict[str, jax.Array]:
-    """Whether embeddings have collapsed, to a point or to a few directions.
+    """Measures whether embeddings have collapsed, to a point or to a few directions.
 
-    z:    [B, D] embeddings of different images.
-    rows: at most the first rows are looked at, which bounds the cost.
+    Args:
+        z: [B, D] embeddings of different images.
+        rows: At most the first rows are looked at, which bounds the cost.
 
-    Returns: {"feature_std" (0 collapsed, 1 spread), "effective_rank" (1 to min(B, D)), "rank_share" (of min(B, D)),
+    Returns:
+        {"feature_std" (0 collapsed, 1 spread), "effective_rank" (1 to min(B, D)), "rank_share" (of min(B, D)),
         "uniformity", "dead_dimensions" (share)}, scalars.
-    Raises:  ValueError if z is not [B, D] with at least two rows.
-    Source:  arXiv:2011.10566, arXiv:2210.02885, arXiv:2005.10242.
 
-    >>> health = embedding_health(jnp.ones((4, 3)))
-    >>> float(health["feature_std"]), float(health["dead_dimensions"])
-    (0.0, 1.0)
+    Raises:
+        ValueError: where z is not [B, D] with at least two rows.
+
+    References:
+        arXiv:2011.10566, arXiv:2210.02885, arXiv:2005.10242
+
+    Examples:
+        >>> health = embedding_health(jnp.ones((4, 3)))
+        >>> float(health["feature_std"]), float(health["dead_dimensions"])
+        (0.0, 1.0)
     """
     (z,) = check(z=(z, "B D"))
     z = jax.lax.stop_gradient(z[:rows])
@@ -42,74 +50,89 @@ def embedding_health(z: jax.Array, *, rows: int = 128) -> dict[str, jax.Array]:
 
 
 def pair_health(z_a: jax.Array, z_b: jax.Array) -> dict[str, jax.Array]:
-    """How close the two views of an image lie, and whether all images do.
+    """Measures how close the two views of an image lie, and whether all images do.
 
-    z_a, z_b: [B, D] what a loss compares of two views, such as projections.
+    Args:
+        z_a: [B, D] what a loss compares of one view, such as projections.
+        z_b: [B, D] the same of another view.
 
-    Returns: {"alignment": mean squared distance on the sphere, 0 the same, 2 unrelated,
+    Returns:
+        {"alignment": mean squared distance on the sphere, 0 the same, 2 unrelated,
         "projection_std": 0 collapsed, 1 spread}, scalars.
-    Raises:  ValueError for wrong shapes.
-    Source:  arXiv:2005.10242, arXiv:2011.10566.
 
-    >>> health = pair_health(jnp.eye(2), jnp.eye(2))
-    >>> float(health["alignment"]), round(float(health["projection_std"]), 3)
-    (0.0, 0.707)
+    Raises:
+        ValueError: for wrong shapes.
+
+    References:
+        arXiv:2005.10242, arXiv:2011.10566
+
+    Examples:
+        >>> health = pair_health(jnp.eye(2), jnp.eye(2))
+        >>> float(health["alignment"]), round(float(health["projection_std"]), 3)
+        (0.0, 0.707)
     """
     z_a, z_b = jax.lax.stop_gradient((z_a, z_b))
     return {"alignment": alignment(z_a, z_b), "projection_std": feature_std(z_a)}
 
 
 def teacher_health(probabilities: jax.Array) -> dict[str, jax.Array]:
-    """Whether a teacher's distributions over prototypes are all uniform, or all the same.
+    """Measures whether a teacher's distributions over prototypes are all uniform, or all the same.
 
-    probabilities: [B, K] the targets the student learns, centred and sharpened as in the loss.
+    Args:
+        probabilities: [B, K] the targets the student learns, centred and sharpened as in the loss.
 
-    Returns: {"teacher_entropy": mean entropy as a share of log K, 0 to 1,
-        "prototypes_used": exp(entropy of the mean distribution), 1 to K}, scalars.
-    Raises:  ValueError if probabilities is not [B, K].
-    Source:  the two collapses of DINO, arXiv:2104.14294, section 5.3.
+    Returns:
+        "teacher_entropy" and "prototypes_used" of `target_spread`, scalars.
 
-    >>> health = teacher_health(jnp.eye(4))
-    >>> float(health["teacher_entropy"]), round(float(health["prototypes_used"]), 3)
-    (0.0, 4.0)
+    Raises:
+        ValueError: where probabilities is not [B, K].
+
+    References:
+        The two collapses of DINO, arXiv:2104.14294, section 5.3
+
+    Examples:
+        >>> health = teacher_health(jnp.eye(4))
+        >>> float(health["teacher_entropy"]), round(float(health["prototypes_used"]), 3)
+        (0.0, 4.0)
     """
     (p,) = check(probabilities=(probabilities, "B K"))
     p = jax.lax.stop_gradient(p)
-    most = math.log(p.shape[1]) if p.shape[1] > 1 else 1.0
-    return {
-        "teacher_entropy": jnp.mean(_entropy(p)) / most,
-        "prototypes_used": jnp.exp(_entropy(p.mean(axis=0))),
-    }
+    return target_spread(jnp.mean(entropy(p)), jnp.mean(p, axis=0))
 
 
 def gradient_health(gradients) -> dict[str, jax.Array]:
-    """The size of the gradient.
+    """Measures the size of the gradient.
 
-    gradients: a pytree of arrays.
+    Args:
+        gradients: A pytree of arrays.
 
-    Returns: {"gradient_norm"}: the norm of all of them together, in float32.
+    Returns:
+        {"gradient_norm"}: the norm of all of them together, in float32.
 
-    >>> float(gradient_health({"a": jnp.array([3.0]), "b": jnp.array([4.0])})["gradient_norm"])
-    5.0
+    Examples:
+        >>> float(gradient_health({"a": jnp.array([3.0]), "b": jnp.array([4.0])})["gradient_norm"])
+        5.0
     """
     promoted = jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)), gradients)
     return {"gradient_norm": optax.tree.norm(promoted)}
 
 
-def diagnose(metrics: Mapping[str, float | None]) -> list[str]:
-    """The failures that health figures show, in words, gravest first.
+def diagnose(metrics: Mapping[str, float]) -> list[str]:
+    """Says in words which failures the health figures show, gravest first.
 
-    metrics: any of the figures of this module, as numbers, None for one that JSON cannot write; others are passed over.
+    Args:
+        metrics: Any of the figures of this module as numbers; others are passed over.
 
-    Returns: one sentence per failure: what was measured, what it means, what to look at. Empty when all is well.
+    Returns:
+        One sentence per failure: what was measured, what it means, what to look at. Empty when all is well.
 
-    >>> diagnose({"feature_std": 0.6, "rank_share": 0.3, "teacher_entropy": 0.5})
-    []
-    >>> diagnose({"teacher_entropy": 0.9996})
-    ['teacher entropy is log K (share 1.000): collapsed to uniform; check temperatures and centering']
+    Examples:
+        >>> diagnose({"feature_std": 0.6, "rank_share": 0.3, "teacher_entropy": 0.5})
+        []
+        >>> diagnose({"teacher_entropy": 0.9996})
+        ['teacher entropy is log K (share 1.000): collapsed to uniform; check temperatures and centering']
     """
-    read = {name: metrics[name] for name in _FAILURES if name in metrics}
-    known = {name: math.nan if value is None else float(value) for name, value in read.items()}
+    known = {name: float(metrics[name]) for name in _FAILURES if name in metrics}
     broken = [
         f"{name} is {value}: not finite; lower the learning rate, warm up longer, or compute in float32"
         for name, value in known.items()
@@ -169,7 +192,3 @@ def _rank(z: jax.Array) -> jax.Array:
     squares = jnp.linalg.eigvalsh(gram)
     floor = len(gram) * jnp.finfo(z.dtype).eps * jnp.max(squares)
     return smooth_rank(jnp.sqrt(jnp.where(squares > floor, squares, 0.0)))
-
-
-def _entropy(p: jax.Array) -> jax.Array:
-    return -jnp.sum(jax.scipy.special.xlogy(p, p), axis=-1)

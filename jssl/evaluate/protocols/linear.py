@@ -8,16 +8,20 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
+from jssl.evaluate.protocols.base import Protocol
 from jssl.optim.schedules import cosine
 
 
 class LinearProbe(NamedTuple):
     """A trained probe: logits = features @ kernel + bias, standardisation included.
 
-    accuracy:      [] top-1 on the test rows, of the setting chosen.
-    validation:    [S] top-1 of each setting on the rows held out of training.
-    learning_rate: [] and weight_decay: [] the setting chosen.
-    kernel:        [D, classes] and bias: [classes].
+    Attributes:
+        accuracy: [] top-1 on the test rows, of the setting chosen.
+        validation: [S] top-1 of each setting on the rows held out of training.
+        learning_rate: [] of the setting chosen.
+        weight_decay: [] of the setting chosen.
+        kernel: [D, classes].
+        bias: [classes].
     """
 
     accuracy: jax.Array
@@ -26,6 +30,27 @@ class LinearProbe(NamedTuple):
     weight_decay: jax.Array
     kernel: jax.Array
     bias: jax.Array
+
+
+def linear_protocol(**settings) -> Protocol:
+    """Makes the linear protocol: top-1 accuracy of `linear_probe`.
+
+    Args:
+        **settings: Keyword arguments of `linear_probe`, such as steps.
+
+    Returns:
+        The `Protocol` "linear" with the metric "top1".
+
+    References:
+        arXiv:2104.14294
+    """
+
+    def run(train_features, train_labels, test_features, test_labels, classes):
+        arrays = train_features, train_labels, test_features, test_labels
+        return {"top1": linear_probe(*arrays, classes=classes, **settings).accuracy}
+
+    needs = ("train_features", "train_labels", "test_features", "test_labels", "classes")
+    return Protocol("linear", needs, run)
 
 
 def linear_probe(
@@ -42,25 +67,37 @@ def linear_probe(
     validation: float = 0.1,
     seed: int = 0,
 ) -> LinearProbe:
-    """Softmax regression on standardised features; test rows are seen once, by the setting that held-out rows choose.
+    """Trains softmax regression on standardised features; held-out rows choose its setting, which sees the test rows once.
 
     SGD with momentum 0.9 and a cosine to 0, as the field's linear evaluation; all |learning_rates| * |weight_decays|
     settings share each batch, so that a sweep is one matrix product per step. Same arguments, same numbers.
 
-    train_features: [N, D]; test_features: [M, D]; frozen features, standardised here by the training rows.
-    train_labels:   [N]; test_labels: [M]; integers in [0, classes).
-    learning_rates, weight_decays: the grid; decay is an L2 penalty on the kernel.
-    steps, batch:   optimiser steps, and rows per step, no more than there are, drawn with replacement.
-    validation:     share of the training rows, in (0, 1), held out to choose the setting.
-    seed:           of the split and of the batches.
+    Args:
+        train_features: [N, D] frozen features, standardised here by the training rows.
+        train_labels: [N] integers in [0, classes).
+        test_features: [M, D].
+        test_labels: [M] integers in [0, classes).
+        classes: Number of classes.
+        learning_rates: One side of the grid.
+        weight_decays: The other side: L2 penalties on the kernel.
+        steps: Optimiser steps.
+        batch: Rows per step, at most those that there are, drawn with replacement.
+        validation: Share of the training rows, in (0, 1), held out to choose the setting.
+        seed: Of the split and of the batches.
 
-    Returns: a `LinearProbe`.
-    Raises:  ValueError for wrong shapes, an empty grid, or a training set too small to split.
-    Source:  the protocol of SimCLR, BYOL and DINO: arXiv:2002.05709, arXiv:2104.14294.
+    Returns:
+        A `LinearProbe`.
 
-    >>> features, labels = jnp.array([[0.0], [1.0]] * 20), jnp.array([0, 1] * 20)
-    >>> float(linear_probe(features, labels, features, labels, classes=2, steps=20).accuracy)
-    1.0
+    Raises:
+        ValueError: for wrong shapes, an empty grid, or a training set too small to split.
+
+    References:
+        The protocol of SimCLR, BYOL and DINO: arXiv:2002.05709, arXiv:2104.14294
+
+    Examples:
+        >>> features, labels = jnp.array([[0.0], [1.0]] * 20), jnp.array([0, 1] * 20)
+        >>> float(linear_probe(features, labels, features, labels, classes=2, steps=20).accuracy)
+        1.0
     """
     train_features, train_labels, test_features, test_labels = check(
         train_features=(train_features, "N D"),

@@ -1,0 +1,130 @@
+"""What a protocol is: a named evaluation that says what it needs and returns its metrics."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+WORDS = {
+    "train_features": "features of training images",
+    "train_labels": "labels of training images",
+    "test_features": "features of test images",
+    "test_labels": "labels of test images",
+    "classes": "the number of classes",
+    "test_embeddings": "test images embedded beside captions",
+    "prompts": "embedded captions of every class",
+}
+SHARES = ("top1", "top5", "accuracy")  # last words of metrics in [0, 1], which are shown in percent
+
+
+class Labelled(NamedTuple):
+    """Values and their labels: what a protocol is trained or tested on.
+
+    Attributes:
+        values: [N, ...], features or images.
+        labels: [N] integers in [0, classes).
+    """
+
+    values: Any
+    labels: Any
+
+
+class Protocol(NamedTuple):
+    """A named evaluation of a representation.
+
+    Attributes:
+        name: Its metrics are called `name_metric` in tables and logs.
+        needs: Names of what `run` takes, such as those of `WORDS`.
+        run: (**needs) -> {metric: value}.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    run: Callable[..., dict[str, float]]
+
+
+def refusal(protocol: Protocol, given: Mapping[str, Any]) -> str | None:
+    """Says in one line why a protocol cannot run on what is given.
+
+    Args:
+        protocol: The evaluation.
+        given: What there is, by the names of `Protocol.needs`; None counts as missing.
+
+    Returns:
+        One line, or None where the protocol can run.
+
+    Examples:
+        >>> one = Protocol("one", ("test_labels", "classes"), dict)
+        >>> refusal(one, {"classes": 2})
+        'one is left out: it needs labels of test images'
+        >>> refusal(one, {"test_labels": [0, 0], "classes": 1})
+        'one is left out: it needs at least two classes, there is 1'
+    """
+    out = f"{protocol.name} is left out: it needs"
+    missing = [WORDS.get(name, name) for name in protocol.needs if given.get(name) is None]
+    if missing:
+        return f"{out} {' and '.join(missing)}"
+    if "classes" not in protocol.needs:
+        return None
+    classes = given["classes"]
+    if classes < 2:
+        return f"{out} at least two classes, there is {classes}"
+    for name in ("train_labels", "test_labels"):
+        labels = np.asarray(given[name]) if name in protocol.needs else np.zeros(1, int)
+        if labels.size == 0 or labels.min() < 0 or labels.max() >= classes:
+            found = f"from {labels.min()} to {labels.max()}" if labels.size else "none"
+            return f"{out} {WORDS[name]} from 0 to {classes - 1}, they are {found}"
+    return None
+
+
+def score(protocols: Iterable[Protocol], **given: Any) -> dict[str, float]:
+    """Runs protocols on what is given.
+
+    Args:
+        protocols: The evaluations, in the order of the metrics.
+        **given: What they need, by the names of `Protocol.needs`.
+
+    Returns:
+        {"protocol_metric": value}.
+
+    Raises:
+        ValueError: where one of them lacks what it needs, see `refusal`.
+
+    Examples:
+        >>> majority = Protocol("majority", ("test_labels",), lambda test_labels: {"top1": max(test_labels) / 4})
+        >>> score([majority], test_labels=[0, 1], classes=2)
+        {'majority_top1': 0.25}
+    """
+    scores = {}
+    for protocol in protocols:
+        if reason := refusal(protocol, given):
+            raise ValueError(reason)
+        found = protocol.run(**{name: given[name] for name in protocol.needs})
+        scores |= {f"{protocol.name}_{metric}": float(value) for metric, value in found.items()}
+    return scores
+
+
+def heading(metric: str) -> str:
+    """Names a metric for people, with its unit.
+
+    Examples:
+        >>> heading("knn_top1"), heading("depth_rmse")
+        ('kNN top-1, %', 'depth rmse')
+    """
+    words = [{"knn": "kNN", "top1": "top-1", "top5": "top-5"}.get(word, word) for word in metric.split("_")]
+    return " ".join(words) + (", %" if is_share(metric) else "")
+
+
+def is_share(metric: str) -> bool:
+    """Tells whether a metric lies in [0, 1] and is shown in percent."""
+    return metric.endswith(SHARES)
+
+
+def shown(metric: str, value: float) -> str:
+    """Writes a metric's value for people, in the unit of `heading`.
+
+    Examples:
+        >>> shown("knn_top1", 0.7114), shown("depth_rmse", 0.1234567)
+        ('71.1', '0.123')
+    """
+    return f"{100 * value:.1f}" if is_share(metric) else f"{value:.3g}"

@@ -1,0 +1,200 @@
+"""Logistic regression on frozen features, to its optimum by L-BFGS on the device."""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jssl.arrays.checks import check, check_positive
+from jssl.evaluate.protocols.base import Protocol
+
+STRENGTHS = tuple(10.0**exponent for exponent in range(-6, 6))
+
+
+class LogisticProbe(NamedTuple):
+    """A fitted probe: logits = features @ kernel + bias.
+
+    Attributes:
+        accuracy: [] top-1 on the test rows, of the strength chosen.
+        validation: [S] top-1 of each strength on the rows held out of fitting; nan where there was nothing to choose.
+        strength: [] the strength chosen.
+        kernel: [D, classes].
+        bias: [classes].
+    """
+
+    accuracy: jax.Array
+    validation: jax.Array
+    strength: jax.Array
+    kernel: jax.Array
+    bias: jax.Array
+
+
+def logistic_protocol(**settings) -> Protocol:
+    """Makes the logistic protocol: top-1 accuracy of `logistic_probe`.
+
+    Args:
+        **settings: Keyword arguments of `logistic_probe`, such as strengths.
+
+    Returns:
+        The `Protocol` "logistic" with the metric "top1".
+
+    References:
+        arXiv:2304.07193
+    """
+
+    def run(train_features, train_labels, test_features, test_labels, classes):
+        arrays = train_features, train_labels, test_features, test_labels
+        return {"top1": logistic_probe(*arrays, classes=classes, **settings).accuracy}
+
+    needs = ("train_features", "train_labels", "test_features", "test_labels", "classes")
+    return Protocol("logistic", needs, run)
+
+
+def logistic_probe(
+    train_features: jax.Array,
+    train_labels: jax.Array,
+    test_features: jax.Array,
+    test_labels: jax.Array,
+    *,
+    classes: int,
+    strengths: Sequence[float] = STRENGTHS,
+    validation: float = 0.1,
+    iterations: int = 1000,
+    tolerance: float = 1e-5,
+    seed: int = 0,
+) -> LogisticProbe:
+    """Fits softmax regression with an L2 penalty; held-out rows choose its strength, all training rows are then fitted.
+
+    loss(W, b) = C sum_i cross_entropy(x_i W + b, y_i) + |W|^2 / 2, scikit-learn's objective, of the features as they
+    are. Each C starts from the optimum of the smaller one before. The test rows are seen once.
+
+    Args:
+        train_features: [N, D] frozen features.
+        train_labels: [N] integers in [0, classes).
+        test_features: [M, D].
+        test_labels: [M] integers in [0, classes).
+        classes: Number of classes.
+        strengths: Values of C, from small to large; a single one is used as it is.
+        validation: Share of the training rows, in (0, 1), held out to choose C.
+        iterations: Most steps of L-BFGS for each C.
+        tolerance: Largest entry of the gradient at which L-BFGS stops, of the loss per row and in units of its curvature.
+        seed: Of the split.
+
+    Returns:
+        A `LogisticProbe`.
+
+    Raises:
+        ValueError: for wrong shapes, no strengths, or too few training rows to hold one out.
+
+    References:
+        arXiv:2304.07193; arXiv:2011.13377
+
+    Examples:
+        >>> features, labels = jnp.array([[0.0], [1.0]] * 20), jnp.array([0, 1] * 20)
+        >>> float(logistic_probe(features, labels, features, labels, classes=2).accuracy)
+        1.0
+    """
+    train_features, train_labels, test_features, test_labels = check(
+        train_features=(train_features, "N D"),
+        train_labels=(train_labels, "N", int),
+        test_features=(test_features, "M D"),
+        test_labels=(test_labels, "M", int),
+    )
+    check_positive(classes=classes, iterations=iterations, tolerance=tolerance)
+    if not strengths or not all(strength > 0 for strength in strengths):
+        raise ValueError(f"logistic_probe: strengths must hold numbers above 0, got {tuple(strengths)}")
+    held_out = round(validation * len(train_features))
+    if len(strengths) > 1 and not 0 < held_out < len(train_features):
+        raise ValueError(
+            f"logistic_probe: validation = {validation} of {len(train_features)} training rows is {held_out}, "
+            "expected at least one row held out and one to fit; or give a single strength"
+        )
+    order = jax.random.permutation(jax.random.key(seed), len(train_features))
+    if len(strengths) == 1:
+        held_out = 0
+    arrays = train_features, train_labels, test_features, test_labels
+    strengths = jnp.array(sorted(strengths), train_features.dtype)
+    return _logistic_probe(*arrays, order, strengths, tolerance, classes, iterations, held_out)
+
+
+@functools.partial(jax.jit, static_argnames=("classes", "iterations", "held_out"))
+def _logistic_probe(
+    train_features,
+    train_labels,
+    test_features,
+    test_labels,
+    order,
+    strengths,
+    tolerance,
+    classes,
+    iterations,
+    held_out,
+):
+    mean = train_features.mean(axis=0)
+    held, rest = order[:held_out], order[held_out:]
+    weights = jnp.zeros((len(mean), classes), mean.dtype), jnp.zeros(classes, mean.dtype)
+
+    def fit(weights, features, labels, strength):
+        return _fit(weights, features - mean, labels, strength, tolerance=tolerance, iterations=iterations)
+
+    def accuracy(features, labels, weights):
+        return jnp.mean(jnp.argmax(_logits(weights, features - mean), axis=-1) == labels)
+
+    def one(weights, strength):
+        weights = fit(weights, train_features[rest], train_labels[rest], strength)
+        return weights, (weights, accuracy(train_features[held], train_labels[held], weights))
+
+    best, found = 0, jnp.full(len(strengths), jnp.nan)
+    if held_out:
+        _, (path, found) = jax.lax.scan(one, weights, strengths)
+        best = jnp.argmax(found)
+        weights = jax.tree.map(lambda x: x[best], path)
+    kernel, bias = weights = fit(weights, train_features, train_labels, strengths[best])
+    top1 = accuracy(test_features, test_labels, weights)
+    return LogisticProbe(top1, found, strengths[best], kernel, bias - mean @ kernel)
+
+
+def _logits(weights, features):
+    kernel, bias = weights
+    return jnp.matmul(features, kernel, precision="highest") + bias
+
+
+def _fit(weights, features, labels, strength, *, tolerance, iterations):
+    """The optimum for centred features, from these weights on.
+
+    L-BFGS works on the kernel in units of the loss's curvature along each feature, as it is where all classes are
+    equally likely, and needs few steps there; the optimum is the same.
+    """
+    kernel, bias = weights
+    chance = (1 - 1 / len(bias)) / len(bias)
+    decay = 1 / (strength * len(labels))
+    scale = jax.lax.rsqrt(chance * jnp.mean(features**2, axis=0) + decay)[:, None]
+
+    def loss(scaled):
+        kernel, bias = scaled[0] * scale, scaled[1]
+        cross_entropy = optax.softmax_cross_entropy_with_integer_labels(
+            _logits((kernel, bias), features), labels
+        )
+        return jnp.mean(cross_entropy) + decay / 2 * jnp.sum(kernel**2)
+
+    solver = optax.lbfgs()
+    value_and_grad = optax.value_and_grad_from_state(loss)
+
+    def step(carry):
+        count, scaled, state, _ = carry
+        value, gradient = value_and_grad(scaled, state=state)
+        updates, state = solver.update(gradient, state, scaled, value=value, grad=gradient, value_fn=loss)
+        steepest = jnp.maximum(*(jnp.max(jnp.abs(x)) for x in optax.tree.get(state, "grad")))
+        return count + 1, optax.apply_updates(scaled, updates), state, steepest
+
+    def unfinished(carry):
+        count, _, _, steepest = carry
+        return (count < iterations) & (steepest > tolerance)
+
+    start = kernel / scale, bias
+    start = 0, start, solver.init(start), jnp.asarray(jnp.inf, kernel.dtype)
+    kernel, bias = jax.lax.while_loop(unfinished, step, start)[1]
+    return kernel * scale, bias

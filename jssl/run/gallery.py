@@ -1,0 +1,72 @@
+"""What views do to images, as a picture: each row is an image, first as it is, then its views."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from jssl.data import load, views
+from jssl.data.reading.resident import take
+from jssl.evaluate import figures
+from jssl.run.settings import VIEWS
+
+
+def write_gallery(
+    make: Callable[..., Callable],
+    out: str,
+    *,
+    data: str = "digits",
+    data_dir: str | None = None,
+    size: int | None = None,
+    images: int = 8,
+    seed: int = 0,
+) -> int:
+    """Writes a picture of what views do to test images of a data set.
+
+    Args:
+        make: (size=) -> views, such as `jssl.data.views.simclr`.
+        out: The PNG file to write.
+        data: A name that `jssl.data.load` knows.
+        data_dir: Where TFDS has its data sets.
+        size: Of the views; None: the images', 224 at most.
+        images: How many, chosen at random.
+        seed: Of the choice and of the views.
+
+    Returns:
+        How many images are shown.
+
+    Raises:
+        ValueError: or FileNotFoundError, where the data cannot be loaded.
+    """
+    source = load(data, data_dir=data_dir, split="test")
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(source))[:images])
+    made = make(size=size or min(224, source.images.shape[1]))
+    drawn = figures.view_gallery(made, take(source.arrays, chosen), seed=seed)
+    Path(out).write_bytes(figures.png(drawn))
+    return len(chosen)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Reads the command line and writes the picture.
+
+    Args:
+        arguments: By default those of the process.
+    """
+    parser = argparse.ArgumentParser(prog="jssl gallery", description=__doc__)
+    parser.add_argument("views", choices=VIEWS)
+    parser.add_argument(
+        "--data", default="digits", help="such as scenes, tfds:<name>, folder:<path>, npz:<file>"
+    )
+    parser.add_argument("--data-dir", help="where TFDS has its data sets")
+    parser.add_argument("--size", type=int, help="of the views; by default the images', 224 at most")
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", required=True, help="the PNG file to write, such as views.png")
+    options = vars(parser.parse_args(arguments))
+    name, out = options.pop("views"), options.pop("out")
+    try:
+        count = write_gallery(getattr(views, name), out, **options)
+    except (ValueError, OSError, ImportError) as error:
+        parser.error(" ".join(str(error).split()))
+    print(f"{name} on {count} images of {options['data']}: {out}")

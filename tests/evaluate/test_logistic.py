@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from jssl.evaluate import logistic_probe
+
+
+def digits():
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    return data.data.astype(np.float32), data.target
+
+
+@pytest.mark.parametrize("strength", [1e-3, 1.0])
+def test_agrees_with_scikit_learn(strength):
+    from sklearn.linear_model import LogisticRegression
+
+    x, y = digits()
+    theirs = LogisticRegression(C=strength, max_iter=5000, tol=1e-6).fit(x[:1200], y[:1200])
+    ours = logistic_probe(x[:1200], y[:1200], x[1200:], y[1200:], classes=10, strengths=(strength,))
+    assert abs(float(ours.accuracy) - theirs.score(x[1200:], y[1200:])) <= 0.003
+    scores = x[1200:] @ np.asarray(ours.kernel) + np.asarray(ours.bias)
+    theirs = theirs.decision_function(x[1200:])
+    centred = (
+        s - s.mean(1, keepdims=True) for s in (scores, theirs)
+    )  # a shift of all classes changes nothing
+    np.testing.assert_allclose(*centred, rtol=0.05, atol=0.05 * np.abs(theirs).max())
+    assert np.mean(scores.argmax(1) == y[1200:]) == pytest.approx(float(ours.accuracy), abs=1e-6)
+
+
+def test_held_out_rows_choose_the_strength():
+    x, y = digits()
+    arrays = x[:300], y[:300], x[300:400], y[300:400]
+    found = logistic_probe(
+        *arrays, classes=10, strengths=(1e-12, 1e-2)
+    )  # the first leaves nothing but the bias
+    assert float(found.strength) == pytest.approx(1e-2) and found.validation[0] < 0.5 < found.validation[1]
+    alone = logistic_probe(*arrays, classes=10, strengths=(1e-2,))
+    assert np.isnan(alone.validation[0]) and float(found.accuracy) == float(alone.accuracy) > 0.8
+
+
+def test_a_class_that_training_lacks_is_never_predicted():
+    x, y = digits()
+    found = logistic_probe(x[:200][y[:200] < 9], y[:200][y[:200] < 9], x, y, classes=10, strengths=(1.0,))
+    scores = x @ np.asarray(found.kernel) + np.asarray(found.bias)
+    assert 9 not in scores.argmax(1) and float(found.accuracy) > 0.7
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (dict(strengths=()), "strengths must hold numbers above 0"),
+        (dict(strengths=(0.0, 1.0)), "strengths must hold numbers above 0"),
+        (dict(validation=0.0), "expected at least one row held out"),
+        (dict(test_labels=np.zeros(3, int)), "test_labels has shape"),
+    ],
+)
+def test_wrong_arguments_are_named(change, words):
+    x, y = np.ones((20, 3)), np.zeros(20, int)
+    arguments = dict(train_features=x, train_labels=y, test_features=x, test_labels=y, classes=2) | change
+    with pytest.raises(ValueError, match=words):
+        logistic_probe(**arguments)

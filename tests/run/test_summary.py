@@ -1,0 +1,71 @@
+"""The end of a run: its table, its figures, and what each of them may cost."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jssl.data import multi_crop, normalize, random_resized_crop
+from jssl.data.augment.base import chain
+from jssl.methods import dino, mae
+from jssl.models import ViT, dino_head, mae_decoder
+from jssl.run.pictures import _encoder
+from jssl.run.probing import as_figures, from_figures
+from jssl.run.summary import _drawn
+from jssl.train import init_state
+
+
+def test_a_figure_that_fails_costs_a_line():
+    def broken():
+        yield "half of it", b"png"
+        raise RuntimeError("no\nsuch array")
+
+    figures = [
+        ("loss", lambda: [("The loss.", b"a")]),
+        ("none", lambda: []),
+        ("probe", broken),
+        ("figure_0", lambda: [("One.", b"b"), ("Two.", b"c")]),
+    ]
+    drawn, notes = _drawn(figures)
+    assert drawn == [("loss", "The loss.", b"a"), ("figure_0_0", "One.", b"b"), ("figure_0_1", "Two.", b"c")]
+    assert notes == ["The figure probe could not be drawn: RuntimeError: no such array"]
+
+
+def test_the_table_is_read_back_from_the_log():
+    table = {
+        "raw pixels": {"knn_top1": 0.1, "depth_rmse": 2.0},
+        "raw pixels, centred": {"knn_top1": 0.2, "depth_rmse": 2.0},
+        "random network": {"knn_top1": 0.3, "depth_rmse": 1.5},
+        "learned": {"knn_top1": 0.7, "depth_rmse": 0.5},
+    }
+    baselines = {row: scores for row, scores in table.items() if row != "learned"}
+    rows = [
+        {"step": 0, "knn_top1": 0.3} | as_figures(baselines),
+        {"step": 5, "loss": 1.0, "knn_top1": 0.6},
+        {"step": 10, "loss": 0.5} | as_figures({"learned": table["learned"]}),
+    ]
+    assert from_figures(rows) == table and list(from_figures(rows)) == list(table)
+    assert from_figures([{"step": 1, "loss": 2.0}]) == {}
+    assert np.isnan(from_figures([*rows, {"step": 11, "depth_rmse": None}])["learned"]["depth_rmse"])
+
+
+VIT = ViT(patch=4, dim=8, depth=1, heads=2)
+
+
+@pytest.mark.parametrize(
+    "method, evaluated",
+    [
+        (dino(VIT, prototypes=8, head=partial(dino_head, hidden=8, bottleneck=4)), "teacher"),
+        (mae(VIT, decoder=mae_decoder(4, dim=8, depth=1, heads=2)), "params"),
+    ],
+)
+def test_attention_is_that_of_the_network_which_is_evaluated(method, evaluated):
+    crop = chain(random_resized_crop(size=8), normalize())
+    batch = {"image": jnp.zeros((2, 8, 8, 3), jnp.uint8), "index": jnp.arange(2)}
+    start = partial(init_state, method, optax.sgd(0.1), multi_crop(crop, crop), batch, key=jax.random.key(0))
+    state = jax.eval_shape(start)
+    variables = _encoder(method, state, jnp.zeros((2, 8, 8, 3)))
+    assert list(variables) == ["params"] and variables["params"] is getattr(state, evaluated)["encoder"]
