@@ -2,9 +2,12 @@
 
     from jssl import encoder, init_state, make_step, methods, objectives, views
 
-Packages: `objectives` (pure losses), `models`, `data` (sources, views, masks), `methods` (recipes), `optim`, `evaluate`,
-`experiment` (what the command lines in `experiments/` are made of).
+Packages: `objectives` (pure losses), `masks`, `models`, `data` (sources and views), `methods`, `optim`, `evaluate`, `run`
+(carrying experiments out; `jssl.run(...)` starts one) and `experiments` (one file for each system).
 """
+
+import importlib
+from pathlib import Path
 
 from jssl import arrays, data, evaluate, masks, methods, models, objectives, optim, sharding
 from jssl.citations import citation
@@ -25,6 +28,7 @@ from jssl.models.network import Network, network, with_heads
 from jssl.objectives import Objective, Outputs, stateless, weighted_sum
 from jssl.train import Event, TrainState, feed, fit, init_state, make_step, scanned, train_step
 
+__version__ = "0.1.0"
 __all__ = [
     "Event",
     "Features",
@@ -39,6 +43,7 @@ __all__ = [
     "data",
     "encoder",
     "evaluate",
+    "experiments",
     "feed",
     "fit",
     "init_state",
@@ -51,8 +56,10 @@ __all__ = [
     "models",
     "network",
     "objectives",
+    "open_run",
     "optim",
     "pretext",
+    "run",
     "scanned",
     "self_distillation",
     "sharding",
@@ -66,3 +73,19 @@ __all__ = [
     "weighted_sum",
     "with_heads",
 ]
+
+# experiments/ is installed as jssl.experiments. In a checkout that is not installed it lies beside jssl/, where this finds it.
+if (
+    not (_here := Path(__file__).parent).joinpath("experiments").exists()
+    and (_here.parent / "experiments").exists()
+):
+    __path__.append(str(_here.parent))
+
+
+def __getattr__(name: str):
+    """Imports what carries experiments out when it is asked for: composing losses does not need it."""
+    if name in ("run", "experiments"):
+        return importlib.import_module(f"{__name__}.{name}")
+    if name == "open_run":
+        return importlib.import_module(f"{__name__}.run").open_run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
