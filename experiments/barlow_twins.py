@@ -7,7 +7,7 @@ import optax
 from jssl.methods import barlow_twins
 from jssl.models import barlow_head
 from jssl.optim import biases_and_norms, lars
-from jssl.run import Count, DataInfo, Experiment, Training, main
+from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class BarlowTwins(Training):
     The paper: ResNet-50, batch 2048, ImageNet, 1000 epochs: linear 73.2 % top-1; 124 hours on 32 V100.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "resnet50"
     batch: Count = 2048
     epochs: float = 1000

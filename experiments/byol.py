@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jssl.methods import byol
 from jssl.models import byol_head
 from jssl.optim import lars, teacher_momentum
-from jssl.run import Count, DataInfo, Experiment, Share, Training, main
+from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class BYOL(Training):
     The paper: ResNet-50, batch 4096, ImageNet, 1000 epochs: linear 74.3 % top-1; 8 hours on 512 TPU v3 cores.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "resnet50"
     batch: Count = 4096
     epochs: float = 1000

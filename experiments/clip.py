@@ -6,7 +6,7 @@ from jssl.data.sources import scenes
 from jssl.methods import clip
 from jssl.models import last_place, text_encoder
 from jssl.optim import adamw
-from jssl.run import Count, DataInfo, Experiment, Training, caption_figure, main
+from jssl.run import Count, Data, DataInfo, Experiment, Training, caption_figure, main
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class CLIP(Training):
     took 12 days on 256 V100.
     """
 
-    data: str = "scenes"
+    data: Data = "scenes"
     encoder: str = "vit_b32"
     batch: Count = 32_768
     epochs: float = 32

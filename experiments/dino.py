@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jssl.methods import dino
-from jssl.run import Count, DataInfo, Experiment, SelfDistillation, Share, main
+from jssl.run import Count, Data, DataInfo, Experiment, SelfDistillation, Share, main
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Dino(SelfDistillation):
     The paper: ViT-S/16, batch 512, 2 x 224 + 8 x 96, ImageNet, 100 epochs: k-NN 69.3 %, linear 74.0 %; 1.75 days on 8 V100.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "vit_s16"
     batch: Count = 512
     epochs: float = 100

@@ -7,7 +7,7 @@ from jssl import masks
 from jssl.methods import i_jepa
 from jssl.models import Predictor, sincos_positions
 from jssl.optim import adamw, cosine, linear
-from jssl.run import Count, DataInfo, Experiment, Share, Training, main
+from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class IJEPA(Training):
     The paper: ViT-B/16, batch 2048, ImageNet, 600 epochs: linear 72.9 %; ViT-H/14, 300 epochs: 79.3 %, 72 hours on 16 A100.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "vit_b16"
     batch: Count = 2048
     epochs: float = 600

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from jssl.methods import ibot
 from jssl.methods.distillation import sometimes_blocks
-from jssl.run import Count, DataInfo, Experiment, SelfDistillation, Share, main
+from jssl.run import Count, Data, DataInfo, Experiment, SelfDistillation, Share, main
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class IBOT(SelfDistillation):
     The paper: ViT-S/16, batch 1024, 2 x 224 + 10 x 96, ImageNet, 800 epochs: k-NN 75.2 %, linear 77.9 %.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "vit_s16"
     batch: Count = 1024
     epochs: float = 800

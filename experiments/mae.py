@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jssl.methods import mae
 from jssl.models import mae_decoder, sincos_positions, xavier
 from jssl.optim import adamw
-from jssl.run import Count, DataInfo, Experiment, Share, Training, main, reconstruction_figure
+from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main, reconstruction_figure
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class MAE(Training):
     on 128 TPU v3 cores); ViT-B/16, 1600 epochs: fine-tuned 83.6 %.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "vit_b16"
     batch: Count = 4096
     epochs: float = 800

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jssl.methods import mim_contrast
 from jssl.models import simclr_head
 from jssl.optim import adamw
-from jssl.run import Count, DataInfo, Experiment, Share, Training, main
+from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class MIMContrast(Training):
     The paper: ViT-B/16, ImageNet: a mix of about 0.2 is better than either alone, both linear and fine-tuned.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "vit_b16"
     batch: Count = 1024
     epochs: float = 100

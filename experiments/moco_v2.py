@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jssl.methods import moco_v2
-from jssl.run import Count, DataInfo, Experiment, MomentumContrast, Share, main
+from jssl.run import Count, Data, DataInfo, Experiment, MomentumContrast, Share, main
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class MoCoV2(MomentumContrast):
     The paper: ResNet-50, batch 256, ImageNet, 200 epochs: linear 67.5 % top-1 (71.1 % after 800); 53 hours on 8 V100.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "resnet50"
     batch: Count = 256
     epochs: float = 200

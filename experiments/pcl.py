@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jssl.methods import pcl
-from jssl.run import Count, DataInfo, Experiment, MomentumContrast, Share, main
+from jssl.run import Count, Data, DataInfo, Experiment, MomentumContrast, Share, main
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class PCL(MomentumContrast):
     The paper (v2): ResNet-50, batch 256, ImageNet, 200 epochs: linear 67.6 % top-1.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "resnet50"
     batch: Count = 256
     epochs: float = 200

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from jssl.methods import rotation
 from jssl.optim import sgd
-from jssl.run import Count, DataInfo, Experiment, Training, main, rotation_figure
+from jssl.run import Count, Data, DataInfo, Experiment, Training, main, rotation_figure
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Rotation(Training):
     The paper: AlexNet, ImageNet: 38.7 % linear on conv4 features; Network-in-Network, CIFAR-10: 91.2 %.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "resnet50"
     batch: Count = 192
     epochs: float = 30

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jssl.methods import simclr
 from jssl.models import simclr_head
 from jssl.optim import lars
-from jssl.run import Count, DataInfo, Experiment, Training, main
+from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class SimCLR(Training):
     epochs on 128 TPU v3 cores.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "resnet50"
     batch: Count = 4096
     epochs: float = 100

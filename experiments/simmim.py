@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jssl.methods import simmim
 from jssl.models import RelativePositionBias
 from jssl.optim import adamw
-from jssl.run import Count, DataInfo, Experiment, Share, Training, main, reconstruction_figure
+from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main, reconstruction_figure
 
 VIT = dict(
     positions=None, attention_bias=RelativePositionBias(), layer_scale=0.1, drop_path=0.1
@@ -23,7 +23,7 @@ class SimMIM(Training):
     The paper: ViT-B/16, batch 2048, ImageNet, 800 epochs: fine-tuned 83.8 %, linear 56.7 %; Swin-B 84.0 % fine-tuned.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "vit_b16"
     batch: Count = 2048
     epochs: float = 800

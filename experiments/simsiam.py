@@ -7,7 +7,7 @@ import optax
 from jssl.methods import simsiam
 from jssl.models import simsiam_head, simsiam_predictor
 from jssl.optim import sgd
-from jssl.run import Count, DataInfo, Experiment, Training, main
+from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class SimSiam(Training):
     The paper: ResNet-50, batch 512, ImageNet, 100 epochs: linear 68.1 % top-1.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "resnet50"
     batch: Count = 512
     epochs: float = 100

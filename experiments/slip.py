@@ -6,7 +6,7 @@ from jssl.data.sources import scenes
 from jssl.methods import slip
 from jssl.models import last_place, simclr_head, text_encoder
 from jssl.optim import adamw
-from jssl.run import Count, DataInfo, Experiment, Training, main
+from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class SLIP(Training):
     The paper: ViT-B/16, batch 4096, YFCC15M, 25 epochs: zero-shot ImageNet 42.8 % (CLIP alone 37.6 %).
     """
 
-    data: str = "scenes"
+    data: Data = "scenes"
     encoder: str = "vit_b16"
     batch: Count = 4096
     epochs: float = 25

@@ -7,7 +7,7 @@ import optax
 from jssl.methods import swav
 from jssl.models import swav_head
 from jssl.optim import freeze_during, lars
-from jssl.run import Count, DataInfo, Experiment, Training, main
+from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class SwAV(Training):
     72.1 % after 100; with batch 256 and a queue of 3,840, 74.3 % after 400.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "resnet50"
     batch: Count = 4096
     epochs: float = 800

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jssl.methods import vicreg
 from jssl.models import vicreg_head
 from jssl.optim import lars
-from jssl.run import Count, DataInfo, Experiment, Training, main
+from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class VICReg(Training):
     The paper: ResNet-50, batch 2048, ImageNet, 1000 epochs: linear 73.2 % top-1.
     """
 
-    data: str = "tfds:imagenet2012"
+    data: Data = "tfds:imagenet2012"
     encoder: str = "resnet50"
     batch: Count = 2048
     epochs: float = 1000

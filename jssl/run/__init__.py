@@ -8,7 +8,7 @@ from types import ModuleType
 
 from jssl.run.captions import caption_figure
 from jssl.run.command import main
-from jssl.run.experiment import DataInfo, Experiment, Settings
+from jssl.run.experiment import Data, DataInfo, Experiment, Settings
 from jssl.run.families import MomentumContrast, SelfDistillation
 from jssl.run.interrupt import Interrupted
 from jssl.run.lock import Occupied
@@ -23,6 +23,7 @@ from jssl.run.watch import NonFinite
 
 __all__ = [
     "Count",
+    "Data",
     "DataInfo",
     "Experiment",
     "Interrupted",

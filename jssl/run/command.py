@@ -29,7 +29,7 @@ REFUSED, BROKEN = 2, 1  # exit codes: nothing was started; training cannot go on
 REFUSALS = (ValueError, OSError, ImportError)  # what cannot be run, in one line
 
 
-def main(demo: Settings, arguments: list[str] | None = None) -> None:
+def main(demo: Settings, arguments: list[str] | None = None, *, command: list[str] | None = None) -> None:
     """Reads the command line of an experiment, runs it, and exits.
 
     What cannot be run costs one line on stderr and exit code 2, before anything is compiled or written. A signal saves,
@@ -38,9 +38,11 @@ def main(demo: Settings, arguments: list[str] | None = None) -> None:
     Args:
         demo: The experiment's settings under --demo; without it, its class's defaults hold.
         arguments: By default those of the process.
+        command: How it was called, without its arguments; by default as this process was.
     """
+    arguments, command = sys.argv[1:] if arguments is None else arguments, command or invoked()
     with one_line():
-        settings, options = parse(demo, sys.argv[1:] if arguments is None else arguments)
+        settings, options = parse(demo, arguments, command=command)
         join_processes(options.coordinator, processes=options.processes, process=options.process)
         planned = plan(settings, options)
         with extra():
@@ -55,7 +57,7 @@ def main(demo: Settings, arguments: list[str] | None = None) -> None:
         carry_out(planned, say=tqdm.write)
     except Interrupted as stop:
         where = "before the first step" if stop.step is None else f"at step {stop.step}, saved"
-        print(f"interrupted {where}; resume with: {shlex.join([*invoked(), *sys.argv[1:]])}", flush=True)
+        print(f"interrupted {where}; resume with: {shlex.join([*command, *arguments])}", flush=True)
         sys.exit(0)
     except Occupied as refused:
         leave(REFUSED, refused)
@@ -74,7 +76,7 @@ def train(arguments: list[str]) -> None:
         return
     with one_line():
         module = module_of(name)
-    main(module.demo, rest)
+    main(module.demo, rest, command=[*invoked(), "train", name])
 
 
 def keep_compiled() -> None:
@@ -92,12 +94,13 @@ class _Run(Options):
     """Small data and a small network, for a few minutes on a CPU."""
 
 
-def parse(demo: Settings, arguments: list[str]) -> tuple[Settings, Options]:
+def parse(demo: Settings, arguments: list[str], *, command: list[str]) -> tuple[Settings, Options]:
     """Reads a command line.
 
     Args:
         demo: The defaults under --demo.
         arguments: Of the command.
+        command: What comes before them.
     Returns:
         The experiment's settings and the runner's options.
     Raises:
@@ -109,20 +112,21 @@ def parse(demo: Settings, arguments: list[str]) -> tuple[Settings, Options]:
 
     kind, said = type(demo), io.StringIO()
 
-    def command(experiment, run):
+    def both(experiment, run):
         return experiment, run
 
-    command.__annotations__ = {
-        "experiment": tyro.conf.OmitArgPrefixes[kind],
-        "run": tyro.conf.OmitArgPrefixes[_Run],
+    untold = tyro.conf.arg(help="")  # the description above the flags says it
+    both.__annotations__ = {
+        name: typing.Annotated[tyro.conf.OmitArgPrefixes[of], untold]
+        for name, of in {"experiment": kind, "run": _Run}.items()
     }
-    command.__defaults__ = demo if "--demo" in arguments else kind(), _Run()
+    both.__defaults__ = demo if "--demo" in arguments else kind(), _Run()
     try:
         with contextlib.redirect_stderr(said), _names_of_data():
             settings, run = tyro.cli(
-                command,
+                both,
                 args=arguments,
-                prog=shlex.join(invoked()),
+                prog=shlex.join(command),
                 description=kind.__doc__,
                 config=(tyro.conf.FlagCreatePairsOff,),
             )
@@ -151,7 +155,7 @@ def _names_of_data():
             metavar="NAME",
             instance_from_str=lambda words: words[0],
             is_instance=lambda value: True,
-            str_from_instance=lambda value: [str(getattr(value, "name", value))],
+            str_from_instance=lambda value: [value if isinstance(value, str) else "(arrays)"],
         )
 
     return registry
@@ -162,6 +166,7 @@ def _complaint(box: str) -> str:
     _, _, body = re.sub(r"[│╭╮╰╯]", " ", box).strip().partition("\n")  # the first line is a title
     sentences = [" ".join(part.split()) for part in re.split(r"^\s*[-─]{5,}.*$", body, flags=re.MULTILINE)]
     said = next(filter(None, sentences), "the command line cannot be read")
+    said = re.sub(r"\. Got errors: .*", "", said)  # one for each type that a flag may have
     meant = re.search(r"Perhaps you meant: (--[\w-]+)", " ".join(sentences))
     return f"{said}{f'; did you mean {meant[1]}?' if meant else ''}; --help lists the flags".replace(
         ".;", ";"

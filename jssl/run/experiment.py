@@ -24,6 +24,7 @@ class DataInfo(NamedTuple):
         name: As in `--data`.
         examples: Training images.
         image: Height, width and channels of an image as a batch holds it.
+        side: The side of a typical image, which the views have by default.
         classes: Labelled classes, 0 without labels.
         extras: Shape and type of one example of each further array, such as {"caption": ((12,), "int32")}.
     """
@@ -31,13 +32,9 @@ class DataInfo(NamedTuple):
     name: str
     examples: int
     image: tuple[int, int, int]
+    side: int
     classes: int
     extras: Mapping[str, tuple[tuple[int, ...], str]]
-
-    @property
-    def side(self) -> int:
-        """The shorter side of an image."""
-        return min(self.image[:2])
 
     def extra(self, name: str) -> tuple[int, ...]:
         """The shape of one example of a further array.

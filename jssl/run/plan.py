@@ -176,7 +176,8 @@ def info_of(data: Gathered) -> DataInfo:
     """Counts what an experiment may know of its data."""
     source = data.source
     extras = {name: (values.shape[1:], values.dtype.name) for name, values in source.extras.items()}
-    return DataInfo(source.name, len(data), source.images.shape[1:], source.classes, extras)
+    height, width, _ = shape = source.images.shape[1:]
+    return DataInfo(source.name, len(data), shape, min(height, width), source.classes, extras)
 
 
 def initial_state(experiment: Experiment, options: Options) -> Callable[..., TrainState]:

@@ -53,7 +53,7 @@ def module_of(name: str) -> ModuleType:
     known = experiments().REGISTRY
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
-        meant = f"; did you mean {near[0]}?" if near else ""
+        meant = f", did you mean {near[0]}" if near else ""
         raise ValueError(f"unknown system {name!r}{meant}; `jssl list` shows them all")
     return importlib.import_module(f"{experiments().__name__}.{name}")
 

@@ -6,12 +6,12 @@ import numpy as np
 from jssl.data import load
 from jssl.methods.base import Method
 from jssl.methods.pretext import predicted_rotations
-from jssl.run.experiment import Figure
+from jssl.run.experiment import Data, Figure
 
 COUNT = 512  # held-out images
 
 
-def rotation_figure(method: Method, view, data: str, *, data_dir: str | None = None) -> tuple[Figure, ...]:
+def rotation_figure(method: Method, view, data: Data, *, data_dir: str | None = None) -> tuple[Figure, ...]:
     """Held-out images in their four rotations, as an experiment's `figures`; the caption says how many are told right."""
 
     def figure(state, images):
@@ -19,7 +19,10 @@ def rotation_figure(method: Method, view, data: str, *, data_dir: str | None = N
 
         from jssl.evaluate import figures
 
-        test = load(data, split="test", data_dir=data_dir)
+        if isinstance(data, str):
+            test = load(data, split="test", data_dir=data_dir)
+        else:
+            test = data[1] if isinstance(data, tuple) else data
         some = test.images[np.linspace(0, len(test) - 1, min(COUNT, len(test))).astype(int)]
         seen = view(jnp.asarray(some))
         guesses = np.asarray(predicted_rotations(method, state, seen))
