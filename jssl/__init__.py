@@ -7,6 +7,8 @@ Packages: `objectives` (pure losses), `masks`, `models`, `data` (sources and vie
 """
 
 import importlib
+import sys
+from importlib.util import spec_from_file_location
 from pathlib import Path
 
 from jssl import arrays, data, evaluate, masks, methods, models, objectives, optim, sharding
@@ -74,12 +76,20 @@ __all__ = [
     "with_heads",
 ]
 
-# experiments/ is installed as jssl.experiments. In a checkout that is not installed it lies beside jssl/, where this finds it.
-if (
-    not (_here := Path(__file__).parent).joinpath("experiments").exists()
-    and (_here.parent / "experiments").exists()
-):
-    __path__.append(str(_here.parent))
+
+class _Beside:
+    """Finds jssl.experiments in a checkout that is not installed: there the folder lies beside jssl/, not in it."""
+
+    folder = Path(__file__).parent.parent / "experiments"
+
+    @classmethod
+    def find_spec(cls, name: str, path=None, target=None):
+        if name == f"{__name__}.experiments" and (cls.folder / "__init__.py").exists():
+            return spec_from_file_location(name, cls.folder / "__init__.py")
+        return None
+
+
+sys.meta_path.append(_Beside)  # asked last, where the package is not found as it is installed
 
 
 def __getattr__(name: str):

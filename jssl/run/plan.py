@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from jssl.data.reading.resident import steps_per_epoch
 from jssl.data.source import Source
+from jssl.extras import require
 from jssl.run.experiment import DataInfo, Experiment, Settings
 from jssl.run.export import EVALUATED, evaluated
 from jssl.run.footprint import footprint
@@ -138,6 +139,7 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
     check_directory(options.out, config)
     mesh = make_mesh(options.mesh)
     data = gather(settings.data, data_dir=settings.data_dir)
+    require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
     info = info_of(data)
     if (batch := getattr(settings, "batch", None)) is not None:
         steps_per_epoch(info.examples, batch)
