@@ -9,57 +9,49 @@ Prints a Markdown table and writes it to <out>/<data>.md; every run has its repo
 """
 
 import argparse
-import importlib
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from jssl.run import run
+from jssl.experiments import REGISTRY
 
-IMAGES = (
-    "simclr",
-    "moco_v2",
-    "byol",
-    "barlow_twins",
-    "swav",
-    "pcl",
-    "dino",
-    "ibot",
-    "mae",
-    "simmim",
-    "i_jepa",
-    "rotation",
-    "mim_contrast",
-)
-CAPTIONED = ("clip", "slip")  # on scenes only
-VIEWS = {"digits": "handwriting", "scenes": "crops"}  # of the methods whose demos have views of their own
+import jssl
+from jssl.run.systems import module_of, named
+
+VIEWS = {"digits": "handwriting", "scenes": "crops"}  # of the systems whose demos have views of their own
 HEADER = """\
 | method | data | steps | CPU minutes | kNN: pixels | kNN: random | kNN: learned | linear: random | linear: learned |
 |---|---|---|---|---|---|---|---|---|"""
 
 
-def on(demo: dict, data: str, data_dir: str | None) -> dict:
-    """A demo's settings with other data, and with views that fit it: its paper's, where the data is photographs."""
-    views = VIEWS.get(data.partition(":")[0])
-    kept = {name: value for name, value in demo.items() if name != "views"}
-    return kept | dict(data=data, data_dir=data_dir) | ({"views": views} if views and "views" in demo else {})
+def on(name: str, data: str, data_dir: str | None):
+    """A demo's settings on other data, with views that fit it: its paper's, where the data is photographs."""
+    demo, paper = module_of(name).demo, named(name)().views
+    own = VIEWS.get(data.partition(":")[0], paper) if demo.views != paper else paper
+    return replace(demo, data=data, data_dir=data_dir, views=own)
 
 
 def measure(name: str, *, out: Path, data: str | None, data_dir: str | None, images: int | None) -> str:
-    """Trains one method's demo, on other data or for another number of images if wanted.
+    """Trains one system's demo, on other data or for another number of images if wanted.
 
-    Returns: its row of the table.
+    Args:
+        out: Where the runs' directories are made.
+        data: Other data than the demo's.
+        data_dir: Where TFDS has its data sets.
+        images: How many images it sees; None: as many as in the demo.
+    Returns:
+        Its row of the table.
     """
-    module = importlib.import_module(f"experiments.{name}")
-    settings = on(module.demo, data, data_dir) if data else module.demo
-    settings = settings | ({"steps": images // settings["batch"]} if images else {})
+    settings = on(name, data, data_dir) if data else module_of(name).demo
+    settings = replace(settings, steps=images // settings.batch) if images else settings
     began = time.process_time()
-    result = run(module.experiment, **settings, out=str(out / name))
+    result = jssl.run(settings, out=str(out / name))
     minutes = (time.process_time() - began) / 60
     pixels, random, learned = (result.table[key] for key in ("raw pixels", "random network", "learned"))
     shown = [row["knn_top1"] for row in (pixels, random, learned)]
     shown += [row["linear_top1"] for row in (random, learned)]
-    cells = [name, settings["data"], settings["steps"], f"{minutes:.1f}", *(f"{100 * x:.1f}" for x in shown)]
+    cells = [name, settings.data, settings.steps, f"{minutes:.1f}", *(f"{100 * x:.1f}" for x in shown)]
     return f"| {' | '.join(map(str, cells))} |"
 
 
@@ -73,8 +65,8 @@ def main():
     parser.add_argument("--only", nargs="+", metavar="METHOD")
     parser.add_argument("--out", type=Path, default=Path("runs/learning"))
     arguments = parser.parse_args()
-    scenes = (arguments.data or "scenes").startswith("scenes")
-    names = arguments.only or [*IMAGES, *(CAPTIONED if scenes else ())]
+    captions = (arguments.data or "scenes").startswith("scenes")
+    names = arguments.only or [name for name, s in REGISTRY.items() if captions or s.needs == "images"]
 
     out = arguments.out / (arguments.data or "demos").replace(":", "_")
     rows = [f"{os.cpu_count()} CPU cores", "", HEADER]

@@ -1,81 +1,91 @@
-"""iBOT: DINO on the class token, and the same distillation on hidden patches.  arXiv:2111.07832
+"""iBOT, arXiv:2111.07832."""
 
-    python -m experiments.ibot --demo                                       # a few minutes on a CPU
-    python -m experiments.ibot --data tfds:imagenet2012 --out gs://bucket/ibot          # on a pod
-
-The paper: ViT-S/16, batch 1024, 2 x 224 + 10 x 96, ImageNet, 800 epochs: k-NN 75.2 %, linear 77.9 %.
-"""
+from dataclasses import dataclass
 
 from jssl.methods import ibot
 from jssl.methods.distillation import sometimes_blocks
-from jssl.run import Experiment, SelfDistillation, main, recipe
+from jssl.run import Count, Data, DataInfo, Experiment, SelfDistillation, Share, main
 
 
-@recipe(
-    encoder="vit_s16",
-    batch=1024,
-    steps=1_000_000,
-    warmup=0.0125,
-    learning_rate=2e-3,
-    weight_decay=0.04,
-    views="ibot",
-    prototypes=8192,
-    locals=10,
-    temperature_warmup=0.0375,
-    frozen=0.00125,
-)
-def experiment(
-    training: SelfDistillation,
-    *,
-    shared_head: bool = True,
-    patch_weight: float = 1.0,
-    masked: float = 0.5,
-    mask_ratio: tuple[float, float] = (0.1, 0.5),
-) -> Experiment:
-    """iBOT as an experiment.
+@dataclass(frozen=True)
+class IBOT(SelfDistillation):
+    """iBOT: DINO on the class token, and the same distillation on hidden patches.  arXiv:2111.07832
 
-    shared_head: one head for class token and patches.
-    patch_weight: of the patches' term.
-    masked: share of the views that hide patches.
-    mask_ratio: least and most share of its patches that such a view hides.
+    jssl train ibot --demo                                                  # a few minutes on a CPU
+    jssl train ibot --data tfds:imagenet2012 --out gs://bucket/ibot         # on a pod
+
+    The paper: ViT-S/16, batch 1024, 2 x 224 + 10 x 96, ImageNet, 800 epochs: k-NN 75.2 %, linear 77.9 %.
     """
-    network = training.network(hides="mask", drop_path=0.1)
-    method = ibot(
-        network,
-        prototypes=training.prototypes,
-        head=training.head(),
-        shared_head=shared_head,
-        masking=sometimes_blocks(network, ratio=mask_ratio, probability=masked),
-        patch_weight=patch_weight,
-        momentum=training.teacher_momentum(),
-        teacher_temperature=training.temperature(),
-        patch_temperature=training.temperature(),
-    )
-    views = training.view_recipe(locals=training.locals)
-    return training.experiment(method, optimizer=training.optimizer(), views=views, network=network)
+
+    data: Data = "tfds:imagenet2012"
+    encoder: str = "vit_s16"
+    batch: Count = 1024
+    epochs: float = 800
+    warmup: float = 10
+    learning_rate: float = 5e-4
+    rate_per: Count | None = 256
+    final_rate: float = 0.0
+    weight_decay: float = 0.04
+    final_weight_decay: float = 0.4
+    views: str = "ibot"
+    locals: int = 10
+    prototypes: Count = 8192
+    hidden: Count = 2048
+    bottleneck: Count = 256
+    momentum: Share = 0.996
+    initial_teacher_temperature: float = 0.04
+    teacher_temperature: float = 0.07
+    temperature_warmup: float = 30
+    frozen: float = 1
+    shared_head: bool = True
+    """One head for class token and patches."""
+    patch_weight: float = 1.0
+    """Of the patches' term."""
+    masked: Share = 0.5
+    """Share of the views that hide patches."""
+    mask_ratio: tuple[Share, Share] = (0.1, 0.5)
+    """Least and most share of its patches that such a view hides."""
+
+    def build(self, data: DataInfo) -> Experiment:
+        network = self.network(hides="mask", drop_path=0.1)
+        method = ibot(
+            network,
+            prototypes=self.prototypes,
+            head=self.head(),
+            shared_head=self.shared_head,
+            masking=sometimes_blocks(network, ratio=self.mask_ratio, probability=self.masked),
+            patch_weight=self.patch_weight,
+            momentum=self.teacher_momentum(data),
+            teacher_temperature=self.temperature(data),
+            patch_temperature=self.temperature(data),
+        )
+        views = self.make_views(data, locals=self.locals)
+        return self.experiment(data, method, optimizer=self.optimizer(data), views=views, network=network)
 
 
-demo = dict(
+demo = IBOT(
     encoder="vit_n4",
     scan=True,
     data="scenes:color",
     size=24,
     views="crops",
     batch=64,
+    epochs=10,
     steps=200,
-    warmup=0.1,
+    warmup=1,
     learning_rate=2e-3,
+    rate_per=None,
     prototypes=512,
     locals=0,
     momentum=0.99,
-    temperature_warmup=0.0,
+    temperature_warmup=0,
     masked=0.3,
     mask_ratio=(0.05, 0.2),
-    frozen=0.05,
+    frozen=0.5,
     hidden=256,
     bottleneck=64,
     head_norm=True,
 )
 
 if __name__ == "__main__":
-    main(experiment, demo)
+    main(demo)

@@ -1,65 +1,65 @@
-"""MAE: a small decoder predicts the pixels of the patches that the encoder never sees.  arXiv:2111.06377
+"""MAE, arXiv:2111.06377."""
 
-    python -m experiments.mae --demo                                        # a few minutes on a CPU
-    python -m experiments.mae --data tfds:imagenet2012 --out gs://bucket/mae            # on a pod
-
-The paper: ViT-L/16, batch 4096, ImageNet, 800 epochs: linear 73.5 %, fine-tuned 84.9 % (85.9 % after 1600 epochs, 31 hours
-on 128 TPU v3 cores); ViT-B/16, 1600 epochs: fine-tuned 83.6 %.
-"""
+from dataclasses import dataclass
 
 from jssl.methods import mae
 from jssl.models import mae_decoder, sincos_positions, xavier
 from jssl.optim import adamw
-from jssl.run import Experiment, Training, main, recipe, reconstruction_figure
+from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main, reconstruction_figure
 
 
-@recipe(
-    encoder="vit_b16",
-    batch=4096,
-    steps=249_600,
-    warmup=0.05,
-    learning_rate=2.4e-3,
-    weight_decay=0.05,
-    views="mae",
-)
-def experiment(
-    training: Training,
-    *,
-    ratio: float = 0.75,
-    normalize_target: bool = True,
-    decoder_dim: int = 512,
-    decoder_depth: int = 8,
-    decoder_heads: int = 16,
-) -> Experiment:
-    """MAE as an experiment.
+@dataclass(frozen=True)
+class MAE(Training):
+    """MAE: a small decoder predicts the pixels of the patches that the encoder never sees.  arXiv:2111.06377
 
-    ratio: share of patches hidden.
-    normalize_target: predict pixels normalised within each patch.
-    decoder_dim: width of the decoder.
-    decoder_depth: its blocks.
-    decoder_heads: its heads.
+    jssl train mae --demo                                                   # a few minutes on a CPU
+    jssl train mae --data tfds:imagenet2012 --out gs://bucket/mae           # on a pod
+
+    The paper: ViT-L/16, batch 4096, ImageNet, 800 epochs: linear 73.5 %, fine-tuned 84.9 % (85.9 % after 1600 epochs, 31 hours
+    on 128 TPU v3 cores); ViT-B/16, 1600 epochs: fine-tuned 83.6 %.
     """
-    network = training.network(hides="visible", positions=sincos_positions, kernel_init=xavier)
-    decoder = mae_decoder(network.patch, dim=decoder_dim, depth=decoder_depth, heads=decoder_heads)
-    method = mae(network, decoder=decoder, ratio=ratio, normalize_target=normalize_target)
-    return training.experiment(
-        method,
-        optimizer=adamw(training.rate(), b2=0.95, weight_decay=training.weight_decay),
-        network=network,
-        figures=reconstruction_figure(
-            method, training.view(), patch=network.patch, normalized=normalize_target
-        ),
-    )
+
+    data: Data = "tfds:imagenet2012"
+    encoder: str = "vit_b16"
+    batch: Count = 4096
+    epochs: float = 800
+    warmup: float = 40
+    learning_rate: float = 1.5e-4
+    rate_per: Count | None = 256
+    final_rate: float = 0.0
+    weight_decay: float = 0.05
+    views: str = "mae"
+    ratio: Share = 0.75
+    """Share of patches hidden."""
+    normalize_target: bool = True
+    """Predict pixels normalised within each patch."""
+    decoder_dim: Count = 512
+    """Width of the decoder."""
+    decoder_depth: Count = 8
+    """Its blocks."""
+    decoder_heads: Count = 16
+    """Its heads."""
+
+    def build(self, data: DataInfo) -> Experiment:
+        network = self.network(hides="visible", positions=sincos_positions, kernel_init=xavier)
+        sizes = dict(dim=self.decoder_dim, depth=self.decoder_depth, heads=self.decoder_heads)
+        decoder, normalized = mae_decoder(network.patch, **sizes), self.normalize_target
+        method = mae(network, decoder=decoder, ratio=self.ratio, normalize_target=normalized)
+        filled = reconstruction_figure(method, self.view(data), patch=network.patch, normalized=normalized)
+        optimizer = adamw(self.rate(data), b2=0.95, weight_decay=self.weight_decay)
+        return self.experiment(data, method, optimizer=optimizer, network=network, figures=filled)
 
 
-demo = dict(
+demo = MAE(
     encoder="vit_n4",
     data="scenes:color",
     size=24,
     batch=64,
+    epochs=10,
     steps=800,
-    warmup=0.1,
+    warmup=1,
     learning_rate=1.5e-3,
+    rate_per=None,
     normalize_target=False,
     decoder_dim=64,
     decoder_depth=1,
@@ -67,4 +67,4 @@ demo = dict(
 )
 
 if __name__ == "__main__":
-    main(experiment, demo)
+    main(demo)

@@ -1,65 +1,66 @@
-"""Masked modelling and contrast over one pass, (1 - mix) L_MIM + mix L_CL.  arXiv:2305.00729
+"""Masked modelling and contrast, arXiv:2305.00729."""
 
-    python -m experiments.mim_contrast --demo                               # a few minutes on a CPU
-    python -m experiments.mim_contrast --data tfds:imagenet2012 --out gs://bucket/mix   # on a pod
-
-The paper: ViT-B/16, ImageNet: a mix of about 0.2 is better than either alone, both linear and fine-tuned.
-"""
+from dataclasses import dataclass
 
 from jssl.methods import mim_contrast
 from jssl.models import simclr_head
 from jssl.optim import adamw
-from jssl.run import Experiment, Training, main, recipe
+from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 
-@recipe(
-    encoder="vit_b16",
-    batch=1024,
-    steps=125_000,
-    warmup=0.1,
-    learning_rate=1.5e-3,
-    weight_decay=0.05,
-    views="simclr",
-)
-def experiment(
-    training: Training,
-    *,
-    mix: float = 0.2,
-    ratio: float = 0.5,
-    temperature: float = 0.2,
-    hidden: int = 2048,
-    features: int = 128,
-) -> Experiment:
-    """The mix as an experiment.
+@dataclass(frozen=True)
+class MIMContrast(Training):
+    """Masked modelling and contrast over one pass, (1 - mix) L_MIM + mix L_CL.  arXiv:2305.00729
 
-    mix: lambda, the share of the contrast.
-    ratio: share of patches hidden.
-    temperature: of the contrast.
-    hidden: width of the projection's hidden layer.
-    features: width of the projection.
+    jssl train mim_contrast --demo                                          # a few minutes on a CPU
+    jssl train mim_contrast --data tfds:imagenet2012 --out gs://bucket/mix  # on a pod
+
+    The paper: ViT-B/16, ImageNet: a mix of about 0.2 is better than either alone, both linear and fine-tuned.
     """
-    network = training.network(hides="mask")
-    head = simclr_head(features, hidden=hidden)
-    return training.experiment(
-        mim_contrast(network, mix=mix, ratio=ratio, head=head, temperature=temperature),
-        optimizer=adamw(training.rate(), weight_decay=training.weight_decay),
-        network=network,
-    )
+
+    data: Data = "tfds:imagenet2012"
+    encoder: str = "vit_b16"
+    batch: Count = 1024
+    epochs: float = 100
+    warmup: float = 10
+    learning_rate: float = 1.5e-3
+    rate_per: Count | None = None
+    final_rate: float = 0.0
+    weight_decay: float = 0.05
+    views: str = "simclr"
+    mix: Share = 0.2
+    """Share of the contrast, lambda."""
+    ratio: Share = 0.5
+    """Share of patches hidden."""
+    temperature: float = 0.2
+    """Of the contrast."""
+    hidden: Count = 2048
+    """Width of the projection's hidden layer."""
+    features: Count = 128
+    """Width of the projection."""
+
+    def build(self, data: DataInfo) -> Experiment:
+        network = self.network(hides="mask")
+        contrast = dict(head=simclr_head(self.features, hidden=self.hidden), temperature=self.temperature)
+        method = mim_contrast(network, mix=self.mix, ratio=self.ratio, **contrast)
+        optimizer = adamw(self.rate(data), weight_decay=self.weight_decay)
+        return self.experiment(data, method, optimizer=optimizer, network=network)
 
 
-demo = dict(
+demo = MIMContrast(
     encoder="vit_n4",
     scan=True,
     data="scenes:color",
     size=24,
     views="crops",
     batch=64,
+    epochs=10,
     steps=300,
-    warmup=0.1,
+    warmup=1,
     learning_rate=1e-3,
     hidden=256,
     features=64,
 )
 
 if __name__ == "__main__":
-    main(experiment, demo)
+    main(demo)

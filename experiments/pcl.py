@@ -1,52 +1,60 @@
-"""PCL: MoCo, and an image also finds the prototype of its cluster, re-clustered every epoch.  arXiv:2005.04966
+"""PCL, arXiv:2005.04966."""
 
-    python -m experiments.pcl --demo                                        # a few minutes on a CPU
-    python -m experiments.pcl --data tfds:imagenet2012 --out gs://bucket/pcl            # on a pod
-
-The paper (v2): ResNet-50, batch 256, ImageNet, 200 epochs: linear 67.6 % top-1.
-"""
+from dataclasses import dataclass
 
 from jssl.methods import pcl
-from jssl.run import Experiment, MomentumContrast, main, recipe
+from jssl.run import Count, Data, DataInfo, Experiment, MomentumContrast, Share, main
 
 
-@recipe(
-    encoder="resnet50",
-    batch=256,
-    steps=1_000_800,
-    warmup=0.0,
-    learning_rate=0.03,
-    weight_decay=1e-4,
-    views="moco_v2",
-    queue=16384,
-)
-def experiment(
-    training: MomentumContrast,
-    *,
-    clusters: tuple[int, ...] = (25000, 50000, 100000),
-    negatives: int = 16000,
-    restarts: int = 5,
-) -> Experiment:
-    """PCL as an experiment.
+@dataclass(frozen=True)
+class PCL(MomentumContrast):
+    """PCL: MoCo, and an image also finds the prototype of its cluster, re-clustered every epoch.  arXiv:2005.04966
 
-    clusters: how many at each granularity.
-    negatives: prototypes drawn as negatives.
-    restarts: of k-means, of which the best counts.
+    jssl train pcl --demo                                                   # a few minutes on a CPU
+    jssl train pcl --data tfds:imagenet2012 --out gs://bucket/pcl           # on a pod
+
+    The paper (v2): ResNet-50, batch 256, ImageNet, 200 epochs: linear 67.6 % top-1.
     """
-    network, examples = training.network(), len(training.records())
-    prototypes = dict(examples=examples, clusters=clusters, negatives=negatives, restarts=restarts)
-    method = pcl(network, **prototypes, **training.contrast())
-    return training.experiment(method, optimizer=training.optimizer(), network=network)
+
+    data: Data = "tfds:imagenet2012"
+    encoder: str = "resnet50"
+    batch: Count = 256
+    epochs: float = 200
+    warmup: float = 0
+    learning_rate: float = 0.03
+    rate_per: Count | None = None
+    final_rate: float = 0.0
+    weight_decay: float = 1e-4
+    views: str = "moco_v2"
+    queue: Count = 16384
+    temperature: float = 0.2
+    momentum: Share = 0.999
+    groups: Count = 8
+    hidden: Count = 2048
+    features: Count = 128
+    clusters: tuple[Count, ...] = (25000, 50000, 100000)
+    """How many at each granularity."""
+    negatives: Count = 16384
+    """Prototypes drawn as negatives."""
+    restarts: Count = 5
+    """Of k-means, of which the best counts."""
+
+    def build(self, data: DataInfo) -> Experiment:
+        network = self.network()
+        drawn = dict(clusters=self.clusters, negatives=self.negatives, restarts=self.restarts)
+        method = pcl(network, examples=data.examples, **drawn, **self.contrast())
+        return self.experiment(data, method, optimizer=self.optimizer(data), network=network)
 
 
-demo = dict(
+demo = PCL(
     encoder="resnet10x0.25_cifar",
     data="scenes:color",
     size=24,
     views="crops",
     batch=64,
+    epochs=10,
     steps=500,
-    warmup=0.05,
+    warmup=0.5,
     learning_rate=0.06,
     clusters=(300, 600),
     negatives=1000,
@@ -59,4 +67,4 @@ demo = dict(
 )
 
 if __name__ == "__main__":
-    main(experiment, demo)
+    main(demo)

@@ -1,49 +1,58 @@
-"""Image rotations: a network tells by how much an image was turned.  arXiv:1803.07728
+"""Image rotations, arXiv:1803.07728."""
 
-    python -m experiments.rotation --demo                                   # a few minutes on a CPU
-    python -m experiments.rotation --data tfds:cifar10 --encoder resnet18_cifar --batch 128 --steps 78000
-    python -m experiments.rotation --data tfds:imagenet2012 --out gs://bucket/rotation  # on a pod
-
-The paper: AlexNet, ImageNet: 38.7 % linear on conv4 features; Network-in-Network, CIFAR-10: 91.2 %.
-"""
+from dataclasses import dataclass
 
 from jssl.methods import rotation
 from jssl.optim import sgd
-from jssl.run import Experiment, Training, main, recipe, rotation_figure
+from jssl.run import Count, Data, DataInfo, Experiment, Training, main, rotation_figure
 
 
-@recipe(
-    encoder="resnet50",
-    batch=192,
-    steps=200_000,
-    warmup=0.0,
-    learning_rate=0.1,
-    weight_decay=5e-4,
-    views="mae",
-)
-def experiment(training: Training) -> Experiment:
-    """Image rotations as an experiment."""
-    network = training.network()
-    method = rotation(network)
-    return training.experiment(
-        method,
-        optimizer=sgd(training.rate(), weight_decay=training.weight_decay),
-        views=training.view_recipe(scale=(0.5, 1.0)),
-        network=network,
-        figures=rotation_figure(method, training.view()),
-    )
+@dataclass(frozen=True)
+class Rotation(Training):
+    """Image rotations: a network tells by how much an image was turned.  arXiv:1803.07728
+
+    jssl train rotation --demo                                              # a few minutes on a CPU
+    jssl train rotation --data tfds:cifar10 --encoder resnet18_cifar --batch 128 --epochs 200
+    jssl train rotation --data tfds:imagenet2012 --out gs://bucket/rotation # on a pod
+
+    The paper: AlexNet, ImageNet: 38.7 % linear on conv4 features; Network-in-Network, CIFAR-10: 91.2 %.
+    """
+
+    data: Data = "tfds:imagenet2012"
+    encoder: str = "resnet50"
+    batch: Count = 192
+    epochs: float = 30
+    warmup: float = 0
+    learning_rate: float = 0.01
+    rate_per: Count | None = None
+    final_rate: float = 0.0
+    weight_decay: float = 5e-4
+    views: str = "mae"
+
+    def build(self, data: DataInfo) -> Experiment:
+        network = self.network()
+        method = rotation(network)
+        return self.experiment(
+            data,
+            method,
+            optimizer=sgd(self.rate(data), weight_decay=self.weight_decay),
+            views=self.make_views(data, scale=(0.5, 1.0)),
+            network=network,
+            figures=rotation_figure(method, self.view(data)),
+        )
 
 
 # On digits a rotation is often anyone's guess (0, 1, 8, and 6 for 9), but scenes give it away by their light.
-demo = dict(
+demo = Rotation(
     encoder="resnet10x0.25_cifar",
     data="digits",
     size=24,
     batch=64,
+    epochs=10,
     steps=580,
-    warmup=0.05,
+    warmup=0.5,
     learning_rate=0.1,
 )
 
 if __name__ == "__main__":
-    main(experiment, demo)
+    main(demo)

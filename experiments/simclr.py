@@ -1,59 +1,66 @@
-"""SimCLR: two views of an image find each other among all views of the batch.  arXiv:2002.05709
+"""SimCLR, arXiv:2002.05709."""
 
-    python -m experiments.simclr --demo                                     # a few minutes on a CPU
-    python -m experiments.simclr --data tfds:cifar10 --encoder resnet18_cifar --batch 512 --steps 19400 \
-        --learning-rate 1.0 --temperature 0.5
-    python -m experiments.simclr --data tfds:imagenet2012 --out gs://bucket/simclr      # on a pod
-
-The paper: ResNet-50, batch 4096, ImageNet: linear 64.6 % top-1 after 100 epochs (31,200 steps), 69.3 % after 1000;
-1.5 hours per 100 epochs on 128 TPU v3 cores.
-"""
+from dataclasses import dataclass
 
 from jssl.methods import simclr
 from jssl.models import simclr_head
 from jssl.optim import lars
-from jssl.run import Experiment, Training, main, recipe
+from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 
-@recipe(
-    encoder="resnet50",
-    batch=4096,
-    steps=31_200,
-    warmup=0.1,
-    learning_rate=4.8,
-    weight_decay=1e-6,
-    views="simclr",
-)
-def experiment(
-    training: Training, *, temperature: float = 0.1, hidden: int = 2048, features: int = 128
-) -> Experiment:
-    """SimCLR as an experiment.
+@dataclass(frozen=True)
+class SimCLR(Training):
+    r"""SimCLR: two views of an image find each other among all views of the batch.  arXiv:2002.05709
 
-    temperature: 0.1 on ImageNet, 0.5 on CIFAR-10.
-    hidden: width of the projection's hidden layer.
-    features: width of the projection.
+    jssl train simclr --demo                                                # a few minutes on a CPU
+    jssl train simclr --data tfds:cifar10 --encoder resnet18_cifar --batch 512 --epochs 200 \
+        --learning-rate 1.0 --temperature 0.5
+    jssl train simclr --data tfds:imagenet2012 --out gs://bucket/simclr     # on a pod
+
+    The paper: ResNet-50, batch 4096, ImageNet: linear 64.6 % top-1 after 100 epochs, 69.3 % after 1000; 1.5 hours per 100
+    epochs on 128 TPU v3 cores.
     """
-    network = training.network()
-    return training.experiment(
-        simclr(network, head=simclr_head(features, hidden=hidden), temperature=temperature),
-        optimizer=lars(training.rate(), weight_decay=training.weight_decay),
-        network=network,
-    )
+
+    data: Data = "tfds:imagenet2012"
+    encoder: str = "resnet50"
+    batch: Count = 4096
+    epochs: float = 100
+    warmup: float = 10
+    learning_rate: float = 0.3
+    rate_per: Count | None = 256
+    final_rate: float = 0.0
+    weight_decay: float = 1e-6
+    views: str = "simclr"
+    temperature: float = 0.1
+    """0.1 on ImageNet, 0.5 on CIFAR-10."""
+    hidden: Count = 2048
+    """Width of the projection's hidden layer."""
+    features: Count = 128
+    """Width of the projection."""
+
+    def build(self, data: DataInfo) -> Experiment:
+        network = self.network()
+        head = simclr_head(self.features, hidden=self.hidden)
+        method = simclr(network, head=head, temperature=self.temperature)
+        optimizer = lars(self.rate(data), weight_decay=self.weight_decay)
+        return self.experiment(data, method, optimizer=optimizer, network=network)
 
 
-demo = dict(
+demo = SimCLR(
     encoder="resnet10x0.25_cifar",
     data="digits",
     size=24,
     views="handwriting",
     batch=128,
+    epochs=10,
     steps=600,
-    warmup=0.1,
+    warmup=1,
     learning_rate=4.0,
+    rate_per=None,
     temperature=0.2,
     hidden=256,
     features=64,
 )
 
 if __name__ == "__main__":
-    main(experiment, demo)
+    main(demo)

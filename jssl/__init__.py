@@ -2,9 +2,14 @@
 
     from jssl import encoder, init_state, make_step, methods, objectives, views
 
-Packages: `objectives` (pure losses), `models`, `data` (sources, views, masks), `methods` (recipes), `optim`, `evaluate`,
-`experiment` (what the command lines in `experiments/` are made of).
+Packages: `objectives` (pure losses), `masks`, `models`, `data` (sources and views), `methods`, `optim`, `evaluate`, `run`
+(carrying experiments out; `jssl.run(...)` starts one) and `experiments` (one file for each system).
 """
+
+import importlib
+import sys
+from importlib.util import spec_from_file_location
+from pathlib import Path
 
 from jssl import arrays, data, evaluate, masks, methods, models, objectives, optim, sharding
 from jssl.citations import citation
@@ -23,6 +28,7 @@ from jssl.models.network import Network, collecting, frozen, network, with_heads
 from jssl.objectives import Objective, Outputs, stateless, weighted_sum
 from jssl.train import Event, TrainState, feed, fit, init_state, make_step, scanned, train_step
 
+__version__ = "0.1.0"
 __all__ = [
     "Event",
     "Features",
@@ -41,6 +47,7 @@ __all__ = [
     "ema",
     "encoder",
     "evaluate",
+    "experiments",
     "feed",
     "fit",
     "frozen",
@@ -54,8 +61,10 @@ __all__ = [
     "models",
     "network",
     "objectives",
+    "open_run",
     "optim",
     "pretext",
+    "run",
     "scanned",
     "self_distillation",
     "sharding",
@@ -69,3 +78,27 @@ __all__ = [
     "weighted_sum",
     "with_heads",
 ]
+
+
+class _Beside:
+    """Finds jssl.experiments in a checkout that is not installed: there the folder lies beside jssl/, not in it."""
+
+    folder = Path(__file__).parent.parent / "experiments"
+
+    @classmethod
+    def find_spec(cls, name: str, path=None, target=None):
+        if name == f"{__name__}.experiments" and (cls.folder / "__init__.py").exists():
+            return spec_from_file_location(name, cls.folder / "__init__.py")
+        return None
+
+
+sys.meta_path.append(_Beside)  # asked last, where the package is not found as it is installed
+
+
+def __getattr__(name: str):
+    """Imports what carries experiments out when it is asked for: composing losses does not need it."""
+    if name in ("run", "experiments"):
+        return importlib.import_module(f"{__name__}.{name}")
+    if name == "open_run":
+        return importlib.import_module(f"{__name__}.run").open_run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

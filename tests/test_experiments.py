@@ -1,24 +1,25 @@
-"""Every experiment builds with its paper's settings, and its demo takes steps on tiny data and writes a report."""
+"""Every system's experiment builds with its paper's settings, and its demo takes steps on tiny data and writes a report."""
 
-import importlib
 import inspect
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from jssl.experiments import REGISTRY
 
+import jssl
 from jssl.data import from_arrays
 from jssl.data.sources import scenes
-from jssl.run import Experiment, run
+from jssl.run import DataInfo, Training
 from jssl.run.plan import experiment_name
+from jssl.run.systems import BEGIN, END, markdown_table, module_of, named, text_table, with_table
 
 ROOT = Path(__file__).parent.parent
-NAMES = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem != "__init__")
 TINY = dict(batch=8, steps=2, size=16)
 SMALLER = {  # of the demos' own settings, to compile quickly
     "encoder": {"resnet10x0.25_cifar": "resnet10x0.125_cifar"},
     "queue": 16,
-    "examples": 32,
     "prototypes": 8,
     "clusters": (3, 4),
     "negatives": 4,
@@ -31,54 +32,104 @@ SMALLER = {  # of the demos' own settings, to compile quickly
     "dim": 8,
     "min_keep": 2,
 }
-
-
-def module(name):
-    return importlib.import_module(f"experiments.{name}")
+IMAGENET = DataInfo("imagenet", 1_281_167, (224, 224, 3), 224, 1000, {"caption": ((77,), "int32")})
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """32 scenes with captions, as an npz and in memory."""
-    drawn = scenes.scenes(count=32, side=16)
-    path = tmp_path_factory.mktemp("data") / "tiny.npz"
-    arrays = dict(images=drawn.images, labels=drawn.labels, class_names=np.array(drawn.class_names))
-    np.savez(path, **arrays, test_images=drawn.images, test_labels=drawn.labels)
-    return f"npz:{path}"
+def drawn():
+    """32 scenes with captions, to train and to test on."""
+    return (scenes.scenes(count=32, side=16),) * 2
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_the_registry_has_every_file_and_every_file_its_class():
+    assert set(REGISTRY) == {path.stem for path in (ROOT / "experiments").glob("*.py")} - {"__init__"}
+    for name, system in REGISTRY.items():
+        assert named(name) is getattr(jssl.experiments, system.experiment)
+        assert getattr(jssl.experiments, name) is module_of(name)
+        assert type(module_of(name).demo) is named(name)
+    with pytest.raises(AttributeError):
+        _ = jssl.experiments.Dyno
+
+
+def test_the_tables_have_every_system():
+    text, markdown = text_table(REGISTRY).splitlines(), markdown_table(REGISTRY).splitlines()
+    assert len(text) == 1 + len(REGISTRY) and len(markdown) == 2 + len(REGISTRY)
+    for name, line, row in zip(REGISTRY, text[1:], markdown[2:], strict=True):
+        assert line.startswith(f"{name} ") and row.startswith(f"| `{name}` | {REGISTRY[name].title} |")
+        assert (
+            REGISTRY[name].paper in line and REGISTRY[name].reaches in line and REGISTRY[name].reaches in row
+        )
+    filled = with_table(f"before\n{BEGIN}\nold\n{END}\nafter\n", REGISTRY)
+    assert filled == f"before\n{BEGIN}\n{markdown_table(REGISTRY)}\n{END}\nafter\n"
+    with pytest.raises(ValueError, match="needs a line <!-- systems -->"):
+        with_table("no marks", REGISTRY)
+
+
+def test_the_readme_shows_the_table_of_the_registry():
+    readme = (ROOT / "README.md").read_text()
+    assert readme == with_table(readme, REGISTRY)  # `python -m jssl list --markdown` prints it
+
+
+@pytest.mark.parametrize("name", REGISTRY)
 def test_says_what_it_is(name):
-    told, function = module(name).__doc__, module(name).experiment
-    assert "arXiv:" in told and f"python -m experiments.{name} --demo" in told and "The paper" in told
-    assert set(module(name).demo) <= set(inspect.signature(function).parameters)
-    assert experiment_name(function) == name  # what its runs are called, and by what others' are refused
+    kind = named(name)
+    told = inspect.getdoc(kind)
+    assert (
+        f"arXiv:{REGISTRY[name].paper}" in told
+        and f"jssl train {name} --demo" in told
+        and "The paper" in told
+    )
+    assert is_dataclass(kind) and kind.__dataclass_params__.frozen and kind.__doc__ is not Training.__doc__
+    assert experiment_name(kind) == name  # what its runs are called, and by what others' are refused
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_demo_takes_steps_and_reports(name, data, tmp_path):
-    own, smaller = module(name).demo, {}
-    for key, value in own.items():
-        change = SMALLER.get(key)
-        if change is not None:
-            smaller[key] = change.get(value, value) if isinstance(change, dict) else change
-    captioned = name in ("clip", "slip")  # an npz has no captions
-    settings = own | smaller | TINY | ({} if captioned else {"data": data})
-    if captioned:
-        experiment = module(name).experiment(**settings)
-        drawn = scenes.scenes(count=32, side=16)
-        assert isinstance(experiment, Experiment)
-        result = run(lambda: experiment._replace(data=drawn, test=drawn), out=str(tmp_path / name))
-    else:
-        result = run(module(name).experiment, **settings, out=str(tmp_path / name))
+@pytest.mark.parametrize("name", REGISTRY)
+def test_the_papers_settings_build_without_a_file(name, monkeypatch):
+    def opened(*_, **__):
+        raise AssertionError("build opens a file")
+
+    settings = named(name)()
+    monkeypatch.setattr("builtins.open", opened)
+    experiment = settings.build(IMAGENET)
+    assert experiment.batch == settings.batch and experiment.peak_rate == settings.peak_rate
+    per_epoch = IMAGENET.examples // settings.batch
+    assert experiment.steps == round(settings.epochs * per_epoch)
+    if settings.warmup:
+        assert float(experiment.learning_rate(round(settings.warmup * per_epoch))) == pytest.approx(
+            settings.peak_rate, rel=1e-5
+        )
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_every_number_of_a_paper_stands_on_its_page(name):
+    """What a base class gives a default is a way to compile or to read, not a paper's number."""
+    own, inherited = named(name), {"data_dir", "steps", "size", "scan", "remat", "head_norm"}
+    assert {field.name for field in fields(own)} - set(own.__dict__["__annotations__"]) <= inherited
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_the_demo_takes_steps_and_reports(name, drawn, tmp_path):
+    own, smaller = module_of(name).demo, {}
+    for field in fields(own):
+        value, change = getattr(own, field.name), SMALLER.get(field.name)
+        if change is not None and value != getattr(named(name)(), field.name):
+            smaller[field.name] = change.get(value, value) if isinstance(change, dict) else change
+    result = jssl.run(own, **smaller, **TINY, data=drawn, out=str(tmp_path / name))
     assert int(result.state.step) == 2
     assert (tmp_path / name / "report.html").stat().st_size > 1000
     assert set(result.table) >= {"raw pixels", "random network", "learned"}
 
 
-def test_a_source_without_labels_is_trained_on_too(tmp_path):
+def test_a_run_is_started_by_name_by_class_and_by_settings(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), np.uint8)
-    settings = module("rotation").demo | TINY | {"encoder": "resnet10x0.125_cifar"}
-    experiment = module("rotation").experiment(**(settings | {"data": "digits"}))
-    result = run(lambda: experiment._replace(data=from_arrays(images)), out=str(tmp_path))
+    settings = replace(module_of("rotation").demo, encoder="resnet10x0.125_cifar", **TINY)
+    changed = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    changed |= dict(data=from_arrays(images), out=str(tmp_path))
+    result = jssl.run("rotation", **changed)  # without labels it is trained on all the same
     assert int(result.state.step) == 2 and result.table == {}
+    for way in (jssl.experiments.Rotation, settings):  # each resumes at the end
+        assert int(jssl.run(way, **changed).state.step) == 2
+    with pytest.raises(ValueError, match="rotation has no setting bacth; did you mean batch?"):
+        jssl.run("rotation", bacth=3)
+    features = jssl.open_run(tmp_path).features(images)
+    assert features.shape[0] == 16 and np.isfinite(features).all()

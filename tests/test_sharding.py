@@ -14,11 +14,12 @@ import optax
 import pytest
 from jax.sharding import PartitionSpec
 
+from jssl import run
 from jssl.data import views
 from jssl.methods import mae, moco_v2, simclr
 from jssl.models import ResNet, ViT, mae_decoder, moco_head, simclr_head
 from jssl.models.encoders.resnet import BasicBlock, cifar_stem
-from jssl.run import Interrupted, run
+from jssl.run import Interrupted
 from jssl.sharding import (
     _of_many,
     join_processes,
@@ -179,29 +180,29 @@ SETTINGS = dict(data="bare", log_every=1, checkpoint_every=4, steps=8)
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    return run(tiny.experiment, out=str(tmp_path_factory.mktemp("runs") / "alone"), mesh="data=1", **SETTINGS)
+    return run(tiny.Tiny, out=str(tmp_path_factory.mktemp("runs") / "alone"), mesh="data=1", **SETTINGS)
 
 
 @pytest.mark.parametrize("first, second", [("data=1", "data=8"), ("data=4,fsdp=2", "data=1")])
 def test_a_run_goes_on_on_another_mesh(alone, tmp_path, monkeypatch, first, second):
     monkeypatch.setattr("jssl.run.interrupt.Interrupts.requested", lambda self, step: step == 5)
     with pytest.raises(Interrupted):
-        run(tiny.experiment, out=str(tmp_path / "run"), mesh=first, **SETTINGS)
+        run(tiny.Tiny, out=str(tmp_path / "run"), mesh=first, **SETTINGS)
     monkeypatch.undo()
-    resumed = run(tiny.experiment, out=str(tmp_path / "run"), mesh=second, **SETTINGS)
+    resumed = run(tiny.Tiny, out=str(tmp_path / "run"), mesh=second, **SETTINGS)
     close(rows(tmp_path / "run"), rows(alone.directory), 1e-5)
     for a, b in zip(jax.tree.leaves(resumed.state.params), jax.tree.leaves(alone.state.params), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_the_same_mesh_gives_the_same_bits(alone, tmp_path):
-    again = run(tiny.experiment, out=str(tmp_path / "run"), mesh="data=1", **SETTINGS)
+    again = run(tiny.Tiny, out=str(tmp_path / "run"), mesh="data=1", **SETTINGS)
     assert raw(again.state) == raw(alone.state)
 
 
 def test_a_batch_that_does_not_spread_is_refused(tmp_path):
     with pytest.raises(ValueError, match="batch of 12 does not spread over 8 devices"):
-        run(tiny.experiment, out=str(tmp_path / "run"), batch=12, mesh="data=8")
+        run(tiny.Tiny, out=str(tmp_path / "run"), batch=12, mesh="data=8")
 
 
 def test_two_processes_are_one_run(alone, tmp_path):
@@ -237,7 +238,7 @@ def test_two_processes_are_one_run(alone, tmp_path):
     )  # process 0 speaks
     close(rows(tmp_path / "run"), rows(alone.directory), 1e-5)
     resumed = run(
-        tiny.experiment, out=str(tmp_path / "run"), mesh="data=1", **SETTINGS
+        tiny.Tiny, out=str(tmp_path / "run"), mesh="data=1", **SETTINGS
     )  # on another number of them
     for a, b in zip(jax.tree.leaves(resumed.state.params), jax.tree.leaves(alone.state.params), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)

@@ -1,29 +1,60 @@
-"""Experiments: a method and all it is trained with, run from a command line, a notebook or a test."""
+"""Carrying an experiment out, from a command line, a notebook or a test.
+
+The package can be called: `jssl.run(experiment, out=..., seed=...)`.
+"""
+
+import sys
+from types import ModuleType
 
 from jssl.run.command import main
-from jssl.run.experiment import Experiment
+from jssl.run.experiment import Data, DataInfo, Experiment, Settings
 from jssl.run.families import MomentumContrast, SelfDistillation
 from jssl.run.interrupt import Interrupted
+from jssl.run.lock import Occupied
+from jssl.run.numbers import Count, Share
 from jssl.run.pictures import attention_figure, caption_figure, reconstruction_figure, rotation_figure
 from jssl.run.plan import Options
-from jssl.run.run import Run, run
-from jssl.run.settings import Training, recipe
+from jssl.run.saved import SavedRun, open_run
+from jssl.run.settings import Training
+from jssl.run.training import Run, start
 from jssl.run.watch import NonFinite
 
 __all__ = [
+    "Count",
+    "Data",
+    "DataInfo",
     "Experiment",
     "Interrupted",
     "MomentumContrast",
     "NonFinite",
+    "Occupied",
     "Options",
     "Run",
+    "SavedRun",
     "SelfDistillation",
+    "Settings",
+    "Share",
     "Training",
     "attention_figure",
     "caption_figure",
     "main",
-    "recipe",
+    "open_run",
     "reconstruction_figure",
     "rotation_figure",
-    "run",
+    "start",
 ]
+
+
+class _Callable(ModuleType):
+    """A package that can be called.
+
+    `jssl.run(...)` is how a run is started, and `jssl.run` is also where its parts are, `jssl.run.plan` for one. A function
+    of that name would hide the package from `import jssl.run.plan`.
+    """
+
+    def __call__(self, experiment, **settings) -> Run:
+        """Runs an experiment, see `start`."""
+        return start(experiment, **settings)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -1,47 +1,52 @@
-"""The command line of an experiment, made of its function's signature."""
+"""The command line of an experiment: its settings' fields, and those of `Options`."""
 
 import contextlib
-import dataclasses
-import inspect
 import io
 import logging
 import os
 import re
 import shlex
 import sys
+import typing
 import warnings
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
 
 import jax
 
-from jssl.run.experiment import Experiment
+from jssl.data.source import Source
+from jssl.extras import extra
+from jssl.run.experiment import Settings
 from jssl.run.interrupt import Interrupted
-from jssl.run.plan import DTYPES, Options, experiment_name, plan
-from jssl.run.run import carry_out
+from jssl.run.lock import Occupied
+from jssl.run.plan import Options, experiment_name, plan
+from jssl.run.systems import experiments, module_of
+from jssl.run.training import carry_out
 from jssl.run.watch import NonFinite
 from jssl.sharding import join_processes
 
 REFUSED, BROKEN = 2, 1  # exit codes: nothing was started; training cannot go on
+REFUSALS = (ValueError, OSError, ImportError)  # what cannot be run, in one line
 
 
-def main(make: Callable[..., Experiment], demo: Mapping[str, Any]) -> None:
-    """Reads the command line, runs the experiment, and exits.
-
-    make: the experiment's function; its typed keyword-only arguments are the flags, its docstring their help.
-    demo: other defaults, under --demo.
+def main(demo: Settings, arguments: list[str] | None = None, *, command: list[str] | None = None) -> None:
+    """Reads the command line of an experiment, runs it, and exits.
 
     What cannot be run costs one line on stderr and exit code 2, before anything is compiled or written. A signal saves,
     prints the command that resumes, and exits with 0.
+
+    Args:
+        demo: The experiment's settings under --demo; without it, its class's defaults hold.
+        arguments: By default those of the process.
+        command: How it was called, without its arguments; by default as this process was.
     """
-    try:
-        settings, options = parse(make, demo, sys.argv[1:])
+    arguments, command = sys.argv[1:] if arguments is None else arguments, command or invoked()
+    with one_line():
+        settings, options = parse(demo, arguments, command=command)
         join_processes(options.coordinator, processes=options.processes, process=options.process)
-        planned = plan(make, settings, options, name=experiment_name(make))
-    except (ValueError, OSError, ImportError) as error:
-        _exit(REFUSED, f"error: {_one_line(error)}")
-    from tqdm import tqdm
+        planned = plan(settings, options)
+        with extra():
+            from tqdm import tqdm
 
     keep_compiled()
     logging.getLogger("absl").setLevel(
@@ -52,10 +57,26 @@ def main(make: Callable[..., Experiment], demo: Mapping[str, Any]) -> None:
         carry_out(planned, say=tqdm.write)
     except Interrupted as stop:
         where = "before the first step" if stop.step is None else f"at step {stop.step}, saved"
-        print(f"interrupted {where}; resume with: {_command()}", flush=True)
+        print(f"interrupted {where}; resume with: {shlex.join([*command, *arguments])}", flush=True)
         sys.exit(0)
+    except Occupied as refused:
+        leave(REFUSED, refused)
     except (NonFinite, OSError) as broken:
-        _exit(BROKEN, f"error: {_one_line(broken)}")
+        leave(BROKEN, broken)
+
+
+def train(arguments: list[str]) -> None:
+    """Runs a system by its name: `jssl train NAME ...`."""
+    name, *rest = arguments or ["--help"]
+    if name in ("-h", "--help"):
+        print(
+            "usage: jssl train NAME [--demo] [OPTIONS]\n\n`jssl train NAME --help` lists a system's options.\n"
+        )
+        print("systems: " + ", ".join(experiments().REGISTRY))
+        return
+    with one_line():
+        module = module_of(name)
+    main(module.demo, rest, command=[*invoked(), "train", name])
 
 
 def keep_compiled() -> None:
@@ -65,78 +86,79 @@ def keep_compiled() -> None:
         jax.config.update("jax_compilation_cache_dir", str(cache / "jssl" / "xla"))
 
 
-def parse(make: Callable, demo: Mapping[str, Any], arguments: list[str]) -> tuple[dict[str, Any], Options]:
-    """The experiment's settings and the runner's options of a command line.
+@dataclass(frozen=True)
+class _Run(Options):
+    """The options of a command: those of a run, and whether it is the demo's."""
 
-    Raises: ValueError in one line for an unknown flag or value. SystemExit(0) after --help.
+    demo: bool = False
+    """Small data and a small network, for a few minutes on a CPU."""
+
+
+def parse(demo: Settings, arguments: list[str], *, command: list[str]) -> tuple[Settings, Options]:
+    """Reads a command line.
+
+    Args:
+        demo: The defaults under --demo.
+        arguments: Of the command.
+        command: What comes before them.
+    Returns:
+        The experiment's settings and the runner's options.
+    Raises:
+        ValueError: in one line, for an unknown flag or value.
+        SystemExit: with 0, after --help.
     """
-    import tyro
+    with extra():
+        import tyro
 
-    defaults = dict(demo) if "--demo" in arguments else {}
-    hints, texts = get_type_hints(make), _described(make.__doc__ or "")
-    flags = [
-        (name, _flag(hints.get(name, str), texts.get(name, "")), defaults.pop(name, p.default))
-        for name, p in inspect.signature(make).parameters.items()
-    ]
-    texts, hints = _described(Options.__doc__), get_type_hints(Options) | {"dtype": Literal[tuple(DTYPES)]}
-    common = [
-        (name, _flag(hints[name], texts[name]), defaults.pop(name, default))
-        for name, default in Options._field_defaults.items()
-    ]
-    common.append(("demo", _flag(bool, "small data and a small network, for a few minutes on a CPU"), False))
-    if defaults:
-        raise ValueError(
-            f"the demo of {make.__name__} sets {', '.join(defaults)}, which the experiment does not have"
-        )
-    experiment = dataclasses.make_dataclass("experiment", flags)
-    runner = dataclasses.make_dataclass("run", common)
+    kind, said = type(demo), io.StringIO()
 
-    def command(experiment: tyro.conf.OmitArgPrefixes[experiment], run: tyro.conf.OmitArgPrefixes[runner]):
+    def both(experiment, run):
         return experiment, run
 
-    said = io.StringIO()
+    untold = tyro.conf.arg(help="")  # the description above the flags says it
+    both.__annotations__ = {
+        name: typing.Annotated[tyro.conf.OmitArgPrefixes[of], untold]
+        for name, of in {"experiment": kind, "run": _Run}.items()
+    }
+    both.__defaults__ = demo if "--demo" in arguments else kind(), _Run()
     try:
-        with contextlib.redirect_stderr(said):
-            parsed, run = tyro.cli(
-                command,
+        with contextlib.redirect_stderr(said), _names_of_data():
+            settings, run = tyro.cli(
+                both,
                 args=arguments,
-                prog=f"python -m {_module()}",
-                description=inspect.getdoc(inspect.getmodule(make)) or make.__doc__,
+                prog=shlex.join(command),
+                description=kind.__doc__,
                 config=(tyro.conf.FlagCreatePairsOff,),
             )
     except SystemExit as end:
         if end.code in (0, None):
             raise
         raise ValueError(_complaint(said.getvalue())) from None
-    chosen = {
-        field.name: getattr(run, field.name) for field in dataclasses.fields(run) if field.name != "demo"
-    }
+    chosen = {field.name: getattr(run, field.name) for field in fields(Options)}
     if run.demo and chosen["out"] is None:
-        chosen["out"] = f"runs/{experiment_name(make)}-demo"
-    return {field.name: getattr(parsed, field.name) for field in dataclasses.fields(parsed)}, Options(
-        **chosen
-    )
+        chosen["out"] = f"runs/{experiment_name(settings)}-demo"
+    return settings, Options(**chosen)
 
 
-def _flag(hint, text: str):
+def _names_of_data():
+    """On a command line, data that may also be a `Source` is a name."""
     import tyro
 
-    return Annotated[hint, tyro.conf.arg(help=text)]
+    registry = tyro.constructors.ConstructorRegistry()
 
+    @registry.primitive_rule
+    def name(info):
+        if Source not in typing.get_args(info.type):
+            return None
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="NAME",
+            instance_from_str=lambda words: words[0],
+            is_instance=lambda value: True,
+            str_from_instance=lambda value: [value if isinstance(value, str) else "(arrays)"],
+        )
 
-def _described(doc: str) -> dict[str, str]:
-    """What a docstring says of each argument: "name: text" or "name, other: text", continued on deeper lines."""
-    texts: dict[str, str] = {}
-    names: list[str] = []
-    for line in inspect.cleandoc(doc).splitlines():
-        if match := re.match(r"(\w+(?:, \w+)*):\s+(.*)", line):
-            names = match[1].split(", ")
-            texts |= dict.fromkeys(names, match[2])
-        elif line.startswith("    ") and names:
-            texts |= {name: f"{texts[name]} {line.strip()}" for name in names}
-        else:
-            names = []
-    return texts
+    return registry
 
 
 def _complaint(box: str) -> str:
@@ -144,25 +166,31 @@ def _complaint(box: str) -> str:
     _, _, body = re.sub(r"[│╭╮╰╯]", " ", box).strip().partition("\n")  # the first line is a title
     sentences = [" ".join(part.split()) for part in re.split(r"^\s*[-─]{5,}.*$", body, flags=re.MULTILINE)]
     said = next(filter(None, sentences), "the command line cannot be read")
+    said = re.sub(r"\. Got errors: .*", "", said)  # one for each type that a flag may have
     meant = re.search(r"Perhaps you meant: (--[\w-]+)", " ".join(sentences))
     return f"{said}{f'; did you mean {meant[1]}?' if meant else ''}; --help lists the flags".replace(
         ".;", ";"
     )
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+@contextlib.contextmanager
+def one_line():
+    """What is refused inside ends the process with one line and exit code 2."""
+    try:
+        yield
+    except REFUSALS as error:
+        leave(REFUSED, error)
 
 
-def _exit(code: int, line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def leave(code: int, error: BaseException) -> None:
+    """Ends the process with one line on stderr."""
+    print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr, flush=True)
     sys.exit(code)
 
 
-def _module() -> str:
+def invoked() -> list[str]:
+    """How this process was started, without its arguments: jssl, python -m experiments.dino, or python script.py."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec.name if spec else sys.argv[0]
-
-
-def _command() -> str:
-    return shlex.join(["python", *(["-m"] if _module() != sys.argv[0] else []), _module(), *sys.argv[1:]])
+    if spec is not None:
+        return ["python", "-m", spec.name.removesuffix(".__main__")]
+    return ["jssl"] if Path(sys.argv[0]).stem == "jssl" else ["python", sys.argv[0]]

@@ -1,29 +1,79 @@
-"""What an experiment is: a method and all it is trained with."""
+"""What an experiment is: settings that say how to build it, and what is built."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
 
 from jssl.data.source import Source
+from jssl.data.views import Views
 from jssl.methods.base import Method
-from jssl.train import TrainState, Views
+from jssl.train import TrainState
 
 Figure = Callable[[TrainState, jax.Array], list[tuple[str, bytes]]]
+Data = str | Source | tuple[Source, Source]
+
+
+class DataInfo(NamedTuple):
+    """The sizes and counts of a run's data: all that an experiment may know of it while it is built.
+
+    Attributes:
+        name: As in `--data`.
+        examples: Training images.
+        image: Height, width and channels of an image as a batch holds it.
+        side: The side of a typical image, which the views have by default.
+        classes: Labelled classes, 0 without labels.
+        extras: Shape and type of one example of each further array, such as {"caption": ((12,), "int32")}.
+    """
+
+    name: str
+    examples: int
+    image: tuple[int, int, int]
+    side: int
+    classes: int
+    extras: Mapping[str, tuple[tuple[int, ...], str]]
+
+    def extra(self, name: str) -> tuple[int, ...]:
+        """The shape of one example of a further array.
+
+        Raises:
+            ValueError: where the data has no such array.
+        """
+        if name not in self.extras:
+            raise ValueError(
+                f"--data {self.name} has no {name}; this experiment needs one for each image: choose scenes, "
+                f"or hand over from_arrays(images, {name}=...)"
+            )
+        return tuple(self.extras[name][0])
+
+    def batch(self, size: int) -> dict[str, jax.ShapeDtypeStruct]:
+        """A batch of this data without its values."""
+        rows = {
+            "image": (tuple(self.image), np.uint8),
+            "label": ((), np.int32),
+            **self.extras,
+            "index": ((), np.int32),
+        }
+        return {
+            name: jax.ShapeDtypeStruct((size, *shape), np.dtype(kind)) for name, (shape, kind) in rows.items()
+        }
 
 
 class Experiment(NamedTuple):
-    """A method, an optimizer, views and data: what `make_step` and `fit` need, and how the result is looked at.
+    """A method, an optimizer and views: what `make_step` and `fit` need, and how the result is looked at.
 
-    method, optimizer, views: as `make_step` takes them.
-    batch, steps:    images per optimizer step, and optimizer steps.
-    learning_rate:   step -> rate, for the log.
-    data:            a name that `jssl.data.load` knows, or a `Source`.
-    data_dir:        where TFDS has its data sets.
-    test:            a `Source` to test on; None: the test split of `data`, where it has one.
-    evaluation_view: images as stored [B, H, W, C] -> what the probes' network sees.
-    figures:         (state, images as the evaluation view makes them) -> [(caption, png)], for the report.
+    Attributes:
+        method, optimizer, views: As `make_step` takes them.
+        batch: Images per optimizer step.
+        steps: Optimizer steps.
+        learning_rate: step -> rate, for the log.
+        evaluation_view: Images as stored [B, H, W, C] -> what the probes' network sees.
+        encoder: The module whose features are evaluated, for `open_run`.
+        peak_rate: The highest learning rate, for the first line of a run.
+        figures: (state, images as stored) -> [(caption, png)], for the report.
     """
 
     method: Method
@@ -32,8 +82,32 @@ class Experiment(NamedTuple):
     batch: int
     steps: int
     learning_rate: Callable[[Any], Any]
-    data: str | Source
     evaluation_view: Callable[[jax.Array], jax.Array]
-    data_dir: str | None = None
-    test: Source | None = None
+    encoder: Any = None
+    peak_rate: float | None = None
     figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every experiment says before it is built. Its fields are the flags of its command.
+
+    A subclass is a frozen dataclass with fields of its own and a `build`.
+    """
+
+    data: Data
+    """What to train on: digits, scenes, tfds:<name>, folder:<path> or npz:<file>."""
+    data_dir: str | None = None
+    """Where TFDS has its data sets."""
+
+    def build(self, data: DataInfo) -> Experiment:
+        """Composes the experiment of its settings and the sizes of its data. Opens no file.
+
+        Args:
+            data: Sizes and counts, found by `plan`.
+        Returns:
+            An `Experiment`.
+        Raises:
+            ValueError: for settings that do not fit together or do not fit the data.
+        """
+        raise NotImplementedError

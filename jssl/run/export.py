@@ -1,6 +1,6 @@
 """The network that a run has trained, alone: without its student, its heads and its optimizer.
 
-    python -m jssl.run.export runs/dino --out dino.safetensors
+    jssl export runs/dino --out dino.safetensors
 
 The file holds flat names such as params/blocks/block_0/attn/qkv/kernel, float32; `load_encoder` nests them again:
 
@@ -8,8 +8,6 @@ The file holds flat names such as params/blocks/block_0/attn/qkv/kernel, float32
 """
 
 import argparse
-import json
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +16,9 @@ import numpy as np
 
 from jssl.arrays.trees import names
 from jssl.checkpoint import Checkpoints
+from jssl.extras import extra
 from jssl.methods.base import Method
-from jssl.run.record import CHECKPOINTS, CONFIG, as_path, compared
+from jssl.run.record import CHECKPOINTS, CONFIG, as_path, compared, read_config
 from jssl.train import TrainState
 
 EVALUATED = "evaluated"  # in config.json: where in the state the evaluated encoder lies
@@ -47,43 +46,77 @@ def evaluated(method: Method, state: TrainState) -> dict[str, str]:
 def export_encoder(directory, out) -> dict[str, np.ndarray]:
     """Writes the evaluated encoder of a run's newest checkpoint as safetensors.
 
-    directory: of the run. out: the file.
-
-    Returns: what was written, by name.
-
-    Raises: ValueError where there is no run, or no checkpoint of it.
+    Args:
+        directory: Of the run.
+        out: The file.
+    Returns:
+        What was written, by name.
+    Raises:
+        ValueError: where there is no run, or no checkpoint of it.
     """
-    from safetensors.numpy import save_file
+    with extra():
+        from safetensors.numpy import save_file
 
-    path = as_path(directory)
-    if not (path / CONFIG).exists():
-        raise ValueError(f"{directory} holds no run: there is no {CONFIG} in it")
-    config = json.loads((path / CONFIG).read_text())
-    if EVALUATED not in config:
-        raise ValueError(
-            f"{directory}: its {CONFIG} does not say which network is evaluated; run it again to write it"
-        )
-    checkpoints = Checkpoints(path / CHECKPOINTS, config=compared(config))
-    state = checkpoints.restore()
-    checkpoints.close()
-    if state is None:
-        raise ValueError(f"{directory} has no checkpoint yet")
-    arrays = {}
-    for kind, root in config[EVALUATED].items():
-        found = state
-        for name in root.split("."):
-            found = found[name]
-        arrays |= {name: np.asarray(value) for name, value in _flat(found, f"{kind}/").items()}
+    config = read_config(directory)
+    variables = encoder_variables(newest_state(directory, config), config, directory)
+    arrays = {name: np.asarray(value) for name, value in _flat(variables).items()}
     save_file(arrays, str(out))
     return arrays
 
 
-def load_encoder(path) -> dict[str, Any]:
-    """The variables of an encoder's module: {"params": ..., and "batch_stats" where it has them}.
+def newest_state(directory, config: Mapping[str, Any], like: TrainState | None = None) -> Any:
+    """Reads the newest checkpoint of a run.
 
-    path: of a file that `export_encoder` wrote.
+    Args:
+        directory: Of the run.
+        config: What its config.json holds.
+        like: A state of the wanted structure; None: nested dicts.
+    Raises:
+        ValueError: where there is none.
     """
-    from safetensors.numpy import load_file
+    checkpoints = Checkpoints(as_path(directory) / CHECKPOINTS, config=compared(config))
+    state = checkpoints.restore(like)
+    checkpoints.close()
+    if state is None:
+        raise ValueError(f"{directory} has no checkpoint yet")
+    return state
+
+
+def encoder_variables(state: Any, config: Mapping[str, Any], directory) -> dict[str, Any]:
+    """Takes the evaluated encoder out of a state.
+
+    Args:
+        state: A train state, or nested dicts.
+        config: What the run's config.json holds.
+        directory: Of the run, for what is said.
+    Returns:
+        The variables of the encoder's module: {"params": ..., and "batch_stats" where it has them}.
+    Raises:
+        ValueError: where the configuration does not say where in the state the encoder lies.
+    """
+    if EVALUATED not in config:
+        raise ValueError(
+            f"{directory}: its {CONFIG} does not say which network is evaluated; run it again to write it"
+        )
+    variables = {}
+    for kind, path in config[EVALUATED].items():
+        found = state
+        for name in path.split("."):
+            found = found[name] if isinstance(found, Mapping) else getattr(found, name)
+        variables[kind] = found
+    return variables
+
+
+def load_encoder(path) -> dict[str, Any]:
+    """Reads an encoder that `export_encoder` wrote.
+
+    Args:
+        path: Of the file.
+    Returns:
+        The variables of the encoder's module: {"params": ..., and "batch_stats" where it has them}.
+    """
+    with extra():
+        from safetensors.numpy import load_file
 
     variables: dict[str, Any] = {}
     for name, value in load_file(str(path)).items():
@@ -102,19 +135,13 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return named
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
+    """The command `jssl export`."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="jssl export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("directory", help="of the run")
     parser.add_argument("--out", required=True, help="the file to write, such as encoder.safetensors")
-    arguments = parser.parse_args()
-    try:
-        arrays = export_encoder(arguments.directory, arguments.out)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
-    print(f"{arguments.out}: {len(arrays)} arrays, {sum(x.size for x in arrays.values()):,} numbers")
-
-
-if __name__ == "__main__":
-    main()
+    chosen = parser.parse_args(arguments)
+    arrays = export_encoder(chosen.directory, chosen.out)
+    print(f"{chosen.out}: {len(arrays)} arrays, {sum(x.size for x in arrays.values()):,} numbers")

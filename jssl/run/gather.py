@@ -9,7 +9,7 @@ import numpy as np
 from jssl.data.reading.memory import decode_all, fits_in_memory
 from jssl.data.reading.records import Records, image_shape, open_records
 from jssl.data.source import Source, load
-from jssl.run.experiment import Experiment
+from jssl.run.experiment import Data
 
 LARGEST = 224  # side of the canvas that larger images are decoded to
 SAMPLE = 10_000  # images of data that is too large for memory that the probes look at
@@ -35,19 +35,23 @@ class Gathered(NamedTuple):
         return self.source.images.shape[1]
 
 
-def gather(experiment: Experiment) -> Gathered:
-    """Opens an experiment's data and reads what fits in memory.
+def gather(data: Data, *, data_dir: str | None = None) -> Gathered:
+    """Opens data and reads what fits in memory.
 
-    Returns: `Gathered`.
-
-    Raises: ValueError, FileNotFoundError or ImportError where it cannot be read, saying what to do.
+    Args:
+        data: A name, a `Source`, or a pair of them to train and to test on.
+        data_dir: Where TFDS has its data sets.
+    Returns:
+        `Gathered`.
+    Raises:
+        ValueError, FileNotFoundError, ImportError: where it cannot be read, saying what to do.
     """
-    data, directory = experiment.data, experiment.data_dir
-    if isinstance(data, Source):
-        source, records, test = data, None, experiment.test
+    if isinstance(data, str):
+        source, records = _read(data, data_dir, "train")
+        test = _test(data, data_dir)
     else:
-        source, records = _read(data, directory, "train")
-        test = experiment.test or _test(data, directory)
+        source, test = (data, None) if isinstance(data, Source) else data
+        records = None
     labelled = test is not None and source.classes > 1 and min(source.labels.min(), test.labels.min()) >= 0
     return Gathered(source, records, test if labelled else None)
 

@@ -1,10 +1,11 @@
 """Everything about a run that can be refused, decided before anything is compiled or written."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +14,12 @@ from jax.sharding import Mesh
 
 from jssl.data.reading.resident import steps_per_epoch
 from jssl.data.source import Source
-from jssl.run.experiment import Experiment
+from jssl.extras import require
+from jssl.run.experiment import DataInfo, Experiment, Settings
 from jssl.run.export import EVALUATED, evaluated
 from jssl.run.footprint import footprint
 from jssl.run.gather import Gathered, gather
+from jssl.run.numbers import LARGEST, Count, Range, check_numbers
 from jssl.run.record import check_directory
 from jssl.sharding import make_mesh, over_batch, state_sharding
 from jssl.train import TrainState, init_state, train_step
@@ -24,44 +27,63 @@ from jssl.train import TrainState, init_state, train_step
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
 
-class Options(NamedTuple):
-    """How an experiment is run, whatever it trains.
-
-    out: run directory; by default runs/<experiment>; run again with the same one to resume.
-    seed: of initialisation, order and views.
-    dtype: of the forward pass, float32 or bfloat16; parameters and losses are float32.
-    accumulate: parts in which a batch is seen, for batches that do not fit.
-    log_every: steps between two lines of metrics.jsonl.
-    eval_every: steps between two kNN probes; by default a tenth of the run.
-    checkpoint_every: steps between two checkpoints; by default a tenth of the run.
-    skip_nonfinite: steps that may be skipped because a loss or gradient is not finite, before the run stops.
-    mesh: such as data=8 or data=4,fsdp=2; by default all devices on data.
-    coordinator: host:port of process 0, for several processes where the environment does not tell.
-    processes: how many there are, with --coordinator.
-    process: which one this is, with --coordinator.
-    """
+@dataclass(frozen=True)
+class Options:
+    """How an experiment is run, whatever it trains."""
 
     out: str | None = None
-    seed: int = 0
-    dtype: str = "float32"
-    accumulate: int = 1
-    log_every: int = 10
-    eval_every: int | None = None
-    checkpoint_every: int | None = None
+    """Run directory; by default runs/<experiment>; run again with the same one to resume."""
+    seed: Annotated[int, Range(0, 2**64 - 1)] = 0
+    """Of initialisation, order and views."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the forward pass; parameters and losses are float32."""
+    accumulate: Count = 1
+    """Parts in which a batch is seen, for batches that do not fit."""
+    log_every: Count = 10
+    """Steps between two lines of metrics.jsonl."""
+    eval_every: Count | None = None
+    """Steps between two kNN probes; by default a tenth of the run."""
+    checkpoint_every: Count | None = None
+    """Steps between two checkpoints; by default a tenth of the run."""
     skip_nonfinite: int = 0
+    """Steps that may be skipped because a loss or gradient is not finite, before the run stops."""
     mesh: str | None = None
+    """Such as data=8 or data=4,fsdp=2; by default all devices on data."""
     coordinator: str | None = None
+    """host:port of process 0, for several processes where the environment does not tell."""
     processes: int | None = None
+    """How many there are, with --coordinator."""
     process: int | None = None
+    """Which one this is, with --coordinator."""
+
+    @property
+    def key(self) -> jax.Array:
+        """The random key of the run."""
+        return jax.random.key(self.seed31)
+
+    @property
+    def seed31(self) -> int:
+        """The seed in the 31 bits that integers on a device have; those that are larger are mixed."""
+        return (
+            self.seed
+            if self.seed < 2**31
+            else int(np.random.SeedSequence(self.seed).generate_state(1)[0] >> 1)
+        )
 
 
 class Plan(NamedTuple):
     """A run that will be accepted.
 
-    name: the experiment's. experiment: with `batch` and `steps` as asked for. options: without None.
-    config: what config.json holds. data: opened. mesh: the devices.
-    state: the train state without its values, each array with its place on the mesh.
-    needs: bytes of each device, by what takes them.
+    Attributes:
+        name: The experiment's.
+        experiment: Built, with its `batch` and `steps`.
+        options: Without None where there is a default.
+        config: What config.json holds.
+        data: Opened.
+        mesh: The devices.
+        state: The train state without its values, each array with its place on the mesh.
+        needs: Bytes of each device, by what takes them.
+        budget: Steps, epochs and the highest learning rate, in words.
     """
 
     name: str
@@ -72,6 +94,7 @@ class Plan(NamedTuple):
     mesh: Mesh
     state: TrainState
     needs: dict[str, int]
+    budget: str
 
     @property
     def places(self) -> TrainState:
@@ -79,80 +102,89 @@ class Plan(NamedTuple):
         return jax.tree.map(lambda x: x.sharding, self.state)
 
 
-def experiment_name(make: Callable[..., Experiment]) -> str:
-    """What a run is called: the file its experiment is written in, or in a notebook its function."""
+def experiment_name(settings: Settings | type[Settings]) -> str:
+    """Names a run: after the file its experiment is written in, or in a notebook after its class."""
+    kind = settings if isinstance(settings, type) else type(settings)
     try:
-        stem = Path(inspect.getsourcefile(inspect.unwrap(make)) or "").stem
-    except TypeError:
+        stem = Path(inspect.getsourcefile(kind) or "").stem
+    except (TypeError, OSError):
         stem = ""
-    return stem if stem.isidentifier() else make.__name__
+    return stem if stem.isidentifier() else kind.__name__
 
 
-def plan(
-    make: Callable[..., Experiment], settings: Mapping[str, Any], options: Options, *, name: str | None = None
-) -> Plan:
-    """Builds an experiment, loads its data and traces its step, compiling and writing nothing.
+def plan(settings: Settings, options: Options | None = None) -> Plan:
+    """Opens an experiment's data, builds it and traces its step, compiling and writing nothing.
 
-    make: the experiment's function; settings: its keyword arguments.
-
-    Returns: a `Plan`.
-
-    Raises: ValueError, FileNotFoundError or ImportError, in one sentence that says what to do.
+    Args:
+        settings: Of the experiment.
+        options: Of the run.
+    Returns:
+        A `Plan`.
+    Raises:
+        ValueError, FileNotFoundError, ImportError: in one sentence that says what to do.
     """
-    for option in ("accumulate", "log_every", "eval_every", "checkpoint_every"):
-        value = getattr(options, option)
-        if value is not None and value < 1:
-            raise ValueError(f"--{option.replace('_', '-')} must be at least 1, got {value}")
+    options = options or Options()
+    check_numbers(settings)
+    check_numbers(options)
     if options.dtype not in DTYPES:
         raise ValueError(f"--dtype must be one of {', '.join(DTYPES)}, got {options.dtype!r}")
-    defaults = {
-        key: p.default for key, p in inspect.signature(make).parameters.items() if p.default is not p.empty
-    }
-    settings = defaults | dict(settings)
-    experiment = make(**settings)
-    if experiment.steps < 1:
-        raise ValueError(f"--steps must be at least 1, got {experiment.steps}")
-    name = name or experiment_name(make)
-    tenth = max(1, experiment.steps // 10)
-    options = options._replace(
-        out=options.out or f"runs/{name}",
-        eval_every=options.eval_every or tenth,
-        checkpoint_every=options.checkpoint_every or tenth,
-    )
+    name = experiment_name(settings)
+    options = replace(options, out=options.out or f"runs/{name}")
     config = {
         "experiment": name,
-        "settings": {key: _plain(value) for key, value in settings.items()},
+        "settings": {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)},
         "numbers": {key: getattr(options, key) for key in ("seed", "dtype", "accumulate")},
         "versions": {"jax": jax.__version__},
     }
     check_directory(options.out, config)
     mesh = make_mesh(options.mesh)
-    data = gather(experiment)
-    steps_per_epoch(len(data), experiment.batch)
+    data = gather(settings.data, data_dir=settings.data_dir)
+    require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
+    info = info_of(data)
+    if (batch := getattr(settings, "batch", None)) is not None:
+        steps_per_epoch(info.examples, batch)
+    experiment = settings.build(info)
+    per_epoch = steps_per_epoch(info.examples, experiment.batch)
+    if not 1 <= experiment.steps <= LARGEST:
+        raise ValueError(
+            f"a run must have 1 to {LARGEST:,} steps, got {experiment.steps:,}; change --steps or --epochs"
+        )
+    tenth = max(1, experiment.steps // 10)
+    options = replace(
+        options,
+        eval_every=options.eval_every or tenth,
+        checkpoint_every=options.checkpoint_every or tenth,
+    )
     if experiment.batch % options.accumulate:
         raise ValueError(f"--accumulate {options.accumulate} must divide the batch of {experiment.batch}")
     if experiment.batch % mesh.size:
         raise ValueError(
             f"a batch of {experiment.batch} does not spread over {mesh.size} devices; change it or --mesh"
         )
-    state = _state(mesh, initial_state(experiment, options), batch_shapes(data.source, experiment.batch))
-    planned = Plan(name, experiment, options, config, data, mesh, state, {})
+    state = _state(mesh, initial_state(experiment, options), info.batch(experiment.batch))
+    config |= {"data": info._asdict(), "class": f"{type(settings).__module__}:{type(settings).__qualname__}"}
+    peak = "" if experiment.peak_rate is None else f"; learning rate up to {experiment.peak_rate:.3g}"
+    budget = (
+        f"{experiment.steps:,} steps of {experiment.batch:,} images, {experiment.steps / per_epoch:.3g} epochs of "
+        f"{info.examples:,}{peak}"
+    )
+    planned = Plan(name, experiment, options, config, data, mesh, state, {}, budget)
     where = evaluated(experiment.method, state)
-    return planned._replace(needs=_needs(planned), config=config | {EVALUATED: where})
+    return planned._replace(needs=_needs(planned, info), config=config | {EVALUATED: where})
 
 
-def batch_shapes(source: Source, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """A batch of the source without its values."""
-    shapes = {
-        name: jax.ShapeDtypeStruct((batch, *np.shape(x)[1:]), x.dtype) for name, x in source.arrays.items()
-    }
-    return shapes | {"index": jax.ShapeDtypeStruct((batch,), jnp.int32)}
+def info_of(data: Gathered) -> DataInfo:
+    """Counts what an experiment may know of its data."""
+    source = data.source
+    extras = {name: (values.shape[1:], values.dtype.name) for name, values in source.extras.items()}
+    height, width, _ = shape = source.images.shape[1:]
+    return DataInfo(source.name, len(data), shape, min(height, width), source.classes, extras)
 
 
 def initial_state(experiment: Experiment, options: Options) -> Callable[..., TrainState]:
     """batch -> the state before the first step."""
-    e, seed = experiment, options.seed
-    return lambda batch: init_state(e.method, e.optimizer, e.views, batch, key=jax.random.key(seed))
+    e = experiment
+    return lambda batch: init_state(e.method, e.optimizer, e.views, batch, key=options.key)
 
 
 def _state(mesh, init, batch):
@@ -197,9 +229,9 @@ def skipping(step):
     return tolerant
 
 
-def _needs(plan: Plan) -> dict[str, int]:
+def _needs(plan: Plan, info: DataInfo) -> dict[str, int]:
     """Traces the step: what it takes of each device."""
-    batch = batch_shapes(plan.data.source, plan.experiment.batch)
+    batch = info.batch(plan.experiment.batch)
     place = over_batch(plan.mesh)
     batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place) for name, x in batch.items()}
     parts = footprint(step_of(plan), plan.state, batch, devices=plan.mesh.size)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from jssl.checkpoint import first_difference
+from jssl.extras import extra
 
 CONFIG, METRICS, CHECKPOINTS, FIGURES, REPORT = (
     "config.json",
@@ -16,6 +17,7 @@ CONFIG, METRICS, CHECKPOINTS, FIGURES, REPORT = (
     "figures",
     "report.html",
 )
+LEFT = (".writer", f".{CONFIG}.new")  # what a run that was killed at its very beginning leaves
 
 
 def as_path(directory):
@@ -38,17 +40,12 @@ def check_directory(directory, config: Mapping[str, Any]) -> None:
     if not path.is_dir():
         raise ValueError(f"--out {directory} is a file; give a directory")
     if not (path / CONFIG).exists():
-        if names := sorted(child.name for child in path.iterdir()):
+        if names := sorted(child.name for child in path.iterdir() if child.name not in LEFT):
             raise ValueError(
                 f"--out {directory} holds other files, such as {names[0]}; give a directory of its own"
             )
         return
-    try:
-        there = json.loads((path / CONFIG).read_text())
-    except json.JSONDecodeError:
-        raise ValueError(
-            f"--out {directory}: {CONFIG} there cannot be read; give another directory"
-        ) from None
+    there = read_config(directory)
     if (name := there.get("experiment")) != config["experiment"]:
         raise ValueError(
             f"--out {directory} belongs to experiment {name}, not {config['experiment']}; give another"
@@ -57,6 +54,24 @@ def check_directory(directory, config: Mapping[str, Any]) -> None:
         raise ValueError(
             f"--out {directory} belongs to a run with other settings: {difference}; give another"
         )
+
+
+def read_config(directory) -> dict[str, Any]:
+    """Reads what a run wrote about itself.
+
+    Raises:
+        ValueError: where there is no run, or its config.json is not what a run writes.
+    """
+    path = as_path(directory) / CONFIG
+    if not path.exists():
+        raise ValueError(f"{directory} holds no run: there is no {CONFIG} in it")
+    try:
+        config = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        config = None
+    if not isinstance(config, dict) or not isinstance(config.get("settings"), dict):
+        raise ValueError(f"{directory}: {CONFIG} there cannot be read; give another directory")
+    return config
 
 
 def compared(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,7 +98,8 @@ class Record:
         if not (self.directory / CONFIG).exists():
             self._replace(CONFIG, json.dumps(config, indent=2) + "\n")
         if "://" not in str(directory):
-            from tensorboardX import SummaryWriter
+            with extra():
+                from tensorboardX import SummaryWriter
 
             self._board = SummaryWriter(str(self.directory), write_to_disk=True)
 

@@ -1,34 +1,21 @@
-"""What every recipe has in common, said once: the network, the data and the training budget."""
+"""What the settings of every system have in common: the network, the data and the training budget."""
 
-import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_type_hints
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import jax
 
 from jssl.data import evaluation_view, views
-from jssl.data.reading.records import Records, image_shape, open_records
+from jssl.data.views import Views
 from jssl.models import encoder as encoder_named
 from jssl.optim import Schedule, warmup_cosine
-from jssl.run.experiment import Experiment
-from jssl.run.gather import LARGEST
+from jssl.run.experiment import DataInfo, Experiment, Settings
+from jssl.run.numbers import Count, Share
 from jssl.run.pictures import attention_figure
 
-VIEWS = (
-    "simclr",
-    "moco_v2",
-    "byol",
-    "dino",
-    "ibot",
-    "dinov2",
-    "swav",
-    "mae",
-    "infomin",
-    "handwriting",
-    "crops",
-)
+LARGEST_VIEW = 224  # side of the global views of larger images, in pixels
 REMAT = {  # policies: what is stored
     "none": None,
     "elementwise": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
@@ -36,46 +23,60 @@ REMAT = {  # policies: what is stored
 }
 
 
-@dataclass(frozen=True)
-class Training:
-    """Settings that every experiment has.
+def view_makers() -> dict[str, Callable]:
+    """The functions of `jssl.data.views` that make a method's views, by name."""
+    signatures = {
+        name: inspect.signature(make) for name, make in inspect.getmembers(views, inspect.isfunction)
+    }
+    return {
+        name: getattr(views, name)
+        for name, signature in signatures.items()
+        if signature.return_annotation == Views and "size" in signature.parameters
+    }
 
-    encoder: a name such as resnet50, resnet18_cifar, vit_s16 or vit_ti4.
-    batch: images per step.
-    steps: optimizer steps.
-    warmup: share of the steps in which the learning rate rises.
-    learning_rate: at its peak, for this batch.
-    weight_decay: on weights, not on biases, norms, tokens or positions.
-    data: digits, scenes, tfds:<name>, folder:<path> or npz:<file>.
-    data_dir: where TFDS has its data sets.
-    size: side of the global views, in pixels; by default that of the data's first image, 224 at most.
-    views: a recipe of `jssl.data.views`, such as simclr, byol, dino or handwriting.
-    scan: compile one block of a transformer instead of all of them: a fraction of the time, the same numbers.
-    remat: what a transformer's backward pass recomputes instead of storing: none, all but matrix products as
-        elementwise, or everything inside its blocks as blocks; the same numbers in less memory and more time.
-    """
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Settings):
+    """Settings that every system has. A system's own class gives them the paper's values."""
 
     encoder: str
-    batch: int
-    steps: int
+    """A name such as resnet50, resnet18_cifar, vit_s16 or vit_ti4."""
+    batch: Count
+    """Images per step."""
+    epochs: float
+    """Passes over the data."""
+    steps: Count | None = None
+    """Optimizer steps, in place of what `epochs` makes; spans given in epochs keep their share of the run."""
     warmup: float
+    """Epochs in which the learning rate rises."""
     learning_rate: float
+    """At its peak, for a batch of `rate_per` images."""
+    rate_per: Count | None
+    """The batch that the learning rate is given for: it is scaled in proportion to the batch; None: taken as it is."""
+    final_rate: Share
+    """What is left of the peak at the end of the run, as a share of it."""
     weight_decay: float
+    """On weights, not on biases, norms, tokens or positions."""
     views: str
-    data: str = "tfds:imagenet2012"
-    data_dir: str | None = None
-    size: int | None = None
+    """A function of `jssl.data.views`, such as simclr, byol, dino or handwriting."""
+    size: Count | None = None
+    """Side of the global views, in pixels; by default that of the data's images, 224 at most."""
     scan: bool = False
+    """Compile one block of a transformer instead of all of them: a fraction of the time, the same numbers."""
     remat: Literal["none", "elementwise", "blocks"] = "none"
+    """What a transformer's backward pass recomputes instead of storing: all but matrix products, or its blocks' inside."""
 
     def network(self, *, drop_path: float = 0.0, hides: str | None = None, **overrides: Any):
-        """The encoder.
+        """Makes the encoder.
 
-        drop_path: stochastic depth, of encoders that have it.
-        hides: how the method hides patches from it: by "mask" tokens, or by showing it only the "visible" ones.
-        overrides: further fields that its module must have, such as class_token=False.
-
-        Raises: ValueError for an encoder that the method cannot use.
+        Args:
+            drop_path: Stochastic depth, of encoders that have it.
+            hides: How the method hides patches: by "mask" tokens, or by showing only the "visible" ones.
+            overrides: Further fields that its module must have, such as class_token=False.
+        Returns:
+            A Linen module.
+        Raises:
+            ValueError: for an encoder that the method cannot use.
         """
         plain = encoder_named(self.encoder)
         missing = [field for field in overrides if not hasattr(plain, field)]
@@ -95,78 +96,71 @@ class Training:
                 )
         return {field: value for field, value in chosen.items() if value}
 
-    def share(self, share: float) -> int:
-        """How many steps a share of the run is."""
-        return round(share * self.steps)
+    def length(self, data: DataInfo) -> int:
+        """How many steps the run has."""
+        if self.steps is not None:
+            return self.steps
+        if self.epochs <= 0:
+            raise ValueError(f"--epochs must be more than 0, got {self.epochs}")
+        return max(1, round(self.epochs * (data.examples // self.batch)))
 
-    def rate(self) -> Schedule:
-        """The learning rate: up in a line, down in half a cosine."""
-        return warmup_cosine(self.learning_rate, steps=self.steps, warmup=self.share(self.warmup))
+    def span(self, epochs: float, data: DataInfo) -> int:
+        """How many steps some of the run's epochs are."""
+        return round(epochs * self.length(data) / self.epochs)
 
-    def records(self) -> Records:
-        """The data, unread."""
-        return open_records(self.data, data_dir=self.data_dir)
+    @property
+    def peak_rate(self) -> float:
+        """The highest learning rate, for the batch as it is."""
+        return self.learning_rate * (self.batch / self.rate_per if self.rate_per else 1)
 
-    def view_recipe(self, **settings: Any):
-        """The recipe of views, at this size; settings: the recipe's own.
+    def rate(self, data: DataInfo) -> Schedule:
+        """Makes the learning rate: up in a line, down in half a cosine."""
+        steps, warmup = self.length(data), self.span(self.warmup, data)
+        if warmup >= steps:
+            raise ValueError(
+                f"--warmup of {self.warmup:g} epochs takes {warmup:,} of {steps:,} steps; it must end before the run"
+            )
+        return warmup_cosine(self.peak_rate, steps=steps, warmup=warmup, end=self.final_rate * self.peak_rate)
 
-        Raises: ValueError for an unknown name.
+    def view_side(self, data: DataInfo) -> int:
+        """The side of the global views, in pixels."""
+        return self.size or min(LARGEST_VIEW, data.side)
+
+    def make_views(self, data: DataInfo, **settings: Any) -> Views:
+        """Makes the views at this size.
+
+        Args:
+            settings: Further arguments of the function that makes them.
+        Raises:
+            ValueError: for an unknown name, or where that function has no such argument.
         """
-        if self.views not in VIEWS:
-            raise ValueError(f"--views must be one of {', '.join(VIEWS)}, got {self.views!r}")
-        return getattr(views, self.views)(size=self.size, **settings)
+        makers = view_makers()
+        if self.views not in makers:
+            raise ValueError(f"--views must be one of {', '.join(makers)}, got {self.views!r}")
+        return makers[self.views](size=self.view_side(data), **settings)
 
-    def view(self):
-        """What the probes' network sees of the stored images."""
-        return evaluation_view(self.size)
+    def view(self, data: DataInfo):
+        """Makes what the probes' network sees of the stored images."""
+        return evaluation_view(self.view_side(data))
 
-    def experiment(self, method, *, optimizer, views=None, network=None, **more: Any) -> Experiment:
-        """The `Experiment` of a method on this data.
+    def experiment(self, data: DataInfo, method, *, optimizer, network, views=None, figures=()) -> Experiment:
+        """Puts together what `build` returns.
 
-        views: a recipe with settings of its own; None: `view_recipe()`.
-        network: the encoder's module, for its attention maps. more: further fields of `Experiment`.
+        Args:
+            network: The encoder's module.
+            views: Views with settings of their own; by default `make_views(data)`.
+            figures: For the report, besides a ViT's attention maps.
         """
-        view = self.view()
-        maps = () if network is None else attention_figure(method, network, view)
-        settings = dict(
+        view = self.view(data)
+        return Experiment(
+            method,
+            optimizer,
+            self.make_views(data) if views is None else views,
             batch=self.batch,
-            steps=self.steps,
-            learning_rate=self.rate(),
-            data=self.data,
-            data_dir=self.data_dir,
+            steps=self.length(data),
+            learning_rate=self.rate(data),
             evaluation_view=view,
-            figures=(*maps, *more.pop("figures", ())),
+            encoder=network,
+            peak_rate=self.peak_rate,
+            figures=(*attention_figure(method, network, view), *figures),
         )
-        return Experiment(method, optimizer, views or self.view_recipe(), **settings | more)
-
-
-def recipe(**published: Any) -> Callable:
-    """Makes an experiment's function of one that takes a `Training`, or a kind of it, and its own keyword arguments.
-
-    published: the paper's values of the fields of `Training`.
-
-    Returns: a decorator; the function it makes takes all settings as flat keyword arguments, which are the command line.
-    """
-
-    def decorate(build: Callable[..., Experiment]) -> Callable[..., Experiment]:
-        training, *own = inspect.signature(build).parameters.values()
-        kind = get_type_hints(build)[training.name]
-        hints, common = get_type_hints(kind), [field.name for field in fields(kind)]
-        defaults = {field.name: published.get(field.name, field.default) for field in fields(kind)}
-
-        @functools.wraps(build)
-        def experiment(**settings):
-            settings = defaults | settings
-            training = kind(**{name: settings.pop(name) for name in common})
-            training = replace(training, size=training.size or min(LARGEST, *image_shape(training.records())))
-            return build(training, **settings)
-
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        shared = [inspect.Parameter(n, keyword, default=defaults[n], annotation=hints[n]) for n in common]
-        experiment.__signature__ = inspect.Signature([*shared, *own])
-        experiment.__annotations__ = {p.name: p.annotation for p in (*shared, *own)}
-        described = [base.__doc__ for base in kind.mro() if issubclass(base, Training)]
-        experiment.__doc__ = "\n\n".join(map(inspect.cleandoc, (build.__doc__, *described)))
-        return experiment
-
-    return decorate

@@ -22,4 +22,4 @@ def nothing_fits(records, *, canvas):
 
 if __name__ == "__main__":
     gather.fits_in_memory = nothing_fits
-    main(tiny.experiment, tiny.demo)
+    main(tiny.demo)

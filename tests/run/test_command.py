@@ -1,61 +1,50 @@
-"""The command line: flags made of a signature, and refusals in one line."""
+"""The command line: flags made of a dataclass, and refusals in one line."""
 
-import inspect
 import json
+import re
+from dataclasses import dataclass, fields
 
 import jax
 import numpy as np
 import pytest
 
-from jssl.run import Experiment, Options, main
+import jssl
+from jssl import command
+from jssl.run import Data, Options, Settings, main
 from jssl.run.command import keep_compiled, parse
 from tests.run import tiny
 
 
+def parsed(*arguments):
+    return parse(tiny.demo, list(arguments), command=["tiny"])
+
+
 def test_defaults_demo_and_explicit_flags():
-    settings, options = parse(tiny.experiment, tiny.demo, [])
-    assert settings["steps"] == 12 and options == Options()
-    settings, options = parse(tiny.experiment, tiny.demo, ["--demo"])
-    assert settings["steps"] == 6 and options.log_every == 2 and options.out == "runs/tiny-demo"
-    settings, options = parse(
-        tiny.experiment, tiny.demo, ["--demo", "--steps", "7", "--out", "x", "--dtype", "bfloat16"]
-    )
-    assert (
-        settings["steps"] == 7
-        and settings["batch"] == 8
-        and options.out == "x"
-        and options.dtype == "bfloat16"
-    )
-    assert set(settings) == set(inspect.signature(tiny.experiment).parameters)
+    settings, options = parsed()
+    assert settings.steps == 12 and options == Options()
+    settings, options = parsed("--demo")
+    assert settings.steps == 6 and options == Options(out="runs/tiny-demo")
+    settings, options = parsed("--demo", "--steps", "7", "--out", "x", "--dtype", "bfloat16")
+    assert isinstance(settings, tiny.Tiny) and settings.steps == 7 and settings.batch == 8
+    assert options.out == "x" and options.dtype == "bfloat16"
+    assert parsed("--data", "digits")[0].data == "digits"
 
 
 def test_help_shows_every_flag_and_what_it_is(capsys):
     with pytest.raises(SystemExit) as end:
-        parse(tiny.experiment, tiny.demo, ["--help"])
+        parsed("--help")
     assert end.value.code == 0
-    text = capsys.readouterr().out
-    for word in (
-        "--encoder",
-        "linear, or a name that jssl knows",
-        "--data-dir",
-        "--out",
-        "--seed",
-        "--demo",
-        "tiny",
-    ):
-        assert word in text
+    text = " ".join(re.sub("[│─╭╮╰╯]", " ", capsys.readouterr().out).split())
+    for field in (*fields(tiny.Tiny), *fields(Options)):
+        assert f"--{field.name.replace('_', '-')}" in text
+    for words in ("linear, or a name that jssl knows", "Number of the image", "--demo", "Run directory;"):
+        assert words in text
 
 
-def test_a_demo_of_unknown_settings_is_an_error():
-    with pytest.raises(ValueError, match="sets epochs"):
-        parse(tiny.experiment, {"epochs": 3}, ["--demo"])
-
-
-def refused(arguments, capsys, monkeypatch, make=tiny.experiment):
+def refused(arguments, capsys, demo=tiny.demo):
     """The one line on stderr."""
-    monkeypatch.setattr("sys.argv", ["tiny", *map(str, arguments)])
     with pytest.raises(SystemExit) as end:
-        main(make, tiny.demo)
+        main(demo, list(map(str, arguments)))
     out, err = capsys.readouterr()
     assert end.value.code == 2 and out == ""
     assert err.count("\n") == 1 and err.startswith("error: ") and "Traceback" not in err, err
@@ -76,52 +65,61 @@ def refused(arguments, capsys, monkeypatch, make=tiny.experiment):
         (["--encoder", "vit_z16"], ["unknown encoder 'vit_z16'", "did you mean"]),
         (["--encoder", "vit_n3"], ["8 x 8", "not divisible", "3"]),
         (["--batch", 49], ["batch of 49", "48 samples", "--batch 48"]),
-        (["--batch", 0], ["batch must be at least 1"]),
+        (["--batch", 0], ["--batch must be at least 1"]),
         (["--steps", 0], ["--steps must be at least 1"]),
+        (["--steps", 10**12], ["--steps must be at most 2,147,483,647"]),
+        (["--steps", "x"], ["--steps", "'x'"]),
+        (["--learning-rate", "nan"], ["--learning-rate must be a finite number, got nan"]),
+        (["--learning-rate", "inf"], ["--learning-rate must be a finite number, got inf"]),
+        (["--learning-rate", -1], ["--learning-rate must be at least 0, got -1"]),
+        (["--size", -3], ["--size must be at least 1"]),
+        (["--seed", 2**64], ["--seed must be from 0 to 18446744073709551615"]),
+        (["--seed", -1], ["--seed must be from 0"]),
         (["--accumulate", 3], ["--accumulate 3", "batch of 8"]),
         (["--log-every", 0], ["--log-every must be at least 1"]),
     ],
 )
-def test_bad_input_costs_one_line_and_no_directory(arguments, words, capsys, monkeypatch, tmp_path):
-    line = refused([*arguments, "--out", tmp_path / "run"], capsys, monkeypatch)
+def test_bad_input_costs_one_line_and_no_directory(arguments, words, capsys, tmp_path):
+    line = refused([*arguments, "--out", tmp_path / "run"], capsys)
     assert all(word in line for word in words), line
     assert not (tmp_path / "run").exists()
 
 
-def test_images_of_another_rank_are_refused(capsys, monkeypatch, tmp_path):
+def test_images_of_another_rank_are_refused(capsys, tmp_path):
     np.savez(tmp_path / "flat.npz", images=np.zeros((9, 64), np.uint8))
-    line = refused(["--data", f"npz:{tmp_path / 'flat.npz'}", "--out", tmp_path / "run"], capsys, monkeypatch)
+    line = refused(["--data", f"npz:{tmp_path / 'flat.npz'}", "--out", tmp_path / "run"], capsys)
     assert "[N, H, W, C]" in line and "(9, 64)" in line
 
 
-def test_a_directory_of_something_else_is_refused_and_untouched(capsys, monkeypatch, tmp_path):
+def test_a_directory_of_something_else_is_refused_and_untouched(capsys, tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
-    assert "thesis.tex" in refused(["--out", tmp_path], capsys, monkeypatch)
+    assert "thesis.tex" in refused(["--out", tmp_path], capsys)
     (tmp_path / "file").write_text("x")
-    assert "is a file" in refused(["--out", tmp_path / "file"], capsys, monkeypatch)
+    assert "is a file" in refused(["--out", tmp_path / "file"], capsys)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "thesis.tex"]
 
 
-def test_a_directory_of_another_run_is_refused_naming_the_difference(capsys, monkeypatch, tmp_path):
+def test_a_directory_of_another_run_is_refused_naming_the_difference(capsys, tmp_path):
     config = {"experiment": "dino", "settings": {}, "numbers": {}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    assert "belongs to experiment dino, not tiny" in refused(["--out", tmp_path], capsys, monkeypatch)
+    assert "belongs to experiment dino, not tiny" in refused(["--out", tmp_path], capsys)
     assert json.loads((tmp_path / "config.json").read_text()) == config
 
-    settings = {name: p.default for name, p in inspect.signature(tiny.experiment).parameters.items()}
+    settings = {field.name: field.default for field in fields(tiny.Tiny)} | {"data": ["colored", "colored"]}
     numbers = {"seed": 0, "dtype": "float32", "accumulate": 1}
     config = {"experiment": "tiny", "settings": settings | {"temperature": 0.1}, "numbers": numbers}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    assert "temperature is 0.1 there, 0.2 here" in refused(["--out", tmp_path], capsys, monkeypatch)
+    assert "temperature is 0.1 there, 0.2 here" in refused(["--out", tmp_path], capsys)
     config["settings"]["temperature"] = 0.2
     (tmp_path / "config.json").write_text(json.dumps(config))
-    assert "seed is 0 there, 5 here" in refused(["--out", tmp_path, "--seed", 5], capsys, monkeypatch)
+    assert "seed is 0 there, 5 here" in refused(["--out", tmp_path, "--seed", 5], capsys)
 
 
 def test_compiled_programs_are_kept_where_the_user_says(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     before = jax.config.jax_compilation_cache_dir
     try:
+        jax.config.update("jax_compilation_cache_dir", None)
         keep_compiled()
         assert jax.config.jax_compilation_cache_dir == str(tmp_path / "jssl" / "xla")
         jax.config.update("jax_compilation_cache_dir", str(tmp_path / "elsewhere"))
@@ -131,10 +129,49 @@ def test_compiled_programs_are_kept_where_the_user_says(monkeypatch, tmp_path):
         jax.config.update("jax_compilation_cache_dir", before)
 
 
-def test_a_defect_is_not_hidden_behind_one_line(monkeypatch, tmp_path):
-    def broken(*, steps: int = 1) -> Experiment:
+@dataclass(frozen=True)
+class Broken(Settings):
+    data: Data = "digits"
+
+    def build(self, data):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("sys.argv", ["tiny", "--out", str(tmp_path / "run")])
+
+def test_a_defect_is_not_hidden_behind_one_line(tmp_path):
     with pytest.raises(ZeroDivisionError):
-        main(broken, {})
+        main(Broken(), ["--out", str(tmp_path / "run")])
+
+
+def jssl_says(capsys, *arguments, code=0):
+    try:
+        command.main(list(arguments))
+        ended = 0
+    except SystemExit as end:
+        ended = end.code
+    out, err = capsys.readouterr()
+    assert ended == code, err
+    return out + err
+
+
+def test_the_jssl_command(capsys, tmp_path):
+    assert all(name in jssl_says(capsys) for name in command.COMMANDS)
+    assert jssl_says(capsys, "--version").strip() == jssl.__version__
+    assert "jssl has no command 'trian'; it has list, train" in jssl_says(capsys, "trian", code=2)
+    assert "simclr" in jssl_says(capsys, "list") and "| `simclr` |" in jssl_says(capsys, "list", "--markdown")
+    assert "unknown system 'dyno', did you mean dino; `jssl list`" in jssl_says(
+        capsys, "train", "dyno", code=2
+    )
+    assert "dino" in jssl_says(capsys, "train") and "usage: jssl train NAME" in jssl_says(
+        capsys, "train", "-h"
+    )
+    assert "holds no run" in jssl_says(capsys, "export", str(tmp_path), "--out", "x", code=2)
+    said = jssl_says(
+        capsys, "train", "clip", "--data", "digits", "--batch", "8", "--out", str(tmp_path / "run"), code=2
+    )
+    assert "--data digits has no caption" in said and not (tmp_path / "run").exists()
+
+
+def test_the_help_of_a_system_is_its_page(capsys):
+    said = " ".join(jssl_says(capsys, "train", "dino", "--help").split())
+    assert "usage:" in said and "train dino" in said and "arXiv:2104.14294" in said
+    assert "--rate-per {None}|INT" in said and "default: 65536" in said

@@ -5,11 +5,10 @@ import numpy as np
 import optax
 import pytest
 
-from jssl import init_state, methods
+from jssl import init_state, methods, open_run, run
 from jssl.data import evaluation_view
 from jssl.models import Predictor, ViT
 from jssl.models.encoders.vit import ConvStem
-from jssl.run import run
 from jssl.run.export import evaluated, export_encoder, load_encoder
 from tests.run import tiny
 
@@ -17,19 +16,25 @@ from tests.run import tiny
 @pytest.mark.parametrize("method", ["queue", "center"])
 def test_the_features_of_the_file_are_those_of_the_run(method, tmp_path):
     result = run(
-        tiny.experiment, method=method, data="bare", steps=3, out=str(tmp_path / "run"), checkpoint_every=2
+        tiny.Tiny, method=method, data="bare", steps=3, out=str(tmp_path / "run"), checkpoint_every=2
     )
     names = set(export_encoder(tmp_path / "run", tmp_path / "encoder.safetensors"))
     assert {"params/Dense_0/kernel", "batch_stats/BatchNorm_0/mean"} <= names and not any(
         "head" in name for name in names
     )
-    images = evaluation_view(8)(tiny.colored().images[:5])
+    stored = tiny.colored().images[:5]
+    images = evaluation_view(8)(stored)
     state = result.state
-    features = tiny.experiment(method=method).method.features(
-        state.params, state.teacher, state.memory, images
-    )
+    saved = open_run(tmp_path / "run")
+    features = saved.method.features(state.params, state.teacher, state.memory, images)
     again = tiny.Linear().apply(load_encoder(tmp_path / "encoder.safetensors"), images)
     np.testing.assert_array_equal(features.cls, again)
+    assert jax.tree.all(
+        jax.tree.map(np.array_equal, saved.variables, load_encoder(tmp_path / "encoder.safetensors"))
+    )
+    np.testing.assert_array_equal(saved.encoder.apply(saved.variables, saved.preprocessing(stored)), again)
+    np.testing.assert_allclose(saved.features(stored), again, rtol=1e-6)
+    assert saved.settings.method == method and saved.config["experiment"] == "tiny"
     statistics = state.memory["statistics"]["student"]["encoder"]
     assert not np.allclose(
         again, tiny.Linear().apply({"params": state.params["encoder"], **statistics}, images)
@@ -37,8 +42,13 @@ def test_the_features_of_the_file_are_those_of_the_run(method, tmp_path):
 
 
 def test_where_there_is_nothing_to_export(tmp_path):
-    with pytest.raises(ValueError, match="holds no run"):
-        export_encoder(tmp_path, tmp_path / "x")
+    for opened in (lambda: export_encoder(tmp_path, tmp_path / "x"), lambda: open_run(tmp_path)):
+        with pytest.raises(ValueError, match="holds no run"):
+            opened()
+        (tmp_path / "config.json").write_text("[1, 2")
+        with pytest.raises(ValueError, match="config.json there cannot be read"):
+            opened()
+        (tmp_path / "config.json").unlink()
 
 
 VIT = ViT(patch=4, dim=8, depth=1, heads=2, stem=ConvStem)

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jssl.run import Interrupted, NonFinite, run
+from jssl import run
+from jssl.run import Interrupted, NonFinite
 from jssl.run.plan import skipping
 from jssl.run.record import Record, check_directory
 from jssl.run.watch import Log
@@ -39,7 +40,7 @@ SETTINGS = dict(log_every=3, eval_every=4, checkpoint_every=4)
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A run that nothing interrupted."""
-    return run(tiny.experiment, out=str(tmp_path_factory.mktemp("runs") / "whole"), **SETTINGS)
+    return run(tiny.Tiny, out=str(tmp_path_factory.mktemp("runs") / "whole"), **SETTINGS)
 
 
 def test_the_directory_holds_everything(finished):
@@ -73,7 +74,7 @@ def test_the_table_has_the_baselines(finished):
 
 def test_running_again_resumes_at_the_end(finished):
     before = (finished.directory / "metrics.jsonl").read_text()
-    again = run(tiny.experiment, out=str(finished.directory), **SETTINGS)
+    again = run(tiny.Tiny, out=str(finished.directory), **SETTINGS)
     assert raw(again.state) == raw(finished.state)
     assert (finished.directory / "metrics.jsonl").read_text() == before
 
@@ -84,10 +85,10 @@ def test_interrupted_equals_uninterrupted(finished, tmp_path, monkeypatch):
             "jssl.run.interrupt.Interrupts.requested", lambda self, step, stop=stop: step == stop
         )
         with pytest.raises(Interrupted) as interrupted:
-            run(tiny.experiment, out=str(tmp_path / "run"), **SETTINGS)
+            run(tiny.Tiny, out=str(tmp_path / "run"), **SETTINGS)
         assert interrupted.value.step == stop
     monkeypatch.undo()
-    resumed = run(tiny.experiment, out=str(tmp_path / "run"), **SETTINGS)
+    resumed = run(tiny.Tiny, out=str(tmp_path / "run"), **SETTINGS)
     assert raw(resumed.state) == raw(finished.state)
     assert rows(tmp_path / "run") == rows(finished.directory)
 
@@ -100,7 +101,7 @@ class Killed(Exception):
 def uninterrupted(tmp_path_factory):
     """method -> its run, over data in memory."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    start = partial(run, tiny.experiment, data="bare", mesh="data=1", **SETTINGS)
+    start = partial(run, tiny.Tiny, data="bare", mesh="data=1", **SETTINGS)
     return cache(lambda method: start(method=method, out=str(folder / method)))
 
 
@@ -116,7 +117,7 @@ def test_killed_equals_uninterrupted(uninterrupted, method, mode, tmp_path, monk
         data = streamed.write(tmp_path / "images")
         monkeypatch.setattr("jssl.run.gather.fits_in_memory", streamed.nothing_fits)
     start = partial(
-        run, tiny.experiment, data=data, method=method, mesh="data=1", out=str(tmp_path / "run"), **SETTINGS
+        run, tiny.Tiny, data=data, method=method, mesh="data=1", out=str(tmp_path / "run"), **SETTINGS
     )
 
     def killed(self, step):
@@ -137,33 +138,33 @@ def test_a_signal_saves_between_steps(tmp_path, monkeypatch):
     monkeypatch.setattr(Log, "__call__", kill)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Interrupted) as interrupted:
-        run(tiny.experiment, out=str(tmp_path / "run"), **SETTINGS)
+        run(tiny.Tiny, out=str(tmp_path / "run"), **SETTINGS)
     assert interrupted.value.step == 3 and (tmp_path / "run" / "checkpoints" / "3").is_dir()
     assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_damaged_checkpoint_costs_a_warning_not_the_run(finished, tmp_path):
     partial = dict(SETTINGS, out=str(tmp_path / "run"))
-    run(tiny.experiment, **partial)
+    run(tiny.Tiny, **partial)
     newest = tmp_path / "run" / "checkpoints" / "12" / "arrays" / "manifest.ocdbt"
     newest.write_bytes(newest.read_bytes()[:20])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        resumed = run(tiny.experiment, **partial)
+        resumed = run(tiny.Tiny, **partial)
     assert raw(resumed.state) == raw(finished.state)
     assert (tmp_path / "run" / "checkpoints" / "damaged_12").is_dir()
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_term_and_checkpoint(tmp_path):
     with pytest.raises(NonFinite, match=r"step 1: .* not finite; there is no checkpoint yet"):
-        run(tiny.experiment, out=str(tmp_path / "run"), scale=float("inf"), **SETTINGS)
+        run(tiny.Tiny, out=str(tmp_path / "run"), scale=float("inf"), **SETTINGS)
     assert not any(path.name.isdigit() for path in (tmp_path / "run" / "checkpoints").iterdir())
 
 
 def test_steps_that_are_not_finite_are_skipped_so_many_times(tmp_path):
     """The broken image comes once an epoch of six steps, so twice in twelve."""
     broken = dict(SETTINGS, log_every=1, data="bare", broken=5)
-    result = run(tiny.experiment, out=str(tmp_path / "run"), skip_nonfinite=2, **broken)
+    result = run(tiny.Tiny, out=str(tmp_path / "run"), skip_nonfinite=2, **broken)
     logged = {row["step"]: row for row in rows(tmp_path / "run")}
     skipped = [step for step, row in logged.items() if row["skipped"]]
     assert len(skipped) == 2 and all(logged[step]["loss"] is None for step in skipped)
@@ -171,7 +172,7 @@ def test_steps_that_are_not_finite_are_skipped_so_many_times(tmp_path):
         np.all(np.isfinite(x)) for x in jax.tree.leaves(result.state.params)
     )
     with pytest.raises(NonFinite, match=rf"step {skipped[1]}: .*loss"):
-        run(tiny.experiment, out=str(tmp_path / "once"), skip_nonfinite=1, **broken)
+        run(tiny.Tiny, out=str(tmp_path / "once"), skip_nonfinite=1, **broken)
 
 
 def test_a_skipped_step_leaves_all_but_its_number():
@@ -188,19 +189,19 @@ def test_a_skipped_step_leaves_all_but_its_number():
 
 
 def test_bfloat16_and_accumulation_run(tmp_path):
-    result = run(tiny.experiment, out=str(tmp_path / "run"), steps=3, dtype="bfloat16", accumulate=2)
+    result = run(tiny.Tiny, out=str(tmp_path / "run"), steps=3, dtype="bfloat16", accumulate=2)
     assert all(x.dtype == np.float32 for x in jax.tree.leaves(result.state.params))
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_one_others(finished, tmp_path):
-    same = run(tiny.experiment, out=str(tmp_path / "same"), **SETTINGS)
-    other = run(tiny.experiment, out=str(tmp_path / "other"), seed=1, **SETTINGS)
+    same = run(tiny.Tiny, out=str(tmp_path / "same"), **SETTINGS)
+    other = run(tiny.Tiny, out=str(tmp_path / "other"), seed=1, **SETTINGS)
     assert raw(same.state) == raw(finished.state) != raw(other.state)
 
 
 def test_without_labels_it_trains_and_says_nothing_of_probes(tmp_path):
     source = tiny.from_arrays(tiny.colored().images, name="bare")
-    result = run(tiny.experiment, data=source, out=str(tmp_path / "run"), steps=3)
+    result = run(tiny.Tiny, data=source, out=str(tmp_path / "run"), steps=3)
     assert result.table == {} and (tmp_path / "run" / "report.html").exists()
 
 

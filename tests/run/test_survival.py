@@ -75,7 +75,7 @@ def wait_for(process, out, step):
 
 def last_state(out, settings=RESIDENT[1]):
     """The state of the last checkpoint, as bytes."""
-    planned = plan(tiny.experiment, settings | dict(steps=STEPS), Options(out=str(out)), name="tiny")
+    planned = plan(tiny.Tiny(**settings, steps=STEPS), Options(out=str(out)))
     checkpoints = Checkpoints(Path(out) / "checkpoints", config=compared(planned.config))
     state = checkpoints.restore(planned.state)
     checkpoints.close()

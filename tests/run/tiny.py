@@ -1,5 +1,6 @@
 """An experiment that takes seconds, for the tests of what surrounds training; `python -m tests.run.tiny` runs it."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import flax.linen as nn
@@ -16,7 +17,7 @@ from jssl.models import encoder as encoder_named
 from jssl.models.network import with_heads
 from jssl.objectives import queue_contrast
 from jssl.optim import warmup_cosine
-from jssl.run import Experiment, main
+from jssl.run import Count, Data, DataInfo, Experiment, Settings, main
 
 
 def colored(*, count: int = 48, seed: int = 0) -> Source:
@@ -61,59 +62,62 @@ def pixels(network, temperature):
 METHODS = {"queue": queue, "center": center, "pixels": pixels}
 
 
-def experiment(
-    *,
-    method: str = "queue",
-    encoder: str = "linear",
-    data: str = "colored",
-    data_dir: str | None = None,
-    size: int = 8,
-    batch: int = 8,
-    steps: int = 12,
-    learning_rate: float = 0.01,
-    temperature: float = 0.2,
-    scale: float = 1.0,
-    broken: int = -1,
-) -> Experiment:
-    """By default a momentum encoder and a queue, so that everything a state can hold is there.
+@dataclass(frozen=True)
+class Tiny(Settings):
+    """A tiny experiment. By default a momentum encoder and a queue, so that everything a state can hold is there."""
 
-    method: queue, center or pixels.
-    encoder: linear, or a name that jssl knows.
-    data: colored, the same without labels as bare, or a name that jssl knows.
-    learning_rate: of Adam.
-    temperature, scale: of the loss, and what the views are multiplied by.
-    broken: number of the image whose views are not finite.
-    """
-    known = {
-        "colored": (colored(), colored(count=24, seed=1)),
-        "bare": (from_arrays(colored().images, name="bare"), None),
-    }
-    train, test = known[data] if isinstance(data, str) and data in known else (data, None)
-    network = Linear() if encoder == "linear" else encoder_named(encoder)
-    rate = warmup_cosine(learning_rate, steps=max(steps, 3), warmup=2)
-    crop = chain(random_resized_crop(size=size), normalize(), lambda keys, images: images * scale)
-    two = multi_crop(crop, crop)
+    data: Data = "colored"
+    """colored, the same without labels as bare, or a name that jssl knows."""
+    method: str = "queue"
+    """queue, center or pixels."""
+    encoder: str = "linear"
+    """linear, or a name that jssl knows."""
+    size: Count = 8
+    batch: Count = 8
+    steps: Count = 12
+    learning_rate: float = 0.01
+    """Of Adam."""
+    temperature: float = 0.2
+    """Of the loss."""
+    scale: float = 1.0
+    """What the views are multiplied by."""
+    broken: int | None = None
+    """Number of the image whose views are not finite."""
 
-    def views(key, batch):
-        seen = two(key, batch)
-        unlucky = batch["index"] == broken
-        return seen | {"global": jnp.where(unlucky[:, None, None, None], jnp.nan, seen["global"])}
+    def __post_init__(self):
+        known = {
+            "colored": (colored(), colored(count=24, seed=1)),
+            "bare": from_arrays(colored().images, name="bare"),
+        }
+        if isinstance(self.data, str) and self.data in known:
+            object.__setattr__(self, "data", known[self.data])
 
-    return Experiment(
-        method=METHODS[method](network, temperature),
-        optimizer=optax.adam(rate),
-        views=views,
-        batch=batch,
-        steps=steps,
-        learning_rate=rate,
-        data=train,
-        data_dir=data_dir,
-        test=test,
-        evaluation_view=evaluation_view(size),
-    )
+    def build(self, data: DataInfo) -> Experiment:
+        network = Linear() if self.encoder == "linear" else encoder_named(self.encoder)
+        rate = warmup_cosine(self.learning_rate, steps=max(self.steps, 3), warmup=2)
+        crop = chain(
+            random_resized_crop(size=self.size), normalize(), lambda keys, images: images * self.scale
+        )
+        two = multi_crop(crop, crop)
+
+        def views(key, batch):
+            seen = two(key, batch)
+            unlucky = batch["index"] == (-1 if self.broken is None else self.broken)
+            return seen | {"global": jnp.where(unlucky[:, None, None, None], jnp.nan, seen["global"])}
+
+        return Experiment(
+            method=METHODS[self.method](network, self.temperature),
+            optimizer=optax.adam(rate),
+            views=views,
+            batch=self.batch,
+            steps=self.steps,
+            learning_rate=rate,
+            evaluation_view=evaluation_view(self.size),
+            encoder=network,
+        )
 
 
-demo = dict(steps=6, log_every=2)
+demo = Tiny(steps=6)
 
 if __name__ == "__main__":
-    main(experiment, demo)
+    main(demo)

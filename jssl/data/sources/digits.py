@@ -3,6 +3,7 @@
 import numpy as np
 
 from jssl.data.source import Source, from_arrays
+from jssl.extras import extra
 
 SIDE = 32
 TEST_DIGITS = 360
@@ -19,7 +20,8 @@ def digits(*, split: str = "train") -> Source:
 
     Returns: a `Source` of 10 classes.
     """
-    from sklearn.datasets import load_digits
+    with extra():
+        from sklearn.datasets import load_digits
 
     data = load_digits()
     order = np.random.default_rng(0).permutation(len(data.images))

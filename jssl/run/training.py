@@ -1,7 +1,9 @@
 """Running an experiment: from a plan to a directory of results, through however many interruptions."""
 
+import difflib
 import warnings
 from collections.abc import Callable
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -9,14 +11,17 @@ import jax
 from jssl.checkpoint import Checkpoints
 from jssl.data.reading.resident import steps_per_epoch
 from jssl.evaluate import diagnose, format_table
-from jssl.run.experiment import Experiment
+from jssl.extras import extra
+from jssl.run.experiment import Settings
 from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts, listening
-from jssl.run.plan import Options, Plan, initial_state, plan, step_of
+from jssl.run.lock import writer_of
+from jssl.run.plan import Options, Plan, experiment_name, initial_state, plan, step_of
 from jssl.run.probing import Probes, as_figures, health_of
 from jssl.run.record import CHECKPOINTS, REPORT, Record, compared
 from jssl.run.summary import write_summary
 from jssl.run.supply import Supply, supply
+from jssl.run.systems import named
 from jssl.run.watch import Log, NonFinite, Pace, check_finite
 from jssl.train import Event, TrainState, fit
 
@@ -24,8 +29,10 @@ from jssl.train import Event, TrainState, fit
 class Run(NamedTuple):
     """What a run has come to.
 
-    directory: of its results. state: the last train state. table: baselines and what was learned; empty where there is
-    nothing to test on.
+    Attributes:
+        directory: Of its results.
+        state: The last train state.
+        table: Baselines and what was learned; empty where there is nothing to test on.
     """
 
     directory: Any
@@ -33,29 +40,51 @@ class Run(NamedTuple):
     table: dict[str, dict[str, float]]
 
 
-def run(make: Callable[..., Experiment], **settings) -> Run:
+def start(experiment: Settings | type[Settings] | str, **settings) -> Run:
     """Runs an experiment from Python, as its command does: the same directory, resumed the same way.
 
-    make: the experiment's function. settings: its keyword arguments, and those of `Options`: out, seed, dtype ...
+    This is what `jssl.run(...)` calls.
 
-    Returns: a `Run`.
-
-    Raises: ValueError and others as `plan`; Interrupted after a signal, the state saved; NonFinite.
+    Args:
+        experiment: An experiment's settings, such as `jssl.experiments.Dino(data="digits")` or `experiments.dino.demo`,
+            their class, or the name of a system.
+        settings: Changes of the experiment's fields and of `Options`: data, steps, out, seed, dtype ...
+    Returns:
+        A `Run`.
+    Raises:
+        ValueError: as `plan`, and for settings that the experiment does not have.
+        Interrupted: after a signal, the state saved.
+        NonFinite: at a loss that is not finite.
     """
-    own = {name: settings.pop(name) for name in Options._fields if name in settings}
-    return carry_out(plan(make, settings, Options(**own)), say=lambda text: None, bar=False)
+    if isinstance(experiment, str):
+        experiment = named(experiment)
+    options = {field.name: settings.pop(field.name) for field in fields(Options) if field.name in settings}
+    known = [field.name for field in fields(experiment)]
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            meant = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(known)}"
+            raise ValueError(f"{experiment_name(experiment)} has no setting {name}{meant}")
+    chosen = experiment(**settings) if isinstance(experiment, type) else replace(experiment, **settings)
+    return carry_out(plan(chosen, Options(**options)), say=lambda text: None, bar=False)
 
 
 def carry_out(plan: Plan, *, say: Callable[[str], None] = print, bar: bool = True) -> Run:
     """Resumes or starts a run, trains, probes, and writes the report.
 
-    say: where lines for the reader go. bar: whether to show a progress bar.
-
-    Returns, raises: as `run`.
+    Args:
+        say: Where lines for the reader go.
+        bar: Whether to show a progress bar.
+    Returns:
+        A `Run`.
+    Raises:
+        Occupied: where another process writes to the run's directory.
+        Interrupted: after a signal, the state saved.
+        NonFinite: at a loss that is not finite.
     """
     if jax.process_index() > 0:
         say, bar = (lambda text: None), False
-    with listening() as interrupts:
+    with writer_of(plan.options.out), listening() as interrupts:
         record = Record(plan.options.out, plan.config)
         checkpoints = Checkpoints(record.directory / CHECKPOINTS, config=compared(plan.config))
         try:
@@ -73,9 +102,12 @@ def _carry_out(
 ) -> Run:
     e, options = plan.experiment, plan.options
     skips = options.skip_nonfinite > 0  # counting them takes every step's metrics
-    data = supply(step_of(plan), plan.data, batch=e.batch, seed=options.seed, mesh=plan.mesh, stepwise=skips)
+    data = supply(
+        step_of(plan), plan.data, batch=e.batch, seed=options.seed31, mesh=plan.mesh, stepwise=skips
+    )
     probes = None if plan.data.test is None else Probes(e, plan.data.source, plan.data.test)
     name = plan.data.source.name
+    say(plan.budget)
     say(f"{name}: {len(plan.data):,} images {data.how}; {_words(plan.mesh)}")
     if probes is None:
         say(f"{name} has no labelled test split: no probes")
@@ -136,7 +168,8 @@ def _train(
     say,
     bar,
 ) -> TrainState:
-    from tqdm import tqdm
+    with extra():
+        from tqdm import tqdm
 
     e, options = plan.experiment, plan.options
     bar = tqdm(total=e.steps, initial=int(state.step), unit="step", disable=not bar, dynamic_ncols=True)

@@ -1,0 +1,55 @@
+"""The `jssl` command: what it can do, each named by the function that does it.
+
+A subcommand is one entry here: its name, what it is for, and a function of the remaining arguments. It is imported when it
+is called.
+"""
+
+import importlib
+import sys
+from typing import NamedTuple
+
+from jssl import __version__
+from jssl.run.command import one_line
+
+
+class Command(NamedTuple):
+    """A subcommand.
+
+    Attributes:
+        does: What it is for, in a few words.
+        function: module:name of a function that takes a list of arguments.
+    """
+
+    does: str
+    function: str
+
+
+COMMANDS = {
+    "list": Command(
+        "show every system: its paper, the data it needs, what its demo reaches", "jssl.run.systems:listing"
+    ),
+    "train": Command("train a system: jssl train simclr --demo", "jssl.run.command:train"),
+    "export": Command("write the encoder of a run as safetensors", "jssl.run.export:main"),
+    "gallery": Command("draw what the views of a method look like", "jssl.data.gallery:main"),
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a subcommand. What cannot be done costs one line on stderr and exit code 2.
+
+    Args:
+        arguments: By default those of the process.
+    """
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help"):
+        print("usage: jssl COMMAND ...\n")
+        print("\n".join(f"  {command:<9} {entry.does}" for command, entry in COMMANDS.items()))
+        return
+    if name == "--version":
+        print(__version__)
+        return
+    with one_line():
+        if name not in COMMANDS:
+            raise ValueError(f"jssl has no command {name!r}; it has {', '.join(COMMANDS)}")
+        module, _, function = COMMANDS[name].function.partition(":")
+        getattr(importlib.import_module(module), function)(rest)

@@ -1,0 +1,59 @@
+"""One run directory has one writer: the second process that wants it is refused, naming the first."""
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+
+import jax
+
+from jssl.run.record import as_path
+
+LOCK = ".writer"
+
+
+class Occupied(ValueError):
+    """Another process writes to the directory."""
+
+
+@contextlib.contextmanager
+def writer_of(directory) -> Iterator[None]:
+    """Makes this process the only writer of a run directory, for as long as the context lasts.
+
+    The operating system holds the lock and drops it however the process ends, so that the file that a killed process
+    leaves behind keeps nobody out. Of several processes of one run, the first holds it. Buckets have no locks.
+
+    Args:
+        directory: Of the run; made where it is missing.
+    Raises:
+        Occupied: naming the process and the machine that write there.
+    """
+    if jax.process_index() > 0 or "://" in str(directory):
+        yield
+        return
+    import fcntl
+
+    path = as_path(directory)
+    path.mkdir(parents=True, exist_ok=True)
+    with open(path / LOCK, "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Occupied(
+                f"--out {directory} is being written by {_named(file)}; wait for it, or give another directory"
+            ) from None
+        file.truncate(0)
+        file.write(json.dumps({"process": os.getpid(), "host": socket.gethostname()}))
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+def _named(file) -> str:
+    file.seek(0)
+    try:
+        holder = json.loads(file.read())
+        return f"process {holder['process']} on {holder['host']}"
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return "another process"

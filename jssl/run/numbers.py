@@ -1,0 +1,59 @@
+"""Which numbers a setting may have, said in its type and checked before anything is built."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Annotated, Any, NamedTuple, get_type_hints
+
+LARGEST = 2**31 - 1  # what a step, an index or a size can be on a device
+
+
+class Range(NamedTuple):
+    """The least and the largest value that a number may have."""
+
+    low: float
+    high: float = LARGEST
+
+    def __str__(self) -> str:
+        return f"at least {self.low}" if self.high == LARGEST else f"from {self.low} to {self.high}"
+
+
+Count = Annotated[int, Range(1)]  # of what there must be one
+Share = Annotated[float, Range(0, 1)]
+PLAIN = Range(0)  # of every other number
+
+
+def check_numbers(settings: Any) -> None:
+    """Refuses numbers that are not finite, or outside of what their field's type allows.
+
+    Args:
+        settings: A dataclass; a field `Count`, `Share` or `Annotated[..., Range(low, high)]` has its own range, every
+            other number is finite, not negative and at most 2**31 - 1.
+    Raises:
+        ValueError: naming the flag, what was given and what is allowed.
+    """
+    hints = get_type_hints(type(settings), include_extras=True)
+    for field in fields(settings):
+        allowed = next(_ranges(hints[field.name]), PLAIN)
+        for number in _numbers(getattr(settings, field.name)):
+            flag = f"--{field.name.replace('_', '-')}"
+            if not math.isfinite(number):
+                raise ValueError(f"{flag} must be a finite number, got {number}")
+            if not allowed.low <= number <= allowed.high:
+                bound = allowed if number < allowed.low or allowed.high != LARGEST else f"at most {LARGEST:,}"
+                raise ValueError(f"{flag} must be {bound}, got {number}")
+
+
+def _ranges(hint: Any) -> Iterator[Range]:
+    """The ranges that a type names, also inside of `Count | None` or tuple[Count, ...]."""
+    yield from (part for part in getattr(hint, "__metadata__", ()) if isinstance(part, Range))
+    for part in getattr(hint, "__args__", ()):
+        yield from _ranges(part)
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, tuple | list):
+        for item in value:
+            yield from _numbers(item)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value

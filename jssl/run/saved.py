@@ -1,0 +1,117 @@
+"""A run opened again: everything comes from its directory."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from jssl.evaluate import extract_features
+from jssl.methods.base import Method
+from jssl.run.experiment import DataInfo, Experiment, Settings
+from jssl.run.export import encoder_variables, newest_state
+from jssl.run.plan import Options, initial_state
+from jssl.run.record import CONFIG, read_config
+from jssl.run.systems import experiments, named
+from jssl.train import TrainState
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run as its newest checkpoint has it.
+
+    Attributes:
+        directory: Of the run.
+        config: What its config.json holds.
+        settings: The experiment's.
+        experiment: Built of them.
+        state: The train state.
+        variables: Of the evaluated encoder: {"params": ..., and "batch_stats" where it has them}.
+    """
+
+    directory: Any
+    config: Mapping[str, Any]
+    settings: Settings
+    experiment: Experiment
+    state: TrainState
+    variables: Mapping[str, Any]
+
+    @property
+    def method(self) -> Method:
+        """The method that was trained."""
+        return self.experiment.method
+
+    @property
+    def encoder(self) -> Any:
+        """The module whose variables are `variables`."""
+        return self.experiment.encoder
+
+    @property
+    def preprocessing(self) -> Callable[[jax.Array], jax.Array]:
+        """Makes what the encoder sees of images as stored, uint8 [B, H, W, C]."""
+        return self.experiment.evaluation_view
+
+    def features(self, images: jax.Array | np.ndarray, *, batch: int = 256) -> jax.Array:
+        """Computes the features that the probes look at.
+
+        Args:
+            images: uint8 [N, H, W, C].
+            batch: Images at a time.
+        Returns:
+            [N, D] float32.
+        """
+        state = self.state
+        network = jax.tree_util.Partial(self._cls, state.params, state.teacher, state.memory)
+        return extract_features(network, images, batch=batch, view=jax.tree_util.Partial(self.preprocessing))
+
+    def _cls(self, params, teacher, memory, images):
+        return self.method.features(params, teacher, memory, images).cls
+
+
+def open_run(directory, *, kind: type[Settings] | None = None) -> SavedRun:
+    """Opens a run: `jssl.open_run("runs/dino").features(images)`.
+
+    Args:
+        directory: Of the run.
+        kind: The class of its settings, where it is neither a system's nor to be found where it was.
+    Returns:
+        A `SavedRun`.
+    Raises:
+        ValueError: where there is no run, no checkpoint of it, or no class of its settings.
+    """
+    config = read_config(directory)
+    try:
+        info, settings = (
+            DataInfo(**config["data"]),
+            _settings(kind or _kind(directory, config), config["settings"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{directory}: {CONFIG} there is not what this version writes: {error}") from None
+    experiment = settings.build(info)
+    seed = config["numbers"]["seed"]
+    like = jax.eval_shape(initial_state(experiment, Options(seed=seed)), info.batch(experiment.batch))
+    state = newest_state(directory, config, like)
+    return SavedRun(
+        directory, config, settings, experiment, state, encoder_variables(state, config, directory)
+    )
+
+
+def _kind(directory, config: Mapping[str, Any]) -> type[Settings]:
+    module, _, name = config["class"].partition(":")
+    system = experiments().REGISTRY.get(config["experiment"])
+    if system is not None and system.experiment == name:
+        return named(config["experiment"])
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        raise ValueError(
+            f"{directory} is a run of {config['class']}, which is not found; give its class: open_run(..., kind=...)"
+        ) from None
+
+
+def _settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    return kind(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    )
