@@ -29,6 +29,7 @@ def balanced_view_distillation(
         ValueError: for a missing name, or other shapes.
     References:
         DINOv2, arXiv:2304.07193
+        DINO, arXiv:2104.14294 (the pairs of views)
 
     >>> from jssl.objectives.base import Outputs
     >>> logits = jnp.zeros((2, 3, 4))
@@ -68,6 +69,7 @@ def balanced_patch_distillation(
         ValueError: for a missing name or mask, or other shapes.
     References:
         DINOv2, arXiv:2304.07193
+        iBOT, arXiv:2111.07832 (the mean over hidden patches)
 
     >>> from jssl.objectives.base import Outputs
     >>> outputs = Outputs(*[{"patch": jnp.zeros((2, 3, 5, 4))}] * 2, mask=jnp.ones((2, 3, 5), bool))
