@@ -31,7 +31,7 @@ def test_objectives_say_what_they_return_with_an_example(name):
 @pytest.mark.parametrize("name", [*LOSSES, *RECIPES])
 def test_hyper_parameters_are_keyword_only(name):
     """Arrays and networks come first; what has a default and is a number is passed by name."""
-    function = getattr(objectives, name, None) or getattr(methods, name)
+    function = getattr(objectives if name in LOSSES else methods, name)
     for parameter in inspect.signature(function).parameters.values():
         if isinstance(parameter.default, int | float) and not isinstance(parameter.default, bool):
             assert parameter.kind is parameter.KEYWORD_ONLY, parameter

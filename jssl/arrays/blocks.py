@@ -7,13 +7,15 @@ from jssl.arrays.checks import check_positive
 
 
 def in_blocks(x: jax.Array, block_size: int) -> jax.Array:
-    """Rows dealt to blocks like cards, with rows of zeros where the last round is short.
+    """Deals rows to blocks like cards; rows of zeros fill the last round where it is short.
 
-    x: [N, ...]. block_size: the most rows of a block; it need not divide N.
-
-    Returns: [M, S, ...], M blocks of S <= block_size rows: row s of block m is x[s * M + m].
-
-    Raises: ValueError for a block size below 1.
+    Args:
+        x: [N, ...].
+        block_size: the most rows of a block; it need not divide N.
+    Returns:
+        [M, S, ...], M blocks of S <= block_size rows: row s of block m is x[s * M + m].
+    Raises:
+        ValueError: for a block size below 1.
 
     >>> in_blocks(jnp.arange(1, 6), 2).tolist()
     [[1, 4], [2, 5], [3, 0]]
@@ -26,11 +28,13 @@ def in_blocks(x: jax.Array, block_size: int) -> jax.Array:
 
 
 def from_blocks(blocks: jax.Array, size: int) -> jax.Array:
-    """The rows that in_blocks dealt.
+    """Puts the rows that `in_blocks` dealt back into their order.
 
-    blocks: [M, S, ...]. size: N, how many rows there were.
-
-    Returns: [N, ...].
+    Args:
+        blocks: [M, S, ...].
+        size: how many rows there were, N.
+    Returns:
+        [N, ...].
 
     >>> from_blocks(in_blocks(jnp.arange(1, 6), 2), 5).tolist()
     [1, 2, 3, 4, 5]

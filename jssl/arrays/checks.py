@@ -13,14 +13,17 @@ _KINDS = {
 
 
 def check(**arguments: tuple) -> list[jax.Array]:
-    """The arguments as arrays, or an error; floats are promoted to at least float32.
+    """Checks the shapes and types of arguments, and promotes floats to at least float32.
 
-    arguments: name=(array, axes) or name=(array, axes, kind): axes are letters as in einsum, the same letter being the
-        same size in every argument, `...` first being any leading axes; kind is float (the default), int or bool.
-
-    Returns: the arrays in the order given; float64 stays float64.
-
-    Raises: TypeError for another dtype; ValueError for another rank, sizes that disagree, or an empty axis.
+    Args:
+        **arguments: name=(array, axes) or name=(array, axes, kind). Axes are letters as in einsum: the same letter is
+            the same size in every argument, and `...` first stands for any leading axes. The kind is float (the
+            default), int or bool.
+    Returns:
+        The arrays in the order given; float64 stays float64.
+    Raises:
+        TypeError: for another dtype.
+        ValueError: for another rank, sizes that disagree, or an empty axis.
 
     >>> z, mask = check(z=(jnp.ones((2, 3), jnp.bfloat16), "B D"), mask=(jnp.ones(2, bool), "B", bool))
     >>> z.dtype.name
@@ -74,11 +77,14 @@ def _check_shape(name, array, axes, sizes):
 
 
 def check_batch(least: int, reason: str, **array: jax.Array) -> None:
-    """A batch large enough to have the statistic that a loss is.
+    """Refuses a batch that is too small for what a loss computes.
 
-    least: the smallest batch; reason: what needs it; array: name=array with the batch first.
-
-    Raises: ValueError for a smaller batch.
+    Args:
+        least: the smallest batch allowed.
+        reason: what needs it.
+        **array: name=array, the batch first.
+    Raises:
+        ValueError: for a smaller batch.
 
     >>> check_batch(2, "a nearest neighbour", z=jnp.ones((1, 3)))
     Traceback (most recent call last):
@@ -93,11 +99,12 @@ def check_batch(least: int, reason: str, **array: jax.Array) -> None:
 
 
 def check_positive(**values) -> None:
-    """Numbers above zero; traced values and arrays pass unseen, since their values are not known yet.
+    """Refuses numbers that are not above zero; traced values and arrays pass, since their values are not known yet.
 
-    values: name=number, for instance a temperature.
-
-    Raises: ValueError for zero, a negative number or nan.
+    Args:
+        **values: name=number, for instance a temperature.
+    Raises:
+        ValueError: for zero, a negative number or nan.
 
     >>> check_positive(temperature=0.0)
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""Images as rows of patches, and what may be known of a patch: its pixels, its gradients' histogram, its position."""
+"""Images as rows of patches, and the fixed embeddings of their positions."""
 
 import math
 
@@ -8,15 +8,17 @@ import numpy as np
 
 
 def patchify(images, patch: int) -> jax.Array:
-    """Images cut into square patches, row by row.
+    """Cuts images into square patches, row by row.
 
-    images: [B, H, W, C], any dtype. patch: the side P, which divides H and W.
-
-    Returns: [B, N, P * P * C], N = (H / P) (W / P); inside a patch (row, column, channel), the channel fastest.
-
-    Raises: ValueError for other shapes or a patch that does not divide the image.
-
-    Source: MAE, arXiv:2111.06377.
+    Args:
+        images: [B, H, W, C], any dtype.
+        patch: the side P of a patch, which divides H and W.
+    Returns:
+        [B, N, P * P * C] with N = (H / P) (W / P), ordered (row, column, channel) inside a patch.
+    Raises:
+        ValueError: for other shapes, or a patch that does not divide the image.
+    References:
+        MAE, arXiv:2111.06377
 
     >>> patchify(jnp.arange(16.0).reshape(1, 4, 4, 1), 2)[0].tolist()
     [[0.0, 1.0, 4.0, 5.0], [2.0, 3.0, 6.0, 7.0], [8.0, 9.0, 12.0, 13.0], [10.0, 11.0, 14.0, 15.0]]
@@ -28,15 +30,19 @@ def patchify(images, patch: int) -> jax.Array:
 
 
 def unpatchify(patches, patch: int, *, channels: int = 3, grid: tuple[int, int] | None = None) -> jax.Array:
-    """The images that patchify cut.
+    """Puts the patches that `patchify` cut back into images.
 
-    patches: [B, N, P * P * C]. patch: the side P. grid: (rows, columns) of patches; None: as many of each.
-
-    Returns: [B, H, W, C].
-
-    Raises: ValueError for other shapes, or a number of patches that is no square where no grid is given.
-
-    Source: MAE, arXiv:2111.06377.
+    Args:
+        patches: [B, N, P * P * C].
+        patch: the side P of a patch.
+        channels: of the images, C.
+        grid: (rows, columns) of patches; None for as many rows as columns.
+    Returns:
+        [B, H, W, C].
+    Raises:
+        ValueError: for other shapes, or a number of patches that is no square where no grid is given.
+    References:
+        MAE, arXiv:2111.06377
 
     >>> images = jnp.arange(48.0).reshape(1, 4, 4, 3)
     >>> bool((unpatchify(patchify(images, 2), 2) == images).all())
@@ -58,18 +64,21 @@ def unpatchify(patches, patch: int, *, channels: int = 3, grid: tuple[int, int] 
 
 
 def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> jax.Array:
-    """Fixed sine-cosine embeddings of a grid's positions, rows first.
+    """Makes the fixed sine-cosine embeddings of a grid's positions, row by row.
 
     The first half of the features encodes the column, the second the row; each half is sin(w p), then cos(w p), with
     w_i = 10000^(-i / (dim / 4)).
 
-    dim: the number of features, a multiple of 4. grid: (rows, columns).
-
-    Returns: [N, dim], N = rows * columns.
-
-    Raises: ValueError for another dim.
-
-    Source: MAE, arXiv:2111.06377; MoCo v3, arXiv:2104.02057.
+    Args:
+        dim: the number of features, a multiple of 4.
+        grid: (rows, columns).
+    Returns:
+        [N, dim] with N = rows * columns.
+    Raises:
+        ValueError: for another dim.
+    References:
+        MAE, arXiv:2111.06377
+        MoCo v3, arXiv:2104.02057
 
     >>> sincos_position_embedding(4, (1, 2)).round(3).tolist()
     [[0.0, 1.0, 0.0, 1.0], [0.8410000205039978, 0.5400000214576721, 0.0, 1.0]]
@@ -83,7 +92,18 @@ def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> jax.Array:
     return jnp.asarray(np.concatenate([wave(phase) for phase in phases for wave in (np.sin, np.cos)], axis=1))
 
 
-def check_images(images, side, name):
+def check_images(images: jax.Array, side: int, name: str) -> jax.Array:
+    """Refuses what is no batch of images, or a side that does not divide them.
+
+    Args:
+        images: [B, H, W, C].
+        side: of a patch or a cell.
+        name: what the side is called in the error.
+    Returns:
+        The images as an array.
+    Raises:
+        ValueError: for other shapes, or a side that does not divide the height and the width.
+    """
     images = jnp.asarray(images)
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(f"images has shape {images.shape}, expected [B, H, W, C] with no empty axis")

@@ -7,11 +7,12 @@ _SMALLEST_NORM = 1e-12
 
 
 def unit(x: jax.Array) -> jax.Array:
-    """Vectors of length 1: x / |x|; a zero vector stays zero and gets a zero gradient.
+    """Scales vectors to length 1; a zero vector stays zero and gets a zero gradient.
 
-    x: [..., D].
-
-    Returns: [..., D].
+    Args:
+        x: [..., D].
+    Returns:
+        [..., D], x / |x|.
 
     >>> unit(jnp.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
@@ -21,12 +22,31 @@ def unit(x: jax.Array) -> jax.Array:
     return jnp.where(zero, 0.0, x * jax.lax.rsqrt(jnp.where(zero, 1.0, square)))
 
 
+def random_units(rows: int, like: jax.Array, *, seed: int = 0) -> jax.Array:
+    """Draws vectors of length 1 in uniform directions, the same ones for the same seed.
+
+    Args:
+        rows: how many, N.
+        like: [..., D], an array whose width and precision the vectors get.
+        seed: of the draw.
+    Returns:
+        [N, D], at least float32.
+
+    >>> random_units(3, jnp.zeros((2, 4))).shape
+    (3, 4)
+    """
+    dtype = jnp.promote_types(like.dtype, jnp.float32)
+    return unit(jax.random.normal(jax.random.key(seed), (rows, like.shape[-1]), dtype))
+
+
 def similarity(a: jax.Array, b: jax.Array) -> jax.Array:
-    """All inner products, in full precision: accelerators round float32 matrix products otherwise.
+    """Computes all inner products in full precision; accelerators round float32 matrix products otherwise.
 
-    a: [A, D]; b: [B, D].
-
-    Returns: [A, B], a b^T.
+    Args:
+        a: [A, D].
+        b: [B, D].
+    Returns:
+        [A, B], a b^T.
 
     >>> similarity(jnp.eye(2), jnp.array([[1.0, 2.0]])).tolist()
     [[1.0], [2.0]]
@@ -35,11 +55,13 @@ def similarity(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def cosine(a: jax.Array, b: jax.Array) -> jax.Array:
-    """The cosine of each pair of rows.
+    """Computes the cosine of each pair of rows.
 
-    a, b: [..., D].
-
-    Returns: [...], 0 where either is zero.
+    Args:
+        a: [..., D].
+        b: [..., D].
+    Returns:
+        [...], 0 where either row is zero.
 
     >>> cosine(jnp.array([[2.0, 0.0]]), jnp.array([[3.0, 0.0]])).tolist()
     [1.0]

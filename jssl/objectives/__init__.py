@@ -1,21 +1,9 @@
-"""Pure losses, arrays in and arrays out, and the pairs that remember."""
+"""Pure losses, arrays in and arrays out, and the pairs that remember. A system's loss is in the file of its name."""
 
 from jssl.arrays.patches import patchify, sincos_position_embedding, unpatchify
 from jssl.objectives.alignment import negative_cosine_similarity, normalized_mse
-from jssl.objectives.assignments import swapped_assignment
 from jssl.objectives.base import Memory, Metrics, Objective, Outputs, named, stateless, value_at, weighted_sum
 from jssl.objectives.cached import cached_gradients, microbatched
-from jssl.objectives.centers import (
-    Targets,
-    balanced,
-    balanced_patch_distillation,
-    balanced_view_distillation,
-    centered,
-    distil_patches,
-    distil_views,
-    patch_distillation,
-    view_distillation,
-)
 from jssl.objectives.clusters import Clusters, concentration, kmeans, lloyd
 from jssl.objectives.contrastive import (
     decoupled_nt_xent,
@@ -25,23 +13,20 @@ from jssl.objectives.contrastive import (
     supervised_contrastive,
     symmetric_info_nce,
 )
-from jssl.objectives.distillation import (
-    cross_view_cross_entropy,
-    dino_cross_entropy,
-    masked_cross_entropy,
-    masked_mean,
-    masked_patch_distillation,
-    update_center,
-)
-from jssl.objectives.hog import hog
-from jssl.objectives.instances import instance_discrimination, instance_memory
-from jssl.objectives.prototypes import proto_nce, prototype_contrast, refresh
-from jssl.objectives.queued import neighbour_contrast, queue_contrast, relational
-from jssl.objectives.queues import enqueue, nearest_neighbour, relational_consistency
-from jssl.objectives.reconstruction import masked_reconstruction, masked_token_cross_entropy
+from jssl.objectives.dino import centered, dino_cross_entropy, update_center, view_distillation
+from jssl.objectives.dinov2 import balanced_patch_distillation, balanced_view_distillation
+from jssl.objectives.gradients import hog
+from jssl.objectives.ibot import masked_cross_entropy, masked_patch_distillation, patch_distillation
+from jssl.objectives.moco import enqueue, queue_contrast
+from jssl.objectives.msn import masked_siamese, masked_siamese_objective
+from jssl.objectives.nnclr import nearest_neighbour, neighbour_contrast
+from jssl.objectives.npid import instance_discrimination, instance_memory
+from jssl.objectives.pcl import proto_nce, prototype_contrast, refresh
+from jssl.objectives.reconstruction import masked_mean, masked_reconstruction, masked_token_cross_entropy
 from jssl.objectives.redundancy import barlow_twins, koleo, vicreg
-from jssl.objectives.siamese import masked_siamese, masked_siamese_objective
-from jssl.objectives.sinkhorn import sinkhorn_knopp, swapped_prediction
+from jssl.objectives.ressl import relational, relational_consistency
+from jssl.objectives.sinkhorn import sinkhorn_knopp
+from jssl.objectives.swav import swapped_assignment, swapped_prediction
 
 __all__ = [
     "Clusters",
@@ -49,19 +34,14 @@ __all__ = [
     "Metrics",
     "Objective",
     "Outputs",
-    "Targets",
-    "balanced",
     "balanced_patch_distillation",
     "balanced_view_distillation",
     "barlow_twins",
     "cached_gradients",
     "centered",
     "concentration",
-    "cross_view_cross_entropy",
     "decoupled_nt_xent",
     "dino_cross_entropy",
-    "distil_patches",
-    "distil_views",
     "enqueue",
     "hog",
     "info_nce",

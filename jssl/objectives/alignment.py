@@ -1,4 +1,4 @@
-"""Losses that pull a prediction towards a target and need no negatives."""
+"""BYOL and SimSiam: losses that pull a prediction towards a target and need no negatives."""
 
 import jax
 
@@ -7,15 +7,17 @@ from jssl.arrays.vectors import cosine
 
 
 def negative_cosine_similarity(prediction, target) -> jax.Array:
-    """SimSiam's loss for one direction: -cos(p, stop_gradient(z)).
+    """Computes SimSiam's loss for one direction: -cos(p, stop_gradient(z)).
 
-    prediction: [B, D]. target: [B, D], no gradient.
-
-    Returns: [B], from -1 (aligned) to 1.
-
-    Raises: ValueError for other shapes.
-
-    Source: SimSiam, arXiv:2011.10566.
+    Args:
+        prediction: [B, D].
+        target: [B, D], no gradient.
+    Returns:
+        [B], from -1 (aligned) to 1.
+    Raises:
+        ValueError: for other shapes.
+    References:
+        SimSiam, arXiv:2011.10566
 
     >>> import jax.numpy as jnp
     >>> negative_cosine_similarity(jnp.array([[2.0, 0.0]]), jnp.array([[3.0, 0.0]])).tolist()
@@ -26,15 +28,17 @@ def negative_cosine_similarity(prediction, target) -> jax.Array:
 
 
 def normalized_mse(prediction, target) -> jax.Array:
-    """BYOL's loss for one direction: |p / |p| - z / |z||^2 = 2 - 2 cos(p, stop_gradient(z)).
+    """Computes BYOL's loss for one direction: |p / |p| - z / |z||^2 = 2 - 2 cos(p, stop_gradient(z)).
 
-    prediction: [B, D]. target: [B, D], no gradient.
-
-    Returns: [B], from 0 (aligned) to 4.
-
-    Raises: ValueError for other shapes.
-
-    Source: BYOL, arXiv:2006.07733.
+    Args:
+        prediction: [B, D].
+        target: [B, D], no gradient.
+    Returns:
+        [B], from 0 (aligned) to 4.
+    Raises:
+        ValueError: for other shapes.
+    References:
+        BYOL, arXiv:2006.07733
 
     >>> import jax.numpy as jnp
     >>> normalized_mse(jnp.array([[2.0, 0.0]]), jnp.array([[0.0, 3.0]])).tolist()

@@ -14,13 +14,16 @@ from jssl.arrays.vectors import similarity
 
 
 def nt_xent(z: jax.Array, temperature, block_size: int) -> jax.Array:
-    """NT-Xent of both views' unit vectors, exact; as `jssl.objectives.nt_xent`, which calls it.
+    """Computes NT-Xent of both views' unit vectors, exactly; `jssl.objectives.nt_xent` calls it.
 
-    z: [2B, D], unit rows, view a then view b. block_size: rows compared at a time.
-
-    Returns: [2B].
-
-    Source: SimCLR, arXiv:2002.05709.
+    Args:
+        z: [2B, D], unit rows, view a then view b.
+        temperature: that the cosines are divided by.
+        block_size: rows compared at a time.
+    Returns:
+        [2B].
+    References:
+        SimCLR, arXiv:2002.05709
 
     >>> print(nt_xent(jnp.tile(jnp.eye(2), (2, 1)), 1.0, block_size=3).round(3))
     [0.551 0.551 0.551 0.551]
@@ -71,13 +74,17 @@ _others_logsumexp.defvjp(_others_forward, _others_backward)
 
 
 def symmetric_info_nce(a: jax.Array, b: jax.Array, logit_scale, block_size: int) -> jax.Array:
-    """CLIP's loss of unit vectors, exact; as `jssl.objectives.symmetric_info_nce`, which calls it.
+    """Computes CLIP's loss of unit vectors, exactly; `jssl.objectives.symmetric_info_nce` calls it.
 
-    a, b: [B, D], unit rows. logit_scale: scalar. block_size: rows compared at a time.
-
-    Returns: [B].
-
-    Source: CLIP, arXiv:2103.00020.
+    Args:
+        a: [B, D], unit rows.
+        b: [B, D], unit rows, paired with a.
+        logit_scale: scalar.
+        block_size: rows compared at a time.
+    Returns:
+        [B].
+    References:
+        CLIP, arXiv:2103.00020
 
     >>> loss = symmetric_info_nce(jnp.eye(3), jnp.eye(3), jnp.asarray(2.0), block_size=2)
     >>> print(f"{loss.mean():.3f}")
@@ -131,13 +138,18 @@ _both_logsumexps.defvjp(_both_forward, _both_backward)
 
 
 def sigmoid_pairwise(a: jax.Array, b: jax.Array, logit_scale, logit_bias, block_size: int) -> jax.Array:
-    """SigLIP's loss of unit vectors, exact; as `jssl.objectives.sigmoid_pairwise`, which calls it.
+    """Computes SigLIP's loss of unit vectors, exactly; `jssl.objectives.sigmoid_pairwise` calls it.
 
-    a, b: [B, D], unit rows. logit_scale, logit_bias: scalars. block_size: rows compared at a time.
-
-    Returns: [B].
-
-    Source: SigLIP, arXiv:2303.15343.
+    Args:
+        a: [B, D], unit rows.
+        b: [B, D], unit rows, paired with a.
+        logit_scale: scalar.
+        logit_bias: scalar.
+        block_size: rows compared at a time.
+    Returns:
+        [B].
+    References:
+        SigLIP, arXiv:2303.15343
 
     >>> print(sigmoid_pairwise(jnp.eye(3), jnp.eye(3), 10.0, -5.0, block_size=2).round(3))
     [0.02 0.02 0.02]

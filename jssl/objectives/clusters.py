@@ -11,11 +11,12 @@ from jssl.arrays.vectors import unit
 
 
 class Clusters(NamedTuple):
-    """A clustering.
+    """A clustering of N rows.
 
-    centroids:  [K, D].
-    assignment: [N] int32, each row's cluster.
-    distance:   [N], the squared Euclidean distance to its centroid.
+    Attributes:
+        centroids: [K, D].
+        assignment: [N] int32, each row's cluster.
+        distance: [N], the squared Euclidean distance to its centroid.
     """
 
     centroids: jax.Array
@@ -33,16 +34,22 @@ def kmeans(
     spherical: bool = False,
     block_size: int = 8192,
 ) -> Clusters:
-    """k-means from `spread_rows`, several times; the clustering of the smallest sum of distances.
+    """Runs k-means several times, and keeps the clustering of the smallest sum of distances.
 
-    key: draws the rows to start from. x: [N, D]. clusters: K <= N. restarts: how many times. spherical: centroids of
-    length 1, rows assigned by inner product (for unit rows). block_size: rows compared with all centroids at a time.
-
-    Returns: `Clusters`.
-
-    Raises: ValueError for other shapes or more clusters than rows.
-
-    Source: as the clusterings of PCL, arXiv:2005.04966, and of DeepCluster v2, arXiv:2006.09882.
+    Args:
+        key: draws the rows to start from, by `spread_rows`.
+        x: [N, D].
+        clusters: how many, K <= N.
+        iterations: of each run.
+        restarts: how many runs.
+        spherical: whether centroids have length 1 and rows are assigned by inner product, for unit rows.
+        block_size: rows compared with all centroids at a time.
+    Returns:
+        `Clusters`.
+    Raises:
+        ValueError: for other shapes, or more clusters than rows.
+    References:
+        The clusterings of PCL, arXiv:2005.04966, and of DeepCluster v2, arXiv:2006.09882
 
     >>> x = jnp.array([[0.0], [1.0], [5.0], [6.0]])
     >>> sorted(kmeans(jax.random.key(0), x, 2).centroids[:, 0].tolist())
@@ -61,17 +68,21 @@ def kmeans(
 
 
 def spread_rows(key, x, clusters: int) -> jax.Array:
-    """Rows far from each other (greedy k-means++): of a few drawn by their squared distance to the nearest chosen row,
-    the one that leaves the smallest sum of distances is chosen next.
+    """Chooses rows far from each other, as greedy k-means++ does.
 
-    key: draws the rows. x: [N, D]. clusters: K <= N.
+    Of a few rows drawn by their squared distance to the nearest chosen one, the one that leaves the smallest sum of
+    distances is chosen next; 2 + log K are drawn, as in scikit-learn.
 
-    Returns: [K, D], rows of x, without gradient.
-
-    Raises: ValueError for other shapes or more clusters than rows.
-
-    Source: Arthur and Vassilvitskii, k-means++: the advantages of careful seeding, SODA 2007; greedy with 2 + log K
-    candidates as scikit-learn's.
+    Args:
+        key: draws the rows.
+        x: [N, D].
+        clusters: how many rows, K <= N.
+    Returns:
+        [K, D], rows of x, without gradient.
+    Raises:
+        ValueError: for other shapes, or more clusters than rows.
+    References:
+        Arthur and Vassilvitskii, k-means++: the advantages of careful seeding, SODA 2007
 
     >>> spread_rows(jax.random.key(0), jnp.array([[0.0], [0.0], [9.0]]), 2).ravel().sort().tolist()
     [0.0, 9.0]
@@ -98,16 +109,22 @@ def spread_rows(key, x, clusters: int) -> jax.Array:
 
 
 def lloyd(x, centroids, *, iterations: int = 20, spherical: bool = False, block_size: int = 8192) -> Clusters:
-    """k-means from given centroids: assign, then move each centroid to its rows' mean, so many times; then assign.
+    """Runs k-means from given centroids: assign rows, move each centroid to its rows' mean, repeat; assign at the end.
 
-    A cluster without rows keeps its centroid. x: [N, D]. centroids: [K, D], used unchanged at first. spherical:
-    assignment by inner product, means scaled to length 1. block_size: rows compared with all centroids at a time.
+    A cluster without rows keeps its centroid.
 
-    Returns: `Clusters`, without gradient.
-
-    Raises: ValueError for other shapes.
-
-    Source: the E and M steps of DeepCluster v2, arXiv:2006.09882.
+    Args:
+        x: [N, D].
+        centroids: [K, D], used unchanged at first.
+        iterations: how often the centroids move.
+        spherical: whether rows are assigned by inner product and means are scaled to length 1.
+        block_size: rows compared with all centroids at a time.
+    Returns:
+        `Clusters`, without gradient.
+    Raises:
+        ValueError: for other shapes.
+    References:
+        The E and M steps of DeepCluster v2, arXiv:2006.09882
 
     >>> lloyd(jnp.array([[0.0], [1.0], [9.0]]), jnp.array([[0.0], [8.0]]), iterations=1).centroids.tolist()
     [[0.5], [9.0]]
@@ -136,18 +153,22 @@ def lloyd(x, centroids, *, iterations: int = 20, spherical: bool = False, block_
 
 
 def concentration(distance, assignment, clusters: int, *, smoothing=10.0) -> jax.Array:
-    """The density of each cluster: small where its rows are many and near.
+    """Measures how concentrated each cluster is: small where its rows are many and near.
 
     phi_c = mean_{members} sqrt(distance) / log(members + smoothing); clusters of one row or none take the largest; then
-    clipped to the 10th and 90th percentile and divided by their mean.
+    all are clipped to the 10th and 90th percentile and divided by their mean.
 
-    distance: [N], squared, to the own centroid. assignment: [N] integers below clusters.
-
-    Returns: [clusters], positive, of mean 1 (ones where all distances are zero); proto_nce multiplies T by it.
-
-    Raises: ValueError for other shapes.
-
-    Source: PCL, arXiv:2005.04966.
+    Args:
+        distance: [N], squared, to the own centroid.
+        assignment: [N] integers below clusters.
+        clusters: how many there are.
+        smoothing: added to a cluster's size.
+    Returns:
+        [clusters], positive, of mean 1 (ones where all distances are zero); `proto_nce` multiplies T by it.
+    Raises:
+        ValueError: for other shapes.
+    References:
+        PCL, arXiv:2005.04966
 
     >>> density = concentration(jnp.array([1.0, 1.0, 4.0, 4.0]), jnp.array([0, 0, 1, 1]), 2)
     >>> print(f"{density[0]:.3f} {density[1]:.3f}")  # 1 and 2, clipped to 1.1 and 1.9

@@ -1,4 +1,4 @@
-"""Contrastive losses over a batch: each example is told apart from the others."""
+"""SimCLR, DCL, InfoNCE, CLIP, SigLIP, SupCon: each example of a batch is told apart from the others."""
 
 import jax
 import jax.numpy as jnp
@@ -11,18 +11,22 @@ _logsumexp = jax.nn.logsumexp
 
 
 def nt_xent(z_a, z_b, *, temperature=0.1, block_size: int | None = None) -> jax.Array:
-    """NT-Xent: an example's other view is found among both views of the whole batch.
+    """Computes SimCLR's loss, NT-Xent: an example's other view is found among both views of the whole batch.
 
     l_i = -z_i . z_i' / T + log sum_{k != i} exp(z_i . z_k / T), all z normalised; k runs over all 2B rows but i.
 
-    z_a, z_b: [B, D], the two views. block_size: rows compared at a time; the same value and gradient in
-        O(B * block_size) memory instead of O(B^2).
-
-    Returns: [2B], the anchors of z_a, then those of z_b.
-
-    Raises: ValueError for other shapes, TypeError for other dtypes.
-
-    Source: SimCLR, arXiv:2002.05709.
+    Args:
+        z_a: [B, D], the first view.
+        z_b: [B, D], the second view.
+        temperature: T.
+        block_size: rows compared at a time; the same value and gradient in O(B * block_size) memory instead of O(B^2).
+    Returns:
+        [2B], the anchors of z_a, then those of z_b.
+    Raises:
+        ValueError: for other shapes, or a batch of one.
+        TypeError: for other dtypes.
+    References:
+        SimCLR, arXiv:2002.05709
 
     >>> z = jnp.eye(4)
     >>> nt_xent(z, z, temperature=0.5).shape
@@ -31,6 +35,7 @@ def nt_xent(z_a, z_b, *, temperature=0.1, block_size: int | None = None) -> jax.
     0.594
     """
     z_a, z_b = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"))
+    check_batch(2, "negatives", z_a=z_a)
     check_positive(temperature=temperature)
     z = unit(jnp.concatenate([z_a, z_b]))
     if block_size is not None:
@@ -43,18 +48,22 @@ def nt_xent(z_a, z_b, *, temperature=0.1, block_size: int | None = None) -> jax.
 
 
 def decoupled_nt_xent(z_a, z_b, *, temperature=0.1, sigma=None) -> jax.Array:
-    """Decoupled contrastive loss: NT-Xent whose denominator leaves the positive out.
+    """Computes the decoupled contrastive loss, DCL: NT-Xent whose denominator leaves the positive out.
 
     l_i = -w_i z_i . z_i' / T + log sum_{k != i, i'} exp(z_i . z_k / T), all z normalised; w = 1, or with sigma
     w = 2 - B softmax_batch(z_i . z_i' / sigma), without gradient (DCLW).
 
-    z_a, z_b: [B, D]. sigma: the width of the weights; None for no weights.
-
-    Returns: [2B], the anchors of z_a, then those of z_b.
-
-    Raises: ValueError for other shapes or a batch of one, which has no negatives.
-
-    Source: arXiv:2110.06848.
+    Args:
+        z_a: [B, D], the first view.
+        z_b: [B, D], the second view.
+        temperature: T.
+        sigma: the width of the weights; None for no weights.
+    Returns:
+        [2B], the anchors of z_a, then those of z_b.
+    Raises:
+        ValueError: for other shapes, or a batch of one.
+    References:
+        DCL, arXiv:2110.06848
 
     >>> print(decoupled_nt_xent(jnp.eye(3), jnp.eye(3), temperature=1.0).round(3))
     [0.386 0.386 0.386 0.386 0.386 0.386]
@@ -74,18 +83,24 @@ def decoupled_nt_xent(z_a, z_b, *, temperature=0.1, sigma=None) -> jax.Array:
 
 
 def info_nce(query, key, negatives=None, *, temperature=0.07) -> jax.Array:
-    """InfoNCE: a query's own key is found among negatives, or among the keys of the batch.
+    """Computes InfoNCE: a query's own key is found among negatives, or among the keys of the batch.
 
     l_i = -q_i . k_i / T + log(exp(q_i . k_i / T) + sum_n exp(q_i . n / T)), all normalised.
     Gradients reach query and key (stop a teacher's key yourself), none reach the negatives.
 
-    query, key: [B, D]. negatives: [Q, D], for instance a queue; None: the other keys of the batch.
-
-    Returns: [B].
-
-    Raises: ValueError for other shapes.
-
-    Source: MoCo, arXiv:1911.05722; MoCo v3, arXiv:2104.02057; the bound itself, CPC, arXiv:1807.03748.
+    Args:
+        query: [B, D].
+        key: [B, D].
+        negatives: [Q, D], for instance a queue; None for the other keys of the batch.
+        temperature: T.
+    Returns:
+        [B].
+    Raises:
+        ValueError: for other shapes, or a batch of one without negatives.
+    References:
+        MoCo, arXiv:1911.05722
+        MoCo v3, arXiv:2104.02057
+        CPC, arXiv:1807.03748 (the bound)
 
     >>> print(f"{info_nce(jnp.eye(2), jnp.eye(2), temperature=1.0).mean():.3f}")
     0.313
@@ -96,6 +111,7 @@ def info_nce(query, key, negatives=None, *, temperature=0.07) -> jax.Array:
     check_positive(temperature=temperature)
     query, key = unit(query), unit(key)
     if negatives is None:
+        check_batch(2, "negatives", query=query)
         logits = similarity(query, key) / temperature
         return _logsumexp(logits, axis=1) - jnp.diagonal(logits)
     query, negatives = check(query=(query, "B D"), negatives=(negatives, "Q D"))
@@ -105,23 +121,27 @@ def info_nce(query, key, negatives=None, *, temperature=0.07) -> jax.Array:
 
 
 def symmetric_info_nce(a, b, *, logit_scale, block_size: int | None = None) -> jax.Array:
-    """CLIP's loss: each pair is found from either side, the mean of both directions.
+    """Computes CLIP's loss: each pair is found from either side, the mean of both directions.
 
     s = logit_scale cos(a_i, b_j); l_i = (log sum_j exp s_ij + log sum_j exp s_ji) / 2 - s_ii.
 
-    a, b: [B, D], paired rows. logit_scale: a scalar that multiplies the cosine (already exponentiated), with gradient.
-        block_size: rows compared at a time, in O(B * block_size) memory; None: all at once.
-
-    Returns: [B].
-
-    Raises: ValueError for other shapes.
-
-    Source: CLIP, arXiv:2103.00020.
+    Args:
+        a: [B, D].
+        b: [B, D], paired with a row by row.
+        logit_scale: a scalar that multiplies the cosine (already exponentiated), with gradient.
+        block_size: rows compared at a time, in O(B * block_size) memory; None for all at once.
+    Returns:
+        [B].
+    Raises:
+        ValueError: for other shapes, or a batch of one.
+    References:
+        CLIP, arXiv:2103.00020
 
     >>> print(symmetric_info_nce(jnp.eye(2), jnp.eye(2), logit_scale=2.0).round(3))
     [0.127 0.127]
     """
     a, b, logit_scale = check(a=(a, "B D"), b=(b, "B D"), logit_scale=(logit_scale, ""))
+    check_batch(2, "pairs that do not match", a=a)
     a, b = unit(a), unit(b)
     if block_size is not None:
         return blockwise.symmetric_info_nce(a, b, logit_scale, block_size)
@@ -130,24 +150,29 @@ def symmetric_info_nce(a, b, *, logit_scale, block_size: int | None = None) -> j
 
 
 def sigmoid_pairwise(a, b, *, logit_scale, logit_bias, block_size: int | None = None) -> jax.Array:
-    """SigLIP's loss: every pair of the batch is a question of its own, matching or not.
+    """Computes SigLIP's loss: every pair of the batch is a question of its own, matching or not.
 
     l_i = sum_j log(1 + exp(-y_ij s_ij)), s = logit_scale cos(a_i, b_j) + logit_bias, y = 1 on the diagonal, else -1.
 
-    a, b: [B, D], paired rows. logit_scale, logit_bias: scalars, with gradient.
-        block_size: rows compared at a time, in O(B * block_size) memory; None: all at once.
-
-    Returns: [B], summed over each row of pairs.
-
-    Raises: ValueError for other shapes.
-
-    Source: SigLIP, arXiv:2303.15343.
+    Args:
+        a: [B, D].
+        b: [B, D], paired with a row by row.
+        logit_scale: a scalar that multiplies the cosine (already exponentiated), with gradient.
+        logit_bias: a scalar added to it, with gradient.
+        block_size: rows compared at a time, in O(B * block_size) memory; None for all at once.
+    Returns:
+        [B], summed over each row of pairs.
+    Raises:
+        ValueError: for other shapes, or a batch of one.
+    References:
+        SigLIP, arXiv:2303.15343
 
     >>> print(sigmoid_pairwise(jnp.eye(2), jnp.eye(2), logit_scale=10.0, logit_bias=-5.0).round(4))
     [0.0134 0.0134]
     """
     scalars = dict(logit_scale=(logit_scale, ""), logit_bias=(logit_bias, ""))
     a, b, logit_scale, logit_bias = check(a=(a, "B D"), b=(b, "B D"), **scalars)
+    check_batch(2, "pairs that do not match", a=a)
     a, b = unit(a), unit(b)
     if block_size is not None:
         return blockwise.sigmoid_pairwise(a, b, logit_scale, logit_bias, block_size)
@@ -157,17 +182,22 @@ def sigmoid_pairwise(a, b, *, logit_scale, logit_bias, block_size: int | None = 
 
 
 def supervised_contrastive(z_a, z_b, labels, *, temperature=0.1) -> jax.Array:
-    """SupCon: NT-Xent whose positives are all rows of the same class, their mean outside the logarithm.
+    """Computes SupCon: NT-Xent whose positives are all rows of the same class, their mean outside the logarithm.
 
     l_i = -mean_{p in P(i)} [z_i . z_p / T - log sum_{k != i} exp(z_i . z_k / T)], all z normalised; without T / base_T.
 
-    z_a, z_b: [B, D], the two views. labels: [B] integers.
-
-    Returns: [2B], the anchors of z_a, then those of z_b.
-
-    Raises: ValueError for other shapes, TypeError for labels that are no integers.
-
-    Source: arXiv:2004.11362.
+    Args:
+        z_a: [B, D], the first view.
+        z_b: [B, D], the second view.
+        labels: [B] integers.
+        temperature: T.
+    Returns:
+        [2B], the anchors of z_a, then those of z_b.
+    Raises:
+        ValueError: for other shapes, or a batch of one.
+        TypeError: for labels that are no integers.
+    References:
+        SupCon, arXiv:2004.11362
 
     >>> z = jnp.eye(3)[jnp.array([0, 0, 1])]
     >>> loss = supervised_contrastive(z, z, jnp.array([7, 7, 2]), temperature=1.0)
@@ -175,6 +205,7 @@ def supervised_contrastive(z_a, z_b, labels, *, temperature=0.1) -> jax.Array:
     ['1.318', '1.318', '0.905']
     """
     z_a, z_b, labels = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"), labels=(labels, "B", int))
+    check_batch(2, "negatives", z_a=z_a)
     check_positive(temperature=temperature)
     z, labels = unit(jnp.concatenate([z_a, z_b])), jnp.tile(labels, 2)
     logits = similarity(z, z) / temperature

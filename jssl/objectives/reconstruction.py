@@ -1,28 +1,35 @@
-"""Losses on hidden tokens: regression to a target, or classification of a discrete one."""
+"""Losses on hidden tokens: regression to a target, or classification of a discrete one; the mean over them."""
 
 import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
-from jssl.objectives.distillation import masked_mean
 
 
 def masked_reconstruction(
     prediction, target, mask, *, distance: str = "l2", normalize_target: bool = False, beta=1.0
 ) -> jax.Array:
-    """The distance of prediction and target, averaged over features, then over the hidden tokens of each image.
+    """Computes the distance of prediction and target, averaged over features, then over the hidden tokens of each image.
 
     d = prediction - target; l2: d^2; l1: |d|; smooth_l1: d^2 / (2 beta) where |d| < beta, else |d| - beta / 2.
 
-    prediction: [B, N, D]. target: [B, N, D], no gradient. mask: [B, N] bool, True = hidden.
-    normalize_target: each target token to mean 0 and unbiased variance 1 (plus 1e-6 inside the root).
-
-    Returns: [B]; 0 for an image with nothing hidden. (For the mean over a batch's tokens, weight by mask.sum(-1).)
-
-    Raises: ValueError for other shapes or an unknown distance, TypeError for a mask that is not bool.
-
-    Source: MAE, arXiv:2111.06377 (l2); SimMIM, arXiv:2111.09886 (l1); data2vec, arXiv:2202.03555, and I-JEPA,
-    arXiv:2301.08243 (smooth_l1).
+    Args:
+        prediction: [B, N, D].
+        target: [B, N, D], no gradient.
+        mask: [B, N] bool, True = hidden.
+        distance: "l2", "l1" or "smooth_l1".
+        normalize_target: whether each target token is brought to mean 0 and unbiased variance 1 (1e-6 is added inside
+            the root).
+        beta: where smooth_l1 turns from a square to a line.
+    Returns:
+        [B]; 0 for an image with nothing hidden. For the mean over a batch's tokens, weight by mask.sum(-1).
+    Raises:
+        ValueError: for other shapes, or an unknown distance.
+        TypeError: for a mask that is not bool.
+    References:
+        MAE, arXiv:2111.06377 (l2)
+        SimMIM, arXiv:2111.09886 (l1)
+        data2vec, arXiv:2202.03555, and I-JEPA, arXiv:2301.08243 (smooth_l1)
 
     >>> mask = jnp.array([[True, False]])
     >>> masked_reconstruction(jnp.full((1, 2, 3), 2.0), jnp.zeros((1, 2, 3)), mask).tolist()
@@ -54,17 +61,22 @@ def _normalized(target):
 
 
 def masked_token_cross_entropy(logits, tokens, mask) -> jax.Array:
-    """The cross entropy with the hidden tokens, averaged over those of each image or sentence.
+    """Computes the cross entropy with the hidden tokens, averaged over those of each image or sentence.
 
     l_b = -sum_n mask[b, n] log softmax(logits[b, n])[tokens[b, n]] / max(1, sum_n mask[b, n]).
 
-    logits: [B, N, V]. tokens: [B, N] integers below V where hidden. mask: [B, N] bool, True = hidden.
-
-    Returns: [B]; 0 where nothing is hidden; nan for a hidden token that is not in the vocabulary.
-
-    Raises: ValueError for other shapes, TypeError for other dtypes.
-
-    Source: BERT, arXiv:1810.04805; BEiT, arXiv:2106.08254.
+    Args:
+        logits: [B, N, V].
+        tokens: [B, N] integers, below V where hidden.
+        mask: [B, N] bool, True = hidden.
+    Returns:
+        [B]; 0 where nothing is hidden; nan for a hidden token that is not in the vocabulary.
+    Raises:
+        ValueError: for other shapes.
+        TypeError: for other dtypes.
+    References:
+        BERT, arXiv:1810.04805
+        BEiT, arXiv:2106.08254
 
     >>> tokens, mask = jnp.array([[3, -1]]), jnp.array([[True, False]])
     >>> print(masked_token_cross_entropy(jnp.zeros((1, 2, 4)), tokens, mask).round(3))
@@ -76,3 +88,24 @@ def masked_token_cross_entropy(logits, tokens, mask) -> jax.Array:
     tokens = jnp.where(mask, tokens, 0)  # unhidden ids may be anything, for instance -1
     log_probability = jnp.take_along_axis(jax.nn.log_softmax(logits), tokens[..., None], axis=-1)[..., 0]
     return masked_mean(-log_probability, mask)
+
+
+def masked_mean(values, mask) -> jax.Array:
+    """Averages over the hidden tokens of each image.
+
+    Args:
+        values: [B, N].
+        mask: [B, N] bool, True = hidden.
+    Returns:
+        [B]; 0 (and a zero gradient) for an image with nothing hidden.
+    Raises:
+        ValueError: for other shapes.
+        TypeError: for a mask that is not bool.
+    References:
+        The convention of iBOT, arXiv:2111.07832
+
+    >>> masked_mean(jnp.array([[2.0, 4.0], [1.0, 1.0]]), jnp.array([[False, True], [False, False]])).tolist()
+    [4.0, 0.0]
+    """
+    values, mask = check(values=(values, "B N"), mask=(mask, "B N", bool))
+    return jnp.sum(values, axis=-1, where=mask) / jnp.maximum(jnp.sum(mask, axis=-1), 1)

@@ -1,4 +1,4 @@
-"""Losses on the statistics of a batch: decorrelated, spread-out features instead of negatives."""
+"""Barlow Twins, VICReg, KoLeo: decorrelated, spread-out features of a batch instead of negatives."""
 
 import jax
 import jax.numpy as jnp
@@ -8,18 +8,21 @@ from jssl.arrays.vectors import similarity, unit
 
 
 def barlow_twins(z_a, z_b, *, off_diagonal_weight=5e-3) -> jax.Array:
-    """Barlow Twins: the cross-correlation of two views becomes the identity.
+    """Computes the loss of Barlow Twins: the cross-correlation of two views becomes the identity.
 
     C = norm(z_a)^T norm(z_b) / B with each feature standardised over the batch (biased variance + 1e-5);
     l = sum_i (1 - C_ii)^2 + off_diagonal_weight sum_{i != j} C_ij^2.
 
-    z_a, z_b: [B, D], both with gradient.
-
-    Returns: scalar.
-
-    Raises: ValueError for other shapes or a batch of one.
-
-    Source: arXiv:2103.03230.
+    Args:
+        z_a: [B, D], with gradient.
+        z_b: [B, D], with gradient.
+        off_diagonal_weight: of the features' redundancy against the views' agreement.
+    Returns:
+        Scalar.
+    Raises:
+        ValueError: for other shapes, or a batch of one.
+    References:
+        Barlow Twins, arXiv:2103.03230
 
     >>> z = jnp.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
     >>> float(barlow_twins(z, z)) < 1e-6
@@ -38,18 +41,23 @@ def _standardised(z):
 
 
 def vicreg(z_a, z_b, *, invariance=25.0, variance=25.0, covariance=1.0) -> jax.Array:
-    """VICReg: views agree, every feature varies, no two features covary.
+    """Computes VICReg's loss: views agree, every feature varies, no two features covary.
 
     l = invariance mean (z_a - z_b)^2 + variance sum_views mean_j max(0, 1 - std_j) / 2
       + covariance sum_views sum_{i != j} Cov_ij^2 / D, with std = sqrt(var + 1e-4) and unbiased variances.
 
-    z_a, z_b: [B, D], both with gradient. The hyper-parameters are the weights of the three terms.
-
-    Returns: scalar.
-
-    Raises: ValueError for other shapes or a batch of one.
-
-    Source: arXiv:2105.04906.
+    Args:
+        z_a: [B, D], with gradient.
+        z_b: [B, D], with gradient.
+        invariance: weight of the views' distance.
+        variance: weight of the hinge on each feature's deviation.
+        covariance: weight of the features' covariance.
+    Returns:
+        Scalar.
+    Raises:
+        ValueError: for other shapes, or a batch of one.
+    References:
+        VICReg, arXiv:2105.04906
 
     >>> z = 2 * jnp.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
     >>> float(vicreg(z, z))
@@ -57,16 +65,10 @@ def vicreg(z_a, z_b, *, invariance=25.0, variance=25.0, covariance=1.0) -> jax.A
     """
     z_a, z_b = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"))
     check_batch(2, "a variance", z_a=z_a)
-    (spread_a, redundancy_a), (spread_b, redundancy_b) = (
-        _variance_and_covariance(z_a),
-        _variance_and_covariance(z_b),
-    )
-    distance = jnp.mean((z_a - z_b) ** 2)
-    return (
-        invariance * distance
-        + variance * (spread_a + spread_b) / 2
-        + covariance * (redundancy_a + redundancy_b)
-    )
+    spread_a, redundancy_a = _variance_and_covariance(z_a)
+    spread_b, redundancy_b = _variance_and_covariance(z_b)
+    spread, redundancy = (spread_a + spread_b) / 2, redundancy_a + redundancy_b
+    return invariance * jnp.mean((z_a - z_b) ** 2) + variance * spread + covariance * redundancy
 
 
 def _variance_and_covariance(z):
@@ -78,18 +80,20 @@ def _variance_and_covariance(z):
 
 
 def koleo(z) -> jax.Array:
-    """KoLeo: an entropy estimate that spreads a batch over the sphere, each away from its nearest neighbour.
+    """Computes KoLeo, an entropy estimate that spreads a batch over the sphere, each away from its nearest neighbour.
 
     l_i = -log(|z_i - z_nn(i)| + 1e-8), all z normalised, 1e-8 added to each coordinate of the difference;
     the choice of neighbour has no gradient, both ends of the distance have.
 
-    z: [B, D].
-
-    Returns: [B].
-
-    Raises: ValueError for other shapes or a batch of one.
-
-    Source: arXiv:1806.03198; as used by DINOv2, arXiv:2304.07193.
+    Args:
+        z: [B, D].
+    Returns:
+        [B].
+    Raises:
+        ValueError: for other shapes, or a batch of one.
+    References:
+        Spreading vectors for similarity search, arXiv:1806.03198
+        DINOv2, arXiv:2304.07193
 
     >>> print(koleo(jnp.array([[1.0, 0.0], [-3.0, 0.0]])).round(4))
     [-0.6931 -0.6931]

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from jssl import methods, models
-from jssl.objectives import assignments
+from jssl.objectives import swav as swav_file
 from tests.methods import toys
 
 PROTOTYPES, BATCH = 8, 64
@@ -26,13 +26,13 @@ def states_of(method, batches):
 @pytest.fixture
 def balanced(monkeypatch):
     """What Sinkhorn-Knopp is given and gives while a method computes its loss: [(scores, codes)]."""
-    seen, original = [], assignments.sinkhorn_knopp
+    seen, original = [], swav_file.sinkhorn_knopp
 
     def sinkhorn_knopp(scores, **settings):
         seen.append((scores, original(scores, **settings)))
         return seen[-1][1]
 
-    monkeypatch.setattr(assignments, "sinkhorn_knopp", sinkhorn_knopp)
+    monkeypatch.setattr(swav_file, "sinkhorn_knopp", sinkhorn_knopp)
     return seen
 
 

@@ -92,9 +92,9 @@ def _msn(**arrays):
 
 
 CASES = {
-    "nt_xent": Case(_with(o.nt_xent, temperature=0.5), PAIRS, **TWO_COSINE, returns="2B"),
+    "nt_xent": Case(_with(o.nt_xent, temperature=0.5), PAIRS, **TWO_COSINE, returns="2B", least=2),
     "nt_xent_blocks": Case(
-        _with(o.nt_xent, temperature=0.5, block_size=3), PAIRS, **TWO_COSINE, returns="2B"
+        _with(o.nt_xent, temperature=0.5, block_size=3), PAIRS, **TWO_COSINE, returns="2B", least=2
     ),
     "decoupled_nt_xent": Case(
         _with(o.decoupled_nt_xent, temperature=0.5), PAIRS, **TWO_COSINE, returns="2B", least=2
@@ -105,6 +105,7 @@ CASES = {
         trained=("query", "key"),
         batched=dict(query=0, key=0),
         cosine=("query", "key"),
+        least=2,
     ),
     "info_nce_queue": Case(
         _with(o.info_nce, temperature=0.5),
@@ -118,24 +119,28 @@ CASES = {
         _normal("a", (0, D), "b", (0, D), logit_scale=_positive),
         **TOWERS,
         trained=("a", "b", "logit_scale"),
+        least=2,
     ),
     "symmetric_info_nce_blocks": Case(
         _with(o.symmetric_info_nce, block_size=3),
         _normal("a", (0, D), "b", (0, D), logit_scale=_positive),
         **TOWERS,
         trained=("a", "b", "logit_scale"),
+        least=2,
     ),
     "sigmoid_pairwise": Case(
         o.sigmoid_pairwise,
         _normal("a", (0, D), "b", (0, D), "logit_bias", (), logit_scale=_positive),
         **TOWERS,
         trained=("a", "b", "logit_scale", "logit_bias"),
+        least=2,
     ),
     "sigmoid_pairwise_blocks": Case(
         _with(o.sigmoid_pairwise, block_size=3),
         _normal("a", (0, D), "b", (0, D), "logit_bias", (), logit_scale=_positive),
         **TOWERS,
         trained=("a", "b", "logit_scale", "logit_bias"),
+        least=2,
     ),
     "supervised_contrastive": Case(
         _with(o.supervised_contrastive, temperature=0.5),
@@ -144,6 +149,7 @@ CASES = {
         batched=dict(z_a=0, z_b=0, labels=0),
         cosine=("z_a", "z_b"),
         returns="2B",
+        least=2,
     ),
     "instance_discrimination": Case(
         _with(o.instance_discrimination, temperature=0.5),
@@ -216,6 +222,7 @@ CASES = {
         batched=dict(anchor=1, target=0),
         cosine=("anchor", "target", "prototypes"),
         returns="",
+        least=2,
         partial=("prototypes",),
     ),
     "masked_reconstruction_l2": _reconstruction(normalize_target=True),

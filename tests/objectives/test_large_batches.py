@@ -1,5 +1,6 @@
 """Block-wise losses and gradient caching: exact for any block size, in memory that does not grow with batch squared."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,7 +40,7 @@ def sigmoid(block_size):
 
 
 @pytest.mark.parametrize("make", [nt_xent, symmetric, sigmoid])
-@pytest.mark.parametrize("batch, block_size", [(7, 3), (6, 64), (1, 2), (5, 1)])
+@pytest.mark.parametrize("batch, block_size", [(7, 3), (6, 64), (2, 5), (5, 1)])
 def test_any_block_size_gives_the_dense_value_and_gradients(double_precision, make, batch, block_size):
     arrays = [*pair(batch), np.asarray(0.3)]
     dense, slopes = jax.value_and_grad(make(None), (0, 1, 2))(*arrays)
@@ -83,8 +84,7 @@ def test_cached_gradients_are_exact(double_precision, block_size):
 
     plain = jax.value_and_grad(lambda params: loss(encode(params, inputs)), has_aux=True)
     cached = jax.jit(o.cached_gradients(loss, encode, block_size=block_size, has_aux=True))
-    expected, found = plain(params), cached(params, inputs)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), found, expected)
+    chex.assert_trees_all_close(cached(params, inputs), plain(params), rtol=1e-9, atol=1e-12)
 
 
 def test_cached_gradients_keep_one_block_of_activations():

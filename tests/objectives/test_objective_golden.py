@@ -89,23 +89,6 @@ def test_moco_v3():
     agree(loss, [c.in_q1, c.in_q2], c.out_loss, [c.grad_q1, c.grad_q2])
 
 
-def test_pcl():
-    c = load("pcl_protonce")
-
-    def loss(q):
-        total = jnp.mean(
-            o.info_nce(q, jax.lax.stop_gradient(c.in_k), c.in_queue.T, temperature=c.hp_temperature)
-        )
-        for i in range(c.hp_n_clusterings):
-            names = "im2cluster", "centroids", "density", "negative_proto_ids"
-            own, prototypes, density, negatives = (vars(c)[f"in_{name}_{i}"] for name in names)
-            arrays = q, own[c.in_index], prototypes, density / density.mean(), negatives
-            total += jnp.mean(o.proto_nce(*arrays, temperature=density.mean())) / c.hp_n_clusterings
-        return total
-
-    agree(loss, [c.in_q], c.out_loss, [c.grad_q])
-
-
 @pytest.mark.parametrize("name", ["byol", "simsiam"])
 def test_alignment(name):
     c = load(name)

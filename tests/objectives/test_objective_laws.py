@@ -25,7 +25,7 @@ def draw(case, batch, seed=0):
 
 
 def is_float(x):
-    return np.issubdtype(x.dtype, np.floating)
+    return jnp.issubdtype(x.dtype, jnp.floating)
 
 
 @functools.cache
@@ -165,6 +165,16 @@ def test_finite_value_and_gradient(name, made):
     for key, slope in slopes.items():
         assert np.isfinite(np.asarray(slope, np.float32)).all(), key
         assert slope.dtype == arrays[key].dtype
+
+
+@EVERY
+def test_bfloat16_is_computed_in_float32(name):
+    case = CASES[name]
+    rounded = half(draw(case, 4), case)
+    single = {key: x.astype(jnp.float32) if is_float(x) else x for key, x in rounded.items()}
+    losses = losses_of(name, rounded)
+    assert losses.dtype == np.float32
+    np.testing.assert_array_equal(losses, losses_of(name, single))
 
 
 @EVERY

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jssl import objectives as o
+from jssl.objectives import pcl
 from tests.objectives.golden_numbers import crops, load, near, tangent
 
 
@@ -81,6 +82,35 @@ def test_npid():
     near(memory["bank"], c.out_memory)
 
 
+def test_pcl(monkeypatch):
+    """With the authors' draw of negatives in place of ours."""
+    c = load("pcl_protonce")
+    every = range(c.hp_n_clusterings)
+    names = "im2cluster", "centroids", "density", "negative_proto_ids"
+    draws = iter([vars(c)[f"in_negative_proto_ids_{i}"] for i in every])
+    monkeypatch.setattr(pcl, "_nobodys", lambda key, own, prototypes, most: next(draws))
+    clusterings = []
+    for i in every:
+        assignment, prototypes, density, _ = (vars(c)[f"in_{name}_{i}"] for name in names)
+        density = density / c.hp_temperature  # theirs has the temperature in it
+        clusterings.append({"assignment": assignment, "prototypes": prototypes, "density": density})
+    examples = len(clusterings[0]["assignment"])
+    prototype = o.prototype_contrast(examples=examples, temperature=c.hp_temperature)
+    objective = o.weighted_sum(
+        instance=(1.0, o.queue_contrast(size=c.in_queue.shape[1], temperature=c.hp_temperature)),
+        prototype=(1.0, prototype),
+    )
+    bank = np.ones((examples, c.in_q.shape[1]))
+    memory = {
+        "instance": {"queue": c.in_queue.T, "pointer": np.array(0)},
+        "prototype": {"bank": bank, "clusterings": clusterings, "clustered": np.array(True)},
+    }
+    outputs = o.Outputs({"cls": c.in_q[None]}, {"cls": c.in_k[None]}, views={"index": c.in_index})
+    loss, slopes, memory = student_gradient(objective, memory, outputs)
+    near(loss, c.out_loss)
+    near(slopes["cls"][0], c.grad_q)
+
+
 def test_pcl_density():
     c = load("pcl_density")
     density = o.concentration(c.in_sq_distance, c.in_assignment, len(c.in_centroids_raw))
@@ -147,10 +177,15 @@ def test_ibot():
 
 def test_dinov2_class_tokens_with_balanced_targets():
     c = load("dinov2_cls_loss")
-    logits = c.hp_sinkhorn_logit_scale * c.in_teacher
-    codes, _ = o.balanced(temperature=c.hp_teacher_temp).apply((), logits, None, 0)
-    student = jax.nn.log_softmax(c.in_student / c.hp_student_temp)
-    near(-jnp.sum(codes[:, None] * student) / student.shape[1], c.out_loss_sinkhorn)
+    objective = o.balanced_view_distillation(
+        student_temperature=c.hp_student_temp, teacher_temperature=c.hp_teacher_temp
+    )
+    # The authors sum over all pairs; two views of uniform predictions go before, since a view is not compared with itself.
+    uniform = np.zeros_like(c.in_student[:2])
+    student = {"cls": np.concatenate([uniform, c.in_student])}
+    teacher = {"cls": c.hp_sinkhorn_logit_scale * c.in_teacher}
+    loss, _, _ = objective.apply((), o.Outputs(student, teacher), 0)
+    near(8 * loss - 2 * np.log(uniform.shape[-1]), c.out_loss_sinkhorn)
 
 
 @pytest.mark.parametrize("name", ["swav", "swav_queue"])

@@ -1,5 +1,6 @@
 """The pairs that remember: their states are plain pytrees, start the same, move as they should, on any device count."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,12 +78,9 @@ def test_state_is_a_pytree_that_keeps_its_structure(name):
     step = jax.jit(lambda memory, arrays, step: run(objective, memory, arrays, step))
     for i in range(4):
         loss, moved, metrics, slopes = step(memory, given_to(name, i), i)
-        assert jax.tree.structure(moved) == jax.tree.structure(memory)
-        assert [(x.shape, x.dtype) for x in jax.tree.leaves(moved)] == [
-            (x.shape, x.dtype) for x in jax.tree.leaves(memory)
-        ]
-        assert np.isfinite(loss) and loss.shape == () and all(np.shape(x) == () for x in metrics.values())
-        assert all(np.isfinite(x).all() for x in jax.tree.leaves(slopes))
+        chex.assert_trees_all_equal_shapes_and_dtypes(moved, memory)
+        chex.assert_shape([loss, *metrics.values()], ())
+        chex.assert_tree_all_finite((loss, metrics, slopes))
         assert max(np.abs(x).max() for x in jax.tree.leaves(slopes)) > 0
         memory = moved
     assert step._cache_size() == 1
@@ -93,10 +91,7 @@ def test_starts_the_same_twice_from_shapes_alone(name):
     objective = OBJECTIVES[name]
     first = objective.init(given_to(name, 0))
     assert jax.tree.structure(jax.eval_shape(objective.init, given_to(name))) == jax.tree.structure(first)
-    for one, other in zip(
-        jax.tree.leaves(first), jax.tree.leaves(objective.init(given_to(name, 1))), strict=True
-    ):
-        np.testing.assert_array_equal(one, other)
+    chex.assert_trees_all_equal(first, objective.init(given_to(name, 1)))
 
 
 @EVERY
@@ -114,9 +109,24 @@ def test_a_sharded_batch_gives_the_same_loss_memory_and_gradients(name):
     )
     step = jax.jit(lambda memory, arrays: run(objective, memory, arrays, 0))
     memory = objective.init(arrays)
-    alone, together = step(memory, arrays), step(memory, sharded)
-    for one, other in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
-        np.testing.assert_allclose(other, one, rtol=2e-5, atol=2e-6)
+    chex.assert_trees_all_close(step(memory, sharded), step(memory, arrays), rtol=2e-5, atol=2e-6)
+
+
+@EVERY
+def test_bfloat16_outputs_are_judged_in_float32(name):
+    """The loss and the memory are those of the same numbers in float32, whatever the network computes in."""
+    objective = OBJECTIVES[name]
+
+    def told(dtype):
+        rounded = jax.tree.map(
+            lambda x: x.astype(jnp.bfloat16).astype(dtype) if x.dtype == jnp.float32 else x, given_to(name)
+        )
+        memory = objective.init(rounded)
+        return objective.apply(memory, rounded, 0)
+
+    half, single = told(jnp.bfloat16), told(jnp.float32)
+    chex.assert_trees_all_equal_dtypes(half, single)
+    chex.assert_trees_all_equal(half, single)
 
 
 @EVERY
@@ -178,14 +188,27 @@ def test_kmeans_finds_separate_blobs_and_keeps_empty_clusters():
         o.kmeans(jax.random.key(0), x, 41)
 
 
+@pytest.mark.parametrize("make", [o.patch_distillation, o.balanced_patch_distillation])
+def test_patches_at_their_places_give_what_all_patches_give(make):
+    """The student's logits of the hidden patches alone, in their order and with padding behind them."""
+    arrays = outputs()
+    places = jnp.argsort(~arrays.mask, axis=-1, stable=True)  # hidden first
+    at_places = jnp.take_along_axis(arrays.student["patch"][:G], places[..., None], axis=2)
+    padding = jnp.arange(places.shape[-1]) >= arrays.mask.sum(-1, keepdims=True)
+    student = {"patch": jnp.where(padding[..., None], 1e3, at_places)}  # padding has no part in anything
+    few = arrays._replace(student=student, places=places)
+    objective = make()
+    memory = objective.init(arrays)
+    expected = objective.apply(memory, arrays, 0)
+    chex.assert_trees_all_close(objective.apply(memory, few, 0), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_schedules_are_read_at_the_step():
     schedule = o.view_distillation("scores", teacher_temperature=lambda step: 0.04 + 0.01 * step)
     fixed = o.view_distillation("scores", teacher_temperature=0.07)
     arrays = outputs()
     memory = fixed.init(arrays)
-    np.testing.assert_allclose(
-        schedule.apply(memory, arrays, 3)[0], fixed.apply(memory, arrays, 0)[0], rtol=1e-5
-    )
+    chex.assert_trees_all_close(schedule.apply(memory, arrays, 3), fixed.apply(memory, arrays, 0), rtol=1e-5)
 
 
 def test_what_is_missing_is_named():

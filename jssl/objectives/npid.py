@@ -1,26 +1,30 @@
-"""Instance discrimination: every image a class of its own, remembered in a bank."""
+"""NPID, instance discrimination: every image is a class of its own, remembered in a bank."""
 
 import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
-from jssl.arrays.vectors import cosine, similarity, unit
+from jssl.arrays.vectors import cosine, random_units, similarity, unit
 from jssl.objectives.base import Objective, named
-from jssl.objectives.queued import random_units
 
 
 def instance_discrimination(z, index, memory, *, temperature=0.07) -> jax.Array:
-    """The non-parametric softmax over all remembered images: which one is this?
+    """Computes the non-parametric softmax over all remembered images: which one is this?
 
     l_b = -z_b . m_index[b] / T + log sum_n exp(z_b . m_n / T), all normalised.
 
-    z: [B, D]. index: [B] integers, the row of memory that is each example's own. memory: [N, D], no gradient.
-
-    Returns: [B]; nan for an index that is not in the memory.
-
-    Raises: ValueError for other shapes, TypeError for an index that is no integer.
-
-    Source: NPID, arXiv:1805.01978.
+    Args:
+        z: [B, D].
+        index: [B] integers, the row of memory that is each example's own.
+        memory: [N, D], no gradient.
+        temperature: T.
+    Returns:
+        [B]; nan for an index that is not in the memory.
+    Raises:
+        ValueError: for other shapes.
+        TypeError: for an index that is no integer.
+    References:
+        NPID, arXiv:1805.01978
 
     >>> loss = instance_discrimination(jnp.eye(2), jnp.array([0, 1]), jnp.eye(2), temperature=1.0)
     >>> print(f"{loss.mean():.3f}")
@@ -36,17 +40,25 @@ def instance_discrimination(z, index, memory, *, temperature=0.07) -> jax.Array:
 def instance_memory(
     name: str = "cls", *, examples: int, temperature=0.07, momentum=0.5, proximal=0.0, seed: int = 0
 ) -> Objective:
-    """NPID's objective: each image is found in a bank of what all images looked like when last seen.
+    """Makes NPID's objective: each image is found in a bank of what all images looked like when last seen.
 
-    Reads student[name] [V, B, D], of which view 0 counts, and views["index"] [B], ids below `examples`. After the loss
-    the images' rows move: row <- normalise(momentum row + (1 - momentum) z). proximal: the weight of |z - row|^2, which
-    slows the embeddings down.
+    It reads student[name] [V, B, D], of which view 0 counts, and views["index"] [B], ids below `examples`. After the
+    loss the images' rows move: row <- normalise(momentum row + (1 - momentum) z).
 
-    Returns: an `Objective`; memory {"bank": [examples, D]}, at first random unit rows; metric positive_similarity.
-
-    Raises: ValueError for a missing name, no index, or other shapes. An index outside the bank gives a loss of nan.
-
-    Source: NPID, arXiv:1805.01978.
+    Args:
+        name: of the embeddings.
+        examples: images in the data set.
+        temperature: of the softmax.
+        momentum: of a row towards its image's new embedding.
+        proximal: the weight of |z - row|^2, which slows the embeddings down.
+        seed: of the random unit rows that the bank starts with.
+    Returns:
+        An `Objective`; memory {"bank": [examples, D]}; metric positive_similarity, the mean cosine of an embedding and
+        its row.
+    Raises:
+        ValueError: for a missing name, no index, or other shapes. An index outside the bank gives a loss of nan.
+    References:
+        NPID, arXiv:1805.01978
 
     >>> from jssl.objectives.base import Outputs
     >>> objective = instance_memory(examples=5, momentum=0.0)

@@ -1,4 +1,4 @@
-"""Histograms of oriented gradients, what MaskFeat predicts."""
+"""MaskFeat: histograms of an image's oriented gradients are what is predicted of hidden patches."""
 
 import jax
 import jax.numpy as jnp
@@ -8,19 +8,22 @@ from jssl.arrays.vectors import unit
 
 
 def hog(images, *, bins: int = 9, cell: int = 8) -> jax.Array:
-    """Histograms of oriented gradients: what MaskFeat predicts of hidden patches.
+    """Computes histograms of oriented gradients, which MaskFeat predicts of hidden patches.
 
     Sobel gradients of each channel with reflected borders; a pixel votes with its gradient's magnitude for the bin of
     its unsigned orientation, floor(bins atan2(g_x, g_y) / pi) mod bins; votes are summed by cell, then L2-normalised.
 
-    images: [B, H, W, C], floats or uint8. cell: the side of a cell in pixels, which divides H and W.
-
-    Returns: [B, H / cell, W / cell, C * bins], ordered (channel, bin); of norm 1 per cell and channel, 0 where flat.
-        A target: it has no gradient.
-
-    Raises: ValueError for other shapes or a cell that does not divide the image.
-
-    Source: MaskFeat, arXiv:2112.09133.
+    Args:
+        images: [B, H, W, C], floats or uint8.
+        bins: orientations told apart, over half a turn.
+        cell: the side of a cell in pixels, which divides H and W.
+    Returns:
+        [B, H / cell, W / cell, C * bins], ordered (channel, bin); of norm 1 per cell and channel, 0 where flat. A
+        target: it has no gradient.
+    Raises:
+        ValueError: for other shapes, or a cell that does not divide the image.
+    References:
+        MaskFeat, arXiv:2112.09133
 
     >>> ramp = jnp.broadcast_to(jnp.arange(8.0), (1, 8, 8))[..., None]
     >>> hog(ramp, bins=4)[0, 0, 0].tolist()

@@ -1,4 +1,4 @@
-"""Masked Siamese Networks: an image with patches hidden is assigned to the prototypes of the whole image."""
+"""MSN, masked siamese networks: an image with patches hidden is assigned to the prototypes of the whole image."""
 
 import jax
 import jax.numpy as jnp
@@ -12,18 +12,25 @@ from jssl.objectives.sinkhorn import sinkhorn_knopp
 def masked_siamese(
     anchor, target, prototypes, *, temperature=0.1, sharpening=0.25, sinkhorn: bool = True, entropy_weight=1.0
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """MSN: masked anchors predict the target's sharpened assignment, and on average use every prototype.
+    """Computes MSN's loss: masked anchors predict the target's sharpened assignment, and together use every prototype.
 
     p(z) = softmax(cos(z, prototypes) / temperature); target q ~ p(target)^(1 / sharpening), then balanced by Sinkhorn;
     loss = mean H(q, p(anchor)) + entropy_weight (log K - H(mean p(anchor))).
 
-    anchor: [V, B, D]. target: [B, D], no gradient. prototypes: [K, D], gradient through the anchors only.
-
-    Returns: (loss, {"cross_entropy", "mean_entropy"}), scalars; mean_entropy: the entropy of the mean prediction.
-
-    Raises: ValueError for other shapes.
-
-    Source: arXiv:2204.07141.
+    Args:
+        anchor: [V, B, D].
+        target: [B, D], no gradient.
+        prototypes: [K, D], gradient through the anchors only.
+        temperature: of the softmax over prototypes.
+        sharpening: the power 1 / sharpening sharpens the target.
+        sinkhorn: whether the targets are balanced.
+        entropy_weight: of the mean prediction's entropy.
+    Returns:
+        (loss, {"cross_entropy", "mean_entropy"}), scalars; mean_entropy is the entropy of the mean prediction.
+    Raises:
+        ValueError: for other shapes, or a batch of one where the targets are balanced.
+    References:
+        MSN, arXiv:2204.07141
 
     >>> loss, metrics = masked_siamese(jnp.ones((2, 3, 4)), jnp.ones((3, 4)), jnp.ones((5, 4)))
     >>> print(f"{loss:.3f}", f"{metrics['mean_entropy']:.3f}")
@@ -38,17 +45,13 @@ def masked_siamese(
     def log_probabilities(z, prototypes):
         return jax.nn.log_softmax(similarity(unit(z), prototypes) / temperature)
 
-    sharpened = jax.nn.log_softmax(
-        log_probabilities(*jax.lax.stop_gradient((target, prototypes))) / sharpening
-    )
+    of_target = log_probabilities(*jax.lax.stop_gradient((target, prototypes)))
+    sharpened = jax.nn.log_softmax(of_target / sharpening)
     targets = sinkhorn_knopp(sharpened, temperature=1.0) if sinkhorn else jnp.exp(sharpened)
-    predictions = log_probabilities(anchor.reshape(-1, anchor.shape[-1]), prototypes).reshape(
-        *anchor.shape[:2], -1
-    )
+    views, batch, features = anchor.shape
+    predictions = log_probabilities(anchor.reshape(-1, features), prototypes).reshape(views, batch, -1)
     cross_entropy = -jnp.mean(jnp.sum(targets * predictions, axis=-1))
-    log_mean = jax.nn.logsumexp(predictions, axis=(0, 1)) - jnp.log(
-        predictions.shape[0] * predictions.shape[1]
-    )
+    log_mean = jax.nn.logsumexp(predictions, axis=(0, 1)) - jnp.log(views * batch)
     mean_entropy = -jnp.sum(jnp.exp(log_mean) * log_mean)
     loss = cross_entropy + entropy_weight * (jnp.log(len(prototypes)) - mean_entropy)
     return loss, {"cross_entropy": cross_entropy, "mean_entropy": mean_entropy}
@@ -63,16 +66,24 @@ def masked_siamese_objective(
     sinkhorn: bool = True,
     entropy_weight=1.0,
 ) -> Objective:
-    """MSN's objective over a method's outputs.
+    """Makes MSN's objective: every student view is an anchor, the teacher's first view is the target.
 
-    Reads student[name] [V, B, D], every view an anchor, teacher[name] [G, B, D], of which view 0 is the target, and
-    student[prototypes] [K, D], trained through the anchors. Hyper-parameters are numbers or schedules.
+    It reads student[name] [V, B, D], target[name] [G, B, D] and student[prototypes] [K, D], trained through the
+    anchors.
 
-    Returns: an `Objective` without memory; metrics cross_entropy and mean_entropy.
-
-    Raises: ValueError for a missing name or other shapes.
-
-    Source: MSN, arXiv:2204.07141.
+    Args:
+        name: of the embeddings.
+        prototypes: name of the prototypes.
+        temperature: of the softmax over prototypes, a number or a schedule.
+        sharpening: the power 1 / sharpening sharpens the target; a number or a schedule.
+        sinkhorn: whether the targets are balanced.
+        entropy_weight: of the mean prediction's entropy, a number or a schedule.
+    Returns:
+        An `Objective` without memory; metrics cross_entropy and mean_entropy.
+    Raises:
+        ValueError: for a missing name, or other shapes.
+    References:
+        MSN, arXiv:2204.07141
 
     >>> from jssl.objectives.base import Outputs
     >>> outputs = Outputs({"cls": jnp.ones((2, 3, 4)), "prototypes": jnp.ones((5, 4))}, {"cls": jnp.ones((1, 3, 4))})

@@ -1,29 +1,34 @@
-"""Prototypical contrast: an embedding is told from other clusters' prototypes, each as concentrated as its cluster."""
+"""PCL, prototypical contrast: an image finds its cluster's prototype, each as concentrated as its cluster."""
 
 import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
-from jssl.arrays.vectors import similarity, unit
+from jssl.arrays.vectors import random_units, similarity, unit
 from jssl.objectives.base import Memory, Objective, named
 from jssl.objectives.clusters import concentration, kmeans
-from jssl.objectives.queued import random_units
 
 
 def proto_nce(z, assignment, prototypes, density, negatives, *, temperature=0.2) -> jax.Array:
-    """ProtoNCE of one clustering: the own prototype is found among the batch's and some others.
+    """Computes ProtoNCE of one clustering: the own prototype is found among the batch's and some others.
 
     l_b = cross entropy of the logits z_b . c / (temperature density_c) with candidate b, all normalised; candidates:
     prototypes[assignment] of the whole batch in order, then prototypes[negatives].
 
-    z: [B, D]. assignment: [B] integers, each example's prototype. prototypes: [K, D]. density: [K], above 0, mean 1.
-    negatives: [R] integers, prototypes that are nobody's own; R may be 0. Gradient to z only.
-
-    Returns: [B].
-
-    Raises: ValueError for other shapes, TypeError for ids that are no integers.
-
-    Source: PCL, arXiv:2005.04966.
+    Args:
+        z: [B, D], the only array with a gradient.
+        assignment: [B] integers, each example's prototype.
+        prototypes: [K, D].
+        density: [K], above 0, of mean 1.
+        negatives: [R] integers, prototypes that are nobody's own; R may be 0.
+        temperature: of the softmax.
+    Returns:
+        [B].
+    Raises:
+        ValueError: for other shapes, or where there is one candidate alone.
+        TypeError: for ids that are no integers.
+    References:
+        PCL, arXiv:2005.04966
 
     >>> loss = proto_nce(jnp.eye(3)[:1], jnp.array([0]), jnp.eye(3), jnp.ones(3), jnp.array([1, 2]), temperature=1.0)
     >>> print(loss.round(3))
@@ -42,6 +47,10 @@ def proto_nce(z, assignment, prototypes, density, negatives, *, temperature=0.2)
             f"negatives has shape {negatives.shape}, dtype {negatives.dtype}, expected [R] integers"
         )
     candidates = jnp.concatenate([assignment, negatives.astype(assignment.dtype)])
+    if len(candidates) < 2:
+        raise ValueError(
+            f"z has shape {z.shape}, expected a batch of at least 2 where there are no negatives"
+        )
     prototypes, density = jax.lax.stop_gradient((unit(prototypes)[candidates], density[candidates]))
     logits = similarity(unit(z), prototypes) / (temperature * density)
     return jax.nn.logsumexp(logits, axis=1) - jnp.diagonal(logits)
@@ -56,22 +65,27 @@ def prototype_contrast(
     temperature=0.2,
     seed: int = 0,
 ) -> Objective:
-    """PCL's prototype term: ProtoNCE averaged over several clusterings of a bank of all images.
+    """Makes PCL's prototype term: ProtoNCE averaged over several clusterings of a bank of all images.
 
-    Reads student[name] [V, B, D], of which view 0 counts, teacher[name] [G, B, D], whose last view is written to the
+    It reads student[name] [V, B, D], of which view 0 counts, target[name] [G, B, D], whose last view is written to the
     bank after the loss, normalised, and views["index"] [B], ids below `examples`. The loss is 0 until `refresh` has
     clustered the bank, which is the caller's business, once per epoch. PCL adds `queue_contrast`.
 
-    clusters: the sizes of the clusterings. negatives: the most prototypes drawn as negatives; at most clusters - B are,
-    so that none is anybody's own. seed: of the bank's first rows and of the negatives, which also depend on the step.
-
-    Returns: an `Objective`; memory {"bank": [examples, D], "clusterings": one {"assignment": [examples],
+    Args:
+        name: of the embeddings.
+        examples: images in the data set.
+        clusters: the sizes of the clusterings.
+        negatives: the most prototypes drawn as negatives; at most clusters - B are, so that none is anybody's own.
+        temperature: of the softmax.
+        seed: of the bank's first rows and of the negatives, which also depend on the step.
+    Returns:
+        An `Objective`; memory {"bank": [examples, D], "clusterings": one {"assignment": [examples],
         "prototypes": [K, D], "density": [K]} per size, "clustered": bool []}; metric accuracy, how often the own
         prototype is the nearest.
-
-    Raises: ValueError for a missing name, no index, or other shapes. An index outside the bank reads its last row.
-
-    Source: PCL, arXiv:2005.04966.
+    Raises:
+        ValueError: for a missing name, no index, or other shapes. An index outside the bank reads its last row.
+    References:
+        PCL, arXiv:2005.04966
 
     >>> from jssl.objectives.base import Outputs
     >>> objective = prototype_contrast(examples=8, clusters=(3, 4))
@@ -126,15 +140,20 @@ def _nobodys(key, own, prototypes, most):
 
 
 def refresh(key, memory: Memory, *, iterations: int = 20, restarts: int = 5) -> Memory:
-    """The memory of prototype_contrast with its bank clustered anew: assignments, prototypes and densities.
+    """Clusters the bank of `prototype_contrast` anew. Pure, with static shapes, so that it can be jitted.
 
-    key: draws where each clustering starts. memory: as prototype_contrast has it. iterations, restarts: of k-means.
-
-    Returns: the memory, `clustered`; the prototypes are centroids scaled to length 1. Pure, static shapes, jit-able.
-
-    Raises: ValueError for a clustering of more clusters than the bank has rows.
-
-    Source: PCL, arXiv:2005.04966.
+    Args:
+        key: draws where each clustering starts.
+        memory: as prototype_contrast has it.
+        iterations: of k-means.
+        restarts: of k-means.
+    Returns:
+        The memory with new assignments, prototypes and densities, `clustered`; the prototypes are centroids scaled to
+        length 1.
+    Raises:
+        ValueError: for a clustering of more clusters than the bank has rows.
+    References:
+        PCL, arXiv:2005.04966
 
     >>> from jssl.objectives.base import Outputs
     >>> memory = prototype_contrast(examples=8, clusters=(3,)).init(Outputs({}, {"cls": jnp.zeros((1, 2, 5))}))

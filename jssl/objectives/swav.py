@@ -1,12 +1,48 @@
-"""SwAV's objective: views swap their balanced assignments to prototypes; a queue of embeddings helps the balance."""
+"""SwAV: views swap their balanced assignments to prototypes; a queue of embeddings helps the balance."""
 
 import jax
 import jax.numpy as jnp
 
-from jssl.arrays.checks import check
+from jssl.arrays.checks import check, check_positive
+from jssl.arrays.distributions import entropy
 from jssl.arrays.vectors import similarity, unit
 from jssl.objectives.base import Objective, named, value_at
-from jssl.objectives.sinkhorn import sinkhorn_knopp, swapped_prediction
+from jssl.objectives.sinkhorn import sinkhorn_knopp
+
+
+def swapped_prediction(scores, codes, *, temperature=0.1) -> jax.Array:
+    """Computes how well the code of each view is predicted from the scores of every other view.
+
+    l_b = -mean over pairs g != v of sum_k codes[g, b, k] log softmax(scores[v, b] / temperature)_k; views of equal
+    number are the same.
+
+    Args:
+        scores: [V, B, K], for SwAV cosines with the prototypes.
+        codes: [G, B, K], probabilities of the first G views, no gradient.
+        temperature: of the prediction.
+    Returns:
+        [B].
+    Raises:
+        ValueError: for other shapes, or where no two views differ.
+    References:
+        SwAV, arXiv:2006.09882
+
+    >>> scores = jnp.array([[[1.0, -1.0]], [[1.0, -1.0]]])
+    >>> print(swapped_prediction(scores, jnp.array([[[1.0, 0.0]]]), temperature=1.0).round(3))
+    [0.127]
+    """
+    scores, codes = check(scores=(scores, "V B K"), codes=(codes, "G B K"))
+    check_positive(temperature=temperature)
+    views, others = len(scores), len(codes)
+    pairs = views * others - min(views, others)
+    if not pairs:
+        raise ValueError(f"{views} student view and {others} target view make no pair of different views")
+    predictions = jax.nn.log_softmax(scores / temperature)
+    entropies = -jnp.einsum(
+        "gbk,vbk->gvb", jax.lax.stop_gradient(codes), predictions, precision=jax.lax.Precision.HIGHEST
+    )
+    different = ~jnp.eye(others, views, dtype=bool)
+    return jnp.sum(entropies, axis=(0, 1), where=different[..., None]) / pairs
 
 
 def swapped_assignment(
@@ -21,21 +57,29 @@ def swapped_assignment(
     queue: int = 0,
     queue_start: int = 0,
 ) -> Objective:
-    """SwAV: the balanced assignment of each of the first views is predicted from the scores of every other view.
+    """Makes SwAV's objective: the balanced assignment of each first view is predicted from every other view's scores.
 
-    Reads student[name] [V, B, K], cosines with the prototypes, the assigned views first. With a queue also
+    It reads student[name] [V, B, K], cosines with the prototypes, the assigned views first. With a queue it also reads
     student[embeddings] [V, B, D] and student[prototypes] [K, D]; both are normalised here.
 
-    assigned: how many views get an assignment. epsilon: Sinkhorn's temperature, applied to the cosines. queue: the past
-    embeddings kept per assigned view, a multiple of the batch; their scores join the batch's in Sinkhorn. queue_start:
-    the step from which it is filled; it is used once full. temperature and epsilon are numbers or schedules.
-
-    Returns: an `Objective`; memory {"queue": [assigned, queue, D], newest first and zeros at first}, or {} without a
-        queue; metric assignment_entropy, the mean entropy of the assignments.
-
-    Raises: ValueError for a missing name, other shapes, or a batch that does not divide the queue.
-
-    Source: arXiv:2006.09882.
+    Args:
+        name: of the scores.
+        embeddings: name of the embeddings that the queue keeps.
+        prototypes: name of the prototypes that score the queue.
+        assigned: how many views get an assignment.
+        temperature: of the predictions, a number or a schedule.
+        epsilon: Sinkhorn's temperature, applied to the cosines, a number or a schedule.
+        iterations: of Sinkhorn.
+        queue: past embeddings kept per assigned view, a multiple of the batch; their scores join the batch's in
+            Sinkhorn once the queue is full.
+        queue_start: the step from which the queue is filled.
+    Returns:
+        An `Objective`; memory {"queue": [assigned, queue, D], newest first and zeros at first}, or {} without a queue;
+        metric assignment_entropy, the mean entropy of the assignments.
+    Raises:
+        ValueError: for a missing name, other shapes, or a batch that does not divide the queue.
+    References:
+        SwAV, arXiv:2006.09882
 
     >>> from jssl.objectives.base import Outputs
     >>> scores = jnp.broadcast_to(jnp.eye(3), (2, 3, 3))
@@ -76,8 +120,7 @@ def swapped_assignment(
             codes = [sinkhorn_knopp(own, **settings) for own in scores[:assigned]]
         codes = jnp.stack(codes)
         loss = jnp.mean(swapped_prediction(scores, codes, temperature=value_at(temperature, step)))
-        entropy = jnp.mean(jnp.sum(jax.scipy.special.entr(codes), axis=-1))
-        return loss, memory, {"assignment_entropy": entropy}
+        return loss, memory, {"assignment_entropy": jnp.mean(entropy(codes))}
 
     return Objective(init, apply)
 
