@@ -1,11 +1,13 @@
-# make setup: .venv with the pinned set · make demo: SimCLR on digits · make test: the tests
+# make setup: .venv with the pinned set · make demo: SimCLR on digits · make check: before a commit · make test: everything
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
+# two processes; tests of one group (a file, if they name no other) stay in one of them and share what they compile
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 # on Linux huge pages take a quarter off every step on a CPU
 export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo lint check test clean
 setup: $(STAMP)
 
 $(STAMP): requirements.txt pyproject.toml
@@ -17,9 +19,16 @@ $(STAMP): requirements.txt pyproject.toml
 demo: setup
 	$(BIN)/python -m experiments.simclr --demo --out runs/demo
 
-test: setup
+lint: setup
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+check: lint
+	$(PYTEST) -m "not slow"
+
+test: lint
+	$(PYTEST)
 
 clean:
 	rm -rf .venv runs

@@ -18,7 +18,7 @@ from jssl import encoder, init_state, make_step, methods, models, views
 from jssl.optim import lars
 
 
-def by_hand(network, head, recipe, optimizer):
+def by_hand(network, head, make_views, optimizer):
     """SimCLR's step as one would write it without a library of frames and objectives."""
 
     def loss_fn(params, statistics, images):
@@ -38,7 +38,7 @@ def by_hand(network, head, recipe, optimizer):
 
     def step(params, statistics, opt_state, key, number, batch):
         views_key, _ = jax.random.split(jax.random.fold_in(key, number))
-        images = recipe(views_key, batch)["global"]
+        images = make_views(views_key, batch)["global"]
         (loss, statistics), grads = jax.value_and_grad(loss_fn, has_aux=True)(params, statistics, images)
         updates, opt_state = optimizer.update(grads, opt_state, params)
         norm = optax.tree.norm(grads)
@@ -59,15 +59,15 @@ def main():
 
     network, head = encoder(arguments.encoder), models.simclr_head(64, hidden=256)
     method = methods.simclr(network, head=head, temperature=0.2)
-    recipe, optimizer, key = views.simclr(size=arguments.size), lars(0.5), jax.random.key(0)
+    make_views, optimizer, key = views.simclr(size=arguments.size), lars(0.5), jax.random.key(0)
     shape = (arguments.batch, arguments.size, arguments.size, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     batch = jax.device_put({"image": images, "index": np.arange(arguments.batch, dtype=np.int32)})
 
-    state = init_state(method, optimizer, recipe, batch, key=key)
+    state = init_state(method, optimizer, make_views, batch, key=key)
     statistics = jax.tree.map(jnp.copy, state.memory["statistics"])
     hand = [*jax.tree.map(jnp.copy, (state.params, statistics, state.opt_state)), key, jnp.int32(0)]
-    ours, theirs = make_step(method, optimizer, recipe), by_hand(network, head, recipe, optimizer)
+    ours, theirs = make_step(method, optimizer, make_views), by_hand(network, head, make_views, optimizer)
 
     times, losses = {"make_step": [], "by hand": []}, {}
     for _ in range(arguments.rounds + 2):

@@ -32,12 +32,12 @@ def main():
     method = methods.simclr(
         encoder(arguments.encoder), head=models.simclr_head(64, hidden=256), temperature=0.2
     )
-    recipe, optimizer = views.simclr(size=arguments.size), lars(0.5)
+    make_views, optimizer = views.simclr(size=arguments.size), lars(0.5)
     shape = (arguments.batch, arguments.size, arguments.size, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     batch = jax.device_put({"image": images, "index": np.arange(arguments.batch, dtype=np.int32)})
-    state = init_state(method, optimizer, recipe, batch, key=jax.random.key(0))
-    step = make_step(method, optimizer, recipe)
+    state = init_state(method, optimizer, make_views, batch, key=jax.random.key(0))
+    step = make_step(method, optimizer, make_views)
     state, metrics = step(state, batch)
     size = sum(x.nbytes for x in jax.tree.leaves(state.replace(key=None)))
 

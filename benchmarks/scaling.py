@@ -69,7 +69,7 @@ def main():
     from jssl import init_state, train_step
     from jssl.sharding import make_mesh, over_batch, replicated
 
-    for name, (method, recipe) in systems().items():
+    for name, (method, make_views) in systems().items():
         optimizer, per_device, alone = optax.adamw(1e-3), 8, 1.0
         for count in DEVICES:
             mesh, batch = make_mesh(f"data={count}"), per_device * count
@@ -78,12 +78,12 @@ def main():
                 "index": jax.ShapeDtypeStruct((batch,), "int32", sharding=over_batch(mesh)),
             }
             state = jax.eval_shape(
-                partial(init_state, method, optimizer, recipe, key=jax.random.key(0)), shapes
+                partial(init_state, method, optimizer, make_views, key=jax.random.key(0)), shapes
             )
             size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state.params))
             everywhere = replicated(mesh)
             step = jax.jit(
-                train_step(method, optimizer, recipe),
+                train_step(method, optimizer, make_views),
                 in_shardings=(everywhere, over_batch(mesh)),
                 out_shardings=everywhere,
             )

@@ -1,4 +1,4 @@
-"""How fast views are made: every recipe on this machine, beside SimCLR's in Pillow, and in torchvision where installed.
+"""How fast views are made, beside SimCLR's two in Pillow, and in torchvision where it is installed.
 
 python -m benchmarks.views                     # 32 and 224 pixels, on one CPU core
 python -m benchmarks.views --sizes 224 --batch 256 --device   # the accelerator, in milliseconds
@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-RECIPES = ("simclr", "moco_v2", "byol", "dino", "ibot", "dinov2", "swav", "mae", "infomin")
+VIEWS = ("simclr", "moco_v2", "byol", "dino", "ibot", "dinov2", "swav", "mae", "infomin")
 
 
 def pictures(number, side):
@@ -110,7 +110,7 @@ def time_rival(view, canvas, seconds):
     return (time.process_time() - start) / done
 
 
-def time_recipe(name, size, canvas, batch, seconds, clock):
+def time_views(name, size, canvas, batch, seconds, clock):
     """Seconds of all views of one image, and the first call's, which compiles."""
     import jax
     import jax.numpy as jnp
@@ -132,7 +132,7 @@ def time_recipe(name, size, canvas, batch, seconds, clock):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 224])
-    parser.add_argument("--recipes", nargs="+", default=RECIPES, choices=RECIPES)
+    parser.add_argument("--views", nargs="+", default=VIEWS, choices=VIEWS)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument(
@@ -150,8 +150,8 @@ def main():
         times = {name: time_rival(view, canvas, options.seconds) for name, view in rivals.items() if view}
         for name, each in times.items():
             print(f"  {name + ' simclr':18} {1 / each:9.0f} images/s on one core", flush=True)
-        for name in options.recipes:
-            each, first = time_recipe(name, size, canvas, options.batch, options.seconds, clock)
+        for name in options.views:
+            each, first = time_views(name, size, canvas, options.batch, options.seconds, clock)
             ratios = [f", {time / each:.1f} x {rival}" for rival, time in times.items() if name == "simclr"]
             whole = f"{each * options.batch * 1e3:.1f} ms per batch, first call {first:.1f} s"
             print(f"  {name:18} {1 / each:9.0f} images/s{''.join(ratios)} ({whole})", flush=True)

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: whole, asynchronous, atomic, and read back only if they are what was written."""
+"""Checkpoints of a run: whole, asynchronous and atomic; one that is damaged is noticed and passed over."""
 
 import json
 import warnings
@@ -15,13 +15,16 @@ State = Any
 
 
 class Checkpoints:
-    """The checkpoints of one run, in a directory of their own, one folder per step.
+    """Writes and reads the checkpoints of one run, in a directory of their own, one folder per step.
 
-    Each holds a whole train state, the configuration it belongs to, and a fingerprint of every array, by which a
-    damaged one is known. The newest `keep` stay, and the one whose `best` metric is highest.
+    A checkpoint holds a whole train state, the configuration it belongs to, and a fingerprint of every array, which
+    shows whether the array was damaged.
 
-    directory: made where it is missing; a path, or a bucket's address such as gs://bucket/run/checkpoints.
-    config: what a state has to have been trained with to be resumed; JSON types.
+    Args:
+        directory: made where it is missing; a path, or a bucket's address such as gs://bucket/run/checkpoints.
+        config: the settings that a state must have been trained with to be resumed; JSON types.
+        keep: how many of the newest checkpoints stay.
+        best: a metric; the checkpoint with its highest value stays too.
     """
 
     def __init__(
@@ -31,7 +34,9 @@ class Checkpoints:
 
         handler = ocp.CompositeCheckpointHandler(arrays=_arrays(ocp), about=ocp.JsonCheckpointHandler())
         self._orbax, self._checkpointer = ocp, ocp.AsyncCheckpointer(handler)
-        self._keep, self._best, self._saving, self._scores = keep, best, None, {}
+        self._keep, self._best = keep, best
+        self._saving: int | None = None
+        self._scores: dict[int, float | None] = {}
         self.config = json.loads(json.dumps(config or {}))
         self.directory = _absolute(directory)
         if jax.process_index() == 0:
@@ -39,7 +44,7 @@ class Checkpoints:
 
     @property
     def steps(self) -> list[int]:
-        """The steps of which there is a whole checkpoint, in order; one that is being written is not among them."""
+        """The steps that have a whole checkpoint, in order; one that is being written is not among them."""
         if not self.directory.exists():
             return []
         whole = self._orbax.utils.is_checkpoint_finalized
@@ -48,11 +53,14 @@ class Checkpoints:
         )
 
     def save(self, step: int, state: State, metrics: Mapping[str, float] | None = None) -> None:
-        """Starts to save; training goes on while the disk is written to.
+        """Starts to save a state and returns while it is being written.
 
-        metrics: kept with it; the `best` among them ranks it.
+        A save that fails does not end the run: a warning says why and names the last good checkpoint.
 
-        A save that fails costs a warning that names what is still there, not the run.
+        Args:
+            step: the state's step; a step that is saved already is not saved again.
+            state: the train state.
+            metrics: kept with the state; `best` among them ranks it.
         """
         self.wait()
         if step in self.steps:
@@ -67,7 +75,7 @@ class Checkpoints:
             self._failed(error)
 
     def wait(self) -> None:
-        """Returns when what was saved is on disk, and what need not be kept is gone."""
+        """Waits until what was saved is on disk, and removes the checkpoints that are not kept."""
         try:
             self._checkpointer.wait_until_finished()
         except Exception as error:
@@ -77,25 +85,31 @@ class Checkpoints:
         self._saving = None
 
     def close(self) -> None:
-        """Waits, and ends the threads that write."""
+        """Waits, then ends the threads that write."""
         self.wait()
         self._checkpointer.close()
 
     def metrics(self, step: int) -> dict[str, float]:
-        """What was saved with a checkpoint; empty where that cannot be read."""
+        """Reads the metrics that were saved with a checkpoint; empty where they cannot be read.
+
+        Args:
+            step: one of `steps`.
+        """
         return self._about(step).get("metrics", {})
 
     def restore(self, like: State | None = None) -> State | None:
-        """The newest state that can be read.
+        """Reads the newest state that is not damaged.
 
-        like: a state of the wanted structure; its arrays, or `jax.ShapeDtypeStruct`s, say where to put what is read.
-            None: whatever is there, as nested dicts and lists on this process's first device.
+        A damaged checkpoint is set aside, with a warning that names it and the one that is used instead.
 
-        Returns: a state, or None where there is no checkpoint. One that is damaged is set aside with a warning that
-        names it and the one used instead.
-
-        Raises: ValueError for a checkpoint of another configuration or structure, naming the first difference, and
-        where all are damaged.
+        Args:
+            like: a state of the wanted structure; its arrays, or `jax.ShapeDtypeStruct`s, say where to put what is
+                read. None reads whatever is there, as nested dicts and lists on this process's first device.
+        Returns:
+            A state, or None where there is no checkpoint.
+        Raises:
+            ValueError: where the checkpoint has another configuration or structure, naming the first difference; or
+                where all checkpoints are damaged.
         """
         damaged: dict[int, Exception] = {}
         for step in reversed(self.steps):
@@ -104,25 +118,22 @@ class Checkpoints:
             except _Damaged as reason:
                 damaged[step] = reason
                 continue
-            for bad, reason in damaged.items():
+            for bad, why in damaged.items():
                 self._set_aside(bad)
-                text = f"checkpoint {bad} in {self.directory} is damaged; using checkpoint {step} instead ({reason})"
+                text = f"checkpoint {bad} in {self.directory} is damaged; using checkpoint {step} instead ({why})"
                 warnings.warn(text, stacklevel=2)
             return state
         if damaged:
-            step, reason = next(iter(damaged.items()))
+            step, why = next(iter(damaged.items()))
             raise ValueError(
                 f"all checkpoints in {self.directory} are damaged ({', '.join(map(str, damaged))}); "
-                f"remove the directory to start over; {step}: {reason}"
+                f"remove the directory to start over; {step}: {why}"
             )
         return None
 
     def _read(self, step: int, like: State | None) -> State:
-        where, args, folder = (
-            f"checkpoint {step} in {self.directory}",
-            self._orbax.args,
-            self.directory / str(step),
-        )
+        where = f"checkpoint {step} in {self.directory}"
+        args, folder = self._orbax.args, self.directory / str(step)
         about = self._about(step)
         if "config" not in about:
             raise _Damaged("its configuration cannot be read")
@@ -130,10 +141,8 @@ class Checkpoints:
             raise ValueError(f"{where} belongs to another configuration: {difference}")
         with _reading():
             found = self._checkpointer.metadata(folder).item_metadata["arrays"]["state"]
-            named, as_found = (
-                like is None,
-                jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), found),
-            )
+            as_found = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), found)
+        named = like is None  # as nested dicts, whose order is not that of what was saved
         like = as_found if named else like
         raw = _raw(like)
         if difference := first_difference(_shapes(found), _shapes(raw)):
@@ -144,9 +153,7 @@ class Checkpoints:
             items = args.Composite(arrays=args.PyTreeRestore(wanted, restore_args=places))
             tree = self._checkpointer.restore(folder, args=items).arrays
         marks = [np.asarray(marks) for marks in (tree["fingerprint"], fingerprint(tree["state"]))]
-        if not np.array_equal(
-            *(map(np.sort, marks) if named else marks)
-        ):  # dicts have another order than what was saved
+        if not np.array_equal(*(map(np.sort, marks) if named else marks)):
             raise _Damaged("its arrays are not those that were written")
         return jax.tree.map(_as_key, like, tree["state"])
 
@@ -163,8 +170,8 @@ class Checkpoints:
         for step in self.steps:
             if step not in self._scores:  # saved by an earlier run
                 self._scores[step] = self.metrics(step).get(self._best)
-        scores = {step: self._scores[step] for step in self.steps if self._scores[step] is not None}
-        best = max(scores, key=scores.get, default=None)
+        scores = {step: score for step in self.steps if (score := self._scores[step]) is not None}
+        best = max(scores, key=scores.__getitem__, default=None)
         for step in old:
             if step != best:
                 (self.directory / str(step)).rmtree()
@@ -184,23 +191,33 @@ class Checkpoints:
 
 @jax.jit
 def fingerprint(tree) -> jax.Array:
-    """One number for every array, changed by any change of one of its bits; the same however the array is sharded.
+    """Gives every array a number that changes with any single bit of it, and does not depend on its sharding.
 
         sum_i bits_i * (2 i + 1)  mod 2**32
 
-    Returns: [arrays] uint32.
-
-    >>> [int(mark) for mark in fingerprint([jnp.zeros(3), jnp.array([1, 2], jnp.int32)])]
-    [0, 7]
+    Args:
+        tree: arrays.
+    Returns:
+        [arrays] uint32.
+    Examples:
+        >>> [int(mark) for mark in fingerprint([jnp.zeros(3), jnp.array([1, 2], jnp.int32)])]
+        [0, 7]
     """
     return jnp.stack([_mark(leaf) for leaf in jax.tree.leaves(_raw(tree))] or [jnp.zeros((), jnp.uint32)])
 
 
 def first_difference(there: Any, here: Any, path: str = "") -> str | None:
-    """Where two nested dicts first differ, in words; None where they do not.
+    """Says where two nested dicts first differ.
 
-    >>> first_difference({"method": {"temperature": 0.1}}, {"method": {"temperature": 0.2}})
-    'method.temperature is 0.1 there, 0.2 here'
+    Args:
+        there: the one that is named "there" in the answer, such as a checkpoint's configuration.
+        here: the one that is named "here".
+        path: what both are part of, written before the names.
+    Returns:
+        The difference in words, or None where there is none.
+    Examples:
+        >>> first_difference({"method": {"temperature": 0.1}}, {"method": {"temperature": 0.2}})
+        'method.temperature is 0.1 there, 0.2 here'
     """
     if isinstance(there, Mapping) and isinstance(here, Mapping):
         for name in [*here, *(name for name in there if name not in here)]:
@@ -226,7 +243,7 @@ def _bits(x):
 
 
 def _shapes(tree) -> dict[str, Any]:
-    """The arrays of a tree by their path: type and shape."""
+    """Type and shape of every array of a tree, by its path."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {_name(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}
 
@@ -273,7 +290,7 @@ def _placed(tree):
 
 
 def _arrays(orbax):
-    """Orbax's handler, but that it cuts only large arrays up for several devices to write: a cut is compiled per shape."""
+    """Orbax's handler of arrays, set to cut up only large ones for several devices to write: each cut is compiled."""
     types = orbax.type_handlers
     arrays = types.ArrayHandler(min_slice_bytes_for_replica_parallel=2**20)
     registry = types.create_type_handler_registry((jax.Array, arrays), (np.ndarray, types.NumpyHandler()))

@@ -185,25 +185,27 @@ _PAPERS = {  # arXiv id: (first author, title)
 
 
 def citation(thing: Any) -> str:
-    """The papers behind a function, an objective, a method or a module, as BibTeX.
+    """Gives the papers behind a function, an objective, a method or a module as BibTeX.
 
-    The docstring is the source: every "arXiv:..." in it. What a function returned (an `Objective`, a method) is
-    followed to the function that made it and to what that was given: its objectives, its encoder. An arXiv id itself is
-    a thing too, as a string.
+    Papers are found in docstrings, as "arXiv:...". What a function returned (an objective, a method) is followed to
+    the function that made it and to what that was given: its objectives, its encoder.
 
-    Returns: one entry per paper in the order of their mention; of the authors the first "and others".
-
-    Raises: ValueError where no docstring names a paper.
-
-    >>> from jssl.objectives import nt_xent
-    >>> print(citation(nt_xent))
-    @misc{chen2020simple,
-      title = {{A Simple Framework for Contrastive Learning of Visual Representations}},
-      author = {Chen, Ting and others},
-      year = {2020},
-      eprint = {2002.05709},
-      archivePrefix = {arXiv},
-    }
+    Args:
+        thing: a function, class, module, or what one of them made; or an arXiv id as a string.
+    Returns:
+        One entry per paper in the order of their mention, with the first author "and others".
+    Raises:
+        ValueError: where no docstring names a paper.
+    Examples:
+        >>> from jssl.objectives import nt_xent
+        >>> print(citation(nt_xent))
+        @misc{chen2020simple,
+          title = {{A Simple Framework for Contrastive Learning of Visual Representations}},
+          author = {Chen, Ting and others},
+          year = {2020},
+          eprint = {2002.05709},
+          archivePrefix = {arXiv},
+        }
     """
     ids = list(dict.fromkeys(_ids(thing, set())))
     if not ids:
@@ -212,7 +214,7 @@ def citation(thing: Any) -> str:
 
 
 def _ids(thing: Any, seen: set[int]) -> Iterator[str]:
-    """The ids in a thing's docstring, then those of what it is made of."""
+    """Yields the ids in a thing's docstring, then those of what it is made of."""
     if isinstance(thing, str):
         yield from re.findall(r"^(?:arXiv:)?(\d{4}\.\d{4,5})$", thing)
     if id(thing) in seen or isinstance(thing, (str, int, float, type(None))):

@@ -9,38 +9,43 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 
 def all_gather(x: jax.Array, axis_name: str) -> jax.Array:
-    """The whole batch on every device, for losses inside `shard_map` or `jax.pmap`.
+    """Gathers the rows of all devices, for a loss inside `shard_map` or `jax.pmap`.
 
-    Under `jit` with a sharded batch nothing is to be gathered: arrays are global there. Inside shard_map and pmap a
-    loss sees one device's rows; gathered, it is the loss of the whole batch, the same on every device. Its gradient
-    reaches the rows of all devices, summed over the devices that all compute it: average the loss or the gradients of
-    the parameters over the devices (`jax.lax.pmean`), as data parallelism does, and they are those of one device.
+    Under `jit` with a sharded batch it is not needed: arrays are global there. Inside `shard_map` and `pmap` a loss
+    sees the rows of one device; on gathered rows it is the loss of the whole batch, the same on every device. Its
+    gradient reaches the rows of all devices, summed over the devices that all compute it: average the loss or the
+    gradients of the parameters over the devices (`jax.lax.pmean`), as data parallelism does, and they are those of
+    one device.
 
-    x: [B / devices, ...], this device's shard. axis_name: the mapped axis.
-
-    Returns: [B, ...], the shards in the devices' order along the leading axis.
-
-    Raises: NameError outside of a mapped axis of that name.
-
-    >>> import jax.numpy as jnp
-    >>> gathered = jax.vmap(lambda x: all_gather(x, "devices"), axis_name="devices")(jnp.arange(4.0).reshape(2, 2))
-    >>> gathered.tolist()
-    [[0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0]]
+    Args:
+        x: [B / devices, ...], the rows of this device.
+        axis_name: the mapped axis.
+    Returns:
+        [B, ...], the rows in the order of the devices.
+    Raises:
+        NameError: outside of a mapped axis of that name.
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> rows = jnp.arange(4.0).reshape(2, 2)
+        >>> jax.vmap(lambda x: all_gather(x, "devices"), axis_name="devices")(rows).tolist()
+        [[0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0]]
     """
     return jax.lax.all_gather(x, axis_name, tiled=True)
 
 
 def make_mesh(spec: str | None = None, *, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """The devices as a grid of `data` by `fsdp`: the batch is spread over both, parameters over fsdp.
+    """Arranges devices as a grid of `data` by `fsdp`: the batch is spread over both, parameters over `fsdp`.
 
-    spec: "data=8", "data=4,fsdp=2"; None: all devices on data. devices: by default all there are.
-
-    Returns: a `jax.sharding.Mesh` with the axes ("data", "fsdp").
-
-    Raises: ValueError for another form, or a product that is not the number of devices.
-
-    >>> make_mesh("data=1").shape["fsdp"]
-    1
+    Args:
+        spec: such as "data=8" or "data=4,fsdp=2"; None puts all devices on `data`.
+        devices: the devices to use, the first of them if the grid is smaller; by default all that jax has.
+    Returns:
+        A mesh with the axes ("data", "fsdp").
+    Raises:
+        ValueError: where `spec` has another form, or asks for more devices than there are.
+    Examples:
+        >>> make_mesh("data=1").shape["fsdp"]
+        1
     """
     devices = jax.devices() if devices is None else devices
     sizes = {"data": 1, "fsdp": 1} if spec else {"data": len(devices), "fsdp": 1}
@@ -58,23 +63,27 @@ def make_mesh(spec: str | None = None, *, devices: Sequence[jax.Device] | None =
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The whole array on every device."""
+    """Puts the whole array on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def over_batch(mesh: Mesh) -> NamedSharding:
-    """Rows spread over all devices."""
+    """Spreads the rows of an array over all devices."""
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
 
 
 def state_sharding(mesh: Mesh, state, *, smallest: int = 2**14):
-    """Where the arrays of a train state lie: large ones spread over fsdp along their longest axis, the rest everywhere.
+    """Says where the arrays of a train state lie: large ones are spread over `fsdp`, the rest are on every device.
 
-    The rule looks at an array's shape alone, so that parameters, their teacher and their moments lie together.
+    An array is spread along its longest axis that the number of `fsdp` devices divides. The rule looks at an array's
+    shape alone, so that parameters, their teacher and their moments lie together.
 
-    state: arrays or `jax.ShapeDtypeStruct`s. smallest: entries from which on an array is spread.
-
-    Returns: `NamedSharding`s, in a pytree of the same structure.
+    Args:
+        mesh: as `make_mesh` makes it.
+        state: arrays or `jax.ShapeDtypeStruct`s.
+        smallest: the number of entries from which on an array is spread.
+    Returns:
+        A `NamedSharding` for every array, in a pytree of the same structure.
     """
     parts = mesh.shape["fsdp"]
 
@@ -89,11 +98,14 @@ def state_sharding(mesh: Mesh, state, *, smallest: int = 2**14):
 
 
 def on_one_device(tree):
-    """The whole arrays on this process's first device, where code that knows nothing of meshes can use them.
+    """Copies whole arrays to this process's first device, where code that knows nothing of meshes can use them.
 
-    Every process of a run has to ask. What lies on one device already is returned as it is.
+    Every process of a run has to call it. What lies on one device already is returned as it is.
 
-    tree: arrays. Returns: a pytree of the same structure.
+    Args:
+        tree: arrays.
+    Returns:
+        A pytree of the same structure.
     """
     leaves = jax.tree.leaves(tree)
     if not leaves or len(leaves[0].sharding.device_set) == 1:
@@ -105,12 +117,15 @@ def on_one_device(tree):
 def join_processes(
     coordinator: str | None = None, *, processes: int | None = None, process: int | None = None
 ) -> None:
-    """Makes the processes of a pod, or of several machines, one run: before any other use of jax.
+    """Joins the processes of a pod, or of several machines, to one run. Call it before any other use of jax.
 
-    coordinator: host:port of process 0. Without it the environment is asked: TPU pods, Slurm and Open MPI tell.
-    processes, process: how many there are, and which one this is; to be given with the coordinator.
-
-    Raises: ValueError where only some of the three are given.
+    Args:
+        coordinator: host:port of process 0. Without it, TPU pods, Slurm and Open MPI say by the environment who
+            belongs together; where they say nothing, this process is alone.
+        processes: how many there are; to be given with `coordinator`.
+        process: the number of this one; to be given with `coordinator`.
+    Raises:
+        ValueError: where only some of the three are given.
     """
     given = [value is not None for value in (coordinator, processes, process)]
     if any(given):
@@ -122,7 +137,7 @@ def join_processes(
 
 
 def _of_many(environment) -> bool:
-    """Whether the environment is one in which several processes were started together."""
+    """Tells whether the environment is one in which several processes were started together."""
     counts = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")
     if any(environment.get(name, "1").isdigit() and int(environment.get(name, "1")) > 1 for name in counts):
         return True

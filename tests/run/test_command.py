@@ -118,6 +118,7 @@ def test_a_directory_of_another_run_is_refused_naming_the_difference(capsys, tmp
 def test_compiled_programs_are_kept_where_the_user_says(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
     try:
         jax.config.update("jax_compilation_cache_dir", None)
         keep_compiled()
