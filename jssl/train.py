@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import flax
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jssl.arrays.trees import cast
@@ -68,17 +69,16 @@ def init_state(
 
     @jax.jit
     def init(key, batch, start):
-        seen = _checked(views(key, batch))
-        params, memory = method.init(key, seen)
+        params, memory = method.init(key, _checked(views(key, batch)))
         state = filled({"params": params, "memory": memory}, start)
-        return state["params"], state["memory"], optimizer.init(state["params"]), _brightest(seen)
+        return state["params"], state["memory"], optimizer.init(state["params"])
 
-    params, memory, opt_state, brightest = init(key, batch, dict(start or {}))
-    if not isinstance(brightest, jax.core.Tracer) and brightest > BRIGHTEST:
+    if _bright(batch.get("image")) and _bright(jax.jit(views)(key, batch).get("global")):
         raise ValueError(
-            f"views['global'] has values up to {float(brightest):.0f}: a network is given images in [0, 1] or normalised; "
+            f"views['global'] has values beyond {BRIGHTEST:.0f}: a network is given images in [0, 1] or normalised; "
             "divide them by 255"
         )
+    params, memory, opt_state = init(key, batch, dict(start or {}))
     teacher = None if method.teacher is None else jax.tree.map(jnp.copy, method.teacher.init(params))
     # copies, since the step donates its state: no two leaves may be one buffer, nor the caller's key
     return TrainState(jnp.zeros((), jnp.int32), params, teacher, memory, opt_state, jnp.copy(key))
@@ -287,9 +287,16 @@ def _checked(seen):
     return seen
 
 
-def _brightest(seen):
-    x = seen.get("global")
-    return jnp.zeros(()) if x is None or x.ndim != 5 else jnp.max(jnp.abs(x))
+def _bright(images) -> bool:
+    """Whether these are floats in 0..255, as far as can be seen: not while tracing, and not of several processes."""
+    if isinstance(images, jax.core.Tracer) or not isinstance(images, np.ndarray | jax.Array):
+        return False
+    here = isinstance(images, np.ndarray) or images.is_fully_addressable
+    return (
+        here
+        and jnp.issubdtype(images.dtype, jnp.floating)
+        and bool(np.abs(np.asarray(images)).max(initial=0) > BRIGHTEST)
+    )
 
 
 def _split(name, x, parts):
