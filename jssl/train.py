@@ -246,8 +246,6 @@ def feed(step, batch_of: Callable[[int], Batch]):
 def scanned(step, batch_at: Callable[[jax.Array, Any], Batch], data):
     """Takes any number of steps as one compiled call over data on the device; metrics are those of the last.
 
-    For accelerators: XLA's CPU backend runs convolutions inside loops some fifty times slower than outside.
-
     Args:
         step: an uncompiled `train_step`.
         batch_at: (step number, data) -> batch, traceable.
