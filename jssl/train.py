@@ -119,12 +119,6 @@ def train_step(
     """
     if accumulate < 1:
         raise ValueError(f"accumulate must be at least 1, got {accumulate}")
-    if accumulate > 1 and not accumulate_exactly:
-        warnings.warn(
-            f"accumulate={accumulate}: a loss that compares the images of a batch, such as a contrastive one, compares those "
-            f"of a part, one of {accumulate}; accumulate_exactly=True keeps the whole batch's",
-            stacklevel=2,
-        )
     parts = accumulate if accumulate_exactly else 1
     optimizer = optax.with_extra_args_support(optimizer)
 
@@ -181,11 +175,20 @@ def make_step(
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """Compiles `train_step`; the state is donated: use the one that comes back.
 
+    Warns where `accumulate` changes what a loss compares.
+
     Args:
         method, optimizer, views, settings: as for `train_step`.
     Returns:
         (state, batch) -> (state, metrics).
     """
+    parts = settings.get("accumulate", 1)
+    if parts > 1 and not settings.get("accumulate_exactly"):
+        warnings.warn(
+            f"accumulate={parts}: a loss that compares the images of a batch, such as a contrastive one, compares those of a "
+            f"part, one of {parts}; accumulate_exactly=True keeps the whole batch's",
+            stacklevel=2,
+        )
     return jax.jit(train_step(method, optimizer, views, **settings), donate_argnums=0)
 
 

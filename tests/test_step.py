@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from jssl import init_state, methods, models, siamese, stateless, train_step
+from jssl import init_state, make_step, methods, models, siamese, stateless, train_step
 from tests.methods import toys
 
 VIT = models.ViT(patch=4, dim=8, depth=1, heads=2)
@@ -72,7 +72,8 @@ def test_accumulated_exactly_batch_statistics_move_once():
 def test_accumulation_that_changes_what_is_compared_says_so():
     method = COUPLED["simclr"][0]()
     with pytest.warns(UserWarning, match="accumulate=4: a loss that compares .* accumulate_exactly=True"):
-        _, parts = stepped(method, TWO, accumulate=4)
+        make_step(method, optax.sgd(0.1), TWO, accumulate=4)
+    _, parts = stepped(method, TWO, accumulate=4)
     assert parts["loss"] < 0.9 * stepped(method, TWO)[1]["loss"]  # fewer negatives
     with pytest.raises(ValueError, match="parts=3 must divide the batch"):
         stepped(method, TWO, accumulate=3, accumulate_exactly=True)
