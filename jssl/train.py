@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import flax
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jssl.arrays.trees import cast
@@ -68,17 +69,16 @@ def init_state(
 
     @jax.jit
     def init(key, batch, start):
-        seen = _checked(views(key, batch))
-        params, memory = method.init(key, seen)
+        params, memory = method.init(key, _checked(views(key, batch)))
         state = filled({"params": params, "memory": memory}, start)
-        return state["params"], state["memory"], optimizer.init(state["params"]), _brightest(seen)
+        return state["params"], state["memory"], optimizer.init(state["params"])
 
-    params, memory, opt_state, brightest = init(key, batch, dict(start or {}))
-    if not isinstance(brightest, jax.core.Tracer) and brightest > BRIGHTEST:
+    if _bright(batch.get("image")) and _bright(jax.jit(views)(key, batch).get("global")):
         raise ValueError(
-            f"views['global'] has values up to {float(brightest):.0f}: a network is given images in [0, 1] or normalised; "
+            f"views['global'] has values beyond {BRIGHTEST:.0f}: a network is given images in [0, 1] or normalised; "
             "divide them by 255"
         )
+    params, memory, opt_state = init(key, batch, dict(start or {}))
     teacher = None if method.teacher is None else jax.tree.map(jnp.copy, method.teacher.init(params))
     # copies, since the step donates its state: no two leaves may be one buffer, nor the caller's key
     return TrainState(jnp.zeros((), jnp.int32), params, teacher, memory, opt_state, jnp.copy(key))
@@ -119,12 +119,6 @@ def train_step(
     """
     if accumulate < 1:
         raise ValueError(f"accumulate must be at least 1, got {accumulate}")
-    if accumulate > 1 and not accumulate_exactly:
-        warnings.warn(
-            f"accumulate={accumulate}: a loss that compares the images of a batch, such as a contrastive one, compares those "
-            f"of a part, one of {accumulate}; accumulate_exactly=True keeps the whole batch's",
-            stacklevel=2,
-        )
     parts = accumulate if accumulate_exactly else 1
     optimizer = optax.with_extra_args_support(optimizer)
 
@@ -181,11 +175,20 @@ def make_step(
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """Compiles `train_step`; the state is donated: use the one that comes back.
 
+    Warns where `accumulate` changes what a loss compares.
+
     Args:
         method, optimizer, views, settings: as for `train_step`.
     Returns:
         (state, batch) -> (state, metrics).
     """
+    parts = settings.get("accumulate", 1)
+    if parts > 1 and not settings.get("accumulate_exactly"):
+        warnings.warn(
+            f"accumulate={parts}: a loss that compares the images of a batch, such as a contrastive one, compares those of a "
+            f"part, one of {parts}; accumulate_exactly=True keeps the whole batch's",
+            stacklevel=2,
+        )
     return jax.jit(train_step(method, optimizer, views, **settings), donate_argnums=0)
 
 
@@ -246,8 +249,6 @@ def feed(step, batch_of: Callable[[int], Batch]):
 def scanned(step, batch_at: Callable[[jax.Array, Any], Batch], data):
     """Takes any number of steps as one compiled call over data on the device; metrics are those of the last.
 
-    For accelerators: XLA's CPU backend runs convolutions inside loops some fifty times slower than outside.
-
     Args:
         step: an uncompiled `train_step`.
         batch_at: (step number, data) -> batch, traceable.
@@ -287,9 +288,16 @@ def _checked(seen):
     return seen
 
 
-def _brightest(seen):
-    x = seen.get("global")
-    return jnp.zeros(()) if x is None or x.ndim != 5 else jnp.max(jnp.abs(x))
+def _bright(images) -> bool:
+    """Whether these are floats in 0..255, as far as can be seen: not while tracing, and not of several processes."""
+    if isinstance(images, jax.core.Tracer) or not isinstance(images, np.ndarray | jax.Array):
+        return False
+    here = isinstance(images, np.ndarray) or images.is_fully_addressable
+    return (
+        here
+        and jnp.issubdtype(images.dtype, jnp.floating)
+        and bool(np.abs(np.asarray(images)).max(initial=0) > BRIGHTEST)
+    )
 
 
 def _split(name, x, parts):

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from jssl import init_state, methods, models, siamese, stateless, train_step
+from jssl import init_state, make_step, methods, models, siamese, stateless, train_step
 from tests.methods import toys
 
 VIT = models.ViT(patch=4, dim=8, depth=1, heads=2)
@@ -72,7 +72,8 @@ def test_accumulated_exactly_batch_statistics_move_once():
 def test_accumulation_that_changes_what_is_compared_says_so():
     method = COUPLED["simclr"][0]()
     with pytest.warns(UserWarning, match="accumulate=4: a loss that compares .* accumulate_exactly=True"):
-        _, parts = stepped(method, TWO, accumulate=4)
+        make_step(method, optax.sgd(0.1), TWO, accumulate=4)
+    _, parts = stepped(method, TWO, accumulate=4)
     assert parts["loss"] < 0.9 * stepped(method, TWO)[1]["loss"]  # fewer negatives
     with pytest.raises(ValueError, match="parts=3 must divide the batch"):
         stepped(method, TWO, accumulate=3, accumulate_exactly=True)
@@ -124,7 +125,7 @@ def test_optimizers_that_need_the_loss_lower_it(optimizer):
 IMAGES = np.full((2, 4, 8, 8, 3), 200)
 WRONG = {
     "bytes": (IMAGES.astype(np.uint8), r"views\['global'\] are uint8 .*divide them by 255"),
-    "bytes as floats": (IMAGES.astype(np.float32), r"views\['global'\] has values up to 200"),
+    "bytes as floats": (IMAGES.astype(np.float32), r"views\['global'\] has values beyond 64"),
     "channels first": (np.zeros((2, 4, 3, 8, 8), np.float32), "move the channels last"),
 }
 
@@ -132,8 +133,8 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_images_that_are_no_input_of_a_network_are_refused(name):
     images, message = WRONG[name]
-    method, batch = COUPLED["simclr"][0](), {"image": jnp.zeros(4), "index": jnp.arange(4)}
-    views = lambda key, batch: {"global": jnp.asarray(images), "index": batch["index"]}  # noqa: E731
+    method, batch = COUPLED["simclr"][0](), {"image": jnp.asarray(images[0]), "index": jnp.arange(4)}
+    views = lambda key, batch: {"global": jnp.stack([batch["image"]] * 2), "index": batch["index"]}  # noqa: E731
     with pytest.raises(ValueError, match=message):
         init_state(method, optax.sgd(0.1), views, batch, key=jax.random.key(0))
 
@@ -181,3 +182,13 @@ def test_an_encoder_without_patches_hides_none(name):
         TypeError, match=f"{name} hides patches: its encoder needs .patch .* Mlp has no .patch"
     ):
         getattr(methods, name)(toys.Mlp())
+
+
+def test_views_may_divide_bytes_themselves():
+    method, batch = (
+        COUPLED["simclr"][0](),
+        {"image": jnp.asarray(IMAGES[0], jnp.float32), "index": jnp.arange(4)},
+    )
+    views = lambda key, batch: {"global": jnp.stack([batch["image"] / 255] * 2), "index": batch["index"]}  # noqa: E731
+    state = init_state(method, optax.sgd(0.1), views, batch, key=jax.random.key(0))
+    assert int(state.step) == 0

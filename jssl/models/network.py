@@ -140,27 +140,25 @@ def frozen(model, variables: Mapping[str, Any] | None = None) -> Network:
     """Makes a network that never changes, its weights among the statistics.
 
     So they are in the checkpoint and lie on the devices as parameters do, but have no gradient and no optimizer state, and
-    are no constants of a compiled step.
+    are no constants of the compiled step.
 
     Args:
         model: anything `network` takes.
-        variables: {"params": ..., "batch_stats": ... where there are}; None: `init_state(start=...)` must give them.
+        variables: {"params": ..., "batch_stats": ... where there are}. None: `init_state(start=...)` must give them, which is
+            better for large ones: given here, they are constants of the program that makes the first state.
     Returns:
         A `Network` without parameters, with statistics {"frozen": variables}; never in training mode.
     Raises:
         ValueError: when initialised, for variables of other shapes.
     """
     net = network(model)
-    given = (
-        None if variables is None else jax.tree.map(jnp.asarray, dict(variables))
-    )  # NumPy's would be constants
 
     def init(key, *inputs, **named):
         params, statistics = net.init(key, *inputs, **named)
         weights = {"params": params, **statistics}
-        if given is None:
+        if variables is None:
             return {}, {"frozen": weights, UNFILLED: {}}
-        return {}, {"frozen": _complete(weights, given, "frozen")}
+        return {}, {"frozen": _complete(weights, variables, "frozen")}
 
     def own(statistics, dtype=None):
         weights = dict(statistics["frozen"])
@@ -372,7 +370,8 @@ def _from_functions(init_params, apply_params) -> Network:
     def init(key, *inputs, **named):
         return init_params(key, *inputs, **named), {}
 
-    def apply(params, statistics, *inputs, train=False, key=None, **named):
+    def apply(params, statistics, *inputs, train=False, key=None, collect=(), **named):
+        _check_sows(collect, "a pair of functions")
         return apply_params(params, *inputs, **named), statistics
 
     return Network(init, apply, _features_of(apply))
@@ -387,7 +386,8 @@ def _from_nnx(module) -> Network:
         copy = lambda tree: jax.tree.map(jnp.copy, nnx.to_pure_dict(tree))  # noqa: E731
         return copy(trained), copy(rest)
 
-    def apply(params, statistics, *inputs, train=False, key=None, **named):
+    def apply(params, statistics, *inputs, train=False, key=None, collect=(), **named):
+        _check_sows(collect, "an NNX module")
         state, others = nnx.clone(trained), nnx.clone(rest)
         nnx.replace_by_pure_dict(state, params)
         nnx.replace_by_pure_dict(others, statistics)
@@ -397,6 +397,11 @@ def _from_nnx(module) -> Network:
         return outputs, nnx.to_pure_dict(nnx.split(model, nnx.Param, ...)[2]) if train else statistics
 
     return Network(init, apply, _features_of(apply))
+
+
+def _check_sows(collect, kind):
+    if collect:
+        raise TypeError(f"collect: {kind} sows no inner values; only the layers of a flax.linen module do")
 
 
 def _features_of(apply):

@@ -77,7 +77,7 @@ def test_the_evaluated_network_is_found(make, roots):
         "image": jax.ShapeDtypeStruct((2, 16, 16, 3), np.float32),
         "index": jax.ShapeDtypeStruct((2,), np.int32),
     }
-    views = lambda key, batch: {"global": jax.numpy.stack([batch["image"]] * 2)}  # noqa: E731
+    views = lambda key, batch: batch | {"global": jax.numpy.stack([batch["image"]] * 2)}  # noqa: E731
     state = jax.eval_shape(
         lambda b: init_state(method, optax.sgd(0.1), views, b, key=jax.random.key(0)), batch
     )
