@@ -42,7 +42,6 @@ def write_summary(
         record: Where its metrics are, and where figures and report go.
         state: The last.
         probes: None where there is nothing to test on.
-
     Returns:
         The table of the record, baselines first; empty without probes.
     """
