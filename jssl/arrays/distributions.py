@@ -27,14 +27,11 @@ def target_spread(mean_entropy: jax.Array, mean_target: jax.Array) -> dict[str, 
     Args:
         mean_entropy: [] the entropy of a target, averaged over the batch.
         mean_target: [K] the average target of the batch.
-
     Returns:
         {"teacher_entropy": mean_entropy as a share of log K, 1 where targets are uniform,
         "prototypes_used": exp of the entropy of mean_target, 1 where all targets are one prototype, at most K}.
-
     References:
         arXiv:2104.14294, section 5.3
-
     Examples:
         >>> spread = target_spread(jnp.array(0.0), jnp.full(4, 0.25))
         >>> float(spread["teacher_entropy"]), round(float(spread["prototypes_used"]), 3)

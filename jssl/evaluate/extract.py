@@ -33,14 +33,11 @@ def extract_features(
         images: [N, H, W, C] uint8 or float, on the host or on the device.
         batch: Images at a time; the last batch is padded, and the padding is cut off.
         view: images as stored [batch, H, W, C] -> what features_fn takes; None: floats in [0, 1].
-
     Returns:
         What features_fn returns, with N in place of batch, on this process's first device.
-
     Raises:
         ValueError: where images is not [N, H, W, C] with N >= 1, holds floats up to 255, or batch is below 1.
         TypeError: for images that are neither uint8 nor floats.
-
     Examples:
         >>> extract_features(lambda x: x.mean((1, 2)), np.full((5, 4, 4, 3), 255, np.uint8), batch=2).shape
         (5, 3)

@@ -68,10 +68,8 @@ def render_report(
         config: The run's settings, possibly nested.
         warnings: Sentences of `diagnose`, shown in a frame of their own.
         notes: Lines below the figures, such as which of them could not be drawn.
-
     Returns:
         The HTML text; what UTF-8 cannot hold, such as an odd file name, is a question mark in it.
-
     Raises:
         ValueError: for a figure that is no PNG file.
     """

@@ -38,10 +38,8 @@ def score_network(
         protocols: Those that need features and labels.
         batch: As in `extract_features`.
         view: As in `extract_features`.
-
     Returns:
         {metric: value}, as `score`.
-
     Raises:
         ValueError: as the protocols do.
     """
@@ -60,10 +58,8 @@ def score_pixels(
         classes: Number of classes.
         protocols: Those that need features and labels.
         side: Larger images are first resized to side x side.
-
     Returns:
         {"raw pixels": metrics, "raw pixels, centred": metrics}; protocols that standardise have the same in both.
-
     Raises:
         ValueError: as the protocols do.
     """
@@ -92,10 +88,8 @@ def pixels(images: jax.Array | np.ndarray, *, side: int = 32) -> jax.Array:
     Args:
         images: [N, H, W, C].
         side: The most rows and columns.
-
     Returns:
         [N, D] floats in [0, 1], D = min(H, side) * min(W, side) * C.
-
     Examples:
         >>> pixels(np.zeros((2, 64, 16, 3), np.uint8)).shape
         (2, 1536)
@@ -130,10 +124,8 @@ def score_table(
         classes: Number of classes.
         protocols: Those that need features and labels.
         **extraction: batch and view of `extract_features`.
-
     Returns:
         {row: {metric: value}} in the order to print; `format_table` prints it.
-
     Raises:
         ValueError: as the protocols do.
     """
@@ -160,10 +152,8 @@ def format_table(table: Table) -> str:
 
     Args:
         table: {row: {metric: value}}.
-
     Returns:
         Lines of equal width.
-
     Examples:
         >>> print(format_table({"raw pixels": {"knn_top1": 0.13}, "learned": {"knn_top1": 0.7, "linear_top1": 0.8}}))
                     kNN top-1, %  linear top-1, %

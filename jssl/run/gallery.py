@@ -32,10 +32,8 @@ def write_gallery(
         size: Of the views; None: the images', 224 at most.
         images: How many, chosen at random.
         seed: Of the choice and of the views.
-
     Returns:
         How many images are shown.
-
     Raises:
         ValueError: or FileNotFoundError, where the data cannot be loaded.
     """

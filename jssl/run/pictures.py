@@ -23,7 +23,6 @@ def attention_figure(method: Method, encoder, view) -> tuple[Figure, ...]:
         method: Its `features` say which network is evaluated, the student or the teacher: that one is shown.
         encoder: The Linen module.
         view: The evaluation view.
-
     Returns:
         Figures, at most one.
     """
@@ -68,7 +67,6 @@ def reconstruction_figure(
         view: The evaluation view.
         patch: Side P.
         normalized: Predictions are of pixels normalised within each patch, and are given back its statistics.
-
     Returns:
         One figure.
     """
@@ -98,7 +96,6 @@ def rotation_figure(method: Method, view) -> tuple[Figure, ...]:
     Args:
         method: `jssl.methods.rotation`.
         view: The evaluation view.
-
     Returns:
         One figure; its caption says how many rotations are told right.
     """
@@ -123,7 +120,6 @@ def caption_figure(method: Method, view) -> tuple[Figure, ...]:
     Args:
         method: One of images and captions, trained on scenes.
         view: The evaluation view.
-
     Returns:
         One figure; its caption says the zero-shot accuracy.
     """

@@ -102,7 +102,6 @@ def health_of(experiment: Experiment, source: Source, *, rows: int = 128, pairs:
         source: Where the images are from.
         rows: How many images' features are looked at.
         pairs: Of how many the first two views' projections, where the method has such.
-
     Returns:
         state -> {name: scalar}.
     """
@@ -137,10 +136,8 @@ def as_figures(table: Table) -> dict[str, float]:
 
     Args:
         table: {row: {metric: value}}, rows among `ROWS`.
-
     Returns:
         {name: value}.
-
     Examples:
         >>> as_figures({"raw pixels": {"knn_top1": 0.1}, "learned": {"knn_top1": 0.3}})
         {'raw_pixels_knn_top1': 0.1, 'knn_top1': 0.3}
@@ -155,10 +152,8 @@ def from_figures(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, flo
 
     Args:
         rows: The lines, in order.
-
     Returns:
         {row: {metric: value}}, baselines first; rows without a figure are left out.
-
     Examples:
         >>> from_figures([{"raw_pixels_knn_top1": 0.1, "knn_top1": 0.1}, {"loss": 2.0, "knn_top1": 0.3}])
         {'raw pixels': {'knn_top1': 0.1}, 'learned': {'knn_top1': 0.3}}

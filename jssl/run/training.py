@@ -11,6 +11,7 @@ import jax
 from jssl.checkpoint import Checkpoints
 from jssl.data.reading.resident import steps_per_epoch
 from jssl.evaluate import diagnose, format_table
+from jssl.evaluate.protocols.base import heading, shown
 from jssl.extras import extra
 from jssl.run.experiment import Settings
 from jssl.run.footprint import in_words
@@ -192,7 +193,10 @@ def _train(
         probed[step] = figures
         log.add(step, figures)
         log.restart_clock(step)
-        say(f"step {step}: " + ", ".join(f"{name} {100 * value:.1f}" for name, value in figures.items()))
+        say(
+            f"step {step}: "
+            + ", ".join(f"{heading(name)} {shown(name, value)}" for name, value in figures.items())
+        )
 
     def save(step, state, metrics):
         pace.wait()

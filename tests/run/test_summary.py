@@ -12,6 +12,7 @@ from jssl.data import multi_crop, normalize, random_resized_crop
 from jssl.data.augment.base import chain
 from jssl.methods import dino, mae
 from jssl.models import ViT, dino_head, mae_decoder
+from jssl.run.interrupt import Interrupted
 from jssl.run.pictures import _encoder
 from jssl.run.probing import as_figures, from_figures
 from jssl.run.summary import _drawn
@@ -32,6 +33,14 @@ def test_a_figure_that_fails_costs_a_line():
     drawn, notes = _drawn(figures)
     assert drawn == [("loss", "The loss.", b"a"), ("figure_0_0", "One.", b"b"), ("figure_0_1", "Two.", b"c")]
     assert notes == ["The figure probe could not be drawn: RuntimeError: no such array"]
+
+
+def test_a_signal_while_drawing_is_no_failed_figure():
+    def stopped():
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        _drawn([("loss", stopped)])
 
 
 def test_the_table_is_read_back_from_the_log():

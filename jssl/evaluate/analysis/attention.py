@@ -9,16 +9,12 @@ def most_attended(attention, *, share: float = 0.6) -> np.ndarray:
     Args:
         attention: [..., N] weights on the patches, not negative.
         share: Of each row's sum, in (0, 1].
-
     Returns:
         [..., N] bool; of equal weights the first patch is chosen first.
-
     Raises:
         ValueError: for a share that is not in (0, 1].
-
     References:
         DINO's segmentation figure, arXiv:2104.14294
-
     Examples:
         >>> most_attended(np.array([0.1, 0.6, 0.3])).tolist()
         [False, True, False]

@@ -13,13 +13,10 @@ def patch_components(tokens, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndar
     Args:
         tokens: [B, N, D] patch features, row-major, D >= 3.
         grid: (rows, columns) of patches, N = rows * columns.
-
     Returns:
         (components [B, N, 3], 0 in the background; foreground [B, N] bool).
-
     Raises:
         ValueError: for another rank, fewer than three features, or a grid that does not fit.
-
     References:
         DINOv2, arXiv:2304.07193, figure 1
     """

@@ -26,7 +26,6 @@ def loss_curve(steps: Sequence[int], loss: Sequence[float], *, smoothing: float 
         steps: [T] at which it was logged.
         loss: [T] values; what is not finite leaves a gap.
         smoothing: Width of the smoothing, as a share of the run.
-
     Returns:
         A matplotlib figure.
     """
@@ -50,10 +49,8 @@ def smoothed(values: np.ndarray, width: float) -> np.ndarray:
     Args:
         values: [T].
         width: The Gaussian's deviation, in values.
-
     Returns:
         [T]; nan where nothing near is finite.
-
     Examples:
         >>> smoothed(np.array([2.0, np.nan, 2.0]), 1.0)
         array([2., 2., 2.])
@@ -80,7 +77,6 @@ def probe_curve(
     Args:
         curves: {metric: (steps [T], values [T])}, such as "knn_top1".
         baselines: {row: {metric: value}}, such as {"raw pixels": {"knn_top1": 0.13}}.
-
     Returns:
         A matplotlib figure.
     """
@@ -115,7 +111,6 @@ def health_curves(steps: Sequence[int], metrics: Mapping[str, Sequence[float]], 
         steps: [T].
         metrics: {name: [T]}, such as those of `jssl.evaluate.measures.health`.
         columns: Panels side by side.
-
     Returns:
         A matplotlib figure.
     """

@@ -21,7 +21,6 @@ def neighbour_gallery(
         neighbours: [Q, k, H, W, C] images, nearest first.
         neighbour_labels: [Q, k].
         names: Of the classes, to name the rows.
-
     Returns:
         A matplotlib figure.
     """
@@ -42,7 +41,6 @@ def attention_maps(images, attention, grid: tuple[int, int], *, heads: int = 6):
         attention: [B, heads, N] weights on the patches, row-major.
         grid: (rows, columns) of patches, N = rows * columns.
         heads: At most so many heads.
-
     Returns:
         A matplotlib figure.
     """
@@ -69,7 +67,6 @@ def reconstructions(images, mask, predicted, grid: tuple[int, int]):
         mask: [B, N] bool, True = hidden, row-major.
         predicted: [B, H, W, C] the network's images; only the hidden patches are shown.
         grid: (rows, columns) of patches, N = rows * columns.
-
     Returns:
         A matplotlib figure.
     """
@@ -88,10 +85,8 @@ def patch_pca(images, tokens, grid: tuple[int, int]):
         images: [B, H, W, C].
         tokens: [B, N, D] patch features, row-major, D >= 3.
         grid: (rows, columns) of patches, N = rows * columns.
-
     Returns:
         A matplotlib figure: the images, what is taken for foreground, and its features.
-
     References:
         DINOv2, arXiv:2304.07193, figure 1
     """
@@ -109,7 +104,6 @@ def turned_gallery(images, guesses):
     Args:
         images: [B, H, W, C], H = W.
         guesses: [4, B] quarter turns counter-clockwise; row i should be i.
-
     Returns:
         A matplotlib figure.
     """
@@ -126,7 +120,6 @@ def caption_similarities(images, captions: Sequence[str], cosines):
         images: [B, H, W, C].
         captions: C strings.
         cosines: [B, C].
-
     Returns:
         A matplotlib figure.
     """
@@ -160,7 +153,6 @@ def view_gallery(views: Callable, arrays: Mapping[str, np.ndarray], *, draws: in
         arrays: A source's, "image" uint8 [B, H, W, C] among them.
         draws: How many times views are drawn of each image.
         seed: Of the draws.
-
     Returns:
         A matplotlib figure: a row for each image, first as it is.
     """

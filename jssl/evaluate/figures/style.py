@@ -22,15 +22,13 @@ def png(figure, *, dpi: int = 160) -> bytes:
     Args:
         figure: A matplotlib figure.
         dpi: Pixels per inch.
-
     Returns:
         The bytes of the file.
     """
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="Glyph .* missing"
-        )  # a name in a script that the font lacks
+        # A name in a script that the font lacks is drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.08, facecolor="white")
     return buffer.getvalue()
 
@@ -43,7 +41,6 @@ def panels(rows: int, columns: int, *, width: float, height: float) -> tuple:
         columns: Of axes.
         width: Of the figure, in inches.
         height: Of the figure, in inches.
-
     Returns:
         (figure, axes [rows, columns] as an object array).
     """
@@ -70,7 +67,6 @@ def legible(text: str, *, longest: int = LONGEST) -> str:
     Args:
         text: Any string, such as the name of a folder that is no UTF-8.
         longest: Characters from which on it is cut.
-
     Examples:
         >>> legible("caf\\udce9\\nau lait")
         'caf? au lait'
@@ -146,7 +142,6 @@ def rgb(images) -> np.ndarray:
 
     Args:
         images: [..., H, W, 1 or 3], uint8 or floats.
-
     Returns:
         float32 [..., H, W, 3].
     """
@@ -160,7 +155,6 @@ def unnormalized(images) -> np.ndarray:
 
     Args:
         images: [..., H, W, C] floats.
-
     Returns:
         [..., H, W, C] floats in [0, 1].
     """
@@ -176,7 +170,6 @@ def enlarge(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Args:
         images: [..., h, w, C].
         size: (rows, columns).
-
     Returns:
         [..., *size, C].
     """
@@ -200,7 +193,6 @@ def tiles(
         rows: A name left of each row.
         frames: A colour, or None, for each image; `WRONG` is drawn dashed.
         tile: Inches per image.
-
     Returns:
         The figure.
     """

@@ -19,17 +19,13 @@ def embedding_health(z: jax.Array, *, rows: int = 128) -> dict[str, jax.Array]:
     Args:
         z: [B, D] embeddings of different images.
         rows: At most the first rows are looked at, which bounds the cost.
-
     Returns:
         {"feature_std" (0 collapsed, 1 spread), "effective_rank" (1 to min(B, D)), "rank_share" (of min(B, D)),
         "uniformity", "dead_dimensions" (share)}, scalars.
-
     Raises:
         ValueError: where z is not [B, D] with at least two rows.
-
     References:
         arXiv:2011.10566, arXiv:2210.02885, arXiv:2005.10242
-
     Examples:
         >>> health = embedding_health(jnp.ones((4, 3)))
         >>> float(health["feature_std"]), float(health["dead_dimensions"])
@@ -55,17 +51,13 @@ def pair_health(z_a: jax.Array, z_b: jax.Array) -> dict[str, jax.Array]:
     Args:
         z_a: [B, D] what a loss compares of one view, such as projections.
         z_b: [B, D] the same of another view.
-
     Returns:
         {"alignment": mean squared distance on the sphere, 0 the same, 2 unrelated,
         "projection_std": 0 collapsed, 1 spread}, scalars.
-
     Raises:
         ValueError: for wrong shapes.
-
     References:
         arXiv:2005.10242, arXiv:2011.10566
-
     Examples:
         >>> health = pair_health(jnp.eye(2), jnp.eye(2))
         >>> float(health["alignment"]), round(float(health["projection_std"]), 3)
@@ -80,16 +72,12 @@ def teacher_health(probabilities: jax.Array) -> dict[str, jax.Array]:
 
     Args:
         probabilities: [B, K] the targets the student learns, centred and sharpened as in the loss.
-
     Returns:
         "teacher_entropy" and "prototypes_used" of `target_spread`, scalars.
-
     Raises:
         ValueError: where probabilities is not [B, K].
-
     References:
         The two collapses of DINO, arXiv:2104.14294, section 5.3
-
     Examples:
         >>> health = teacher_health(jnp.eye(4))
         >>> float(health["teacher_entropy"]), round(float(health["prototypes_used"]), 3)
@@ -105,10 +93,8 @@ def gradient_health(gradients) -> dict[str, jax.Array]:
 
     Args:
         gradients: A pytree of arrays.
-
     Returns:
         {"gradient_norm"}: the norm of all of them together, in float32.
-
     Examples:
         >>> float(gradient_health({"a": jnp.array([3.0]), "b": jnp.array([4.0])})["gradient_norm"])
         5.0
@@ -122,10 +108,8 @@ def diagnose(metrics: Mapping[str, float]) -> list[str]:
 
     Args:
         metrics: Any of the figures of this module as numbers; others are passed over.
-
     Returns:
         One sentence per failure: what was measured, what it means, what to look at. Empty when all is well.
-
     Examples:
         >>> diagnose({"feature_std": 0.6, "rank_share": 0.3, "teacher_entropy": 0.5})
         []

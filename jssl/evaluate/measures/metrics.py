@@ -14,16 +14,12 @@ def alignment(z_a: jax.Array, z_b: jax.Array) -> jax.Array:
     Args:
         z_a: [B, D] embeddings of one view, normalised here.
         z_b: [B, D] embeddings of another view of the same images.
-
     Returns:
         A scalar in [0, 4]; 0 when views coincide, 2 when they are unrelated.
-
     Raises:
         ValueError: for wrong ranks or shapes that differ.
-
     References:
         arXiv:2005.10242
-
     Examples:
         >>> float(alignment(jnp.array([[2.0, 0.0]]), jnp.array([[0.0, 3.0]])))
         2.0
@@ -38,16 +34,12 @@ def uniformity(z: jax.Array, *, t: float = 2.0) -> jax.Array:
     Args:
         z: [B, D] embeddings of different images, normalised here; memory is O(B * B).
         t: Width of the Gaussian.
-
     Returns:
         A scalar in [-4 t, 0]; 0 when all coincide, about -2 t when spread evenly in many dimensions.
-
     Raises:
         ValueError: for a wrong rank or fewer than two rows.
-
     References:
         arXiv:2005.10242
-
     Examples:
         >>> round(float(uniformity(jnp.array([[1.0, 0.0], [-1.0, 0.0]]))), 3)
         -8.0
@@ -66,16 +58,12 @@ def rank_me(z: jax.Array, *, eps: float = 1e-7) -> jax.Array:
     Args:
         z: [B, D] embeddings as they are: neither centred nor normalised.
         eps: As in `smooth_rank`.
-
     Returns:
         A scalar from 1 to min(B, D); large when variance is spread over many directions. Zero embeddings give 1.
-
     Raises:
         ValueError: for a wrong rank.
-
     References:
         arXiv:2210.02885
-
     Examples:
         >>> round(float(rank_me(jnp.eye(4))), 3)
         4.0
@@ -90,13 +78,10 @@ def smooth_rank(singular_values: jax.Array, *, eps: float = 1e-7) -> jax.Array:
     Args:
         singular_values: [K], not negative.
         eps: Added to each share.
-
     Returns:
         A scalar from 1 to K.
-
     References:
         arXiv:2210.02885
-
     Examples:
         >>> round(float(smooth_rank(jnp.array([2.0, 2.0, 0.0]))), 3)
         2.0
@@ -111,16 +96,12 @@ def feature_std(z: jax.Array) -> jax.Array:
 
     Args:
         z: [B, D] embeddings, normalised here.
-
     Returns:
         A scalar; 0 when all embeddings coincide, about 1 when they are spread evenly over the sphere.
-
     Raises:
         ValueError: for a wrong rank.
-
     References:
         arXiv:2011.10566
-
     Examples:
         >>> float(feature_std(jnp.array([[1.0, 0.0], [2.0, 0.0]])))
         0.0
@@ -135,13 +116,10 @@ def dead_dimensions(z: jax.Array, *, threshold: float = 1e-3) -> jax.Array:
     Args:
         z: [B, D] embeddings as they are.
         threshold: What counts as still, relative to the liveliest dimension.
-
     Returns:
         A scalar in [0, 1]; 1 when nothing moves at all.
-
     Raises:
         ValueError: for a wrong rank.
-
     Examples:
         >>> float(dead_dimensions(jnp.array([[1.0, 5.0], [2.0, 5.0]])))
         0.5

@@ -23,13 +23,10 @@ def protocol(name: str, **settings) -> Protocol:
     Args:
         name: One of `PROTOCOLS`.
         **settings: Keyword arguments of what makes it.
-
     Returns:
         The `Protocol`.
-
     Raises:
         ValueError: for an unknown name.
-
     Examples:
         >>> protocol("knn", k=5).name
         'knn'

@@ -49,10 +49,8 @@ def refusal(protocol: Protocol, given: Mapping[str, Any]) -> str | None:
     Args:
         protocol: The evaluation.
         given: What there is, by the names of `Protocol.needs`; None counts as missing.
-
     Returns:
         One line, or None where the protocol can run.
-
     Examples:
         >>> one = Protocol("one", ("test_labels", "classes"), dict)
         >>> refusal(one, {"classes": 2})
@@ -83,13 +81,10 @@ def score(protocols: Iterable[Protocol], **given: Any) -> dict[str, float]:
     Args:
         protocols: The evaluations, in the order of the metrics.
         **given: What they need, by the names of `Protocol.needs`.
-
     Returns:
         {"protocol_metric": value}.
-
     Raises:
         ValueError: where one of them lacks what it needs, see `refusal`.
-
     Examples:
         >>> majority = Protocol("majority", ("test_labels",), lambda test_labels: {"top1": max(test_labels) / 4})
         >>> score([majority], test_labels=[0, 1], classes=2)

@@ -18,10 +18,8 @@ def knn_protocol(*, k: int = 20, temperature: float = 0.07) -> Protocol:
     Args:
         k: Neighbours that vote, at most the training rows.
         temperature: The width of their weight.
-
     Returns:
         The `Protocol` "knn" with the metric "top1".
-
     References:
         arXiv:2104.14294
     """
@@ -44,13 +42,10 @@ def nearest_neighbours(
         queries: [M, D] features to search for.
         k: Neighbours per query, at most N.
         chunk: Queries compared at a time; with `BLOCK` rows of the bank at a time, whatever N and M.
-
     Returns:
         (similarities [M, k], rows of bank [M, k] int32); of equal similarities the first row comes first.
-
     Raises:
         ValueError: for wrong ranks, widths that differ, or k out of range.
-
     Examples:
         >>> similarities, rows = nearest_neighbours(jnp.eye(3), jnp.array([[0.0, 2.0, 1.0]]), k=2)
         >>> [int(row) for row in rows[0]]
@@ -81,16 +76,12 @@ def knn_classify(
         k: Neighbours that vote.
         temperature: The width of their weight.
         chunk: As in `nearest_neighbours`.
-
     Returns:
         [M, classes] scores, not normalised; the prediction is their argmax.
-
     Raises:
         ValueError: for wrong ranks or shapes, or k or temperature out of range.
-
     References:
         arXiv:1805.01978; as DINO's `eval_knn.py`, arXiv:2104.14294
-
     Examples:
         >>> scores = knn_classify(jnp.eye(2), jnp.array([0, 1]), jnp.array([[3.0, 1.0]]), classes=2, k=2)
         >>> int(scores.argmax(-1)[0])
@@ -130,16 +121,12 @@ def knn_accuracy(
         k: Neighbours that vote.
         temperature: The width of their weight.
         chunk: As in `nearest_neighbours`.
-
     Returns:
         A scalar in [0, 1].
-
     Raises:
         ValueError: as `knn_classify` does, and where test_labels and test_features differ in length.
-
     References:
         arXiv:2104.14294
-
     Examples:
         >>> float(knn_accuracy(jnp.eye(2), jnp.array([0, 1]), jnp.eye(2), jnp.array([0, 0]), classes=2, k=1))
         0.5

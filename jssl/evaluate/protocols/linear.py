@@ -37,10 +37,8 @@ def linear_protocol(**settings) -> Protocol:
 
     Args:
         **settings: Keyword arguments of `linear_probe`, such as steps.
-
     Returns:
         The `Protocol` "linear" with the metric "top1".
-
     References:
         arXiv:2104.14294
     """
@@ -84,16 +82,12 @@ def linear_probe(
         batch: Rows per step, at most those that there are, drawn with replacement.
         validation: Share of the training rows, in (0, 1), held out to choose the setting.
         seed: Of the split and of the batches.
-
     Returns:
         A `LinearProbe`.
-
     Raises:
         ValueError: for wrong shapes, an empty grid, or a training set too small to split.
-
     References:
         The protocol of SimCLR, BYOL and DINO: arXiv:2002.05709, arXiv:2104.14294
-
     Examples:
         >>> features, labels = jnp.array([[0.0], [1.0]] * 20), jnp.array([0, 1] * 20)
         >>> float(linear_probe(features, labels, features, labels, classes=2, steps=20).accuracy)

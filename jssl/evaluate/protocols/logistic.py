@@ -37,10 +37,8 @@ def logistic_protocol(**settings) -> Protocol:
 
     Args:
         **settings: Keyword arguments of `logistic_probe`, such as strengths.
-
     Returns:
         The `Protocol` "logistic" with the metric "top1".
-
     References:
         arXiv:2304.07193
     """
@@ -82,16 +80,12 @@ def logistic_probe(
         iterations: Most steps of L-BFGS for each C.
         tolerance: Largest entry of the gradient at which L-BFGS stops, of the loss per row and in units of its curvature.
         seed: Of the split.
-
     Returns:
         A `LogisticProbe`.
-
     Raises:
         ValueError: for wrong shapes, no strengths, or too few training rows to hold one out.
-
     References:
         arXiv:2304.07193; arXiv:2011.13377
-
     Examples:
         >>> features, labels = jnp.array([[0.0], [1.0]] * 20), jnp.array([0, 1] * 20)
         >>> float(logistic_probe(features, labels, features, labels, classes=2).accuracy)

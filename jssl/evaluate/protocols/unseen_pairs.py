@@ -37,7 +37,6 @@ def embed_pairs(
         state: Its train state.
         images: [B, H, W, C] as the evaluation view makes them.
         captions: [B, L] token ids.
-
     Returns:
         (images [B, D], captions [B, D]).
     """
@@ -54,7 +53,6 @@ def zero_shot_accuracy(method: Method, state: TrainState, view, *, count: int = 
         state: Its train state.
         view: The evaluation view.
         count: Scenes.
-
     Returns:
         {"pair", "shape", "color": shares of scenes told right}; chance is 1 in 80 for the pair.
     """

@@ -13,7 +13,6 @@ def zero_shot_protocol() -> Protocol:
     Returns:
         The `Protocol` "zero_shot" with the metric "top1"; it needs test_embeddings [M, D], prompts [classes, T, D] and
         test_labels [M].
-
     References:
         arXiv:2103.00020
     """
@@ -33,16 +32,12 @@ def zero_shot_classify(images: jax.Array, prompts: jax.Array) -> jax.Array:
     Args:
         images: [B, D] image embeddings.
         prompts: [C, T, D] embeddings of T prompts for each class.
-
     Returns:
         [B, C]; the prediction is the argmax.
-
     Raises:
         ValueError: for other ranks or widths that differ.
-
     References:
         arXiv:2103.00020, section 3.1.4
-
     Examples:
         >>> prompts = jnp.array([[[1.0, 0.1], [1.0, -0.1]], [[0.0, 1.0], [0.0, 3.0]]])
         >>> zero_shot_classify(jnp.array([[2.0, 0.5], [0.0, 1.0]]), prompts).argmax(-1).tolist()
