@@ -81,18 +81,21 @@ __all__ = [
 
 
 class _Beside:
-    """Finds jssl.experiments in a checkout that is not installed: there the folder lies beside jssl/, not in it."""
+    """Finds jssl.experiments in a checkout: there the folder lies beside jssl/, while an installed package has it inside."""
 
     folder = Path(__file__).parent.parent / "experiments"
 
     @classmethod
     def find_spec(cls, name: str, path=None, target=None):
-        if name == f"{__name__}.experiments" and (cls.folder / "__init__.py").exists():
-            return spec_from_file_location(name, cls.folder / "__init__.py")
-        return None
+        return (
+            spec_from_file_location(name, cls.folder / "__init__.py")
+            if name == f"{__name__}.experiments"
+            else None
+        )
 
 
-sys.meta_path.append(_Beside)  # asked last, where the package is not found as it is installed
+if not Path(__file__).with_name("experiments").exists() and (_Beside.folder / "__init__.py").exists():
+    sys.meta_path.insert(0, _Beside)  # before another checkout's, where that one is installed
 
 
 def __getattr__(name: str):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 
 @contextmanager
@@ -21,6 +22,22 @@ def extra(name: str = "experiments") -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as missing:
-        raise ImportError(
-            f'{missing.name} is not installed; `pip install "jssl[{name}]"` brings it'
-        ) from None
+        raise _missing(missing.name, name) from None
+
+
+def require(*packages: str, name: str = "experiments") -> None:
+    """Refuses to go on without packages that are needed later. Imports none of them.
+
+    Args:
+        packages: Their names.
+        name: Of the extra that brings them.
+    Raises:
+        ImportError: naming the first that is missing, and the extra.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise _missing(package, name)
+
+
+def _missing(package: str | None, name: str) -> ImportError:
+    return ImportError(f'{package} is not installed; `pip install "jssl[{name}]"` brings it')

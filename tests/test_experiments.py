@@ -107,6 +107,19 @@ def test_every_number_of_a_paper_stands_on_its_page(name):
     assert {field.name for field in fields(own)} - set(own.__dict__["__annotations__"]) <= inherited
 
 
+@pytest.mark.parametrize("constant, ratio", [(True, 2 / (1 + np.cos(0.75 * np.pi))), (False, 1.0)])
+def test_simsiams_predictor_may_keep_its_rate(constant, ratio):
+    settings = jssl.experiments.SimSiam(steps=4, weight_decay=0.0, constant_predictor=constant)
+    optimizer = settings.build(IMAGENET).optimizer
+    params = {part: {"kernel": np.ones((2, 2), np.float32)} for part in ("encoder", "cls", "prediction")}
+    state = optimizer.init(params)
+    for _ in range(4):
+        updates, state = optimizer.update(params, state, params)
+    moved = {part: float(update["kernel"][0, 0]) for part, update in updates.items()}
+    assert moved["cls"] == moved["encoder"] < 0
+    assert moved["prediction"] / moved["encoder"] == pytest.approx(ratio, rel=1e-5)
+
+
 @pytest.mark.parametrize("name", REGISTRY)
 def test_the_demo_takes_steps_and_reports(name, drawn, tmp_path):
     own, smaller = module_of(name).demo, {}

@@ -75,7 +75,7 @@ def test_with_everything_installed_it_does_what_the_readme_says(installed, tmp_p
     assert all(name in listed for name in REGISTRY)
     python(installed, tmp_path, "-m", "jssl", "train", "simclr", "--demo", "--steps", "3", "--out", "first")
     code = f"""
-import jssl, pathlib
+import jssl, pathlib, numpy as np
 assert pathlib.Path(jssl.__file__).is_relative_to({str(installed)!r})
 import jssl.run.plan as p
 assert p.__name__ == "jssl.run.plan"
@@ -88,7 +88,7 @@ images = jssl.load("digits", split="test").images[:4]
 from jssl.run.export import export_encoder, load_encoder
 export_encoder("first", "encoder.safetensors")
 again = saved.encoder.apply(load_encoder("encoder.safetensors"), saved.preprocessing(images)).cls
-assert abs(again - saved.features(images)).max() < 1e-5
+assert np.allclose(again, saved.features(images), rtol=1e-3, atol=1e-4)
 """
     python(installed, tmp_path, "-c", code)
     assert (tmp_path / "first" / "report.html").exists()

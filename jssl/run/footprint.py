@@ -38,7 +38,13 @@ Size = Callable[[Any], int]
 
 
 class Operation(NamedTuple):
-    """An equation once calls are gone. reads, writes: the variables by number. inner: bytes that a loop's body takes."""
+    """An equation once calls are gone.
+
+    Attributes:
+        name: Of its primitive.
+        reads, writes: The variables by number.
+        inner: Bytes that a loop's body takes.
+    """
 
     name: str
     reads: tuple[int, ...]
@@ -60,13 +66,15 @@ def peak_bytes(closed: ClosedJaxpr, *, size: Size = whole) -> int:
     counted, nor results of the function, which take a donated argument's place. Element-wise operations are taken to be
     fused into the operations that read them, as `MOVES` and `ARITHMETIC` say; the body of a loop costs its own peak.
 
-    closed: of `jax.make_jaxpr`. size: of an abstract array on one device, in bytes.
-
-    Returns: bytes.
-
-    >>> double = jax.make_jaxpr(lambda x: jnp.sum((x @ x) @ x))(jnp.ones((8, 8)))
-    >>> peak_bytes(double)
-    512
+    Args:
+        closed: Of `jax.make_jaxpr`.
+        size: Of an abstract array on one device, in bytes.
+    Returns:
+        Bytes.
+    Examples:
+        >>> double = jax.make_jaxpr(lambda x: jnp.sum((x @ x) @ x))(jnp.ones((8, 8)))
+        >>> peak_bytes(double)
+        512
     """
     operations, avals, arguments, results = flattened(closed.jaxpr, size)
     readers: dict[int, list[Operation]] = {}
@@ -110,9 +118,10 @@ def _fused(operation: Operation, readers: list[Operation]) -> bool:
 
 
 def flattened(jaxpr: Jaxpr, size: Size):
-    """A jaxpr's operations in order, calls replaced by what they call.
+    """Lists a jaxpr's operations in order, calls replaced by what they call.
 
-    Returns: (operations, abstract value of every variable by its number, numbers of the arguments, of the results).
+    Returns:
+        Operations, the abstract value of every variable by its number, the numbers of the arguments and of the results.
     """
     operations: list[Operation] = []
     avals: list[Any] = []
@@ -178,12 +187,14 @@ def on_each_device(tree) -> int:
 
 
 def footprint(step, state, batch, *, devices: int = 1) -> dict[str, int]:
-    """What a step takes of each device's memory, in bytes.
+    """Estimates what a step takes of each device's memory.
 
-    step: an uncompiled train step that donates its state. state, batch: `jax.ShapeDtypeStruct`s with their shardings.
-    devices: over which the batch is spread.
-
-    Returns: {"parameters", "teacher", "memory", "optimizer", "batch", "activations"}, bytes; activations with gradients.
+    Args:
+        step: An uncompiled train step that donates its state.
+        state, batch: `jax.ShapeDtypeStruct`s with their shardings.
+        devices: Over which the batch is spread.
+    Returns:
+        Bytes of "parameters", "teacher", "memory", "optimizer", "batch" and "activations", those with gradients.
     """
     spread = {x.shape: on_each_device(x) / whole(x) for x in jax.tree.leaves(state.params)}
 
@@ -201,10 +212,11 @@ def footprint(step, state, batch, *, devices: int = 1) -> dict[str, int]:
 
 
 def in_words(parts: Mapping[str, int]) -> str:
-    """The sum and the parts.
+    """Says the sum and the parts.
 
-    >>> in_words({"parameters": 3 * 2**29, "activations": 2**29, "teacher": 0})
-    'about 2.0 GiB per device: parameters 1.5 GiB, activations 512.0 MiB'
+    Examples:
+        >>> in_words({"parameters": 3 * 2**29, "activations": 2**29, "teacher": 0})
+        'about 2.0 GiB per device: parameters 1.5 GiB, activations 512.0 MiB'
     """
     named = ", ".join(f"{name} {_readable(part)}" for name, part in parts.items() if part)
     return f"about {_readable(sum(parts.values()))} per device: {named}"

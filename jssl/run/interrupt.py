@@ -9,7 +9,11 @@ import jax
 
 
 class Interrupted(Exception):
-    """A run was asked to stop. step, state: where it stands; None where there is nothing to save."""
+    """A run was asked to stop.
+
+    Args:
+        step, state: Where it stands; None where there is nothing to save.
+    """
 
     def __init__(self, step: int | None = None, state=None):
         super().__init__("interrupted" if step is None else f"interrupted at step {step}")

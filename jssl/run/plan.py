@@ -214,9 +214,12 @@ def step_of(plan: Plan):
 
 
 def skipping(step):
-    """A step that leaves the state as it was, but for its number, where a metric is not finite.
+    """Makes a step that leaves the state as it was, but for its number, where a metric is not finite.
 
-    Returns: (state, batch) -> (state, metrics), metrics with "skipped", 0 or 1.
+    Args:
+        step: (state, batch) -> (state, metrics).
+    Returns:
+        The same, its metrics with "skipped", 0 or 1.
     """
 
     def tolerant(state, batch):

@@ -28,11 +28,13 @@ def as_path(directory):
 
 
 def check_directory(directory, config: Mapping[str, Any]) -> None:
-    """Whether a run of this configuration may live here: in a new or empty directory, or in its own.
+    """Refuses a directory where a run of this configuration may not live: it may in a new or empty one, or in its own.
 
-    config: {"experiment": name, "settings": {...}, ...}, JSON types.
-
-    Raises: ValueError naming what is in the way, or the first setting that differs.
+    Args:
+        directory: Of the run.
+        config: {"experiment": name, "settings": {...}, ...}, JSON types.
+    Raises:
+        ValueError: naming what is in the way, or the first setting that differs.
     """
     path = as_path(directory)
     if not path.exists():
@@ -75,7 +77,7 @@ def read_config(directory) -> dict[str, Any]:
 
 
 def compared(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a configuration a resumed run has to share: all that changes the numbers, not where files lie."""
+    """Picks what a resumed run has to share of a configuration: all that changes the numbers, not where files lie."""
     config = json.loads(json.dumps(config))
     settings = {name: value for name, value in config.get("settings", {}).items() if name != "data_dir"}
     return {"experiment": config.get("experiment"), **settings, **config.get("numbers", {})}
@@ -84,8 +86,9 @@ def compared(config: Mapping[str, Any]) -> dict[str, Any]:
 class Record:
     """A run directory, written by process 0 alone; the others' records do nothing.
 
-    directory: made where it is missing; `check_directory` has allowed it.
-    config: written once, as config.json.
+    Args:
+        directory: Made where it is missing; `check_directory` has allowed it.
+        config: Written once, as config.json.
     """
 
     def __init__(self, directory, config: Mapping[str, Any]):
@@ -110,7 +113,7 @@ class Record:
         return list(_parsed(path.read_text())) if path.exists() else []
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """One line of metrics.jsonl, and the same in TensorBoard's events."""
+        """Writes one line of metrics.jsonl, and the same in TensorBoard's events."""
         if not self._writes:
             return
         plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
@@ -127,19 +130,19 @@ class Record:
             self._board.flush()
 
     def forget_after(self, step: int) -> None:
-        """Leaves out what was measured after the step that training resumes from: it is about to be measured again."""
+        """Forgets what was measured after the step that training resumes from: it is about to be measured again."""
         if self._writes and (self.directory / METRICS).exists():
             kept = [json.dumps(row) + "\n" for row in self.rows if row["step"] <= step]
             self._replace(METRICS, "".join(kept))
 
     def figure(self, name: str, png: bytes) -> None:
-        """figures/<name>.png."""
+        """Writes figures/<name>.png."""
         if self._writes:
             (self.directory / FIGURES).mkdir(parents=True, exist_ok=True)
             (self.directory / FIGURES / f"{name}.png").write_bytes(png)
 
     def text(self, name: str, content: str) -> None:
-        """A file of text, such as report.html."""
+        """Writes a file of text, such as report.html."""
         if self._writes:
             self._replace(name, content)
 

@@ -15,14 +15,25 @@ QUEUED = 2  # steps that may be under way on the device: enough to keep it busy,
 
 
 class NonFinite(Exception):
-    """A figure of a step is not finite. step; terms: the figures' names; where: of the last good checkpoint, if any."""
+    """A figure of a step is not finite.
+
+    Args:
+        step: Its number.
+        terms: The figures' names.
+        where: Words about the last good checkpoint.
+    """
 
     def __init__(self, step: int, terms: tuple[str, ...], where: str = ""):
         super().__init__(f"step {step}: {', '.join(terms)} not finite{where}")
         self.step, self.terms = step, terms
 
     def after(self, steps: list[int], directory) -> "NonFinite":
-        """The same with the last good checkpoint, of steps [one] or [] in a directory."""
+        """Says which checkpoint was the last good one.
+
+        Args:
+            steps: Its step alone, or nothing.
+            directory: Where it is.
+        """
         good = (
             f"the last good checkpoint is step {steps[0]} in {directory}"
             if steps
@@ -36,8 +47,11 @@ class NonFinite(Exception):
 class Log:
     """Turns the metrics of a logged step into numbers one logged step later, when the device is long past them.
 
-    batch: images per step. rates: step -> figures that are functions of the step, such as the learning rate.
-    waited: () -> seconds spent waiting for data so far. show: (text, figures) for the progress bar.
+    Args:
+        batch: Images per step.
+        rates: Functions of the step, such as the learning rate, by name.
+        waited: () -> seconds spent waiting for data so far.
+        show: Is called with the figures, for the progress bar.
     """
 
     def __init__(
@@ -92,9 +106,10 @@ class Log:
 
 
 class Pace:
-    """After every step: advance the bar, keep few steps queued, stop when asked to or at figures not finite.
+    """Is called after every step: advances the bar, keeps few steps queued, stops when asked to or at figures not finite.
 
-    skips: steps that may be skipped for figures that are not finite, where the step is one that skips them.
+    Args:
+        skips: Steps that may be skipped for figures that are not finite, where the step is one that skips them.
     """
 
     def __init__(
@@ -116,7 +131,8 @@ class Pace:
     def wait(self, queued: int = 0) -> None:
         """Returns when at most so many steps are under way.
 
-        Raises: NonFinite for a step that may not be skipped.
+        Raises:
+            NonFinite: for a step that may not be skipped.
         """
         while len(self._queue) > queued:
             step, metrics = self._queue.popleft()
@@ -131,7 +147,8 @@ class Pace:
 def check_finite(step: int, metrics: Mapping[str, Any]) -> None:
     """Waits for a step's metrics.
 
-    Raises: NonFinite naming those that are not finite, terms before the loss that they sum to.
+    Raises:
+        NonFinite: naming those that are not finite, terms before the loss that they sum to.
     """
     bad = [name for name, value in metrics.items() if not np.all(np.isfinite(np.asarray(value)))]
     if bad:

@@ -33,7 +33,7 @@ def test_the_features_of_the_file_are_those_of_the_run(method, tmp_path):
         jax.tree.map(np.array_equal, saved.variables, load_encoder(tmp_path / "encoder.safetensors"))
     )
     np.testing.assert_array_equal(saved.encoder.apply(saved.variables, saved.preprocessing(stored)), again)
-    np.testing.assert_allclose(saved.features(stored), again, rtol=1e-6)
+    np.testing.assert_allclose(saved.features(stored), again, rtol=1e-4, atol=1e-5)
     assert saved.settings.method == method and saved.config["experiment"] == "tiny"
     statistics = state.memory["statistics"]["student"]["encoder"]
     assert not np.allclose(

@@ -59,12 +59,12 @@ def in_parts():
 
 @pytest.mark.parametrize("make", [resnet, vit, in_parts])
 def test_within_a_quarter_of_what_the_compiler_says(make):
-    method, recipe, settings = make()
+    method, seen, settings = make()
     batch = {"image": ((32, 16, 16, 3), jnp.uint8), "index": ((32,), jnp.int32)}
     batch = {name: jax.ShapeDtypeStruct(*kind) for name, kind in batch.items()}
     optimizer, key = optax.adamw(1e-3), jax.random.key(0)
-    state = jax.eval_shape(partial(init_state, method, optimizer, recipe, key=key), batch)
-    step = train_step(method, optimizer, recipe, **settings)
+    state = jax.eval_shape(partial(init_state, method, optimizer, seen, key=key), batch)
+    step = train_step(method, optimizer, seen, **settings)
     said = jax.jit(step, donate_argnums=0).lower(state, batch).compile().memory_analysis()
     real = (
         said.argument_size_in_bytes

@@ -13,7 +13,7 @@ import pytest
 
 from jssl import run
 from jssl.run import Interrupted, NonFinite
-from jssl.run.plan import skipping
+from jssl.run.plan import Options, skipping
 from jssl.run.record import Record, check_directory
 from jssl.run.watch import Log
 from jssl.train import TrainState
@@ -197,6 +197,14 @@ def test_the_same_seed_gives_the_same_numbers_and_another_one_others(finished, t
     same = run(tiny.Tiny, out=str(tmp_path / "same"), **SETTINGS)
     other = run(tiny.Tiny, out=str(tmp_path / "other"), seed=1, **SETTINGS)
     assert raw(same.state) == raw(finished.state) != raw(other.state)
+
+
+def test_seeds_of_64_bits_are_seeds(tmp_path):
+    assert [Options(seed=seed).seed31 for seed in (0, 5, 2**31 - 1)] == [0, 5, 2**31 - 1]
+    large = [Options(seed=seed).seed31 for seed in (2**31, 2**32, 20261126235959, 2**64 - 1)]
+    assert len(set(large)) == 4 and all(0 <= seed < 2**31 for seed in large)
+    result = run(tiny.Tiny, data="bare", out=str(tmp_path / "run"), steps=1, seed=20261126235959)
+    assert int(result.state.step) == 1
 
 
 def test_without_labels_it_trains_and_says_nothing_of_probes(tmp_path):
