@@ -117,7 +117,7 @@ def test_schedules_of_dino_moco_v3_mae_i_jepa_and_barlow_twins():
     )
     near(jax.vmap(optim.warmup_cosine(base, steps=steps, warmup=warmup))(every), c.out_mocov3_lr)
     # I-JEPA counts a step before it uses the rate, and its curves are a quarter longer than the run.
-    longer = dict(steps=warmup + int(1.25 * steps) - warmup, warmup=warmup)
+    longer = dict(steps=int(1.25 * steps), warmup=warmup)
     start, end = c.hp_start_warmup_value, c.hp_final_value
     near(jax.vmap(optim.warmup_cosine(base, **longer, start=start, end=end))(every + 1), c.out_ijepa_lr)
     near(jax.vmap(optim.cosine(0.04, 0.4, 75))(every + 1), c.out_ijepa_weight_decay)
@@ -126,7 +126,7 @@ def test_schedules_of_dino_moco_v3_mae_i_jepa_and_barlow_twins():
     weights, biases = c.out_barlow_lr_weights_biases.T
     for rate, expected in ((0.2, weights), (0.0048, biases)):
         peak = rate * 512 / 256
-        schedule = optim.warmup_cosine(peak, steps=75, warmup=50, end=peak * 0.001 / rate)
+        schedule = optim.warmup_cosine(peak, steps=75, warmup=50, end=0.001 * peak)
         near(jax.vmap(schedule)(jnp.arange(75)), expected)
 
 

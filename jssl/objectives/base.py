@@ -23,6 +23,7 @@ class Outputs(NamedTuple):
     target: Mapping[str, jax.Array] | None = None
     mask: jax.Array | None = None
     views: Mapping[str, jax.Array] | None = None
+    places: jax.Array | None = None
 
 
 class Objective(NamedTuple):

@@ -1,12 +1,10 @@
 """DINO: a student predicts its teacher's distribution over prototypes, kept from collapsing by a center."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
-from jssl.arrays.distributions import entropy
+from jssl.arrays.distributions import entropy, target_spread
 from jssl.objectives.base import Metrics, Objective, Outputs, named, value_at
 from jssl.objectives.swav import swapped_prediction
 
@@ -183,21 +181,4 @@ def view_metrics(loss: jax.Array, targets: jax.Array, student_views: int) -> Met
     """
     pairs = student_views - (jnp.arange(len(targets)) < student_views)  # of each teacher view
     mean_entropy = jnp.sum(jnp.mean(entropy(targets), axis=1) * pairs) / jnp.sum(pairs)
-    return distillation_metrics(loss, mean_entropy, jnp.mean(targets, axis=(0, 1)))
-
-
-def distillation_metrics(loss: jax.Array, mean_entropy: jax.Array, mean_target: jax.Array) -> Metrics:
-    """Measures a distillation from its loss and what its targets are on average.
-
-    Args:
-        loss: scalar, the mean cross entropy.
-        mean_entropy: scalar, of the targets.
-        mean_target: [K].
-    Returns:
-        The scalars of `view_metrics`.
-    """
-    return {
-        "kl": loss - mean_entropy,
-        "teacher_entropy": mean_entropy / math.log(max(len(mean_target), 2)),
-        "prototypes_used": jnp.exp(entropy(mean_target)),
-    }
+    return {"kl": loss - mean_entropy} | target_spread(mean_entropy, jnp.mean(targets, axis=(0, 1)))

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
-from jssl.arrays.distributions import entropy
+from jssl.arrays.distributions import entropy, target_spread
+from jssl.arrays.grids import at_places
 from jssl.objectives.base import Metrics, Objective, Outputs, named, value_at
-from jssl.objectives.dino import centered, distillation_metrics, new_center, update_center
+from jssl.objectives.dino import centered, new_center, update_center
 from jssl.objectives.reconstruction import masked_mean
 
 
@@ -77,23 +78,16 @@ def masked_cross_entropy(logits, targets, mask, *, temperature=0.1) -> jax.Array
 
 
 def patch_distillation(
-    name: str = "patch",
-    *,
-    mean: str | None = None,
-    student_temperature=0.1,
-    teacher_temperature=0.07,
-    center_momentum=0.9,
+    name: str = "patch", *, student_temperature=0.1, teacher_temperature=0.07, center_momentum=0.9
 ) -> Objective:
     """Makes iBOT's objective on patches: the student predicts the teacher's targets of the patches hidden from it.
 
     It reads student[name] [V, B, N, K], of which the first G views count, target[name] [G, B, N, K] and mask [G, B, N],
-    True = hidden. Patches may be given at some places only, with a mask that is True where a place is real; then the
-    center, which follows all patches of an image, hidden or not, needs their mean apart.
+    True = hidden. With places [G, B, M] the student's logits are those at the places, [V, B, M, K]. The center follows
+    all of the teacher's patches, hidden or not.
 
     Args:
         name: of the logits.
-        mean: name of target[mean] [G, B, K], the teacher's logits averaged over all patches of each image, by which the
-            center moves. None where target[name] holds all patches: the center moves by their mean.
         student_temperature: a number or a schedule.
         teacher_temperature: a number or a schedule.
         center_momentum: a number or a schedule.
@@ -131,12 +125,9 @@ def patch_distillation(
 
         loss = jnp.mean(jax.vmap(of_view)(student, teacher, mask))
         metrics = patch_metrics(loss, centered(teacher, center, temperature=temperature), mask)
-        seen = teacher if mean is None else named(outputs.target, mean, "target")
-        return (
-            loss,
-            {"center": update_center(center, seen, momentum=value_at(center_momentum, step))},
-            metrics,
-        )
+        every_patch = named(outputs.target, name, "target")
+        center = update_center(center, every_patch, momentum=value_at(center_momentum, step))
+        return loss, {"center": center}, metrics
 
     return Objective(init, apply)
 
@@ -148,7 +139,8 @@ def patches_of(outputs: Outputs, name: str) -> list[jax.Array]:
         outputs: of a forward pass.
         name: of the logits.
     Returns:
-        [student [G, B, N, K], teacher [G, B, N, K], mask [G, B, N]], the teacher's without gradient.
+        [student [G, B, N, K], teacher [G, B, N, K], mask [G, B, N]], the teacher's without gradient. With places
+        [G, B, M] all three are those at the places, of which the first are the hidden patches and the others repeat them.
     Raises:
         ValueError: for a missing name or mask, or other shapes.
     """
@@ -157,10 +149,15 @@ def patches_of(outputs: Outputs, name: str) -> list[jax.Array]:
         raise ValueError(
             "the objective needs outputs.mask [G, B, N], True where a patch was hidden; it is None"
         )
+    views, mask = len(teacher), outputs.mask[: len(teacher)]
+    if outputs.places is not None:
+        places = outputs.places[:views]
+        teacher = at_places(teacher, places)
+        mask = jnp.arange(places.shape[-1]) < jnp.sum(mask, axis=-1, keepdims=True)
     student, teacher, mask = check(
-        student=(named(outputs.student, name, "student")[: len(teacher)], "G B N K"),
+        student=(named(outputs.student, name, "student")[:views], "G B N K"),
         teacher=(teacher, "G B N K"),
-        mask=(outputs.mask[: len(teacher)], "G B N", bool),
+        mask=(mask, "G B N", bool),
     )
     return [student, jax.lax.stop_gradient(teacher), mask]
 
@@ -177,4 +174,6 @@ def patch_metrics(loss: jax.Array, targets: jax.Array, mask: jax.Array) -> Metri
     """
     mean_entropy = jnp.mean(jax.vmap(masked_mean)(entropy(targets), mask))
     hidden = mask[..., None] / jnp.maximum(jnp.sum(mask), 1)
-    return distillation_metrics(loss, mean_entropy, jnp.sum(targets * hidden, axis=(0, 1, 2)))
+    return {"kl": loss - mean_entropy} | target_spread(
+        mean_entropy, jnp.sum(targets * hidden, axis=(0, 1, 2))
+    )

@@ -1,0 +1,38 @@
+"""Cells of a grid of pixels or patches: those inside rectangles, and those at given places."""
+
+import jax
+import jax.numpy as jnp
+
+
+def rectangles(grid: tuple[int, int], top, left, height, width) -> jax.Array:
+    """Marks the cells that lie inside rectangles.
+
+    Args:
+        grid: (rows, columns).
+        top, left: [...], the first row and column of each rectangle.
+        height, width: [...] or one number for all.
+    Returns:
+        [..., rows, columns] bool; what reaches over the border is cut off.
+
+    >>> rectangles((2, 3), jnp.array([0]), jnp.array([1]), 1, 2)[0].astype(int).tolist()
+    [[0, 1, 1], [0, 0, 0]]
+    """
+    rows, columns = (jnp.arange(side) for side in grid)
+    vertical = (rows >= top[..., None]) & (rows < (top + height)[..., None])
+    horizontal = (columns >= left[..., None]) & (columns < (left + width)[..., None])
+    return vertical[..., :, None] & horizontal[..., None, :]
+
+
+def at_places(tokens: jax.Array, places: jax.Array) -> jax.Array:
+    """Takes the tokens at the places.
+
+    Args:
+        tokens: [..., N, D].
+        places: [..., n] int.
+    Returns:
+        [..., n, D].
+
+    >>> at_places(jnp.arange(8.0).reshape(1, 4, 2), jnp.array([[3, 0]])).tolist()
+    [[[6.0, 7.0], [0.0, 1.0]]]
+    """
+    return jnp.take_along_axis(tokens, places[..., None], axis=-2)
