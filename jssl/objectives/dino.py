@@ -181,17 +181,4 @@ def view_metrics(loss: jax.Array, targets: jax.Array, student_views: int) -> Met
     """
     pairs = student_views - (jnp.arange(len(targets)) < student_views)  # of each teacher view
     mean_entropy = jnp.sum(jnp.mean(entropy(targets), axis=1) * pairs) / jnp.sum(pairs)
-    return distillation_metrics(loss, mean_entropy, jnp.mean(targets, axis=(0, 1)))
-
-
-def distillation_metrics(loss: jax.Array, mean_entropy: jax.Array, mean_target: jax.Array) -> Metrics:
-    """Measures a distillation from its loss and what its targets are on average.
-
-    Args:
-        loss: scalar, the mean cross entropy.
-        mean_entropy: scalar, of the targets.
-        mean_target: [K].
-    Returns:
-        The scalars of `view_metrics`.
-    """
-    return {"kl": loss - mean_entropy} | target_spread(mean_entropy, mean_target)
+    return {"kl": loss - mean_entropy} | target_spread(mean_entropy, jnp.mean(targets, axis=(0, 1)))

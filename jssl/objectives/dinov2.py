@@ -55,8 +55,9 @@ def balanced_patch_distillation(
 ) -> Objective:
     """Makes DINOv2's objective on patches: the balanced targets of hidden patches are predicted by the student.
 
-    It reads student[name] [V, B, N, K], target[name] [G, B, N, K] and mask [G, B, N], True = hidden, or a real place.
-    The hidden patches of all views and images are balanced together.
+    It reads student[name] [V, B, N, K], target[name] [G, B, N, K] and mask [G, B, N], True = hidden; with places
+    [G, B, M] the student's logits are those at the places. The hidden patches of all views and images are balanced
+    together.
 
     Args:
         name: of the logits.

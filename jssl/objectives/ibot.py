@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
-from jssl.arrays.distributions import entropy
+from jssl.arrays.distributions import entropy, target_spread
 from jssl.arrays.grids import at_places
 from jssl.objectives.base import Metrics, Objective, Outputs, named, value_at
-from jssl.objectives.dino import centered, distillation_metrics, new_center, update_center
+from jssl.objectives.dino import centered, new_center, update_center
 from jssl.objectives.reconstruction import masked_mean
 
 
@@ -82,8 +82,9 @@ def patch_distillation(
 ) -> Objective:
     """Makes iBOT's objective on patches: the student predicts the teacher's targets of the patches hidden from it.
 
-    It reads student[name] [V, B, N, K], or [V, B, n, K] at `outputs.places`, of which the first G views count, target[name]
-    [G, B, N, K] and mask [G, B, N], True = hidden. The center follows the teacher's logits of all patches, hidden or not.
+    It reads student[name] [V, B, N, K], of which the first G views count, target[name] [G, B, N, K] and mask [G, B, N],
+    True = hidden. With places [G, B, M] the student's logits are those at the places, [V, B, M, K]. The center follows
+    all of the teacher's patches, hidden or not.
 
     Args:
         name: of the logits.
@@ -124,8 +125,8 @@ def patch_distillation(
 
         loss = jnp.mean(jax.vmap(of_view)(student, teacher, mask))
         metrics = patch_metrics(loss, centered(teacher, center, temperature=temperature), mask)
-        everywhere = jax.lax.stop_gradient(named(outputs.target, name, "target"))
-        center = update_center(center, everywhere, momentum=value_at(center_momentum, step))
+        every_patch = named(outputs.target, name, "target")
+        center = update_center(center, every_patch, momentum=value_at(center_momentum, step))
         return loss, {"center": center}, metrics
 
     return Objective(init, apply)
@@ -135,23 +136,23 @@ def patches_of(outputs: Outputs, name: str) -> list[jax.Array]:
     """Reads the student's and the teacher's logits of patches, and which of them count.
 
     Args:
-        outputs: of a forward pass; with `places`, the student's logits are those of the patches there.
+        outputs: of a forward pass.
         name: of the logits.
     Returns:
-        [student [G, B, n, K], teacher [G, B, n, K], mask [G, B, n]], of the same patches, n = N without `places`; True = hidden
-        from the student; the teacher's without gradient.
+        [student [G, B, N, K], teacher [G, B, N, K], mask [G, B, N]], the teacher's without gradient. With places
+        [G, B, M] all three are those at the places, of which the first are the hidden patches and the others repeat them.
     Raises:
         ValueError: for a missing name or mask, or other shapes.
     """
-    teacher, mask, places = named(outputs.target, name, "target"), outputs.mask, outputs.places
-    if mask is None:
+    teacher = named(outputs.target, name, "target")
+    if outputs.mask is None:
         raise ValueError(
             "the objective needs outputs.mask [G, B, N], True where a patch was hidden; it is None"
         )
-    views = len(teacher)
-    teacher, mask = check(teacher=(teacher, "G B N K"), mask=(mask[:views], "G B N", bool))
-    if places is not None:  # the first are the hidden patches, the others fill up
-        teacher = at_places(teacher, places[:views])
+    views, mask = len(teacher), outputs.mask[: len(teacher)]
+    if outputs.places is not None:
+        places = outputs.places[:views]
+        teacher = at_places(teacher, places)
         mask = jnp.arange(places.shape[-1]) < jnp.sum(mask, axis=-1, keepdims=True)
     student, teacher, mask = check(
         student=(named(outputs.student, name, "student")[:views], "G B N K"),
@@ -173,4 +174,6 @@ def patch_metrics(loss: jax.Array, targets: jax.Array, mask: jax.Array) -> Metri
     """
     mean_entropy = jnp.mean(jax.vmap(masked_mean)(entropy(targets), mask))
     hidden = mask[..., None] / jnp.maximum(jnp.sum(mask), 1)
-    return distillation_metrics(loss, mean_entropy, jnp.sum(targets * hidden, axis=(0, 1, 2)))
+    return {"kl": loss - mean_entropy} | target_spread(
+        mean_entropy, jnp.sum(targets * hidden, axis=(0, 1, 2))
+    )

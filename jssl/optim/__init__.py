@@ -3,8 +3,8 @@
 from optax import clip_by_global_norm
 
 from jssl.optim.layers import layer_decay, scale_updates
-from jssl.optim.optimizers import adamw, lars, sgd
-from jssl.optim.parameters import biases_and_norms, weights
+from jssl.optim.optimizers import adamw, larc, lars, sgd
+from jssl.optim.parameters import biases_and_norms, everything, weights, weights_and_tokens
 from jssl.optim.restraints import clip_by_parameter_norm, freeze_during
 from jssl.optim.schedules import Schedule, constant, cosine, linear, teacher_momentum, warmup_cosine
 
@@ -16,7 +16,9 @@ __all__ = [
     "clip_by_parameter_norm",
     "constant",
     "cosine",
+    "everything",
     "freeze_during",
+    "larc",
     "lars",
     "layer_decay",
     "linear",
@@ -25,4 +27,5 @@ __all__ = [
     "teacher_momentum",
     "warmup_cosine",
     "weights",
+    "weights_and_tokens",
 ]

@@ -9,15 +9,14 @@ import optax
 from jssl.arrays.trees import names
 from jssl.optim.parameters import POSITION, RELATIVE, TOKEN
 
-_BLOCK = re.compile(
-    r"\w*blocks?_?\d+|(stage|layer)\d+_\d+", re.IGNORECASE
-)  # block_3, EncoderBlock_3, stage1_0
+# block_3, EncoderBlock_3, stage1_0
+_BLOCK = re.compile(r"\w*blocks?_?\d+|(stage|layer)\d+_\d+", re.IGNORECASE)
 _MERGE = re.compile(r"merge(\d+)")  # Swin's, before the first block of a stage
 _FIRST = re.compile(r"embed|stem|input$|^(conv|bn)1$", re.IGNORECASE)
 
 
 def layer_decay(params, rate: float):
-    """The scale of each parameter's learning rate when fine-tuning: rate ** (depth + 1 - layer).
+    """Computes the scale of each parameter's learning rate when fine-tuning: rate ** (depth + 1 - layer).
 
     Layers are known by the names along a parameter's path:
       layer 0          outside any block: a token, positions, or a name holding `embed`, `stem` or `input`
@@ -26,12 +25,16 @@ def layer_decay(params, rate: float):
       layer depth + 1  all the rest, relative positions shared by the blocks, the final norm and the head: scale 1
     Pass the encoder and its new head alone: a decoder's blocks would count as deeper layers.
 
-    params: a pytree of arrays.
-    rate:   in (0, 1]; MAE has 0.65 for ViT-B and 0.75 for ViT-L.
-
-    Returns: a pytree of floats of the same structure, for `scale_updates`.
-    Raises:  ValueError if rate lies outside (0, 1], or if no path names a block.
-    Source:  BEiT, arXiv:2106.08254; MAE, arXiv:2111.06377, `util/lr_decay.py`.
+    Args:
+        params: a pytree of arrays.
+        rate: in (0, 1]; MAE has 0.65 for ViT-B and 0.75 for ViT-L.
+    Returns:
+        A pytree of floats of the same structure, for `scale_updates`.
+    Raises:
+        ValueError: if rate lies outside (0, 1], or if no path names a block.
+    References:
+        BEiT, arXiv:2106.08254
+        MAE, arXiv:2111.06377, `util/lr_decay.py`
 
     >>> params = {"pos_embed": jnp.ones(2), "block_0": jnp.ones(2), "block_1": jnp.ones(2), "head": jnp.ones(2)}
     >>> layer_decay(params, 0.5)
@@ -54,11 +57,8 @@ def layer_decay(params, rate: float):
                 return sum(_natural(block) < _natural((*path[:i], f"stage{merge[1]}")) for block in blocks)
         if any(map(RELATIVE.search, path)):
             return last
-        return (
-            0
-            if any(TOKEN.search(name) or POSITION.search(name) or _FIRST.search(name) for name in path)
-            else last
-        )
+        first = any(TOKEN.search(name) or POSITION.search(name) or _FIRST.search(name) for name in path)
+        return 0 if first else last
 
     def scale(path, _):
         return float(rate) ** (last - layer(names(path)))
@@ -67,11 +67,12 @@ def layer_decay(params, rate: float):
 
 
 def scale_updates(scales) -> optax.GradientTransformation:
-    """Each parameter's update times its scale; last in a chain, it scales learning rate and decay alike.
+    """Multiplies each parameter's update by a scale; last in a chain, it scales learning rate and decay alike.
 
-    scales: a pytree of numbers or broadcastable arrays with the parameters' structure, such as `layer_decay` gives.
-
-    Returns: a stateless `optax.GradientTransformation`.
+    Args:
+        scales: a pytree of numbers or broadcastable arrays with the parameters' structure, such as `layer_decay` gives.
+    Returns:
+        A stateless `optax.GradientTransformation`.
 
     >>> transform = scale_updates({"a": 0.5})
     >>> updates, _ = transform.update({"a": jnp.ones(2)}, transform.init(None))

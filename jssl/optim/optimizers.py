@@ -1,12 +1,16 @@
-"""The optimizers that self-supervised recipes use and optax has in another form."""
+"""The optimizers that self-supervised systems use and optax has in another form."""
 
-import operator
+from collections.abc import Callable
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
-from jssl.optim.parameters import biases_and_norms, weights
+from jssl.optim.parameters import everything, weights, weights_and_tokens
 from jssl.optim.schedules import Schedule
+
+Mask = Callable[[Any], Any]  # params -> a pytree of bool of the same structure, as in `jssl.optim.parameters`
 
 
 def lars(
@@ -15,43 +19,95 @@ def lars(
     momentum: float = 0.9,
     weight_decay: float = 1e-6,
     trust_coefficient: float = 1e-3,
+    adapts: Mask = weights_and_tokens,
+    rate_inside_momentum: bool = False,
 ) -> optax.GradientTransformation:
-    """LARS as BYOL, MoCo v3 and Barlow Twins have it: the learning rate outside the momentum.
+    """Makes LARS as BYOL, MoCo v3, MAE and Barlow Twins have it, or as SimCLR does.
 
         g' = g + weight_decay * p
-        m  = momentum * m + g' * trust_coefficient * |p| / |g'|        (trust 1 where either norm is 0)
-        p  = p - learning_rate(step) * m
+        u  = g' * trust_coefficient * |p| / |g'|                       (trust 1 where either norm is 0)
+        m  = momentum * m + u;                       p = p - learning_rate(step) * m
+        m  = momentum * m + learning_rate(step) * u; p = p - m         (rate_inside_momentum: SimCLR)
 
-    Biases and norms (`biases_and_norms`) have neither decay nor trust: they follow plain momentum. Tokens and position
-    tables of two axes or more are adapted like weights, as the authors do. SimCLR's TensorFlow form, where the rate
-    enters the momentum, is `optax.lars`.
+    What is not adapted has neither decay nor trust: it follows plain momentum.
 
-    learning_rate:     a number, or a schedule of the step.
-    momentum:          in [0, 1).
-    weight_decay:      added to the gradient before its norm is taken.
-    trust_coefficient: the size of a layer's update relative to the layer.
+    Args:
+        learning_rate: a number, or a schedule of the step.
+        momentum: in [0, 1).
+        weight_decay: added to the gradient before its norm is taken.
+        trust_coefficient: the size of a layer's update relative to the layer.
+        adapts: chooses the parameters that have decay and trust; all but biases and norms by default.
+        rate_inside_momentum: whether past updates keep the learning rate that they were made with.
+    Returns:
+        An `optax.GradientTransformation`; its update needs the parameters.
+    Raises:
+        ValueError: for a hyper-parameter out of range.
+    References:
+        LARS, arXiv:1708.03888; byol/utils/optimizers.py, moco-v3 moco/optimizer.py, barlowtwins main.py, simclr
+        lars_optimizer.py
 
-    Returns: an `optax.GradientTransformation`; its update needs the parameters.
-    Raises:  ValueError for a hyper-parameter out of range.
-    Source:  arXiv:1708.03888; byol/utils/optimizers.py, moco-v3 moco/optimizer.py, barlowtwins main.py.
-
-    >>> import jax.numpy as jnp
     >>> params = {"dense": {"kernel": jnp.full((2, 2), 2.0)}}
     >>> optimizer = lars(1.0, weight_decay=0.0, trust_coefficient=0.1)
     >>> updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
     >>> round(float(updates["dense"]["kernel"][0, 0]), 4)    # 0.1 of the parameter's norm, whatever the gradient's
     -0.2
     """
-    _check("lars", momentum=(momentum, 0.0 <= momentum < 1.0, "in [0, 1)"))
-    _check("lars", weight_decay=(weight_decay, weight_decay >= 0.0, "not negative"))
-    _check("lars", trust_coefficient=(trust_coefficient, trust_coefficient > 0.0, "positive"))
-
-    def adapted(params):
-        return jax.tree.map(operator.not_, biases_and_norms(params))
-
+    _check_layerwise("lars", momentum, weight_decay, trust_coefficient)
+    smoothed = [optax.trace(decay=momentum), optax.scale_by_learning_rate(learning_rate)]
     return optax.chain(
-        optax.add_decayed_weights(weight_decay, mask=adapted),
-        optax.masked(optax.scale_by_trust_ratio(trust_coefficient=trust_coefficient), adapted),
+        optax.add_decayed_weights(weight_decay, mask=adapts),
+        optax.masked(optax.scale_by_trust_ratio(trust_coefficient=trust_coefficient), adapts),
+        *(reversed(smoothed) if rate_inside_momentum else smoothed),
+    )
+
+
+def larc(
+    learning_rate: float | Schedule,
+    *,
+    momentum: float = 0.9,
+    weight_decay: float = 1e-6,
+    trust_coefficient: float = 1e-3,
+    eps: float = 1e-8,
+    adapts: Mask = everything,
+) -> optax.GradientTransformation:
+    """Makes LARC without clipping, which SwAV and DeepCluster v2 have: LARS with the two norms apart.
+
+        u = (g + weight_decay * p) * trust_coefficient * |p| / (|g| + weight_decay * |p| + eps)
+        m = momentum * m + u;  p = p - learning_rate(step) * m
+
+    Where a norm is 0, and for what is not adapted, u = g.
+
+    Args:
+        learning_rate: a number, or a schedule of the step.
+        momentum: in [0, 1).
+        weight_decay: not negative.
+        trust_coefficient: the size of a layer's update relative to the layer.
+        eps: added to the gradient's norm.
+        adapts: chooses the parameters that have decay and trust; all by default. solo-learn's LARS is this with
+            `weights_and_tokens`.
+    Returns:
+        An `optax.GradientTransformation`; its update needs the parameters.
+    Raises:
+        ValueError: for a hyper-parameter out of range.
+    References:
+        LARS, arXiv:1708.03888; NVIDIA apex, apex/parallel/LARC.py; solo-learn, solo/utils/lars.py
+
+    >>> params = {"scale": jnp.full(4, 2.0)}
+    >>> optimizer = larc(1.0, weight_decay=0.0, trust_coefficient=0.1)
+    >>> updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
+    >>> round(float(updates["scale"][0]), 4)
+    -0.2
+    """
+    _check_layerwise("larc", momentum, weight_decay, trust_coefficient)
+
+    def adapt(gradient, param):
+        size, slope = jnp.linalg.norm(param.ravel()), jnp.linalg.norm(gradient.ravel())
+        trust = trust_coefficient * size / (slope + weight_decay * size + eps)
+        return jnp.where((size > 0) & (slope > 0), trust * (gradient + weight_decay * param), gradient)
+
+    adapted = optax.stateless(lambda updates, params: jax.tree.map(adapt, updates, params))
+    return optax.chain(
+        optax.masked(adapted, adapts),
         optax.trace(decay=momentum),
         optax.scale_by_learning_rate(learning_rate),
     )
@@ -64,20 +120,26 @@ def adamw(
     b2: float = 0.999,
     eps: float = 1e-8,
     weight_decay: float | Schedule = 0.05,
+    decays: Mask = weights,
 ) -> optax.GradientTransformation:
-    """AdamW that decays weights only, its decay a number or a schedule (DINO: 0.04 to 0.4).
+    """Makes AdamW whose decay is a number or a schedule (DINO: 0.04 to 0.4) and reaches the chosen parameters alone.
 
         p = p - learning_rate(step) * (adam(g) + weight_decay(step) * p)
 
-    learning_rate: a number, or a schedule of the step.
-    b1, b2, eps:   Adam's moments, in [0, 1), and its epsilon (MAE: b2 = 0.95).
-    weight_decay:  a number, or a schedule of the step; reaches the leaves of `weights` alone.
+    Args:
+        learning_rate: a number, or a schedule of the step.
+        b1: of the first moment, in [0, 1).
+        b2: of the second moment, in [0, 1) (MAE: 0.95).
+        eps: added to the second moment's root.
+        weight_decay: a number, or a schedule of the step.
+        decays: chooses the parameters that decay: `weights` by default, `weights_and_tokens` for DINO, iBOT and I-JEPA.
+    Returns:
+        An `optax.GradientTransformation`; its update needs the parameters.
+    Raises:
+        ValueError: for a hyper-parameter out of range.
+    References:
+        AdamW, arXiv:1711.05101
 
-    Returns: an `optax.GradientTransformation`; its update needs the parameters.
-    Raises:  ValueError for a hyper-parameter out of range.
-    Source:  arXiv:1711.05101.
-
-    >>> import jax.numpy as jnp
     >>> params = {"dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}
     >>> optimizer = adamw(0.1, weight_decay=0.5)
     >>> updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
@@ -90,30 +152,56 @@ def adamw(
         _check("adamw", weight_decay=(weight_decay, weight_decay >= 0.0, "not negative"))
     return optax.chain(
         optax.scale_by_adam(b1=b1, b2=b2, eps=eps),
-        optax.add_decayed_weights(weight_decay, mask=weights),
+        optax.add_decayed_weights(weight_decay, mask=decays),
         optax.scale_by_learning_rate(learning_rate),
     )
 
 
 def sgd(
-    learning_rate: float | Schedule, *, momentum: float = 0.9, weight_decay: float = 1e-4
+    learning_rate: float | Schedule,
+    *,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+    weight_decay: float = 1e-4,
+    decays: Mask = weights,
 ) -> optax.GradientTransformation:
-    """SGD with momentum that decays weights only, the decay in the gradient as in torch.
+    """Makes SGD with momentum, the decay in the gradient as in torch.
 
         mu = momentum * mu + g + weight_decay * p;  p = p - learning_rate(step) * mu
 
-    learning_rate: a number, or a schedule of the step.
-    momentum:      in [0, 1).
-    weight_decay:  not negative; reaches the leaves of `weights` alone.
+    Args:
+        learning_rate: a number, or a schedule of the step.
+        momentum: in [0, 1).
+        nesterov: whether the step looks ahead: p = p - learning_rate(step) * (g + weight_decay * p + momentum * mu).
+        weight_decay: not negative.
+        decays: chooses the parameters that decay: `weights` by default, `everything` for MoCo, PCL and SimSiam, whose
+            torch optimizers decay biases and norms too.
+    Returns:
+        An `optax.GradientTransformation`; its update needs the parameters.
+    Raises:
+        ValueError: for a hyper-parameter out of range.
+    References:
+        MoCo, arXiv:1911.05722
 
-    Returns: an `optax.GradientTransformation`; its update needs the parameters.
-    Raises:  ValueError for a hyper-parameter out of range.
-    Source:  MoCo's optimizer, arXiv:1911.05722.
+    >>> params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    >>> optimizer = sgd(0.1, weight_decay=0.5, decays=lambda params: {"kernel": True, "bias": True})
+    >>> updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
+    >>> round(float(updates["bias"][0]), 4)
+    -0.05
     """
     _check("sgd", momentum=(momentum, 0.0 <= momentum < 1.0, "in [0, 1)"))
     _check("sgd", weight_decay=(weight_decay, weight_decay >= 0.0, "not negative"))
-    decay = optax.add_decayed_weights(weight_decay, mask=weights)
-    return optax.chain(decay, optax.trace(momentum), optax.scale_by_learning_rate(learning_rate))
+    return optax.chain(
+        optax.add_decayed_weights(weight_decay, mask=decays),
+        optax.trace(momentum, nesterov=nesterov),
+        optax.scale_by_learning_rate(learning_rate),
+    )
+
+
+def _check_layerwise(optimizer: str, momentum: float, weight_decay: float, trust_coefficient: float) -> None:
+    _check(optimizer, momentum=(momentum, 0.0 <= momentum < 1.0, "in [0, 1)"))
+    _check(optimizer, weight_decay=(weight_decay, weight_decay >= 0.0, "not negative"))
+    _check(optimizer, trust_coefficient=(trust_coefficient, trust_coefficient > 0.0, "positive"))
 
 
 def _check(optimizer: str, **claims: tuple[float, bool, str]) -> None:

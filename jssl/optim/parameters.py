@@ -6,54 +6,102 @@ import jax
 
 from jssl.arrays.trees import names
 
-_BIAS_OR_NORM = {"bias", "scale"}  # Flax's names in Dense, Conv, LayerNorm, BatchNorm, GroupNorm, RMSNorm
+# Flax's names in Dense, Conv, LayerNorm, BatchNorm, GroupNorm, RMSNorm, and a transformer's layer scales
+_BIAS_OR_NORM = re.compile(r"bias|scale\d*|gamma")
 TOKEN = re.compile(r"tokens?$|^registers?$")
 POSITION = re.compile(r"(^|_)pos(ition)?(_|s|$)")
 RELATIVE = re.compile(r"relative|rel_pos|attention_bias")
 
 
+def everything(params):
+    """Chooses all leaves: SGD's weight decay in MoCo, PCL, SimSiam and rotation; LARC in SwAV.
+
+    Args:
+        params: a pytree of arrays.
+    Returns:
+        A pytree of True of the same structure.
+
+    >>> everything({"kernel": 1.0, "bias": 2.0})
+    {'bias': True, 'kernel': True}
+    """
+    return jax.tree.map(lambda leaf: True, params)
+
+
 def biases_and_norms(params):
-    """True for the leaves that LARS leaves alone: named `bias` or `scale`, or of at most one axis.
+    """Chooses the leaves that are biases, norms or layer scales: named so, or of at most one axis.
 
-    The name matters where a bias has two axes, as in attention layers ([heads, D]) and in scanned blocks ([layers, D]).
+    The name matters where a bias has two axes, as in attention layers ([heads, D]) and in stacked blocks ([layers, D]).
 
-    params: a pytree of arrays.
-
-    Returns: a pytree of bool of the same structure.
+    Args:
+        params: a pytree of arrays.
+    Returns:
+        A pytree of bool of the same structure.
 
     >>> import jax.numpy as jnp
     >>> biases_and_norms({"dense": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}})
     {'dense': {'bias': True, 'kernel': False}}
     """
 
-    def exempt(path, leaf):
-        return leaf.ndim <= 1 or names(path)[-1:] in {(name,) for name in _BIAS_OR_NORM}
+    def chosen(path, leaf):
+        path = names(path)
+        return leaf.ndim <= 1 or bool(path and _BIAS_OR_NORM.fullmatch(path[-1]))
 
-    return jax.tree_util.tree_map_with_path(exempt, params)
+    return jax.tree_util.tree_map_with_path(chosen, params)
 
 
 def weights(params):
-    """True for the leaves that weight decay is for: all but biases, norms, learned tokens and position tables.
+    """Chooses all but biases, norms, learned tokens and position tables: the usual weight decay of vision transformers.
 
     Tokens are known by the leaf's own name (`class_token`, `mask_token`, `registers`), tables by any name along the
     path (`positions/table`, `pos_embed`, `relative_bias`, `attention_bias/table`); a `kernel` is always a weight.
 
-    params: a pytree of arrays.
-
-    Returns: a pytree of bool of the same structure.
-    Source:  `no_weight_decay` in the authors' ViTs (DeiT, MAE, BEiT).
+    Args:
+        params: a pytree of arrays.
+    Returns:
+        A pytree of bool of the same structure.
+    References:
+        `no_weight_decay` in the authors' ViTs: DeiT, MAE, BEiT, SimMIM
 
     >>> import jax.numpy as jnp
     >>> weights({"pos_embed": jnp.ones((1, 4, 3)), "dense": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}})
     {'dense': {'bias': False, 'kernel': True}, 'pos_embed': False}
     """
 
-    def is_weight(path, exempt):
-        path = names(path)
-        token = bool(path) and TOKEN.search(path[-1])
-        table = path[-1:] != ("kernel",) and any(
-            POSITION.search(name) or RELATIVE.search(name) for name in path
-        )
-        return not (exempt or token or table)
+    def chosen(path, exempt):
+        return not (exempt or _token_or_table(names(path)))
 
-    return jax.tree_util.tree_map_with_path(is_weight, biases_and_norms(params))
+    return jax.tree_util.tree_map_with_path(chosen, biases_and_norms(params))
+
+
+def weights_and_tokens(params):
+    """Chooses all but biases and norms: learned tokens and position tables too.
+
+    This is the weight decay of DINO, iBOT, I-JEPA and SLIP, whose code leaves out biases and what has one axis, and what
+    LARS adapts. Their tokens have more axes than one; here a token or table is known by its name, as in `weights`.
+
+    Args:
+        params: a pytree of arrays.
+    Returns:
+        A pytree of bool of the same structure.
+    References:
+        `get_params_groups` in the authors' code of DINO, arXiv:2104.14294, and iBOT, arXiv:2111.07832
+
+    >>> import jax.numpy as jnp
+    >>> weights_and_tokens({"mask_token": jnp.ones(3), "dense": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}})
+    {'dense': {'bias': False, 'kernel': True}, 'mask_token': True}
+    """
+
+    def chosen(path, exempt):
+        return not exempt or _token_or_table(names(path))
+
+    return jax.tree_util.tree_map_with_path(chosen, biases_and_norms(params))
+
+
+def _token_or_table(path: tuple[str, ...]) -> bool:
+    if not path or path[-1] == "kernel":
+        return False
+    if _BIAS_OR_NORM.fullmatch(path[-1]):
+        return False
+    return bool(TOKEN.search(path[-1])) or any(
+        POSITION.search(name) or RELATIVE.search(name) for name in path
+    )

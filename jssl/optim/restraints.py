@@ -11,15 +11,18 @@ from jssl.arrays.trees import names
 
 
 def clip_by_parameter_norm(max_norm: float) -> optax.GradientTransformation:
-    """Each parameter's gradient scaled down to max_norm on its own, as DINO does: g * min(1, max_norm / (|g| + 1e-6)).
+    """Scales each parameter's gradient down to a norm on its own, as DINO does: g * min(1, max_norm / (|g| + 1e-6)).
 
     The norm of the whole gradient is clipped by `clip_by_global_norm`. Put either first in a chain.
 
-    max_norm: the largest norm a parameter's gradient keeps, positive (DINO: 3.0 for ViT-S, 0.3 for ViT-B).
-
-    Returns: a stateless `optax.GradientTransformation`.
-    Raises:  ValueError if max_norm is not positive.
-    Source:  DINO, arXiv:2104.14294, `utils.clip_gradients`.
+    Args:
+        max_norm: the largest norm that a parameter's gradient keeps, positive (DINO: 3.0 for ViT-S, 0.3 for ViT-B).
+    Returns:
+        A stateless `optax.GradientTransformation`.
+    Raises:
+        ValueError: if max_norm is not positive.
+    References:
+        DINO, arXiv:2104.14294, `utils.clip_gradients`
 
     >>> transform = clip_by_parameter_norm(1.0)
     >>> updates, _ = transform.update({"a": jnp.array([3.0, 4.0]), "b": jnp.array([0.5])}, transform.init(None))
@@ -37,23 +40,32 @@ def clip_by_parameter_norm(max_norm: float) -> optax.GradientTransformation:
 
 
 class FreezeState(NamedTuple):
-    """count: how many updates have passed, [] int32."""
+    """The state of `freeze_during`.
+
+    Attributes:
+        count: how many updates have passed, [] int32.
+    """
 
     count: jax.Array
 
 
 def freeze_during(steps: float, predicate: Callable[[tuple[str, ...]], bool]) -> optax.GradientTransformation:
-    """Some parameters stand still for the first steps: DINO's last layer, MoCo v3's patch projection.
+    """Holds some parameters still for the first steps: DINO's last layer, MoCo v3's patch projection.
 
     Put it last in a chain: it stops whatever the optimizer would do, decay included, while the optimizer's moments
     already see the gradients, so that the first update after thawing has its usual size.
 
-    steps:     how many steps to hold; `float("inf")` for ever.
-    predicate: (names along the path to a leaf) -> whether to hold it, for instance `lambda path: "last_layer" in path`.
-
-    Returns: an `optax.GradientTransformation` whose state counts the steps.
-    Raises:  ValueError if no parameter is held, when initialised.
-    Source:  DINO, arXiv:2104.14294, `--freeze_last_layer`; MoCo v3, arXiv:2104.02057.
+    Args:
+        steps: how many steps to hold; `float("inf")` for ever.
+        predicate: (names along the path to a leaf) -> whether to hold it, for instance
+            `lambda path: "last_layer" in path`.
+    Returns:
+        An `optax.GradientTransformation` whose state counts the steps.
+    Raises:
+        ValueError: if no parameter is held, when initialised.
+    References:
+        DINO, arXiv:2104.14294, `--freeze_last_layer`
+        MoCo v3, arXiv:2104.02057
 
     >>> params = {"body": jnp.ones(2), "last_layer": jnp.ones(2)}
     >>> transform = freeze_during(1, lambda path: "last_layer" in path)

@@ -9,9 +9,12 @@ Schedule = Callable[[jax.Array | int], jax.Array | float]  # step -> value; jit-
 
 
 def constant(value: float) -> Schedule:
-    """The schedule that never moves: value at every step.
+    """Makes the schedule that never moves.
 
-    Returns: a schedule, step -> value [].
+    Args:
+        value: at every step.
+    Returns:
+        A schedule, step -> value [].
 
     >>> float(constant(0.5)(7))
     0.5
@@ -20,15 +23,18 @@ def constant(value: float) -> Schedule:
 
 
 def linear(start: float, end: float, steps: int) -> Schedule:
-    """A straight line, constant after: start + (end - start) * min(step / steps, 1).
+    """Makes a straight line, constant after its end: start + (end - start) * min(step / steps, 1).
 
     The warm-up of a temperature (DINO: 0.04 to 0.07 over the first 30 epochs) and the momentum of I-JEPA.
 
-    start, end: the values at step 0 and from step `steps` on.
-    steps:      length of the line in steps, at least 1.
-
-    Returns: a schedule, step -> value [].
-    Raises:  ValueError if steps is below 1.
+    Args:
+        start: the value at step 0.
+        end: the value from step `steps` on.
+        steps: length of the line in steps, at least 1.
+    Returns:
+        A schedule, step -> value [].
+    Raises:
+        ValueError: if steps is below 1.
 
     >>> [round(float(linear(0.04, 0.07, 3)(step)), 3) for step in range(5)]
     [0.04, 0.05, 0.06, 0.07, 0.07]
@@ -38,14 +44,18 @@ def linear(start: float, end: float, steps: int) -> Schedule:
 
 
 def cosine(start: float, end: float, steps: int) -> Schedule:
-    """Half a cosine, constant after: end + (start - end) * (1 + cos(pi * min(step / steps, 1))) / 2.
+    """Makes half a cosine, constant after its end: end + (start - end) * (1 + cos(pi * min(step / steps, 1))) / 2.
 
-    start, end: the values at step 0 and from step `steps` on.
-    steps:      length of the curve in steps, at least 1.
-
-    Returns: a schedule, step -> value [].
-    Raises:  ValueError if steps is below 1.
-    Source:  SGDR, arXiv:1608.03983.
+    Args:
+        start: the value at step 0.
+        end: the value from step `steps` on.
+        steps: length of the curve in steps, at least 1.
+    Returns:
+        A schedule, step -> value [].
+    Raises:
+        ValueError: if steps is below 1.
+    References:
+        SGDR, arXiv:1608.03983
 
     >>> [round(float(cosine(1.0, 0.0, 4)(step)), 3) for step in (0, 2, 4, 9)]
     [1.0, 0.5, 0.0, 0.0]
@@ -54,17 +64,21 @@ def cosine(start: float, end: float, steps: int) -> Schedule:
     return lambda step: end + (start - end) * (1 + jnp.cos(jnp.pi * _progress(step, steps))) / 2
 
 
-def warmup_cosine(peak: float, *, steps: int, warmup: int, end: float = 0.0) -> Schedule:
-    """The learning rate of nearly every recipe: a line from 0 to peak, then half a cosine to end.
+def warmup_cosine(peak: float, *, steps: int, warmup: int, start: float = 0.0, end: float = 0.0) -> Schedule:
+    """Makes the learning rate of nearly every system: a line from start to peak, then half a cosine to end.
 
-    peak:   the value at step `warmup`; recipes scale it by batch / 256 themselves.
-    steps:  the whole length, warm-up included.
-    warmup: length of the line in steps, 0 (no warm-up) or more, below `steps`.
-    end:    the value from step `steps` on.
-
-    Returns: a schedule, step -> value [].
-    Raises:  ValueError if steps is below 1, or warmup is negative or not below steps.
-    Source:  arXiv:1706.02677 (warm-up), arXiv:1608.03983 (cosine); step by step as MAE, MoCo v3, BYOL and SimCLR.
+    Args:
+        peak: the value at step `warmup`, already scaled to the batch.
+        steps: the whole length, warm-up included.
+        warmup: length of the line in steps, 0 (no warm-up) or more, below `steps`.
+        start: the value at step 0 where there is a warm-up (I-JEPA: 2e-4).
+        end: the value from step `steps` on.
+    Returns:
+        A schedule, step -> value [].
+    Raises:
+        ValueError: if steps is below 1, or warmup is negative or not below steps.
+    References:
+        Warm-up, arXiv:1706.02677; cosine, arXiv:1608.03983; step by step as MAE, MoCo v3, BYOL, SimCLR and I-JEPA
 
     >>> rate = warmup_cosine(0.3, steps=9, warmup=3)
     >>> [round(float(rate(step)), 3) for step in (0, 1, 3, 6, 9)]
@@ -76,18 +90,22 @@ def warmup_cosine(peak: float, *, steps: int, warmup: int, end: float = 0.0) -> 
     decay = cosine(peak, end, steps - warmup)
     if warmup == 0:
         return decay
-    return lambda step: jnp.where(step < warmup, peak * _progress(step, warmup), decay(step - warmup))
+    rise = linear(start, peak, warmup)
+    return lambda step: jnp.where(step < warmup, rise(step), decay(step - warmup))
 
 
 def teacher_momentum(base: float, steps: int) -> Schedule:
-    """The momentum of an EMA teacher: 1 - (1 - base) * (1 + cos(pi * min(step / steps, 1))) / 2.
+    """Makes the momentum of an EMA teacher: 1 - (1 - base) * (1 + cos(pi * min(step / steps, 1))) / 2.
 
-    base:  the momentum at step 0, in [0, 1].
-    steps: the step from which the teacher stands still (momentum 1).
-
-    Returns: a schedule, step -> momentum [].
-    Raises:  ValueError if base lies outside [0, 1] or steps is below 1.
-    Source:  BYOL, arXiv:2006.07733; the same in DINO and MoCo v3.
+    Args:
+        base: the momentum at step 0, in [0, 1].
+        steps: the step from which the teacher stands still (momentum 1).
+    Returns:
+        A schedule, step -> momentum [].
+    Raises:
+        ValueError: if base lies outside [0, 1], or steps is below 1.
+    References:
+        BYOL, arXiv:2006.07733; the same in DINO and MoCo v3
 
     >>> [round(float(teacher_momentum(0.99, 10)(step)), 4) for step in (0, 5, 10, 11)]
     [0.99, 0.995, 1.0, 1.0]

@@ -9,6 +9,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jssl import objectives as o
+from jssl.arrays.grids import at_places
 
 B, D, K, N, V, G = 8, 6, 5, 4, 3, 2
 EXAMPLES = 24
@@ -190,17 +191,18 @@ def test_kmeans_finds_separate_blobs_and_keeps_empty_clusters():
 
 @pytest.mark.parametrize("make", [o.patch_distillation, o.balanced_patch_distillation])
 def test_patches_at_their_places_give_what_all_patches_give(make):
-    """The student's logits of the hidden patches alone, in their order and with padding behind them."""
-    arrays = outputs()
-    places = jnp.argsort(~arrays.mask, axis=-1, stable=True)  # hidden first
-    at_places = jnp.take_along_axis(arrays.student["patch"][:G], places[..., None], axis=2)
-    padding = jnp.arange(places.shape[-1]) >= arrays.mask.sum(-1, keepdims=True)
-    student = {"patch": jnp.where(padding[..., None], 1e3, at_places)}  # padding has no part in anything
-    few = arrays._replace(student=student, places=places)
-    objective = make()
+    """The student's logits of the hidden patches alone; what fills up the places has no part in anything."""
+    arrays, objective = outputs(), make()
+    most = int(arrays.mask.sum(-1).max())
+    places = jnp.argsort(~arrays.mask, axis=-1, stable=True)[..., :most]  # hidden first
+    student = at_places(arrays.student["patch"][:G], places)
+    real = jnp.take_along_axis(arrays.mask, places, axis=-1)
+    assert 0 < real.sum() < real.size
+    student = jnp.where(real[..., None], student, 1e3)
+    few = arrays._replace(student={"patch": student}, places=places)
     memory = objective.init(arrays)
-    expected = objective.apply(memory, arrays, 0)
-    chex.assert_trees_all_close(objective.apply(memory, few, 0), expected, rtol=1e-5, atol=1e-6)
+    expected, found = (objective.apply(memory, given, 0) for given in (arrays, few))
+    chex.assert_trees_all_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_schedules_are_read_at_the_step():
