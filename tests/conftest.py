@@ -18,6 +18,8 @@ SLOW = (  # files and folders that `make check` leaves to `make test`
     "test_sharding.py",
     "test_experiments.py",
     "methods",
+    "objectives/test_device_count.py",
+    "objectives/test_large_batches.py",
     "run",
 )
 STORE = "JSSL_TEST_PROGRAMS"  # xdist's workers inherit it from the process that starts them
@@ -43,5 +45,5 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
-        if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in SLOW:
+        if any(item.path.is_relative_to(TESTS / name) for name in SLOW):
             item.add_marker(pytest.mark.slow)

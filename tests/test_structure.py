@@ -1,6 +1,8 @@
-"""How the code is written: recipes are short, experiments too, and nothing is written twice."""
+"""How the code is written: methods are short, experiments too, and nothing is written twice."""
 
 import ast
+import inspect
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -9,12 +11,13 @@ import pytest
 from jssl import methods
 
 ROOT = Path(__file__).resolve().parents[1]
-METHODS, EXPERIMENTS = (
-    sorted((ROOT / "jssl/methods").rglob("*.py")),
-    sorted((ROOT / "experiments").glob("*.py")),
-)
-FRAMEWORK = ("base.py", "weighted.py")  # what recipes are made of
+METHODS = sorted((ROOT / "jssl/methods").rglob("*.py"))
+EXPERIMENTS = sorted((ROOT / "experiments").glob("[a-z]*.py"))
+FRAMEWORK = ("base.py", "weighted.py")  # what methods are made of
 RUN = 6  # lines that may not be the same in two places
+NOT_COUNTED = re.compile(
+    r"|(import|from) .*|\w+=[^()]*,|[)\]}]+,?"
+)  # blank, imports, a setting's value, closing brackets
 
 
 def functions():
@@ -28,30 +31,34 @@ def functions():
     }
 
 
-RECIPES = sorted(functions())
+NAMES = sorted(functions())
 
 
-def test_every_recipe_is_looked_at():
-    assert set(methods.__all__) - {"Method", "weighted_methods"} <= set(RECIPES)
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_methods_are_at_most_thirty_lines(name):
-    """Of code, after the docstring; a method's arguments and what they mean take what they take."""
-    node = functions()[name]
+def lines_of_code(node) -> int:
+    """How many lines a function, class or module has after its docstring."""
     body = node.body[1:] if ast.get_docstring(node) else node.body
-    assert body[-1].end_lineno - body[0].lineno + 1 <= 30
+    return body[-1].end_lineno - body[0].lineno + 1
+
+
+def test_every_method_is_looked_at():
+    made = {name for name in methods.__all__ if inspect.isfunction(getattr(methods, name))}
+    assert made - {"ema", "weighted_methods"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_methods_are_at_most_thirty_lines(name):
+    assert lines_of_code(functions()[name]) <= 30
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_experiments_are_at_most_sixty_lines(path):
-    assert len(path.read_text().splitlines()) <= 60
+def test_experiments_are_at_most_a_page(path):
+    assert len(path.read_text().splitlines()) <= 100
 
 
 def runs(path):
-    """Every run of six lines, without indentation, and where it begins; blank lines and imports do not count."""
+    """Every run of six lines, without indentation, and where it begins; lines of `NOT_COUNTED` are left out."""
     lines = [(number, line.strip()) for number, line in enumerate(path.read_text().splitlines(), start=1)]
-    lines = [(number, line) for number, line in lines if line and not line.startswith(("import ", "from "))]
+    lines = [(number, line) for number, line in lines if not NOT_COUNTED.fullmatch(line)]
     for i in range(len(lines) - RUN + 1):
         yield "\n".join(line for _, line in lines[i : i + RUN]), f"{path.relative_to(ROOT)}:{lines[i][0]}"
 
