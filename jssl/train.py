@@ -191,7 +191,6 @@ def scanned(step, batch_at: Callable[[jax.Array, Any], Batch], data):
     """Any number of steps as one compiled call over data on the device; metrics are those of the last.
 
     step: an uncompiled `train_step`. batch_at: (step number, data) -> batch, traceable.
-    For accelerators: XLA's CPU backend runs convolutions inside loops some fifty times slower than outside.
 
     Returns: what `fit` calls `advance`.
     """

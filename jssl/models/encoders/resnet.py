@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 
 from jssl.models.features import Features
+from jssl.models.layers.convolution import Conv
 
 batch_norm = partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5)
 fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -68,9 +69,7 @@ def _layers(module: nn.Module, train: bool) -> tuple[Callable, Callable]:
 
     def conv(width, kernel, stride=1, *, name):
         padding = module.padding(kernel)
-        return nn.Conv(
-            width, (kernel, kernel), stride, padding, use_bias=False, kernel_init=fan_out, name=name
-        )
+        return Conv(width, (kernel, kernel), stride, padding, use_bias=False, kernel_init=fan_out, name=name)
 
     return conv, partial(module.norm, use_running_average=not train)
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.models.features import Features
+from jssl.models.layers.convolution import Conv
 from jssl.models.layers.positions import Grid, LearnedPositions
 from jssl.models.layers.transformer import Block, Mlp, Transformer, absent_bias, kernel_init, layer_norm
 
@@ -51,11 +52,11 @@ class ConvStem(nn.Module):
         x, halvings = images, self.patch.bit_length() - 1
         for i in range(halvings):
             width = self.dim // 2 ** (halvings - 1 - i)
-            x = nn.Conv(width, (3, 3), 2, padding=1, use_bias=False, name=f"conv{i}")(x)
+            x = Conv(width, (3, 3), 2, padding=1, use_bias=False, name=f"conv{i}")(x)
             x = nn.relu(
                 nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=f"bn{i}")(x)
             )
-        return nn.Conv(self.dim, (1, 1), name="proj")(x)
+        return Conv(self.dim, (1, 1), name="proj")(x)
 
 
 class ViT(nn.Module):
