@@ -7,8 +7,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jssl.models.encoders.resnet import batch_norm
-from jssl.models.layers.transformer import gelu, kernel_init
+from jssl.models.layers.initializers import kernel_init
+from jssl.models.layers.norms import batch_norm
+from jssl.models.layers.transformer import gelu
 
 dense = partial(
     nn.Dense, kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")

@@ -11,7 +11,8 @@ import flax.linen as nn
 from jssl.models.encoders.resnet import BasicBlock, Bottleneck, ResNet, cifar_stem
 from jssl.models.encoders.swin import Swin
 from jssl.models.encoders.vit import ViT
-from jssl.models.layers.transformer import SwiGlu, xavier
+from jssl.models.layers.initializers import xavier
+from jssl.models.layers.transformer import SwiGlu
 
 VITS: dict[str, dict[str, Any]] = {
     "n": dict(dim=96, depth=4, heads=3, kernel_init=xavier),

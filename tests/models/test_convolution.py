@@ -11,7 +11,7 @@ import pytest
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jssl.models.layers.convolution import Conv, convolution
+from jssl.models.layers.convolution import Conv, convolution, max_pool
 
 NUMBERS = ("NHWC", "HWIO", "NHWC")
 SHAPES = {  # x, kernel, strides, padding
@@ -134,3 +134,29 @@ def test_a_batch_spread_over_devices_stays_where_it_is(axis):
     alone = jax.grad(lambda x, kernel: jnp.sum(ours(x, kernel) ** 2), 1)
     alone = alone(*(jnp.asarray(np.asarray(a)) for a in (x, kernel)))
     np.testing.assert_allclose(alone, by_kernel, rtol=1e-4, atol=1e-4)
+
+
+POOLS = {  # x, window, strides, padding
+    "3x3, stride 2": ((2, 8, 6, 3), (3, 3), (2, 2), ((1, 1), (1, 1))),
+    "odd, SAME": ((2, 7, 5, 3), (3, 3), (2, 2), "SAME"),
+    "apart, some left over": ((2, 7, 9, 3), (2, 2), (3, 2), "VALID"),
+    "one axis": ((2, 9, 3), (4,), (1,), ((2, 0),)),
+}
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_max_pool_has_the_values_and_gradients_of_flax(name):
+    shape, *settings = POOLS[name]
+    whole = jax.random.randint(jax.random.key(0), shape, 0, 4).astype(jnp.float32)  # with many ties
+    for x in (whole, jax.random.normal(jax.random.key(1), shape), whole.astype(jnp.bfloat16)):
+        want, pull = jax.vjp(lambda x: nn.max_pool(x, *settings), x)
+        got, ours = jax.vjp(lambda x: max_pool(x, *settings), x)
+        np.testing.assert_array_equal(want, got)
+        gradient = jax.random.randint(jax.random.key(2), want.shape, 1, 9).astype(x.dtype)
+        np.testing.assert_array_equal(pull(gradient)[0], ours(gradient)[0])
+
+
+def test_max_pool_has_no_scatter():
+    x = jnp.ones((1, 8, 8, 2))
+    slope = jax.jit(jax.grad(lambda x: jnp.sum(max_pool(x, (3, 3), (2, 2), "SAME") ** 2)))
+    assert "scatter" not in slope.lower(x).as_text()

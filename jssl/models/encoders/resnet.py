@@ -7,10 +7,9 @@ import flax.linen as nn
 import jax
 
 from jssl.models.features import Features
-from jssl.models.layers.convolution import Conv
-
-batch_norm = partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5)
-fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+from jssl.models.layers.convolution import Conv, max_pool
+from jssl.models.layers.initializers import fan_out
+from jssl.models.layers.norms import batch_norm
 
 
 def torch_padding(kernel: int) -> list[tuple[int, int]]:
@@ -83,7 +82,7 @@ def _shortcut(x: jax.Array, width: int, stride: int, conv: Callable, norm: Calla
 def imagenet_stem(x: jax.Array, width: int, conv: Callable, norm: Callable, padding: Callable) -> jax.Array:
     """7x7 convolution of stride 2, then max-pooling of stride 2: a quarter of the resolution."""
     x = nn.relu(norm(name="bn1")(conv(width, 7, 2, name="conv1")(x)))
-    return nn.max_pool(x, (3, 3), (2, 2), padding(3))
+    return max_pool(x, (3, 3), (2, 2), padding(3))
 
 
 def cifar_stem(x: jax.Array, width: int, conv: Callable, norm: Callable, padding: Callable) -> jax.Array:

@@ -10,8 +10,10 @@ import numpy as np
 
 from jssl.models.encoders.vit import PatchEmbed, check_images
 from jssl.models.features import Features
+from jssl.models.layers.initializers import kernel_init
+from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid
-from jssl.models.layers.transformer import Attention, Mlp, kernel_init, layer_norm, path_factors
+from jssl.models.layers.transformer import Attention, Mlp, path_factors
 
 
 class WindowBlock(nn.Module):
@@ -41,7 +43,8 @@ class WindowBlock(nn.Module):
         grid = y.shape[1:3]
         y = _windows(jnp.roll(y, (-self.shift, -self.shift), (1, 2)), self.size)
         bias = self._bias(grid, len(y))
-        y = Attention(self.heads, self.qkv_bias, kernel_init=self.kernel_init, name="attn")(y, bias=bias)
+        attention = Attention(self.heads, self.qkv_bias, kernel_init=self.kernel_init, sown=None, name="attn")
+        y = attention(y, bias=bias)
         y = jnp.roll(_unwindow(y, self.size, grid), (self.shift, self.shift), (1, 2))[:, :rows, :columns]
         x = x + keep[0] * y
         mlp = Mlp(round(dim * self.mlp_ratio), kernel_init=self.kernel_init, name="mlp")

@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from jssl.models.features import Features
-from jssl.models.layers.transformer import Block, Mlp, Transformer, kernel_init, layer_norm, xavier
+from jssl.models.layers.initializers import kernel_init, xavier
+from jssl.models.layers.norms import layer_norm
+from jssl.models.layers.transformer import Block, Mlp, Transformer
 
 
 def largest_id(tokens: jax.Array) -> jax.Array:

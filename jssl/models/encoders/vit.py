@@ -10,8 +10,10 @@ import jax.numpy as jnp
 
 from jssl.models.features import Features
 from jssl.models.layers.convolution import Conv
+from jssl.models.layers.initializers import kernel_init
+from jssl.models.layers.norms import batch_norm, layer_norm
 from jssl.models.layers.positions import Grid, LearnedPositions
-from jssl.models.layers.transformer import Block, Mlp, Transformer, absent_bias, kernel_init, layer_norm
+from jssl.models.layers.transformer import Block, Mlp, Transformer, absent_bias
 
 
 class PatchEmbed(nn.Module):
@@ -23,6 +25,7 @@ class PatchEmbed(nn.Module):
     patch: int
     dim: int
     kernel_init: Callable = kernel_init
+    use_bias: bool = True
 
     def grid(self, image_shape: tuple[int, ...]) -> Grid:
         """(rows, columns) of patches in images of shape (..., H, W, C)."""
@@ -33,7 +36,7 @@ class PatchEmbed(nn.Module):
         (rows, columns), p = self.grid(images.shape), self.patch
         x = images.reshape(-1, rows, p, columns, p, images.shape[-1]).swapaxes(2, 3)
         x = x.reshape(-1, rows, columns, p * p * images.shape[-1])
-        return nn.Dense(self.dim, kernel_init=self.kernel_init, name="proj")(x)
+        return nn.Dense(self.dim, use_bias=self.use_bias, kernel_init=self.kernel_init, name="proj")(x)
 
 
 class ConvStem(nn.Module):
@@ -53,9 +56,7 @@ class ConvStem(nn.Module):
         for i in range(halvings):
             width = self.dim // 2 ** (halvings - 1 - i)
             x = Conv(width, (3, 3), 2, padding=1, use_bias=False, name=f"conv{i}")(x)
-            x = nn.relu(
-                nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=f"bn{i}")(x)
-            )
+            x = nn.relu(batch_norm(use_running_average=not train, name=f"bn{i}")(x))
         return Conv(self.dim, (1, 1), name="proj")(x)
 
 
@@ -202,7 +203,7 @@ def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.A
     if not module.class_token:
         raise ValueError("cls_attention needs an encoder with a class token; this one has class_token=False")
     _, state = module.apply(variables, images, mutable=["intermediates"])
-    (weights,) = state["intermediates"]["blocks"][f"block_{module.depth - 1}"]["attn"]["cls_attention"]
+    (weights,) = state["intermediates"]["blocks"][f"block_{module.depth - 1}"]["attn"]["attention"]
     return weights[..., 1 + module.registers :]
 
 

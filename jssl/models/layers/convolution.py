@@ -1,6 +1,7 @@
 """Convolutions whose gradients are as fast inside a loop as outside it, and max-pooling by slices."""
 
 from functools import partial
+from itertools import product
 
 import flax.linen as nn
 import jax
@@ -124,3 +125,57 @@ def _kernel_gradient(x, taps, gradient, strides, padding, precision):
     x, gradient = jnp.swapaxes(x, 0, -1), jnp.moveaxis(gradient, 0, -2)
     result = _plain(x, gradient, (1,) * len(pads), tuple(pads), precision, rhs_dilation=strides)
     return jnp.moveaxis(result, 0, -2)
+
+
+def max_pool(x: jax.Array, window: Sizes, strides: Sizes, padding: str | Padding = "VALID") -> jax.Array:
+    """Takes the largest value of each window, as `flax.linen.max_pool` does, with a gradient made of slices.
+
+    XLA's own gradient scatters window by window, which moves several times the bytes. As there, the first of equal
+    values takes a window's gradient.
+
+    Args:
+        x: [B, ..., C] floats, one or more spatial axes.
+        window: size per spatial axis.
+        strides: one per spatial axis.
+        padding: "SAME", "VALID" or (before, after) per spatial axis.
+    Returns:
+        [B, ..., C]
+    """
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(x.shape[1:-1], window, strides, padding)
+    return _max_pool(x, tuple(window), tuple(strides), tuple(map(tuple, padding)))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _max_pool(x, window, strides, padding):
+    pads = ((0, 0), *padding, (0, 0))
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *strides, 1), pads)
+
+
+def _max_pool_forward(x, window, strides, padding):
+    y = _max_pool(x, window, strides, padding)
+    return y, (x, y)
+
+
+def _max_pool_backward(window, strides, padding, saved, gradient):
+    x, y = saved
+    lowest, zero = jnp.array(-jnp.inf, x.dtype), jnp.zeros((), gradient.dtype)
+    free, total = jnp.ones(y.shape, bool), jnp.zeros(x.shape, gradient.dtype)
+    for place in product(*map(range, window)):
+        # where the windows' values at this place lie: from `first` on, one every stride
+        cut, back = [(0, 0, 0)], [(0, 0, 0)]
+        for size, out, first, stride, (before, _) in zip(
+            x.shape[1:-1], y.shape[1:-1], place, strides, padding, strict=True
+        ):
+            first, span = first - before, (out - 1) * stride + 1
+            cut.append((-first, first + span - size, 0))
+            back.append((first, size - first - span, stride - 1))
+        values = lax.pad(x, lowest, [*cut, (0, 0, 0)])
+        values = lax.slice(values, (0,) * x.ndim, values.shape, (1, *strides, 1))
+        taken = free & (values == y)
+        free = free & ~taken
+        total = total + lax.pad(jnp.where(taken, gradient, zero), zero, [*back, (0, 0, 0)])
+    return (total,)
+
+
+_max_pool.defvjp(_max_pool_forward, _max_pool_backward)

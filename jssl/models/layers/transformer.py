@@ -8,10 +8,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jssl.arrays.stacks import STACKED, stack_blocks
+from jssl.models.layers.initializers import kernel_init
+from jssl.models.layers.norms import layer_norm
+
 gelu = partial(jax.nn.gelu, approximate=False)  # the exact form of the published models
-layer_norm = partial(nn.LayerNorm, epsilon=1e-6, use_fast_variance=False)
-kernel_init = nn.initializers.truncated_normal(0.02)  # of the published sizes; too little for a width of 100
-xavier = nn.initializers.xavier_uniform()
 
 
 class Attention(nn.Module):
@@ -24,6 +25,7 @@ class Attention(nn.Module):
     qkv_bias: bool = True
     attend: Callable = jax.nn.dot_product_attention
     kernel_init: Callable = kernel_init
+    sown: str | None = "attention"
 
     @nn.compact
     def __call__(
@@ -39,9 +41,9 @@ class Attention(nn.Module):
             query, key = rotate(query, angles), rotate(key, angles)
         if bias is not None:
             bias = jnp.broadcast_to(bias, (*bias.shape[:2], length, length))
-        if self.is_mutable_collection("intermediates"):
+        if self.sown and self.is_mutable_collection("intermediates"):
             row = None if bias is None else bias[:, :, :1]
-            self.sow("intermediates", "cls_attention", attention_weights(query[:, :1], key, row)[:, :, 0])
+            self.sow("intermediates", self.sown, attention_weights(query[:, :1], key, row)[:, :, 0])
         x = self.attend(query, key, value, bias=bias).reshape(batch, length, dim)
         return nn.Dense(dim, kernel_init=self.kernel_init, name="proj")(x)
 
@@ -143,16 +145,16 @@ class Block(nn.Module):
         x = x + branch(
             2, self.mlp(hidden=hidden, kernel_init=self.kernel_init, name="mlp")(self.norm(name="norm2")(x))
         )
-        self.sow("intermediates", "tokens", x)
+        self.sow("intermediates", "blocks", x)
         return x
 
 
 class Transformer(nn.Module):
-    """A stack of blocks, unrolled or scanned, with the same parameters and the same numbers either way.
+    """A row of blocks, unrolled or scanned: the same initial values and the same numbers either way.
 
     block: a factory, `block(name=...)`.
     drop_path: the last block's rate of stochastic depth, from 0 at the first; acts when an rng "dropout" is given.
-    scan: compile one block instead of all; the parameters keep one entry per block and are stacked inside the step.
+    scan: compile one block instead of all; the parameters are kept stacked, as `jssl.arrays.stacks` says.
     remat: a policy of `jax.checkpoint_policies`, recomputing what it does not save; None saves everything.
     """
 
@@ -171,30 +173,33 @@ class Transformer(nn.Module):
         (per_block if bias is not None and bias.ndim == 5 else shared)["bias"] = bias
         if self.drop_path and self.has_rng("dropout"):
             per_block["keep"] = path_factors(self.make_rng("dropout"), self.drop_path, self.depth, x.shape[0])
-        if self.scan and not self.is_initializing():
-            return self._scanned(x, per_block, shared)
+        if not self.scan:
+            return self._unrolled(x, per_block, shared)
+        if self.is_initializing():
+            initialised = nn.map_variables(
+                Transformer._unrolled, "params", trans_out_fn=stack_blocks, mutable=True
+            )
+            return initialised(self, x, per_block, shared)
+        return self._scanned(x, per_block, shared)
+
+    def _unrolled(self, x: jax.Array, per_block: dict[str, jax.Array], shared: dict[str, Any]) -> jax.Array:
         call = _call if self.remat is None else nn.remat(_call, policy=self.remat)
         for i in range(self.depth):
-            x = call(
-                self.block(name=f"block_{i}"),
-                x,
-                {name: value[i] for name, value in per_block.items()} | shared,
-            )
+            own = {name: value[i] for name, value in per_block.items()}
+            x = call(self.block(name=f"block_{i}"), x, own | shared)
         return x
 
     def _scanned(self, x: jax.Array, per_block: dict[str, jax.Array], shared: dict[str, Any]) -> jax.Array:
         block = self.block(parent=None)
         mutable = [name for name in ("intermediates",) if self.is_mutable_collection(name)]
-        params = [self.variables["params"][f"block_{i}"] for i in range(self.depth)]
 
         def body(x, layer):
-            params, arguments = layer
-            return block.apply({"params": params}, x, **arguments, **shared, mutable=mutable)
+            params, own = layer
+            return block.apply({"params": params}, x, **own, **shared, mutable=mutable)
 
         if self.remat is not None:
             body = jax.checkpoint(body, policy=self.remat, prevent_cse=False)
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
-        x, sown = jax.lax.scan(body, x, (stacked, per_block))
+        x, sown = jax.lax.scan(body, x, (self.variables["params"][STACKED], per_block))
         for name in mutable:
             for i in range(self.depth):
                 self.put_variable(name, f"block_{i}", jax.tree.map(lambda leaf, i=i: leaf[i], sown[name]))

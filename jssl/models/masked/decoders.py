@@ -9,8 +9,10 @@ import jax.numpy as jnp
 
 from jssl.models.features import Features
 from jssl.models.heads import Head
+from jssl.models.layers.initializers import kernel_init, xavier
+from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid, sincos_positions
-from jssl.models.layers.transformer import Block, Transformer, kernel_init, layer_norm, xavier
+from jssl.models.layers.transformer import Block, Transformer
 
 
 class MaskedDecoder(nn.Module):

@@ -7,8 +7,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jssl.models.layers.initializers import kernel_init
+from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid, sincos_positions
-from jssl.models.layers.transformer import Block, Transformer, absent_bias, kernel_init, layer_norm
+from jssl.models.layers.transformer import Block, Transformer, absent_bias
 
 
 class Predictor(nn.Module):
