@@ -1,5 +1,6 @@
 """Encoders, heads and what sits between them. Every encoder returns `Features`."""
 
+from jssl.arrays.vectors import l2_normalize
 from jssl.data.reading.tokenizer import Tokenizer, byte_tokenizer, word_tokenizer
 from jssl.models.encoders.resnet import (
     BasicBlock,
@@ -30,7 +31,6 @@ from jssl.models.heads import (
     byol_head,
     clip_head,
     dino_head,
-    l2_normalize,
     linear_head,
     moco_head,
     moco_v3_head,

@@ -5,8 +5,9 @@ from functools import partial
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
+import jax.numpy as jnp  # noqa: F401  used by the examples
 
+from jssl.arrays.vectors import l2_normalize
 from jssl.models.layers.initializers import kernel_init
 from jssl.models.layers.norms import batch_norm
 from jssl.models.layers.transformer import gelu
@@ -40,12 +41,6 @@ class Head(nn.Module):
         for layer in self.layers:
             x = layer(x, use_running_average=not train) if isinstance(layer, nn.BatchNorm) else layer(x)
         return x
-
-
-def l2_normalize(x: jax.Array, *, axis: int = -1, eps: float = 1e-12) -> jax.Array:
-    """x / max(|x|, eps) along an axis, in float32, with a finite gradient at zero."""
-    y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    return (y * jax.lax.rsqrt(jnp.maximum(jnp.sum(y * y, axis=axis, keepdims=True), eps**2))).astype(x.dtype)
 
 
 class WeightNormDense(nn.Module):

@@ -17,9 +17,15 @@ from jssl.models.layers.transformer import Block, Mlp, Transformer, absent_bias
 
 
 class PatchEmbed(nn.Module):
-    """Cut an image into patches and project each: [B, H, W, C] -> [B, H/P, W/P, D].
+    """Cuts an image into patches and projects each: [B, H, W, C] -> [B, H/P, W/P, D].
 
     One matrix product over pixels in (row, column, channel) order: a convolution of stride P.
+
+    Args:
+        patch: side of a patch in pixels.
+        dim: width of a token.
+        kernel_init: of the projection.
+        use_bias: whether the projection has a bias; CLIP's has none.
     """
 
     patch: int
@@ -111,16 +117,19 @@ class ViT(nn.Module):
         visible: jax.Array | None = None,
         present: jax.Array | None = None,
     ) -> Features:
-        """Encode images.
+        """Encodes images.
 
-        images: [B, H, W, C] floats, H and W multiples of the patch.
-        mask: [B, N] bool; True patches become the learned mask token before positions are added. The token is a
-            parameter from the first call on that passes a mask, so initialise with one where one will be used.
-        visible: [B, n] int, row-major; only these patches go through the blocks, in this order, each at its position.
-        present: [B, n] bool beside `visible`; False marks a filler, which no token attends to. None: all are real.
-
-        Returns: Features(cls [B, D], tokens [B, N or n, D]).
-        Raises: ValueError for a wrong rank, dtype or size.
+        Args:
+            images: [B, H, W, C] floats, H and W multiples of the patch.
+            train: whether the stem's norms use the batch's statistics.
+            mask: [B, N] bool; True patches become the learned mask token before positions are added. The token is a
+                parameter from the first call on that passes a mask, so initialise with one where one will be used.
+            visible: [B, n] int, row-major; only these patches go through the blocks, in this order, at their positions.
+            present: [B, n] bool beside `visible`; False marks padding, which no token attends to. None: all are real.
+        Returns:
+            Features(cls [B, D], tokens [B, N or n, D])
+        Raises:
+            ValueError: for a wrong rank, dtype or size.
         """
         check_images(images, self.patch, "patch")
         grid = self.grid(images.shape)
@@ -179,26 +188,33 @@ class ViT(nn.Module):
 
 
 def read_class(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
-    """The normalised class token and patch tokens."""
+    """Reads the normalised class token and patch tokens."""
     norm = norm(name="norm")
     return Features(norm(prefix[:, 0]), norm(patches))
 
 
 def read_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
-    """The normalised patch tokens and their mean (I-JEPA)."""
+    """Reads the normalised patch tokens and their mean (I-JEPA)."""
     patches = norm(name="norm")(patches)
     return Features(patches.mean(axis=1), patches)
 
 
 def read_normed_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
-    """The mean of the patch tokens, then normalised; the tokens stay as they are (fine-tuned MAE, BEiT)."""
+    """Reads the mean of the patch tokens, then normalised; the tokens stay as they are (fine-tuned MAE, BEiT)."""
     return Features(norm(name="norm")(patches.mean(axis=1)), patches)
 
 
 def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.Array:
-    """What the [CLS] token attends to in the last block: [B, heads, N], patches only; a row of the softmax.
+    """Computes what the class token attends to in the last block, a row of the softmax.
 
-    module: a `ViT`; variables: {"params": ...}; images: [B, H, W, C].
+    Args:
+        module: a `ViT`.
+        variables: {"params": ...}.
+        images: [B, H, W, C] floats.
+    Returns:
+        [B, heads, N], patches only.
+    Raises:
+        ValueError: for an encoder without a class token.
     """
     if not module.class_token:
         raise ValueError("cls_attention needs an encoder with a class token; this one has class_token=False")
@@ -208,7 +224,7 @@ def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.A
 
 
 def check_images(images: jax.Array, side: int, name: str) -> None:
-    """Raise a ValueError unless images are floats [B, H, W, C] with H and W multiples of `side`, called `name`."""
+    """Raises a ValueError unless images are floats [B, H, W, C] with H and W multiples of `side`, called `name`."""
     if images.ndim != 4:
         raise ValueError(
             f"images must be [B, H, W, C], got shape {images.shape}; add a batch axis to a single image"

@@ -19,6 +19,7 @@ class Attention(nn.Module):
     """Multi-head self-attention with fused queries, keys and values: softmax(q k^T / sqrt(d) + bias) v.
 
     attend: takes [B, N, heads, d]; for cuDNN, `partial(jax.nn.dot_product_attention, implementation="cudnn")`.
+    sown: under this name what the first token attends to is sown, [B, heads, N], a row of the softmax; None: nothing.
     """
 
     heads: int
@@ -31,7 +32,15 @@ class Attention(nn.Module):
     def __call__(
         self, x: jax.Array, *, bias: jax.Array | None = None, angles: jax.Array | None = None
     ) -> jax.Array:
-        """x [B, N, D]; bias [1 or B, heads, N, N], added to the logits; angles [(B,) N, d], of rotary positions."""
+        """Attends.
+
+        Args:
+            x: [B, N, D].
+            bias: [1 or B, heads, N, N], added to the logits.
+            angles: [(B,) N, d], of rotary positions.
+        Returns:
+            [B, N, D]
+        """
         batch, length, dim = x.shape
         if dim % self.heads:
             raise ValueError(f"heads={self.heads} must divide the width {dim}")
@@ -49,7 +58,15 @@ class Attention(nn.Module):
 
 
 def attention_weights(query: jax.Array, key: jax.Array, bias: jax.Array | None = None) -> jax.Array:
-    """softmax(q k^T / sqrt(d) + bias) in float32: query [B, M, heads, d], key [B, N, heads, d] -> [B, heads, M, N]."""
+    """Computes softmax(q k^T / sqrt(d) + bias) in float32.
+
+    Args:
+        query: [B, M, heads, d].
+        key: [B, N, heads, d].
+        bias: [1 or B, 1 or heads, M, N].
+    Returns:
+        [B, heads, M, N]
+    """
     logits = (
         jnp.einsum("bmhd,bnhd->bhmn", query, key, preferred_element_type=jnp.float32) / query.shape[-1] ** 0.5
     )
@@ -57,19 +74,25 @@ def attention_weights(query: jax.Array, key: jax.Array, bias: jax.Array | None =
 
 
 def absent_bias(present: jax.Array) -> jax.Array:
-    """What hides fillers from every token: [B, N] bool -> [B, 1, 1, N], 0 where present, -inf where not."""
+    """Makes the bias that hides padding from every token: [B, N] bool -> [B, 1, 1, N], 0 where present, -inf where not."""
     return jnp.where(present, 0.0, -jnp.inf).astype(jnp.float32)[:, None, None, :]
 
 
 def quick_gelu(x: jax.Array) -> jax.Array:
-    """x * sigmoid(1.702 x), the activation of OpenAI's CLIP."""
+    """Computes x * sigmoid(1.702 x), the activation of OpenAI's CLIP."""
     return x * jax.nn.sigmoid(1.702 * x)
 
 
 def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
-    """Turn every pair (x_k, x_{k + d/2}) by its angle: rotary positions.  arXiv:2104.09864
+    """Turns every pair (x_k, x_{k + d/2}) by its angle: rotary positions.
 
-    x [B, N, heads, d]; angles [(B,) N, d], both halves alike; zero leaves a token as it is.
+    Args:
+        x: [B, N, heads, d].
+        angles: [(B,) N, d], both halves alike; zero leaves a token as it is.
+    Returns:
+        [B, N, heads, d]
+    References:
+        arXiv:2104.09864
     """
     angles = angles.astype(jnp.float32)[..., None, :]
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
@@ -78,7 +101,13 @@ def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
 
 
 class Mlp(nn.Module):
-    """Two linear layers with an activation between."""
+    """Two linear layers with an activation between.
+
+    Args:
+        hidden: width between them.
+        activation: such as `gelu`, or CLIP's `quick_gelu`.
+        kernel_init: of both kernels.
+    """
 
     hidden: int
     activation: Callable = gelu
@@ -94,7 +123,11 @@ class Mlp(nn.Module):
 class SwiGlu(nn.Module):
     """The gated form: w3(silu(gate) * value), gate and value from one matrix.  arXiv:2002.05202
 
-    norm: a layer between product and w3 (EVA-02), a factory such as `layer_norm`.
+    Args:
+        hidden: width of gate and value.
+        activation: of the gate.
+        norm: a layer between product and w3 (EVA-02), a factory such as `layer_norm`.
+        kernel_init: of both kernels.
     """
 
     hidden: int
@@ -116,8 +149,16 @@ class SwiGlu(nn.Module):
 class Block(nn.Module):
     """x + scale * attention(norm(x)), then x + scale * mlp(norm(x)).
 
-    mlp: a factory, `mlp(hidden=..., name=...)`; norm: a factory, `norm(name=...)`;
-    layer_scale: the first value of a learned factor on each branch; None has none.
+    What comes out, [B, N, D], is sown as "blocks".
+
+    Args:
+        heads: of the attention.
+        mlp_ratio: the mlp's hidden width, in widths of a token.
+        mlp: a factory, `mlp(hidden=..., kernel_init=..., name=...)`, such as `Mlp`.
+        norm: a factory, `norm(name=...)`, such as `layer_norm`; another epsilon is `partial(layer_norm, epsilon=1e-5)`.
+        layer_scale: the first value of a learned factor on each branch; None has none.
+        qkv_bias, attend: as `Attention`.
+        kernel_init: of all kernels.
     """
 
     heads: int
@@ -131,7 +172,15 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x, *, bias=None, angles=None, keep=None) -> jax.Array:
-        """x [B, N, D]; keep [2, B]: what each branch is multiplied with per sample (stochastic depth)."""
+        """Applies the block.
+
+        Args:
+            x: [B, N, D].
+            bias, angles: as `Attention`.
+            keep: [2, B], what each branch is multiplied with per sample (stochastic depth).
+        Returns:
+            [B, N, D]
+        """
         dim = x.shape[-1]
 
         def branch(index, y):
@@ -152,10 +201,14 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """A row of blocks, unrolled or scanned: the same initial values and the same numbers either way.
 
-    block: a factory, `block(name=...)`.
-    drop_path: the last block's rate of stochastic depth, from 0 at the first; acts when an rng "dropout" is given.
-    scan: compile one block instead of all; the parameters are kept stacked, as `jssl.arrays.stacks` says.
-    remat: a policy of `jax.checkpoint_policies`, recomputing what it does not save; None saves everything.
+    Every block sows "blocks" and, in its attention, "attention"; what was sown lies under block_0, block_1, ... either way.
+
+    Args:
+        depth: how many blocks.
+        block: a factory, `block(name=...)`.
+        drop_path: the last block's rate of stochastic depth, from 0 at the first; acts when an rng "dropout" is given.
+        scan: compile one block instead of all; the parameters are kept stacked, as `jssl.arrays.stacks` says.
+        remat: a policy of `jax.checkpoint_policies`, recomputing what it does not save; None saves everything.
     """
 
     depth: int
@@ -168,7 +221,15 @@ class Transformer(nn.Module):
     def __call__(
         self, x: jax.Array, *, bias: jax.Array | None = None, angles: jax.Array | None = None
     ) -> jax.Array:
-        """x [B, N, D]; bias [1, heads, N, N] for all blocks or [depth, 1, heads, N, N]; angles [(B,) N, d]."""
+        """Applies the blocks in turn.
+
+        Args:
+            x: [B, N, D].
+            bias: [1 or B, heads, N, N] for all blocks, or [depth, 1 or B, heads, N, N].
+            angles: [(B,) N, d], of rotary positions.
+        Returns:
+            [B, N, D]
+        """
         per_block, shared = {}, {"angles": angles}
         (per_block if bias is not None and bias.ndim == 5 else shared)["bias"] = bias
         if self.drop_path and self.has_rng("dropout"):
@@ -211,6 +272,17 @@ def _call(block: nn.Module, x: jax.Array, arguments: dict[str, Any]) -> jax.Arra
 
 
 def path_factors(key: jax.Array, rate: float, depth: int, batch: int) -> jax.Array:
-    """Stochastic depth: 0 for a dropped branch, 1 / (1 - rate) for a kept one, [depth, 2, batch].  arXiv:1603.09382"""
+    """Draws what stochastic depth multiplies branches with: 0 for a dropped one, 1 / (1 - rate) for a kept one.
+
+    Args:
+        key: of the draw.
+        rate: of dropping in the last block; 0 in the first, rising linearly.
+        depth: blocks.
+        batch: samples.
+    Returns:
+        [depth, 2, batch], for each of a block's two branches.
+    References:
+        arXiv:1603.09382
+    """
     keep = 1.0 - jnp.linspace(0.0, rate, depth)[:, None, None]
     return jax.random.bernoulli(key, keep, (depth, 2, batch)) / keep
