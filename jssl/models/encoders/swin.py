@@ -10,7 +10,7 @@ import numpy as np
 
 from jssl.models.encoders.vit import PatchEmbed, check_images
 from jssl.models.features import Features
-from jssl.models.layers.initializers import kernel_init
+from jssl.models.layers.initializers import kernel_init, truncated_normal
 from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid
 from jssl.models.layers.transformer import Attention, Mlp, path_factors
@@ -65,7 +65,7 @@ class WindowBlock(nn.Module):
     def _bias(self, grid: Grid, windows: int) -> jax.Array:
         """[1 or B * windows, heads, size^2, size^2]."""
         shape = ((2 * self.window - 1) ** 2, self.heads)
-        table = self.param("relative_bias", nn.initializers.truncated_normal(0.02), shape)
+        table = self.param("relative_bias", truncated_normal(0.02), shape)
         bias = jnp.moveaxis(table[_relative_index(self.window, self.size)], -1, 0)[None].astype(jnp.float32)
         if not self.shift:
             return bias
@@ -167,7 +167,7 @@ class Swin(nn.Module):
         x = self.norm(name="norm_stem")(x)
         batch, rows, columns, dim = x.shape
         if mask is not None:
-            token = self.param("mask_token", nn.initializers.truncated_normal(0.02), (dim,))
+            token = self.param("mask_token", truncated_normal(0.02), (dim,))
             hidden = _over(mask, batch, (rows, columns), self.grid(images.shape))
             x = jnp.where(hidden[..., None], token.astype(x.dtype), x)
         if self.positions is not None:

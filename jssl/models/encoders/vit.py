@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jssl.models.features import Features
 from jssl.models.layers.convolution import Conv
-from jssl.models.layers.initializers import kernel_init
+from jssl.models.layers.initializers import kernel_init, truncated_normal
 from jssl.models.layers.norms import batch_norm, layer_norm
 from jssl.models.layers.positions import Grid, LearnedPositions
 from jssl.models.layers.transformer import Block, Mlp, Transformer, absent_bias
@@ -140,7 +140,7 @@ class ViT(nn.Module):
 
         stem = self.stem(patch=self.patch, dim=self.dim, kernel_init=self.kernel_init, name="stem")
         x = stem(images, train=train).reshape(batch, count, self.dim)
-        token = partial(self.param, init_fn=nn.initializers.truncated_normal(0.02))
+        token = partial(self.param, init_fn=truncated_normal(0.02))
         if mask is not None:
             x = jnp.where(mask[..., None], token("mask_token", shape=(self.dim,)).astype(x.dtype), x)
         first = [token("class_token", shape=(1, self.dim))] if self.class_token else []

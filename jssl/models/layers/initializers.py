@@ -6,7 +6,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-kernel_init = nn.initializers.truncated_normal(0.02)  # of the published sizes; too little for a width of 100
 xavier = nn.initializers.xavier_uniform()
 fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 torch_linear = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # torch's default
@@ -23,6 +22,9 @@ def truncated_normal(deviation: float) -> Callable:
         (key, shape, dtype) -> array
     """
     return nn.initializers.truncated_normal(deviation, lower=-2 / deviation, upper=2 / deviation)
+
+
+kernel_init = truncated_normal(0.02)  # of the published sizes; too little for a width of 100
 
 
 def clip_text_init(depth: int) -> Callable:

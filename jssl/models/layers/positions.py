@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl.arrays.patches import sincos_position_embedding
+from jssl.models.layers.initializers import truncated_normal
 
 Grid = tuple[int, int]  # rows, columns
 
@@ -73,7 +74,7 @@ class LearnedPositions(nn.Module):
     @nn.compact
     def __call__(self, grid: Grid, dim: int, *, prefix: int = 0) -> jax.Array:
         """Returns: [prefix + N, dim]; the prefix (class token) has positions of its own, never interpolated."""
-        init = nn.initializers.truncated_normal(0.02)
+        init = truncated_normal(0.02)
         stored = self.get_variable(
             "params", "table"
         )  # its own shape: the grid at initialisation, not this one

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jssl.models.layers.initializers import truncated_normal
 from jssl.models.layers.positions import Grid, bilinear
 
 
@@ -41,7 +42,7 @@ class RelativePositionBias(nn.Module):
             raise ValueError(
                 f"a relative position bias knows one class token, got {prefix} tokens before the patches"
             )
-        init, channels = nn.initializers.truncated_normal(0.02), heads * (1 if self.shared else depth)
+        init, channels = truncated_normal(0.02), heads * (1 if self.shared else depth)
         size = tuple(2 * side - 1 for side in grid)
         stored = self.get_variable(
             "params", "table"

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jssl.models.layers.initializers import kernel_init
+from jssl.models.layers.initializers import kernel_init, truncated_normal
 from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid, sincos_positions
 from jssl.models.layers.transformer import Block, Transformer, absent_bias
@@ -59,9 +59,7 @@ class Predictor(nn.Module):
         blocks, batch, wanted = targets.shape
         x = nn.Dense(self.dim, kernel_init=self.kernel_init, name="embed")(context)
         table = self.positions(grid, self.dim).astype(x.dtype)
-        mask_token = self.param("mask_token", nn.initializers.truncated_normal(0.02), (self.dim,)).astype(
-            x.dtype
-        )
+        mask_token = self.param("mask_token", truncated_normal(0.02), (self.dim,)).astype(x.dtype)
         queries = (mask_token + table[targets]).reshape(blocks * batch, wanted, self.dim)
         x = jnp.concatenate([jnp.tile(x + table[visible], (blocks, 1, 1)), queries], axis=1)
         bias = None
