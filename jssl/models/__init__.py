@@ -1,11 +1,11 @@
 """Encoders, heads and what sits between them. Every encoder returns `Features`."""
 
+from jssl.arrays.vectors import l2_normalize
 from jssl.data.reading.tokenizer import Tokenizer, byte_tokenizer, word_tokenizer
 from jssl.models.encoders.resnet import (
     BasicBlock,
     Bottleneck,
     ResNet,
-    batch_norm,
     cifar_stem,
     imagenet_stem,
     same_padding,
@@ -31,7 +31,6 @@ from jssl.models.heads import (
     byol_head,
     clip_head,
     dino_head,
-    l2_normalize,
     linear_head,
     moco_head,
     moco_v3_head,
@@ -41,6 +40,8 @@ from jssl.models.heads import (
     swav_head,
     vicreg_head,
 )
+from jssl.models.layers.initializers import clip_image_init, clip_text_init, truncated_normal, xavier
+from jssl.models.layers.norms import batch_norm, layer_norm
 from jssl.models.layers.positions import (
     LearnedPositions,
     antialiased_bicubic,
@@ -58,9 +59,7 @@ from jssl.models.layers.transformer import (
     SwiGlu,
     Transformer,
     gelu,
-    layer_norm,
     quick_gelu,
-    xavier,
 )
 from jssl.models.masked.decoders import MaskedDecoder, mae_decoder, pixel_head
 from jssl.models.masked.predictors import Predictor
@@ -99,6 +98,8 @@ __all__ = [
     "byte_tokenizer",
     "cifar_stem",
     "clip_head",
+    "clip_image_init",
+    "clip_text_init",
     "cls_attention",
     "dino_bicubic",
     "dino_head",
@@ -130,6 +131,7 @@ __all__ = [
     "swav_head",
     "text_encoder",
     "torch_padding",
+    "truncated_normal",
     "vicreg_head",
     "word_tokenizer",
     "xavier",

@@ -5,10 +5,12 @@ from functools import partial
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
+import jax.numpy as jnp  # noqa: F401  used by the examples
 
-from jssl.models.encoders.resnet import batch_norm
-from jssl.models.layers.transformer import gelu, kernel_init
+from jssl.arrays.vectors import l2_normalize
+from jssl.models.layers.initializers import kernel_init
+from jssl.models.layers.norms import batch_norm
+from jssl.models.layers.transformer import gelu
 
 dense = partial(
     nn.Dense, kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -41,12 +43,6 @@ class Head(nn.Module):
         for layer in self.layers:
             x = layer(x, use_running_average=not train) if isinstance(layer, nn.BatchNorm) else layer(x)
         return x
-
-
-def l2_normalize(x: jax.Array, *, axis: int = -1, eps: float = 1e-12) -> jax.Array:
-    """Divides by the length along an axis, x / max(|x|, eps), in float32, with a finite gradient at zero."""
-    y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    return (y * jax.lax.rsqrt(jnp.maximum(jnp.sum(y * y, axis=axis, keepdims=True), eps**2))).astype(x.dtype)
 
 
 def logits(x: jax.Array, kernel: jax.Array) -> jax.Array:

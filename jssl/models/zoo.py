@@ -11,7 +11,8 @@ import flax.linen as nn
 from jssl.models.encoders.resnet import BasicBlock, Bottleneck, ResNet, cifar_stem
 from jssl.models.encoders.swin import Swin
 from jssl.models.encoders.vit import ViT
-from jssl.models.layers.transformer import SwiGlu, xavier
+from jssl.models.layers.initializers import xavier
+from jssl.models.layers.transformer import SwiGlu
 
 VITS: dict[str, dict[str, Any]] = {
     "n": dict(dim=96, depth=4, heads=3, kernel_init=xavier),
@@ -45,15 +46,18 @@ SWINS: dict[str, dict[str, Any]] = {
 
 
 def encoder(name: str, **overrides: Any) -> nn.Module:
-    """An encoder by its name; every one returns `Features`.
+    """Makes an encoder by its name.
 
-    name: vit_{n,ti,s,b,l,h,g}{patch}, such as vit_s16 or vit_n4; resnet{10,18,34,50,101,152,200} with an optional
-        width multiplier and stem for small images, such as resnet50x2, resnet18_cifar or resnet18x0.25_cifar;
-        swin_{n,t,s,b,l}.
-    overrides: fields of the module, such as depth=6 or drop_path=0.1.
-
-    Returns: a Linen module, images [B, H, W, C] -> Features(cls [B, D], tokens [B, N, D]).
-    Raises: ValueError for an unknown name, with the closest known ones; TypeError for an unknown field.
+    Args:
+        name: vit_{n,ti,s,b,l,h,g}{patch}, such as vit_s16 or vit_n4; resnet{10,18,34,50,101,152,200} with an optional
+            width multiplier and stem for small images, such as resnet50x2, resnet18_cifar or resnet18x0.25_cifar;
+            swin_{n,t,s,b,l}.
+        overrides: fields of the module, such as depth=6 or drop_path=0.1.
+    Returns:
+        A Linen module, images [B, H, W, C] -> Features(cls [B, D], tokens [B, N, D]).
+    Raises:
+        ValueError: for an unknown name, with the closest known ones.
+        TypeError: for an unknown field.
 
     >>> encoder("vit_s16").dim
     384
@@ -75,7 +79,7 @@ def encoder(name: str, **overrides: Any) -> nn.Module:
 
 
 def encoder_names() -> list[str]:
-    """Common names that `encoder` knows; other patch sizes and width multipliers work as well."""
+    """Lists common names that `encoder` knows; other patch sizes and width multipliers work as well."""
     vits = [f"vit_{size}{patch}" for size in VITS for patch in (4, 8, 14, 16)]
     resnets = [f"resnet{depth}{stem}" for depth in RESNETS for stem in ("", "x2", "_cifar", "x0.25_cifar")]
     return [*vits, *resnets, *(f"swin_{size}" for size in SWINS)]

@@ -4,8 +4,10 @@ import re
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from jssl.arrays.stacks import STACKED, is_stacked
 from jssl.arrays.trees import names
 from jssl.optim.parameters import POSITION, RELATIVE, TOKEN
 
@@ -42,10 +44,10 @@ def layer_decay(params, rate: float):
     """
     if not 0.0 < rate <= 1.0:
         raise ValueError(f"layer_decay: rate must lie in (0, 1], got {rate}")
-    paths = [names(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-    blocks = sorted({_block(path) for path in paths} - {None}, key=_natural)
+    leaves = [(names(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)]
+    blocks = sorted({block for path, leaf in leaves for block in _blocks(path, leaf)}, key=_natural)
     if not blocks:
-        found = ", ".join(sorted("/".join(path) for path in paths)[:8])
+        found = ", ".join(sorted("/".join(path) for path, _ in leaves)[:8])
         raise ValueError(f"layer_decay: no path names a block, such as block_0 or blocks/0; found {found}")
     last = len(blocks) + 1
 
@@ -60,8 +62,13 @@ def layer_decay(params, rate: float):
         first = any(TOKEN.search(name) or POSITION.search(name) or _FIRST.search(name) for name in path)
         return 0 if first else last
 
-    def scale(path, _):
-        return float(rate) ** (last - layer(names(path)))
+    def scale(path, leaf):
+        path = names(path)
+        if not is_stacked(path):
+            return float(rate) ** (last - layer(path))
+        # one for each block of a stack, in an array that broadcasts
+        scales = [float(rate) ** (last - layer(block)) for block in _blocks(path, leaf)]
+        return np.reshape(scales, (-1,) + (1,) * (leaf.ndim - 1))
 
     return jax.tree_util.tree_map_with_path(scale, params)
 
@@ -92,6 +99,13 @@ def _block(path: tuple[str, ...]) -> tuple[str, ...] | None:
         if _BLOCK.fullmatch(name) or (name.isdigit() and path[i - 1].lower().endswith("blocks")):
             return path[: i + 1]
     return None
+
+
+def _blocks(path: tuple[str, ...], leaf: jax.Array) -> list[tuple[str, ...]]:
+    """The paths down to the blocks that a leaf lies in: one, none, or each of a stack."""
+    if is_stacked(path):
+        return [(*path[: path.index(STACKED)], f"block_{i}") for i in range(len(leaf))]
+    return [block] if (block := _block(path)) else []
 
 
 def _natural(path: tuple[str, ...]) -> list:

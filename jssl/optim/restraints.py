@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jssl.arrays.stacks import map_layers
 from jssl.arrays.trees import names
 
 
@@ -36,7 +37,7 @@ def clip_by_parameter_norm(max_norm: float) -> optax.GradientTransformation:
         norm = jnp.linalg.norm(gradient.astype(jnp.promote_types(gradient.dtype, jnp.float32)).ravel())
         return gradient * jnp.minimum(1.0, max_norm / (norm + 1e-6)).astype(gradient.dtype)
 
-    return optax.stateless(lambda updates, params: jax.tree.map(clip, updates))
+    return optax.stateless(lambda updates, params: map_layers(clip, updates))
 
 
 class FreezeState(NamedTuple):

@@ -64,9 +64,9 @@ def test_dino_vit():
     blocks = sown["blocks"]
     same(features.cls, want["class_token"])
     same(features.tokens, want["patch_tokens"])
-    same(blocks["block_1"]["attn"]["cls_attention"][0], want["last_class_attention"])
+    same(blocks["block_1"]["attn"]["attention"][0], want["last_class_attention"])
     norm = model.norm(parent=None)
-    same(norm.apply({"params": variables["params"]["norm"]}, blocks["block_0"]["tokens"][0]), want["block_0"])
+    same(norm.apply({"params": variables["params"]["norm"]}, blocks["block_0"]["blocks"][0]), want["block_0"])
 
 
 def test_another_epsilon_would_show():

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jssl.arrays.stacks import stack_blocks, unstack_blocks
 from jssl.models import Block, Transformer
 from jssl.models.layers.transformer import attention_weights, path_factors, quick_gelu, rotate
 
@@ -29,6 +30,11 @@ def variables():
     return jax.tree.unflatten(tree, noisy)
 
 
+def in_form(model, variables):
+    """The parameters as a model keeps them."""
+    return stack_blocks(variables) if model.scan else variables
+
+
 @pytest.mark.parametrize("other", OTHERS)
 def test_scan_and_remat_give_the_same_numbers_and_gradients(other, variables):
     bias, fields = OTHERS[other]
@@ -37,28 +43,35 @@ def test_scan_and_remat_give_the_same_numbers_and_gradients(other, variables):
         def loss(variables):
             return jnp.mean(model.apply(variables, TOKENS, bias=bias, rngs={"dropout": KEY}) ** 2)
 
-        return jax.jit(jax.value_and_grad(loss))(variables)
+        value, gradient = jax.jit(jax.value_and_grad(loss))(in_form(model, variables))
+        return value, unstack_blocks(gradient)
 
     (want, want_grad), (got, got_grad) = value_and_grad(STACK), value_and_grad(STACK.clone(**fields))
     np.testing.assert_allclose(got, want, rtol=1e-5)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), got_grad, want_grad)
 
 
-def test_scan_keeps_the_tree_of_parameters_and_of_what_is_sown(variables):
-    scanned = STACK.clone(scan=True)
-    assert jax.eval_shape(scanned.init, KEY, TOKENS) == jax.eval_shape(STACK.init, KEY, TOKENS)
+def test_scan_stacks_the_same_initial_values():
+    want, got = (jax.jit(model.init)(KEY, TOKENS) for model in (STACK, STACK.clone(scan=True)))
+    assert set(got["params"]) == {"stacked"}
+    jax.tree.map(np.testing.assert_array_equal, stack_blocks(want), got)
+
+
+def test_scan_sows_as_unrolled_blocks_do(variables):
     (_, a), (_, b) = (
-        jax.jit(partial(m.apply, mutable=["intermediates"]))(variables, TOKENS) for m in (STACK, scanned)
+        jax.jit(partial(model.apply, mutable=["intermediates"]))(in_form(model, variables), TOKENS)
+        for model in (STACK, STACK.clone(scan=True))
     )
+    assert set(a["intermediates"]["block_1"]) == {"attn", "blocks"}
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-4), a, b)
 
 
 def test_scan_compiles_one_block():
     deep = Transformer(8, partial(Block, heads=2))
-    variables = jax.eval_shape(deep.init, KEY, TOKENS)
+    models = {scan: deep.clone(scan=scan) for scan in (False, True)}
     text = {
-        scan: jax.jit(deep.clone(scan=scan).apply).lower(variables, TOKENS).as_text()
-        for scan in (False, True)
+        scan: jax.jit(model.apply).lower(jax.eval_shape(model.init, KEY, TOKENS), TOKENS).as_text()
+        for scan, model in models.items()
     }
     products = {scan: lowered.count("dot_general") for scan, lowered in text.items()}
     assert products[False] >= 8 * 6 and products[True] <= 8

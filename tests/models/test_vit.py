@@ -122,8 +122,9 @@ def test_every_parameter_gets_a_gradient(variant):
         assert jnp.abs(grad).max() > 0, jax.tree_util.keystr(path)
 
 
-def test_cls_attention_is_a_distribution_over_class_registers_and_patches():
-    model = TINY.clone(registers=2)
+@pytest.mark.parametrize("scan", [False, True])
+def test_cls_attention_is_a_distribution_over_class_registers_and_patches(scan):
+    model = TINY.clone(registers=2, scan=scan)
     variables = jax.jit(model.init)(KEY, IMAGES)
     weights = jax.jit(cls_attention, static_argnums=0)(model, variables, IMAGES)
     assert weights.shape == (2, 4, 8)

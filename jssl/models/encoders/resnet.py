@@ -7,18 +7,24 @@ import flax.linen as nn
 import jax
 
 from jssl.models.features import Features
-
-batch_norm = partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5)
-fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+from jssl.models.layers.convolution import Conv, max_pool
+from jssl.models.layers.initializers import fan_out
+from jssl.models.layers.norms import batch_norm
 
 
 def torch_padding(kernel: int) -> list[tuple[int, int]]:
-    """The same on both sides, whatever the stride; "SAME" pads a strided convolution on one side only."""
+    """Pads the same on both sides, whatever the stride; "SAME" pads a strided convolution on one side only.
+
+    Args:
+        kernel: the kernel's side.
+    Returns:
+        (before, after) per axis.
+    """
     return [(kernel // 2, kernel // 2)] * 2
 
 
 def same_padding(kernel: int) -> str:
-    """TensorFlow's padding."""
+    """Pads as TensorFlow does, whatever the kernel's side."""
     return "SAME"
 
 
@@ -68,9 +74,7 @@ def _layers(module: nn.Module, train: bool) -> tuple[Callable, Callable]:
 
     def conv(width, kernel, stride=1, *, name):
         padding = module.padding(kernel)
-        return nn.Conv(
-            width, (kernel, kernel), stride, padding, use_bias=False, kernel_init=fan_out, name=name
-        )
+        return Conv(width, (kernel, kernel), stride, padding, use_bias=False, kernel_init=fan_out, name=name)
 
     return conv, partial(module.norm, use_running_average=not train)
 
@@ -82,23 +86,30 @@ def _shortcut(x: jax.Array, width: int, stride: int, conv: Callable, norm: Calla
 
 
 def imagenet_stem(x: jax.Array, width: int, conv: Callable, norm: Callable, padding: Callable) -> jax.Array:
-    """7x7 convolution of stride 2, then max-pooling of stride 2: a quarter of the resolution."""
+    """Applies a 7x7 convolution of stride 2, then max-pooling of stride 2: a quarter of the resolution is left."""
     x = nn.relu(norm(name="bn1")(conv(width, 7, 2, name="conv1")(x)))
-    return nn.max_pool(x, (3, 3), (2, 2), padding(3))
+    return max_pool(x, (3, 3), (2, 2), padding(3))
 
 
 def cifar_stem(x: jax.Array, width: int, conv: Callable, norm: Callable, padding: Callable) -> jax.Array:
-    """3x3 convolution of stride 1, for images of 32 pixels: the resolution is kept."""
+    """Applies a 3x3 convolution of stride 1, for images of 32 pixels: the resolution is kept."""
     return nn.relu(norm(name="bn1")(conv(width, 3, name="conv1")(x)))
 
 
 class ResNet(nn.Module):
     """Four stages of residual blocks; `cls` is the mean over positions of the last map, `tokens` are the positions.
 
-    depths: blocks of each stage; widths: inner channels of each stage.
-    block: `BasicBlock` or `Bottleneck`; stem: `imagenet_stem` or `cifar_stem`.
-    padding: `torch_padding` or `same_padding`, of the kernel's size.
-    last_scale: initial scale of each block's last norm; with `nn.initializers.zeros` blocks start as the identity.
+    The maps after the stem and after each stage, [B, H, W, C], are sown as "stem", "layer1" ... "layer4".
+
+    Args:
+        depths: blocks of each stage.
+        block: `BasicBlock` or `Bottleneck`.
+        widths: inner channels of each stage.
+        stem_width: channels after the stem.
+        stem: `imagenet_stem` or `cifar_stem`.
+        norm: a factory of norms, such as `batch_norm`.
+        padding: `torch_padding` or `same_padding`, of the kernel's size.
+        last_scale: initial scale of each block's last norm; with `nn.initializers.zeros` blocks start as the identity.
     """
 
     depths: Sequence[int]
@@ -112,7 +123,16 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False) -> Features:
-        """images: [B, H, W, C] floats.  Returns: Features(cls [B, D], tokens [B, N, D]).  Raises: ValueError."""
+        """Encodes images.
+
+        Args:
+            images: [B, H, W, C] floats.
+            train: whether norms use the batch's statistics and update the running ones.
+        Returns:
+            Features(cls [B, D], tokens [B, N, D])
+        Raises:
+            ValueError: for images without a batch axis.
+        """
         if images.ndim != 4:
             raise ValueError(
                 f"images must be [B, H, W, C], got shape {images.shape}; add a batch axis to one image"

@@ -10,14 +10,21 @@ import numpy as np
 
 from jssl.models.encoders.vit import PatchEmbed, check_images
 from jssl.models.features import Features
+from jssl.models.layers.initializers import kernel_init, truncated_normal
+from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid
-from jssl.models.layers.transformer import Attention, Mlp, kernel_init, layer_norm, path_factors
+from jssl.models.layers.transformer import Attention, Mlp, path_factors
 
 
 class WindowBlock(nn.Module):
     """A pre-norm block whose attention stays inside windows, with a learned bias for each relative position.
 
-    window: side of the bias's table; size: side of the windows here, at most `window`; shift: how far they are moved.
+    Args:
+        heads: of the attention.
+        window: the side that the bias's table is made for.
+        size: side of the windows here, at most `window`.
+        shift: how far the windows are moved.
+        mlp_ratio, norm, qkv_bias, kernel_init: as `Block`.
     """
 
     heads: int
@@ -31,7 +38,14 @@ class WindowBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, keep: jax.Array | None = None) -> jax.Array:
-        """x [B, rows, columns, D]; keep [2, B]: what each branch is multiplied with (stochastic depth)."""
+        """Applies the block.
+
+        Args:
+            x: [B, rows, columns, D].
+            keep: [2, B], what each branch is multiplied with (stochastic depth); None: 1.
+        Returns:
+            [B, rows, columns, D]
+        """
         batch, rows, columns, dim = x.shape
         keep = jnp.ones((2, 1)) if keep is None else keep
         keep = keep[..., None, None, None].astype(x.dtype)
@@ -41,7 +55,8 @@ class WindowBlock(nn.Module):
         grid = y.shape[1:3]
         y = _windows(jnp.roll(y, (-self.shift, -self.shift), (1, 2)), self.size)
         bias = self._bias(grid, len(y))
-        y = Attention(self.heads, self.qkv_bias, kernel_init=self.kernel_init, name="attn")(y, bias=bias)
+        attention = Attention(self.heads, self.qkv_bias, kernel_init=self.kernel_init, sown=None, name="attn")
+        y = attention(y, bias=bias)
         y = jnp.roll(_unwindow(y, self.size, grid), (self.shift, self.shift), (1, 2))[:, :rows, :columns]
         x = x + keep[0] * y
         mlp = Mlp(round(dim * self.mlp_ratio), kernel_init=self.kernel_init, name="mlp")
@@ -50,7 +65,7 @@ class WindowBlock(nn.Module):
     def _bias(self, grid: Grid, windows: int) -> jax.Array:
         """[1 or B * windows, heads, size^2, size^2]."""
         shape = ((2 * self.window - 1) ** 2, self.heads)
-        table = self.param("relative_bias", nn.initializers.truncated_normal(0.02), shape)
+        table = self.param("relative_bias", truncated_normal(0.02), shape)
         bias = jnp.moveaxis(table[_relative_index(self.window, self.size)], -1, 0)[None].astype(jnp.float32)
         if not self.shift:
             return bias
@@ -102,10 +117,18 @@ class PatchMerging(nn.Module):
 class Swin(nn.Module):
     """Stages of window attention, each half the resolution and twice the width of the one before.
 
-    patch: side of a first token in pixels; depths, heads: blocks and heads of each stage; window: side of a window.
-    positions: (grid, dim) -> [N, dim], added to the first tokens; None adds none.
-    drop_path: the last block's rate of stochastic depth; acts when an rng "dropout" is given.
-    `cls` is the mean of the last stage's normalised tokens.
+    `cls` is the mean of the last stage's normalised tokens. The maps after each stage, [B, rows, columns, D], are sown
+    as "stage0", "stage1" ...
+
+    Args:
+        patch: side of a first token in pixels.
+        dim: width of the first stage.
+        depths: blocks of each stage.
+        heads: heads of each stage.
+        window: side of a window in tokens.
+        mlp_ratio, norm, qkv_bias, kernel_init: as `Block`.
+        positions: (grid, dim) -> [N, dim], added to the first tokens; None adds none.
+        drop_path: the last block's rate of stochastic depth; acts when an rng "dropout" is given.
     """
 
     patch: int = 4
@@ -121,27 +144,30 @@ class Swin(nn.Module):
     drop_path: float = 0.0
 
     def grid(self, image_shape: tuple[int, ...]) -> Grid:
-        """(rows, columns) of the last stage's tokens for images of shape (..., H, W, C)."""
+        """Counts the last stage's tokens, (rows, columns), of images of shape (..., H, W, C)."""
         side = self.patch * 2 ** (len(self.depths) - 1)
         return image_shape[-3] // side, image_shape[-2] // side
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False, mask: jax.Array | None = None) -> Features:
-        """Encode images.
+        """Encodes images.
 
-        images: [B, H, W, C] floats, H and W multiples of patch * 2 ** (stages - 1).
-        mask: [B, N] bool over the tokens returned, or over the first, finer tokens; True becomes the mask token, a
-            parameter from the first call on that passes a mask (SimMIM, arXiv:2111.09886).
-
-        Returns: Features(cls [B, D], tokens [B, N, D]).
-        Raises: ValueError for a wrong rank, dtype or size.
+        Args:
+            images: [B, H, W, C] floats, H and W multiples of patch * 2 ** (stages - 1).
+            train: changes nothing.
+            mask: [B, N] bool over the tokens returned, or over the first, finer tokens; True becomes the mask token, a
+                parameter from the first call on that passes a mask (SimMIM, arXiv:2111.09886).
+        Returns:
+            Features(cls [B, D], tokens [B, N, D])
+        Raises:
+            ValueError: for a wrong rank, dtype or size.
         """
         check_images(images, self.patch * 2 ** (len(self.depths) - 1), "patch * 2 ** (stages - 1)")
         x = PatchEmbed(self.patch, self.dim, self.kernel_init, name="stem")(images)
         x = self.norm(name="norm_stem")(x)
         batch, rows, columns, dim = x.shape
         if mask is not None:
-            token = self.param("mask_token", nn.initializers.truncated_normal(0.02), (dim,))
+            token = self.param("mask_token", truncated_normal(0.02), (dim,))
             hidden = _over(mask, batch, (rows, columns), self.grid(images.shape))
             x = jnp.where(hidden[..., None], token.astype(x.dtype), x)
         if self.positions is not None:

@@ -9,25 +9,33 @@ import jax
 import jax.numpy as jnp
 
 from jssl.models.features import Features
-from jssl.models.layers.transformer import Block, Mlp, Transformer, kernel_init, layer_norm, xavier
+from jssl.models.layers.initializers import kernel_init, xavier
+from jssl.models.layers.norms import layer_norm
+from jssl.models.layers.transformer import Block, Mlp, Transformer
 
 
 def largest_id(tokens: jax.Array) -> jax.Array:
-    """The place of the largest id in each text, its end in CLIP's and our vocabularies: [B, L] -> [B]."""
+    """Finds the place of the largest id in each text, its end in CLIP's and our vocabularies: [B, L] -> [B]."""
     return jnp.argmax(tokens, axis=-1)
 
 
 def last_place(tokens: jax.Array) -> jax.Array:
-    """The last place, padding or not (SigLIP): [B, L] -> [B]."""
+    """Takes the last place, padding or not (SigLIP): [B, L] -> [B]."""
     return jnp.full(tokens.shape[0], tokens.shape[1] - 1)
 
 
 class TextTransformer(nn.Module):
     """Token ids to features: `cls` is the token at the end of the text, after the final norm.
 
-    vocabulary: number of ids; length: the most tokens of a text.
-    end: (ids [B, L]) -> [B], the place that stands for the text.
-    causal: every token sees only those before it, so padding after the end changes nothing.
+    Args:
+        vocabulary: number of ids.
+        length: the most tokens of a text.
+        dim, depth, heads: the sizes.
+        end: (ids [B, L]) -> [B], the place that stands for the text.
+        causal: whether every token sees only those before it, so that padding after the end changes nothing.
+        mlp_ratio, mlp, norm, kernel_init: as `Block`; CLIP has `partial(Mlp, activation=quick_gelu)` and
+            `clip_text_init(depth)`.
+        scan, remat: as `Transformer`.
     """
 
     vocabulary: int
@@ -46,7 +54,16 @@ class TextTransformer(nn.Module):
 
     @nn.compact
     def __call__(self, tokens: jax.Array, *, train: bool = False) -> Features:
-        """tokens: [B, L] int, L <= length.  Returns: Features(cls [B, D], tokens [B, L, D]).  Raises: ValueError."""
+        """Encodes texts.
+
+        Args:
+            tokens: [B, L] int, L <= length.
+            train: changes nothing.
+        Returns:
+            Features(cls [B, D], tokens [B, L, D])
+        Raises:
+            ValueError: for another rank or dtype, or longer texts.
+        """
         if tokens.ndim != 2 or not jnp.issubdtype(tokens.dtype, jnp.integer):
             raise ValueError(f"tokens must be int [B, L], got {tokens.dtype} {tokens.shape}")
         if tokens.shape[1] > self.length:
@@ -70,6 +87,10 @@ class LogitScale(nn.Module):
     """The learned factor on cosines, exp(log_scale), at most `maximum`; () -> scalar.
 
     At the maximum the gradient that would raise it further is cut, the one that lowers it passes.
+
+    Args:
+        initial: the factor at the start.
+        maximum: the largest factor.
     """
 
     initial: float = 1 / 0.07
@@ -83,7 +104,7 @@ class LogitScale(nn.Module):
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def at_most(x: jax.Array, maximum: float) -> jax.Array:
-    """min(x, maximum), whose gradient above the maximum only leads back down (for a minimiser)."""
+    """Computes min(x, maximum), whose gradient above the maximum only leads back down (for a minimiser)."""
     return jnp.minimum(x, maximum)
 
 
@@ -103,11 +124,16 @@ TEXTS = {
 
 
 def text_encoder(name: str, *, vocabulary: int, **overrides) -> TextTransformer:
-    """A text transformer by its size: text_n, text_s, text_b (CLIP with ViT-B), text_l (ViT-L), text_h.
+    """Makes a text transformer by its size: text_n, text_s, text_b (CLIP with ViT-B), text_l (ViT-L), text_h.
 
-    vocabulary: number of ids; overrides: fields of `TextTransformer`.
-
-    Raises: ValueError for an unknown name.
+    Args:
+        name: the size.
+        vocabulary: number of ids.
+        overrides: fields of `TextTransformer`.
+    Returns:
+        The module.
+    Raises:
+        ValueError: for an unknown name.
 
     >>> text_encoder("text_b", vocabulary=49408).dim
     512

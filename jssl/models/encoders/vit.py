@@ -9,19 +9,29 @@ import jax
 import jax.numpy as jnp
 
 from jssl.models.features import Features
+from jssl.models.layers.convolution import Conv
+from jssl.models.layers.initializers import kernel_init, truncated_normal
+from jssl.models.layers.norms import batch_norm, layer_norm
 from jssl.models.layers.positions import Grid, LearnedPositions
-from jssl.models.layers.transformer import Block, Mlp, Transformer, absent_bias, kernel_init, layer_norm
+from jssl.models.layers.transformer import Block, Mlp, Transformer, absent_bias
 
 
 class PatchEmbed(nn.Module):
-    """Cut an image into patches and project each: [B, H, W, C] -> [B, H/P, W/P, D].
+    """Cuts an image into patches and projects each: [B, H, W, C] -> [B, H/P, W/P, D].
 
     One matrix product over pixels in (row, column, channel) order: a convolution of stride P.
+
+    Args:
+        patch: side of a patch in pixels.
+        dim: width of a token.
+        kernel_init: of the projection.
+        use_bias: whether the projection has a bias; CLIP's has none.
     """
 
     patch: int
     dim: int
     kernel_init: Callable = kernel_init
+    use_bias: bool = True
 
     def grid(self, image_shape: tuple[int, ...]) -> Grid:
         """(rows, columns) of patches in images of shape (..., H, W, C)."""
@@ -32,7 +42,7 @@ class PatchEmbed(nn.Module):
         (rows, columns), p = self.grid(images.shape), self.patch
         x = images.reshape(-1, rows, p, columns, p, images.shape[-1]).swapaxes(2, 3)
         x = x.reshape(-1, rows, columns, p * p * images.shape[-1])
-        return nn.Dense(self.dim, kernel_init=self.kernel_init, name="proj")(x)
+        return nn.Dense(self.dim, use_bias=self.use_bias, kernel_init=self.kernel_init, name="proj")(x)
 
 
 class ConvStem(nn.Module):
@@ -51,11 +61,9 @@ class ConvStem(nn.Module):
         x, halvings = images, self.patch.bit_length() - 1
         for i in range(halvings):
             width = self.dim // 2 ** (halvings - 1 - i)
-            x = nn.Conv(width, (3, 3), 2, padding=1, use_bias=False, name=f"conv{i}")(x)
-            x = nn.relu(
-                nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=f"bn{i}")(x)
-            )
-        return nn.Conv(self.dim, (1, 1), name="proj")(x)
+            x = Conv(width, (3, 3), 2, padding=1, use_bias=False, name=f"conv{i}")(x)
+            x = nn.relu(batch_norm(use_running_average=not train, name=f"bn{i}")(x))
+        return Conv(self.dim, (1, 1), name="proj")(x)
 
 
 class ViT(nn.Module):
@@ -109,16 +117,19 @@ class ViT(nn.Module):
         visible: jax.Array | None = None,
         present: jax.Array | None = None,
     ) -> Features:
-        """Encode images.
+        """Encodes images.
 
-        images: [B, H, W, C] floats, H and W multiples of the patch.
-        mask: [B, N] bool; True patches become the learned mask token before positions are added. The token is a
-            parameter from the first call on that passes a mask, so initialise with one where one will be used.
-        visible: [B, n] int, row-major; only these patches go through the blocks, in this order, each at its position.
-        present: [B, n] bool beside `visible`; False marks a filler, which no token attends to. None: all are real.
-
-        Returns: Features(cls [B, D], tokens [B, N or n, D]).
-        Raises: ValueError for a wrong rank, dtype or size.
+        Args:
+            images: [B, H, W, C] floats, H and W multiples of the patch.
+            train: whether the stem's norms use the batch's statistics.
+            mask: [B, N] bool; True patches become the learned mask token before positions are added. The token is a
+                parameter from the first call on that passes a mask, so initialise with one where one will be used.
+            visible: [B, n] int, row-major; only these patches go through the blocks, in this order, at their positions.
+            present: [B, n] bool beside `visible`; False marks padding, which no token attends to. None: all are real.
+        Returns:
+            Features(cls [B, D], tokens [B, N or n, D])
+        Raises:
+            ValueError: for a wrong rank, dtype or size.
         """
         check_images(images, self.patch, "patch")
         grid = self.grid(images.shape)
@@ -129,7 +140,7 @@ class ViT(nn.Module):
 
         stem = self.stem(patch=self.patch, dim=self.dim, kernel_init=self.kernel_init, name="stem")
         x = stem(images, train=train).reshape(batch, count, self.dim)
-        token = partial(self.param, init_fn=nn.initializers.truncated_normal(0.02))
+        token = partial(self.param, init_fn=truncated_normal(0.02))
         if mask is not None:
             x = jnp.where(mask[..., None], token("mask_token", shape=(self.dim,)).astype(x.dtype), x)
         first = [token("class_token", shape=(1, self.dim))] if self.class_token else []
@@ -177,36 +188,43 @@ class ViT(nn.Module):
 
 
 def read_class(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
-    """The normalised class token and patch tokens."""
+    """Reads the normalised class token and patch tokens."""
     norm = norm(name="norm")
     return Features(norm(prefix[:, 0]), norm(patches))
 
 
 def read_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
-    """The normalised patch tokens and their mean (I-JEPA)."""
+    """Reads the normalised patch tokens and their mean (I-JEPA)."""
     patches = norm(name="norm")(patches)
     return Features(patches.mean(axis=1), patches)
 
 
 def read_normed_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
-    """The mean of the patch tokens, then normalised; the tokens stay as they are (fine-tuned MAE, BEiT)."""
+    """Reads the mean of the patch tokens, then normalised; the tokens stay as they are (fine-tuned MAE, BEiT)."""
     return Features(norm(name="norm")(patches.mean(axis=1)), patches)
 
 
 def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.Array:
-    """What the [CLS] token attends to in the last block: [B, heads, N], patches only; a row of the softmax.
+    """Computes what the class token attends to in the last block, a row of the softmax.
 
-    module: a `ViT`; variables: {"params": ...}; images: [B, H, W, C].
+    Args:
+        module: a `ViT`.
+        variables: {"params": ...}.
+        images: [B, H, W, C] floats.
+    Returns:
+        [B, heads, N], patches only.
+    Raises:
+        ValueError: for an encoder without a class token.
     """
     if not module.class_token:
         raise ValueError("cls_attention needs an encoder with a class token; this one has class_token=False")
     _, state = module.apply(variables, images, mutable=["intermediates"])
-    (weights,) = state["intermediates"]["blocks"][f"block_{module.depth - 1}"]["attn"]["cls_attention"]
+    (weights,) = state["intermediates"]["blocks"][f"block_{module.depth - 1}"]["attn"]["attention"]
     return weights[..., 1 + module.registers :]
 
 
 def check_images(images: jax.Array, side: int, name: str) -> None:
-    """Raise a ValueError unless images are floats [B, H, W, C] with H and W multiples of `side`, called `name`."""
+    """Raises a ValueError unless images are floats [B, H, W, C] with H and W multiples of `side`, called `name`."""
     if images.ndim != 4:
         raise ValueError(
             f"images must be [B, H, W, C], got shape {images.shape}; add a batch axis to a single image"

@@ -9,17 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl.arrays.patches import sincos_position_embedding
+from jssl.models.layers.initializers import truncated_normal
 
 Grid = tuple[int, int]  # rows, columns
 
 
 def bicubic(table: jax.Array, grid: Grid, *, offset: float = 0.0) -> jax.Array:
-    """Cubic interpolation without antialiasing, a = -0.75, half-pixel centres, indices clamped at the border.
+    """Interpolates cubically without antialiasing: a = -0.75, half-pixel centres, indices clamped at the border.
 
-    table [rows, columns, D]; grid: the wanted (rows, columns);
-    offset: 0.1 samples at steps n / (size + 0.1), as DINO, iBOT and DINOv2 (without registers) do.
-
-    Returns: [*grid, D], as torch's `interpolate(size, mode="bicubic")`.
+    Args:
+        table: [rows, columns, D].
+        grid: the wanted (rows, columns).
+        offset: 0.1 samples at steps n / (size + 0.1), as DINO, iBOT and DINOv2 (without registers) do.
+    Returns:
+        [*grid, D], as torch's `interpolate(size, mode="bicubic")`.
     """
     rows, columns = (_cubic_matrix(n, size, offset) for n, size in zip(table.shape[:2], grid, strict=True))
     exact = jax.lax.Precision.HIGHEST
@@ -36,7 +39,7 @@ def antialiased_bicubic(table: jax.Array, grid: Grid) -> jax.Array:
 
 
 def bilinear(table: jax.Array, grid: Grid) -> jax.Array:
-    """Linear interpolation without antialiasing, half-pixel centres: [rows, columns, D] -> [*grid, D]."""
+    """Interpolates linearly without antialiasing, half-pixel centres: [rows, columns, D] -> [*grid, D]."""
     return _resize(table, grid, "linear", antialias=False)
 
 
@@ -71,7 +74,7 @@ class LearnedPositions(nn.Module):
     @nn.compact
     def __call__(self, grid: Grid, dim: int, *, prefix: int = 0) -> jax.Array:
         """Returns: [prefix + N, dim]; the prefix (class token) has positions of its own, never interpolated."""
-        init = nn.initializers.truncated_normal(0.02)
+        init = truncated_normal(0.02)
         stored = self.get_variable(
             "params", "table"
         )  # its own shape: the grid at initialisation, not this one
@@ -84,11 +87,18 @@ class LearnedPositions(nn.Module):
 def sincos_positions(
     grid: Grid, dim: int, *, prefix: int = 0, native: Grid | None = None, interpolate=bicubic
 ) -> jax.Array:
-    """The fixed table of MAE and I-JEPA, [sin(column), cos(column), sin(row), cos(row)], zeros for the prefix.
+    """Computes the fixed table of MAE and I-JEPA, [sin(column), cos(column), sin(row), cos(row)].
 
-    native: the grid that positions count over; another grid is interpolated from it. None: the grid at hand.
-
-    Returns: [prefix + N, dim].  arXiv:2111.06377
+    Args:
+        grid: (rows, columns) of tokens.
+        dim: width of a token.
+        prefix: tokens before the patches, which get zeros.
+        native: the grid that positions count over; another grid is interpolated from it. None: the grid at hand.
+        interpolate: (table [rows, columns, dim], grid) -> [*grid, dim].
+    Returns:
+        [prefix + N, dim]
+    References:
+        arXiv:2111.06377
     """
     table = sincos_position_embedding(dim, native or grid)
     if native is not None and tuple(native) != tuple(grid):
@@ -97,5 +107,13 @@ def sincos_positions(
 
 
 def sincos_positions_rows_first(grid: Grid, dim: int, *, prefix: int = 0) -> jax.Array:
-    """The fixed table of MoCo v3, [sin(row), cos(row), sin(column), cos(column)].  arXiv:2104.02057"""
+    """Computes the fixed table of MoCo v3, [sin(row), cos(row), sin(column), cos(column)].
+
+    Args:
+        grid, dim, prefix: as `sincos_positions`.
+    Returns:
+        [prefix + N, dim]
+    References:
+        arXiv:2104.02057
+    """
     return jnp.roll(sincos_positions(grid, dim, prefix=prefix), dim // 2, axis=-1)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jssl.models.layers.initializers import truncated_normal
 from jssl.models.layers.positions import Grid, bilinear
 
 
@@ -14,7 +15,10 @@ class RelativePositionBias(nn.Module):
     """A learned number per head and offset between patches, added to the attention's logits.  arXiv:2106.08254
 
     The table takes the grid of the images seen at initialisation; other grids are interpolated from it.
-    shared: one table for all blocks, else one for each; interpolate: (table [rows, columns, D], grid) -> [*grid, D].
+
+    Args:
+        shared: one table for all blocks; False: one for each.
+        interpolate: (table [rows, columns, D], grid) -> [*grid, D].
     """
 
     shared: bool = True
@@ -22,12 +26,23 @@ class RelativePositionBias(nn.Module):
 
     @nn.compact
     def __call__(self, grid: Grid, heads: int, depth: int, *, prefix: int = 0) -> jax.Array:
-        """Returns: [1, heads, N, N] or [depth, 1, heads, N, N] float32; prefix: 1 where a class token comes first."""
+        """Looks up the bias.
+
+        Args:
+            grid: (rows, columns) of patches.
+            heads: of the attention.
+            depth: blocks that the bias is for.
+            prefix: 1 where a class token comes first.
+        Returns:
+            [1, heads, N, N] or [depth, 1, heads, N, N] float32.
+        Raises:
+            ValueError: for a longer prefix.
+        """
         if prefix > 1:
             raise ValueError(
                 f"a relative position bias knows one class token, got {prefix} tokens before the patches"
             )
-        init, channels = nn.initializers.truncated_normal(0.02), heads * (1 if self.shared else depth)
+        init, channels = truncated_normal(0.02), heads * (1 if self.shared else depth)
         size = tuple(2 * side - 1 for side in grid)
         stored = self.get_variable(
             "params", "table"
@@ -66,11 +81,17 @@ def rotary_angles(grid: Grid, dim: int, *, theta: float = 100.0) -> jax.Array:
 def rotary_angles_by_index(
     grid: Grid, dim: int, *, native: Grid | None = None, theta: float = 10000.0
 ) -> jax.Array:
-    """EVA-02's angles: place * theta^(-4k / dim), places counted over the native grid.  arXiv:2303.11331
+    """Computes EVA-02's angles: place * theta^(-4k / dim), places counted over the native grid.
 
-    native: the grid that positions count over; None: the grid at hand.
-
-    Returns: [N, dim], the rows' angles, then the columns', twice (files that turn neighbours pair features otherwise).
+    Args:
+        grid: (rows, columns) of patches.
+        dim: of a head.
+        native: the grid that positions count over; None: the grid at hand.
+        theta: the base of the frequencies.
+    Returns:
+        [N, dim], the rows' angles, then the columns', twice (files that turn neighbours pair features otherwise).
+    References:
+        arXiv:2303.11331
     """
     places = [np.arange(side) * given / side for side, given in zip(grid, native or grid, strict=True)]
     return _twice(np.meshgrid(*places, indexing="ij"), theta ** (-np.arange(dim // 4) * 4 / dim))

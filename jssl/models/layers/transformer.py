@@ -8,28 +8,39 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jssl.arrays.stacks import STACKED, stack_blocks
+from jssl.models.layers.initializers import kernel_init
+from jssl.models.layers.norms import layer_norm
+
 gelu = partial(jax.nn.gelu, approximate=False)  # the exact form of the published models
-layer_norm = partial(nn.LayerNorm, epsilon=1e-6, use_fast_variance=False)
-kernel_init = nn.initializers.truncated_normal(0.02)  # of the published sizes; too little for a width of 100
-xavier = nn.initializers.xavier_uniform()
 
 
 class Attention(nn.Module):
     """Multi-head self-attention with fused queries, keys and values: softmax(q k^T / sqrt(d) + bias) v.
 
     attend: takes [B, N, heads, d]; for cuDNN, `partial(jax.nn.dot_product_attention, implementation="cudnn")`.
+    sown: under this name what the first token attends to is sown, [B, heads, N], a row of the softmax; None: nothing.
     """
 
     heads: int
     qkv_bias: bool = True
     attend: Callable = jax.nn.dot_product_attention
     kernel_init: Callable = kernel_init
+    sown: str | None = "attention"
 
     @nn.compact
     def __call__(
         self, x: jax.Array, *, bias: jax.Array | None = None, angles: jax.Array | None = None
     ) -> jax.Array:
-        """x [B, N, D]; bias [1 or B, heads, N, N], added to the logits; angles [(B,) N, d], of rotary positions."""
+        """Attends.
+
+        Args:
+            x: [B, N, D].
+            bias: [1 or B, heads, N, N], added to the logits.
+            angles: [(B,) N, d], of rotary positions.
+        Returns:
+            [B, N, D]
+        """
         batch, length, dim = x.shape
         if dim % self.heads:
             raise ValueError(f"heads={self.heads} must divide the width {dim}")
@@ -39,15 +50,23 @@ class Attention(nn.Module):
             query, key = rotate(query, angles), rotate(key, angles)
         if bias is not None:
             bias = jnp.broadcast_to(bias, (*bias.shape[:2], length, length))
-        if self.is_mutable_collection("intermediates"):
+        if self.sown and self.is_mutable_collection("intermediates"):
             row = None if bias is None else bias[:, :, :1]
-            self.sow("intermediates", "cls_attention", attention_weights(query[:, :1], key, row)[:, :, 0])
+            self.sow("intermediates", self.sown, attention_weights(query[:, :1], key, row)[:, :, 0])
         x = self.attend(query, key, value, bias=bias).reshape(batch, length, dim)
         return nn.Dense(dim, kernel_init=self.kernel_init, name="proj")(x)
 
 
 def attention_weights(query: jax.Array, key: jax.Array, bias: jax.Array | None = None) -> jax.Array:
-    """softmax(q k^T / sqrt(d) + bias) in float32: query [B, M, heads, d], key [B, N, heads, d] -> [B, heads, M, N]."""
+    """Computes softmax(q k^T / sqrt(d) + bias) in float32.
+
+    Args:
+        query: [B, M, heads, d].
+        key: [B, N, heads, d].
+        bias: [1 or B, 1 or heads, M, N].
+    Returns:
+        [B, heads, M, N]
+    """
     logits = (
         jnp.einsum("bmhd,bnhd->bhmn", query, key, preferred_element_type=jnp.float32) / query.shape[-1] ** 0.5
     )
@@ -55,19 +74,25 @@ def attention_weights(query: jax.Array, key: jax.Array, bias: jax.Array | None =
 
 
 def absent_bias(present: jax.Array) -> jax.Array:
-    """What hides fillers from every token: [B, N] bool -> [B, 1, 1, N], 0 where present, -inf where not."""
+    """Makes the bias that hides padding from every token: [B, N] bool -> [B, 1, 1, N], 0 where present, -inf where not."""
     return jnp.where(present, 0.0, -jnp.inf).astype(jnp.float32)[:, None, None, :]
 
 
 def quick_gelu(x: jax.Array) -> jax.Array:
-    """x * sigmoid(1.702 x), the activation of OpenAI's CLIP."""
+    """Computes x * sigmoid(1.702 x), the activation of OpenAI's CLIP."""
     return x * jax.nn.sigmoid(1.702 * x)
 
 
 def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
-    """Turn every pair (x_k, x_{k + d/2}) by its angle: rotary positions.  arXiv:2104.09864
+    """Turns every pair (x_k, x_{k + d/2}) by its angle: rotary positions.
 
-    x [B, N, heads, d]; angles [(B,) N, d], both halves alike; zero leaves a token as it is.
+    Args:
+        x: [B, N, heads, d].
+        angles: [(B,) N, d], both halves alike; zero leaves a token as it is.
+    Returns:
+        [B, N, heads, d]
+    References:
+        arXiv:2104.09864
     """
     angles = angles.astype(jnp.float32)[..., None, :]
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
@@ -76,7 +101,13 @@ def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
 
 
 class Mlp(nn.Module):
-    """Two linear layers with an activation between."""
+    """Two linear layers with an activation between.
+
+    Args:
+        hidden: width between them.
+        activation: such as `gelu`, or CLIP's `quick_gelu`.
+        kernel_init: of both kernels.
+    """
 
     hidden: int
     activation: Callable = gelu
@@ -92,7 +123,11 @@ class Mlp(nn.Module):
 class SwiGlu(nn.Module):
     """The gated form: w3(silu(gate) * value), gate and value from one matrix.  arXiv:2002.05202
 
-    norm: a layer between product and w3 (EVA-02), a factory such as `layer_norm`.
+    Args:
+        hidden: width of gate and value.
+        activation: of the gate.
+        norm: a layer between product and w3 (EVA-02), a factory such as `layer_norm`.
+        kernel_init: of both kernels.
     """
 
     hidden: int
@@ -114,8 +149,16 @@ class SwiGlu(nn.Module):
 class Block(nn.Module):
     """x + scale * attention(norm(x)), then x + scale * mlp(norm(x)).
 
-    mlp: a factory, `mlp(hidden=..., name=...)`; norm: a factory, `norm(name=...)`;
-    layer_scale: the first value of a learned factor on each branch; None has none.
+    What comes out, [B, N, D], is sown as "blocks".
+
+    Args:
+        heads: of the attention.
+        mlp_ratio: the mlp's hidden width, in widths of a token.
+        mlp: a factory, `mlp(hidden=..., kernel_init=..., name=...)`, such as `Mlp`.
+        norm: a factory, `norm(name=...)`, such as `layer_norm`; another epsilon is `partial(layer_norm, epsilon=1e-5)`.
+        layer_scale: the first value of a learned factor on each branch; None has none.
+        qkv_bias, attend: as `Attention`.
+        kernel_init: of all kernels.
     """
 
     heads: int
@@ -129,7 +172,15 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x, *, bias=None, angles=None, keep=None) -> jax.Array:
-        """x [B, N, D]; keep [2, B]: what each branch is multiplied with per sample (stochastic depth)."""
+        """Applies the block.
+
+        Args:
+            x: [B, N, D].
+            bias, angles: as `Attention`.
+            keep: [2, B], what each branch is multiplied with per sample (stochastic depth).
+        Returns:
+            [B, N, D]
+        """
         dim = x.shape[-1]
 
         def branch(index, y):
@@ -143,17 +194,21 @@ class Block(nn.Module):
         x = x + branch(
             2, self.mlp(hidden=hidden, kernel_init=self.kernel_init, name="mlp")(self.norm(name="norm2")(x))
         )
-        self.sow("intermediates", "tokens", x)
+        self.sow("intermediates", "blocks", x)
         return x
 
 
 class Transformer(nn.Module):
-    """A stack of blocks, unrolled or scanned, with the same parameters and the same numbers either way.
+    """A row of blocks, unrolled or scanned: the same initial values and the same numbers either way.
 
-    block: a factory, `block(name=...)`.
-    drop_path: the last block's rate of stochastic depth, from 0 at the first; acts when an rng "dropout" is given.
-    scan: compile one block instead of all; the parameters keep one entry per block and are stacked inside the step.
-    remat: a policy of `jax.checkpoint_policies`, recomputing what it does not save; None saves everything.
+    Every block sows "blocks" and, in its attention, "attention"; what was sown lies under block_0, block_1, ... either way.
+
+    Args:
+        depth: how many blocks.
+        block: a factory, `block(name=...)`.
+        drop_path: the last block's rate of stochastic depth, from 0 at the first; acts when an rng "dropout" is given.
+        scan: compile one block instead of all; the parameters are kept stacked, as `jssl.arrays.stacks` says.
+        remat: a policy of `jax.checkpoint_policies`, recomputing what it does not save; None saves everything.
     """
 
     depth: int
@@ -166,35 +221,46 @@ class Transformer(nn.Module):
     def __call__(
         self, x: jax.Array, *, bias: jax.Array | None = None, angles: jax.Array | None = None
     ) -> jax.Array:
-        """x [B, N, D]; bias [1, heads, N, N] for all blocks or [depth, 1, heads, N, N]; angles [(B,) N, d]."""
+        """Applies the blocks in turn.
+
+        Args:
+            x: [B, N, D].
+            bias: [1 or B, heads, N, N] for all blocks, or [depth, 1 or B, heads, N, N].
+            angles: [(B,) N, d], of rotary positions.
+        Returns:
+            [B, N, D]
+        """
         per_block, shared = {}, {"angles": angles}
         (per_block if bias is not None and bias.ndim == 5 else shared)["bias"] = bias
         if self.drop_path and self.has_rng("dropout"):
             per_block["keep"] = path_factors(self.make_rng("dropout"), self.drop_path, self.depth, x.shape[0])
-        if self.scan and not self.is_initializing():
-            return self._scanned(x, per_block, shared)
+        if not self.scan:
+            return self._unrolled(x, per_block, shared)
+        if self.is_initializing():
+            initialised = nn.map_variables(
+                Transformer._unrolled, "params", trans_out_fn=stack_blocks, mutable=True
+            )
+            return initialised(self, x, per_block, shared)
+        return self._scanned(x, per_block, shared)
+
+    def _unrolled(self, x: jax.Array, per_block: dict[str, jax.Array], shared: dict[str, Any]) -> jax.Array:
         call = _call if self.remat is None else nn.remat(_call, policy=self.remat)
         for i in range(self.depth):
-            x = call(
-                self.block(name=f"block_{i}"),
-                x,
-                {name: value[i] for name, value in per_block.items()} | shared,
-            )
+            own = {name: value[i] for name, value in per_block.items()}
+            x = call(self.block(name=f"block_{i}"), x, own | shared)
         return x
 
     def _scanned(self, x: jax.Array, per_block: dict[str, jax.Array], shared: dict[str, Any]) -> jax.Array:
         block = self.block(parent=None)
         mutable = [name for name in ("intermediates",) if self.is_mutable_collection(name)]
-        params = [self.variables["params"][f"block_{i}"] for i in range(self.depth)]
 
         def body(x, layer):
-            params, arguments = layer
-            return block.apply({"params": params}, x, **arguments, **shared, mutable=mutable)
+            params, own = layer
+            return block.apply({"params": params}, x, **own, **shared, mutable=mutable)
 
         if self.remat is not None:
             body = jax.checkpoint(body, policy=self.remat, prevent_cse=False)
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
-        x, sown = jax.lax.scan(body, x, (stacked, per_block))
+        x, sown = jax.lax.scan(body, x, (self.variables["params"][STACKED], per_block))
         for name in mutable:
             for i in range(self.depth):
                 self.put_variable(name, f"block_{i}", jax.tree.map(lambda leaf, i=i: leaf[i], sown[name]))
@@ -206,6 +272,17 @@ def _call(block: nn.Module, x: jax.Array, arguments: dict[str, Any]) -> jax.Arra
 
 
 def path_factors(key: jax.Array, rate: float, depth: int, batch: int) -> jax.Array:
-    """Stochastic depth: 0 for a dropped branch, 1 / (1 - rate) for a kept one, [depth, 2, batch].  arXiv:1603.09382"""
+    """Draws what stochastic depth multiplies branches with: 0 for a dropped one, 1 / (1 - rate) for a kept one.
+
+    Args:
+        key: of the draw.
+        rate: of dropping in the last block; 0 in the first, rising linearly.
+        depth: blocks.
+        batch: samples.
+    Returns:
+        [depth, 2, batch], for each of a block's two branches.
+    References:
+        arXiv:1603.09382
+    """
     keep = 1.0 - jnp.linspace(0.0, rate, depth)[:, None, None]
     return jax.random.bernoulli(key, keep, (depth, 2, batch)) / keep

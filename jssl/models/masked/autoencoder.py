@@ -10,14 +10,17 @@ from jssl.models.network import Network, as_features, as_outputs, network
 
 
 def encode_decode(encoder, decoder, *, visible: Callable[[int], int]) -> Network:
-    """MAE's network: decoder(encoder(visible patches), where they belong).  arXiv:2111.06377
+    """Makes MAE's network: decoder(encoder(visible patches), where they belong).
 
-    encoder: images, visible [B, n] -> `Features`; with a method grid(image shape), such as `ViT`.
-    decoder: (features, visible [B, n], grid) -> [B, N, D], such as `MaskedDecoder`.
-    visible: how many of N patches are visible; a static number, as many as the masks leave.
-
-    Returns: a `Network` of images and mask [B, N], with params {"encoder", "decoder"} and outputs {"cls", "tokens"} of
-    the visible patches and "patch" [B, N, D].
+    Args:
+        encoder: images, visible [B, n] -> `Features`; with a method grid(image shape), such as `ViT`.
+        decoder: (features, visible [B, n], grid) -> [B, N, D], such as `MaskedDecoder`.
+        visible: N -> how many of N patches are visible; a static number, as many as the masks leave.
+    Returns:
+        A `Network` of images and mask [B, N], with params {"encoder", "decoder"} and outputs {"cls", "tokens"} of the
+        visible patches and "patch" [B, N, D].
+    References:
+        arXiv:2111.06377
     """
     inner, outer = network(encoder), network(decoder)
 

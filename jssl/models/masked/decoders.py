@@ -9,15 +9,21 @@ import jax.numpy as jnp
 
 from jssl.models.features import Features
 from jssl.models.heads import Head
+from jssl.models.layers.initializers import kernel_init, xavier
+from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid, sincos_positions
-from jssl.models.layers.transformer import Block, Transformer, kernel_init, layer_norm, xavier
+from jssl.models.layers.transformer import Block, Transformer
 
 
 class MaskedDecoder(nn.Module):
     """MAE's decoder: mask tokens take the hidden places, a few blocks, one linear layer.  arXiv:2111.06377
 
-    out: numbers predicted per patch, P * P * C for pixels.
-    positions: (grid, dim, prefix=) -> [prefix + N, dim].
+    Args:
+        out: numbers predicted per patch, P * P * C for pixels.
+        dim, depth, heads: the sizes.
+        positions: (grid, dim, prefix=) -> [prefix + N, dim].
+        mlp_ratio, norm, kernel_init: as `Block`.
+        scan, remat: as `Transformer`.
     """
 
     out: int
@@ -35,12 +41,15 @@ class MaskedDecoder(nn.Module):
     def __call__(
         self, features: Features, visible: jax.Array, grid: Grid, *, train: bool = False
     ) -> jax.Array:
-        """Predict every patch from the encoded visible ones.
+        """Predicts every patch from the encoded visible ones.
 
-        features: cls [B, D], tokens [B, n, D] of the visible patches; visible: [B, n] int, where they belong;
-        grid: (rows, columns) of all N patches.
-
-        Returns: [B, N, out], row-major.
+        Args:
+            features: cls [B, D], tokens [B, n, D] of the visible patches.
+            visible: [B, n] int, where they belong.
+            grid: (rows, columns) of all N patches.
+            train: changes nothing.
+        Returns:
+            [B, N, out], row-major.
         """
         count = grid[0] * grid[1]
         x = jnp.concatenate([features.cls[:, None], features.tokens], axis=1)
@@ -57,14 +66,27 @@ class MaskedDecoder(nn.Module):
 
 
 def mae_decoder(patch: int, *, channels: int = 3, **sizes) -> MaskedDecoder:
-    """MAE's decoder of pixels, [B, N, P * P * C]; `sizes`: fields of `MaskedDecoder`, by default 512 wide, 8 deep."""
+    """Makes MAE's decoder of pixels, [B, N, P * P * C].
+
+    Args:
+        patch: side of a patch, P.
+        channels: of a pixel, C.
+        sizes: fields of `MaskedDecoder`, by default 512 wide, 8 deep.
+    Returns:
+        The module.
+    """
     return MaskedDecoder(patch * patch * channels, **sizes)
 
 
 def pixel_head(side: int, *, channels: int = 3) -> Head:
-    """SimMIM's decoder, one linear layer from a token to its pixels: [B, N, D] -> [B, N, side * side * C].
+    """Makes SimMIM's decoder, one linear layer from a token to its pixels: [B, N, D] -> [B, N, side * side * C].
 
-    side: pixels that a token covers: the patch of a ViT, 32 for Swin. Order (row, column, channel), as `patchify`.
-    arXiv:2111.09886
+    Args:
+        side: of the square of pixels that a token covers: the patch of a ViT, 32 for Swin.
+        channels: of a pixel, C.
+    Returns:
+        The head; its pixels are in the order (row, column, channel), as those of `patchify`.
+    References:
+        arXiv:2111.09886
     """
     return Head([nn.Dense(side * side * channels, kernel_init=kernel_init)])

@@ -7,14 +7,20 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jssl.models.layers.initializers import kernel_init, truncated_normal
+from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid, sincos_positions
-from jssl.models.layers.transformer import Block, Transformer, absent_bias, kernel_init, layer_norm
+from jssl.models.layers.transformer import Block, Transformer, absent_bias
 
 
 class Predictor(nn.Module):
     """I-JEPA's predictor: context tokens beside mask tokens that carry the wanted positions.  arXiv:2301.08243
 
-    dim: inner width; positions: (grid, dim, prefix=) -> [N, dim].
+    Args:
+        dim, depth, heads: the inner sizes.
+        positions: (grid, dim, prefix=) -> [N, dim].
+        mlp_ratio, norm, kernel_init: as `Block`.
+        scan, remat: as `Transformer`.
     """
 
     dim: int = 384
@@ -38,19 +44,22 @@ class Predictor(nn.Module):
         train: bool = False,
         present: tuple[jax.Array, jax.Array] | None = None,
     ) -> jax.Array:
-        """Predict the tokens at the targets, each block by itself.
+        """Predicts the tokens at the targets, each block by itself.
 
-        context: [B, n, D] encoded tokens; visible: [B, n] int, their places; targets: [M, B, m] int, M blocks each;
-        present: ([B, n], [M, B, m]) bool, False for fillers, which no token attends to; None: all are real.
-
-        Returns: [M, B, m, D].
+        Args:
+            context: [B, n, D] encoded tokens.
+            visible: [B, n] int, their places.
+            targets: [M, B, m] int, the places of M blocks.
+            grid: (rows, columns) of all patches.
+            train: changes nothing.
+            present: ([B, n], [M, B, m]) bool, False for padding, which no token attends to; None: all are real.
+        Returns:
+            [M, B, m, D]
         """
         blocks, batch, wanted = targets.shape
         x = nn.Dense(self.dim, kernel_init=self.kernel_init, name="embed")(context)
         table = self.positions(grid, self.dim).astype(x.dtype)
-        mask_token = self.param("mask_token", nn.initializers.truncated_normal(0.02), (self.dim,)).astype(
-            x.dtype
-        )
+        mask_token = self.param("mask_token", truncated_normal(0.02), (self.dim,)).astype(x.dtype)
         queries = (mask_token + table[targets]).reshape(blocks * batch, wanted, self.dim)
         x = jnp.concatenate([jnp.tile(x + table[visible], (blocks, 1, 1)), queries], axis=1)
         bias = None
