@@ -1,6 +1,5 @@
 """Encoders, heads and what sits between them. Every encoder returns `Features`."""
 
-from jssl.data.reading.tokenizer import Tokenizer, byte_tokenizer, word_tokenizer
 from jssl.models.encoders.resnet import (
     BasicBlock,
     Bottleneck,
@@ -86,7 +85,6 @@ __all__ = [
     "SwiGlu",
     "Swin",
     "TextTransformer",
-    "Tokenizer",
     "Transformer",
     "ViT",
     "WeightNormDense",
@@ -96,7 +94,6 @@ __all__ = [
     "bicubic",
     "bilinear",
     "byol_head",
-    "byte_tokenizer",
     "cifar_stem",
     "clip_head",
     "cls_attention",
@@ -131,6 +128,5 @@ __all__ = [
     "text_encoder",
     "torch_padding",
     "vicreg_head",
-    "word_tokenizer",
     "xavier",
 ]

@@ -7,7 +7,7 @@ from jssl.arrays.keys import uniform
 from jssl.data.augment.base import Augmentation, as_float, per_image
 
 
-def _box(top, left, height, width, grid):
+def _inside(top, left, height, width, grid):
     """[B, rows, columns, 1] bool: inside the boxes."""
     rows, columns = (jnp.arange(side) for side in grid)
     vertical = (rows >= top[:, None]) & (rows < (top + height)[:, None])
@@ -16,11 +16,15 @@ def _box(top, left, height, width, grid):
 
 
 def cutout(*, side: int, fill: float = 0.0) -> Augmentation:
-    """A square around a random pixel filled in; it may reach over the border (arXiv:1708.04552).
+    """Fills in a square around a random pixel; it may reach over the border.
 
-    side: of the square, in pixels.
-
-    Returns: an augmentation, shapes unchanged.
+    Args:
+        side: of the square, in pixels.
+        fill: the value in it.
+    Returns:
+        An augmentation, shapes unchanged.
+    References:
+        arXiv:1708.04552
     """
 
     def apply(keys, images):
@@ -28,7 +32,7 @@ def cutout(*, side: int, fill: float = 0.0) -> Augmentation:
         grid = images.shape[1:3]
         centre = jnp.floor(uniform(keys, shape=(2,)) * jnp.array(grid))
         corner = centre - side // 2
-        return jnp.where(_box(corner[:, 0], corner[:, 1], side, side, grid), fill, images)
+        return jnp.where(_inside(corner[:, 0], corner[:, 1], side, side, grid), fill, images)
 
     return apply
 
@@ -42,11 +46,17 @@ def _check(images, targets):
 def mixup(
     key: jax.Array, images: jax.Array, targets: jax.Array, *, alpha: float = 0.2
 ) -> tuple[jax.Array, jax.Array]:
-    """w x_i + (1 - w) x_(i-1), w ~ Beta(alpha, alpha), of images and targets alike (arXiv:1710.09412).
+    """Mixes neighbours: w x_i + (1 - w) x_(i-1), w ~ Beta(alpha, alpha), of images and targets alike.
 
-    images: [B, H, W, C]; targets: [B, K] class probabilities.
-
-    Returns: (images [B, H, W, C], targets [B, K]).
+    Args:
+        key: random.
+        images: [B, H, W, C].
+        targets: [B, K] class probabilities.
+        alpha: of the beta distribution.
+    Returns:
+        (images [B, H, W, C], targets [B, K]).
+    References:
+        arXiv:1710.09412
     """
     images = _check(images, targets)
     weight = jax.random.beta(key, alpha, alpha, (len(images),))
@@ -57,11 +67,17 @@ def mixup(
 def cutmix(
     key: jax.Array, images: jax.Array, targets: jax.Array, *, alpha: float = 1.0
 ) -> tuple[jax.Array, jax.Array]:
-    """A box of each image replaced by its neighbour's, targets mixed by the area left (arXiv:1905.04899).
+    """Replaces a box of each image by its neighbour's, and mixes the targets by the area left.
 
-    images: [B, H, W, C]; targets: [B, K] class probabilities.
-
-    Returns: (images [B, H, W, C], targets [B, K]).
+    Args:
+        key: random.
+        images: [B, H, W, C].
+        targets: [B, K] class probabilities.
+        alpha: of the beta distribution.
+    Returns:
+        (images [B, H, W, C], targets [B, K]).
+    References:
+        arXiv:1905.04899
     """
     images = _check(images, targets)
     batch, rows, columns, _ = images.shape
@@ -72,7 +88,7 @@ def cutmix(
     left, right = (
         jnp.clip(jnp.floor(x * columns + sign * cut * columns / 2), 0, columns) for sign in (-1, 1)
     )
-    box = _box(top, left, bottom - top, right - left, (rows, columns))
+    box = _inside(top, left, bottom - top, right - left, (rows, columns))
     weight = 1 - (bottom - top) * (right - left) / (rows * columns)
     mixed = jnp.where(box, jnp.roll(images, 1, 0), images)
     return mixed, weight[:, None] * targets + (1 - weight)[:, None] * jnp.roll(targets, 1, 0)
