@@ -1,7 +1,15 @@
 """Where images come from and what is done to them: sources, augmentations, views."""
 
 from jssl.arrays.keys import sample_keys
-from jssl.data.augment.base import Augmentation, Canvas, as_float, chain, identity, normalize, with_probability
+from jssl.data.augment.base import (
+    Augmentation,
+    Canvas,
+    as_float,
+    chain,
+    identity,
+    normalize,
+    with_probability,
+)
 from jssl.data.augment.color import (
     adjust_brightness,
     adjust_contrast,
@@ -54,6 +62,7 @@ from jssl.data.views import (
     swav,
     two_views,
 )
+
 __all__ = [
     "Augmentation",
     "Canvas",

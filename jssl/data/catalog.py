@@ -13,7 +13,9 @@ FORMS = ("digits", "scenes", "tfds:<name>", "folder:<path>", "npz:<file>")
 WITHOUT_ARGUMENT = ("digits", "scenes")
 
 
-def load(name: str, *, data_dir: str | None = None, split: str = "train", canvas: int | None = None) -> Source:
+def load(
+    name: str, *, data_dir: str | None = None, split: str = "train", canvas: int | None = None
+) -> Source:
     """Loads images by name into memory, all of one size.
 
     Names are "digits", "scenes", "tfds:cifar10" or another TFDS data set, "folder:path" and "npz:file.npz". Scenes are

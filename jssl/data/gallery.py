@@ -18,7 +18,9 @@ from jssl.data.reading.records import Some, sides
 from jssl.data.views import NAMED, Views
 
 
-def view_sheet(views: Views, arrays: Mapping[str, np.ndarray], *, columns: int = 2, seed: int = 0) -> np.ndarray:
+def view_sheet(
+    views: Views, arrays: Mapping[str, np.ndarray], *, columns: int = 2, seed: int = 0
+) -> np.ndarray:
     """Draws a sheet of images and their views.
 
     Args:
@@ -30,9 +32,13 @@ def view_sheet(views: Views, arrays: Mapping[str, np.ndarray], *, columns: int =
         uint8 [rows, width, 3].
     """
     images = arrays["image"]
-    batch = {name: jnp.asarray(values) for name, values in arrays.items()} | {"index": jnp.arange(len(images))}
+    batch = {name: jnp.asarray(values) for name, values in arrays.items()} | {
+        "index": jnp.arange(len(images))
+    }
     drawn = [jax.jit(views)(jax.random.key(seed + i), batch) for i in range(columns)]
-    tiles = [images] + [_shown(view) for one in drawn for kind in ("global", "local") for view in one.get(kind, ())]
+    tiles = [images] + [
+        _shown(view) for one in drawn for kind in ("global", "local") for view in one.get(kind, ())
+    ]
     side = max(tile.shape[1] for tile in tiles) + 2
     sheet = np.full((len(images) * side, len(tiles) * side, 3), 255, np.uint8)
     for column, tile in enumerate(tiles):

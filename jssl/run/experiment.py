@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
+from jssl.data.reading.records import CANVAS
 from jssl.data.source import Source
 from jssl.methods.base import Method
 from jssl.train import TrainState, ViewRecipe
@@ -21,7 +22,8 @@ class Experiment(NamedTuple):
     learning_rate:   step -> rate, for the log.
     data:            a name that `jssl.data.load` knows, or a `Source`.
     data_dir:        where TFDS has its data sets.
-    test:            a `Source` to test on; None: the test split of `data`, where it has one.
+    test:            a `Source` to test on; None: the test split of `data`, or a tenth held out where it has none.
+    canvas:          the largest side that images in files are kept at.
     evaluation_view: images as stored [B, H, W, C] -> what the probes' network sees.
     figures:         (state, images as the evaluation view makes them) -> [(caption, png)], for the report.
     """
@@ -37,3 +39,4 @@ class Experiment(NamedTuple):
     data_dir: str | None = None
     test: Source | None = None
     figures: tuple[Figure, ...] = ()
+    canvas: int = CANVAS

@@ -135,7 +135,7 @@ def plan(
         raise ValueError(
             f"a batch of {experiment.batch} does not spread over {mesh.size} devices; change it or --mesh"
         )
-    state = _state(mesh, initial_state(experiment, options), batch_shapes(data.source, experiment.batch))
+    state = _state(mesh, initial_state(experiment, options), batch_shapes(data.train, experiment.batch))
     planned = Plan(name, experiment, options, config, data, mesh, state, {})
     return planned._replace(needs=_needs(planned), config=config | {EVALUATED: _evaluated(planned)})
 
@@ -198,12 +198,12 @@ def skipping(step):
 
 def _needs(plan: Plan) -> dict[str, int]:
     """Traces the step: what it takes of each device."""
-    batch = batch_shapes(plan.data.source, plan.experiment.batch)
+    batch = batch_shapes(plan.data.train, plan.experiment.batch)
     place = over_batch(plan.mesh)
     batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place) for name, x in batch.items()}
     parts = footprint(step_of(plan), plan.state, batch, devices=plan.mesh.size)
     arrays = (
-        [] if plan.data.records is not None else [plan.data.source.images, *plan.data.source.extras.values()]
+        [] if plan.data.records is not None else [plan.data.train.images, *plan.data.train.extras.values()]
     )
     return parts | {"data": sum(np.asarray(x).nbytes for x in arrays)}
 

@@ -71,14 +71,15 @@ class Probes:
         return {**pixels, "random network": self.scores(state)}
 
 
-def health_of(experiment: Experiment, source: Source, *, rows: int = 128, pairs: int = 32):
+def health_of(experiment: Experiment, source: Source, train: Source, *, rows: int = 128, pairs: int = 32):
     """state -> health figures of a few images, on the device and without waiting for it.
 
     rows: how many images' features are looked at. pairs: of how many the first two views' projections, where the method has
         such.
     """
     method, some = experiment.method, np.arange(0, len(source), max(1, len(source) // rows))[:rows]
-    images, batch = source.images[some], take(source.arrays, some[:pairs])
+    few = np.arange(0, len(train), max(1, len(train) // rows))[:pairs]
+    images, batch = source.images[some], take(train.arrays, few)
 
     @jax.jit
     def figures(params, teacher, memory, images, batch):

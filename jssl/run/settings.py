@@ -9,26 +9,14 @@ from typing import Any, Literal, get_type_hints
 import jax
 
 from jssl.data import evaluation_view, views
-from jssl.data.reading.records import Records, image_shape, open_records
+from jssl.data.catalog import open_records
+from jssl.data.reading.records import CANVAS, Records, image_shape
 from jssl.models import encoder as encoder_named
 from jssl.optim import Schedule, warmup_cosine
 from jssl.run.experiment import Experiment
 from jssl.run.gather import LARGEST
 from jssl.run.pictures import attention_figure
 
-VIEWS = (
-    "simclr",
-    "moco_v2",
-    "byol",
-    "dino",
-    "ibot",
-    "dinov2",
-    "swav",
-    "mae",
-    "infomin",
-    "handwriting",
-    "crops",
-)
 REMAT = {  # policies: what is stored
     "none": None,
     "elementwise": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
@@ -48,7 +36,8 @@ class Training:
     weight_decay: on weights, not on biases, norms, tokens or positions.
     data: digits, scenes, tfds:<name>, folder:<path> or npz:<file>.
     data_dir: where TFDS has its data sets.
-    size: side of the global views, in pixels; by default that of the data's first image, 224 at most.
+    canvas: the largest side that images in files are kept at; crops are taken from the whole of them.
+    size: side of the global views, in pixels; by default that of the images in the middle of a sample, 224 at most.
     views: a recipe of `jssl.data.views`, such as simclr, byol, dino or handwriting.
     scan: compile one block of a transformer instead of all of them: a fraction of the time, the same numbers.
     remat: what a transformer's backward pass recomputes instead of storing: none, all but matrix products as
@@ -64,6 +53,7 @@ class Training:
     views: str
     data: str = "tfds:imagenet2012"
     data_dir: str | None = None
+    canvas: int = CANVAS
     size: int | None = None
     scan: bool = False
     remat: Literal["none", "elementwise", "blocks"] = "none"
@@ -112,9 +102,9 @@ class Training:
 
         Raises: ValueError for an unknown name.
         """
-        if self.views not in VIEWS:
-            raise ValueError(f"--views must be one of {', '.join(VIEWS)}, got {self.views!r}")
-        return getattr(views, self.views)(size=self.size, **settings)
+        if self.views not in views.NAMED:
+            raise ValueError(f"--views must be one of {', '.join(views.NAMED)}, got {self.views!r}")
+        return views.NAMED[self.views](size=self.size, **settings)
 
     def view(self):
         """What the probes' network sees of the stored images."""
@@ -134,6 +124,7 @@ class Training:
             learning_rate=self.rate(),
             data=self.data,
             data_dir=self.data_dir,
+            canvas=self.canvas,
             evaluation_view=view,
             figures=(*maps, *more.pop("figures", ())),
         )

@@ -92,7 +92,7 @@ def decode_square(data: bytes, side: int) -> np.ndarray:
     Raises:
         DamagedImage: with the reason.
     """
-    return square(_pixels(data, side, min, None), side)
+    return central(_pixels(data, side, min, None), side, side)
 
 
 def shape_of(data: bytes) -> tuple[int, int]:
@@ -127,24 +127,26 @@ def as_rgb(image: Any) -> np.ndarray:
     return image if channels == 3 else np.repeat(image.reshape(*image.shape[:2], 1), 3, -1)
 
 
-def square(image: np.ndarray, side: int) -> np.ndarray:
-    """Resizes the central square of an image (bilinear, antialiased).
+def central(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resizes the largest central part of an image that has a shape's aspect (bilinear, antialiased).
 
     Args:
-        image: uint8 [H, W, 3].
-        side: of the result, in pixels.
+        image: uint8 [H, W, 3], or [H, W, 1].
+        height: of the result, in pixels.
+        width: of the result, in pixels.
     Returns:
-        uint8 [side, side, 3].
+        uint8 [height, width, 3], or [height, width, 1].
 
-    >>> square(np.zeros((4, 8, 3), np.uint8), 2).shape
+    >>> central(np.zeros((4, 8, 3), np.uint8), 2, 2).shape
     (2, 2, 3)
     """
-    height, width = image.shape[:2]
-    if height == width == side:
+    rows, columns = image.shape[:2]
+    if (rows, columns) == (height, width):
         return image
-    least = min(height, width)
-    left, top = (width - least) / 2, (height - least) / 2
-    return _resized(image, (side, side), (left, top, left + least, top + least))
+    scale = min(rows / height, columns / width)
+    top, left = (rows - height * scale) / 2, (columns - width * scale) / 2
+    box = (max(left, 0), max(top, 0), min(columns - left, columns), min(rows - top, rows))
+    return _resized(image, (width, height), box)
 
 
 def shrunk(image: np.ndarray, canvas: int) -> np.ndarray:
@@ -182,9 +184,10 @@ def placed(image: np.ndarray, out: np.ndarray) -> np.ndarray:
 def _resized(image, size, box=None):
     from PIL import Image
 
-    return np.asarray(
-        Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
-    )
+    grey = image.shape[-1] == 1
+    picture = Image.fromarray(image[..., 0] if grey else image)
+    resized = np.asarray(picture.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0))
+    return resized[..., None] if grey else resized
 
 
 def _pixels(data, least, side_of, out):

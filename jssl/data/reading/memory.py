@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from jssl.data.reading.decode import DamagedImage, decoders
+from jssl.data.reading.decode import DamagedImage, central, decoders
 from jssl.data.reading.records import Records, read, read_square
 from jssl.data.source import IMAGE_SIZE, Source
 from jssl.data.sources.arrays import from_arrays
@@ -35,7 +36,7 @@ def decode_all(records: Records, *, canvas: int, name: str) -> Source:
         canvas: the side of the canvases; larger images are made smaller, smaller ones lie in the top left corner.
         name: the source's.
     Returns:
-        A `Source`; unless all images fill their canvases, its extras have "image_size".
+        A `Source`, with "image_size" in its extras.
     Raises:
         ValueError: where not one image can be read.
     """
@@ -48,7 +49,7 @@ def decode_all(records: Records, *, canvas: int, name: str) -> Source:
         return numbers["label"]
 
     labels, good = _all(records, fill, name)
-    extras = {} if (sizes[good] == canvas).all() else {IMAGE_SIZE: sizes[good]}
+    extras = {IMAGE_SIZE: sizes[good]}
     return from_arrays(images[good], labels[good], class_names=records.class_names, name=name, **extras)
 
 
@@ -74,6 +75,26 @@ def decode_squares(records: Records, *, side: int, name: str) -> Source:
 
     labels, good = _all(records, fill, name)
     return from_arrays(images[good], labels[good], class_names=records.class_names, name=name)
+
+
+def shaped_like(test: Source, train: Source) -> Source:
+    """Gives test images the shape of the training images: their largest central part of that aspect, resized.
+
+    Args:
+        test: the test images, without sizes of their own.
+        train: the training images.
+    Returns:
+        A `Source`.
+    Raises:
+        ValueError: where test images have colors and training images have not.
+    """
+    height, width, channels = train.images.shape[1:]
+    if test.images.shape[-1] > channels:
+        raise ValueError(f"{test.name}: test images have 3 channels, training images 1; make them alike")
+    images = np.broadcast_to(test.images, (*test.images.shape[:3], channels))
+    if images.shape[1:3] != (height, width):
+        images = np.stack([central(np.ascontiguousarray(image), height, width) for image in images])
+    return replace(test, images=images)
 
 
 def _all(records: Records, fill: Callable[[int], Any], name: str) -> tuple[np.ndarray, np.ndarray]:

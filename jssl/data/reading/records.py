@@ -6,7 +6,16 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from jssl.data.reading.decode import DamagedImage, as_rgb, decode, decode_square, placed, shape_of, shrunk, square
+from jssl.data.reading.decode import (
+    DamagedImage,
+    as_rgb,
+    central,
+    decode,
+    decode_square,
+    placed,
+    shape_of,
+    shrunk,
+)
 from jssl.data.source import IMAGE_SIZE, Source
 
 CANVAS = 512  # side of the canvas that images are placed on, where they are as large
@@ -132,7 +141,7 @@ def read_square(records: Records, number: int, *, side: int) -> tuple[np.ndarray
         DamagedImage: with the reason.
     """
     image, numbers = _entries(records, number)
-    return decode_square(image, side) if isinstance(image, bytes) else square(image, side), numbers
+    return decode_square(image, side) if isinstance(image, bytes) else central(image, side, side), numbers
 
 
 def damage(records: Records, number: int, *, canvas: int) -> str:
@@ -200,8 +209,10 @@ def sides(records: Records, *, canvas: int = CANVAS, sample: int = SAMPLE) -> Si
     Returns:
         `Sides`.
     Raises:
-        ValueError: where none of the sample can be read.
+        ValueError: where none of the sample can be read, or the canvas has no side.
     """
+    if canvas < 1:
+        raise ValueError(f"--canvas must be at least 1, got {canvas}")
     shapes = _shapes(records, sample)
     long, short = shapes.max(1), shapes.min(1)
     middle = np.argsort(short, kind="stable")[len(short) // 2]

@@ -37,7 +37,9 @@ def from_arrays(
     for key, values in extras.items():
         if np.ndim(values) == 0 or len(values) != len(images):
             found = "a number" if np.ndim(values) == 0 else len(values)
-            raise ValueError(f"{name}: {key} must have one entry for each of {len(images)} images, got {found}")
+            raise ValueError(
+                f"{name}: {key} must have one entry for each of {len(images)} images, got {found}"
+            )
     return Source(name, images, labels, class_names, extras)
 
 

@@ -95,7 +95,8 @@ def folder(path: str, *, split: str = "train") -> Files:
             raise NoSplit(f"{name}: there is no test split; name folders inside train and test to have one")
         return _files(path, tops, name)
     candidates = [
-        _files(os.path.join(path, top), _by_first(tops[top]), f"{name}/{printable(top)}") for top in inside[split]
+        _files(os.path.join(path, top), _by_first(tops[top]), f"{name}/{printable(top)}")
+        for top in inside[split]
     ]
     if not candidates:
         raise NoSplit(f"{name}: there is no test split beside {', '.join(map(printable, inside['train']))}")
@@ -124,7 +125,9 @@ def _walk(path, name):
             with os.scandir(here) as entries:
                 inner = sorted(entries, key=lambda entry: entry.name)
         except PermissionError:
-            raise PermissionError(f"{name}: {printable(here)} may not be read; change its permissions") from None
+            raise PermissionError(
+                f"{name}: {printable(here)} may not be read; change its permissions"
+            ) from None
         except OSError:
             passed["folders that cannot be opened"] += 1
             continue
@@ -167,7 +170,8 @@ def _by_first(paths):
 def _split_folders(tops, name):
     """{"train": folder names, "test": folder names in the order of `SPLITS`}; None where there are no split folders."""
     found = {
-        split: [top for wanted in wanteds for top in tops if top.lower() == wanted] for split, wanteds in SPLITS.items()
+        split: [top for wanted in wanteds for top in tops if top.lower() == wanted]
+        for split, wanteds in SPLITS.items()
     }
     others = [top for top in tops if top and top not in found["train"] + found["test"]]
     classes_inside = any("/" in path for top in found["train"] for path in tops[top])
@@ -202,7 +206,9 @@ def _files(root, tops, name):
 def _listed(path, name):
     try:
         if not os.path.isfile(path) or os.path.getsize(path) > LIST_LIMIT:
-            raise ValueError(f"{name}: it is neither a folder nor a list file of at most {LIST_LIMIT:,} bytes")
+            raise ValueError(
+                f"{name}: it is neither a folder nor a list file of at most {LIST_LIMIT:,} bytes"
+            )
         with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             lines = [line.strip("\r") for line in file.read().split("\n")]
     except OSError as error:

@@ -30,14 +30,18 @@ def from_npz(path: str, *, split: str = "train") -> Source:
     try:
         with open(path, "rb") as file:
             if not zipfile.is_zipfile(file):
-                raise ValueError(f"{name}: it is not an npz file; write one with np.savez(path, images=..., labels=...)")
+                raise ValueError(
+                    f"{name}: it is not an npz file; write one with np.savez(path, images=..., labels=...)"
+                )
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
                 return _source(archive, name, split)
     except FileNotFoundError:
         raise FileNotFoundError(f"{name}: there is no such file; give the path of an .npz file") from None
     except IsADirectoryError:
-        raise ValueError(f"{name}: it is a folder; give the path of an .npz file, or write folder:{path}") from None
+        raise ValueError(
+            f"{name}: it is a folder; give the path of an .npz file, or write folder:{path}"
+        ) from None
     except OSError as error:
         raise ValueError(f"{name}: it cannot be read: {error.strerror or error}") from error
 
@@ -66,6 +70,8 @@ def _array(archive, key, name):
         return archive[key]
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, TypeError) as error:
         reason = "it holds Python objects" if "pickle" in str(error) else "it is damaged"
-        raise ValueError(f"{name}: {key} cannot be read: {reason}; write the file anew with np.savez") from error
+        raise ValueError(
+            f"{name}: {key} cannot be read: {reason}; write the file anew with np.savez"
+        ) from error
     except MemoryError:
         raise ValueError(f"{name}: {key} does not fit in memory") from None

@@ -20,7 +20,7 @@ def papers_blur(size: int, *, probability: float = 0.5, kernel: int | None = Non
     """
     if size < SMALL:
         return identity
-    return with_probability(probability, gaussianpapers_blur(sigma=(0.1, 2.0), kernel=kernel or size // 20 * 2 + 1))
+    return with_probability(probability, gaussian_blur(sigma=(0.1, 2.0), kernel=kernel or size // 20 * 2 + 1))
 
 
 def simclr_view(
