@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jssl.data import load
+from jssl.data import NoSplit, load
 from jssl.methods.base import Method
 from jssl.methods.pretext import predicted_rotations
 from jssl.run.experiment import Figure
@@ -19,7 +19,10 @@ def rotation_figure(method: Method, view, data: str, *, data_dir: str | None = N
 
         from jssl.evaluate import figures
 
-        test = load(data, split="test", data_dir=data_dir)
+        try:
+            test = load(data, split="test", data_dir=data_dir)
+        except NoSplit:
+            return []
         some = test.images[np.linspace(0, len(test) - 1, min(COUNT, len(test))).astype(int)]
         seen = view(jnp.asarray(some))
         guesses = np.asarray(predicted_rotations(method, state, seen))
