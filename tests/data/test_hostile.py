@@ -42,7 +42,7 @@ FILES = {  # what lies beside a good image, and what is said of it, or the shade
     "a JPEG's header": (JPEG[:20], ""),
     "half a JPEG": (JPEG[: len(JPEG) // 2], ""),
     "a PNG's header": (PNG[:20], ""),
-    "a PNG without its end": (PNG[:-16], ""),
+    "a PNG without its end": (PNG[:-16], 100),
     "a PNG with a wrong checksum": (PNG[:40] + b"\0\0\0\0" + PNG[44:], ""),
     "a bomb": (png_that_says(60_000, 60_000), "limit"),
     "a bomb in one line": (png_that_says(2**31 - 1, 1), "limit"),

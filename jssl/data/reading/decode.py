@@ -103,11 +103,23 @@ def shape_of(data: bytes) -> tuple[int, int]:
     Raises:
         DamagedImage: with the reason.
     """
+    height, width, orientation = _jpeg_shape(data) or _any_shape(data)
+    return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
+
+
+def _jpeg_shape(data):
+    simplejpeg = _simplejpeg() if data[:2] == b"\xff\xd8" else None
+    try:
+        return simplejpeg and (*simplejpeg.decode_jpeg_header(data)[:2], _exif_orientation(data))
+    except ValueError:
+        return None
+
+
+def _any_shape(data):
     with _reasons():
         image = _opened(data)
-        width, height = image.size
-        turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-    return (width, height) if turned else (height, width)
+        turned = image.format == "TIFF"  # whose size Pillow has turned already
+        return image.height, image.width, 1 if turned else image.getexif().get(_ORIENTATION, 1)
 
 
 def as_rgb(image: Any) -> np.ndarray:
@@ -241,15 +253,24 @@ def _exif_orientation(data):
     while start + 4 <= len(data) and data[start] == 0xFF and data[start + 1] not in (0xDA, 0xD9):
         end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
         if data[start + 1] == 0xE1 and data[start + 4 : start + 10] == b"Exif\0\0":
-            from PIL import Image
-
-            exif = Image.Exif()
-            try:
-                exif.load(data[start + 4 : end])
-                return exif.get(_ORIENTATION, 1)
-            except Exception:  # a block that is not what it should be says nothing
-                return 1
+            return _tiff_orientation(data[start + 10 : end])
         start = end
+    return 1
+
+
+def _tiff_orientation(block):
+    """The orientation in the first directory of a TIFF block, 1 where there is none."""
+    order = {b"II*\0": "little", b"MM\0*": "big"}.get(block[:4])
+    if order is None:
+        return 1
+
+    def number(place, size):
+        return int.from_bytes(block[place : place + size], order)
+
+    first = number(4, 4)
+    for entry in range(first + 2, min(first + 2 + 12 * number(first, 2), len(block) - 9), 12):
+        if number(entry, 2) == _ORIENTATION:
+            return number(entry + 8, 2)
     return 1
 
 
@@ -295,6 +316,8 @@ def _opened(data):
     width, height = image.size
     if width * height > PIXEL_LIMIT:
         raise DamagedImage(f"{width} x {height} pixels are more than the limit of {PIXEL_LIMIT}")
+    if width * height == 0:
+        raise DamagedImage(f"it has no pixels: {width} x {height}")
     return image
 
 
