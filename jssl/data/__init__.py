@@ -40,8 +40,9 @@ from jssl.data.reading.decode import DamagedImage
 from jssl.data.reading.loader import Loader
 from jssl.data.reading.memory import decode_all, decode_squares, fits_in_memory
 from jssl.data.reading.order import shuffled
-from jssl.data.reading.records import Items, Records, Some, image_shape, in_memory
+from jssl.data.reading.records import Items, Records, Some, in_memory
 from jssl.data.reading.resident import batch_indices, epoch_permutation, steps_per_epoch, take
+from jssl.data.reading.sizes import Sides, image_shape, sides
 from jssl.data.reading.tokenizer import Tokenizer, byte_tokenizer, word_tokenizer
 from jssl.data.source import NoSplit, Source
 from jssl.data.sources.arrays import from_arrays
@@ -104,7 +105,9 @@ __all__ = [
     "Tokenizer",
     "byte_tokenizer",
     "word_tokenizer",
+    "Sides",
     "image_shape",
+    "sides",
     "Records",
     "folder",
     "in_memory",

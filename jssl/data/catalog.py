@@ -1,7 +1,8 @@
 """Data by name: what `--data` understands."""
 
 from jssl.data.reading.memory import decode_squares
-from jssl.data.reading.records import Records, in_memory, sides
+from jssl.data.reading.records import Records, in_memory
+from jssl.data.reading.sizes import sides
 from jssl.data.source import Source
 from jssl.data.sources.digits import digits
 from jssl.data.sources.folder import folder

@@ -14,7 +14,8 @@ import numpy as np
 from jssl.data.augment.base import IMAGENET_MEAN, IMAGENET_STD
 from jssl.data.catalog import open_records
 from jssl.data.reading.memory import decode_all
-from jssl.data.reading.records import Some, sides
+from jssl.data.reading.records import Some
+from jssl.data.reading.sizes import sides
 from jssl.data.views import NAMED, Views
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
-from jssl.data.reading.records import CANVAS
+from jssl.data.reading.sizes import CANVAS
 from jssl.data.source import Source
 from jssl.methods.base import Method
 from jssl.train import TrainState, ViewRecipe

@@ -6,7 +6,8 @@ import numpy as np
 
 from jssl.data.catalog import load, open_records
 from jssl.data.reading.memory import decode_all, decode_squares, fits_in_memory, shaped_like
-from jssl.data.reading.records import Records, Some, in_memory, sides
+from jssl.data.reading.records import Records, Some, in_memory
+from jssl.data.reading.sizes import sides
 from jssl.data.source import IMAGE_SIZE, NoSplit, Source
 from jssl.data.sources.tfds import one_size
 from jssl.data.splits import by_name, held_out, why_not_probed

@@ -10,7 +10,8 @@ import jax
 
 from jssl.data import evaluation_view, views
 from jssl.data.catalog import open_records
-from jssl.data.reading.records import CANVAS, Records, image_shape
+from jssl.data.reading.records import Records
+from jssl.data.reading.sizes import CANVAS, image_shape
 from jssl.models import encoder as encoder_named
 from jssl.optim import Schedule, warmup_cosine
 from jssl.run.experiment import Experiment

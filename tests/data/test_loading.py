@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from jssl import data
 from jssl.data.reading.decode import EXTENSIONS, DamagedImage, decode, decode_square, shape_of
 from jssl.data.reading.loader import loader
-from jssl.data.reading.records import sides
+from jssl.data.reading.sizes import sides
 
 PICTURE = (
     np.random.default_rng(0).integers(0, 256, (5, 6, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from jssl.data.reading.decode import DamagedImage, central, decoders
+from jssl.data.reading.canvas import central
+from jssl.data.reading.decode import DamagedImage, decoders
 from jssl.data.reading.records import Records, read, read_square
 from jssl.data.source import IMAGE_SIZE, Source
 from jssl.data.sources.arrays import from_arrays
