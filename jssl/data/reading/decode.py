@@ -105,6 +105,8 @@ def shape_of(data: bytes) -> tuple[int, int]:
     Raises:
         DamagedImage: with the reason.
     """
+    if not data:
+        raise DamagedImage("the file is empty")
     height, width, orientation = _jpeg_shape(data) or _any_shape(data)
     return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
 
