@@ -1,6 +1,9 @@
 """How fast images are read: the loader beside a plain Pillow loop, and torch's DataLoader where torch is installed.
 
-    python -m benchmarks.loading                  # JPEG files of 32 and 224 pixels, and larger ones read at 224
+    python -m benchmarks.loading                  # JPEG files of 32 and 224 pixels, and larger ones
+
+The plain loops resize every image to a square, as most do. The loader keeps the whole of larger images, on canvases of
+512 pixels from which crops are taken later.
 
 A reader works on every core at once, as when a machine is full: images per second of CPU time, so that other work
 disturbs the figures little, and of the clock, of all of them together. The files are made in a temporary folder.
@@ -15,11 +18,11 @@ import warnings
 
 import numpy as np
 
-CASES = {
-    "32 px": ((32, 32), 32, 4000),
-    "224 px": ((224, 224), 224, 600),
-    "500 x 375 to 224": ((500, 375), 224, 400),
-    "1600 x 1200 to 224": ((1600, 1200), 224, 100),
+CASES = {  # size of the files, side of the plain loops' squares, side of the loader's canvases, how many files
+    "32 px": ((32, 32), 32, 32, 4000),
+    "224 px": ((224, 224), 224, 224, 600),
+    "500 x 375": ((500, 375), 224, 512, 400),
+    "1600 x 1200": ((1600, 1200), 224, 512, 100),
 }
 
 
@@ -109,7 +112,7 @@ READERS = {"Pillow loop": plain_loop, "torch DataLoader": torch_loader, "jssl lo
 
 def measure_on(core, label, root, canvas, batch, seconds):
     """One reader on a core of its own; None where it is not installed."""
-    from jssl.data.reading.records import folder
+    from jssl.data.sources.folder import folder
 
     os.sched_setaffinity(0, {core})
     step = READERS[label](folder(root), canvas, batch)
@@ -122,13 +125,14 @@ def main():
     parser.add_argument("--batch", type=int, default=64)
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
-    for name, (size, canvas, number) in CASES.items():
+    for name, (size, square, canvas, number) in CASES.items():
         print(name)
         with tempfile.TemporaryDirectory() as root:
             make_files(root, size, number)
             base = None
             for label in READERS:
-                asked = [(core, label, root, canvas, options.batch, options.seconds) for core in cores]
+                side = canvas if label == "jssl loader" else square
+                asked = [(core, label, root, side, options.batch, options.seconds) for core in cores]
                 with multiprocessing.get_context("spawn").Pool(len(cores), maxtasksperchild=1) as pool:
                     measured = pool.starmap(measure_on, asked, chunksize=1)
                 if None in measured:

@@ -30,7 +30,7 @@ COMMANDS = {
     ),
     "train": Command("train a system: jssl train simclr --demo", "jssl.run.command:train"),
     "export": Command("write the encoder of a run as safetensors", "jssl.run.export:main"),
-    "gallery": Command("draw what the views of a method look like", "jssl.data.gallery:main"),
+    "gallery": Command("draw what the views of a method look like", "jssl.run.gallery:main"),
 }
 
 

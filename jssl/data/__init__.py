@@ -1,7 +1,15 @@
-"""Where images come from and what is done to them: sources, views, masks."""
+"""Where images come from and what is done to them: sources, augmentations, views."""
 
 from jssl.arrays.keys import sample_keys
-from jssl.data.augment.base import Augmentation, as_float, chain, identity, normalize, with_probability
+from jssl.data.augment.base import (
+    Augmentation,
+    Canvas,
+    as_float,
+    chain,
+    identity,
+    normalize,
+    with_probability,
+)
 from jssl.data.augment.color import (
     adjust_brightness,
     adjust_contrast,
@@ -27,13 +35,19 @@ from jssl.data.augment.filters import blur, gaussian_blur
 from jssl.data.augment.geometry import affine, quarter_turns, rotation, warp
 from jssl.data.augment.mix import cutmix, cutout, mixup
 from jssl.data.augment.randaugment import adjust_sharpness, randaugment
+from jssl.data.catalog import load, open_records
 from jssl.data.reading.decode import DamagedImage
 from jssl.data.reading.loader import Loader
-from jssl.data.reading.memory import decode_all, fits_in_memory
+from jssl.data.reading.memory import decode_all, decode_squares, fits_in_memory
 from jssl.data.reading.order import shuffled
-from jssl.data.reading.records import Files, Items, Records, folder, in_memory, open_records
+from jssl.data.reading.records import Items, Records, Some, in_memory
 from jssl.data.reading.resident import batch_indices, epoch_permutation, steps_per_epoch, take
-from jssl.data.source import Source, from_arrays, from_npz, load
+from jssl.data.reading.sizes import Sides, image_shape, sides
+from jssl.data.reading.tokenizer import Tokenizer, byte_tokenizer, word_tokenizer
+from jssl.data.source import NoSplit, Source
+from jssl.data.sources.arrays import from_arrays
+from jssl.data.sources.folder import Files, folder
+from jssl.data.sources.npz import from_npz
 from jssl.data.views import (
     Views,
     byol,
@@ -49,20 +63,10 @@ from jssl.data.views import (
     swav,
     two_views,
 )
-from jssl.masks import (
-    attention_mask,
-    block_mask,
-    hint_attention_mask,
-    low_attention_mask,
-    multiblock_masks,
-    multiblock_sizes,
-    random_mask,
-    unit_mask,
-    visible_indices,
-)
 
 __all__ = [
     "Augmentation",
+    "Canvas",
     "as_float",
     "chain",
     "identity",
@@ -96,20 +100,20 @@ __all__ = [
     "Loader",
     "Files",
     "Items",
+    "NoSplit",
+    "Some",
+    "Tokenizer",
+    "byte_tokenizer",
+    "word_tokenizer",
+    "Sides",
+    "image_shape",
+    "sides",
     "Records",
     "folder",
     "in_memory",
     "open_records",
-    "attention_mask",
-    "block_mask",
-    "hint_attention_mask",
-    "low_attention_mask",
-    "multiblock_masks",
-    "multiblock_sizes",
-    "random_mask",
-    "unit_mask",
-    "visible_indices",
     "decode_all",
+    "decode_squares",
     "fits_in_memory",
     "cutmix",
     "cutout",

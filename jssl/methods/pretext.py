@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jssl.data.augment.geometry import quarter_turns
 from jssl.methods.base import Method
 from jssl.methods.frames.pretext import pretext
 from jssl.models.heads import linear_head
@@ -22,12 +23,8 @@ def rotations(key, images):
     Raises:
         ValueError: where the images are not square.
     """
-    if images.shape[1] != images.shape[2]:
-        raise ValueError(f"rotations need square images, got {images.shape}; crop them")
-    turned = [jnp.rot90(images, i, axes=(1, 2)) for i in range(4)]
-    return jnp.stack(turned, 1).reshape(-1, *images.shape[1:]), {
-        "rotation": jnp.tile(jnp.arange(4), len(images))
-    }
+    turns = jnp.tile(jnp.arange(4), len(images))
+    return quarter_turns(jnp.repeat(images, 4, 0), turns), {"rotation": turns}
 
 
 def rotation(encoder, *, head=None) -> Method:

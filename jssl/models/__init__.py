@@ -1,7 +1,6 @@
 """Encoders, heads and what sits between them. Every encoder returns `Features`."""
 
 from jssl.arrays.vectors import l2_normalize
-from jssl.data.reading.tokenizer import Tokenizer, byte_tokenizer, word_tokenizer
 from jssl.models.encoders.resnet import (
     BasicBlock,
     Bottleneck,
@@ -85,7 +84,6 @@ __all__ = [
     "SwiGlu",
     "Swin",
     "TextTransformer",
-    "Tokenizer",
     "Transformer",
     "ViT",
     "WeightNormDense",
@@ -95,7 +93,6 @@ __all__ = [
     "bicubic",
     "bilinear",
     "byol_head",
-    "byte_tokenizer",
     "cifar_stem",
     "clip_head",
     "clip_image_init",
@@ -133,6 +130,5 @@ __all__ = [
     "torch_padding",
     "truncated_normal",
     "vicreg_head",
-    "word_tokenizer",
     "xavier",
 ]

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import optax
 
+from jssl.data.reading.sizes import CANVAS
 from jssl.data.source import Source
 from jssl.data.views import Views
 from jssl.methods.base import Method
@@ -99,6 +100,8 @@ class Settings:
     """What to train on: digits, scenes, tfds:<name>, folder:<path> or npz:<file>."""
     data_dir: str | None = None
     """Where TFDS has its data sets."""
+    canvas: int = CANVAS
+    """The largest side that images in files are kept at, in pixels; crops are taken from the whole of them."""
 
     def build(self, data: DataInfo) -> Experiment:
         """Composes the experiment of its settings and the sizes of its data. Opens no file.

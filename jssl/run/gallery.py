@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from jssl.data import load, views
-from jssl.data.reading.resident import take
+from jssl.data.catalog import open_records
+from jssl.data.reading.memory import decode_all
+from jssl.data.reading.records import Some
+from jssl.data.reading.sizes import sides
+from jssl.data.views import NAMED
 from jssl.evaluate import figures
-from jssl.run.settings import VIEWS
+from jssl.run.settings import LARGEST_VIEW
 
 
 def write_gallery(
@@ -22,7 +25,7 @@ def write_gallery(
     images: int = 8,
     seed: int = 0,
 ) -> int:
-    """Writes a picture of what views do to test images of a data set.
+    """Writes a picture of what views do to images of a data set.
 
     Args:
         make: (size=) -> views, such as `jssl.data.views.simclr`.
@@ -37,10 +40,12 @@ def write_gallery(
     Raises:
         ValueError: or FileNotFoundError, where the data cannot be loaded.
     """
-    source = load(data, data_dir=data_dir, split="test")
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(source))[:images])
-    made = make(size=size or min(224, source.images.shape[1]))
-    drawn = figures.view_gallery(made, take(source.arrays, chosen), seed=seed)
+    records = open_records(data, data_dir=data_dir)
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(records))[:images])
+    found = sides(records)
+    source = decode_all(Some(records, chosen), canvas=found.canvas, name=data)
+    made = make(size=size or min(LARGEST_VIEW, found.square))
+    drawn = figures.view_gallery(made, source.arrays, seed=seed)
     Path(out).write_bytes(figures.png(drawn))
     return len(chosen)
 
@@ -52,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: By default those of the process.
     """
     parser = argparse.ArgumentParser(prog="jssl gallery", description=__doc__)
-    parser.add_argument("views", choices=VIEWS)
+    parser.add_argument("views", choices=NAMED)
     parser.add_argument(
         "--data", default="digits", help="such as scenes, tfds:<name>, folder:<path>, npz:<file>"
     )
@@ -64,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = vars(parser.parse_args(arguments))
     name, out = options.pop("views"), options.pop("out")
     try:
-        count = write_gallery(getattr(views, name), out, **options)
+        count = write_gallery(NAMED[name], out, **options)
     except (ValueError, OSError, ImportError) as error:
         parser.error(" ".join(str(error).split()))
     print(f"{name} on {count} images of {options['data']}: {out}")

@@ -1,96 +1,159 @@
 """What an experiment trains and tests on: all of it in memory, or records that stay where they are."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from jssl.data.reading.memory import decode_all, fits_in_memory
-from jssl.data.reading.records import Records, image_shape, open_records
-from jssl.data.source import Source, load
+from jssl.data.catalog import load, open_records
+from jssl.data.reading.memory import decode_all, decode_squares, fits_in_memory, shaped_like
+from jssl.data.reading.records import Records, Some, in_memory
+from jssl.data.reading.sizes import CANVAS, sides
+from jssl.data.source import IMAGE_SIZE, NoSplit, Source
+from jssl.data.sources.tfds import one_size
+from jssl.data.splits import by_name, held_out, why_not_probed
 from jssl.run.experiment import Data
 
-LARGEST = 224  # side of the canvas that larger images are decoded to
 SAMPLE = 10_000  # images of data that is too large for memory that the probes look at
+FEW = 128  # images of such data that figures of health look at
 
 
 class Gathered(NamedTuple):
     """Data of a run.
 
-    source:  images in memory: all of the training data, or a sample of it for the probes.
-    records: the training data where it does not fit in memory, else None.
-    test:    held-out images of the same classes, None where there are none with labels.
+    Args:
+        train: training images as steps see them: all of them, or a few where they stay on disk.
+        source: training images as probes see them, all of one size: all of them, or a sample of those on disk.
+        records: the training data where it does not fit in memory, else None.
+        test: held-out images of the same classes and size as `source`; None where nothing can be probed.
+        held_out: a sentence where they are a part of the training data, else "".
+        notes: sentences about the data for whoever runs this.
     """
 
+    train: Source
     source: Source
     records: Records | None
     test: Source | None
+    held_out: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.source if self.records is None else self.records)
+        return len(self.train if self.records is None else self.records)
 
     @property
     def canvas(self) -> int:
-        return self.source.images.shape[1]
+        return self.train.images.shape[1]
 
 
-def gather(data: Data, *, data_dir: str | None = None) -> Gathered:
+def gather(data: Data, *, data_dir: str | None = None, canvas: int = CANVAS) -> Gathered:
     """Opens data and reads what fits in memory.
+
+    Without test images, a tenth of the labelled training images is held out.
 
     Args:
         data: A name, a `Source`, or a pair of them to train and to test on.
         data_dir: Where TFDS has its data sets.
+        canvas: The largest side that images in files are kept at, in pixels.
     Returns:
         `Gathered`.
     Raises:
         ValueError, FileNotFoundError, ImportError: where it cannot be read, saying what to do.
     """
-    if isinstance(data, str):
-        source, records = _read(data, data_dir, "train")
-        test = _test(data, data_dir)
-    else:
-        source, test = (data, None) if isinstance(data, Source) else data
-        records = None
-    labelled = test is not None and source.classes > 1 and min(source.labels.min(), test.labels.min()) >= 0
-    return Gathered(source, records, test if labelled else None)
+    if not isinstance(data, str):
+        return _of_sources(*((data, None) if isinstance(data, Source) else data))
+    kind = data.partition(":")[0]
+    if kind not in ("folder", "tfds"):
+        return _of_sources(load(data, data_dir=data_dir), _test(load, data, data_dir))
+    records, test = open_records(data, data_dir=data_dir), _test(open_records, data, data_dir)
+    if kind == "tfds" and one_size(records) and fits_in_memory(records, canvas=_side(records)):
+        test = test and load(data, data_dir=data_dir, split="test")
+        return _of_sources(load(data, data_dir=data_dir), test)
+    return _of_records(data, records, test, canvas)
 
 
-def _test(data: str, directory: str | None) -> Source | None:
+def _side(records):
+    return max(records.source.dataset_info.features["image"].shape[:2])
+
+
+def _test(read, data, directory):
     try:
-        return _read(data, directory, "test")[0]
-    except (ValueError, FileNotFoundError):  # trained on all the same
+        return read(data, data_dir=directory, split="test")
+    except NoSplit:
         return None
 
 
-def _read(data: str, directory: str | None, split: str) -> tuple[Source, Records | None]:
-    """All images; or a sample of them, and the records to stream."""
-    if data.partition(":")[0] not in ("folder", "tfds"):
-        return load(data, data_dir=directory, split=split), None
-    records = open_records(data, data_dir=directory, split=split)
-    side = min(LARGEST, max(image_shape(records)))
-    if fits_in_memory(records, canvas=side):
-        return load(data, data_dir=directory, split=split, canvas=side), None
-    rows = np.linspace(0, len(records) - 1, min(SAMPLE, len(records))).astype(int)
-    return decode_all(Some(records, rows), canvas=side, name=data), records
+def _of_sources(train: Source, test: Source | None) -> Gathered:
+    """Data in memory."""
+    said = why = ""
+    if test is None:
+        held, said, why = _split_off(train.labels)
+        test, train = (train.some(held), train.some(~held)) if said else (None, train)
+    source = train
+    if IMAGE_SIZE in train.extras:
+        side = sides(in_memory(train), canvas=train.images.shape[1]).square
+        source = decode_squares(in_memory(train), side=side, name=train.name)
+        test = test and (
+            decode_squares(in_memory(test), side=side, name=test.name) if IMAGE_SIZE in test.extras else test
+        )
+    return _matched(train, source, None, test, said, why, ())
 
 
-@dataclass(frozen=True)
-class Some:
-    """Some of the records, by their numbers."""
+def _of_records(name: str, records: Records, test: Records | None, canvas: int) -> Gathered:
+    """Data in files, decoded into memory where it fits."""
+    said = why = ""
+    if test is None:
+        held, said, why = _split_off(_labels(records))
+        if said:
+            test = Some(records, np.flatnonzero(held))
+            records = Some(records, np.flatnonzero(~held))
+    chosen = sides(records, canvas=canvas)
+    fits = fits_in_memory(records, canvas=chosen.canvas)
+    train = decode_all(records if fits else _sample(records, FEW), canvas=chosen.canvas, name=name)
+    if fits and chosen.alike and (train.extras[IMAGE_SIZE] == chosen.canvas).all():
+        source = train
+    else:
+        some = in_memory(train) if fits else _sample(records, SAMPLE)
+        source = decode_squares(some, side=chosen.square, name=name)
+    held = test and decode_squares(_sample(test, SAMPLE), side=source.images.shape[1], name=name)
+    return _matched(train, source, None if fits else records, held, said, why, (f"{name}: {chosen}",))
 
-    records: Records
-    rows: Sequence[int]
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return self.records.class_names
+def _labels(records: Records) -> np.ndarray:
+    """The labels of all records. Where they would have to be read one by one, two classes in turn stand in for them."""
+    if hasattr(records, "labels"):
+        return records.labels
+    return np.arange(len(records)) % 2 if records.class_names else np.full(len(records), -1)
 
-    def __len__(self) -> int:
-        return len(self.rows)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.records[int(self.rows[index])]
+def _sample(records: Records, count: int) -> Records:
+    """At most so many of the records, spread over them."""
+    return Some(records, np.linspace(0, len(records) - 1, min(count, len(records))).astype(int))
 
-    def describe(self, index: int) -> str:
-        return self.records.describe(int(self.rows[index]))
+
+def _split_off(labels: np.ndarray) -> tuple[np.ndarray, str, str]:
+    """Which images are held out, a sentence that says so, and why there are none where that could not be probed."""
+    held = held_out(labels)
+    if why := why_not_probed(labels[~held], labels[held]):
+        return np.zeros(len(labels), bool), "", f"there is no test split, and with a tenth held out {why}"
+    return (
+        held,
+        (
+            f"there is no test split: {held.sum():,} of {len(labels):,} training images, "
+            "a stratified tenth, are held out for the probes"
+        ),
+        "",
+    )
+
+
+def _matched(train, source, records, test, said, why, notes) -> Gathered:
+    """With test images of the training images' classes and size, or a sentence why nothing is probed."""
+    sentences = [f"{source.name}: {said}"] if said else []
+    if test is not None:
+        test, unmatched = by_name(shaped_like(test, source), source.class_names)
+        sentences += [f"{source.name}: {one}" for one in unmatched]
+        why = why_not_probed(source.labels, test.labels)
+    if why:
+        test = None
+        sentences.append(f"{source.name}: no probes: {why}")
+    else:
+        source, test = (one if one.labels.min() >= 0 else one.some(one.labels >= 0) for one in (source, test))
+    return Gathered(train, source, records, test, said, (*notes, *sentences))

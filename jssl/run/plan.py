@@ -138,7 +138,7 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
     }
     check_directory(options.out, config)
     mesh = make_mesh(options.mesh)
-    data = gather(settings.data, data_dir=settings.data_dir)
+    data = gather(settings.data, data_dir=settings.data_dir, canvas=settings.canvas)
     require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
     info = info_of(data)
     if (batch := getattr(settings, "batch", None)) is not None:
@@ -175,10 +175,10 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
 
 def info_of(data: Gathered) -> DataInfo:
     """Counts what an experiment may know of its data."""
-    source = data.source
-    extras = {name: (values.shape[1:], values.dtype.name) for name, values in source.extras.items()}
-    height, width, _ = shape = source.images.shape[1:]
-    return DataInfo(source.name, len(data), shape, min(height, width), source.classes, extras)
+    train, seen = data.train, data.source
+    extras = {name: (values.shape[1:], values.dtype.name) for name, values in train.extras.items()}
+    side = min(seen.images.shape[1:3])
+    return DataInfo(seen.name, len(data), train.images.shape[1:], side, seen.classes, extras)
 
 
 def initial_state(experiment: Experiment, options: Options) -> Callable[..., TrainState]:
@@ -239,7 +239,7 @@ def _needs(plan: Plan, info: DataInfo) -> dict[str, int]:
     batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place) for name, x in batch.items()}
     parts = footprint(step_of(plan), plan.state, batch, devices=plan.mesh.size)
     arrays = (
-        [] if plan.data.records is not None else [plan.data.source.images, *plan.data.source.extras.values()]
+        [] if plan.data.records is not None else [plan.data.train.images, *plan.data.train.extras.values()]
     )
     return parts | {"data": sum(np.asarray(x).nbytes for x in arrays)}
 

@@ -94,19 +94,21 @@ class Probes:
         return {name: value for name, value in table["random network"].items() if name.startswith(names)}
 
 
-def health_of(experiment: Experiment, source: Source, *, rows: int = 128, pairs: int = 32):
+def health_of(experiment: Experiment, source: Source, train: Source, *, rows: int = 128, pairs: int = 32):
     """Makes a function that measures health of a few images, on the device and without waiting for it.
 
     Args:
         experiment: Whose method is looked at.
-        source: Where the images are from.
+        source: Images as probes see them.
+        train: Images as steps see them.
         rows: How many images' features are looked at.
         pairs: Of how many the first two views' projections, where the method has such.
     Returns:
         state -> {name: scalar}.
     """
     method, some = experiment.method, np.arange(0, len(source), max(1, len(source) // rows))[:rows]
-    images, batch = source.images[some], take(source.arrays, some[:pairs])
+    few = np.arange(0, len(train), max(1, len(train) // rows))[:pairs]
+    images, batch = source.images[some], take(train.arrays, few)
 
     @jax.jit
     def figures(params, teacher, memory, images, batch):

@@ -1,7 +1,6 @@
 """What the settings of every system have in common: the network, the data and the training budget."""
 
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,18 +20,6 @@ REMAT = {  # policies: what is stored
     "elementwise": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "blocks": jax.checkpoint_policies.nothing_saveable,
 }
-
-
-def view_makers() -> dict[str, Callable]:
-    """The functions of `jssl.data.views` that make a method's views, by name."""
-    signatures = {
-        name: inspect.signature(make) for name, make in inspect.getmembers(views, inspect.isfunction)
-    }
-    return {
-        name: getattr(views, name)
-        for name, signature in signatures.items()
-        if signature.return_annotation == Views and "size" in signature.parameters
-    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,10 +121,9 @@ class Training(Settings):
         Raises:
             ValueError: for an unknown name, or where that function has no such argument.
         """
-        makers = view_makers()
-        if self.views not in makers:
-            raise ValueError(f"--views must be one of {', '.join(makers)}, got {self.views!r}")
-        return makers[self.views](size=self.view_side(data), **settings)
+        if self.views not in views.NAMED:
+            raise ValueError(f"--views must be one of {', '.join(views.NAMED)}, got {self.views!r}")
+        return views.NAMED[self.views](size=self.view_side(data), **settings)
 
     def view(self, data: DataInfo):
         """Makes what the probes' network sees of the stored images."""

@@ -105,8 +105,13 @@ def _own(plan: Plan, figure: Figure, state: TrainState):
 def _sentence(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
     speeds = [row["images_per_second"] for row in rows if "images_per_second" in row]
     speed = f", {np.median(speeds):,.0f} images per second" if speeds else ""
-    e = plan.experiment
-    return f"{e.steps:,} steps of {e.batch} images{speed}. Probes look at held-out images of {plan.data.source.name}."
+    e, name = plan.experiment, plan.data.source.name
+    probed = (
+        " ".join(plan.data.notes) if plan.data.test is None else f"Probes look at held-out images of {name}."
+    )
+    if plan.data.held_out:
+        probed += f" {plan.data.held_out[0].upper()}{plan.data.held_out[1:]}."
+    return f"{e.steps:,} steps of {e.batch} images{speed}. {probed}"
 
 
 def _column(rows, name: str) -> tuple[list[int], list[float]]:

@@ -1,17 +1,15 @@
 """How steps get their data."""
 
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import numpy as np
 from jax.sharding import Mesh
 
+from jssl.data.reading.clock import Clock
 from jssl.data.reading.loader import loader
 from jssl.data.reading.records import Records
-from jssl.data.reading.resident import batch_indices, take
-from jssl.data.source import Source
+from jssl.data.reading.resident import batch_indices, resident, take
 from jssl.run.gather import Gathered
 from jssl.sharding import over_batch, replicated
 from jssl.train import Batch, feed, scanned
@@ -20,11 +18,12 @@ from jssl.train import Batch, feed, scanned
 class Supply(NamedTuple):
     """Data as `fit` wants it.
 
-    advance:  (state, step, n) -> (state, metrics).
-    batch_of: step -> the batch of that step, a function of the seed and the step alone.
-    waited:   () -> seconds spent waiting for data so far.
-    stepwise: whether steps are started one by one, so that something can be done after each.
-    how:      the same in words.
+    Args:
+        advance: (state, step, n) -> (state, metrics).
+        batch_of: step -> the batch of that step, a function of the seed and the step alone.
+        waited: () -> seconds spent waiting for data so far.
+        stepwise: whether steps are started one by one, so that something can be done after each.
+        how: the same in words.
     """
 
     advance: Callable
@@ -35,18 +34,24 @@ class Supply(NamedTuple):
 
 
 def supply(step, data: Gathered, *, batch: int, seed: int, mesh: Mesh, stepwise: bool = False) -> Supply:
-    """Data that fits lives on the devices, and each batch is gathered where it is used; other data is read ahead.
+    """Supplies steps with data: what fits lives on the devices, other data is read ahead, in the same order.
 
-    step: an uncompiled train step. stepwise: start steps one by one even where many could be started at once.
-
-    Returns: a `Supply`; both kinds have the same order.
+    Args:
+        step: an uncompiled train step.
+        data: of the run.
+        batch: images per step.
+        seed: of the order.
+        mesh: the devices.
+        stepwise: start steps one by one even where many could be started at once.
+    Returns:
+        A `Supply`.
     """
     if data.records is not None:
         stream = Stream(data.records, batch=batch, canvas=data.canvas, seed=seed, mesh=mesh)
         advance = feed(jax.jit(step, donate_argnums=0), stream)
         return Supply(advance, stream, stream.clock.read, True, "read ahead from where they are")
 
-    arrays, clock = resident(data.source, mesh), Clock()
+    arrays, clock = resident(data.train, sharding=replicated(mesh)), Clock()
 
     def batch_at(step, arrays):
         gathered = take(arrays, batch_indices(seed, step, n=len(data), batch=batch))
@@ -64,17 +69,6 @@ def supply(step, data: Gathered, *, batch: int, seed: int, mesh: Mesh, stepwise:
     return Supply(
         scanned(step, batch_at, arrays), batch_of, clock.read, False, "on the device, many steps at a time"
     )
-
-
-def resident(source: Source, mesh: Mesh) -> Batch:
-    """All of a source on every device, of every process."""
-
-    def put(values):
-        return jax.make_array_from_callback(
-            np.shape(values), replicated(mesh), lambda part: np.asarray(values)[part]
-        )
-
-    return {name: put(values) for name, values in source.arrays.items()}
 
 
 class Stream:
@@ -98,19 +92,3 @@ class Stream:
             self._batch = {name: put(self._sharding, values) for name, values in arrays.items()}
             self._next += 1
         return self._batch
-
-
-class Clock:
-    """Adds up the time spent inside `with clock:`."""
-
-    def __init__(self):
-        self._seconds = 0.0
-
-    def read(self) -> float:
-        return self._seconds
-
-    def __enter__(self):
-        self._started = time.perf_counter()
-
-    def __exit__(self, *_):
-        self._seconds += time.perf_counter() - self._started

@@ -110,9 +110,9 @@ def _carry_out(
     name = plan.data.source.name
     say(plan.budget)
     say(f"{name}: {len(plan.data):,} images {data.how}; {_words(plan.mesh)}")
-    if probes is None:
-        say(f"{name} has no labelled test split: no probes")
-    elif plan.data.records is not None:
+    for note in plan.data.notes:
+        say(note)
+    if probes is not None and plan.data.records is not None:
         say(f"probes look at {len(plan.data.source):,} training and {len(plan.data.test):,} test images")
 
     if probes is not None and probes.sizes != (len(plan.data.source), len(plan.data.test)):
@@ -133,7 +133,8 @@ def _carry_out(
         state = init(data.batch_of(0))
         if probes is not None:
             table = probes.baselines(state)
-            record.write(0, probes.at_start(table) | as_figures(table))
+            held = {"held_out_images": len(plan.data.test)} if plan.data.held_out else {}
+            record.write(0, probes.at_start(table) | as_figures(table) | held)
             say(format_table(table))
     else:
         record.forget_after(int(state.step))
@@ -184,7 +185,7 @@ def _train(
                 say(f"warning: {sentence}")
 
     log = Log(record, batch=e.batch, rates={"learning_rate": e.learning_rate}, waited=data.waited, show=show)
-    health = health_of(e, plan.data.source)
+    health = health_of(e, plan.data.source, plan.data.train)
     probed: dict[int, dict[str, float]] = {}  # by step, the latest only
 
     def evaluate(step, state, metrics):

@@ -6,11 +6,12 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from jssl import data
-from jssl.data.reading.decode import DamagedImage, decode
+from jssl.data.reading.decode import EXTENSIONS, DamagedImage, decode, decode_square, shape_of
 from jssl.data.reading.loader import loader
+from jssl.data.reading.sizes import sides
 
 PICTURE = (
     np.random.default_rng(0).integers(0, 256, (5, 6, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
@@ -102,38 +103,99 @@ def test_unusual_images_are_converted_not_blackened():
         close(animation(kind), 200, 4)  # the first frame
 
 
-def test_the_canvas_is_the_central_square():
+def test_a_square_is_the_centre_of_the_whole_image():
     wide = np.zeros((20, 60, 3), np.uint8)
     wide[:, 20:40] = 200
-    assert (decode(encoded(wide), canvas=20) == 200).all()
-    assert decode(encoded(PICTURE, "JPEG"), canvas=16).shape == (16, 16, 3)
-    assert decode(encoded(PICTURE), canvas=64).shape == (64, 64, 3)
-    assert decode(encoded(PICTURE[:1, :1]), canvas=8).shape == (8, 8, 3)
+    assert (decode_square(encoded(wide), 20) == 200).all()
+    assert decode_square(encoded(PICTURE, "JPEG"), 16).shape == (16, 16, 3)
+    assert decode_square(encoded(PICTURE), 64).shape == (64, 64, 3)
+    assert decode_square(encoded(PICTURE[:1, :1]), 8).shape == (8, 8, 3)
 
 
-def test_a_jpeg_scaled_while_it_is_decoded_keeps_its_centre():
-    ramp = np.linspace(0, 255, 500)[None, :, None] * np.ones((375, 1, 3))
-    for canvas in (
-        16,
-        100,
-        180,
-        224,
-    ):  # to the canvas by a resize, or, where little is over, by cutting borders
-        image = decode(encoded(ramp.astype(np.uint8), "JPEG", quality=95), canvas=canvas)
-        exact = np.linspace(*(255 * (0.5 + end * 0.375) for end in (-1, 1)), canvas)
-        assert image.shape == (canvas, canvas, 3)
-        assert np.abs(image[..., 0] - exact).max() < 255 * 0.75 / 16 + 4
+RAMP = np.linspace(0, 255, 500)[None, :, None] * np.ones((375, 1, 3))  # tells where in the image a pixel was
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize("side", [40, 32])
-def test_the_result_is_written_where_it_is_wanted(kind, side):
-    data, rows = encoded(PICTURE[:40, :40], kind), np.zeros((2, side, 2 * side, 3), np.uint8)
-    wanted = decode(data, canvas=side)
-    for out in (rows[0].reshape(2, side, side, 3)[0], rows[1][:, side:]):  # in one piece, and with gaps
-        assert decode(data, canvas=side, out=out) is out
-        np.testing.assert_array_equal(out, wanted)
-    assert not rows[1][:, :side].any()
+def test_a_whole_image_keeps_its_aspect_and_its_borders(kind):
+    data_ = encoded(RAMP.round().astype(np.uint8), kind, **({"quality": 95} if kind == "JPEG" else {}))
+    for canvas, shape in ((512, (375, 500)), (500, (375, 500)), (224, (168, 224)), (100, (75, 100))):
+        image = decode(data_, canvas=canvas)
+        assert image.shape == (*shape, 3)
+        exact = (np.arange(shape[1]) + 0.5) / shape[1] * 255
+        assert np.abs(image[..., 0] - exact).max() < 6  # the whole width, from border to border
+
+
+def test_a_jpeg_scaled_while_it_is_decoded_keeps_its_centre():
+    jpeg = encoded(RAMP.round().astype(np.uint8), "JPEG", quality=95)
+    for side in (16, 100, 180, 224):
+        image = decode_square(jpeg, side)
+        exact = 255 * (0.5 + 0.75 * ((np.arange(side) + 0.5) / side - 0.5))
+        assert image.shape == (side, side, 3) and np.abs(image[..., 0] - exact).max() < 6
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("shape", [(40, 40), (32, 40), (60, 30)])
+def test_the_result_is_written_where_it_is_wanted(kind, shape):
+    picture = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    file, rows = encoded(picture, kind), np.zeros((2, 40, 80, 3), np.uint8)
+    wanted = decode(file, canvas=40)
+    for out in (rows[0].reshape(2, 40, 40, 3)[0], rows[1][:, 40:]):  # in one piece, and with gaps
+        written = decode(file, canvas=40, out=out)
+        np.testing.assert_array_equal(written, wanted)
+        np.testing.assert_array_equal(out[: wanted.shape[0], : wanted.shape[1]], wanted)
+        assert not out[wanted.shape[0] :].any() and not out[:, wanted.shape[1] :].any()
+    assert not rows[1][:, :40].any()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_honoured(kind, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = encoded(PICTURE, kind, exif=exif, **({"quality": 95} if kind in ("JPEG", "WEBP") else {}))
+    plain = Image.fromarray(PICTURE)
+    plain.getexif()[0x0112] = orientation
+    shown = np.asarray(ImageOps.exif_transpose(plain)).astype(float)
+    for image in (decode(file), decode(file, canvas=48, out=np.zeros((48, 48, 3), np.uint8))):
+        assert image.shape == shown.shape and np.abs(image - shown).mean() < 8
+    assert shape_of(file) == shown.shape[:2]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
+def test_sixteen_bits_are_divided_by_257_whatever_they_hold(kind):
+    for value in (0, 250, 260, 4000, 65535):
+        image = decode(encoded(np.full((4, 4), value, np.uint16), kind))
+        assert (image == round(value / 257)).all(), value
+
+
+def test_floats_lie_in_0_to_1_or_are_refused():
+    half = decode(encoded(np.full((4, 4), 0.5, np.float32), "TIFF"))
+    assert (half == 128).all()
+    for value in (-0.5, 2.0, 200.0, np.nan, np.inf):
+        with pytest.raises(DamagedImage, match=r"floats have to lie in \[0, 1\]"):
+            decode(encoded(np.full((4, 4), value, np.float32), "TIFF"))
+    with pytest.raises(DamagedImage, match="32 bits"):
+        decode(encoded(np.full((4, 4), 70000, np.int32), "TIFF"))
+
+
+def test_depth_comes_before_transparency():
+    deep = np.full((4, 4), 32896, np.uint16)
+    deep[0] = 1000
+    image = decode(encoded(Image.fromarray(deep), "PNG", transparency=1000))
+    assert (image[1:] == 128).all() and (image[0] == 255).all()
+
+
+def test_only_known_formats_are_opened(monkeypatch):
+    from PIL import EpsImagePlugin
+
+    def refuse(*_, **__):
+        raise AssertionError("Ghostscript was started")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", refuse)
+    script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n10 10 moveto\nshowpage\n"
+    with pytest.raises(DamagedImage, match="not an image of a known format"):
+        decode(script)
+    assert {".jfif", ".jp2", ".avif", ".jpg", ".webp"} <= set(EXTENSIONS)
 
 
 @pytest.fixture
@@ -196,7 +258,8 @@ def test_batches_follow_the_order_of_small_data(pictures):
         np.testing.assert_array_equal(shades(batch), batch["index"])
         np.testing.assert_array_equal(batch["label"], batch["index"] >= 20)
         assert batch["image"].shape == (12, 10, 10, 3) and batch["image"].dtype == np.uint8
-    assert batches.position == 84 and batches.waited > 0 and not batches.damaged
+        assert (batch["image_size"] == 10).all()
+    assert batches.position == 84 and not batches.damaged
 
 
 def test_resuming_and_other_numbers_of_processes(pictures):
@@ -269,7 +332,7 @@ def test_nothing_but_damage_ends_with_a_reason(tmp_path):
         RuntimeError, match="100 images in a row cannot be read.*not an image of a known format"
     ):
         next(loader(data.folder(str(tmp_path)), batch=1, canvas=8))
-    with pytest.raises(ValueError, match="none of 3 images can be read"):
+    with pytest.raises(ValueError, match="none of 3 images"):
         data.load(f"folder:{tmp_path}")
 
 
@@ -281,6 +344,32 @@ def test_any_random_access_source():
     source = data.from_arrays(np.zeros((9, 4, 4, 3), np.uint8), np.arange(9), depth=np.arange(9.0))
     batch = next(loader(data.in_memory(source), batch=3, canvas=4))
     np.testing.assert_array_equal(batch["depth"], batch["index"])
+
+
+def test_images_of_several_sizes_share_a_canvas(tmp_path):
+    shapes = [(10, 20), (30, 15), (12, 12), (80, 40)]
+    for i, shape in enumerate(shapes):
+        (tmp_path / f"{i}.png").write_bytes(encoded(np.full((*shape, 3), 50 * (i + 1), np.uint8)))
+    kept = [(10, 20), (30, 15), (12, 12), (40, 20)]  # the last is made smaller
+    batch = next(loader(data.folder(str(tmp_path)), batch=4, canvas=40))
+    source = data.decode_all(data.folder(str(tmp_path)), canvas=40, name="shapes")
+    for images, sizes, index in (
+        (batch["image"], batch["image_size"], batch["index"]),
+        (source.images, source.extras["image_size"], range(4)),
+    ):
+        for image, size, number in zip(images, sizes, index, strict=True):
+            assert tuple(size) == kept[number]
+            inside = image[: size[0], : size[1]]
+            assert (inside == 50 * (number + 1)).all() and image.sum() == inside.sum()
+
+
+def test_one_odd_image_decides_nothing(tmp_path):
+    for i in range(40):
+        side = {0: 8, 39: 3000}.get(i, 96)
+        (tmp_path / f"{i:02d}.png").write_bytes(encoded(np.zeros((side, side * 3 // 4, 3), np.uint8)))
+    chosen = sides(data.folder(str(tmp_path)))
+    assert chosen.canvas == 96 and chosen.square == 72 and chosen.shape == (96, 72) and chosen.seen == 32
+    assert sides(data.folder(str(tmp_path)), canvas=48).canvas == 48
 
 
 def test_fits_in_memory():

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from jssl import data
-from jssl.data.reading.records import image_shape
 from jssl.data.reading.resident import resident
 
 PREPARED = Path(__file__).parents[3] / "shared" / "data" / "tfds"
@@ -101,6 +100,7 @@ def test_a_missing_data_dir_is_named():
         ((np.zeros((2, 4, 4, 3), np.int64),), "must be uint8"),
         ((np.zeros((2, 4, 4, 3), np.uint8), np.arange(3)), "labels must be 2 integers"),
         ((np.zeros((2, 4, 4, 3), np.uint8), np.zeros(2)), "labels must be 2 integers"),
+        ((np.zeros((2, 4, 4, 3), np.uint8), [0, -7]), "labels must be -1, for none, or from 0 up, got -7"),
     ],
 )
 def test_wrong_arrays_are_named(arguments, message):
@@ -151,13 +151,30 @@ def test_resident_data_and_its_batches():
     assert batch["image"].dtype == jnp.uint8
 
 
-def test_the_side_is_that_of_the_first_image_that_can_be_read(tmp_path):
+def test_the_typical_shape_is_that_of_images_that_can_be_read(tmp_path):
     from PIL import Image
 
     for number in range(3):
         Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(tmp_path / f"{number}.png")
     (tmp_path / "0.png").write_bytes(b"")
-    records = data.open_records(f"folder:{tmp_path}")
-    assert image_shape(records) == (8, 12)
-    with pytest.raises(ValueError, match="none of the first 1 images can be read.*0.png"):
-        image_shape(records, tries=1)
+    assert data.image_shape(data.open_records(f"folder:{tmp_path}")) == (8, 12)
+    for number in range(1, 3):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="none of 3 images looked at can be read.*0.png: the file is empty"):
+        data.image_shape(data.open_records(f"folder:{tmp_path}"))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "uint16", "int32", "uint64"])
+def test_labels_of_every_integer_type_keep_their_classes(kind):
+    classes = 128 if kind == "int8" else 256
+    labels = np.arange(classes).astype(kind)
+    source = data.from_arrays(np.zeros((classes, 2, 2, 3), np.uint8), labels)
+    assert source.classes == classes and source.labels.dtype == np.int32
+    np.testing.assert_array_equal(source.labels, np.arange(classes))
+
+
+def test_ids_are_numbered_anew():
+    ids = np.array([7, 1_600_000_000, -1, 2**62])
+    source = data.from_arrays(np.zeros((4, 2, 2, 3), np.uint8), ids)
+    assert source.class_names == ("7", "1600000000", str(2**62)) and source.labels.tolist() == [0, 1, -1, 2]
+    assert data.from_arrays(np.zeros((2, 2, 2, 3), np.uint8), [3, 9]).labels.tolist() == [3, 9]

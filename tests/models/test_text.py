@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jssl.models import LogitScale, TextTransformer, byte_tokenizer, last_place, text_encoder, word_tokenizer
+from jssl.data import byte_tokenizer, word_tokenizer
+from jssl.models import LogitScale, TextTransformer, last_place, text_encoder
 
 KEY = jax.random.key(0)
 CORPUS = ["a red circle", "a blue square, large"]

@@ -1,31 +1,54 @@
 """An augmentation is a function (keys, images) -> images over a batch, with one key per image; these compose them."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jssl.arrays.keys import fold_keys, uniform
 
-Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
-"""(keys [B], images [B, H, W, C] uint8 or float in [0, 1]) -> images [B, h, w, C] float in [0, 1]."""
+
+class Canvas(NamedTuple):
+    """Images of several sizes, each in the top left corner of a canvas; what takes a crop of them takes it from inside.
+
+    Args:
+        pixels: [B, H, W, C], uint8 or float in [0, 1].
+        size: [B, 2] the images' own heights and widths.
+    """
+
+    pixels: jax.Array
+    size: jax.Array
+
+
+Augmentation = Callable[[jax.Array, "jax.Array | Canvas"], jax.Array]
+"""(keys [B], images [B, H, W, C] uint8 or float in [0, 1]) -> images [B, h, w, C] float in [0, 1].
+
+The first one of a chain may be given a `Canvas`; crops and resizes take it.
+"""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def as_float(images: jax.Array) -> jax.Array:
-    """Images as float32 in [0, 1]: uint8 divided by 255, floats as they are.
+    """Makes images floats in [0, 1]: uint8 is divided by 255, floats stay as they are.
 
-    images: [B, H, W, C].
-
-    Returns: [B, H, W, C].
-
-    Raises: ValueError for another rank, TypeError for another dtype.
+    Args:
+        images: [B, H, W, C].
+    Returns:
+        [B, H, W, C].
+    Raises:
+        ValueError: for another rank.
+        TypeError: for another dtype, and for a `Canvas`.
 
     >>> float(as_float(jnp.full((1, 1, 1, 3), 255, jnp.uint8)).max())
     1.0
     """
+    if isinstance(images, Canvas):
+        raise TypeError(
+            "these images have sizes of their own on their canvases; begin with random_resized_crop, center_crop or resize"
+        )
     if images.ndim != 4:
         raise ValueError(f"images must be [B, H, W, C], got shape {images.shape}")
     if images.dtype == jnp.uint8:
@@ -36,25 +59,28 @@ def as_float(images: jax.Array) -> jax.Array:
 
 
 def per_image(values: jax.Array) -> jax.Array:
-    """Values [B] shaped to multiply images [B, H, W, C].
+    """Shapes values [B] to multiply images [B, H, W, C].
 
-    Returns: [B, 1, 1, 1].
+    Returns:
+        [B, 1, 1, 1].
     """
     return values[:, None, None, None]
 
 
 def identity(keys: jax.Array, images: jax.Array) -> jax.Array:
-    """The augmentation that does nothing but to make the images float.
+    """Does nothing but make the images floats.
 
-    Returns: [B, H, W, C].
+    Returns:
+        [B, H, W, C].
     """
     return as_float(images)
 
 
 def chain(*augmentations: Augmentation) -> Augmentation:
-    """One augmentation after another, each with its own stream of every image's key.
+    """Applies one augmentation after another, each with its own stream of every image's key.
 
-    Returns: an augmentation.
+    Returns:
+        An augmentation.
 
     >>> brighter = lambda keys, images: images + 0.25
     >>> keys = jax.random.split(jax.random.key(0), 2)
@@ -71,9 +97,10 @@ def chain(*augmentations: Augmentation) -> Augmentation:
 
 
 def with_probability(probability: float, augmentation: Augmentation) -> Augmentation:
-    """The augmentation on a share of the images, drawn image by image. It must keep the images' shape.
+    """Applies an augmentation to a share of the images, drawn image by image. It must keep the images' shape.
 
-    Returns: an augmentation.
+    Returns:
+        An augmentation.
     """
     if not 0 <= probability <= 1:
         raise ValueError(f"probability must lie in [0, 1], got {probability}")
@@ -94,11 +121,13 @@ def with_probability(probability: float, augmentation: Augmentation) -> Augmenta
 
 
 def normalize(*, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Augmentation:
-    """(x - mean) / std by channel; the last augmentation of a recipe. The defaults are ImageNet's.
+    """Subtracts a mean and divides by a deviation, channel by channel; the last augmentation of a chain.
 
-    mean, std: one number per channel.
-
-    Returns: an augmentation; its images are centred, no longer in [0, 1].
+    Args:
+        mean: one number per channel; by default ImageNet's.
+        std: likewise.
+    Returns:
+        An augmentation; its images are centred, no longer in [0, 1].
     """
 
     def apply(keys, images):

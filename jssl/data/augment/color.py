@@ -10,11 +10,14 @@ LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601 as torchvision rounds it
 
 
 def luminance(images: jax.Array) -> jax.Array:
-    """The grey value 0.2989 R + 0.587 G + 0.114 B; a single channel is its own.
+    """Computes the grey value 0.2989 R + 0.587 G + 0.114 B; a single channel is its own.
 
-    images: [B, H, W, C], C 1 or 3.
-
-    Returns: [B, H, W, 1].
+    Args:
+        images: [B, H, W, C], C 1 or 3.
+    Returns:
+        [B, H, W, 1].
+    Raises:
+        ValueError: for other numbers of channels.
     """
     if images.shape[-1] == 1:
         return images
@@ -31,31 +34,37 @@ def _blend(images, own, grey, mean_grey):
 
 
 def adjust_brightness(images: jax.Array, factor: jax.Array) -> jax.Array:
-    """clip(factor * x).
+    """Multiplies brightness: clip(factor * x).
 
-    images: [B, H, W, C]; factor: [B], 1 leaves the image as it is.
-
-    Returns: [B, H, W, C].
+    Args:
+        images: [B, H, W, C].
+        factor: [B], 1 leaves the image as it is.
+    Returns:
+        [B, H, W, C].
     """
     return jnp.clip(per_image(factor) * as_float(images), 0, 1)
 
 
 def adjust_contrast(images: jax.Array, factor: jax.Array) -> jax.Array:
-    """clip(factor * x + (1 - factor) * the image's mean grey value).
+    """Changes contrast: clip(factor * x + (1 - factor) * the image's mean grey value).
 
-    images: [B, H, W, C]; factor: [B], 1 leaves the image as it is.
-
-    Returns: [B, H, W, C].
+    Args:
+        images: [B, H, W, C].
+        factor: [B], 1 leaves the image as it is.
+    Returns:
+        [B, H, W, C].
     """
     return _blend(as_float(images), factor, jnp.zeros_like(factor), 1 - factor)
 
 
 def adjust_saturation(images: jax.Array, factor: jax.Array) -> jax.Array:
-    """clip(factor * x + (1 - factor) * the pixel's grey value).
+    """Changes saturation: clip(factor * x + (1 - factor) * the pixel's grey value).
 
-    images: [B, H, W, C]; factor: [B], 1 leaves the image as it is, 0 makes it grey.
-
-    Returns: [B, H, W, C].
+    Args:
+        images: [B, H, W, C].
+        factor: [B], 1 leaves the image as it is, 0 makes it grey.
+    Returns:
+        [B, H, W, C].
     """
     return _blend(as_float(images), factor, 1 - factor, jnp.zeros_like(factor))
 
@@ -63,21 +72,27 @@ def adjust_saturation(images: jax.Array, factor: jax.Array) -> jax.Array:
 def linear_adjustment(
     images: jax.Array, *, brightness: jax.Array, contrast: jax.Array, saturation: jax.Array
 ) -> jax.Array:
-    """Brightness, then contrast, then saturation.
+    """Changes brightness, then contrast, then saturation.
 
-    images: [B, H, W, C]; the factors: [B] each, 1 leaves the image as it is.
-
-    Returns: [B, H, W, C].
+    Args:
+        images: [B, H, W, C].
+        brightness: [B], 1 leaves the image as it is, as for the others.
+        contrast: [B].
+        saturation: [B].
+    Returns:
+        [B, H, W, C].
     """
     return adjust_saturation(adjust_contrast(adjust_brightness(images, brightness), contrast), saturation)
 
 
 def adjust_hue(images: jax.Array, shift: jax.Array) -> jax.Array:
-    """The hue of HSV turned by `shift` of a full turn; value and saturation stay.
+    """Turns the hue of HSV by a share of a full turn; value and saturation stay.
 
-    images: [B, H, W, 3] (a single channel has no hue and is returned unchanged); shift: [B], in turns.
-
-    Returns: [B, H, W, C].
+    Args:
+        images: [B, H, W, 3]; a single channel has no hue and is returned unchanged.
+        shift: [B], in turns.
+    Returns:
+        [B, H, W, C].
     """
     images = as_float(images)
     if images.shape[-1] == 1:
@@ -104,13 +119,17 @@ def adjust_hue(images: jax.Array, shift: jax.Array) -> jax.Array:
 def color_jitter(
     *, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, hue: float = 0.0
 ) -> Augmentation:
-    """Brightness, contrast, saturation and hue in an order drawn for each image (torchvision's ColorJitter).
+    """Changes brightness, contrast, saturation and hue in an order drawn for each image (torchvision's ColorJitter).
 
-    brightness, contrast, saturation: factors uniform in [max(0, 1 - b), 1 + b]; hue: a shift uniform in [-h, h] turns.
-
-    Returns: an augmentation, shapes unchanged.
-
-    Raises: ValueError for a negative strength or a hue beyond half a turn.
+    Args:
+        brightness: b, of a factor uniform in [max(0, 1 - b), 1 + b].
+        contrast: likewise.
+        saturation: likewise.
+        hue: h, of a shift uniform in [-h, h] turns.
+    Returns:
+        An augmentation, shapes unchanged.
+    Raises:
+        ValueError: for a negative strength or a hue beyond half a turn.
     """
     strengths = (brightness, contrast, saturation)
     if min(strengths) < 0 or not 0 <= hue <= 0.5:
@@ -146,9 +165,10 @@ def _linear(images, weights):
 
 
 def grayscale() -> Augmentation:
-    """Every channel replaced by the luminance.
+    """Replaces every channel by the luminance.
 
-    Returns: an augmentation, shapes unchanged.
+    Returns:
+        An augmentation, shapes unchanged.
     """
 
     def apply(keys, images):
@@ -159,11 +179,12 @@ def grayscale() -> Augmentation:
 
 
 def solarize(*, threshold: float = 0.5) -> Augmentation:
-    """x where x < threshold, else 1 - x.
+    """Inverts what is bright: x where x < threshold, else 1 - x.
 
-    threshold: in [0, 1]; the papers' 128 of 255 is the default.
-
-    Returns: an augmentation, shapes unchanged.
+    Args:
+        threshold: in [0, 1]; the papers' 128 of 255 is the default.
+    Returns:
+        An augmentation, shapes unchanged.
     """
 
     def apply(keys, images):
@@ -174,22 +195,25 @@ def solarize(*, threshold: float = 0.5) -> Augmentation:
 
 
 def posterize(images: jax.Array, bits: jax.Array) -> jax.Array:
-    """Only the highest bits of each 8-bit value kept.
+    """Keeps only the highest bits of each 8-bit value.
 
-    images: [B, H, W, C]; bits: [B] numbers in 0 ... 8.
-
-    Returns: [B, H, W, C] float.
+    Args:
+        images: [B, H, W, C].
+        bits: [B] numbers in 0 ... 8.
+    Returns:
+        [B, H, W, C] float.
     """
     step = per_image(2.0 ** (8 - bits.astype(jnp.float32)))
     return jnp.floor(_bytes(images) / step) * step / 255
 
 
 def autocontrast(images: jax.Array) -> jax.Array:
-    """Each channel stretched so that its darkest value is 0 and its brightest 1; a constant channel stays.
+    """Stretches each channel so that its darkest value is 0 and its brightest 1; a constant channel stays.
 
-    images: [B, H, W, C].
-
-    Returns: [B, H, W, C] float.
+    Args:
+        images: [B, H, W, C].
+    Returns:
+        [B, H, W, C] float.
     """
     images = as_float(images)
     low, high = images.min((1, 2), keepdims=True), images.max((1, 2), keepdims=True)
@@ -198,11 +222,12 @@ def autocontrast(images: jax.Array) -> jax.Array:
 
 
 def equalize(images: jax.Array) -> jax.Array:
-    """Each channel's 256-bin histogram made flat, by PIL's integer arithmetic.
+    """Makes each channel's 256-bin histogram flat, by PIL's integer arithmetic.
 
-    images: [B, H, W, C].
-
-    Returns: [B, H, W, C] float, of 8-bit values.
+    Args:
+        images: [B, H, W, C].
+    Returns:
+        [B, H, W, C] float, of 8-bit values.
     """
     values = _bytes(images).astype(jnp.int32)
 

@@ -4,9 +4,10 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jssl.arrays.keys import uniform
-from jssl.data.augment.base import Augmentation, as_float, per_image
+from jssl.data.augment.base import Augmentation, Canvas, as_float, per_image
 
 
 def _triangle(x):
@@ -29,17 +30,21 @@ BLOCK = 56  # pixels of the result that share a stretch of the source
 def resize_weights(
     start: jax.Array, length: jax.Array, *, source: int, size: int, method: str = "bilinear"
 ) -> jax.Array:
-    """The matrix that resizes the interval [start, start + length) of `source` pixels to `size` pixels, antialiased.
+    """Makes the matrix that resizes the interval [start, start + length) of `source` pixels to `size`, antialiased.
 
     w[i, j] ~ kernel((j + 1/2 - c_i) / s), c_i = start + (i + 1/2) length / size, s = max(length / size, 1), inside
     the interval only, rows summing to 1: PIL's and torchvision's resampling (antialias=True) of the cropped image.
 
-    start, length: [B] pixels.
-    method: "bilinear" or "bicubic".
-
-    Returns: [B, size, source] float32.
-
-    Raises: ValueError for an unknown method.
+    Args:
+        start: [B] pixels.
+        length: [B] pixels.
+        source: pixels along the axis.
+        size: of the result.
+        method: "bilinear" or "bicubic".
+    Returns:
+        [B, size, source] float32.
+    Raises:
+        ValueError: for an unknown method.
     """
     if method not in KERNELS:
         raise ValueError(f"method must be one of {', '.join(KERNELS)}, got {method!r}")
@@ -53,13 +58,15 @@ def resize_weights(
 
 
 def crop_and_resize(images: jax.Array, boxes: jax.Array, *, size: int, method: str = "bilinear") -> jax.Array:
-    """Each image's box, resized to a square, antialiased.
+    """Resizes a box of each image to a square, antialiased.
 
-    images: [B, H, W, C].
-    boxes: [B, 4] top, left, height, width in pixels.
-    size: the side of the result.
-
-    Returns: [B, size, size, C] float in [0, 1].
+    Args:
+        images: [B, H, W, C].
+        boxes: [B, 4] top, left, height, width in pixels.
+        size: the side of the result.
+        method: "bilinear" or "bicubic".
+    Returns:
+        [B, size, size, C] float in [0, 1].
     """
     images = as_float(images)
     top, left, height, width = jnp.moveaxis(boxes, -1, 0)
@@ -102,39 +109,50 @@ def _resample(images, start, length, *, size, method, axis):
     return jax.lax.platform_dependent(images, weights, start, length, cpu=banded, default=whole)
 
 
+def _own_sizes(images: jax.Array | Canvas) -> tuple[jax.Array, tuple]:
+    """(pixels [B, H, W, C], (heights, widths) of the images in them: a number for all, or [B])."""
+    if isinstance(images, Canvas):
+        return images.pixels, tuple(images.size.astype(jnp.float32).T)
+    return images, images.shape[1:3]
+
+
 def crop_boxes(
     keys: jax.Array,
-    grid: tuple[int, int],
+    grid: tuple,
     *,
     scale: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
     tries: int = 10,
 ) -> jax.Array:
-    """Inception's crops, drawn as torchvision draws them: whole pixels, the first of ten tries that fits.
+    """Draws Inception's crops as torchvision draws them: whole pixels, the first of ten tries that fits.
 
     The area is uniform in `scale` of the image's, the aspect (width / height) log-uniform in `ratio`; where no try
     fits, the largest central crop with an allowed aspect.
 
-    keys: [B].
-    grid: (H, W) of the images.
-
-    Returns: [B, 4] float: top, left, height, width.
+    Args:
+        keys: [B].
+        grid: (H, W) of the images, numbers or [B] each.
+        scale: range of the area, in shares of the image's.
+        ratio: range of width / height.
+        tries: how many are drawn.
+    Returns:
+        [B, 4] float: top, left, height, width.
     """
-    rows, columns = grid
+    rows, columns = (jnp.broadcast_to(jnp.asarray(side, jnp.float32), keys.shape) for side in grid)
     draws = uniform(keys, shape=(2 * tries + 2,))
-    area = rows * columns * (scale[0] + draws[:, :tries] * (scale[1] - scale[0]))
+    area = (rows * columns)[:, None] * (scale[0] + draws[:, :tries] * (scale[1] - scale[0]))
     aspect = ratio[0] * (ratio[1] / ratio[0]) ** draws[:, tries:-2]
     width, height = jnp.round(jnp.sqrt(area * aspect)), jnp.round(jnp.sqrt(area / aspect))
-    fits = (width > 0) & (width <= columns) & (height > 0) & (height <= rows)
+    fits = (width > 0) & (width <= columns[:, None]) & (height > 0) & (height <= rows[:, None])
     first = jnp.argmax(fits, axis=1)[:, None]
     width, height = (jnp.take_along_axis(side, first, 1)[:, 0] for side in (width, height))
-    central_aspect = min(max(columns / rows, ratio[0]), ratio[1])
+    central_aspect = jnp.clip(columns / rows, *ratio)
     found = fits.any(1)
-    width = jnp.where(found, width, min(columns, round(rows * central_aspect)))
-    height = jnp.where(found, height, min(rows, round(columns / central_aspect)))
+    width = jnp.where(found, width, jnp.minimum(columns, jnp.maximum(1, jnp.round(rows * central_aspect))))
+    height = jnp.where(found, height, jnp.minimum(rows, jnp.maximum(1, jnp.round(columns / central_aspect))))
     room_y, room_x = rows - height, columns - width
-    top = jnp.where(found, jnp.floor(draws[:, -2] * (room_y + 1)), room_y // 2)
-    left = jnp.where(found, jnp.floor(draws[:, -1] * (room_x + 1)), room_x // 2)
+    top = jnp.where(found, jnp.floor(draws[:, -2] * (room_y + 1)), jnp.floor(room_y / 2))
+    left = jnp.where(found, jnp.floor(draws[:, -1] * (room_x + 1)), jnp.floor(room_x / 2))
     return jnp.stack([jnp.minimum(top, room_y), jnp.minimum(left, room_x), height, width], -1)
 
 
@@ -145,58 +163,77 @@ def random_resized_crop(
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
     method: str = "bilinear",
 ) -> Augmentation:
-    """A random box resized to a square (arXiv:1409.4842, as torchvision's RandomResizedCrop, antialiased).
+    """Resizes a random box to a square, antialiased, as torchvision's RandomResizedCrop.
 
-    size: the side of the result; scale: the box's area in shares of the image's; ratio: its width / height.
-    method: "bilinear" or "bicubic".
-
-    Returns: an augmentation, [B, H, W, C] -> [B, size, size, C].
+    Args:
+        size: the side of the result.
+        scale: range of the box's area, in shares of the image's.
+        ratio: range of the box's width / height.
+        method: "bilinear" or "bicubic".
+    Returns:
+        An augmentation, [B, H, W, C] or `Canvas` -> [B, size, size, C].
+    Raises:
+        ValueError: for a scale outside (0, 1].
+    References:
+        arXiv:1409.4842
     """
     if not 0 < scale[0] <= scale[1] <= 1:
         raise ValueError(f"scale must be a range inside (0, 1], got {scale}")
 
     def apply(keys, images):
-        boxes = crop_boxes(keys, images.shape[1:3], scale=scale, ratio=ratio)
-        return crop_and_resize(images, boxes, size=size, method=method)
+        pixels, grid = _own_sizes(images)
+        boxes = crop_boxes(keys, grid, scale=scale, ratio=ratio)
+        return crop_and_resize(pixels, boxes, size=size, method=method)
 
     return apply
 
 
 def center_crop(*, size: int, fraction: float = 1.0, method: str = "bilinear") -> Augmentation:
-    """The central square that covers `fraction` of the shorter side, resized.
+    """Resizes the central square that covers a fraction of the shorter side.
 
-    Returns: an augmentation, [B, H, W, C] -> [B, size, size, C].
+    Args:
+        size: the side of the result.
+        fraction: of the shorter side.
+        method: "bilinear" or "bicubic".
+    Returns:
+        An augmentation, [B, H, W, C] or `Canvas` -> [B, size, size, C].
     """
 
     def apply(keys, images):
-        batch, rows, columns, _ = images.shape
-        if rows == columns == size and fraction == 1:
+        pixels, (rows, columns) = _own_sizes(images)
+        if not isinstance(images, Canvas) and rows == columns == size and fraction == 1:
             return as_float(images)
-        side = min(rows, columns) * fraction
-        box = jnp.array([(rows - side) / 2, (columns - side) / 2, side, side], jnp.float32)
-        return crop_and_resize(images, jnp.broadcast_to(box, (batch, 4)), size=size, method=method)
+        xp = jnp if isinstance(images, Canvas) else np
+        side = xp.minimum(rows, columns) * fraction
+        box = xp.stack([(rows - side) / 2, (columns - side) / 2, side, side], -1).astype(jnp.float32)
+        return crop_and_resize(pixels, jnp.broadcast_to(box, (len(pixels), 4)), size=size, method=method)
 
     return apply
 
 
 def resize(*, size: int, method: str = "bilinear") -> Augmentation:
-    """The whole image, resized to a square whatever its aspect.
+    """Resizes the whole image to a square, whatever its aspect.
 
-    Returns: an augmentation, [B, H, W, C] -> [B, size, size, C].
+    Args:
+        size: the side of the result.
+        method: "bilinear" or "bicubic".
+    Returns:
+        An augmentation, [B, H, W, C] or `Canvas` -> [B, size, size, C].
     """
 
     def apply(keys, images):
-        batch, rows, columns, _ = images.shape
-        box = jnp.array([0, 0, rows, columns], jnp.float32)
-        return crop_and_resize(images, jnp.broadcast_to(box, (batch, 4)), size=size, method=method)
+        pixels, (rows, columns) = _own_sizes(images)
+        box = jnp.stack([jnp.zeros_like(rows), jnp.zeros_like(rows), rows, columns], -1).astype(jnp.float32)
+        return crop_and_resize(pixels, jnp.broadcast_to(box, (len(pixels), 4)), size=size, method=method)
 
     return apply
 
 
 def horizontal_flip(*, probability: float = 0.5) -> Augmentation:
-    """Left and right exchanged on a share of the images.
+    """Exchanges left and right on a share of the images.
 
-    Returns: an augmentation, shapes unchanged.
+    Returns:
+        An augmentation, shapes unchanged.
     """
 
     def apply(keys, images):
@@ -207,9 +244,10 @@ def horizontal_flip(*, probability: float = 0.5) -> Augmentation:
 
 
 def vertical_flip(*, probability: float = 0.5) -> Augmentation:
-    """Top and bottom exchanged on a share of the images.
+    """Exchanges top and bottom on a share of the images.
 
-    Returns: an augmentation, shapes unchanged.
+    Returns:
+        An augmentation, shapes unchanged.
     """
 
     def apply(keys, images):

@@ -10,11 +10,13 @@ from jssl.data.augment.base import Augmentation, as_float
 
 
 def gaussian_taps(sigma: jax.Array, *, kernel: int) -> jax.Array:
-    """exp(-k^2 / (2 sigma^2)) at k = -kernel // 2 ... kernel // 2, divided by their sum.
+    """Computes exp(-k^2 / (2 sigma^2)) at k = -kernel // 2 ... kernel // 2, divided by their sum.
 
-    sigma: [B] pixels; kernel: the odd number of taps.
-
-    Returns: [B, kernel].
+    Args:
+        sigma: [B] pixels.
+        kernel: the odd number of taps.
+    Returns:
+        [B, kernel].
     """
     offset = jnp.arange(kernel) - kernel // 2
     taps = jnp.exp(-0.5 * (offset / sigma[:, None]) ** 2)
@@ -33,11 +35,14 @@ def _blur_columns(images, taps):
 
 
 def blur(images: jax.Array, sigma: jax.Array, *, kernel: int) -> jax.Array:
-    """Each image convolved with its own Gaussian, borders reflected, rows first.
+    """Convolves each image with its own Gaussian, borders reflected, rows first.
 
-    images: [B, H, W, C]; sigma: [B] pixels; kernel: the odd number of taps.
-
-    Returns: [B, H, W, C].
+    Args:
+        images: [B, H, W, C].
+        sigma: [B] pixels.
+        kernel: the odd number of taps.
+    Returns:
+        [B, H, W, C].
     """
     taps = gaussian_taps(sigma, kernel=kernel).astype(images.dtype)
 
@@ -51,13 +56,15 @@ def blur(images: jax.Array, sigma: jax.Array, *, kernel: int) -> jax.Array:
 
 
 def gaussian_blur(*, sigma: tuple[float, float] = (0.1, 2.0), kernel: int = 23) -> Augmentation:
-    """Blur by a Gaussian whose width is drawn for each image (torchvision's GaussianBlur, reflected borders).
+    """Blurs by a Gaussian whose width is drawn for each image (torchvision's GaussianBlur, reflected borders).
 
-    sigma: range of the standard deviation in pixels; kernel: the odd number of taps.
-
-    Returns: an augmentation, shapes unchanged.
-
-    Raises: ValueError for an even kernel or a sigma that is not positive.
+    Args:
+        sigma: range of the standard deviation in pixels.
+        kernel: the odd number of taps.
+    Returns:
+        An augmentation, shapes unchanged.
+    Raises:
+        ValueError: for an even kernel or a sigma that is not positive.
     """
     if kernel % 2 != 1 or kernel < 1:
         raise ValueError(f"kernel must be odd and positive, got {kernel}")

@@ -10,12 +10,13 @@ from jssl.data.augment.base import Augmentation, as_float
 
 
 def warp(images: jax.Array, matrices: jax.Array) -> jax.Array:
-    """The image seen through an affine map: out(x, y) = image(M (x, y)), bilinear, black outside.
+    """Warps images by an affine map: out(x, y) = image(M (x, y)), bilinear, black outside.
 
-    images: [B, H, W, C].
-    matrices: [B, 2, 3], output (x, y, 1) to input (x, y), both in pixels from the image's centre.
-
-    Returns: [B, H, W, C] float.
+    Args:
+        images: [B, H, W, C].
+        matrices: [B, 2, 3], output (x, y, 1) to input (x, y), both in pixels from the image's centre.
+    Returns:
+        [B, H, W, C] float.
     """
     images = as_float(images)
     _, rows, columns, _ = images.shape
@@ -34,11 +35,16 @@ def warp(images: jax.Array, matrices: jax.Array) -> jax.Array:
 
 
 def affine(*, angle=0.0, shear_x=0.0, shear_y=0.0, shift_x=0.0, shift_y=0.0) -> jax.Array:
-    """The matrices of a rotation, shears and translations, applied in this order.
+    """Makes the matrices of a rotation, shears and translations, applied in this order.
 
-    angle: radians, counter-clockwise; shear_*: the tangent; shift_*: pixels. Numbers or [B].
-
-    Returns: [B, 2, 3], or [2, 3] of numbers, for `warp`: output to input.
+    Args:
+        angle: radians, counter-clockwise; a number or [B], as all others.
+        shear_x: the tangent.
+        shear_y: the tangent.
+        shift_x: pixels.
+        shift_y: pixels.
+    Returns:
+        [B, 2, 3], or [2, 3] of numbers, for `warp`: output to input.
     """
     values = jnp.broadcast_arrays(*map(jnp.asarray, (angle, shear_x, shear_y, shift_x, shift_y)))
     angle, shear_x, shear_y, shift_x, shift_y = (value.astype(jnp.float32) for value in values)
@@ -56,9 +62,10 @@ def affine(*, angle=0.0, shear_x=0.0, shear_y=0.0, shift_x=0.0, shift_y=0.0) -> 
 
 
 def rotation(*, degrees: float) -> Augmentation:
-    """A rotation by an angle uniform in [-degrees, degrees], black outside.
+    """Rotates by an angle uniform in [-degrees, degrees], black outside.
 
-    Returns: an augmentation, shapes unchanged.
+    Returns:
+        An augmentation, shapes unchanged.
     """
 
     def apply(keys, images):
@@ -68,11 +75,17 @@ def rotation(*, degrees: float) -> Augmentation:
 
 
 def quarter_turns(images: jax.Array, turns: jax.Array) -> jax.Array:
-    """Square images turned counter-clockwise by quarters, exactly (arXiv:1803.07728).
+    """Turns square images counter-clockwise by quarters, exactly.
 
-    images: [B, H, H, C]; turns: [B] integers in 0 ... 3.
-
-    Returns: [B, H, H, C], dtype unchanged.
+    Args:
+        images: [B, H, H, C].
+        turns: [B] integers in 0 ... 3.
+    Returns:
+        [B, H, H, C], dtype unchanged.
+    Raises:
+        ValueError: where the images are not square.
+    References:
+        arXiv:1803.07728
     """
     if images.shape[1] != images.shape[2]:
         raise ValueError(f"images must be square to be turned by quarters, got shape {images.shape}")

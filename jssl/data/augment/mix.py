@@ -9,11 +9,15 @@ from jssl.data.augment.base import Augmentation, as_float, per_image
 
 
 def cutout(*, side: int, fill: float = 0.0) -> Augmentation:
-    """A square around a random pixel filled in; it may reach over the border (arXiv:1708.04552).
+    """Fills in a square around a random pixel; it may reach over the border.
 
-    side: of the square, in pixels.
-
-    Returns: an augmentation, shapes unchanged.
+    Args:
+        side: of the square, in pixels.
+        fill: the value in it.
+    Returns:
+        An augmentation, shapes unchanged.
+    References:
+        arXiv:1708.04552
     """
 
     def apply(keys, images):
@@ -36,11 +40,17 @@ def _check(images, targets):
 def mixup(
     key: jax.Array, images: jax.Array, targets: jax.Array, *, alpha: float = 0.2
 ) -> tuple[jax.Array, jax.Array]:
-    """w x_i + (1 - w) x_(i-1), w ~ Beta(alpha, alpha), of images and targets alike (arXiv:1710.09412).
+    """Mixes neighbours: w x_i + (1 - w) x_(i-1), w ~ Beta(alpha, alpha), of images and targets alike.
 
-    images: [B, H, W, C]; targets: [B, K] class probabilities.
-
-    Returns: (images [B, H, W, C], targets [B, K]).
+    Args:
+        key: random.
+        images: [B, H, W, C].
+        targets: [B, K] class probabilities.
+        alpha: of the beta distribution.
+    Returns:
+        (images [B, H, W, C], targets [B, K]).
+    References:
+        arXiv:1710.09412
     """
     images = _check(images, targets)
     weight = jax.random.beta(key, alpha, alpha, (len(images),))
@@ -51,11 +61,17 @@ def mixup(
 def cutmix(
     key: jax.Array, images: jax.Array, targets: jax.Array, *, alpha: float = 1.0
 ) -> tuple[jax.Array, jax.Array]:
-    """A box of each image replaced by its neighbour's, targets mixed by the area left (arXiv:1905.04899).
+    """Replaces a box of each image by its neighbour's, and mixes the targets by the area left.
 
-    images: [B, H, W, C]; targets: [B, K] class probabilities.
-
-    Returns: (images [B, H, W, C], targets [B, K]).
+    Args:
+        key: random.
+        images: [B, H, W, C].
+        targets: [B, K] class probabilities.
+        alpha: of the beta distribution.
+    Returns:
+        (images [B, H, W, C], targets [B, K]).
+    References:
+        arXiv:1905.04899
     """
     images = _check(images, targets)
     batch, rows, columns, _ = images.shape

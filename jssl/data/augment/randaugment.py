@@ -18,11 +18,13 @@ LEVELS = 30  # magnitudes run from 0 to here
 
 
 def adjust_sharpness(images: jax.Array, factor: jax.Array) -> jax.Array:
-    """clip(factor * x + (1 - factor) * smoothed x): 3 x 3, weight 5 in the middle, borders as they are.
+    """Changes sharpness: clip(factor * x + (1 - factor) * smoothed x), over 3 x 3 pixels, borders as they are.
 
-    images: [B, H, W, C]; factor: [B], 1 leaves the image as it is, 0 smooths it.
-
-    Returns: [B, H, W, C].
+    Args:
+        images: [B, H, W, C].
+        factor: [B], 1 leaves the image as it is, 0 smooths it with a weight of 5 in the middle.
+    Returns:
+        [B, H, W, C].
     """
     images = as_float(images)
     rows, columns = images.shape[1:3]
@@ -34,13 +36,17 @@ def adjust_sharpness(images: jax.Array, factor: jax.Array) -> jax.Array:
 
 
 def randaugment(*, count: int = 2, magnitude: float = 9) -> Augmentation:
-    """`count` operations of fourteen on each image, with random signs (arXiv:1909.13719, torchvision's magnitudes).
+    """Applies a few operations of fourteen to each image, with random signs and torchvision's magnitudes.
 
-    magnitude: 0 to 30.
-
-    Returns: an augmentation, shapes unchanged.
-
-    Raises: ValueError for a magnitude outside its range.
+    Args:
+        count: how many.
+        magnitude: 0 to 30.
+    Returns:
+        An augmentation, shapes unchanged.
+    Raises:
+        ValueError: for a magnitude outside its range.
+    References:
+        arXiv:1909.13719
     """
     if not 0 <= magnitude <= LEVELS:
         raise ValueError(f"magnitude must lie in [0, {LEVELS}], got {magnitude}")

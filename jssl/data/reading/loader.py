@@ -1,7 +1,6 @@
 """Large data: batches of decoded images from records, in background threads or processes, at any position."""
 
 import logging
-import time
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,14 @@ from jssl.data.reading.decode import DamagedImage, decoders
 from jssl.data.reading.order import shuffled
 from jssl.data.reading.records import Records, damage, read
 from jssl.data.reading.resident import steps_per_epoch
+from jssl.data.source import IMAGE_SIZE
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 100  # neighbours tried in place of a damaged image before giving up
 
 
 class Batches:
-    """Batch number -> this process's share of it: a pure function, which Grain runs ahead in threads or processes."""
+    """Maps a batch's number to this process's share of it: a pure function, which Grain runs ahead of the training."""
 
     def __init__(self, records: Records, *, batch: int, canvas: int, seed: int, process: int, processes: int):
         self.records, self.batch, self.canvas, self.seed = records, batch, canvas, seed
@@ -24,29 +24,34 @@ class Batches:
         self.epoch = steps_per_epoch(len(records), batch) * batch
 
     def order(self, number: int) -> np.ndarray:
-        """The samples of this process's share, [b] int32."""
+        """Returns the samples of this process's share, [b] int32."""
         start = number * self.batch % self.epoch
         positions = np.arange(start, start + self.batch)[self.share]
         return shuffled(self.seed, number * self.batch // self.epoch, positions, n=len(self.records))
 
     def __call__(self, number: int) -> dict[str, np.ndarray]:
         asked = self.order(number)
-        images = np.empty((len(asked), self.canvas, self.canvas, 3), np.uint8)
-        index, rest = asked.copy(), []
+        images = np.zeros((len(asked), self.canvas, self.canvas, 3), np.uint8)
+        sizes, index, rest = np.empty((len(asked), 2), np.int32), asked.copy(), []
         for row, sample in enumerate(asked):
-            record, index[row] = self.sample(int(sample), images[row])
+            image, record, index[row] = self.sample(int(sample), images[row])
+            sizes[row] = image.shape[:2]
             rest.append(record)
-        entries = {"image": images, "index": index, "asked": asked}
+        entries = {"image": images, IMAGE_SIZE: sizes, "index": index, "asked": asked}
         for name in rest[0]:
             entries[name] = np.stack([np.asarray(record[name]) for record in rest])
         return entries
 
-    def sample(self, number: int, out: np.ndarray) -> tuple[dict[str, Any], int]:
-        """(entries, number) of a sample, its image written to `out`; of the next one where it is damaged."""
+    def sample(self, number: int, out: np.ndarray) -> tuple[np.ndarray, dict[str, Any], int]:
+        """Reads a sample, its image into `out`; the next one where it is damaged.
+
+        Returns:
+            (image, its other entries, number).
+        """
         for step in range(ATTEMPTS):
             candidate = (number + step) % len(self.records)
             try:
-                return read(self.records, candidate, canvas=self.canvas, out=out)[1], candidate
+                return *read(self.records, candidate, canvas=self.canvas, out=out), candidate
             except DamagedImage:
                 continue
         raise RuntimeError(
@@ -56,28 +61,28 @@ class Batches:
 
 
 class Loader:
-    """An endless iterator of batches {"image": uint8 [b, canvas, canvas, 3], "label": [b], "index": [b], ...}.
+    """An endless iterator of batches, each a dict of arrays.
 
-    position: samples handed out so far by all processes: all that has to be saved, whatever the number of processes.
-    damaged:  {name: reason} of the images that could not be read, each logged once; the sample after it stands in.
-    waited:   seconds spent waiting for data so far.
+    "image" is uint8 [b, canvas, canvas, 3], with the image in the top left corner and zeros beside it; "image_size" is
+    int32 [b, 2], its height and width; "label" and "index" are [b].
+
+    Args:
+        position: samples handed out so far by all processes: all that has to be saved, however many there are.
+        damaged: {name: reason} of the images that could not be read, each logged once; the sample after it stands in.
     """
 
     def __init__(self, batches: Batches, *, position: int, threads: int, workers: int):
         self.batches, self.position, self.threads, self.workers = batches, position, threads, workers
         self.damaged: dict[str, str] = {}
-        self.waited = 0.0
         self._iterator = None
 
     def __iter__(self):
         return self
 
     def __next__(self) -> dict[str, np.ndarray]:
-        started = time.perf_counter()
         if self._iterator is None:
             self._iterator = self._start()
         entries = dict(next(self._iterator))
-        self.waited += time.perf_counter() - started
         self.position += self.batches.batch
         asked = entries.pop("asked")
         for number in asked[asked != entries["index"]]:
@@ -117,18 +122,23 @@ def loader(
     threads: int | None = None,
     workers: int = 0,
 ) -> Loader:
-    """Batches of decoded images, in an order that is a function of seed and epoch: `resident.batch_indices`' order.
+    """Reads batches of decoded images, in the order of `batch_indices`: a function of seed and epoch.
 
-    records: `open_records(name)`, or anything with its methods (`Items` wraps a Grain source).
-    batch: of all processes together; canvas: the side of the square uint8 images.
-    position: samples already handed out, where to go on.
-    process, processes: which share of each batch this process reads.
-    threads: decoders running ahead, by default one per core, 16 at most; workers: processes instead, each with them.
-
-    Returns: a `Loader`.
-
-    Raises: ValueError where the batch is larger than the data, or the processes do not divide it, or the position is
-        not at a batch.
+    Args:
+        records: `open_records(name)`, or anything with its methods (`Items` wraps a Grain source).
+        batch: images of all processes together.
+        canvas: the side of the square that each image is placed on, made smaller where it is larger.
+        seed: of the order.
+        position: samples already handed out, where to go on.
+        process: which share of each batch this process reads.
+        processes: how many shares there are.
+        threads: decoders running ahead, by default one per core, 16 at most.
+        workers: processes instead, each with that many threads.
+    Returns:
+        A `Loader`.
+    Raises:
+        ValueError: where the batch is larger than the data, or the processes do not divide it, or the position is not
+            at a batch.
     """
     steps_per_epoch(len(records), batch)
     if batch % processes:

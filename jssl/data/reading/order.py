@@ -10,15 +10,19 @@ ROUNDS = 8
 
 
 def shuffled(seed: int | jax.Array, epoch: int | jax.Array, positions: jax.Array | np.ndarray, *, n: int):
-    """Which samples stand at these positions of an epoch: a pseudo-random permutation of range(n).
+    """Finds which samples stand at these positions of an epoch: a pseudo-random permutation of range(n).
 
     A Feistel network (Luby and Rackoff, 1988) permutes the smallest power of two that holds n; what falls outside
     range(n) is sent on until it falls inside. The work is that of the positions asked for, not of n. NumPy positions
     are answered by NumPy, so that a loader disturbs no device; the numbers are the same.
 
-    positions: integers in [0, n), any shape.
-
-    Returns: int32 of the same shape, distinct for distinct positions.
+    Args:
+        seed: of the run.
+        epoch: its number.
+        positions: integers in [0, n), any shape.
+        n: how many samples there are.
+    Returns:
+        int32 of the same shape, distinct for distinct positions.
 
     >>> sorted(shuffled(0, 3, np.arange(5), n=5).tolist())
     [0, 1, 2, 3, 4]

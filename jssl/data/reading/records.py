@@ -1,16 +1,14 @@
 """Records: images that stay where they are, read one by one by number; what a loader draws from."""
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from jssl.data.reading.decode import DamagedImage, decode, fit
-from jssl.data.source import Source
-
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+from jssl.data.reading.canvas import central, placed, shrunk
+from jssl.data.reading.decode import DamagedImage, as_rgb, decode, decode_square
+from jssl.data.source import IMAGE_SIZE, Source
 
 
 class Records(Protocol):
@@ -29,35 +27,18 @@ class Records(Protocol):
 
 
 @dataclass(frozen=True)
-class Files:
-    """Image files; a record is a file's bytes.
-
-    paths: relative to root; labels: int32 [N], -1 where there is none.
-    """
-
-    root: str
-    paths: Sequence[str]
-    labels: np.ndarray
-    class_names: tuple[str, ...] = ()
-
-    def __len__(self):
-        return len(self.paths)
-
-    def __getitem__(self, index):
-        with open(self.describe(index), "rb", buffering=0) as file:
-            return {"image": file.read(), "label": self.labels[index]}
-
-    def describe(self, index):
-        return os.path.join(self.root, self.paths[index])
-
-
-@dataclass(frozen=True)
 class Items:
-    """Any random-access source, such as Grain's or TFDS's: records are dicts with "image", or pairs (image, label)."""
+    """Any random-access source as records, such as Grain's or TFDS's.
+
+    Args:
+        source: its items are dicts with "image", or pairs (image, label).
+        name: what a record is called in messages.
+        class_names: one per class.
+    """
 
     source: Any
     name: str = "source"
-    class_names: tuple[str, ...] = field(default=())
+    class_names: tuple[str, ...] = ()
 
     def __len__(self):
         return len(self.source)
@@ -72,78 +53,39 @@ class Items:
         return f"{self.name}[{index}]"
 
 
-def read(
-    records: Records, number: int, *, canvas: int, out: np.ndarray | None = None
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """One record, decoded: its image on the canvas, and its other entries that are numbers, "label" among them.
+@dataclass(frozen=True)
+class Some:
+    """Some of the records.
 
-    out: where to write the image.
-
-    Returns: (uint8 [canvas, canvas, 3], {"label": int, ...}).
-
-    Raises: DamagedImage with the reason.
+    Args:
+        records: all of them.
+        rows: the numbers of those that are meant.
     """
-    try:
-        record = dict(records[number])
-    except OSError as error:
-        raise DamagedImage(error.strerror or str(error)) from error
-    image = record.pop("image")
-    numbers = {key: value for key, value in record.items() if not isinstance(value, str | bytes)}
-    return _on_canvas(image, canvas, out), {**numbers, "label": np.int32(record.get("label", -1))}
 
+    records: Records
+    rows: Sequence[int]
 
-def image_shape(records: Records, *, tries: int = 32) -> tuple[int, int]:
-    """Height and width of the first image that can be read.
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.records.class_names
 
-    tries: images that may be damaged before that.
+    def __len__(self) -> int:
+        return len(self.rows)
 
-    Raises: ValueError where none of them can be read.
-    """
-    for number in range(min(tries, len(records))):
-        try:
-            image = records[number]["image"]
-            return (decode(image) if isinstance(image, bytes) else np.asarray(image)).shape[:2]
-        except (DamagedImage, OSError) as error:
-            reason = error
-    raise ValueError(
-        f"none of the first {number + 1} images can be read; {records.describe(number)}: {reason}"
-    )
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.records[int(self.rows[index])]
 
-
-def damage(records: Records, number: int, *, canvas: int) -> str:
-    """Why a record cannot be read.
-
-    Returns: the reason in words.
-    """
-    try:
-        read(records, number, canvas=canvas)
-    except DamagedImage as reason:
-        return str(reason)
-    return "it could not be read before, and can now"
-
-
-def _on_canvas(image, canvas, out):
-    if isinstance(image, bytes):
-        return decode(image, canvas=canvas, out=out)
-    image = np.asarray(image)
-    if (
-        image.dtype != np.uint8
-        or image.ndim not in (2, 3)
-        or (image.ndim == 3 and image.shape[-1] not in (1, 3))
-    ):
-        raise DamagedImage(f"expected uint8 [H, W, 1 or 3], got {image.dtype} {image.shape}")
-    if image.ndim == 2 or image.shape[-1] == 1:
-        image = np.repeat(image.reshape(*image.shape[:2], 1), 3, -1)
-    return fit(image, canvas, out)
+    def describe(self, index: int) -> str:
+        return self.records.describe(int(self.rows[index]))
 
 
 def in_memory(source: Source) -> Items:
-    """A source's images as records.
+    """Makes records of a source's images.
 
-    Returns: `Items`.
+    Returns:
+        `Items`.
     """
-    records = _Rows(source.arrays)
-    return Items(records, source.name, source.class_names)
+    return Items(_Rows(source.arrays), source.name, source.class_names)
 
 
 @dataclass(frozen=True)
@@ -157,103 +99,71 @@ class _Rows:
         return {name: values[index] for name, values in self.columns.items()}
 
 
-def folder(path: str, *, split: str = "train") -> Files:
-    """Image files under a folder, or those that a list file names.
+def read(
+    records: Records, number: int, *, canvas: int, out: np.ndarray | None = None
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Reads one record: its whole image, no larger than the canvas, and its other entries that are numbers.
 
-    A folder with `train` and `test` (or `val`) inside gives the split's one; every other folder is all train, and its
-    test split is what it is for train. Folders inside are classes, in alphabetical order; images that lie directly in
-    it, without such folders, are a heap without labels. A text file lists one path a line, relative to itself, with a
-    label after a tab if there is one. Files are not opened, so a million of them are listed in seconds.
-
-    Returns: `Files`, sorted by path.
-
-    Raises: FileNotFoundError, PermissionError or ValueError saying what is wrong with the path.
+    Args:
+        records: where it is.
+        number: which one.
+        canvas: the largest side of the image.
+        out: uint8 [canvas, canvas, 3]; the image is written to its top left corner.
+    Returns:
+        (uint8 [h, w, 3], {"label": int, ...}).
+    Raises:
+        DamagedImage: with the reason.
     """
-    if os.path.isfile(path):
-        return _listed(path)
-    if not os.path.isdir(path):
-        raise FileNotFoundError(f"folder:{path}: there is no such folder or list file")
-    for inner in ("train",) if split == "train" else ("test", "val", "validation"):
-        if os.path.isdir(os.path.join(path, inner)):
-            path = os.path.join(path, inner)
-            break
-    heap, folders = _scan(path)
-    classes = sorted(name for name in folders if not name.startswith("."))
-    paths, labels, names = [], [], []
-    for name in classes:
-        found = sorted(_below(os.path.join(path, name), name))
-        if found:
-            paths += found
-            labels += [len(names)] * len(found)
-            names.append(name)
-    if heap and names:
-        raise ValueError(
-            f"folder:{path}: {len(heap)} images lie beside the class folders {', '.join(names[:3])} ...; "
-            "move them into a class folder or out of the way"
-        )
-    if not heap and not names:
-        raise ValueError(f"folder:{path}: there are no images in it ({', '.join(EXTENSIONS)})")
-    if heap:
-        paths, labels = sorted(heap), [-1] * len(heap)
-    return Files(path, paths, np.array(labels, np.int32), tuple(names))
+    image, numbers = _entries(records, number)
+    if isinstance(image, bytes):
+        return decode(image, canvas=canvas, out=out), numbers
+    image = shrunk(image, canvas)
+    return image if out is None else placed(image, out), numbers
 
 
-def _scan(path):
-    """(image names, folder names) directly in a folder."""
-    images, folders = [], []
+def read_square(records: Records, number: int, *, side: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """Reads one record: the central square of its image, and its other entries that are numbers.
+
+    Returns:
+        (uint8 [side, side, 3], {"label": int, ...}).
+    Raises:
+        DamagedImage: with the reason.
+    """
+    image, numbers = _entries(records, number)
+    return decode_square(image, side) if isinstance(image, bytes) else central(image, side, side), numbers
+
+
+def damage(records: Records, number: int, *, canvas: int) -> str:
+    """Finds out why a record cannot be read.
+
+    Returns:
+        The reason in words.
+    """
     try:
-        entries = os.scandir(path)
-    except PermissionError:
-        raise PermissionError(f"folder:{path}: may not be read; change its permissions") from None
-    with entries:
-        for entry in entries:
-            if entry.name.lower().endswith(EXTENSIONS):
-                images.append(entry.name)
-            elif entry.is_dir():
-                folders.append(entry.name)
-    return images, folders
+        read(records, number, canvas=canvas)
+    except DamagedImage as reason:
+        return str(reason)
+    return "it could not be read before, and can now"
 
 
-def _below(path, prefix):
-    images, folders = _scan(path)
-    yield from (f"{prefix}/{name}" for name in images)
-    for name in folders:
-        yield from _below(os.path.join(path, name), f"{prefix}/{name}")
+def fetch(records: Records, number: int) -> dict[str, Any]:
+    """Reads one record, its image still encoded.
 
-
-def _listed(path):
-    with open(path, encoding="utf-8") as file:
-        lines = [line for line in file.read().split("\n") if line.strip()]
-    if not lines:
-        raise ValueError(f"folder:{path}: the list is empty; it needs one image path a line")
-    tabs = {line.count("\t") for line in lines}
-    if tabs not in ({0}, {1}):
-        raise ValueError(
-            f"folder:{path}: every line needs a path, or a path, a tab and a label; the lines differ"
-        )
-    root = os.path.dirname(os.path.abspath(path))
-    if tabs == {0}:
-        return Files(root, lines, np.full(len(lines), -1, np.int32))
-    paths, found = ([line.split("\t")[column] for line in lines] for column in (0, 1))
-    names = sorted(set(found), key=lambda name: (len(name), name) if name.isdigit() else (99, name))
-    number = {name: i for i, name in enumerate(names)}
-    return Files(root, paths, np.array([number[name] for name in found], np.int32), tuple(names))
-
-
-def open_records(name: str, *, data_dir: str | None = None, split: str = "train") -> Records:
-    """Records by name: "folder:path", "tfds:name" read where it lies; everything else from memory.
-
-    Returns: records for `loader`.
-
-    Raises: as `load`.
+    Raises:
+        DamagedImage: where its file cannot be opened.
     """
-    kind, _, rest = name.partition(":")
-    if kind == "folder" and rest:
-        return folder(rest, split=split)
-    if kind == "tfds" and rest:
-        from jssl.data.sources.prepared import prepared_records
+    try:
+        return dict(records[number])
+    except OSError as error:
+        raise DamagedImage(error.strerror or str(error)) from error
 
-        return prepared_records(rest, data_dir=data_dir, split=split)
-    from jssl.data.source import load
 
-    return in_memory(load(name, data_dir=data_dir, split=split))
+def _entries(records, number):
+    """The image, still encoded or uint8 [h, w, 3], and the numbers beside it."""
+    record = fetch(records, number)
+    image, size = record.pop("image"), record.pop(IMAGE_SIZE, None)
+    if not isinstance(image, bytes):
+        image = as_rgb(image)
+        image = image if size is None else image[: size[0], : size[1]]
+    numbers = {key: value for key, value in record.items() if not isinstance(value, str | bytes)}
+    return image, {**numbers, "label": np.int32(record.get("label", -1))}

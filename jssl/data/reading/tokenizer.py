@@ -8,8 +8,12 @@ import numpy as np
 
 
 class Tokenizer(NamedTuple):
-    """encode: texts -> int32 [B, length]: start, the text, end, then padding 0; a long text is cut, its end kept.
-    vocabulary: number of ids; the end's is the largest, where CLIP's transformer reads the text.
+    """Turns texts into ids.
+
+    Args:
+        encode: texts -> int32 [B, length]: start, the text, end, then padding 0; a long text is cut, its end kept.
+        vocabulary: number of ids; the end's is the largest, where CLIP's transformer reads the text.
+        length: ids of a text.
     """
 
     encode: Callable[[Sequence[str]], np.ndarray]
@@ -18,7 +22,7 @@ class Tokenizer(NamedTuple):
 
 
 def byte_tokenizer(*, length: int = 77) -> Tokenizer:
-    """One id per byte of UTF-8, 1 to 255; start 256, end 257.
+    """Makes a tokenizer of one id per byte of UTF-8, 1 to 255; start 256, end 257.
 
     >>> byte_tokenizer(length=6).encode(["hi", "hello"]).tolist()
     [[256, 104, 105, 257, 0, 0], [256, 104, 101, 108, 108, 257]]
@@ -27,7 +31,9 @@ def byte_tokenizer(*, length: int = 77) -> Tokenizer:
 
 
 def word_tokenizer(corpus: Iterable[str], *, length: int = 32) -> Tokenizer:
-    """One id per lower-case word or punctuation mark of the corpus, in alphabetical order from 2; 1 for unknown words.
+    """Makes a tokenizer of one id per word of a corpus.
+
+    Ids of lower-case words and punctuation marks count from 2, in alphabetical order; 1 is for unknown words.
 
     >>> word_tokenizer(["a red circle", "a blue square"], length=6).encode(["A blue circle!"]).tolist()
     [[7, 2, 3, 4, 1, 8]]

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jssl.data.source import Source, from_arrays
+from jssl.data.source import Source
+from jssl.data.sources.arrays import from_arrays
 from jssl.extras import extra
 
 SIDE = 32
@@ -11,14 +12,15 @@ COPIES = {"train": 8, "test": 4}  # pictures made of each digit
 
 
 def digits(*, split: str = "train") -> Source:
-    """1,797 handwritten digits, each at several seeded positions, scales and color pairs on 32 x 32 pixels.
+    """Places 1,797 handwritten digits, each at several seeded positions, scales and color pairs, on 32 x 32 pixels.
 
     The test split's digits are not in the train split. What is drawn at random says nothing about the class: raw pixels
     are of little use, and a representation has to ignore color, place and size.
 
-    split: "train" (11,496 pictures of 1,437 digits) or "test" (1,440 of 360).
-
-    Returns: a `Source` of 10 classes.
+    Args:
+        split: "train" (11,496 pictures of 1,437 digits) or "test" (1,440 of 360).
+    Returns:
+        A `Source` of 10 classes.
     """
     with extra():
         from sklearn.datasets import load_digits
@@ -33,11 +35,14 @@ def digits(*, split: str = "train") -> Source:
 
 
 def place(glyphs: np.ndarray, rng: np.random.Generator, *, side: int = SIDE) -> np.ndarray:
-    """Each glyph on a square of its own: bilinear, at a random place, of a random size and color pair.
+    """Draws each glyph on a square of its own: bilinear, at a random place, of a random size and color pair.
 
-    glyphs: [N, h, w] in [0, 1].
-
-    Returns: [N, side, side, 3] uint8.
+    Args:
+        glyphs: [N, h, w] in [0, 1].
+        rng: of all that is random.
+        side: of the squares.
+    Returns:
+        [N, side, side, 3] uint8.
     """
     number = len(glyphs)
     scale = rng.uniform(0.35, 0.65, number) * side

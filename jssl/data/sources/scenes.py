@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl.arrays.keys import sample_keys, uniform
-from jssl.data.source import Source, from_arrays
+from jssl.data.source import Source
+from jssl.data.sources.arrays import from_arrays
 
 SHAPES = ("circle", "square", "triangle", "diamond", "ring", "cross", "star", "hexagon", "moon", "bar")
 COLORS = {
@@ -39,12 +40,14 @@ _PLACES = np.array([(-0.45, 0), (0.45, 0), (0, -0.45), (0, 0.45), (0, 0)], np.fl
 
 
 def attributes(index: jax.Array, *, split: str = "train") -> jax.Array:
-    """What a caption says: the numbers of shape, color, position, size, texture and ground color.
+    """Draws what a caption says: the numbers of shape, color, position, size, texture and ground color.
 
-    index: [B] any integers; split: "train", "test" (other scenes of the same kinds) or "unseen" (only pairs of shape
-        and color that the other two never show).
-
-    Returns: [B, 6] int32, columns as in `ATTRIBUTES`.
+    Args:
+        index: [B] any integers.
+        split: "train", "test" (other scenes of the same kinds) or "unseen" (only pairs of shape and color that the other
+            two never show).
+    Returns:
+        [B, 6] int32, columns as in `ATTRIBUTES`.
     """
     draws = _draws(index, split)
     shape, position, size, texture = (
@@ -71,7 +74,7 @@ def _draws(index, split):
 
 
 def caption(values) -> str:
-    """The sentence of one row of attributes.
+    """Writes the sentence of one row of attributes.
 
     >>> caption([0, 0, 4, 1, 1, 2])
     'a large red circle at the center on a striped blue ground'
@@ -85,11 +88,12 @@ def caption(values) -> str:
 
 
 def caption_tokens(values: jax.Array) -> jax.Array:
-    """The captions as word numbers in `VOCABULARY`.
+    """Writes the captions as word numbers in `VOCABULARY`.
 
-    values: [B, 6] attributes.
-
-    Returns: [B, CAPTION_LENGTH] int32, filled up with 0.
+    Args:
+        values: [B, 6] attributes.
+    Returns:
+        [B, CAPTION_LENGTH] int32, padded with 0.
     """
     first = {name: VOCABULARY[words[0]] for name, words in _COLUMNS.items()}
     word = {name: values[:, i] + first[name] for i, name in enumerate(ATTRIBUTES)}
@@ -145,13 +149,17 @@ def _choose(number, values):
 
 
 def render(index: jax.Array, *, side: int, split: str = "train", time: float = 0.0) -> dict[str, jax.Array]:
-    """Scenes drawn at a resolution, at a moment of their motion. Jit it with `side` and `split` fixed.
+    """Draws scenes at a resolution, at a moment of their motion. Jit it with `side` and `split` fixed.
 
-    index: [B]; side: pixels; time: in frames, the objects drift by a few percent of the picture in each.
-
-    Returns: {"image": uint8 [B, side, side, 3], "label": int32 [B] the shape, "depth": float [B, side, side] in [0, 1],
-        1 the farthest, "segmentation": int32 [B, side, side] 0 the ground, else 1 + shape, "caption": int32 [B, 12]
-        word numbers, "attributes": int32 [B, 6], "index": int32 [B]}.
+    Args:
+        index: [B].
+        side: pixels.
+        split: "train", "test" or "unseen".
+        time: in frames; the objects drift by a few percent of the picture in each.
+    Returns:
+        {"image": uint8 [B, side, side, 3], "label": int32 [B] the shape, "depth": float [B, side, side] in [0, 1], 1 the
+        farthest, "segmentation": int32 [B, side, side] 0 the ground, else 1 + shape, "caption": int32 [B, 12] word
+        numbers, "attributes": int32 [B, 6], "index": int32 [B]}.
     """
     values, draws = attributes(index, split=split), _draws(index, split)
     shape, color, position, size, texture, ground = values.T
@@ -213,9 +221,10 @@ def render(index: jax.Array, *, side: int, split: str = "train", time: float = 0
 
 
 def film(index: jax.Array, *, side: int, frames: int, split: str = "train") -> jax.Array:
-    """The scenes in motion.
+    """Draws the scenes in motion.
 
-    Returns: uint8 [B, frames, side, side, 3].
+    Returns:
+        uint8 [B, frames, side, side, 3].
     """
     moments = jnp.arange(frames, dtype=jnp.float32)
     return jax.vmap(lambda time: render(index, side=side, split=split, time=time)["image"], out_axes=1)(
@@ -224,9 +233,10 @@ def film(index: jax.Array, *, side: int, frames: int, split: str = "train") -> j
 
 
 def sound(index: jax.Array, *, seconds: float = 1.0, split: str = "train") -> jax.Array:
-    """The scenes' sound: the shape is the timbre, the size the pitch, the color a tremolo, with a little noise.
+    """Plays the scenes: the shape is the timbre, the size the pitch, the color a tremolo, with a little noise.
 
-    Returns: float32 [B, seconds * SOUND_RATE] in [-1, 1].
+    Returns:
+        float32 [B, seconds * SOUND_RATE] in [-1, 1].
     """
     values, draws = attributes(index, split=split), _draws(index, split)
     moments = jnp.arange(round(seconds * SOUND_RATE)) / SOUND_RATE
@@ -244,14 +254,17 @@ def sound(index: jax.Array, *, seconds: float = 1.0, split: str = "train") -> ja
 
 
 def scenes(*, split: str = "train", side: int = 32, count: int | None = None, label: str = "shape") -> Source:
-    """Scenes in memory, for everything that reads arrays; captions, depth and segmentation travel along.
+    """Draws scenes into memory, for everything that reads arrays; captions, depth and segmentation travel along.
 
-    split: "train", "test" or "unseen"; side: pixels; count: how many, by default 8,192 to train on and 1,024 others.
-    label: which of `ATTRIBUTES` is the class.
-
-    Returns: a `Source`, extras "caption", "attributes", "depth", "segmentation".
-
-    Raises: ValueError for an unknown label.
+    Args:
+        split: "train", "test" or "unseen".
+        side: pixels.
+        count: how many, by default 8,192 to train on and 1,024 others.
+        label: which of `ATTRIBUTES` is the class.
+    Returns:
+        A `Source`, extras "caption", "attributes", "depth", "segmentation".
+    Raises:
+        ValueError: for an unknown label.
     """
     if label not in ATTRIBUTES:
         raise ValueError(f"scenes can be labelled by {', '.join(ATTRIBUTES)}, got {label!r}")

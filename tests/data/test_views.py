@@ -1,4 +1,4 @@
-"""The published recipes: what they return, and what their randomness depends on."""
+"""The papers' views: what they return, and what their randomness depends on."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 
 from jssl import data
 
-RECIPES = {
+VIEWS = {
     "simclr": (2, 0),
     "moco_v2": (2, 0),
     "byol": (2, 0),
@@ -26,9 +26,9 @@ def batch(number=6, side=32, channels=3):
 
 
 @pytest.mark.parametrize("size", [32, 224])
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", VIEWS)
 def test_shapes(name, size):
-    whole, local = RECIPES[name]
+    whole, local = VIEWS[name]
     views = jax.eval_shape(getattr(data, name)(size=size), jax.random.key(0), batch(side=40))
     assert views["global"].shape == (whole, 6, size, size, 3) and views["global"].dtype == jnp.float32
     assert ("local" in views) == bool(local)
@@ -92,11 +92,11 @@ def test_byol_is_asymmetric():
 
 
 @pytest.mark.parametrize(
-    "recipe", [data.mae(size=16), data.views.crops(size=16, locals=2)], ids=["mae", "crops"]
+    "views", [data.mae(size=16), data.views.crops(size=16, locals=2)], ids=["mae", "crops"]
 )
-def test_crops_without_color(recipe):
+def test_crops_without_color(views):
     grey = jnp.full((4, 32, 32, 3), 100, jnp.uint8)
-    result = recipe(jax.random.key(0), {"image": grey, "index": jnp.arange(4)})
+    result = views(jax.random.key(0), {"image": grey, "index": jnp.arange(4)})
     expected = (100 / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     for view in (result["global"], result.get("local", result["global"])):
         np.testing.assert_allclose(view, np.broadcast_to(expected, view.shape), atol=1e-4)
@@ -127,6 +127,48 @@ def test_evaluation_view():
 def test_a_wrong_batch_is_named(change, message):
     with pytest.raises(ValueError, match=message):
         data.simclr(size=16)(jax.random.key(0), change(batch()))
+
+
+def test_crops_come_from_the_whole_of_an_image_and_from_inside_it():
+    """Images of several sizes on one canvas, whose columns tell where they are; what lies beside them is 255."""
+    sizes = jnp.array([(40, 64), (64, 20), (64, 64), (9, 50)])
+    position = jnp.arange(64)[None, None, :] / sizes[:, 1, None, None]
+    inside = (jnp.arange(64)[None, :, None] < sizes[:, 0, None, None]) & (position < 1)
+    pixels = jnp.where(inside, jnp.round(position * 200), 255).astype(jnp.uint8)[..., None].repeat(3, -1)
+    full = {"image": pixels, "image_size": sizes, "index": jnp.arange(4)}
+    views = data.two_views(data.random_resized_crop(size=8, scale=(0.08, 1.0)))
+    draw = jax.jit(lambda key: views(key, full))
+    seen = [draw(jax.random.key(i)) for i in range(40)]
+    assert "image_size" not in seen[0]
+    columns = np.concatenate([one["global"] for one in seen])[..., 0] * 255 / 200
+    assert columns.max() < 1.0 and columns.min() >= 0  # never what lies beside an image
+    assert (columns.min((0, 2, 3)) < 0.08).all() and (columns.max((0, 2, 3)) > 0.88).all()  # all of its width
+    alone = data.crop_boxes(data.sample_keys(jax.random.key(0), jnp.arange(4)), (40, 64))
+    mixed = data.crop_boxes(data.sample_keys(jax.random.key(0), jnp.arange(4)), tuple(sizes.T))
+    np.testing.assert_array_equal(alone[0], mixed[0])  # a box is that of the image by itself
+
+
+def test_the_evaluation_view_is_the_centre_of_the_whole_image():
+    from PIL import Image
+
+    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
+    canvas = np.zeros((1, 320, 320, 3), np.uint8)
+    canvas[0, :240] = image
+    seen = data.evaluation_view(224, mean=(0,) * 3, std=(1,) * 3)(
+        data.Canvas(canvas, jnp.array([[240, 320]]))
+    )
+    short = Image.fromarray(image).resize((341, 256), Image.Resampling.BICUBIC)  # the papers' two steps
+    papers = np.asarray(short.crop((58, 16, 282, 240))) / 255
+    assert np.abs(np.asarray(seen[0]) - papers).mean() < 0.02
+
+
+def test_images_of_several_sizes_are_cropped_before_all_else():
+    with pytest.raises(TypeError, match="begin with random_resized_crop"):
+        data.two_views(data.horizontal_flip())(
+            jax.random.key(0), {**batch(), "image_size": jnp.full((6, 2), 20)}
+        )
+    with pytest.raises(ValueError, match=r"'image_size'\] must be \[6, 2\]"):
+        data.simclr(size=16)(jax.random.key(0), {**batch(), "image_size": jnp.full((6,), 20)})
 
 
 def test_multi_crop_needs_its_parts():

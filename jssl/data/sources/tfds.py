@@ -1,0 +1,114 @@
+"""Data sets that TensorFlow Datasets has prepared, read without TensorFlow."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from jssl.data.reading.decode import decode, decoders
+from jssl.data.reading.records import Items
+from jssl.data.source import NoSplit, Source
+from jssl.data.sources.arrays import from_arrays
+
+
+def _library(name):
+    try:
+        import tensorflow_datasets
+    except ImportError as error:
+        raise ImportError(
+            f"tfds:{name} needs tensorflow_datasets: pip install tensorflow-datasets"
+        ) from error
+    return tensorflow_datasets
+
+
+def open_prepared(name: str, *, data_dir: str | None = None, split: str = "train", **options):
+    """Opens a TFDS data set as a random-access source of {"image", "label", ...}, in ArrayRecord files.
+
+    Args:
+        name: as in TFDS, with configuration and version if wanted ("cifar10", "imagenet2012/*:5.1.0").
+        data_dir: where TFDS has its data sets; by default TFDS's own default.
+        split: "train" or "test"; without a test split the validation split is taken.
+        options: of TFDS's `as_data_source`.
+    Returns:
+        TFDS's data source.
+    Raises:
+        ImportError: without tensorflow_datasets.
+        FileNotFoundError: where it is not prepared.
+        NoSplit: where there is no such split.
+        ValueError: where it cannot be read, saying how to get it.
+    """
+    tfds = _library(name)
+    where = data_dir or "TFDS's default directory"
+    if data_dir is not None and not os.path.isdir(data_dir):
+        raise FileNotFoundError(
+            f"tfds:{name}: data_dir {data_dir!r} is not a directory; it should hold {name}/"
+        )
+    advice = (
+        f'prepare it once where there is network: python -c "import tensorflow_datasets as tfds; '
+        f"tfds.data_source('{name}', data_dir={data_dir!r})\""
+    )
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except (
+        Exception
+    ) as error:  # TFDS has its own kinds for an unknown name, a missing file format, no network
+        found = f"; it holds {', '.join(sorted(os.listdir(data_dir)))}" if data_dir else ""
+        raise ValueError(f"tfds:{name} is not in {where}{found}; {advice}") from error
+    if not os.path.isdir(str(builder.data_dir)):
+        raise FileNotFoundError(f"tfds:{name} is not prepared in {where}; {advice}")
+    splits = builder.info.splits
+    actual = split if split in splits else next((s for s in ("validation", "test") if s in splits), None)
+    if split == "train" and "train" not in splits or actual is None:
+        raise NoSplit(f"tfds:{name} has no {split} split, it has {', '.join(splits)}")
+    try:
+        return builder.as_data_source(split=actual, **options)
+    except Exception as error:
+        raise ValueError(f"tfds:{name} is not prepared as ArrayRecord files in {where}; {advice}") from error
+
+
+def prepared_records(name: str, *, data_dir: str | None = None, split: str = "train") -> Items:
+    """Opens a TFDS data set of images as records for a loader, which keep their images encoded.
+
+    Returns:
+        `Items` of {"image": bytes, "label": int, ...}.
+    Raises:
+        ValueError: where it holds no images; others as `open_prepared`.
+    """
+    encoded = {"image": _library(name).decode.SkipDecoding()}
+    source = open_prepared(name, data_dir=data_dir, split=split, decoders=encoded)
+    features = source.dataset_info.features
+    if "image" not in features:
+        raise ValueError(f"tfds:{name} has no 'image', it has {', '.join(features)}")
+    names = tuple(features["label"].names) if "label" in features else ()
+    return Items(source, f"tfds:{name}", names)
+
+
+def one_size(records: Items) -> bool:
+    """Tells whether all images of a TFDS data set are of one size."""
+    return None not in records.source.dataset_info.features["image"].shape[:2]
+
+
+def prepared(name: str, *, data_dir: str | None = None, split: str = "train") -> Source:
+    """Decodes a TFDS data set of images of one size into memory.
+
+    Returns:
+        A `Source`.
+    Raises:
+        ValueError: where the images are of several sizes; others as `prepared_records`.
+    """
+    records = prepared_records(name, data_dir=data_dir, split=split)
+    if not one_size(records):
+        raise ValueError(f"tfds:{name} has images of several sizes; read it with open_records and a loader")
+    shape = records.source.dataset_info.features["image"].shape
+    images = np.empty((len(records), *shape[:2], 3), np.uint8)
+    labels = np.full(len(records), -1, np.int32)
+
+    def read(start):
+        indices = range(start, min(start + 500, len(records)))
+        for i, record in zip(indices, records.source.__getitems__(list(indices)), strict=True):
+            images[i] = decode(record["image"])
+            labels[i] = record.get("label", -1)
+
+    with ThreadPoolExecutor(decoders()) as pool:
+        list(pool.map(read, range(0, len(records), 500)))
+    return from_arrays(images[..., : shape[2]], labels, class_names=records.class_names, name=records.name)

@@ -1,0 +1,88 @@
+"""What is trained on and what is tested on: held-out images, classes matched by name, and whether they can be probed."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from jssl.data.source import Source
+
+SHARE = 10  # of so many images one is held out
+TRAINING, TESTING = 10, 4  # labelled images that a probe needs at least
+
+
+def held_out(labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Chooses a stratified tenth of the images: of every class a tenth, drawn by a seed, at least one of two.
+
+    Args:
+        labels: [N]; images without a label, -1, are not chosen.
+        seed: of the draw.
+    Returns:
+        [N] booleans, True where held out.
+
+    >>> int(held_out(np.arange(40) % 2).sum()), int(held_out(np.zeros(1)).sum())
+    (4, 0)
+    """
+    rng = np.random.default_rng(seed)
+    chosen = np.zeros(len(labels), bool)
+    for label in np.unique(labels[labels >= 0]):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        chosen[rows[: max(round(len(rows) / SHARE), int(len(rows) > 1))]] = True
+    return chosen
+
+
+def why_not_probed(train: np.ndarray, test: np.ndarray) -> str:
+    """Says why labels cannot be probed.
+
+    Args:
+        train: [N] labels of the training images, -1 for none.
+        test: [M] labels of the test images, numbered alike.
+    Returns:
+        The reason in words, "" where they can.
+
+    >>> why_not_probed(np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]))
+    'there are 4 labelled training and 4 labelled test images, where 10 and 4 are needed'
+    """
+    train, test = train[train >= 0], test[test >= 0]
+    if not len(train):
+        return "there are no labels"
+    if not len(test):
+        return "there are no labelled test images of the training classes"
+    if len(np.unique(train)) < 2:
+        return "the training images are of one class"
+    if len(train) < TRAINING or len(test) < TESTING:
+        return (
+            f"there are {len(train)} labelled training and {len(test)} labelled test images, "
+            f"where {TRAINING} and {TESTING} are needed"
+        )
+    return ""
+
+
+def by_name(test: Source, class_names: tuple[str, ...]) -> tuple[Source, list[str]]:
+    """Numbers the classes of test images as the training images' are, by name; images of other classes are left out.
+
+    Args:
+        test: the test images.
+        class_names: the training images' classes.
+    Returns:
+        (the test images, sentences about what did not match).
+    """
+    numbers = {name: number for number, name in reversed(list(enumerate(class_names)))}
+    if test.class_names == class_names:
+        table = np.arange(len(class_names))
+    else:
+        table = np.array([numbers.get(name, -2) for name in test.class_names], np.int64)
+    labels = np.where(test.labels < 0, -1, np.append(table, -1)[test.labels]).astype(np.int32)
+    sentences, unknown = [], labels == -2
+    if unknown.any():
+        names = [test.class_names[label] for label in np.unique(test.labels[unknown])]
+        sentences.append(
+            f"{unknown.sum():,} test images are left out, of classes that training has not: {_some(names)}"
+        )
+    missing = [class_names[label] for label in np.setdiff1d(np.arange(len(class_names)), labels)]
+    if missing and (labels >= 0).any() and len(missing) < len(class_names):
+        sentences.append(f"there are no test images of {len(missing)} classes: {_some(missing)}")
+    return replace(test, labels=labels, class_names=class_names).some(~unknown), sentences
+
+
+def _some(names):
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")

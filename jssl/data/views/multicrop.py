@@ -1,0 +1,99 @@
+"""Multi-crop: large views and small ones, DINO's, iBOT's, DINOv2's, SwAV's."""
+
+from jssl.data.augment.base import chain, normalize, with_probability
+from jssl.data.augment.color import color_jitter, grayscale
+from jssl.data.augment.crop import horizontal_flip, random_resized_crop
+from jssl.data.views.compose import Views, multi_crop
+from jssl.data.views.pairs import byol_view, papers_blur
+
+
+def dino(
+    *,
+    size: int = 224,
+    local_size: int | None = None,
+    locals: int = 8,
+    global_scale=(0.4, 1.0),
+    local_scale=(0.05, 0.4),
+) -> Views:
+    """Makes DINO's multi-crop: BYOL's two global views of large crops, and local views of small ones.
+
+    Args:
+        size: the side of the global views.
+        local_size: that of the local ones; by default 96 at 224, in proportion at other sizes, to a multiple of 8.
+        locals: how many local views there are.
+        global_scale: range of the global crops' area.
+        local_scale: range of the local crops' area.
+    Returns:
+        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C], ...}.
+    References:
+        arXiv:2104.14294
+    """
+    local_size = local_size or local_side(size)
+    return multi_crop(
+        byol_view(size=size, scale=global_scale, blur=1.0, solarization=0.0),
+        byol_view(size=size, scale=global_scale, blur=0.1, solarization=0.2),
+        local_view=byol_view(size=local_size, scale=local_scale, blur=0.5, solarization=0.0),
+        locals=locals,
+    )
+
+
+def local_side(size: int) -> int:
+    """Computes the side of local crops beside global ones of `size`: 3/7 of it (96 at 224) to a multiple of 8.
+
+    Returns:
+        Pixels, at least 8.
+
+    >>> local_side(224), local_side(32)
+    (96, 16)
+    """
+    return max(8, round(size * 3 / 7 / 8) * 8)
+
+
+def ibot(*, size: int = 224, local_size: int | None = None, locals: int = 10) -> Views:
+    """Makes iBOT's multi-crop: DINO's, global crops of at least a quarter, local ones below it.
+
+    Returns:
+        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C], ...}.
+    References:
+        arXiv:2111.07832
+    """
+    return dino(
+        size=size, local_size=local_size, locals=locals, global_scale=(0.25, 1.0), local_scale=(0.05, 0.25)
+    )
+
+
+def dinov2(*, size: int = 224, local_size: int | None = None, locals: int = 8) -> Views:
+    """Makes DINOv2's multi-crop: DINO's with the border between global and local crops at 0.32.
+
+    Returns:
+        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C], ...}.
+    References:
+        arXiv:2304.07193
+    """
+    return dino(
+        size=size, local_size=local_size, locals=locals, global_scale=(0.32, 1.0), local_scale=(0.05, 0.32)
+    )
+
+
+def swav(*, size: int = 224, local_size: int | None = None, locals: int = 6) -> Views:
+    """Makes SwAV's multi-crop: two global views and six small ones, SimCLR's color on all.
+
+    Returns:
+        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C], ...}.
+    References:
+        arXiv:2006.09882
+    """
+
+    def view(side, scale):
+        return chain(
+            random_resized_crop(size=side, scale=scale),
+            horizontal_flip(),
+            with_probability(0.8, color_jitter(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2)),
+            with_probability(0.2, grayscale()),
+            papers_blur(side),
+            normalize(),
+        )
+
+    large = view(size, (0.14, 1.0))
+    small = view(local_size or local_side(size), (0.05, 0.14))
+    return multi_crop(large, large, local_view=small, locals=locals)
