@@ -71,9 +71,10 @@ def test_the_wheel_holds_every_module(installed):
 def test_with_everything_installed_it_does_what_the_readme_says(installed, tmp_path):
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[:1]
     python(installed, tmp_path, "-c", example)
+    smaller = ["--steps", "3", "--size", "16", "--encoder", "resnet10x0.125_cifar"]
     listed = python(installed, tmp_path, installed / "bin" / "jssl", "list")
     assert all(name in listed for name in REGISTRY)
-    python(installed, tmp_path, "-m", "jssl", "train", "simclr", "--demo", "--steps", "3", "--out", "first")
+    python(installed, tmp_path, "-m", "jssl", "train", "simclr", "--demo", *smaller, "--out", "first")
     code = f"""
 import jssl, pathlib, numpy as np
 assert pathlib.Path(jssl.__file__).is_relative_to({str(installed)!r})
@@ -81,7 +82,8 @@ import jssl.run.plan as p
 assert p.__name__ == "jssl.run.plan"
 demo = jssl.experiments.simclr.demo
 assert isinstance(demo, jssl.experiments.SimCLR)
-result = jssl.run(demo, steps=3, out="first")  # goes on where the command ended
+smaller = dict(steps=3, size=16, encoder="resnet10x0.125_cifar")
+result = jssl.run(demo, **smaller, out="first")  # goes on where the command ended
 assert int(result.state.step) == 3 and "learned" in result.table
 saved = jssl.open_run("first")
 images = jssl.load("digits", split="test").images[:4]

@@ -79,8 +79,8 @@ class Tiny(Settings):
     """Of Adam."""
     temperature: float = 0.2
     """Of the loss."""
-    scale: float = 1.0
-    """What the views are multiplied by."""
+    finite: bool = True
+    """Whether the views are."""
     broken: int | None = None
     """Number of the image whose views are not finite."""
 
@@ -96,7 +96,9 @@ class Tiny(Settings):
         network = Linear() if self.encoder == "linear" else encoder_named(self.encoder)
         rate = warmup_cosine(self.learning_rate, steps=max(self.steps, 3), warmup=2)
         crop = chain(
-            random_resized_crop(size=self.size), normalize(), lambda keys, images: images * self.scale
+            random_resized_crop(size=self.size),
+            normalize(),
+            lambda keys, images: images if self.finite else images * jnp.inf,
         )
         two = multi_crop(crop, crop)
 
