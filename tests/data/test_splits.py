@@ -1,5 +1,7 @@
 """Splits by name, classes by name, what is held out, and what a run then trains and tests on."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +9,7 @@ from PIL import Image
 from jssl import data
 from jssl.data.source import NoSplit
 from jssl.data.splits import by_name, held_out, why_not_probed
+from jssl.run import run
 from jssl.run.gather import gather
 
 COLORS = {"ant": 40, "bee": 90, "cat": 140, "dog": 190}
@@ -165,3 +168,14 @@ def test_classes_go_by_name():
     matched, said = by_name(test, ("a", "b"))
     assert matched.labels.tolist() == [1, 0, 0, -1] and not said and matched.class_names == ("a", "b")
     assert why_not_probed(np.zeros(0, int), np.zeros(0, int)) == "there are no labels"
+
+
+def test_a_run_says_what_was_held_out_in_its_metrics_and_report(tmp_path):
+    write(tmp_path / "images", COLORS, count=20)
+    run(tiny.experiment, data=f"folder:{tmp_path}/images", out=str(tmp_path / "out"), steps=1)
+    first = json.loads((tmp_path / "out" / "metrics.jsonl").read_text().splitlines()[0])
+    assert first["held_out_images"] == 8 and "raw_pixels_knn_top1" in first
+    assert (
+        "8 of 80 training images, a stratified tenth, are held out"
+        in (tmp_path / "out" / "report.html").read_text()
+    )

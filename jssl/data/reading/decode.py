@@ -69,7 +69,8 @@ def decode(data: bytes, *, canvas: int | None = None, out: np.ndarray | None = N
 
     The content decides what it is, whatever the file's name. EXIF orientation is applied, transparency becomes white,
     values of 16 bits are divided by 257, and floats have to lie in [0, 1]. JPEG goes through simplejpeg where
-    installed, which scales while it decodes.
+    installed, which scales by eighths while it decodes; where that alone comes within a quarter of the canvas, the
+    image stays so large.
 
     Args:
         data: the file's bytes.
@@ -176,6 +177,10 @@ def _jpeg(data, least, side_of, out):
             simplejpeg.decode_jpeg(data, "RGB", **fast, buffer=out)
             return out
         asked = side_of(height, width)
+        if side_of is max and 6 * least <= 8 * least // asked * asked:
+            least = -(
+                -(8 * least // asked) * asked // 8
+            )  # the scale below comes near enough without a resize
         wanted = {name: least * (side == asked) for name, side in zip(_LEAST, (height, width), strict=True)}
         return _turned(simplejpeg.decode_jpeg(data, "RGB", **fast, **wanted), orientation)
     except ValueError as error:

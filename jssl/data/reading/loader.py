@@ -54,7 +54,7 @@ class Batches:
                 return *read(self.records, candidate, canvas=self.canvas, out=out), candidate
             except DamagedImage:
                 continue
-        raise RuntimeError(
+        raise OSError(
             f"{ATTEMPTS} images in a row cannot be read, from {self.records.describe(number)}: "
             f"{damage(self.records, number, canvas=self.canvas)}"
         )
