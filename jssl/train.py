@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jssl.arrays.stacks import in_form_of
 from jssl.arrays.trees import cast
 from jssl.methods.base import Method, Params
 from jssl.models.network import filled
@@ -70,7 +71,8 @@ def init_state(
     @jax.jit
     def init(key, batch, start):
         params, memory = method.init(key, _checked(views(key, batch)))
-        state = filled({"params": params, "memory": memory}, start)
+        state = {"params": params, "memory": memory}
+        state = filled(state, in_form_of(start, like=state))
         return state["params"], state["memory"], optimizer.init(state["params"])
 
     if _bright(batch.get("image")) and _bright(jax.jit(views)(key, batch).get("global")):

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import optax
 
+from jssl.arrays.stacks import map_layers
 from jssl.optim.parameters import everything, weights, weights_and_tokens
 from jssl.optim.schedules import Schedule
 
@@ -53,10 +53,15 @@ def lars(
     -0.2
     """
     _check_layerwise("lars", momentum, weight_decay, trust_coefficient)
+    ratio = optax.scale_by_trust_ratio(trust_coefficient=trust_coefficient)
+
+    def trusted(updates, params):
+        return map_layers(lambda u, p: ratio.update(u, ratio.init(p), p)[0], updates, params)
+
     smoothed = [optax.trace(decay=momentum), optax.scale_by_learning_rate(learning_rate)]
     return optax.chain(
         optax.add_decayed_weights(weight_decay, mask=adapts),
-        optax.masked(optax.scale_by_trust_ratio(trust_coefficient=trust_coefficient), adapts),
+        optax.masked(optax.stateless(trusted), adapts),
         *(reversed(smoothed) if rate_inside_momentum else smoothed),
     )
 
@@ -105,7 +110,7 @@ def larc(
         trust = trust_coefficient * size / (slope + weight_decay * size + eps)
         return jnp.where((size > 0) & (slope > 0), trust * (gradient + weight_decay * param), gradient)
 
-    adapted = optax.stateless(lambda updates, params: jax.tree.map(adapt, updates, params))
+    adapted = optax.stateless(lambda updates, params: map_layers(adapt, updates, params))
     return optax.chain(
         optax.masked(adapted, adapts),
         optax.trace(decay=momentum),

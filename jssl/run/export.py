@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jssl.arrays.stacks import unstack_blocks
 from jssl.arrays.trees import names
 from jssl.checkpoint import Checkpoints
 from jssl.extras import extra
@@ -58,7 +59,7 @@ def export_encoder(directory, out) -> dict[str, np.ndarray]:
         from safetensors.numpy import save_file
 
     config = read_config(directory)
-    variables = encoder_variables(newest_state(directory, config), config, directory)
+    variables = unstack_blocks(encoder_variables(newest_state(directory, config), config, directory))
     arrays = {name: np.asarray(value) for name, value in _flat(variables).items()}
     save_file(arrays, str(out))
     return arrays

@@ -9,8 +9,8 @@ from PIL import Image
 from jssl import data
 from jssl.data.source import NoSplit
 from jssl.data.splits import by_name, held_out, why_not_probed
-from jssl.run import run
 from jssl.run.gather import gather
+from tests.run import tiny
 
 COLORS = {"ant": 40, "bee": 90, "cat": 140, "dog": 190}
 
@@ -172,7 +172,7 @@ def test_classes_go_by_name():
 
 def test_a_run_says_what_was_held_out_in_its_metrics_and_report(tmp_path):
     write(tmp_path / "images", COLORS, count=20)
-    run(tiny.experiment, data=f"folder:{tmp_path}/images", out=str(tmp_path / "out"), steps=1)
+    jssl.run(tiny.Tiny, data=f"folder:{tmp_path}/images", out=str(tmp_path / "out"), steps=1)
     first = json.loads((tmp_path / "out" / "metrics.jsonl").read_text().splitlines()[0])
     assert first["held_out_images"] == 8 and "raw_pixels_knn_top1" in first
     assert (

@@ -104,9 +104,9 @@ def test_a_masking_may_see_what_the_teacher_attends_to():
     vit = models.ViT(patch=4, dim=16, depth=2, heads=2)
 
     def masking(keys, images, taught):
-        return attention_mask(taught["cls_attention"][-1][..., 1:].mean(1), ratio=0.5)
+        return attention_mask(taught["attention"][-1][..., 1:].mean(1), ratio=0.5)
 
-    network = with_heads(collecting(vit, "cls_attention"), cls=HEAD(8))
+    network = with_heads(collecting(vit, "attention"), cls=HEAD(8))
     method = self_distillation(network, objectives.view_distillation(), momentum=0.9, masking=masking)
     views = toys.noisy(2, crops=1)(jax.random.key(0), toys.batch(side=16))
     params, memory = jax.jit(method.init)(jax.random.key(1), views)

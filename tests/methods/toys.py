@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl import feed, fit, init_state, make_step, train_step
+from jssl.models.layers.convolution import Conv
 
 
 class Mlp(nn.Module):
@@ -33,7 +34,7 @@ class Convolutions(nn.Module):
     def __call__(self, images):
         x = images
         for width in self.widths:
-            x = nn.relu(nn.Conv(width, (3, 3), strides=2)(x))
+            x = nn.relu(Conv(width, (3, 3), strides=2)(x))
         return nn.relu(nn.Dense(self.out)(x.reshape(len(x), -1)))
 
 

@@ -83,17 +83,17 @@ def test_inner_values_are_free_where_nobody_asks():
         run = jax.jit(lambda params: as_outputs(apply(params, statistics, images)[0])["cls"])
         return run.lower(params).compile().cost_analysis()["flops"]
 
-    assert flops(net.apply) == flops(collecting(vit, "cls_attention").apply)
+    assert flops(net.apply) == flops(collecting(vit, "attention").apply)
 
 
 @pytest.mark.parametrize("scan", [False, True])
 def test_heads_and_masks_see_what_was_collected(scan):
     vit = ViT(patch=4, dim=8, depth=2, heads=2, scan=scan)
     images = jax.random.normal(jax.random.key(0), (3, 16, 16, 3))
-    net = with_heads(collecting(vit, "cls_attention"), cls=nn.Dense(4))
+    net = with_heads(collecting(vit, "attention"), cls=nn.Dense(4))
     params, statistics = net.init(jax.random.key(0), images)
     outputs, _ = net.apply(params, statistics, images)
-    rows = outputs["cls_attention"]
+    rows = outputs["attention"]
     assert [row.shape for row in rows] == [(3, 2, 17)] * 2
     np.testing.assert_allclose(rows[-1].sum(-1), 1, atol=1e-5)
     assert outputs["cls"].shape == (3, 4)

@@ -14,6 +14,7 @@ from jssl.models.layers.initializers import kernel_init, truncated_normal
 from jssl.models.layers.norms import batch_norm, layer_norm
 from jssl.models.layers.positions import Grid, LearnedPositions
 from jssl.models.layers.transformer import Block, Mlp, Transformer, absent_bias
+from jssl.models.network import network
 
 
 class PatchEmbed(nn.Module):
@@ -218,9 +219,9 @@ def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.A
     """
     if not module.class_token:
         raise ValueError("cls_attention needs an encoder with a class token; this one has class_token=False")
-    _, state = module.apply(variables, images, mutable=["intermediates"])
-    (weights,) = state["intermediates"]["blocks"][f"block_{module.depth - 1}"]["attn"]["attention"]
-    return weights[..., 1 + module.registers :]
+    statistics = {name: value for name, value in variables.items() if name != "params"}
+    features, _ = network(module).apply(variables["params"], statistics, images, collect=("attention",))
+    return features.inner["attention"][-1][..., 1 + module.registers :]
 
 
 def check_images(images: jax.Array, side: int, name: str) -> None:
