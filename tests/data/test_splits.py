@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import jssl
 from jssl import data
 from jssl.data.source import NoSplit
 from jssl.data.splits import by_name, held_out, why_not_probed
