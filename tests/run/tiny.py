@@ -79,8 +79,8 @@ class Tiny(Settings):
     """Of Adam."""
     temperature: float = 0.2
     """Of the loss."""
-    finite: bool = True
-    """Whether the views are."""
+    infinite: bool = False
+    """Make all views so."""
     broken: int | None = None
     """Number of the image whose views are not finite."""
 
@@ -98,7 +98,7 @@ class Tiny(Settings):
         crop = chain(
             random_resized_crop(size=self.size),
             normalize(),
-            lambda keys, images: images if self.finite else images * jnp.inf,
+            lambda keys, images: images * jnp.inf if self.infinite else images,
         )
         two = multi_crop(crop, crop)
 
