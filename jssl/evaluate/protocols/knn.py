@@ -9,7 +9,7 @@ from jssl.arrays.checks import check, check_positive
 from jssl.arrays.vectors import similarity, unit
 from jssl.evaluate.protocols.base import Protocol
 
-BLOCK = 8192  # rows of the bank that queries are compared with at a time
+BLOCK = 65_536  # rows of the bank that queries are compared with at a time
 
 
 def knn_protocol(*, k: int = 20, temperature: float = 0.07) -> Protocol:
@@ -33,7 +33,7 @@ def knn_protocol(*, k: int = 20, temperature: float = 0.07) -> Protocol:
 
 
 def nearest_neighbours(
-    bank: jax.Array, queries: jax.Array, *, k: int, chunk: int = 1024
+    bank: jax.Array, queries: jax.Array, *, k: int, chunk: int = 256
 ) -> tuple[jax.Array, jax.Array]:
     """Finds the k rows of a bank most like each query by cosine, most similar first.
 
@@ -64,7 +64,7 @@ def knn_classify(
     classes: int,
     k: int = 20,
     temperature: float = 0.07,
-    chunk: int = 1024,
+    chunk: int = 256,
 ) -> jax.Array:
     """Counts the votes of the k nearest training images: sum_{i in top k} [label_i = c] exp(cos_i / temperature).
 
@@ -108,7 +108,7 @@ def knn_accuracy(
     classes: int,
     k: int = 20,
     temperature: float = 0.07,
-    chunk: int = 1024,
+    chunk: int = 256,
 ) -> jax.Array:
     """Computes the top-1 accuracy of `knn_classify` over the test rows.
 
