@@ -149,17 +149,18 @@ def test_crops_come_from_the_whole_of_an_image_and_from_inside_it():
 
 
 def test_the_evaluation_view_is_the_centre_of_the_whole_image():
-    from PIL import Image
-
-    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
-    canvas = np.zeros((1, 320, 320, 3), np.uint8)
-    canvas[0, :240] = image
-    seen = data.evaluation_view(224, mean=(0,) * 3, std=(1,) * 3)(
-        data.Canvas(canvas, jnp.array([[240, 320]]))
+    """The short side to 256 and the central 224: of 240 x 320 pixels, 210 from row 15 and column 55 on."""
+    row, column = np.meshgrid((np.arange(240) + 0.5) / 240, (np.arange(320) + 0.5) / 320, indexing="ij")
+    canvas = np.full((1, 400, 400, 3), 255, np.uint8)
+    canvas[0, :240, :320] = np.round(255 * np.stack([row, column, 0 * row], -1))
+    view = data.evaluation_view(224, mean=(0,) * 3, std=(1,) * 3)
+    seen = np.asarray(view(data.Canvas(jnp.asarray(canvas), jnp.array([[240, 320]])))[0])
+    place = (np.arange(224) + 0.5) * 210 / 224
+    np.testing.assert_allclose(
+        seen[..., 0], np.broadcast_to((15 + place[:, None]) / 240, (224, 224)), atol=0.005
     )
-    short = Image.fromarray(image).resize((341, 256), Image.Resampling.BICUBIC)  # the papers' two steps
-    papers = np.asarray(short.crop((58, 16, 282, 240))) / 255
-    assert np.abs(np.asarray(seen[0]) - papers).mean() < 0.02
+    np.testing.assert_allclose(seen[..., 1], np.broadcast_to((55 + place) / 320, (224, 224)), atol=0.005)
+    assert seen[..., 2].max() == 0
 
 
 def test_images_of_several_sizes_are_cropped_before_all_else():

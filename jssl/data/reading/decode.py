@@ -58,8 +58,11 @@ def read_bytes(path: str) -> bytes:
             raise DamagedImage("it is not an ordinary file")
         if found.st_size > BYTE_LIMIT:
             raise DamagedImage(f"{found.st_size:,} bytes are more than the limit of {BYTE_LIMIT:,}")
-        with open(descriptor, "rb", buffering=0, closefd=False) as file:
-            return file.read()
+        parts, left = [], found.st_size
+        while left and (part := os.read(descriptor, left)):
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
     finally:
         os.close(descriptor)
 
