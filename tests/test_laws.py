@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -209,6 +210,7 @@ def test_compiles_once_and_keeps_the_state_as_it_was(name):
     shapes = [jax.tree.map(jax.typeof, state) for state in (before, after)]
     assert shapes[0] == shapes[1]
     assert compiled(name)._cache_size() == 1
+    chex.assert_tree_all_finite(after.params)
 
 
 @every_method
