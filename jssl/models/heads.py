@@ -173,8 +173,10 @@ def dino_head(
         arXiv:2104.14294
     """
     linear = partial(nn.Dense, kernel_init=kernel_init)
-    before = [] if norm is None else [norm()]
-    trunk = [layer for _ in range(layers - 1) for layer in (linear(hidden), *before, gelu)]
+    before: list[Callable] = [] if norm is None else [norm()]
+    trunk: list[Callable] = []
+    for _ in range(layers - 1):
+        trunk += [linear(hidden), *before, gelu]
     return Head([*trunk, linear(bottleneck), l2_normalize, WeightNormDense(prototypes, scale_init)])
 
 

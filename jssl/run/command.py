@@ -9,8 +9,10 @@ import shlex
 import sys
 import typing
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -81,7 +83,8 @@ def train(arguments: list[str]) -> None:
 
 def keep_compiled() -> None:
     """Keeps compiled programs in the user's cache directory, for the next run, unless JAX was told where or not to."""
-    if jax.config.jax_enable_compilation_cache and jax.config.jax_compilation_cache_dir is None:
+    config: Any = jax.config  # its options are added at run time
+    if config.jax_enable_compilation_cache and config.jax_compilation_cache_dir is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(cache / "jssl" / "xla"))
 
@@ -110,14 +113,15 @@ def parse(demo: Settings, arguments: list[str], *, command: list[str]) -> tuple[
     with extra():
         import tyro
 
-    kind, said = type(demo), io.StringIO()
+    kind: Callable[[], Settings] = type(demo)  # its fields have defaults, the paper's
+    said = io.StringIO()
 
     def both(experiment, run):
         return experiment, run
 
     untold = tyro.conf.arg(help="")  # the description above the flags says it
     both.__annotations__ = {
-        name: typing.Annotated[tyro.conf.OmitArgPrefixes[of], untold]
+        name: typing.Annotated[tyro.conf.OmitArgPrefixes[of], untold]  # type: ignore[misc, valid-type]  # made here
         for name, of in {"experiment": kind, "run": _Run}.items()
     }
     both.__defaults__ = demo if "--demo" in arguments else kind(), _Run()

@@ -38,7 +38,7 @@ def evaluated(method: Method, state: TrainState) -> dict[str, str]:
     parts = {"params": state.params, "teacher": state.teacher, "memory": state.memory}
     paths = jax.tree_util.tree_map_with_path(lambda path, _: ".".join(names(path)), parts)
     found = {}
-    for kind, tree in method.encoder(**paths).items():
+    for kind, tree in method.encoder(paths["params"], paths["teacher"], paths["memory"]).items():
         for inside, path in jax.tree_util.tree_leaves_with_path(tree)[:1]:
             found[kind] = path.rsplit(".", len(inside))[0]
     return found

@@ -52,7 +52,7 @@ def check_directory(directory, config: Mapping[str, Any]) -> None:
         raise ValueError(
             f"--out {directory} belongs to experiment {name}, not {config['experiment']}; give another"
         )
-    if difference := first_difference(*(compared(one) for one in (there, config))):
+    if difference := first_difference(compared(there), compared(config)):
         raise ValueError(
             f"--out {directory} belongs to a run with other settings: {difference}; give another"
         )

@@ -1,6 +1,7 @@
 """Large data: batches of decoded images from records, in background threads or processes, at any position."""
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class Batches:
             image, record, index[row] = self.sample(int(sample), images[row])
             sizes[row] = image.shape[:2]
             rest.append(record)
-        entries = {"image": images, IMAGE_SIZE: sizes, "index": index, "asked": asked}
+        entries: dict[str, np.ndarray] = {"image": images, IMAGE_SIZE: sizes, "index": index, "asked": asked}
         for name in rest[0]:
             entries[name] = np.stack([np.asarray(record[name]) for record in rest])
         return entries
@@ -74,7 +75,7 @@ class Loader:
     def __init__(self, batches: Batches, *, position: int, threads: int, workers: int):
         self.batches, self.position, self.threads, self.workers = batches, position, threads, workers
         self.damaged: dict[str, str] = {}
-        self._iterator = None
+        self._iterator: Iterator[dict[str, np.ndarray]] | None = None
 
     def __iter__(self):
         return self

@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def prepared_records(name: str, *, data_dir: str | None = None, split: str = "tr
     return Items(source, f"tfds:{name}", names)
 
 
-def one_size(records: Items) -> bool:
+def one_size(records: Any) -> bool:
     """Tells whether all images of a TFDS data set are of one size."""
     return None not in records.source.dataset_info.features["image"].shape[:2]
 

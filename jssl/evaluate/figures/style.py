@@ -45,10 +45,10 @@ def panels(rows: int, columns: int, *, width: float, height: float) -> tuple:
         (figure, axes [rows, columns] as an object array).
     """
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.1, w_pad=0.1)
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.1))
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
         ax.spines[["top", "right"]].set_visible(False)
@@ -211,8 +211,11 @@ def tiles(
             ax.imshow(image, extent=(x, x + 1, y + 1, y), aspect="auto", zorder=1)
             colour = frames[r][c] if frames is not None else None
             if colour is not None:
-                style = dict(fill=False, linewidth=2.5, zorder=2, linestyle="--" if colour == WRONG else "-")
-                ax.add_patch(Rectangle((x, y), 1, 1, edgecolor=colour, **style))
+                line = "--" if colour == WRONG else "-"
+                frame = Rectangle(
+                    (x, y), 1, 1, fill=False, edgecolor=colour, linewidth=2.5, linestyle=line, zorder=2
+                )
+                ax.add_patch(frame)
     ax.set(xlim=(-0.06, across), ylim=(down, -0.06))
     crowded = any(len(text) * FONT * 0.55 / 72 > unit * tile for text in columns)
     turned = dict(rotation=40, ha="left", rotation_mode="anchor") if crowded else dict(ha="center")

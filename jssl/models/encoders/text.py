@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -114,7 +115,7 @@ at_most.defvjp(
 )
 
 
-TEXTS = {
+TEXTS: dict[str, dict[str, Any]] = {
     "text_n": dict(dim=96, depth=3, heads=3, length=32, kernel_init=xavier),
     "text_s": dict(dim=384, depth=12, heads=6),
     "text_b": dict(dim=512, depth=12, heads=8),

@@ -1,6 +1,6 @@
 """Positions that act inside attention: BEiT's relative bias, and the angles of rotary embedding."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -43,7 +43,7 @@ class RelativePositionBias(nn.Module):
                 f"a relative position bias knows one class token, got {prefix} tokens before the patches"
             )
         init, channels = truncated_normal(0.02), heads * (1 if self.shared else depth)
-        size = tuple(2 * side - 1 for side in grid)
+        size = (2 * grid[0] - 1, 2 * grid[1] - 1)
         stored = self.get_variable(
             "params", "table"
         )  # its own shape: the grid at initialisation, not this one
@@ -97,6 +97,6 @@ def rotary_angles_by_index(
     return _twice(np.meshgrid(*places, indexing="ij"), theta ** (-np.arange(dim // 4) * 4 / dim))
 
 
-def _twice(coordinates: list[np.ndarray], frequency: np.ndarray) -> jax.Array:
+def _twice(coordinates: Sequence[np.ndarray], frequency: np.ndarray) -> jax.Array:
     angles = [coordinate.reshape(-1, 1) * frequency for coordinate in coordinates]
     return jnp.asarray(np.concatenate(2 * angles, axis=1), jnp.float32)
