@@ -179,7 +179,7 @@ def _complaint(box: str) -> str:
 
 @contextlib.contextmanager
 def one_line():
-    """What is refused inside ends the process with one line and exit code 2."""
+    """Ends the process with one line and exit code 2 where something inside is refused."""
     try:
         yield
     except REFUSALS as error:
@@ -193,7 +193,7 @@ def leave(code: int, error: BaseException) -> None:
 
 
 def invoked() -> list[str]:
-    """How this process was started, without its arguments: jssl, python -m experiments.dino, or python script.py."""
+    """Says how this process was started, without its arguments: jssl, python -m experiments.dino, or python script.py."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is not None:
         return ["python", "-m", spec.name.removesuffix(".__main__")]

@@ -137,7 +137,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """The command `jssl export`."""
+    """Runs the command `jssl export`."""
     parser = argparse.ArgumentParser(
         prog="jssl export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -21,7 +21,7 @@ LEFT = (".writer", f".{CONFIG}.new")  # what a run that was killed at its very b
 
 
 def as_path(directory):
-    """A local path, or a bucket's such as gs://bucket/run."""
+    """Makes a path of a name, local or in a bucket such as gs://bucket/run."""
     from etils import epath
 
     return epath.Path(directory)

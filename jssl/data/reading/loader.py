@@ -62,13 +62,17 @@ class Batches:
 
 
 class Loader:
-    """An endless iterator of batches, each a dict of arrays.
+    """Yields batches without end, each a dict of arrays.
 
     "image" is uint8 [b, canvas, canvas, 3], with the image in the top left corner and zeros beside it; "image_size" is
     int32 [b, 2], its height and width; "label" and "index" are [b].
 
     Args:
+        batches: what each batch holds.
         position: samples handed out so far by all processes: all that has to be saved, however many there are.
+        threads: Grain's, which read and decode.
+        workers: Grain's processes; 0 for none.
+    Attributes:
         damaged: {name: reason} of the images that could not be read, each logged once; the sample after it stands in.
     """
 

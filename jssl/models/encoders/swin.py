@@ -102,7 +102,7 @@ def _shift_mask(grid: Grid, size: int, shift: int) -> np.ndarray:
 
 
 class PatchMerging(nn.Module):
-    """Four neighbours become one token of twice the width: norm, then a linear layer without bias."""
+    """Makes one token, twice as wide, of four neighbours: norm, then a linear layer without bias."""
 
     norm: Callable
     kernel_init: Callable = kernel_init

@@ -26,7 +26,7 @@ def last_place(tokens: jax.Array) -> jax.Array:
 
 
 class TextTransformer(nn.Module):
-    """Token ids to features: `cls` is the token at the end of the text, after the final norm.
+    """Encodes token ids as features: `cls` is the token at the end of the text, after the final norm.
 
     Args:
         vocabulary: number of ids.

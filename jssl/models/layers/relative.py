@@ -12,7 +12,7 @@ from jssl.models.layers.positions import Grid, bilinear
 
 
 class RelativePositionBias(nn.Module):
-    """A learned number per head and offset between patches, added to the attention's logits.  arXiv:2106.08254
+    """Adds a learned number per head and offset between patches to the attention's logits.  arXiv:2106.08254
 
     The table takes the grid of the images seen at initialisation; other grids are interpolated from it.
 
@@ -69,9 +69,16 @@ def _offsets(grid: Grid) -> np.ndarray:
 
 
 def rotary_angles(grid: Grid, dim: int, *, theta: float = 100.0) -> jax.Array:
-    """DINOv3's angles: 2 pi * coordinate * theta^(-4k / dim), coordinates of patch centres in [-1, 1].
+    """Computes DINOv3's angles: 2 pi * coordinate * theta^(-4k / dim), coordinates of patch centres in [-1, 1].
 
-    Returns: [N, dim], the rows' angles, then the columns', twice.
+    Args:
+        grid: (rows, columns) of patches.
+        dim: of a head.
+        theta: the base of the frequencies.
+    Returns:
+        [N, dim], the rows' angles, then the columns', twice.
+    References:
+        arXiv:2508.10104
     """
     centres = [(np.arange(side) + 0.5) / side * 2 - 1 for side in grid]
     frequency = theta ** (-np.arange(dim // 4) * 4 / dim)
