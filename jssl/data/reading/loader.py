@@ -11,6 +11,7 @@ from jssl.data.reading.order import shuffled
 from jssl.data.reading.records import Records, damage, read
 from jssl.data.reading.resident import steps_per_epoch
 from jssl.data.source import IMAGE_SIZE
+from jssl.extras import extra
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 100  # neighbours tried in place of a damaged image before giving up
@@ -101,7 +102,8 @@ class Loader:
             log.warning("skipped %s: %s (%d damaged so far)", name, self.damaged[name], len(self.damaged))
 
     def _start(self):
-        import grain
+        with extra():
+            import grain
 
         first, end = self.position // self.batches.batch, 2**62 // self.batches.batch
         ahead = grain.ReadOptions(num_threads=self.threads, prefetch_buffer_size=2 * self.threads)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jssl.data.augment.base import IMAGENET_MEAN, IMAGENET_STD
+from jssl.extras import extra
 
 INK, MUTED, GRID = "#1d2733", "#5f6c7b", "#e6e9ed"
 BLUE, ORANGE, TEAL, VIOLET = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # told apart by the color-blind too
@@ -44,9 +45,10 @@ def panels(rows: int, columns: int, *, width: float, height: float) -> tuple:
     Returns:
         (figure, axes [rows, columns] as an object array).
     """
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-    from matplotlib.ticker import MaxNLocator
+    with extra():
+        from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+        from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.1))
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -196,8 +198,9 @@ def tiles(
     Returns:
         The figure.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
+    with extra():
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Rectangle
 
     height, width = grid[0][0].shape[:2]
     unit = 1.12  # a tile and the gap after it
