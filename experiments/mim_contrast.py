@@ -41,8 +41,10 @@ class MIMContrast(Training):
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(hides="mask")
-        contrast = dict(head=simclr_head(self.features, hidden=self.hidden), temperature=self.temperature)
-        method = mim_contrast(network, mix=self.mix, ratio=self.ratio, **contrast)
+        head = simclr_head(self.features, hidden=self.hidden)
+        method = mim_contrast(
+            network, mix=self.mix, ratio=self.ratio, head=head, temperature=self.temperature
+        )
         optimizer = adamw(self.rate(data), weight_decay=self.weight_decay)
         return self.experiment(data, method, optimizer=optimizer, network=network)
 

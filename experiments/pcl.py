@@ -41,8 +41,14 @@ class PCL(MomentumContrast):
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network()
-        drawn = dict(clusters=self.clusters, negatives=self.negatives, restarts=self.restarts)
-        method = pcl(network, examples=data.examples, **drawn, **self.contrast())
+        method = pcl(
+            network,
+            examples=data.examples,
+            clusters=self.clusters,
+            negatives=self.negatives,
+            restarts=self.restarts,
+            **self.contrast(),
+        )
         return self.experiment(data, method, optimizer=self.optimizer(data), network=network)
 
 

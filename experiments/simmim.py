@@ -1,13 +1,14 @@
 """SimMIM, arXiv:2111.09886."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from jssl.methods import simmim
 from jssl.models import RelativePositionBias
 from jssl.optim import adamw
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main, reconstruction_figure
 
-VIT = dict(
+VIT: dict[str, Any] = dict(
     positions=None, attention_bias=RelativePositionBias(), layer_scale=0.1, drop_path=0.1
 )  # Swin has its own
 

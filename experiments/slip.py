@@ -49,8 +49,9 @@ class SLIP(Training):
         network, (length,) = self.network(), data.extra("caption")
         text = text_encoder(self.text, vocabulary=self.vocabulary, length=length, end=last_place)
         head = simclr_head(self.features, hidden=self.hidden, layers=3)
-        contrast = dict(head=head, temperature=self.temperature, weight=self.weight)
-        method = slip(network, text, dim=self.dim, **contrast)
+        method = slip(
+            network, text, dim=self.dim, head=head, temperature=self.temperature, weight=self.weight
+        )
         optimizer = adamw(self.rate(data), b2=0.98, weight_decay=self.weight_decay)
         views = self.make_views(data, scale=(0.5, 1.0))
         return self.experiment(data, method, optimizer=optimizer, views=views, network=network)

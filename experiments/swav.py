@@ -53,8 +53,15 @@ class SwAV(Training):
     def build(self, data: DataInfo) -> Experiment:
         network, start = self.network(), self.span(self.queue_start, data)
         head = swav_head(self.features, hidden=self.hidden)
-        balance = dict(epsilon=self.epsilon, queue=self.queue, queue_start=start)
-        method = swav(network, prototypes=self.prototypes, head=head, temperature=self.temperature, **balance)
+        method = swav(
+            network,
+            prototypes=self.prototypes,
+            head=head,
+            temperature=self.temperature,
+            epsilon=self.epsilon,
+            queue=self.queue,
+            queue_start=start,
+        )
         prototypes_frozen = freeze_during(self.span(self.frozen, data), lambda path: path[0] == "scores")
         optimizer = optax.chain(lars(self.rate(data), weight_decay=self.weight_decay), prototypes_frozen)
         views = self.make_views(data, locals=self.locals)

@@ -21,8 +21,7 @@ Batch = dict[str, jax.Array]
 Views = Callable[[jax.Array, Batch], dict[str, jax.Array]]
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """Everything that training changes, and nothing else: what a checkpoint holds.
 
     Args:

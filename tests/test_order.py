@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (  # what a layer may import: itself and those above it in this list
-    ("arrays", "checkpoint", "citations", "sharding"),
+    ("arrays", "checkpoint", "citations", "extras", "sharding"),
     ("masks", "objectives", "models", "optim"),
     ("data", "weights"),
     ("methods",),

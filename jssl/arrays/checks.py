@@ -112,5 +112,5 @@ def check_positive(**values) -> None:
     ValueError: temperature is 0.0, expected a number above 0
     """
     for name, value in values.items():
-        if isinstance(value, numbers.Real) and not value > 0:
+        if isinstance(value, numbers.Real) and not float(value) > 0:
             raise ValueError(f"{name} is {value}, expected a number above 0")

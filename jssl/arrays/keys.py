@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+Bits = TypeVar("Bits", jax.Array, np.ndarray)
 
 
 def sample_keys(key: jax.Array, index: jax.Array) -> jax.Array:
@@ -80,7 +83,7 @@ def uniform(keys: jax.Array, low: float = 0.0, high: float = 1.0, *, shape: Sequ
     return (low + (bits >> 8).astype(jnp.float32) * (2.0**-24 * (high - low))).reshape(-1, *shape)
 
 
-def scramble(x: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+def scramble(x: Bits) -> Bits:
     """Mixes bits by Murmur3's finaliser, a bijection in which every bit of the input moves every bit of the output.
 
     An augmentation draws a few dozen numbers for an image. JAX's own generator would take most of its compile time, for

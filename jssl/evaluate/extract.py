@@ -1,7 +1,7 @@
 """Features of a whole dataset, batch by batch, with one compilation."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -84,7 +84,7 @@ def _argument(function: Callable) -> jax.tree_util.Partial:
 
 def _mesh(tree) -> Mesh | None:
     """The mesh of the first array that lies on several devices."""
-    shardings = (getattr(leaf, "sharding", None) for leaf in jax.tree.leaves(tree))
+    shardings: Iterator[Any] = (getattr(leaf, "sharding", None) for leaf in jax.tree.leaves(tree))
     return next((s.mesh for s in shardings if hasattr(s, "mesh") and len(s.device_set) > 1), None)
 
 

@@ -119,8 +119,15 @@ def write_report(
         notes: Lines below the figures.
     """
     path = Path(path) if isinstance(path, str) else path
-    content = dict(title=title, summary=summary, table=table, figures=figures, config=config)
-    page = render_report(**content, warnings=warnings, notes=notes)
+    page = render_report(
+        title=title,
+        summary=summary,
+        table=table,
+        figures=figures,
+        config=config,
+        warnings=warnings,
+        notes=notes,
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
 

@@ -1,6 +1,7 @@
 """The table that every run prints: what was learned beside raw pixels and the same network with random weights."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -43,8 +44,8 @@ def score_network(
     Raises:
         ValueError: as the protocols do.
     """
-    features = (extract_features(features_fn, part.values, batch=batch, view=view) for part in (train, test))
-    return _score(protocols, *features, train.labels, test.labels, classes)
+    a, b = (extract_features(features_fn, part.values, batch=batch, view=view) for part in (train, test))
+    return _score(protocols, a, b, train.labels, test.labels, classes)
 
 
 def score_pixels(
@@ -129,7 +130,7 @@ def score_table(
     Raises:
         ValueError: as the protocols do.
     """
-    settings = dict(classes=classes, protocols=protocols)
+    settings: dict[str, Any] = dict(classes=classes, protocols=protocols)
     return {
         **score_pixels(train, test, **settings),
         "random network": score_network(random, train, test, **settings, **extraction),

@@ -79,10 +79,14 @@ def pcl(
         PCL, arXiv:2005.04966
     """
     network = with_heads(encoder, cls=head or moco_head())
-    settings = dict(examples=examples, clusters=clusters, negatives=negatives, temperature=temperature)
     objective = weighted_sum(
         instance=(1.0, queue_contrast("cls", size=queue, temperature=temperature)),
-        prototype=(1.0, prototype_contrast("cls", **settings)),
+        prototype=(
+            1.0,
+            prototype_contrast(
+                "cls", examples=examples, clusters=clusters, negatives=negatives, temperature=temperature
+            ),
+        ),
     )
 
     def clustered(key, memory):

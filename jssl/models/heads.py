@@ -104,48 +104,48 @@ plain_norm = partial(batch_norm, use_bias=False, use_scale=False)  # batch norm 
 
 
 def simclr_head(out: int = 128, *, hidden: int = 2048, layers: int = 2) -> Head:
-    """SimCLR's projection: linear, batch norm, ReLU; none after the last.  arXiv:2002.05709; v2, layers=3: 2006.10029"""
+    """Makes SimCLR's projection, no ReLU after the last layer; v2 has layers=3.  arXiv:2002.05709, arXiv:2006.10029"""
     return Head([*_mlp([hidden] * (layers - 1), out), batch_norm(use_bias=False)])
 
 
 def moco_head(out: int = 128, *, hidden: int | None = 2048) -> Head:
-    """MoCo v2's projection, linear, ReLU, linear; hidden=None: v1's one linear layer.  arXiv:2003.04297"""
+    """Makes MoCo v2's projection, linear, ReLU, linear; with hidden=None v1's one linear layer.  arXiv:2003.04297"""
     return Head([dense(out)] if hidden is None else [dense(hidden), nn.relu, dense(out)])
 
 
 def moco_v3_head(out: int = 256, *, hidden: int = 4096, layers: int = 3) -> Head:
-    """MoCo v3's projection (3 layers) and prediction (2 layers), a plain batch norm at the end.  arXiv:2104.02057"""
+    """Makes MoCo v3's projection or, with layers=2, its prediction; a plain batch norm ends it.  arXiv:2104.02057"""
     return Head([*_mlp([hidden] * (layers - 1), out), plain_norm()])
 
 
 def byol_head(out: int = 256, *, hidden: int = 4096) -> Head:
-    """BYOL's projection and its prediction: linear, batch norm, ReLU, linear.  arXiv:2006.07733"""
+    """Makes BYOL's projection or its prediction: linear, batch norm, ReLU, linear.  arXiv:2006.07733"""
     return Head([dense(hidden), batch_norm(), nn.relu, dense(out, use_bias=False)])
 
 
 def simsiam_head(out: int = 2048, *, hidden: int = 2048) -> Head:
-    """SimSiam's projection: three layers, a plain batch norm at the end.  arXiv:2011.10566"""
+    """Makes SimSiam's projection: three layers, a plain batch norm at the end.  arXiv:2011.10566"""
     layers = _mlp([hidden, hidden], out)
     return Head([*layers[:-1], dense(out), plain_norm()])
 
 
 def simsiam_predictor(out: int = 2048, *, hidden: int = 512) -> Head:
-    """SimSiam's prediction, a bottleneck: linear, batch norm, ReLU, linear.  arXiv:2011.10566"""
+    """Makes SimSiam's prediction, a bottleneck: linear, batch norm, ReLU, linear.  arXiv:2011.10566"""
     return Head([dense(hidden, use_bias=False), batch_norm(), nn.relu, dense(out)])
 
 
 def barlow_head(out: int = 8192, *, hidden: int = 8192) -> Head:
-    """Barlow Twins' expander: three linear layers without bias, batch norm and ReLU between.  arXiv:2103.03230"""
+    """Makes Barlow Twins' expander: three linear layers, batch norm and ReLU between, no bias.  arXiv:2103.03230"""
     return Head(_mlp([hidden, hidden], out))
 
 
 def vicreg_head(out: int = 8192, *, hidden: int = 8192) -> Head:
-    """VICReg's expander: as Barlow Twins', with biases in the hidden layers.  arXiv:2105.04906"""
+    """Makes VICReg's expander: as Barlow Twins', with biases in the hidden layers.  arXiv:2105.04906"""
     return Head([*_mlp([hidden, hidden], out, bias=True)[:-1], dense(out, use_bias=False)])
 
 
 def swav_head(out: int = 128, *, hidden: int = 2048) -> Head:
-    """SwAV's projection: linear, batch norm, ReLU, linear, with biases; `Prototypes` follow it.  arXiv:2006.09882"""
+    """Makes SwAV's projection: linear, batch norm, ReLU, linear; `Prototypes` follow it.  arXiv:2006.09882"""
     return Head(_mlp([hidden], out, bias=True))
 
 
@@ -158,7 +158,7 @@ def dino_head(
     scale_init: Callable | None = None,
     norm: Callable[[], nn.Module] | None = None,
 ) -> Head:
-    """DINO's head: linear layers with exact GELU between, unit length, weight-normalised last layer.
+    """Makes DINO's head: linear layers with exact GELU between, unit length, weight-normalised last layer.
 
     Args:
         prototypes: outputs K.
@@ -173,17 +173,19 @@ def dino_head(
         arXiv:2104.14294
     """
     linear = partial(nn.Dense, kernel_init=kernel_init)
-    before = [] if norm is None else [norm()]
-    trunk = [layer for _ in range(layers - 1) for layer in (linear(hidden), *before, gelu)]
+    before: list[Callable] = [] if norm is None else [norm()]
+    trunk: list[Callable] = []
+    for _ in range(layers - 1):
+        trunk += [linear(hidden), *before, gelu]
     return Head([*trunk, linear(bottleneck), l2_normalize, WeightNormDense(prototypes, scale_init)])
 
 
 def clip_head(out: int = 512) -> Head:
-    """CLIP's projection into the joint space, one linear layer without bias.  arXiv:2103.00020"""
+    """Makes CLIP's projection into the joint space, one linear layer without bias.  arXiv:2103.00020"""
     init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
     return Head([nn.Dense(out, use_bias=False, kernel_init=init)])
 
 
 def linear_head(classes: int) -> Head:
-    """One linear layer: classes, rotations.  arXiv:1803.07728"""
+    """Makes one linear layer, to predict classes or rotations.  arXiv:1803.07728"""
     return Head([nn.Dense(classes, kernel_init=nn.initializers.normal(0.01))])

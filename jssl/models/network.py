@@ -380,7 +380,8 @@ def _from_functions(init_params, apply_params) -> Network:
 def _from_nnx(module) -> Network:
     from flax import nnx
 
-    graph, trained, rest = nnx.split(module, nnx.Param, ...)
+    graph, *states = nnx.split(module, nnx.Param, ...)
+    trained, rest = states
 
     def init(key, *inputs, **named):
         copy = lambda tree: jax.tree.map(jnp.copy, nnx.to_pure_dict(tree))  # noqa: E731

@@ -9,7 +9,7 @@ from jssl.objectives.base import Objective, named
 
 
 def instance_discrimination(z, index, memory, *, temperature=0.07) -> jax.Array:
-    """Computes the non-parametric softmax over all remembered images: which one is this?
+    """Computes the non-parametric softmax over all remembered images, the image itself being the right one.
 
     l_b = -z_b . m_index[b] / T + log sum_n exp(z_b . m_n / T), all normalised.
 

@@ -47,7 +47,7 @@ class FreezeState(NamedTuple):
         count: how many updates have passed, [] int32.
     """
 
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]  # hides tuple.count, as optax's own states do
 
 
 def freeze_during(steps: float, predicate: Callable[[tuple[str, ...]], bool]) -> optax.GradientTransformation:

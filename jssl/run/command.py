@@ -9,8 +9,10 @@ import shlex
 import sys
 import typing
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -81,7 +83,8 @@ def train(arguments: list[str]) -> None:
 
 def keep_compiled() -> None:
     """Keeps compiled programs in the user's cache directory, for the next run, unless JAX was told where or not to."""
-    if jax.config.jax_enable_compilation_cache and jax.config.jax_compilation_cache_dir is None:
+    config: Any = jax.config  # its options are added at run time
+    if config.jax_enable_compilation_cache and config.jax_compilation_cache_dir is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(cache / "jssl" / "xla"))
 
@@ -110,14 +113,15 @@ def parse(demo: Settings, arguments: list[str], *, command: list[str]) -> tuple[
     with extra():
         import tyro
 
-    kind, said = type(demo), io.StringIO()
+    kind: Callable[[], Settings] = type(demo)  # its fields have defaults, the paper's
+    said = io.StringIO()
 
     def both(experiment, run):
         return experiment, run
 
     untold = tyro.conf.arg(help="")  # the description above the flags says it
     both.__annotations__ = {
-        name: typing.Annotated[tyro.conf.OmitArgPrefixes[of], untold]
+        name: typing.Annotated[tyro.conf.OmitArgPrefixes[of], untold]  # type: ignore[misc, valid-type]  # made here
         for name, of in {"experiment": kind, "run": _Run}.items()
     }
     both.__defaults__ = demo if "--demo" in arguments else kind(), _Run()
@@ -175,7 +179,7 @@ def _complaint(box: str) -> str:
 
 @contextlib.contextmanager
 def one_line():
-    """What is refused inside ends the process with one line and exit code 2."""
+    """Ends the process with one line and exit code 2 where something inside is refused."""
     try:
         yield
     except REFUSALS as error:
@@ -189,7 +193,7 @@ def leave(code: int, error: BaseException) -> None:
 
 
 def invoked() -> list[str]:
-    """How this process was started, without its arguments: jssl, python -m experiments.dino, or python script.py."""
+    """Says how this process was started, without its arguments: jssl, python -m experiments.dino, or python script.py."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is not None:
         return ["python", "-m", spec.name.removesuffix(".__main__")]

@@ -52,7 +52,7 @@ class DataInfo(NamedTuple):
 
     def batch(self, size: int) -> dict[str, jax.ShapeDtypeStruct]:
         """A batch of this data without its values."""
-        rows = {
+        rows: dict[str, tuple[tuple[int, ...], Any]] = {
             "image": (tuple(self.image), np.uint8),
             "label": ((), np.int32),
             **self.extras,

@@ -38,7 +38,7 @@ def evaluated(method: Method, state: TrainState) -> dict[str, str]:
     parts = {"params": state.params, "teacher": state.teacher, "memory": state.memory}
     paths = jax.tree_util.tree_map_with_path(lambda path, _: ".".join(names(path)), parts)
     found = {}
-    for kind, tree in method.encoder(**paths).items():
+    for kind, tree in method.encoder(paths["params"], paths["teacher"], paths["memory"]).items():
         for inside, path in jax.tree_util.tree_leaves_with_path(tree)[:1]:
             found[kind] = path.rsplit(".", len(inside))[0]
     return found
@@ -137,7 +137,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """The command `jssl export`."""
+    """Runs the command `jssl export`."""
     parser = argparse.ArgumentParser(
         prog="jssl export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

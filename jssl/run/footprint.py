@@ -53,14 +53,14 @@ class Operation(NamedTuple):
 
 
 def whole(aval) -> int:
-    """The bytes of an array, or of a random key."""
+    """Counts the bytes of an array, or of random keys."""
     if jnp.issubdtype(aval.dtype, jax.dtypes.prng_key):
         aval = jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct(aval.shape, aval.dtype))
     return math.prod(aval.shape) * aval.dtype.itemsize
 
 
 def peak_bytes(closed: ClosedJaxpr, *, size: Size = whole) -> int:
-    """The most bytes of intermediate results that are alive at once, when a function runs in its written order.
+    """Counts the most bytes of intermediate results alive at once, when a function runs in its written order.
 
     An intermediate result lives from the operation that makes it to the last one that reads it. Arguments are not
     counted, nor results of the function, which take a donated argument's place. Element-wise operations are taken to be

@@ -144,6 +144,10 @@ def _split_off(labels: np.ndarray) -> tuple[np.ndarray, str, str]:
     )
 
 
+def _labelled(source: Source) -> Source:
+    return source if source.labels.min() >= 0 else source.some(source.labels >= 0)
+
+
 def _matched(train, source, records, test, said, why, notes) -> Gathered:
     """With test images of the training images' classes and size, or a sentence why nothing is probed."""
     sentences = [f"{source.name}: {said}"] if said else []
@@ -151,9 +155,9 @@ def _matched(train, source, records, test, said, why, notes) -> Gathered:
         test, unmatched = by_name(shaped_like(test, source), source.class_names)
         sentences += [f"{source.name}: {one}" for one in unmatched]
         why = why_not_probed(source.labels, test.labels)
-    if why:
+    if why or test is None:
         test = None
         sentences.append(f"{source.name}: no probes: {why}")
     else:
-        source, test = (one if one.labels.min() >= 0 else one.some(one.labels >= 0) for one in (source, test))
+        source, test = _labelled(source), _labelled(test)
     return Gathered(train, source, records, test, said, (*notes, *sentences))

@@ -182,7 +182,7 @@ def info_of(data: Gathered) -> DataInfo:
 
 
 def initial_state(experiment: Experiment, options: Options) -> Callable[..., TrainState]:
-    """batch -> the state before the first step."""
+    """Makes the function batch -> the state before the first step."""
     e = experiment
     return lambda batch: init_state(e.method, e.optimizer, e.views, batch, key=options.key)
 
@@ -196,7 +196,7 @@ def _state(mesh, init, batch):
 
 
 def step_of(plan: Plan):
-    """The uncompiled train step, its state kept where it lies."""
+    """Makes the train step, not yet compiled; it keeps the state on the devices where it lies."""
     e, options = plan.experiment, plan.options
     step = train_step(
         e.method, e.optimizer, e.views, dtype=DTYPES[options.dtype], accumulate=options.accumulate

@@ -85,8 +85,8 @@ class Probes:
 
     def baselines(self, state: TrainState) -> dict[str, dict[str, float]]:
         """Scores raw pixels, and the network of `state`, which has not been trained yet."""
-        settings = dict(classes=self.classes, protocols=self._at_the_ends)
-        return {**score_pixels(self._train, self._test, **settings), "random network": self.scores(state)}
+        raw = score_pixels(self._train, self._test, classes=self.classes, protocols=self._at_the_ends)
+        return {**raw, "random network": self.scores(state)}
 
     def at_start(self, table: Table) -> dict[str, float]:
         """Takes the curve's first values from the baselines: those of the network that has not been trained yet."""

@@ -21,7 +21,7 @@ LEFT = (".writer", f".{CONFIG}.new")  # what a run that was killed at its very b
 
 
 def as_path(directory):
-    """A local path, or a bucket's such as gs://bucket/run."""
+    """Makes a path of a name, local or in a bucket such as gs://bucket/run."""
     from etils import epath
 
     return epath.Path(directory)
@@ -52,7 +52,7 @@ def check_directory(directory, config: Mapping[str, Any]) -> None:
         raise ValueError(
             f"--out {directory} belongs to experiment {name}, not {config['experiment']}; give another"
         )
-    if difference := first_difference(*(compared(one) for one in (there, config))):
+    if difference := first_difference(compared(there), compared(config)):
         raise ValueError(
             f"--out {directory} belongs to a run with other settings: {difference}; give another"
         )

@@ -112,6 +112,7 @@ def _kind(directory, config: Mapping[str, Any]) -> type[Settings]:
 
 
 def _settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
-    return kind(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    )
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    return kind(**given)

@@ -152,6 +152,7 @@ def _neighbours(plan: Plan, features):
     from jssl.evaluate import figures
 
     train, test, view = plan.data.source, plan.data.test, plan.experiment.evaluation_view
+    assert test is not None  # there are probes
     rows = np.linspace(0, len(train) - 1, min(SEEN, len(train))).astype(int)
     asked = np.linspace(0, len(test) - 1, min(QUERIES, len(test))).astype(int)
     queries = test.images[asked]

@@ -75,7 +75,9 @@ class Stream:
     """Batches that a loader reads ahead, asked for in order; the last one can be asked for again."""
 
     def __init__(self, records: Records, *, batch: int, canvas: int, seed: int, mesh: Mesh):
-        self.clock, self._sharding, self._next, self._batch = Clock(), over_batch(mesh), None, None
+        self.clock, self._sharding = Clock(), over_batch(mesh)
+        self._next: int | None = None  # the step of the batch that comes next
+        self._batch: Batch = {}
         processes = dict(process=jax.process_index(), processes=jax.process_count())
         self._open = lambda step: loader(
             records, batch=batch, canvas=canvas, seed=seed, position=step * batch, **processes

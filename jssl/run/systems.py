@@ -40,12 +40,12 @@ class System(NamedTuple):
 
 
 def experiments() -> ModuleType:
-    """The package of all systems' experiments. It stands above this one, so that it is imported when asked for alone."""
+    """Imports the package of all systems' experiments: when asked for, since it stands above this one."""
     return importlib.import_module("jssl.experiments")
 
 
 def module_of(name: str) -> ModuleType:
-    """The module of a system: its experiment's class and its `demo`.
+    """Imports the module of a system, which holds its experiment's class and its `demo`.
 
     Raises:
         ValueError: for an unknown name, with the nearest one.
@@ -59,12 +59,12 @@ def module_of(name: str) -> ModuleType:
 
 
 def named(name: str) -> type[Settings]:
-    """The class of a system's settings, by the system's name."""
+    """Finds the class of a system's settings by the system's name."""
     return getattr(module_of(name), experiments().REGISTRY[name].experiment)
 
 
 def markdown_table(registry: Mapping[str, System]) -> str:
-    """All systems as the README shows them."""
+    """Writes the table of all systems that the README shows."""
     lines = [
         "| name | system | paper | kind | needs | its demo: random network -> learned |",
         "|---|---|---|---|---|---|",
@@ -78,7 +78,7 @@ def markdown_table(registry: Mapping[str, System]) -> str:
 
 
 def text_table(registry: Mapping[str, System]) -> str:
-    """All systems for a terminal."""
+    """Writes the table of all systems for a terminal."""
     rows = [("name", "paper", "kind", "needs", "its demo: random network -> learned")]
     rows += [(name, s.paper, s.kind, s.needs, s.reaches) for name, s in registry.items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -96,7 +96,7 @@ BEGIN, END = "<!-- systems -->", "<!-- /systems -->"
 
 
 def with_table(text: str, registry: Mapping[str, System]) -> str:
-    """A Markdown text with the table between its two marks made anew.
+    """Renews the table between its two marks in a Markdown text.
 
     Raises:
         ValueError: where the text lacks one of the marks.

@@ -107,15 +107,15 @@ def _carry_out(
         step_of(plan), plan.data, batch=e.batch, seed=options.seed31, mesh=plan.mesh, stepwise=skips
     )
     probes = None if plan.data.test is None else Probes(e, plan.data.source, plan.data.test)
-    name = plan.data.source.name
+    name, images = plan.data.source.name, (len(plan.data.source), len(plan.data.test or ()))
     say(plan.budget)
     say(f"{name}: {len(plan.data):,} images {data.how}; {_words(plan.mesh)}")
     for note in plan.data.notes:
         say(note)
     if probes is not None and plan.data.records is not None:
-        say(f"probes look at {len(plan.data.source):,} training and {len(plan.data.test):,} test images")
+        say(f"probes look at {images[0]:,} training and {images[1]:,} test images")
 
-    if probes is not None and probes.sizes != (len(plan.data.source), len(plan.data.test)):
+    if probes is not None and probes.sizes != images:
         say(
             "kNN while training looks at {:,} training and {:,} test images, at the end at all".format(
                 *probes.sizes
@@ -133,7 +133,7 @@ def _carry_out(
         state = init(data.batch_of(0))
         if probes is not None:
             table = probes.baselines(state)
-            held = {"held_out_images": len(plan.data.test)} if plan.data.held_out else {}
+            held = {"held_out_images": images[1]} if plan.data.held_out else {}
             record.write(0, probes.at_start(table) | as_figures(table) | held)
             say(format_table(table))
     else:
@@ -206,6 +206,7 @@ def _train(
         checkpoints.save(step, state, probed.get(step))
 
     pace = Pace(interrupts, log, lambda step: bar.update(step - bar.n), skips=options.skip_nonfinite)
+    assert options.eval_every and options.checkpoint_every  # the plan's options have no None
     events = [
         *_refresh(plan),
         Event(options.log_every, lambda step, state, metrics: log(step, state, metrics | health(state))),
@@ -218,7 +219,7 @@ def _train(
             state = fit(data.advance, state, steps=e.steps, events=events)
             log.flush()
     except Interrupted as stop:
-        if stop.state is not None:
+        if stop.step is not None:
             log.flush()
             checkpoints.save(stop.step, stop.state, probed.get(stop.step))
         raise

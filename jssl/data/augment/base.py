@@ -31,7 +31,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def as_float(images: jax.Array) -> jax.Array:
+def as_float(images: jax.Array | Canvas) -> jax.Array:
     """Makes images floats in [0, 1]: uint8 is divided by 255, floats stay as they are.
 
     Args:
@@ -67,7 +67,7 @@ def per_image(values: jax.Array) -> jax.Array:
     return values[:, None, None, None]
 
 
-def identity(keys: jax.Array, images: jax.Array) -> jax.Array:
+def identity(keys: jax.Array, images: jax.Array | Canvas) -> jax.Array:
     """Does nothing but make the images floats.
 
     Returns:

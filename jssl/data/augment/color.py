@@ -23,7 +23,7 @@ def luminance(images: jax.Array) -> jax.Array:
         return images
     if images.shape[-1] != 3:
         raise ValueError(f"color needs images of 1 or 3 channels, got shape {images.shape}")
-    return sum(weight * images[..., i : i + 1] for i, weight in enumerate(LUMA))
+    return jnp.asarray(sum(weight * images[..., i : i + 1] for i, weight in enumerate(LUMA)))
 
 
 def _blend(images, own, grey, mean_grey):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from jssl.extras import extra
+
 
 def central(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resizes the largest central part of an image that has a shape's aspect (bilinear, antialiased).
@@ -58,7 +60,8 @@ def placed(image: np.ndarray, out: np.ndarray) -> np.ndarray:
 
 
 def _resized(image, size, box=None):
-    from PIL import Image
+    with extra():
+        from PIL import Image
 
     grey = image.shape[-1] == 1
     picture = Image.fromarray(image[..., 0] if grey else image)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jssl.data.reading.canvas import central, placed, shrunk
+from jssl.extras import extra
 
 PIXEL_LIMIT = 100_000_000  # beyond it a picture is taken for a decompression bomb
 BYTE_LIMIT = 2**29  # beyond it a file is not read: pictures below the limit of pixels are smaller
@@ -244,7 +245,8 @@ def _formats():
 @contextlib.contextmanager
 def _reasons() -> Iterator[None]:
     """Turns whatever a malformed file leads Pillow to into a `DamagedImage`."""
-    from PIL import Image
+    with extra():
+        from PIL import Image
 
     try:
         yield
@@ -271,7 +273,8 @@ def _opened(data):
 
 
 def _any(data, least, side_of):
-    from PIL import ImageOps
+    with extra():
+        from PIL import ImageOps
 
     with _reasons():
         image = _opened(data)

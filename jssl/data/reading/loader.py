@@ -1,6 +1,7 @@
 """Large data: batches of decoded images from records, in background threads or processes, at any position."""
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from jssl.data.reading.order import shuffled
 from jssl.data.reading.records import Records, damage, read
 from jssl.data.reading.resident import steps_per_epoch
 from jssl.data.source import IMAGE_SIZE
+from jssl.extras import extra
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 100  # neighbours tried in place of a damaged image before giving up
@@ -37,7 +39,7 @@ class Batches:
             image, record, index[row] = self.sample(int(sample), images[row])
             sizes[row] = image.shape[:2]
             rest.append(record)
-        entries = {"image": images, IMAGE_SIZE: sizes, "index": index, "asked": asked}
+        entries: dict[str, np.ndarray] = {"image": images, IMAGE_SIZE: sizes, "index": index, "asked": asked}
         for name in rest[0]:
             entries[name] = np.stack([np.asarray(record[name]) for record in rest])
         return entries
@@ -61,20 +63,24 @@ class Batches:
 
 
 class Loader:
-    """An endless iterator of batches, each a dict of arrays.
+    """Yields batches without end, each a dict of arrays.
 
     "image" is uint8 [b, canvas, canvas, 3], with the image in the top left corner and zeros beside it; "image_size" is
     int32 [b, 2], its height and width; "label" and "index" are [b].
 
     Args:
+        batches: what each batch holds.
         position: samples handed out so far by all processes: all that has to be saved, however many there are.
+        threads: Grain's, which read and decode.
+        workers: Grain's processes; 0 for none.
+    Attributes:
         damaged: {name: reason} of the images that could not be read, each logged once; the sample after it stands in.
     """
 
     def __init__(self, batches: Batches, *, position: int, threads: int, workers: int):
         self.batches, self.position, self.threads, self.workers = batches, position, threads, workers
         self.damaged: dict[str, str] = {}
-        self._iterator = None
+        self._iterator: Iterator[dict[str, np.ndarray]] | None = None
 
     def __iter__(self):
         return self
@@ -96,7 +102,8 @@ class Loader:
             log.warning("skipped %s: %s (%d damaged so far)", name, self.damaged[name], len(self.damaged))
 
     def _start(self):
-        import grain
+        with extra():
+            import grain
 
         first, end = self.position // self.batches.batch, 2**62 // self.batches.batch
         ahead = grain.ReadOptions(num_threads=self.threads, prefetch_buffer_size=2 * self.threads)

@@ -17,7 +17,8 @@ class Records(Protocol):
     A record is {"image": encoded bytes or a uint8 array [H, W, C], "label": int, ...}.
     """
 
-    class_names: tuple[str, ...]
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
 
     def __len__(self) -> int: ...
 
@@ -63,7 +64,7 @@ class Some:
     """
 
     records: Records
-    rows: Sequence[int]
+    rows: Sequence[int] | np.ndarray
 
     @property
     def class_names(self) -> tuple[str, ...]:

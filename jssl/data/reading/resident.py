@@ -1,5 +1,6 @@
 """Small data: it lives on the device as uint8, and the batch of a step is a function of the seed and the step."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -70,7 +71,7 @@ def batch_indices(seed: int | jax.Array, step: int | jax.Array, *, n: int, batch
     return shuffled(seed, step // steps, positions, n=n)
 
 
-def take(data: dict[str, jax.Array], indices: jax.Array) -> dict[str, jax.Array]:
+def take(data: Mapping[str, jax.Array | np.ndarray], indices: jax.Array | np.ndarray) -> dict[str, Any]:
     """Gathers the batch of these samples.
 
     Args:

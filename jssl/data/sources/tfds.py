@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -9,15 +10,12 @@ from jssl.data.reading.decode import decode, decoders
 from jssl.data.reading.records import Items
 from jssl.data.source import NoSplit, Source
 from jssl.data.sources.arrays import from_arrays
+from jssl.extras import extra
 
 
-def _library(name):
-    try:
+def _library():
+    with extra():
         import tensorflow_datasets
-    except ImportError as error:
-        raise ImportError(
-            f"tfds:{name} needs tensorflow_datasets: pip install tensorflow-datasets"
-        ) from error
     return tensorflow_datasets
 
 
@@ -37,7 +35,7 @@ def open_prepared(name: str, *, data_dir: str | None = None, split: str = "train
         NoSplit: where there is no such split.
         ValueError: where it cannot be read, saying how to get it.
     """
-    tfds = _library(name)
+    tfds = _library()
     where = data_dir or "TFDS's default directory"
     if data_dir is not None and not os.path.isdir(data_dir):
         raise FileNotFoundError(
@@ -74,7 +72,7 @@ def prepared_records(name: str, *, data_dir: str | None = None, split: str = "tr
     Raises:
         ValueError: where it holds no images; others as `open_prepared`.
     """
-    encoded = {"image": _library(name).decode.SkipDecoding()}
+    encoded = {"image": _library().decode.SkipDecoding()}
     source = open_prepared(name, data_dir=data_dir, split=split, decoders=encoded)
     features = source.dataset_info.features
     if "image" not in features:
@@ -83,7 +81,7 @@ def prepared_records(name: str, *, data_dir: str | None = None, split: str = "tr
     return Items(source, f"tfds:{name}", names)
 
 
-def one_size(records: Items) -> bool:
+def one_size(records: Any) -> bool:
     """Tells whether all images of a TFDS data set are of one size."""
     return None not in records.source.dataset_info.features["image"].shape[:2]
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from jssl.evaluate.analysis.patches import patch_components
 from jssl.evaluate.figures.style import INK, RIGHT, WRONG, enlarge, rgb, tiles, unnormalized, write
+from jssl.extras import extra
 
 
 def neighbour_gallery(
@@ -44,7 +45,8 @@ def attention_maps(images, attention, grid: tuple[int, int], *, heads: int = 6):
     Returns:
         A matplotlib figure.
     """
-    from matplotlib import colormaps
+    with extra():
+        from matplotlib import colormaps
 
     images, attention = rgb(images), np.asarray(attention, float)
     attention = np.concatenate([attention.mean(1, keepdims=True), attention[:, :heads]], axis=1)
@@ -123,8 +125,9 @@ def caption_similarities(images, captions: Sequence[str], cosines):
     Returns:
         A matplotlib figure.
     """
-    from matplotlib import colormaps
-    from matplotlib.figure import Figure
+    with extra():
+        from matplotlib import colormaps
+        from matplotlib.figure import Figure
 
     images, cosines = rgb(images), np.asarray(cosines, float).T
     row, down = 0.34, 0.34 * len(captions)  # in widths of an image

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jssl.data.augment.base import IMAGENET_MEAN, IMAGENET_STD
+from jssl.extras import extra
 
 INK, MUTED, GRID = "#1d2733", "#5f6c7b", "#e6e9ed"
 BLUE, ORANGE, TEAL, VIOLET = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # told apart by the color-blind too
@@ -44,11 +45,12 @@ def panels(rows: int, columns: int, *, width: float, height: float) -> tuple:
     Returns:
         (figure, axes [rows, columns] as an object array).
     """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    with extra():
+        from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+        from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.1, w_pad=0.1)
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.1))
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
         ax.spines[["top", "right"]].set_visible(False)
@@ -196,8 +198,9 @@ def tiles(
     Returns:
         The figure.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
+    with extra():
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Rectangle
 
     height, width = grid[0][0].shape[:2]
     unit = 1.12  # a tile and the gap after it
@@ -211,8 +214,11 @@ def tiles(
             ax.imshow(image, extent=(x, x + 1, y + 1, y), aspect="auto", zorder=1)
             colour = frames[r][c] if frames is not None else None
             if colour is not None:
-                style = dict(fill=False, linewidth=2.5, zorder=2, linestyle="--" if colour == WRONG else "-")
-                ax.add_patch(Rectangle((x, y), 1, 1, edgecolor=colour, **style))
+                line = "--" if colour == WRONG else "-"
+                frame = Rectangle(
+                    (x, y), 1, 1, fill=False, edgecolor=colour, linewidth=2.5, linestyle=line, zorder=2
+                )
+                ax.add_patch(frame)
     ax.set(xlim=(-0.06, across), ylim=(down, -0.06))
     crowded = any(len(text) * FONT * 0.55 / 72 > unit * tile for text in columns)
     turned = dict(rotation=40, ha="left", rotation_mode="anchor") if crowded else dict(ha="center")

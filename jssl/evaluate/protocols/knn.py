@@ -134,8 +134,15 @@ def knn_accuracy(
     test_features, test_labels = check(
         test_features=(test_features, "M D"), test_labels=(test_labels, "M", int)
     )
-    settings = dict(classes=classes, k=k, temperature=temperature, chunk=chunk)
-    scores = knn_classify(train_features, train_labels, test_features, **settings)
+    scores = knn_classify(
+        train_features,
+        train_labels,
+        test_features,
+        classes=classes,
+        k=k,
+        temperature=temperature,
+        chunk=chunk,
+    )
     return jnp.mean(jnp.argmax(scores, axis=-1) == test_labels)
 
 

@@ -41,6 +41,7 @@ def embed_pairs(
         (images [B, D], captions [B, D]).
     """
     views = {"global": images[None], "caption": captions, "index": jnp.arange(len(images))}
+    assert method.outputs is not None, "embed_pairs: a method of several objectives has no outputs to look at"
     outputs = jax.jit(method.outputs)(state.params, state.teacher, state.memory, views, jax.random.key(0))
     return outputs.student["image"], outputs.student["caption"]
 

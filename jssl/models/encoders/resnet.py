@@ -97,7 +97,7 @@ def cifar_stem(x: jax.Array, width: int, conv: Callable, norm: Callable, padding
 
 
 class ResNet(nn.Module):
-    """Four stages of residual blocks; `cls` is the mean over positions of the last map, `tokens` are the positions.
+    """Encodes images by four stages of residual blocks: `tokens` are the last map's positions, `cls` their mean.
 
     The maps after the stem and after each stage, [B, H, W, C], are sown as "stem", "layer1" ... "layer4".
 

@@ -52,7 +52,7 @@ class WindowBlock(nn.Module):
 
         y = self.norm(name="norm1")(x)
         y = jnp.pad(y, ((0, 0), (0, -rows % self.size), (0, -columns % self.size), (0, 0)))
-        grid = y.shape[1:3]
+        grid = (y.shape[1], y.shape[2])
         y = _windows(jnp.roll(y, (-self.shift, -self.shift), (1, 2)), self.size)
         bias = self._bias(grid, len(y))
         attention = Attention(self.heads, self.qkv_bias, kernel_init=self.kernel_init, sown=None, name="attn")
@@ -102,7 +102,7 @@ def _shift_mask(grid: Grid, size: int, shift: int) -> np.ndarray:
 
 
 class PatchMerging(nn.Module):
-    """Four neighbours become one token of twice the width: norm, then a linear layer without bias."""
+    """Makes one token, twice as wide, of four neighbours: norm, then a linear layer without bias."""
 
     norm: Callable
     kernel_init: Callable = kernel_init

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -25,7 +26,7 @@ def last_place(tokens: jax.Array) -> jax.Array:
 
 
 class TextTransformer(nn.Module):
-    """Token ids to features: `cls` is the token at the end of the text, after the final norm.
+    """Encodes token ids as features: `cls` is the token at the end of the text, after the final norm.
 
     Args:
         vocabulary: number of ids.
@@ -114,7 +115,7 @@ at_most.defvjp(
 )
 
 
-TEXTS = {
+TEXTS: dict[str, dict[str, Any]] = {
     "text_n": dict(dim=96, depth=3, heads=3, length=32, kernel_init=xavier),
     "text_s": dict(dim=384, depth=12, heads=6),
     "text_b": dict(dim=512, depth=12, heads=8),

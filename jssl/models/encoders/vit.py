@@ -68,17 +68,28 @@ class ConvStem(nn.Module):
 
 
 class ViT(nn.Module):
-    """Patch tokens, a class token and register tokens through pre-norm blocks; positions added before them.
+    """Encodes images by a vision transformer: tokens of patches, with positions added, through pre-norm blocks.
 
-    patch: side of a patch in pixels; dim, depth, heads, mlp_ratio: the sizes.
-    class_token, registers: tokens put before the patches, in this order.
-    positions: (grid, dim, prefix=) -> [prefix + N, dim], as those of `jssl.models.layers.positions`; None adds none.
-    rotary: (grid, dim / heads) -> angles [N, dim / heads] that turn queries and keys of patch tokens.
-    attention_bias: a module, (grid, heads, depth, prefix=) -> [(depth,) 1, heads, prefix + N, prefix + N].
-    stem: a factory of (patch, dim, kernel_init), such as `PatchEmbed`.
-    readout: (prefix tokens, patch tokens, norm factory) -> Features; None: the class token, or the mean without one.
-    norm_input: normalise the tokens before the first block (CLIP).
-    layer_scale, mlp, norm, qkv_bias, attend, kernel_init: as `Block`; drop_path, scan, remat: as `Transformer`.
+    Args:
+        patch: side of a patch in pixels.
+        dim: width of a token.
+        depth: number of blocks.
+        heads: of the attention.
+        mlp_ratio: hidden width of the MLPs, as a multiple of `dim`.
+        class_token: put a learned token before the patches.
+        registers: number of further learned tokens, between the class token and the patches.
+        positions: (grid, dim, prefix=) -> [prefix + N, dim], as those of `jssl.models.layers.positions`; None adds
+            none.
+        rotary: (grid, dim / heads) -> angles [N, dim / heads] that turn queries and keys of patch tokens.
+        attention_bias: a module, (grid, heads, depth, prefix=) -> [(depth,) 1, heads, prefix + N, prefix + N].
+        stem: a factory of (patch, dim, kernel_init), such as `PatchEmbed`.
+        readout: (prefix tokens, patch tokens, norm factory) -> Features; None: the class token, or the mean of the
+            patches without one.
+        norm_input: normalise the tokens before the first block (CLIP).
+        layer_scale, mlp, norm, qkv_bias, attend, kernel_init: as `Block`.
+        drop_path, scan, remat: as `Transformer`.
+    References:
+        arXiv:2010.11929
     """
 
     patch: int

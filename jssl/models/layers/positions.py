@@ -34,7 +34,7 @@ dino_bicubic = partial(bicubic, offset=0.1)
 
 
 def antialiased_bicubic(table: jax.Array, grid: Grid) -> jax.Array:
-    """Cubic interpolation with antialiasing, as timm and DINOv2 with registers: [rows, columns, D] -> [*grid, D]."""
+    """Interpolates cubically with antialiasing, as timm and DINOv2 with registers: [rows, columns, D] -> [*grid, D]."""
     return _resize(table, grid, "cubic", antialias=True)
 
 
@@ -64,16 +64,25 @@ def _cubic_matrix(n: int, size: int, offset: float) -> np.ndarray:
 
 
 class LearnedPositions(nn.Module):
-    """A learned table that takes the grid of the images seen at initialisation; other grids are interpolated from it.
+    """Learns a table of positions for the grid of the images seen at initialisation, and interpolates it to others.
 
-    interpolate: (table [rows, columns, D], grid) -> [*grid, D].
+    Args:
+        interpolate: (table [rows, columns, D], grid) -> [*grid, D].
     """
 
     interpolate: Callable[[jax.Array, Grid], jax.Array] = bicubic
 
     @nn.compact
     def __call__(self, grid: Grid, dim: int, *, prefix: int = 0) -> jax.Array:
-        """Returns: [prefix + N, dim]; the prefix (class token) has positions of its own, never interpolated."""
+        """Makes the positions of a grid.
+
+        Args:
+            grid: (rows, columns) of patches.
+            dim: width of a token.
+            prefix: tokens before the patches; their positions are learned apart and never interpolated.
+        Returns:
+            [prefix + N, dim].
+        """
         init = truncated_normal(0.02)
         stored = self.get_variable(
             "params", "table"

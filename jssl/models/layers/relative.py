@@ -1,6 +1,6 @@
 """Positions that act inside attention: BEiT's relative bias, and the angles of rotary embedding."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -12,7 +12,7 @@ from jssl.models.layers.positions import Grid, bilinear
 
 
 class RelativePositionBias(nn.Module):
-    """A learned number per head and offset between patches, added to the attention's logits.  arXiv:2106.08254
+    """Adds a learned number per head and offset between patches to the attention's logits.  arXiv:2106.08254
 
     The table takes the grid of the images seen at initialisation; other grids are interpolated from it.
 
@@ -43,7 +43,7 @@ class RelativePositionBias(nn.Module):
                 f"a relative position bias knows one class token, got {prefix} tokens before the patches"
             )
         init, channels = truncated_normal(0.02), heads * (1 if self.shared else depth)
-        size = tuple(2 * side - 1 for side in grid)
+        size = (2 * grid[0] - 1, 2 * grid[1] - 1)
         stored = self.get_variable(
             "params", "table"
         )  # its own shape: the grid at initialisation, not this one
@@ -69,9 +69,16 @@ def _offsets(grid: Grid) -> np.ndarray:
 
 
 def rotary_angles(grid: Grid, dim: int, *, theta: float = 100.0) -> jax.Array:
-    """DINOv3's angles: 2 pi * coordinate * theta^(-4k / dim), coordinates of patch centres in [-1, 1].
+    """Computes DINOv3's angles: 2 pi * coordinate * theta^(-4k / dim), coordinates of patch centres in [-1, 1].
 
-    Returns: [N, dim], the rows' angles, then the columns', twice.
+    Args:
+        grid: (rows, columns) of patches.
+        dim: of a head.
+        theta: the base of the frequencies.
+    Returns:
+        [N, dim], the rows' angles, then the columns', twice.
+    References:
+        arXiv:2508.10104
     """
     centres = [(np.arange(side) + 0.5) / side * 2 - 1 for side in grid]
     frequency = theta ** (-np.arange(dim // 4) * 4 / dim)
@@ -97,6 +104,6 @@ def rotary_angles_by_index(
     return _twice(np.meshgrid(*places, indexing="ij"), theta ** (-np.arange(dim // 4) * 4 / dim))
 
 
-def _twice(coordinates: list[np.ndarray], frequency: np.ndarray) -> jax.Array:
+def _twice(coordinates: Sequence[np.ndarray], frequency: np.ndarray) -> jax.Array:
     angles = [coordinate.reshape(-1, 1) * frequency for coordinate in coordinates]
     return jnp.asarray(np.concatenate(2 * angles, axis=1), jnp.float32)

@@ -16,10 +16,15 @@ gelu = partial(jax.nn.gelu, approximate=False)  # the exact form of the publishe
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with fused queries, keys and values: softmax(q k^T / sqrt(d) + bias) v.
+    """Computes multi-head self-attention: softmax(q k^T / sqrt(d) + bias) v, with q, k and v from one linear layer.
 
-    attend: takes [B, N, heads, d]; for cuDNN, `partial(jax.nn.dot_product_attention, implementation="cudnn")`.
-    sown: under this name what the first token attends to is sown, [B, heads, N], a row of the softmax; None: nothing.
+    Args:
+        heads: their number, which divides the width D.
+        qkv_bias: whether that layer has a bias.
+        attend: (q, k, v, bias=) of [B, N, heads, d] -> [B, N, heads, d]; for cuDNN,
+            `partial(jax.nn.dot_product_attention, implementation="cudnn")`.
+        kernel_init: of both linear layers.
+        sown: the name under which the first token's row of the softmax is sown, [B, heads, N]; None: it is not.
     """
 
     heads: int
@@ -147,7 +152,7 @@ class SwiGlu(nn.Module):
 
 
 class Block(nn.Module):
-    """x + scale * attention(norm(x)), then x + scale * mlp(norm(x)).
+    """Computes x + scale * attention(norm(x)), then x + scale * mlp(norm(x)).
 
     What comes out, [B, N, D], is sown as "blocks".
 
