@@ -183,8 +183,10 @@ class Checkpoints:
 
     def _set_aside(self, step: int) -> None:
         if jax.process_index() == 0:
-            aside = (f"damaged_{step}{suffix}" for suffix in ("", *(f"_{i}" for i in itertools.count(2))))
-            free = next(path for name in aside if not (path := self.directory / name).exists())
+            names = itertools.chain(
+                [f"damaged_{step}"], (f"damaged_{step}_{again}" for again in itertools.count(2))
+            )
+            free = next(path for path in map(self.directory.__truediv__, names) if not path.exists())
             (self.directory / str(step)).rename(free)
 
     def _failed(self, error: Exception) -> None:

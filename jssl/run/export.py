@@ -140,6 +140,8 @@ def load_encoder(path) -> dict[str, Any]:
         place = variables
         for folder in folders:
             place = place.setdefault(folder, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"{path}: {folder} in {name} is an array; `jssl export` writes no such file")
         place[last] = value
     return variables
 
