@@ -1,5 +1,6 @@
 """Checkpoints of a run: whole, asynchronous and atomic; one that is damaged is noticed and passed over."""
 
+import itertools
 import json
 import warnings
 from collections.abc import Mapping
@@ -12,6 +13,10 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
 State = Any
+
+
+class Unusable(ValueError):
+    """There are checkpoints, and none that this run can go on from."""
 
 
 class Checkpoints:
@@ -108,7 +113,7 @@ class Checkpoints:
         Returns:
             A state, or None where there is no checkpoint.
         Raises:
-            ValueError: where the checkpoint has another configuration or structure, naming the first difference; or
+            Unusable: where the checkpoint has another configuration or structure, naming the first difference; or
                 where all checkpoints are damaged.
         """
         damaged: dict[int, Exception] = {}
@@ -125,7 +130,7 @@ class Checkpoints:
             return state
         if damaged:
             step, why = next(iter(damaged.items()))
-            raise ValueError(
+            raise Unusable(
                 f"all checkpoints in {self.directory} are damaged ({', '.join(map(str, damaged))}); "
                 f"remove the directory to start over; {step}: {why}"
             )
@@ -138,7 +143,7 @@ class Checkpoints:
         if "config" not in about:
             raise _Damaged("its configuration cannot be read")
         if difference := first_difference(about["config"], self.config):
-            raise ValueError(f"{where} belongs to another configuration: {difference}")
+            raise Unusable(f"{where} belongs to another configuration: {difference}")
         with _reading():
             found = self._checkpointer.metadata(folder).item_metadata["arrays"]["state"]
             as_found = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), found)
@@ -146,7 +151,7 @@ class Checkpoints:
         like = as_found if named else like
         raw = _raw(like)
         if difference := first_difference(_shapes(found), _shapes(raw)):
-            raise ValueError(f"{where} holds another train state: {difference}")
+            raise Unusable(f"{where} holds another train state: {difference}")
         wanted = _placed({"state": raw, "fingerprint": jax.eval_shape(fingerprint, raw)})
         with _reading():
             places = self._orbax.checkpoint_utils.construct_restore_args(wanted)
@@ -178,7 +183,11 @@ class Checkpoints:
 
     def _set_aside(self, step: int) -> None:
         if jax.process_index() == 0:
-            (self.directory / str(step)).rename(self.directory / f"damaged_{step}")
+            names = itertools.chain(
+                [f"damaged_{step}"], (f"damaged_{step}_{again}" for again in itertools.count(2))
+            )
+            free = next(path for path in map(self.directory.__truediv__, names) if not path.exists())
+            (self.directory / str(step)).rename(free)
 
     def _failed(self, error: Exception) -> None:
         step, self._saving = self._saving, None

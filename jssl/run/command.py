@@ -16,10 +16,11 @@ from typing import Any
 
 import jax
 
+from jssl.checkpoint import Unusable
 from jssl.data.source import Source
 from jssl.extras import extra
 from jssl.run.experiment import Settings
-from jssl.run.interrupt import Interrupted
+from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import Occupied
 from jssl.run.plan import Options, experiment_name, plan
 from jssl.run.systems import experiments, module_of
@@ -35,7 +36,7 @@ def main(demo: Settings, arguments: list[str] | None = None, *, command: list[st
     """Reads the command line of an experiment, runs it, and exits.
 
     What cannot be run costs one line on stderr and exit code 2, before anything is compiled or written. A signal saves,
-    prints the command that resumes, and exits with 0.
+    prints the command that resumes, and exits with 0, or with 1 where steps have to be taken again.
 
     Args:
         demo: The experiment's settings under --demo; without it, its class's defaults hold.
@@ -43,6 +44,16 @@ def main(demo: Settings, arguments: list[str] | None = None, *, command: list[st
         command: How it was called, without its arguments; by default as this process was.
     """
     arguments, command = sys.argv[1:] if arguments is None else arguments, command or invoked()
+    with listening() as interrupts:
+        try:
+            _main(demo, arguments, command, interrupts)
+        except Interrupted as stop:
+            interrupts.ignore()
+            print(f"{stop}; resume with: {shlex.join([*command, *arguments])}", flush=True)
+            sys.exit(BROKEN if stop.lost else 0)
+
+
+def _main(demo: Settings, arguments: list[str], command: list[str], interrupts: Interrupts) -> None:
     with one_line():
         settings, options = parse(demo, arguments, command=command)
         join_processes(options.coordinator, processes=options.processes, process=options.process)
@@ -56,12 +67,8 @@ def main(demo: Settings, arguments: list[str] | None = None, *, command: list[st
     )  # Orbax's; what goes wrong there is said in one line below
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
-        carry_out(planned, say=tqdm.write)
-    except Interrupted as stop:
-        where = "before the first step" if stop.step is None else f"at step {stop.step}, saved"
-        print(f"interrupted {where}; resume with: {shlex.join([*command, *arguments])}", flush=True)
-        sys.exit(0)
-    except Occupied as refused:
+        carry_out(planned, interrupts, say=tqdm.write)
+    except (Occupied, Unusable) as refused:
         leave(REFUSED, refused)
     except (NonFinite, OSError) as broken:
         leave(BROKEN, broken)

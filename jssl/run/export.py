@@ -9,6 +9,7 @@ The file holds flat names such as params/blocks/block_0/attn/qkv/kernel, float32
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -58,6 +59,10 @@ def export_encoder(directory, out) -> dict[str, np.ndarray]:
     with extra():
         from safetensors.numpy import save_file
 
+    if (place := Path(out)).exists() and not place.is_file() or not place.absolute().parent.is_dir():
+        raise ValueError(
+            f"--out {out} is no place for a file; give the name of a file in a folder that exists"
+        )
     config = read_config(directory)
     variables = unstack_blocks(encoder_variables(newest_state(directory, config), config, directory))
     arrays = {name: np.asarray(value) for name, value in _flat(variables).items()}
@@ -115,16 +120,28 @@ def load_encoder(path) -> dict[str, Any]:
         path: Of the file.
     Returns:
         The variables of the encoder's module: {"params": ..., and "batch_stats" where it has them}.
+    Raises:
+        ValueError: where it is not a safetensors file.
     """
     with extra():
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
+    if not Path(path).is_file():
+        raise ValueError(f"{path} is not a file; give one that `jssl export` wrote")
+    try:
+        arrays = load_file(str(path))
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} is not a safetensors file that can be read: {reason}") from None
     variables: dict[str, Any] = {}
-    for name, value in load_file(str(path)).items():
+    for name, value in arrays.items():
         *folders, last = name.split("/")
         place = variables
         for folder in folders:
             place = place.setdefault(folder, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"{path}: {folder} in {name} is an array; `jssl export` writes no such file")
         place[last] = value
     return variables
 

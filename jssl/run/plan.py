@@ -20,7 +20,7 @@ from jssl.run.export import EVALUATED, evaluated
 from jssl.run.footprint import footprint
 from jssl.run.gather import Gathered, gather
 from jssl.run.numbers import LARGEST, Count, Range, check_numbers
-from jssl.run.record import check_directory
+from jssl.run.record import BUDGET, CONFIG, as_path, check_directory, read_config
 from jssl.sharding import make_mesh, over_batch, state_sharding
 from jssl.train import TrainState, init_state, train_step
 
@@ -84,6 +84,7 @@ class Plan(NamedTuple):
         state: The train state without its values, each array with its place on the mesh.
         needs: Bytes of each device, by what takes them.
         budget: Steps, epochs and the highest learning rate, in words.
+        extends: What the run was when it was begun, where it is resumed with more steps.
     """
 
     name: str
@@ -95,11 +96,24 @@ class Plan(NamedTuple):
     state: TrainState
     needs: dict[str, int]
     budget: str
+    extends: "Shorter | None" = None
 
     @property
     def places(self) -> TrainState:
         """Where each array of the state lies."""
         return jax.tree.map(lambda x: x.sharding, self.state)
+
+
+class Shorter(NamedTuple):
+    """A run before it was extended.
+
+    Attributes:
+        steps: That it was to have.
+        learning_rate: Its schedule, step -> rate.
+    """
+
+    steps: int
+    learning_rate: Callable[[Any], Any]
 
 
 def experiment_name(settings: Settings | type[Settings]) -> str:
@@ -149,6 +163,7 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         raise ValueError(
             f"a run must have 1 to {LARGEST:,} steps, got {experiment.steps:,}; change --steps or --epochs"
         )
+    extends = _extended(options.out, settings, info, experiment.steps)
     tenth = max(1, experiment.steps // 10)
     options = replace(
         options,
@@ -162,15 +177,33 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
             f"a batch of {experiment.batch} does not spread over {mesh.size} devices; change it or --mesh"
         )
     state = _state(mesh, initial_state(experiment, options), info.batch(experiment.batch))
-    config |= {"data": info._asdict(), "class": f"{type(settings).__module__}:{type(settings).__qualname__}"}
+    config |= {
+        "data": info._asdict(),
+        "class": f"{type(settings).__module__}:{type(settings).__qualname__}",
+        "steps": experiment.steps,
+    }
     peak = "" if experiment.peak_rate is None else f"; learning rate up to {experiment.peak_rate:.3g}"
     budget = (
         f"{experiment.steps:,} steps of {experiment.batch:,} images, {experiment.steps / per_epoch:.3g} epochs of "
         f"{info.examples:,}{peak}"
     )
-    planned = Plan(name, experiment, options, config, data, mesh, state, {}, budget)
+    planned = Plan(name, experiment, options, config, data, mesh, state, {}, budget, extends)
     where = evaluated(experiment.method, state)
     return planned._replace(needs=_needs(planned, info), config=config | {EVALUATED: where})
+
+
+def _extended(out, settings: Settings, info: DataInfo, steps: int) -> Shorter | None:
+    """What the run in a directory was to be, where it had fewer steps."""
+    there = read_config(out) if (as_path(out) / CONFIG).exists() else {}
+    before = there.get("steps", steps)
+    if before == steps:
+        return None
+    if before > steps:
+        raise ValueError(
+            f"--out {out} holds a run of {before:,} steps, which may become longer, not {steps:,}; give another directory"
+        )
+    budget = {name: value for name, value in there["settings"].items() if name in BUDGET}
+    return Shorter(before, replace(settings, **budget).build(info).learning_rate)
 
 
 def info_of(data: Gathered) -> DataInfo:

@@ -2,13 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 
 from jssl.checkpoint import first_difference
-from jssl.extras import extra
+from jssl.run.board import Board
 
 CONFIG, METRICS, CHECKPOINTS, FIGURES, REPORT = (
     "config.json",
@@ -18,6 +19,7 @@ CONFIG, METRICS, CHECKPOINTS, FIGURES, REPORT = (
     "report.html",
 )
 LEFT = (".writer", f".{CONFIG}.new")  # what a run that was killed at its very beginning leaves
+BUDGET = ("steps", "epochs")  # settings that a run may be resumed with more of
 
 
 def as_path(directory):
@@ -48,6 +50,7 @@ def check_directory(directory, config: Mapping[str, Any]) -> None:
             )
         return
     there = read_config(directory)
+    _read_rows(path / METRICS)
     if (name := there.get("experiment")) != config["experiment"]:
         raise ValueError(
             f"--out {directory} belongs to experiment {name}, not {config['experiment']}; give another"
@@ -68,18 +71,25 @@ def read_config(directory) -> dict[str, Any]:
     if not path.exists():
         raise ValueError(f"{directory} holds no run: there is no {CONFIG} in it")
     try:
-        config = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError):
+        config = json.loads(path.read_text()) if path.is_file() else None
+    except (ValueError, RecursionError):
         config = None
-    if not isinstance(config, dict) or not isinstance(config.get("settings"), dict):
-        raise ValueError(f"{directory}: {CONFIG} there cannot be read; give another directory")
+    parts = (
+        [config, *(config.get(name) for name in ("settings", "numbers"))] if isinstance(config, dict) else []
+    )
+    if not parts or not all(isinstance(part, dict) for part in parts):
+        raise ValueError(f"{directory}: {CONFIG} there is not what a run writes; give another directory")
     return config
 
 
 def compared(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Picks what a resumed run has to share of a configuration: all that changes the numbers, not where files lie."""
+    """Picks what a resumed run has to share of a configuration: all that changes the numbers, not where files lie.
+
+    Its length is not among them: a run may be extended.
+    """
     config = json.loads(json.dumps(config))
-    settings = {name: value for name, value in config.get("settings", {}).items() if name != "data_dir"}
+    free = ("data_dir", *BUDGET)
+    settings = {name: value for name, value in config.get("settings", {}).items() if name not in free}
     return {"experiment": config.get("experiment"), **settings, **config.get("numbers", {})}
 
 
@@ -88,34 +98,34 @@ class Record:
 
     Args:
         directory: Made where it is missing; `check_directory` has allowed it.
-        config: Written once, as config.json.
+        config: Written as config.json, once, and again when a run is extended.
     """
 
     def __init__(self, directory, config: Mapping[str, Any]):
         self.directory = as_path(directory)
         self._writes = jax.process_index() == 0
-        self._board = None
+        self._board: Board | None = None
         if not self._writes:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
-        if not (self.directory / CONFIG).exists():
+        if not (self.directory / CONFIG).exists() or _length(read_config(directory)) != _length(config):
             self._replace(CONFIG, json.dumps(config, indent=2) + "\n")
-        if "://" not in str(directory):
-            with extra():
-                from tensorboardX import SummaryWriter
-
-            self._board = SummaryWriter(str(self.directory), write_to_disk=True)
+        self._mark = self._identity()
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """What was written, in order; a last line cut short by a crash is left out."""
-        path = self.directory / METRICS
-        return list(_parsed(path.read_text())) if path.exists() else []
+        return _read_rows(self.directory / METRICS)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes one line of metrics.jsonl, and the same in TensorBoard's events."""
+        """Writes one line of metrics.jsonl, and the same in TensorBoard's events.
+
+        Raises:
+            FileNotFoundError: as `check_there`.
+        """
         if not self._writes:
             return
+        self.check_there()
         plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
         line = json.dumps({"step": step, **plain}) + "\n"
         path = self.directory / METRICS
@@ -125,15 +135,32 @@ class Record:
             with path.open("a") as file:
                 file.write(line)
         if self._board is not None:
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
-            self._board.flush()
+            self._board.write(step, values)
+
+    def check_there(self) -> None:
+        """Makes sure that the directory is still this run's.
+
+        Raises:
+            FileNotFoundError: where somebody has removed it, or put another in its place.
+        """
+        if self._writes and self._identity() != self._mark:
+            raise FileNotFoundError(
+                f"--out {self.directory} was removed or replaced while the run wrote to it; nothing more is written"
+            )
 
     def forget_after(self, step: int) -> None:
-        """Forgets what was measured after the step that training resumes from: it is about to be measured again."""
-        if self._writes and (self.directory / METRICS).exists():
+        """Forgets what was measured after the step that training goes on from: it is about to be measured again.
+
+        TensorBoard shows figures from here on.
+        """
+        if not self._writes:
+            return
+        if (self.directory / METRICS).exists():
             kept = [json.dumps(row) + "\n" for row in self.rows if row["step"] <= step]
             self._replace(METRICS, "".join(kept))
+        if "://" not in str(self.directory):
+            self.close()
+            self._board = Board(self.directory, after=step)
 
     def figure(self, name: str, png: bytes) -> None:
         """Writes figures/<name>.png."""
@@ -147,6 +174,7 @@ class Record:
             self._replace(name, content)
 
     def close(self) -> None:
+        """Closes TensorBoard's events."""
         if self._board is not None:
             self._board.close()
 
@@ -155,10 +183,39 @@ class Record:
         whole.write_text(content)
         whole.replace(self.directory / name)
 
-
-def _parsed(text: str) -> Iterator[dict[str, Any]]:
-    for line in text.splitlines():
+    def _identity(self) -> tuple[int, int] | bool | None:
+        """What tells this directory's config.json from any other; None where it is gone."""
+        path = self.directory / CONFIG
+        if "://" in str(path):
+            return path.exists() or None
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            continue
+            found = os.stat(path)
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+
+def _length(config: Mapping[str, Any]) -> Any:
+    return config.get("steps")
+
+
+def _read_rows(path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl; a last one that a crash has cut short is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().splitlines() if path.is_file() else [b"", b""]
+    rows = [_row(line) for line in lines]
+    if None in rows[:-1]:
+        wrong = rows.index(None) + 1
+        raise ValueError(f"{path}: line {wrong} is not what a run writes; move the file elsewhere")
+    return [row for row in rows if row is not None]
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """A line's step and figures; None where it is not what `Record.write` writes."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    whole = isinstance(row, dict) and type(row.get("step")) is int
+    return row if whole and all(type(value) in (int, float, type(None)) for value in row.values()) else None

@@ -10,7 +10,6 @@ from jssl.evaluate import diagnose, extract_features, nearest_neighbours
 from jssl.evaluate.figures import legible
 from jssl.evaluate.table import Table, metrics_of
 from jssl.run.experiment import Figure
-from jssl.run.interrupt import Interrupted
 from jssl.run.plan import Plan
 from jssl.run.probing import Probes, from_figures
 from jssl.run.record import REPORT, Record
@@ -72,8 +71,6 @@ def _drawn(figures: Iterable[tuple[str, Callable]]) -> tuple[list[tuple[str, str
     for name, draw in figures:
         try:
             found = list(draw())
-        except Interrupted:
-            raise
         except Exception as error:  # whatever it is, the numbers are worth more than the picture
             why = legible(f"{type(error).__name__}: {' '.join(str(error).split())}", longest=200)
             notes.append(f"The figure {name} could not be drawn: {why}")

@@ -23,7 +23,7 @@ from jssl.run.record import CHECKPOINTS, REPORT, Record, compared
 from jssl.run.summary import write_summary
 from jssl.run.supply import Supply, supply
 from jssl.run.systems import named
-from jssl.run.watch import Log, NonFinite, Pace, check_finite
+from jssl.run.watch import Log, NonFinite, Pace, check_finite, parameters_finite
 from jssl.train import Event, TrainState, fit
 
 
@@ -67,35 +67,46 @@ def start(experiment: Settings | type[Settings] | str, **settings) -> Run:
             meant = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(known)}"
             raise ValueError(f"{experiment_name(experiment)} has no setting {name}{meant}")
     chosen = experiment(**settings) if isinstance(experiment, type) else replace(experiment, **settings)
-    return carry_out(plan(chosen, Options(**options)), say=lambda text: None, bar=False)
+    with listening() as interrupts:
+        planned = plan(chosen, Options(**options))
+        return carry_out(planned, interrupts, say=lambda text: None, bar=False)
 
 
-def carry_out(plan: Plan, *, say: Callable[[str], None] = print, bar: bool = True) -> Run:
+def carry_out(
+    plan: Plan, interrupts: Interrupts, *, say: Callable[[str], None] = print, bar: bool = True
+) -> Run:
     """Resumes or starts a run, trains, probes, and writes the report.
 
     Args:
+        plan: The run's.
+        interrupts: What `listening` gives.
         say: Where lines for the reader go.
         bar: Whether to show a progress bar.
     Returns:
         A `Run`.
     Raises:
         Occupied: where another process writes to the run's directory.
-        Interrupted: after a signal, the state saved.
-        NonFinite: at a loss that is not finite.
+        Unusable: where there are checkpoints that cannot be resumed from.
+        Interrupted: after a signal, saying what is saved.
+        NonFinite: at a loss, or at parameters, that are not finite.
+        OSError: where the directory cannot be written to, or is gone.
     """
     if jax.process_index() > 0:
         say, bar = (lambda text: None), False
-    with writer_of(plan.options.out), listening() as interrupts:
+    interrupts.doing = "preparing"
+    with writer_of(plan.options.out):
         record = Record(plan.options.out, plan.config)
         checkpoints = Checkpoints(record.directory / CHECKPOINTS, config=compared(plan.config))
         try:
-            return _carry_out(plan, record, checkpoints, interrupts, say, bar)
+            try:
+                return _carry_out(plan, record, checkpoints, interrupts, say, bar)
+            finally:
+                record.close()
+                checkpoints.close()
         except NonFinite as broken:
-            checkpoints.wait()
             raise broken.after(checkpoints.steps[-1:], checkpoints.directory) from None
-        finally:
-            record.close()
-            checkpoints.close()
+        except Interrupted as stop:  # what is said is what is on disk by now
+            raise stop.after(checkpoints.steps) from None
 
 
 def _carry_out(
@@ -123,7 +134,8 @@ def _carry_out(
         )
 
     say(in_words(plan.needs))
-    state, said = _restored(plan, checkpoints)
+    with interrupts.holding():
+        state, said = _restored(plan, checkpoints)
     if state is None:
         record.forget_after(-1)
         quick = (
@@ -139,11 +151,15 @@ def _carry_out(
     else:
         record.forget_after(int(state.step))
         say(f"resumed at step {int(state.step)} of {e.steps}")
+        if plan.extends is not None:
+            say(_extension(plan, int(state.step)))
     for sentence in said:
         say(sentence)
 
     if int(state.step) < e.steps:
+        interrupts.doing = "training"
         state = _train(plan, state, data, record, checkpoints, probes, interrupts, say, bar)
+    interrupts.doing = "writing the report"
     table = write_summary(plan, record, state, probes)
     if table:
         say(format_table(table))
@@ -203,6 +219,12 @@ def _train(
         pace.wait()
         if not options.skip_nonfinite:
             check_finite(step, metrics)
+        keep(step, state)
+
+    def keep(step, state):
+        check_finite(step, {"parameters": parameters_finite((state.params, state.teacher))})
+        log.flush()  # the lines up to this step are written before its checkpoint: a run that resumes there has them
+        record.check_there()
         checkpoints.save(step, state, probed.get(step))
 
     pace = Pace(interrupts, log, lambda step: bar.update(step - bar.n), skips=options.skip_nonfinite)
@@ -219,9 +241,8 @@ def _train(
             state = fit(data.advance, state, steps=e.steps, events=events)
             log.flush()
     except Interrupted as stop:
-        if stop.step is not None:
-            log.flush()
-            checkpoints.save(stop.step, stop.state, probed.get(stop.step))
+        if stop.state is not None:
+            keep(stop.step, stop.state)
         raise
     finally:
         bar.close()
@@ -242,6 +263,15 @@ def _refresh(plan: Plan) -> list[Event]:
             return state.replace(memory=compiled(state.memory, key))
 
     return [Event(every, refresh)]
+
+
+def _extension(plan: Plan, step: int) -> str:
+    """What more steps do to the schedules, in words."""
+    before, after = (float(run.learning_rate(step)) for run in (plan.extends, plan.experiment))
+    return (
+        f"extended from {plan.extends.steps:,} to {plan.experiment.steps:,} steps: schedules are those of the longer run "
+        f"from step {step:,} on, where the learning rate goes from {before:.3g} to {after:.3g}"
+    )
 
 
 def _words(mesh) -> str:

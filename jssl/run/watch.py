@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jssl.run.interrupt import Interrupted, Interrupts
@@ -126,7 +127,7 @@ class Pace:
             self._log.restart_clock(step)
         if self._interrupts.requested(step):
             self.wait()
-            raise Interrupted(step, state)
+            raise Interrupted(step=step, state=state)
 
     def wait(self, queued: int = 0) -> None:
         """Returns when at most so many steps are under way.
@@ -153,3 +154,15 @@ def check_finite(step: int, metrics: Mapping[str, Any]) -> None:
     bad = [name for name, value in metrics.items() if not np.all(np.isfinite(np.asarray(value)))]
     if bad:
         raise NonFinite(step, tuple(sorted(bad, key=lambda name: (name in ("loss", "gradient_norm"), name))))
+
+
+@jax.jit
+def parameters_finite(params) -> jax.Array:
+    """Gives 1 where all parameters are finite, else NaN, as a metric that `check_finite` takes.
+
+    Args:
+        params: A pytree of arrays.
+    """
+    floats = [x for x in jax.tree.leaves(params) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    fine = jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in floats]))
+    return jnp.where(fine, 1.0, jnp.nan)
