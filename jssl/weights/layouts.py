@@ -88,6 +88,12 @@ def plain(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
     yield Entry(("",), (name,), *SAME)
 
 
+def transposed(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
+    """A matrix by itself, its axes in the other order."""
+    for leaf in leaves:
+        yield Entry((leaf,), (name,), *_kernel(2))
+
+
 def lead(axes: int) -> Layout:
     """A parameter by itself with axes of length 1 before it."""
 

@@ -216,7 +216,7 @@ def vit(
     """
     stem = rows["stem/proj"][0]
     weight = file.shape(f"{stem}.weight") if "stem" not in fields else None
-    dim = number(file, "embed_dim", "hidden_size", default=weight[0] if weight else None)
+    dim = fields.get("dim") or number(file, "embed_dim", "hidden_size", default=weight[0] if weight else None)
     patch = fields.get("patch") or number(file, "patch_size", default=weight[-1] if weight else None)
     channels = weight[1] if weight and len(weight) > 1 else 3
     held = None
@@ -228,7 +228,7 @@ def vit(
     found = dict(
         patch=patch,
         dim=dim,
-        heads=heads_of(file, dim),
+        heads=fields.get("heads") or heads_of(file, dim),
         class_token=True if classes == 1 else classes,
         norm=epsilon_norm(file, epsilon),
     )
