@@ -8,7 +8,8 @@ A family is a table (names, layouts, sizes, preprocessing) under `tables`; one e
 
 from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess
+from jssl.weights.published import names
 from jssl.weights.resolution import resize
 from jssl.weights.transfer import families, load, save
 
-__all__ = ["Loaded", "Preprocess", "families", "load", "resize", "save"]
+__all__ = ["Loaded", "Preprocess", "families", "load", "names", "resize", "save"]

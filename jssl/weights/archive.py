@@ -58,12 +58,14 @@ def read_archive(path: Path) -> tuple[Archive, dict[str, str]]:
     """
     try:
         with open(path, "rb") as file:
-            start = file.read(4)
+            start = file.read(9)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     if not start:
         raise ValueError(f"{path} is empty; fetch it again")
-    if start == b"PK\x03\x04":
+    if start[4:] == b"\0\0\0\0{":  # a header's length below 4 GB, then JSON
+        return _safetensors(path)
+    if start.startswith(b"PK\x03\x04"):
         return (_torch(path) if is_torch_zip(path) else _npz(path)), {}
     if start[:1] == b"\x80":
         return _torch(path), {}
@@ -109,7 +111,9 @@ def _safetensors(path: Path) -> tuple[Archive, dict[str, str]]:
         try:
             header = json.loads(file.read(length).decode("utf-8"), object_pairs_hook=_unique)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path} has a header that is no JSON ({_short(error)}); fetch it again") from None
+            raise ValueError(
+                f"{path} has a header that is no JSON ({_short(error)}); fetch it again"
+            ) from None
     if not isinstance(header, dict):
         raise ValueError(f"{path} has a header that is no table of tensors; fetch it again")
     metadata = header.pop("__metadata__", None) or {}
@@ -205,7 +209,9 @@ def _npy_header(archive: zipfile.ZipFile, name: str) -> tuple[np.dtype, tuple[in
             read = read if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(file)
     except (ValueError, TypeError, SyntaxError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"npz: {name} has a damaged header ({_short(error)}); fetch the file again") from None
+        raise ValueError(
+            f"npz: {name} has a damaged header ({_short(error)}); fetch the file again"
+        ) from None
     if dtype.hasobject or dtype not in CODES:
         raise ValueError(f"npz: {name} is stored as {dtype}, expected numbers; nothing is unpickled")
     info = archive.getinfo(name)

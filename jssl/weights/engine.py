@@ -48,6 +48,12 @@ class File:
         """The same file at `other` in place of the prefix's last level, where that is `level`."""
         return replace(self, at=self.at.removesuffix(level) + other)
 
+    def tower(self, *keys: str) -> "File":
+        """The same file with one tower's config over its own."""
+        inner = [self.config.get(key) for key in keys] + [_table(self.config.get("model_cfg")).get(keys[-1])]
+        stated = next((dict(config) for config in inner if isinstance(config, Mapping)), {})
+        return replace(self, config={**self.config, **stated})
+
     def __contains__(self, name: str) -> bool:
         return self.at + name in self.tensors
 
@@ -117,7 +123,6 @@ class Family:
         label: A regular expression that the file's name matches where nothing else tells.
         preprocess: (file) -> Preprocess.
         shared: (file at the first part's prefix) -> heads that belong to no part, such as I-JEPA's predictor.
-        describe: (an encoder of the library) -> (its Net, a config), for saving under the family's names.
         publisher, architectures, needs, licence, citation: For the list of families.
     """
 
@@ -132,7 +137,6 @@ class Family:
     label: str = ""
     preprocess: Callable[[File], Preprocess] = Preprocess.of
     shared: Callable[[File], dict[str, Net]] | None = None
-    describe: Callable[[nn.Module], tuple[Net, dict[str, Any]]] | None = None
     publisher: str = ""
     architectures: str = ""
     needs: str = ""
@@ -244,7 +248,9 @@ def read(placed: list[Placed], tensors: Archive, dtype: Any) -> Variables:
     """
     variables: Variables = {}
     for paths, names, entry, specs in placed:
-        arrays = entry.read(tuple(np.asarray(tensors[name].read()).astype(np.float32, copy=False) for name in names))
+        arrays = entry.read(
+            tuple(np.asarray(tensors[name].read()).astype(np.float32, copy=False) for name in names)
+        )
         for path, array, spec in zip(paths, arrays, specs, strict=True):
             *folders, last = path
             at = variables
@@ -296,3 +302,7 @@ def is_kept(family: Family, name: str) -> bool:
 
 def _few(names: list[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -111,9 +111,8 @@ def _drop(x: np.ndarray, axes: int, rank: int) -> np.ndarray:
 
 
 def patches(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
-    """A convolution whose stride is its window as a matrix over (frame, row, column, channel)."""
-    window = getattr(module, "window", None) or (module.patch, module.patch)
-    yield from _patches(leaves, name, window, layer)
+    """A convolution whose stride is its window, as a matrix over (row, column, channel)."""
+    yield from _patches(leaves, name, (module.patch, module.patch), layer)
 
 
 def unbiased_patches(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
@@ -145,9 +144,7 @@ def _fused(leaves, names, module, order: Callable | None) -> Iterable[Entry]:
     count = len(names)
     for leaf in leaves:
         kept = _biased(module, count) if leaf == "bias" else (True,) * count
-        published = tuple(
-            f"{name}.{TORCH[leaf]}" for name, has in zip(names, kept, strict=True) if has
-        )
+        published = tuple(f"{name}.{TORCH[leaf]}" for name, has in zip(names, kept, strict=True) if has)
         yield Entry((leaf,), published, partial(_join, kept, order), partial(_split, kept, order))
 
 
@@ -176,13 +173,29 @@ def _split(kept: tuple[bool, ...], order: Callable | None, arrays: Arrays) -> Ar
 
 def fused_neighbours(leaves: Leaves, names: tuple[str, ...], module: Any) -> Iterable[Entry]:
     """As `fused`, of a rotary embedding that turns neighbours (x0, x1): ours turns halves, so features change places."""
+    yield from _fused(leaves, names, module, partial(_halves, module.heads))
 
-    def order(x: np.ndarray, back: bool) -> np.ndarray:
-        heads = x.reshape(module.heads, -1, *x.shape[1:])
-        pairs = (2, heads.shape[1] // 2) if back else (heads.shape[1] // 2, 2)
-        return heads.reshape(module.heads, *pairs, *x.shape[1:]).swapaxes(1, 2).reshape(x.shape)
 
-    yield from _fused(leaves, names, module, order)
+def neighbours(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
+    """As `separate_biases`, of a rotary embedding that turns neighbours."""
+    order = partial(_halves, module.heads)
+    join, split = partial(_join, (True,) * 3, order), partial(_split, (True,) * 3, order)
+    size = leaves["kernel"].shape[1] // 3
+
+    def read(arrays):
+        return join(tuple(arrays[0][i * size : (i + 1) * size] for i in range(3)))
+
+    yield Entry(("kernel",), (f"{name}.qkv.weight",), read, lambda arrays: (np.concatenate(split(arrays)),))
+    if "bias" in leaves:
+        kept = (True, False, True)
+        names = (f"{name}.q_bias", f"{name}.v_bias")
+        yield Entry(("bias",), names, partial(_join, kept, order), partial(_split, kept, order))
+
+
+def _halves(heads: int, x: np.ndarray, back: bool) -> np.ndarray:
+    """Features of each head from (x0, y0, x1, y1 ...) to (x0, x1 ..., y0, y1 ...), or back."""
+    pairs = (2, -1) if back else (-1, 2)
+    return x.reshape(heads, *pairs, *x.shape[1:]).swapaxes(1, 2).reshape(x.shape)
 
 
 def separate_biases(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
@@ -255,3 +268,33 @@ def weight_norm(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
     yield Entry(("kernel",), (f"{name}.weight_v",), *_kernel(2))
     if "scale" in leaves:
         yield Entry(("scale",), (f"{name}.weight_g",), *_one(lambda x: x.reshape(-1), lambda x: x[:, None]))
+
+
+def first_axis(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
+    """A vector [D] that is [1, D] here."""
+    yield Entry(("",), (name,), *_one(lambda x: x[None], lambda x: x[0]))
+
+
+def token_pair(leaves: Leaves, names: tuple[str, ...], module: Any) -> Iterable[Entry]:
+    """Two tokens [1, 1, D] each, one array of ours."""
+    read, write = (
+        lambda arrays: (np.concatenate(arrays)[:, 0],),
+        lambda arrays: tuple(arrays[0][:, None, None]),
+    )
+    yield Entry(("",), names, read, write)
+
+
+def tubelets(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
+    """As `patches`, of three-dimensional convolutions over frames, rows and columns."""
+    window = (module.stem.keywords["tubelet"], module.patch, module.patch)
+    yield from _patches(leaves, name, window, layer)
+
+
+def separate_qkv(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
+    """`query`, `key` and `value` without bias, and beside them `q_bias` and `v_bias` (VideoMAE)."""
+    names = tuple(f"{name}.{part}" for part in ("query", "key", "value"))
+    yield from _fused({leaf: spec for leaf, spec in leaves.items() if leaf == "kernel"}, names, module, None)
+    if "bias" in leaves:
+        kept = (True, False, True)
+        biases = (f"{name}.q_bias", f"{name}.v_bias")
+        yield Entry(("bias",), biases, partial(_join, kept, None), partial(_split, kept, None))

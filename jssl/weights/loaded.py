@@ -94,7 +94,9 @@ class Loaded:
 
     def _towers(self) -> tuple[nn.Module, Any]:
         if "text" not in self.heads:
-            raise ValueError(f"{self.family} has no text tower; image() and text() need CLIP, OpenCLIP or SigLIP")
+            raise ValueError(
+                f"{self.family} has no text tower; image() and text() need CLIP, OpenCLIP or SigLIP"
+            )
         return self.heads["text"]
 
     def _projected(self, name: str, x: jax.Array) -> jax.Array:

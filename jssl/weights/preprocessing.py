@@ -47,7 +47,9 @@ class Preprocess:
         """
         stated = {**_table(file.config.get("pretrained_cfg")), **_table(file.config.get("preprocess_cfg"))}
         stated |= _table(file.config.get("preprocessor"))
-        crop = _side(stated.get("crop_size") or stated.get("input_size") or file.get("image_size", "img_size"), 224)
+        crop = _side(
+            stated.get("crop_size") or stated.get("input_size") or file.get("image_size", "img_size"), 224
+        )
         share = _number(stated.get("crop_pct"), share)
         size = _side(stated.get("size"), round(crop / share))
         kind = stated.get("interpolation") or PILLOW.get(stated.get("resample"), interpolation)
@@ -71,7 +73,9 @@ class Preprocess:
         Raises:
             ValueError: where they are no uint8 images.
         """
-        images = _read(images) if isinstance(images, str) or hasattr(images, "__fspath__") else np.asarray(images)
+        images = (
+            _read(images) if isinstance(images, str) or hasattr(images, "__fspath__") else np.asarray(images)
+        )
         images = images[None] if images.ndim == 3 else images
         if images.dtype != np.uint8 or images.ndim != 4:
             raise ValueError(f"preprocess takes uint8 images [B, H, W, C], got {images.dtype} {images.shape}")
@@ -86,6 +90,34 @@ class Preprocess:
         top, left = (rows - self.crop) // 2, (columns - self.crop) // 2
         x = x[:, top : top + self.crop, left : left + self.crop]
         return (x - jnp.asarray(self.mean)) / jnp.asarray(self.std)
+
+
+@dataclass(frozen=True)
+class Spectrograms:
+    """Normalises log-mel spectrograms.
+
+    Args:
+        mean, std: Of the data that the publisher trained on; what is left has half a unit of deviation.
+    """
+
+    mean: float = -4.2677393
+    std: float = 4.5689974
+
+    @classmethod
+    def of(cls, file: Any) -> "Spectrograms":
+        """As the file's preprocessor_config.json says, else AudioSet's numbers."""
+        stated = _table(file.config.get("preprocessor"))
+        return cls(stated.get("mean", cls.mean), stated.get("std", cls.std))
+
+    def __call__(self, spectrograms: Any) -> jax.Array:
+        """Prepares spectrograms for the encoder.
+
+        Args:
+            spectrograms: [B, frames, bins] floats, log-mel energies.
+        Returns:
+            The same, normalised.
+        """
+        return (jnp.asarray(spectrograms) - self.mean) / (2 * self.std)
 
 
 def _read(path: Any) -> np.ndarray:

@@ -112,7 +112,11 @@ def _read_zip(path: Path) -> Any:
 
         def storage(kind, key, count):
             info = entries.get(f"{root}data/{key}")
-            if info is None or info.compress_type != zipfile.ZIP_STORED or info.file_size < count * kind.itemsize:
+            if (
+                info is None
+                or info.compress_type != zipfile.ZIP_STORED
+                or info.file_size < count * kind.itemsize
+            ):
                 raise ValueError(f"{path}: the storage {key!r} is missing, compressed or cut off")
             name_length, extra_length = struct.unpack_from("<HH", data, info.header_offset + 26)
             begin = info.header_offset + 30 + name_length + extra_length

@@ -10,11 +10,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from jssl.weights.archive import Archive, read_archive, write_safetensors
+from jssl.weights.archive import write_safetensors
 from jssl.weights.engine import Family, File, Net, expected, is_kept, place, read, shapes, write
 from jssl.weights.loaded import Loaded
 from jssl.weights.published import locate
 from jssl.weights.tables import FAMILIES
+from jssl.weights.tables.export import DESCRIBED
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ def load(
     )
 
 
-def save(loaded: Loaded, path: Any, *, family: str | None = None, metadata: Mapping[str, str] | None = None) -> None:
+def save(
+    loaded: Loaded, path: Any, *, family: str | None = None, metadata: Mapping[str, str] | None = None
+) -> None:
     """Writes weights under published names and layouts, as a safetensors file.
 
     What `load` gave is written bit for bit as the file had it. Other networks of the same architecture are written
@@ -102,7 +105,7 @@ def save(loaded: Loaded, path: Any, *, family: str | None = None, metadata: Mapp
     if loaded.layout is not None and name == loaded.family:
         arrays, config = _as_it_was(loaded), loaded.config
     else:
-        arrays, config = _as_family(FAMILIES[name], loaded)
+        arrays, config = _as_family(name, loaded)
     path = Path(path)
     header = {"format": "pt", "family": name, "citation": loaded.citation, "licence": loaded.licence}
     header |= dict(metadata or {})
@@ -143,15 +146,17 @@ def _as_it_was(loaded: Loaded) -> dict[str, np.ndarray]:
             arrays |= write(net, held[name][1], loaded.family)
     for name, net in loaded.layout.shared.items():
         arrays |= write(net, mine[name][1], loaded.family)
-    return {name: np.asarray(array).astype(loaded.dtypes.get(name, array.dtype)) for name, array in arrays.items()}
+    return {
+        name: np.asarray(array).astype(loaded.dtypes.get(name, array.dtype)) for name, array in arrays.items()
+    }
 
 
-def _as_family(family: Family, loaded: Loaded) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    if family.describe is None:
-        able = ", ".join(other.name for other in FAMILIES.values() if other.describe is not None)
-        raise ValueError(f"networks of the library are not saved as {family.name}, but as {able}")
-    net, config = family.describe(loaded.encoder)
-    return write(net, jax.device_get(loaded.variables), family.name), config
+def _as_family(family: str, loaded: Loaded) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    if family not in DESCRIBED:
+        raise ValueError(f"networks of the library are not saved as {family}, but as {', '.join(DESCRIBED)}")
+    side = getattr(loaded.preprocess, "crop", 224)
+    net, variables, config = DESCRIBED[family](loaded.encoder, loaded.variables, side)
+    return write(net, jax.device_get(variables), family), config
 
 
 def _family(name: str | None, file: File, label: str) -> Family:
@@ -198,7 +203,9 @@ def _layout(family: Family, file: File, prefixes: Mapping[str | None, str], labe
         raise ValueError(f"{label} is no whole {family.name}: {error}") from None
     except (TypeError, KeyError, IndexError, ArithmeticError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{label}: config.json and tensors do not describe a {family.name} ({reason})") from None
+        raise ValueError(
+            f"{label}: config.json and tensors do not describe a {family.name} ({reason})"
+        ) from None
     return Layout(parts, shared)
 
 
@@ -249,7 +256,11 @@ def _unknown(name: str) -> str:
 
 
 def _known(value: Any) -> dict[str, Any]:
-    return {key: entry for key, entry in value.items() if entry is not None} if isinstance(value, Mapping) else {}
+    return (
+        {key: entry for key, entry in value.items() if entry is not None}
+        if isinstance(value, Mapping)
+        else {}
+    )
 
 
 def _other_float(dtype: Any) -> bool:
@@ -258,6 +269,3 @@ def _other_float(dtype: Any) -> bool:
 
 def _few(names: list[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "") or "nothing"
-
-
-

@@ -102,7 +102,8 @@ class PatchMerging(nn.Module):
 class Swin(nn.Module):
     """Stages of window attention, each half the resolution and twice the width of the one before.
 
-    patch: side of a first token in pixels; depths, heads: blocks and heads of each stage; window: side of a window.
+    patch: side of a first token in pixels; depths, heads: blocks and heads of each stage; window: side of a window,
+        or one side per stage.
     positions: (grid, dim) -> [N, dim], added to the first tokens; None adds none.
     drop_path: the last block's rate of stochastic depth; acts when an rng "dropout" is given.
     `cls` is the mean of the last stage's normalised tokens.
@@ -112,7 +113,7 @@ class Swin(nn.Module):
     dim: int = 96
     depths: Sequence[int] = (2, 2, 6, 2)
     heads: Sequence[int] = (3, 6, 12, 24)
-    window: int = 7
+    window: int | Sequence[int] = 7
     mlp_ratio: float = 4.0
     positions: Callable | None = None
     norm: Callable = partial(layer_norm, epsilon=1e-5)
@@ -152,13 +153,14 @@ class Swin(nn.Module):
         first = 0
         for stage, (depth, heads) in enumerate(zip(self.depths, self.heads, strict=True)):
             x = PatchMerging(self.norm, self.kernel_init, name=f"merge{stage}")(x) if stage else x
-            whole = min(x.shape[1:3]) <= self.window  # one window covers the map: nothing to shift
-            size = min(self.window, *x.shape[1:3])
+            window = self.window if isinstance(self.window, int) else self.window[stage]
+            whole = min(x.shape[1:3]) <= window  # one window covers the map: nothing to shift
+            size = min(window, *x.shape[1:3])
             for i in range(depth):
-                shift = 0 if whole or i % 2 == 0 else self.window // 2
+                shift = 0 if whole or i % 2 == 0 else window // 2
                 sizes = (
                     heads,
-                    self.window,
+                    window,
                     size,
                     shift,
                     self.mlp_ratio,

@@ -40,7 +40,13 @@ def antialiased_bicubic(table: jax.Array, grid: Grid, *, offset: float = 0.0) ->
     scale = jnp.array([(size + offset) / n for n, size in zip(table.shape[:2], grid, strict=True)])
     exact = jax.lax.Precision.HIGHEST
     resized = jax.image.scale_and_translate(
-        table.astype(jnp.float32), (*grid, table.shape[-1]), (0, 1), scale, jnp.zeros(2), "cubic", precision=exact
+        table.astype(jnp.float32),
+        (*grid, table.shape[-1]),
+        (0, 1),
+        scale,
+        jnp.zeros(2),
+        "cubic",
+        precision=exact,
     )
     return resized.astype(table.dtype)
 

@@ -92,12 +92,14 @@ def _dinov3(file: File) -> dict[str, Net]:
     return {"encoder": vit(file, DINOV3, epsilon=epsilon, masked=True, **fields)}
 
 
-def _dinov3_pixels(file: File) -> Preprocess:
+def dinov3_pixels(file: File) -> Preprocess:
+    """ImageNet's constants, or the satellites' where the file's name says so."""
     satellite = "sat493m" in file.label
     return Preprocess.of(file, SATELLITE) if satellite else Preprocess.of(file)
 
 
-def _dinov2_pixels(file: File) -> Preprocess:
+def dinov2_pixels(file: File) -> Preprocess:
+    """Trained at 518, evaluated at 224."""
     pixels = Preprocess.of(file)
     return pixels if pixels.crop != 518 else replace(pixels, size=256, crop=224)
 
@@ -108,7 +110,15 @@ _DINO = Family(
     ANCHOR,
     kinds=("dino_vit", "dino"),
     signs=(r"pos_embed$", r"cls_token$", r"norm\.weight$", r"blocks\.0\.attn\.qkv\.weight$"),
-    foreign=(r"blocks\.\d+\.ls1\.", r"head\.(weight|bias)$", r"fc_norm\.", r"mask", r"decoder", r"rel_pos_bias", r"fc\."),
+    foreign=(
+        r"blocks\.\d+\.ls1\.",
+        r"head\.(weight|bias)$",
+        r"fc_norm\.",
+        r"mask",
+        r"decoder",
+        r"rel_pos_bias",
+        r"fc\.",
+    ),
     parts={"teacher": PARTS["teacher"]},
     label="dino(?!v)",
     publisher="facebookresearch/dino",
@@ -121,9 +131,17 @@ _V2 = replace(
     _DINO,
     build=_dinov2,
     kinds=("dinov2", "dinov2_registers", "dinov2_swiglu"),
-    foreign=(r"head\.", r"dino_head", r"register_tokens$", r"mlp\.w12\.", r"storage_tokens", r"decoder", r"rel_pos_bias"),
+    foreign=(
+        r"head\.",
+        r"dino_head",
+        r"register_tokens$",
+        r"mlp\.w12\.",
+        r"storage_tokens",
+        r"decoder",
+        r"rel_pos_bias",
+    ),
     parts=PARTS,
-    preprocess=_dinov2_pixels,
+    preprocess=dinov2_pixels,
     publisher="facebookresearch/dinov2",
     citation="arXiv:2304.07193",
     label="dinov2",
@@ -146,7 +164,7 @@ _V3 = replace(
     parts=PARTS,
     kept=("*bias_mask", "*rope_embed.periods", "*local_cls_norm.*"),
     label="dinov3",
-    preprocess=_dinov3_pixels,
+    preprocess=dinov3_pixels,
     publisher="facebookresearch/dinov3",
     architectures="ViT-S/16, S+/16, B/16, L/16, H+/16, 7B/16",
     licence="DINOv3 licence",

@@ -103,7 +103,9 @@ def _predictor(file: File) -> dict[str, Net]:
     if at is None:
         return {}
     below = File(
-        {**file.config, **file.get("predictor", default={})}, file.tensors, at.removesuffix("predictor_embed.weight")
+        {**file.config, **file.get("predictor", default={})},
+        file.tensors,
+        at.removesuffix("predictor_embed.weight"),
     )
     dim, width = below.shape("predictor_embed.weight")
     depth = depth_of(below, PREDICTOR, "blocks/block_{i}", "depth")
@@ -156,7 +158,11 @@ FAMILIES = [
         _hub_mae,
         r"embeddings\.patch_embeddings\.projection\.weight",
         kinds=("vit_mae",),
-        signs=(r"embeddings\.position_embeddings$", rf"encoder\.layer\.0\.{QKV[0]}\.weight$", r"decoder_pred\."),
+        signs=(
+            r"embeddings\.position_embeddings$",
+            rf"encoder\.layer\.0\.{QKV[0]}\.weight$",
+            r"decoder_pred\.",
+        ),
         label="mae",
         publisher="facebook on the hub",
         architectures="ViT-B/16, L/16, H/14",
@@ -187,7 +193,11 @@ FAMILIES = [
         _hub_ijepa,
         r"embeddings\.patch_embeddings\.projection\.weight",
         kinds=("ijepa",),
-        signs=(r"embeddings\.position_embeddings$", rf"encoder\.layer\.0\.{QKV[0]}\.weight$", r"layernorm\.weight$"),
+        signs=(
+            r"embeddings\.position_embeddings$",
+            rf"encoder\.layer\.0\.{QKV[0]}\.weight$",
+            r"layernorm\.weight$",
+        ),
         foreign=(r"embeddings\.cls_token", r"decoder"),
         label="ijepa",
         publisher="facebook on the hub",

@@ -25,7 +25,13 @@ ACTIVATIONS: Mapping[str, Callable] = {
     "relu": nn.relu,
     "silu": jax.nn.silu,
 }
-HEADS = {1280: 16, 1408: 16, 1664: 16, 1152: 16, 4096: 32}  # of published widths; others have 64 features a head
+HEADS = {
+    1280: 16,
+    1408: 16,
+    1664: 16,
+    1152: 16,
+    4096: 32,
+}  # of published widths; others have 64 features a head
 
 
 def block(ours: str, theirs: str, **names: str | tuple) -> Table:
@@ -124,7 +130,9 @@ def depth_of(file: File, rows: Table, ours: str = "blocks/block_{i}", *keys: str
     return depth
 
 
-def mlp_of(file: File, rows: Table, dim: int, act: Callable, ours: str = "blocks/block_{i}") -> dict[str, Any]:
+def mlp_of(
+    file: File, rows: Table, dim: int, act: Callable, ours: str = "blocks/block_{i}"
+) -> dict[str, Any]:
     """Fields mlp and mlp_ratio of a ViT, by the tensors of the first block."""
 
     def width(name):
@@ -156,7 +164,9 @@ def grid_of(file: File, patch: int, held: int | None) -> tuple[int, int]:
             raise ValueError(f"the config speaks of {grid[0]} x {grid[1]} positions, the file holds {held}")
     side = 2 if held is None else math.isqrt(held)
     if held is not None and side * side != held:
-        raise ValueError(f"the file holds {held} positions, which is no square; config.json must say the image size")
+        raise ValueError(
+            f"the file holds {held} positions, which is no square; config.json must say the image size"
+        )
     return side, side
 
 
@@ -261,7 +271,11 @@ def stack(file: File, *layers: Any) -> Net:
             built.append(given)
             continue
         name, _, kind = given.partition(":")
-        made = WeightNormDense(file.shape(f"{name}.weight_v")[0], nn.initializers.ones) if kind else _layer(file, name)
+        made = (
+            WeightNormDense(file.shape(f"{name}.weight_v")[0], nn.initializers.ones)
+            if kind
+            else _layer(file, name)
+        )
         width = width or file.shape(f"{name}.{_first(file, name)}")[-1]
         built.append(made)
         rows[f"layers_{i}"] = (name, weight_norm if kind else layer)
@@ -269,7 +283,9 @@ def stack(file: File, *layers: Any) -> Net:
 
 
 def _first(file: File, name: str) -> str:
-    return next((leaf for leaf in ("weight", "weight_v", "running_mean") if f"{name}.{leaf}" in file), "weight")
+    return next(
+        (leaf for leaf in ("weight", "weight_v", "running_mean") if f"{name}.{leaf}" in file), "weight"
+    )
 
 
 def _layer(file: File, name: str) -> nn.Module:
