@@ -6,7 +6,7 @@ Packages: `objectives` (pure losses), `models`, `data` (sources, views, masks), 
 `experiment` (what the command lines in `experiments/` are made of).
 """
 
-from jssl import arrays, data, evaluate, masks, methods, models, objectives, optim, sharding
+from jssl import arrays, data, evaluate, masks, methods, models, objectives, optim, sharding, weights
 from jssl.citations import citation
 from jssl.data import load, views
 from jssl.methods import Method, weighted_methods
@@ -64,5 +64,6 @@ __all__ = [
     "views",
     "weighted_methods",
     "weighted_sum",
+    "weights",
     "with_heads",
 ]

@@ -156,13 +156,23 @@ class Family:
         }
         return {part: prefix for part, prefix in places.items() if prefix is not None}
 
+    @property
+    def tensor(self) -> str:
+        """The anchor as a name."""
+        return re.sub(r"\(\?[^)]*\)|\\", "", self.anchor)
+
     def likeness(self, file: File) -> float:
-        """The share of its signs that the names show, between 0 and 1; below 0 where a foreign one is among them."""
-        names = list(file.tensors)
-        wanted = (rf"(?:.*\.)?{self.anchor}$", *(rf"(?:.*\.)?{sign}" for sign in self.signs))
-        share = np.mean([any(re.match(sign, name) for name in names) for sign in wanted])
-        barred = any(re.match(rf"(?:.*\.)?{sign}", name) for sign in self.foreign for name in names)
-        return float(share) - 2.0 * barred
+        """The share of its signs that the names show, between 0 and 1."""
+        return float(np.mean([_shown(sign, file) for sign in (self.anchor + "$", *self.signs)]))
+
+    def barred(self, file: File) -> bool:
+        """Whether the names show what no file of this family holds."""
+        return any(_shown(sign, file) for sign in self.foreign)
+
+
+def _shown(sign: str, file: File) -> bool:
+    found = re.compile(rf"(?:.*\.)?{sign}")
+    return any(found.match(name) for name in file.tensors)
 
 
 class Placed(NamedTuple):

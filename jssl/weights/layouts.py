@@ -63,13 +63,13 @@ def layer(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
         yield Entry((leaf,), (f"{name}.{TORCH[leaf]}",), *kind)
 
 
-def unbiased(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
-    """A layer whose bias the family does not have: zeros, which are not written."""
+def unbiased(leaves: Leaves, names: Any, module: Any) -> Iterable[Entry]:
+    """One layer, or several as one, whose bias the family does not have: zeros, which are not written."""
     for leaf, spec in leaves.items():
         if leaf == "bias":
             yield absent(leaf, spec)
         else:
-            yield from layer({leaf: spec}, name, module)
+            yield from (fused if isinstance(names, tuple) else layer)({leaf: spec}, names, module)
 
 
 def absent(leaf: str, spec: Any) -> Entry:
@@ -276,11 +276,14 @@ def first_axis(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
 
 
 def token_pair(leaves: Leaves, names: tuple[str, ...], module: Any) -> Iterable[Entry]:
-    """Two tokens [1, 1, D] each, one array of ours."""
-    read, write = (
-        lambda arrays: (np.concatenate(arrays)[:, 0],),
-        lambda arrays: tuple(arrays[0][:, None, None]),
-    )
+    """A class token [1, 1, D] and other tokens [1, n, D] as one array of ours."""
+
+    def read(arrays):
+        return (np.concatenate(arrays, axis=1)[0],)
+
+    def write(arrays):
+        return arrays[0][None, :1], arrays[0][None, 1:]
+
     yield Entry(("",), names, read, write)
 
 

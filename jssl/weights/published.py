@@ -188,6 +188,8 @@ def _folder(path: Path) -> Place:
     found = next((path / name for name in CONFIGS if (path / name).is_file()), None)
     if found is None:
         others = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
+        if not others and (path / "checkpoints").is_dir():
+            raise ValueError(f"{path} is a run of jssl; open it with jssl.open_run({str(path)!r})")
         if len(others) != 1:
             told = (
                 "several files of weights" if others else f"no file of weights, such as {next(iter(CONFIGS))}"

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,7 +170,7 @@ def _family(name: str | None, file: File, label: str) -> Family:
     called = [family for family in FAMILIES.values() if kind in family.kinds]
     ranked = sorted(called or FAMILIES.values(), key=lambda family: -_rank(family, file, label))
     best = ranked[0]
-    if best.likeness(file) < (0.3 if called else 1.0):
+    if best.likeness(file) < (0.3 if called else 0.6):
         raise ValueError(
             f"{label} is of no family that is known: it holds {_few(list(file.tensors))}; "
             f"the closest is {best.name}; say family=... where you know better"
@@ -177,11 +178,9 @@ def _family(name: str | None, file: File, label: str) -> Family:
     return best
 
 
-def _rank(family: Family, file: File, label: str) -> tuple[float, bool, int]:
-    import re
-
-    named = bool(family.label and re.search(family.label, label.lower()))
-    return family.likeness(file) + 0.01 * named + 0.0001 * len(family.signs)
+def _rank(family: Family, file: File, label: str) -> float:
+    named = bool(family.label and re.search(family.label, "/".join(Path(label.lower()).parts[-2:])))
+    return family.likeness(file) - 2 * family.barred(file) + 0.01 * named + 0.0001 * len(family.signs)
 
 
 def _kind(config: Mapping[str, Any]) -> str | None:
@@ -239,13 +238,13 @@ def _checked(family: Family, file: File, layout: Layout, label: str) -> dict[tup
 
 def _closest(family: Family, file: File) -> str:
     others = [other for other in FAMILIES.values() if other is not family]
-    best = max(others, key=lambda other: other.likeness(file))
-    return f"; its names are closest to {best.name} otherwise" if best.likeness(file) > 0.5 else ""
+    best = max(others, key=lambda other: other.likeness(file) - 2 * other.barred(file))
+    return f"; of the other families its names are closest to {best.name}"
 
 
 def _misfit(family: Family, file: File, label: str) -> str:
     return (
-        f"{label} is no {family.name}: a tensor {family.anchor} is missing, or there are several networks; "
+        f"{label} is no {family.name}: its tensor {family.tensor} is missing, or several networks hold one; "
         f"it holds {_few(list(file.tensors))}{_closest(family, file)}"
     )
 

@@ -94,6 +94,7 @@ class PatchMerging(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
         corners = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
         y = self.norm(name="norm")(jnp.concatenate(corners, axis=-1))
         return nn.Dense(2 * x.shape[-1], use_bias=False, kernel_init=self.kernel_init, name="reduction")(y)
@@ -124,20 +125,20 @@ class Swin(nn.Module):
     def grid(self, image_shape: tuple[int, ...]) -> Grid:
         """(rows, columns) of the last stage's tokens for images of shape (..., H, W, C)."""
         side = self.patch * 2 ** (len(self.depths) - 1)
-        return image_shape[-3] // side, image_shape[-2] // side
+        return -(-image_shape[-3] // side), -(-image_shape[-2] // side)
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False, mask: jax.Array | None = None) -> Features:
         """Encode images.
 
-        images: [B, H, W, C] floats, H and W multiples of patch * 2 ** (stages - 1).
+        images: [B, H, W, C] floats, H and W multiples of the patch; odd maps are padded before they are merged.
         mask: [B, N] bool over the tokens returned, or over the first, finer tokens; True becomes the mask token, a
             parameter from the first call on that passes a mask (SimMIM, arXiv:2111.09886).
 
         Returns: Features(cls [B, D], tokens [B, N, D]).
         Raises: ValueError for a wrong rank, dtype or size.
         """
-        check_images(images, self.patch * 2 ** (len(self.depths) - 1), "patch * 2 ** (stages - 1)")
+        check_images(images, self.patch, "patch")
         x = PatchEmbed(self.patch, self.dim, self.kernel_init, name="stem")(images)
         x = self.norm(name="norm_stem")(x)
         batch, rows, columns, dim = x.shape
@@ -180,8 +181,9 @@ def _over(mask: jax.Array, batch: int, fine: Grid, coarse: Grid) -> jax.Array:
     """A mask [B, N] of the coarse or the fine grid, on the fine one: [B, rows, columns]."""
     for grid in (coarse, fine):
         if mask.shape == (batch, grid[0] * grid[1]) and mask.dtype == jnp.bool_:
-            mask = mask.reshape(batch, *grid)
-            return mask.repeat(fine[0] // grid[0], axis=1).repeat(fine[1] // grid[1], axis=2)
+            times = [-(-side // given) for side, given in zip(fine, grid, strict=True)]
+            mask = mask.reshape(batch, *grid).repeat(times[0], axis=1).repeat(times[1], axis=2)
+            return mask[:, : fine[0], : fine[1]]
     raise ValueError(
         f"mask must be bool [B, N] of the grid {coarse} or {fine}, got {mask.dtype} {mask.shape}"
     )

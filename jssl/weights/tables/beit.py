@@ -1,5 +1,6 @@
 """BEiT and its kin: relative positions in the attention, no bias on keys, layer scale."""
 
+import math
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -27,19 +28,24 @@ HUB_TABLES = (
 
 def beit(file: File, rows: Table, tables: tuple[str, str], *scale: str, **fields) -> Net:
     """A ViT with relative positions: one table for all blocks, or one for each; absolute ones where the file has them."""
-    shared = tables[0] in file
-    if shared or tables[1].format(i=0) in file:
-        fields["attention_bias"] = RelativePositionBias(shared)
-        rows = {**rows, "attention_bias": (tables[0] if shared else tables[1], relative)}
-    if rows["positions"][0] not in file and not file.get(
-        "use_abs_pos_emb", "use_absolute_position_embeddings"
-    ):
+    shared = file.get(
+        "use_shared_rel_pos_bias", "use_shared_relative_position_bias", default=tables[0] in file
+    )
+    each = file.get("use_rel_pos_bias", "use_relative_position_bias", default=tables[1].format(i=0) in file)
+    if shared or each:
+        name = tables[0] if shared else tables[1]
+        side = (math.isqrt(max(file.shape(name.format(i=0))[0] - 3, 1)) + 1) // 2
+        fields |= dict(attention_bias=RelativePositionBias(bool(shared)), held=side * side)
+        rows = {**rows, "attention_bias": (name, relative)}
+    held = rows["positions"][0] in file
+    if not file.get("use_abs_pos_emb", "use_absolute_position_embeddings", default=held):
         fields["positions"] = None
     return vit(file, rows, layer_scale=scaled(file, rows, *scale), **fields)
 
 
 def _own(file: File, **fields) -> Net:
-    biased = "blocks.0.attn.q_bias" in file and (True, False, True)
+    stated = file.get("qkv_bias", default=file.any(r"blocks\.\d+\.attn\.q_bias$"))
+    biased = bool(stated) and (True, False, True)
     return beit(file, BEIT, TABLES, "init_values", qkv_bias=biased, **fields)
 
 

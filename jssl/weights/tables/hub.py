@@ -8,10 +8,23 @@ import flax.linen as nn
 
 from jssl.models.layers.positions import antialiased_bicubic, bicubic
 from jssl.models.layers.relative import rotary_angles
+from jssl.models.layers.transformer import SwiGlu
 from jssl.weights.engine import Family, File, Net
-from jssl.weights.layouts import lead, patches, unbiased
+from jssl.weights.layouts import lead, patches
 from jssl.weights.tables.dino import dinov2_pixels, dinov3_pixels
-from jssl.weights.tables.shared import HUB, HUB_BLOCK, QKV, TIMM, block, linear, only, scaled, stack, vit
+from jssl.weights.tables.shared import (
+    HUB,
+    HUB_BLOCK,
+    QKV,
+    TIMM,
+    activation,
+    block,
+    linear,
+    only,
+    scaled,
+    stack,
+    vit,
+)
 
 
 def _vit(file: File) -> dict[str, Net]:
@@ -64,21 +77,26 @@ def _dinov3(file: File) -> dict[str, Net]:
     gated = {"w12": ("mlp.gate_proj", "mlp.up_proj")} if "layer.0.mlp.gate_proj.weight" in file else {}
     if gated:
         gated["fc1"] = "no such layer"
-    names = block("blocks/block_{i}", "layer.{i}", **{**DINOV3_BLOCK, **gated})
+    blocks = block("blocks/block_{i}", "layer.{i}", **{**DINOV3_BLOCK, **gated})
     rows = TIMM | {
         "stem/proj": ("embeddings.patch_embeddings", patches),
         "class_token": ("embeddings.cls_token", lead(1)),
         "registers": ("embeddings.register_tokens", lead(1)),
         "mask_token": ("embeddings.mask_token", lead(2)),
-        **names,
+        **blocks,
     }
-    if "layer.0.attention.o_proj.bias" not in file:
-        rows["blocks/block_{i}/attn/proj"] = ("layer.{i}.attention.o_proj", unbiased)
     theta = file.get("rope_theta", default=100.0)
     fields: dict[str, Any] = dict(positions=None, rotary=partial(rotary_angles, theta=theta))
     if file.get("num_register_tokens", default=4):
         fields["registers"] = file.shape("embeddings.register_tokens")[1]
     fields["layer_scale"] = scaled(file, rows, "layerscale_value")
+    names = [f"{name}_bias" for name in ("query", "key", "value")]
+    if all(isinstance(file.get(name), bool) for name in names):
+        has = tuple(file.get(name) for name in names)
+        fields["qkv_bias"] = has[0] if len(set(has)) == 1 else has
+    if gated and file.get("hidden_act", default="silu") != "silu":
+        hidden, dim = file.shape("layer.0.mlp.gate_proj.weight")
+        fields |= dict(mlp=partial(SwiGlu, activation=activation(file)), mlp_ratio=hidden / dim)
     return {"encoder": vit(file, rows, epsilon=1e-5, masked=True, **fields)}
 
 

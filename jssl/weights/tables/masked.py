@@ -21,6 +21,7 @@ from jssl.weights.tables.shared import (
     depth_of,
     epsilon_norm,
     grid_of,
+    heads_of,
     linear,
     mlp_of,
     number,
@@ -109,7 +110,7 @@ def _predictor(file: File) -> dict[str, Net]:
     )
     dim, width = below.shape("predictor_embed.weight")
     depth = depth_of(below, PREDICTOR, "blocks/block_{i}", "depth")
-    heads = number(below, "num_heads", default=12)
+    heads = number(below, "num_heads", default=heads_of(file, width))
     ratio = mlp_of(below, PREDICTOR, dim, activation(below))["mlp_ratio"]
     module = Predictor(dim, depth, heads, ratio, LearnedPositions(), epsilon_norm(below))
     grid = grid_of(below, number(file, "patch_size", default=16), below.shape("predictor_pos_embed")[-2])
@@ -132,8 +133,8 @@ FAMILIES = [
         _mae,
         r"patch_embed\.proj\.weight",
         kinds=("mae",),
-        signs=(r"pos_embed$", r"norm\.weight$", r"blocks\.0\.attn\.qkv\.weight$", r"decoder_pred\.weight$"),
-        foreign=(r"head\.", r"ls1\."),
+        signs=(r"pos_embed$", r"norm\.weight$", r"blocks\.0\.attn\.qkv\.weight$", r"cls_token$"),
+        foreign=(r"head\.", r"ls1\.", r"fc\.", r"fc_norm", r"rel_pos_bias", r"masked_embed", r"reg"),
         label="mae",
         publisher="facebookresearch/mae",
         architectures="ViT-B/16, L/16, H/14",

@@ -15,7 +15,7 @@ from jssl.models.heads import Head, WeightNormDense, batch_norm, dense, l2_norma
 from jssl.models.layers.positions import LearnedPositions, bicubic
 from jssl.models.layers.transformer import Mlp, SwiGlu, gelu, layer_norm, quick_gelu
 from jssl.weights.engine import File, Net, Row, Table
-from jssl.weights.layouts import fused, layer, lead, patches, plain, table, weight_norm
+from jssl.weights.layouts import fused, layer, lead, patches, plain, table, unbiased, weight_norm
 
 ACTIVATIONS: Mapping[str, Callable] = {
     "gelu": gelu,
@@ -190,11 +190,24 @@ def scaled(file: File, rows: Table, *keys: str) -> float | None:
 
 
 def biased(file: File, rows: Table) -> bool | tuple[bool, ...]:
-    """Which of queries, keys and values have a bias in the file."""
+    """Which of queries, keys and values have a bias: as the config says, else as some block has."""
+    stated = file.get("qkv_bias")
+    if isinstance(stated, bool):
+        return stated
     theirs = rows["blocks/block_{i}/attn/qkv"][0]
     names = theirs if isinstance(theirs, tuple) else (theirs,)
-    has = tuple(f"{name.replace('{i}', '0')}.bias" in file for name in names)
+    has = tuple(file.any(re.escape(name).replace(r"\{i\}", r"\d+") + r"\.bias$") for name in names)
     return has[0] if len(set(has)) == 1 else has
+
+
+def without_biases(file: File, rows: Table) -> Table:
+    """The rows of blocks whose linear layers have no bias, where the config says so."""
+    layers = {"attn/proj": ("proj_bias",)} | dict.fromkeys(
+        ("mlp/fc1", "mlp/fc2", "mlp/w12", "mlp/w3"), ("ffn_bias", "mlp_bias")
+    )
+    lacking = {name for name, keys in layers.items() if file.get(*keys, default=True) is False}
+    paths = {f"blocks/block_{{i}}/{name}" for name in lacking}
+    return {path: (row[0], unbiased) if path in paths else row for path, row in rows.items()}
 
 
 def vit(
@@ -208,6 +221,7 @@ def vit(
     of_prefix: bool = True,
     classes: int = 1,
     image: Callable[[tuple[int, int], int], tuple[int, ...]] | None = None,
+    held: int | None = None,
     rename: Callable[[str], str] = str,
     **fields: Any,
 ) -> Net:
@@ -221,6 +235,7 @@ def vit(
         of_prefix: Whether the class token has a position.
         classes: How many class tokens it has.
         image: (grid, patch) -> the shape of an input; None: images of three channels or as many as the stem takes.
+        held: How many positions the file holds, where they are no absolute ones.
         rename: As `Net`.
         fields: Of `ViT`, in place of what is found.
     """
@@ -229,7 +244,6 @@ def vit(
     dim = fields.get("dim") or number(file, "embed_dim", "hidden_size", default=weight[0] if weight else None)
     patch = fields.get("patch") or number(file, "patch_size", default=weight[-1] if weight else None)
     channels = weight[1] if weight and len(weight) > 1 else 3
-    held = None
     if "positions" not in fields:
         name = rows["positions"][0]
         held = file.shape(name)[-2] - (classes if of_prefix else 0)
@@ -248,7 +262,7 @@ def vit(
         found |= mlp_of(file, rows, dim, activation(file, default=act))
     if "qkv_bias" not in fields:
         found["qkv_bias"] = biased(file, rows)
-    module = ViT(**{**found, **fields})
+    module, rows = ViT(**{**found, **fields}), without_biases(file, rows)
     shape = image(grid, patch) if image else (grid[0] * patch, grid[1] * patch, channels)
 
     def init(module, key):

@@ -67,8 +67,6 @@ def swin(file: File, rows: Table, masked: bool) -> Net:
     patch = number(file, "patch_size", default=side)
     positions = rows["positions"][0] in file
     grid = grid_of(file, patch, file.shape(rows["positions"][0])[1] if positions else None)
-    whole = 2 ** (count - 1)
-    grid = tuple(-(-side // whole) * whole for side in grid) if not positions else grid
     module = Swin(
         patch,
         dim,

@@ -1,5 +1,6 @@
 """timm's names: its ViT with every way of pooling, and EVA-02."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -10,7 +11,15 @@ from jssl.models.layers.positions import antialiased_bicubic
 from jssl.models.layers.relative import rotary_angles_by_index
 from jssl.models.layers.transformer import SwiGlu, layer_norm
 from jssl.weights.engine import Family, File, Net, Table
-from jssl.weights.layouts import fused, fused_neighbours, layer, lead, neighbours, unbiased_patches
+from jssl.weights.layouts import (
+    fused,
+    fused_neighbours,
+    layer,
+    lead,
+    neighbours,
+    token_pair,
+    unbiased_patches,
+)
 from jssl.weights.preprocessing import CLIP, Preprocess
 from jssl.weights.tables.shared import TIMM, linear, only, scaled, vit
 
@@ -49,9 +58,7 @@ def _gated(file: File, fields: dict[str, Any], rows: dict[str, Any], norm: Calla
 def _timm(file: File) -> dict[str, Net]:
     readout, pooled = _pooling(file)
     rows, fields = ROWS | pooled, dict(readout=readout, layer_scale=scaled(file, TIMM, "init_values"))
-    if "reg_token" in file:
-        fields["registers"] = file.shape("reg_token")[1]
-    classes = int("cls_token" in file)
+    classes = _prefix(file, rows, fields)
     early = "norm_pre.weight" in file
     if early:
         fields["norm_input"] = True
@@ -65,31 +72,38 @@ def _timm(file: File) -> dict[str, Net]:
         epsilon=1e-5 if early else 1e-6,
         act="quick_gelu" if "quickgelu" in str(file.get("architecture", default="")) else "gelu",
         classes=classes,
-        of_prefix=not _patches_alone(file, classes),
+        of_prefix=not _patches_alone(file),
         **fields,
     )
     return only(encoder=encoder, logits=linear(file, "head"))
 
 
-def _patches_alone(file: File, classes: int) -> bool:
+def _patches_alone(file: File) -> bool:
     """Whether the positions have no entry for the class token."""
-    if not classes:
+    if "cls_token" not in file or "pos_embed" not in file:
         return False
-    stated = file.get("no_embed_class")
-    return (
-        stated
-        if isinstance(stated, bool)
-        else int(file.shape("pos_embed")[1] ** 0.5) ** 2 == file.shape("pos_embed")[1]
-    )
+    stated, held = file.get("no_embed_class"), file.shape("pos_embed")[1]
+    return stated if isinstance(stated, bool) else math.isqrt(held) ** 2 == held
+
+
+def _prefix(file: File, rows: dict[str, Any], fields: dict[str, Any]) -> int:
+    """How many tokens with positions come first; registers count among them unless patches alone have positions."""
+    classes, registers = int("cls_token" in file), file.shape("reg_token")[1] if "reg_token" in file else 0
+    if registers and classes and not _patches_alone(file) and "pos_embed" in file:
+        rows["class_token"] = (("cls_token", "reg_token"), token_pair)
+        return classes + registers
+    if registers:
+        fields["registers"] = registers
+    return classes
 
 
 def _eva02(file: File) -> dict[str, Net]:
     readout, pooled = _pooling(file)
     rows, fields = ROWS | pooled, dict(readout=readout, layer_scale=scaled(file, EVA, "init_values"))
     rows |= {name: row for name, row in EVA.items() if "scale" in name}
-    turned = file.get("use_rot_pos_emb", default=True)
-    native = file.get("ref_feat_shape", default=(16, 16))
-    native = tuple(native) if isinstance(native, list | tuple) else (native, native)
+    turned = file.get("use_rot_pos_emb", default="model_args" not in file.config)
+    native = file.get("ref_feat_shape", default=None if "model_args" in file.config else (16, 16))
+    native = tuple(native) if isinstance(native, list | tuple) else native and (native, native)
     if turned:
         fields["rotary"] = partial(rotary_angles_by_index, native=native)
     if "blocks.0.attn.q_proj.weight" in file:
@@ -99,13 +113,11 @@ def _eva02(file: File) -> dict[str, Net]:
     else:
         fields["qkv_bias"] = "blocks.0.attn.q_bias" in file and (True, False, True)
         rows["blocks/block_{i}/attn/qkv"] = ("blocks.{i}.attn", neighbours)
-    if "reg_token" in file:
-        fields["registers"] = file.shape("reg_token")[1]
     if "pos_embed" not in file:
         fields["positions"] = None
     _gated(file, fields, rows, layer_norm)
-    classes = int("cls_token" in file)
-    alone = "pos_embed" in file and _patches_alone(file, classes)
+    classes = _prefix(file, rows, fields)
+    alone = _patches_alone(file)
     encoder = vit(file, rows, interpolate=antialiased_bicubic, classes=classes, of_prefix=not alone, **fields)
     return only(encoder=encoder, logits=linear(file, "head"))
 
@@ -149,7 +161,7 @@ FAMILIES = [
         _TIMM,
         name="timm_vit_avg",
         signs=(_TIMM.signs[0], *_TIMM.signs[3:]),
-        foreign=(*_TIMM.foreign[:-2], r"layers\."),
+        foreign=(*_TIMM.foreign[:-3], r"layers\."),
     ),
     replace(
         _TIMM,

@@ -63,7 +63,7 @@ TEXT: Table = {
 
 def sub(file: File, key: str, at: str) -> File:
     """One tower of a file: its own config, its own prefix."""
-    config = file.get(key, default={})
+    config = file.get(key, default=file.config)
     if not isinstance(config, Mapping):
         raise ValueError(f"{key} must be a table, the config says {config!r}")
     return replace(file, config=dict(config), at=at)
@@ -189,10 +189,10 @@ OPEN_TEXT: Table = {
 
 
 def _open_clip(file: File) -> dict[str, Net]:
-    model = sub(file, "model_cfg", file.at)
-    quick = model.get("quick_gelu", default="force_quick_gelu" in model.config or not file.config)
-    act = "quick_gelu" if quick else "gelu"
     root = file.beside("visual.", "")
+    model = sub(file, "model_cfg", file.at)
+    quick = model.get("quick_gelu", default="input_resolution" in root)
+    act = "quick_gelu" if quick else "gelu"
     vision = sub(model, "vision_cfg", file.at)
     dim = vision.shape("conv1.weight")[0]
     early, pool = "ln_pre.weight" in vision, vision.get("pool_type", default="tok")
