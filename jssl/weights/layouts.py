@@ -112,15 +112,10 @@ def _drop(x: np.ndarray, axes: int, rank: int) -> np.ndarray:
 
 def patches(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
     """A convolution whose stride is its window, as a matrix over (row, column, channel)."""
-    yield from _patches(leaves, name, (module.patch, module.patch), layer)
+    yield from _patches(leaves, name, (module.patch, module.patch))
 
 
-def unbiased_patches(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
-    """As `patches`, without a bias (CLIP)."""
-    yield from _patches(leaves, name, (module.patch, module.patch), unbiased)
-
-
-def _patches(leaves: Leaves, name: str, window: tuple[int, ...], rest: Layout) -> Iterable[Entry]:
+def _patches(leaves: Leaves, name: str, window: tuple[int, ...]) -> Iterable[Entry]:
     rank = len(window)
 
     def read(x):
@@ -130,9 +125,8 @@ def _patches(leaves: Leaves, name: str, window: tuple[int, ...], rest: Layout) -
         x = x.reshape(*window, -1, x.shape[-1])
         return x.transpose(rank + 1, rank, *range(rank))
 
-    if "kernel" in leaves:
-        yield Entry(("kernel",), (f"{name}.weight",), *_one(read, write))
-    yield from rest({leaf: spec for leaf, spec in leaves.items() if leaf != "kernel"}, name, None)
+    yield Entry(("kernel",), (f"{name}.weight",), *_one(read, write))
+    yield from layer({leaf: spec for leaf, spec in leaves.items() if leaf != "kernel"}, name, None)
 
 
 def fused(leaves: Leaves, names: tuple[str, ...], module: Any) -> Iterable[Entry]:
@@ -290,7 +284,7 @@ def token_pair(leaves: Leaves, names: tuple[str, ...], module: Any) -> Iterable[
 def tubelets(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
     """As `patches`, of three-dimensional convolutions over frames, rows and columns."""
     window = (module.stem.keywords["tubelet"], module.patch, module.patch)
-    yield from _patches(leaves, name, window, layer)
+    yield from _patches(leaves, name, window)
 
 
 def separate_qkv(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:

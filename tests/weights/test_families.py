@@ -173,6 +173,7 @@ def test_parts_are_named(opened):
     ("dino_vit", {}),
     ("dinov2", dict(registers=2, layer_scale=1e-5)),
     ("hf_vit", {}),
+    ("hf_dinov2_registers", dict(registers=2)),
 ])  # fmt: skip
 def test_a_network_of_the_library_is_saved_under_published_names(name, fields, tmp_path):
     fields = {"layer_scale": None, **fields}

@@ -23,6 +23,7 @@ class PatchEmbed(nn.Module):
     patch: int
     dim: int
     kernel_init: Callable = kernel_init
+    use_bias: bool = True
 
     def grid(self, image_shape: tuple[int, ...]) -> Grid:
         """(rows, columns) of patches in images of shape (..., H, W, C)."""
@@ -37,7 +38,7 @@ class PatchEmbed(nn.Module):
         (rows, columns), p = self.grid(images.shape), self.patch
         x = images.reshape(-1, rows, p, columns, p, images.shape[-1]).swapaxes(2, 3)
         x = x.reshape(-1, rows, columns, p * p * images.shape[-1])
-        return nn.Dense(self.dim, kernel_init=self.kernel_init, name="proj")(x)
+        return nn.Dense(self.dim, use_bias=self.use_bias, kernel_init=self.kernel_init, name="proj")(x)
 
 
 class ConvStem(nn.Module):

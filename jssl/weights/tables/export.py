@@ -14,6 +14,7 @@ from jssl.models.layers.positions import LearnedPositions, antialiased_bicubic, 
 from jssl.models.layers.transformer import Mlp, SwiGlu, layer_norm
 from jssl.weights.engine import Net, Table
 from jssl.weights.layouts import layer, lead
+from jssl.weights.tables.hub import DINOV2
 from jssl.weights.tables.resnet import ROWS as RESNET
 from jssl.weights.tables.shared import HUB, TIMM
 
@@ -73,23 +74,42 @@ def dinov2(encoder: nn.Module, variables: Variables, side: int) -> Described:
 
 
 def hub(encoder: nn.Module, variables: Variables, side: int) -> Described:
-    """As transformers' ViTModel, without layer scale and registers; the mask token is left out."""
-    module, params, sizes = _plain(encoder, variables, side)
+    """As transformers' ViTModel; the mask token is left out, layer scale and registers have no place."""
+    module, params, _ = _plain(encoder, variables, side)
     params.pop("mask_token", None)
-    config = {
-        "model_type": "vit",
-        "architectures": ["ViTModel"],
+    rows = {path: row for path, row in HUB.items() if "scale" not in path and path != "registers"}
+    config = _hub_config(module, params) | {"model_type": "vit", "architectures": ["ViTModel"]}
+    return _net(module, rows), {"params": params}, config
+
+
+def hub_dinov2(encoder: nn.Module, variables: Variables, side: int) -> Described:
+    """As transformers' Dinov2Model, with registers or without; layer scale that it lacks is 1, the mask token 0."""
+    module, params, _ = _plain(encoder, variables, side)
+    params.setdefault("mask_token", np.zeros(module.dim, np.float32))
+    ones = {f"scale{i}": np.ones(module.dim, np.float32) for i in (1, 2)}
+    params["blocks"] = {name: {**ones, **block} for name, block in params["blocks"].items()}
+    with_registers = {"model_type": "dinov2_with_registers", "num_register_tokens": module.registers}
+    config = _hub_config(module, params) | (with_registers if module.registers else {"model_type": "dinov2"})
+    config |= {"layerscale_value": module.layer_scale or 1.0, "use_swiglu_ffn": _gated(module)}
+    config |= {"mlp_ratio": 4 if _gated(module) else round(module.mlp_ratio), "use_mask_token": True}
+    return _net(module, DINOV2), {"params": params}, config
+
+
+def _hub_config(module: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+    rows, columns = params["positions"]["table"].shape[:2]
+    return {
         "hidden_size": module.dim,
         "num_hidden_layers": module.depth,
         "num_attention_heads": module.heads,
         "intermediate_size": round(module.dim * module.mlp_ratio),
         "patch_size": module.patch,
-        "image_size": side,
+        "image_size": rows * module.patch
+        if rows == columns
+        else [rows * module.patch, columns * module.patch],
         "hidden_act": "gelu",
         "layer_norm_eps": _epsilon(module),
         "qkv_bias": bool(module.qkv_bias),
     }
-    return _net(module, HUB), {"params": params}, config
 
 
 def torchvision(encoder: nn.Module, variables: Variables, side: int) -> Described:
@@ -155,5 +175,7 @@ DESCRIBED = {
     "dino_vit": dino,
     "dinov2": dinov2,
     "hf_vit": hub,
+    "hf_dinov2": hub_dinov2,
+    "hf_dinov2_registers": hub_dinov2,
     "resnet_torchvision": torchvision,
 }

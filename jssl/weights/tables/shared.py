@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jssl.models.encoders.vit import PatchEmbed, ViT
+from jssl.models.encoders.vit import ViT
 from jssl.models.heads import Head, WeightNormDense, batch_norm, dense, l2_normalize
 from jssl.models.layers.positions import LearnedPositions, bicubic
 from jssl.models.layers.transformer import Mlp, SwiGlu, gelu, layer_norm, quick_gelu
@@ -240,10 +240,10 @@ def vit(
         fields: Of `ViT`, in place of what is found.
     """
     stem = rows["stem/proj"][0]
-    weight = file.shape(f"{stem}.weight") if "stem" not in fields else None
+    weight = file.shape(f"{stem}.weight") if f"{stem}.weight" in file or "dim" not in fields else None
     dim = fields.get("dim") or number(file, "embed_dim", "hidden_size", default=weight[0] if weight else None)
     patch = fields.get("patch") or number(file, "patch_size", default=weight[-1] if weight else None)
-    channels = weight[1] if weight and len(weight) > 1 else 3
+    channels = weight[1] if weight and weight[-1] == patch else 3
     if "positions" not in fields:
         name = rows["positions"][0]
         held = file.shape(name)[-2] - (classes if of_prefix else 0)
@@ -340,7 +340,7 @@ def linear(file: File, name: str) -> Net | None:
 
 
 __all__ = [
-    "ACTIVATIONS", "HUB", "HUB_BLOCK", "PatchEmbed", "QKV", "TIMM", "activation", "biased", "block", "depth_of",
+    "ACTIVATIONS", "HUB", "HUB_BLOCK", "QKV", "TIMM", "activation", "biased", "block", "depth_of",
     "dino_head", "epsilon_norm", "grid_of", "heads_of", "linear", "mlp_of", "number", "only", "scaled", "sequence",
     "stack", "vit",
 ]  # fmt: skip

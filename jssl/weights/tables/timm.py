@@ -6,7 +6,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from jssl.models.encoders.vit import read_class, read_mean, read_normed_class, read_normed_mean, read_raw
+from jssl.models.encoders.vit import (
+    PatchEmbed,
+    read_class,
+    read_mean,
+    read_normed_class,
+    read_normed_mean,
+    read_raw,
+)
 from jssl.models.layers.positions import antialiased_bicubic
 from jssl.models.layers.relative import rotary_angles_by_index
 from jssl.models.layers.transformer import SwiGlu, layer_norm
@@ -18,7 +25,6 @@ from jssl.weights.layouts import (
     lead,
     neighbours,
     token_pair,
-    unbiased_patches,
 )
 from jssl.weights.preprocessing import CLIP, Preprocess
 from jssl.weights.tables.shared import TIMM, linear, only, scaled, vit
@@ -63,7 +69,7 @@ def _timm(file: File) -> dict[str, Net]:
     if early:
         fields["norm_input"] = True
     if "patch_embed.proj.bias" not in file:
-        rows["stem/proj"] = ("patch_embed.proj", unbiased_patches)
+        fields["stem"] = partial(PatchEmbed, use_bias=False)
     _gated(file, fields, rows, layer_norm)
     encoder = vit(
         file,

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from jssl.models.encoders.text import LogitScale, TextTransformer, first_place, largest_id, last_place
-from jssl.models.encoders.vit import read_mean, read_normed_class, read_normed_mean, read_pooled
+from jssl.models.encoders.vit import PatchEmbed, read_mean, read_normed_class, read_normed_mean, read_pooled
 from jssl.models.heads import Head, dense
 from jssl.models.layers.pooling import AttentionPool
 from jssl.models.layers.positions import antialiased_bicubic
@@ -23,7 +23,6 @@ from jssl.weights.layouts import (
     patches,
     plain,
     table,
-    unbiased_patches,
 )
 from jssl.weights.preprocessing import CLIP, HALF, Preprocess
 from jssl.weights.tables.shared import (
@@ -39,6 +38,7 @@ from jssl.weights.tables.shared import (
     vit,
 )
 
+UNBIASED = partial(PatchEmbed, use_bias=False)
 BLOCK = dict(
     norm1="layer_norm1",
     norm2="layer_norm2",
@@ -46,7 +46,7 @@ BLOCK = dict(
     proj="self_attn.out_proj",
 )
 VISION: Table = {
-    "stem/proj": ("embeddings.patch_embedding", unbiased_patches),
+    "stem/proj": ("embeddings.patch_embedding", patches),
     "class_token": ("embeddings.class_embedding", first_axis),
     "positions": ("embeddings.position_embedding.weight", table(0)),
     "norm_input": ("pre_layrnorm", layer),
@@ -105,7 +105,15 @@ def matrix(file: File, name: str) -> Net | None:
 
 def _clip(file: File) -> dict[str, Net]:
     vision = sub(file, "vision_config", file.at)
-    encoder = vit(vision, VISION, epsilon=1e-5, act="quick_gelu", norm_input=True, readout=read_normed_class)
+    encoder = vit(
+        vision,
+        VISION,
+        epsilon=1e-5,
+        act="quick_gelu",
+        norm_input=True,
+        stem=UNBIASED,
+        readout=read_normed_class,
+    )
     root = file.beside("vision_model.", "")
     text = sub(root, "text_config", root.at + "text_model.")
     heads: dict[str, Net | None] = {"image_projection": linear(root, "visual_projection")}
@@ -119,7 +127,6 @@ def _clip(file: File) -> dict[str, Net]:
 
 
 SIGLIP: Table = VISION | {
-    "stem/proj": ("embeddings.patch_embedding", patches),
     "pool/probe": ("head.probe", lead(1)),
     "pool/attn": ("head.attention", attention_in),
     "pool/proj": ("head.attention.out_proj", layer),
@@ -173,7 +180,7 @@ def _open_rows(stack: str) -> Table:
 
 
 OPEN_VISION: Table = {
-    "stem/proj": ("conv1", unbiased_patches),
+    "stem/proj": ("conv1", patches),
     "class_token": ("class_embedding", first_axis),
     "positions": ("positional_embedding", table(0)),
     "norm_input": ("ln_pre", layer),
@@ -211,6 +218,7 @@ def _open_clip(file: File) -> dict[str, Net]:
         depth=depth_of(vision, OPEN_VISION, "blocks/block_{i}", "layers"),
         heads=dim // number(vision, "head_width", default=64),
         norm_input=early,
+        stem=UNBIASED,
         readout=readouts[pool],
         qkv_bias=True,
         layer_scale=vision.get("ls_init_value"),
