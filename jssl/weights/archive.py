@@ -4,7 +4,7 @@ import json
 import math
 import struct
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,10 +57,14 @@ def read_archive(path: Path) -> tuple[Archive, dict[str, str]]:
         ValueError: where the file is damaged, or is none of these.
     """
     tensors, metadata = _read(path)
-    for name in tensors:
+    _check_names(path, tensors)
+    return tensors, metadata
+
+
+def _check_names(path: Path, names: Iterable[str]) -> None:
+    for name in names:
         if not name.isprintable() or len(name) > 500:
             raise ValueError(f"{path} names a tensor {ascii(name)[:80]}, which is no name; fetch it again")
-    return tensors, metadata
 
 
 def _read(path: Path) -> tuple[Archive, dict[str, str]]:
@@ -127,12 +131,18 @@ def _safetensors(path: Path) -> tuple[Archive, dict[str, str]]:
     metadata = header.pop("__metadata__", None) or {}
     if not isinstance(metadata, dict):
         raise ValueError(f"{path} has metadata that is no table; fetch it again")
+    _check_names(path, header)
     entries = {name: _entry(path, name, entry) for name, entry in header.items()}
     _check_layout(path, entries, size - 8 - length)
-    data = np.memmap(path, np.uint8, "r", offset=8 + length) if size > 8 + length else np.zeros(0, np.uint8)
 
     def reader(dtype, shape, begin, end):
-        return lambda: np.asarray(data[begin:end]).view(dtype).reshape(shape)
+        def read():
+            data = np.fromfile(path, np.uint8, end - begin, offset=8 + length + begin)
+            if data.size != end - begin:
+                raise ValueError(f"{path} has become shorter while it was read; fetch it again")
+            return data.view(dtype).reshape(shape)
+
+        return read
 
     tensors = {
         name: Tensor(shape, dtype, reader(dtype, shape, begin, end))
@@ -155,10 +165,10 @@ def _entry(path: Path, name: str, entry: Any) -> tuple[np.dtype, tuple[int, ...]
     good = isinstance(entry, dict) and whole(entry.get("shape")) and whole(entry.get("data_offsets"))
     if not good or len(entry["data_offsets"]) != 2 or len(entry["shape"]) > 16:
         raise ValueError(f"{path}: the header's entry of {name} is damaged; fetch the file again")
-    if entry.get("dtype") not in DTYPES:
-        known = ", ".join(DTYPES)
-        raise ValueError(f"{path}: {name} is stored as {entry.get('dtype')!r}, expected one of {known}")
-    dtype, shape, (begin, end) = DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
+    if str(entry.get("dtype")) not in DTYPES:
+        given, known = ascii(entry.get("dtype"))[:40], ", ".join(DTYPES)
+        raise ValueError(f"{path}: {name} is stored as {given}, expected one of {known}")
+    dtype, shape, (begin, end) = DTYPES[str(entry["dtype"])], tuple(entry["shape"]), entry["data_offsets"]
     if end - begin != math.prod(shape) * dtype.itemsize:
         raise ValueError(
             f"{path}: {name} of shape {shape} needs {math.prod(shape) * dtype.itemsize} bytes, "

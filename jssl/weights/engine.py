@@ -16,7 +16,7 @@ from jssl.weights.layouts import Entry, Layout
 from jssl.weights.preprocessing import Preprocess
 
 Row = tuple[Any, Layout]  # published name or names, a layout
-Table = Mapping[str, Row]  # by our path; {i} stands for a number, the same on both sides
+Table = dict[str, Row]  # by our path; {i} stands for a number, the same on both sides
 Variables = dict[str, Any]
 CONTAINERS = r"(?:(?:model|state_dict|module)\.)*"  # levels that say nothing about what is below
 BUFFERS = ("*num_batches_tracked",)
@@ -101,7 +101,7 @@ class Net(NamedTuple):
 
     module: nn.Module
     table: Table
-    init: Callable[[nn.Module, jax.Array], Variables]
+    init: Callable[[Any, jax.Array], Any]
     at: str = ""
     rename: Callable[[str], str] = str
     native: int | None = None
@@ -135,7 +135,7 @@ class Family:
     parts: Mapping[str, str] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
     label: str = ""
-    preprocess: Callable[[File], Preprocess] = Preprocess.of
+    preprocess: Callable[[File], Any] = Preprocess.of
     shared: Callable[[File], dict[str, Net]] | None = None
     publisher: str = ""
     architectures: str = ""

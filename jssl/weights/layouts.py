@@ -30,7 +30,7 @@ class Entry(NamedTuple):
     write: Callable[[Arrays], Arrays]
 
 
-Layout = Callable[[Leaves, Any, Any], Iterable[Entry]]
+Layout = Callable[..., Iterable[Entry]]
 
 TORCH = {
     "kernel": "weight",
@@ -229,7 +229,7 @@ def table(axes: int) -> Layout:
     return layout
 
 
-def relative(leaves: Leaves, name: str | tuple[str, ...], module: Any) -> Iterable[Entry]:
+def relative(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
     """BEiT's tables [(2h - 1) (2w - 1) + 3, heads], one for all blocks or one per block, side by side in ours."""
     names = tuple(name.format(i=i) for i in range(module.depth)) if "{i}" in name else (name,)
     grid, order = leaves["table"].shape, ("table", "class")[: len(leaves)]

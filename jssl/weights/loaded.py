@@ -45,7 +45,7 @@ class Loaded:
     config: Mapping[str, Any] = field(default_factory=dict)
     citation: str = ""
     licence: str = ""
-    others: Mapping[str, Networks] = field(default_factory=dict)
+    others: Mapping[Any, Networks] = field(default_factory=dict)
     kept: Mapping[str, np.ndarray] = field(default_factory=dict)
     dtypes: Mapping[str, Any] = field(default_factory=dict)
     layout: Any = None
@@ -107,5 +107,5 @@ class Loaded:
 
 
 @partial(jax.jit, static_argnums=0)
-def _encode(module: nn.Module, variables: Any, *inputs: jax.Array, **named: jax.Array) -> Any:
+def _encode(module: nn.Module, variables: Any, *inputs: jax.Array, **named: Any) -> Any:
     return module.apply(variables, *inputs, **named)

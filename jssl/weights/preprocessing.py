@@ -52,7 +52,7 @@ class Preprocess:
         )
         share = _number(stated.get("crop_pct"), share)
         size = _side(stated.get("size"), round(crop / share))
-        kind = stated.get("interpolation") or PILLOW.get(stated.get("resample"), interpolation)
+        kind = stated.get("interpolation") or PILLOW.get(stated.get("resample", -1), interpolation)
         mean, std = (
             tuple(stated[key]) if _is_numbers(stated.get(key)) else fallback
             for key, fallback in zip(("mean", "std"), constants, strict=True)

@@ -55,6 +55,8 @@ DAMAGES = {
     "offsets lie": (lambda p: lie(p, "data_offsets", [10**12, 10**12 + 128]), "begins at byte"),
     "offsets overlap": (lambda p: lie(p, "data_offsets", [0, 128]), "begins at byte"),
     "unknown dtype": (lambda p: lie(p, "dtype", "F8_E4M3"), "F8_E4M3"),
+    "dtype a list": (lambda p: lie(p, "dtype", ["F32"]), "norm.bias"),
+    "name of two lines": (lambda p: change(p, **{"a\nb": 7}), "is no name"),
     "entry no table": (lambda p: change(p, **{"norm.bias": 7}), "norm.bias"),
     "pointer": (lambda p: p.write_bytes(b"version https://git-lfs.github.com/spec/v1\n"), "Git LFS"),
     "text": (lambda p: p.write_bytes(b"<html>404: not found</html>" * 9), "fetch it again"),

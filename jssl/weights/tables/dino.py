@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from jssl.models.encoders.vit import read_apart
 from jssl.models.layers.positions import antialiased_bicubic, bicubic, dino_bicubic
@@ -38,7 +39,7 @@ def _dinov2(file: File) -> dict[str, Net]:
     offset = file.get("interpolate_offset", default=0.0 if registers else 0.1)
     antialias = file.get("interpolate_antialias", default=registers)
     kind = antialiased_bicubic if antialias else bicubic
-    fields = dict(layer_scale=scaled(file, TIMM, "init_values"))
+    fields: dict[str, Any] = dict(layer_scale=scaled(file, TIMM, "init_values"))
     if registers or file.get("num_register_tokens"):
         fields["registers"] = file.shape("register_tokens")[1]
     rows, rename = _chunks(file)
@@ -80,7 +81,7 @@ DINOV3 = TIMM | {
 def _dinov3(file: File) -> dict[str, Net]:
     over = {"max": max, "min": min}.get(file.get("pos_embed_rope_normalize_coords", default="separate"))
     periods = tuple(float(period) for period in file.value("rope_embed.periods"))
-    fields = dict(positions=None, rotary=partial(rotary_angles, periods=periods, over=over))
+    fields: dict[str, Any] = dict(positions=None, rotary=partial(rotary_angles, periods=periods, over=over))
     fields["layer_scale"] = scaled(file, DINOV3, "layerscale_init")
     if "blocks.0.attn.qkv.bias_mask" in file:
         fields["qkv_bias"] = (True, False, True)

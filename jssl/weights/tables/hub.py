@@ -34,7 +34,7 @@ def _vit(file: File) -> dict[str, Net]:
     return only(encoder=vit(file, HUB, epsilon=1e-12, masked=masked), pooled=pooled, logits=logits)
 
 
-DINOV2_BLOCK = HUB_BLOCK | dict(
+DINOV2_BLOCK: dict[str, Any] = HUB_BLOCK | dict(
     norm1="norm1",
     norm2="norm2",
     fc1="mlp.fc1",
@@ -62,7 +62,7 @@ def _dinov2(file: File) -> dict[str, Net]:
     return only(encoder=encoder, logits=linear(file.beside(top, ""), "classifier"))
 
 
-DINOV3_BLOCK = dict(
+DINOV3_BLOCK: dict[str, Any] = dict(
     qkv=tuple(f"attention.{name}_proj" for name in "qkv"),
     proj="attention.o_proj",
     fc1="mlp.up_proj",
@@ -74,7 +74,9 @@ DINOV3_BLOCK = dict(
 
 
 def _dinov3(file: File) -> dict[str, Net]:
-    gated = {"w12": ("mlp.gate_proj", "mlp.up_proj")} if "layer.0.mlp.gate_proj.weight" in file else {}
+    gated: dict[str, Any] = (
+        {"w12": ("mlp.gate_proj", "mlp.up_proj")} if "layer.0.mlp.gate_proj.weight" in file else {}
+    )
     if gated:
         gated["fc1"] = "no such layer"
     blocks = block("blocks/block_{i}", "layer.{i}", **{**DINOV3_BLOCK, **gated})

@@ -44,8 +44,8 @@ def _predictor(file: File) -> dict[str, Net]:
 
 def _msn(file: File) -> dict[str, Net]:
     head = file.below("fc.")
-    names = [name for i in (1, 2) for name in (f"fc{i}", f"bn{i}", gelu) if name is gelu or _has(head, name)]
-    made = stack(head, *names, "fc3") if _has(head, "fc3") else None
+    hidden = [[name for name in (f"fc{i}", f"bn{i}") if _has(head, name)] + [gelu] for i in (1, 2)]
+    made = stack(head, *hidden[0], *hidden[1], "fc3") if _has(head, "fc3") else None
     return only(encoder=vit(file, TIMM), projection=made)
 
 

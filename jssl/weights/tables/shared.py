@@ -71,7 +71,7 @@ TIMM: Table = {
     **block("blocks/block_{i}", "blocks.{i}"),
 }
 QKV = tuple(f"attention.attention.{name}" for name in ("query", "key", "value"))
-HUB_BLOCK = dict(
+HUB_BLOCK: dict[str, Any] = dict(
     norm1="layernorm_before",
     norm2="layernorm_after",
     qkv=QKV,

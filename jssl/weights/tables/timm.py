@@ -46,7 +46,7 @@ def _pooling(file: File) -> tuple[Callable, Table]:
     return (read_normed_mean if fc else read_mean), rows
 
 
-def _gated(file: File, fields: dict[str, Any], rows: dict[str, Any], norm: Callable | None) -> None:
+def _gated(file: File, fields: dict[str, Any], rows: Table, norm: Callable | None) -> None:
     """Gate and value in one matrix or in two, told by the tensors."""
     out = file.shape("blocks.0.mlp.fc2.weight")
     if "blocks.0.mlp.fc1_g.weight" in file:
@@ -63,7 +63,8 @@ def _gated(file: File, fields: dict[str, Any], rows: dict[str, Any], norm: Calla
 
 def _timm(file: File) -> dict[str, Net]:
     readout, pooled = _pooling(file)
-    rows, fields = ROWS | pooled, dict(readout=readout, layer_scale=scaled(file, TIMM, "init_values"))
+    rows: Table = ROWS | pooled
+    fields: dict[str, Any] = dict(readout=readout, layer_scale=scaled(file, TIMM, "init_values"))
     classes = _prefix(file, rows, fields)
     early = "norm_pre.weight" in file
     if early:
@@ -92,7 +93,7 @@ def _patches_alone(file: File) -> bool:
     return stated if isinstance(stated, bool) else math.isqrt(held) ** 2 == held
 
 
-def _prefix(file: File, rows: dict[str, Any], fields: dict[str, Any]) -> int:
+def _prefix(file: File, rows: Table, fields: dict[str, Any]) -> int:
     """How many tokens with positions come first; registers count among them unless patches alone have positions."""
     classes, registers = int("cls_token" in file), file.shape("reg_token")[1] if "reg_token" in file else 0
     if registers and classes and not _patches_alone(file) and "pos_embed" in file:
@@ -105,7 +106,8 @@ def _prefix(file: File, rows: dict[str, Any], fields: dict[str, Any]) -> int:
 
 def _eva02(file: File) -> dict[str, Net]:
     readout, pooled = _pooling(file)
-    rows, fields = ROWS | pooled, dict(readout=readout, layer_scale=scaled(file, EVA, "init_values"))
+    rows: Table = ROWS | pooled
+    fields: dict[str, Any] = dict(readout=readout, layer_scale=scaled(file, EVA, "init_values"))
     rows |= {name: row for name, row in EVA.items() if "scale" in name}
     turned = file.get("use_rot_pos_emb", default="model_args" not in file.config)
     native = file.get("ref_feat_shape", default=None if "model_args" in file.config else (16, 16))

@@ -39,7 +39,7 @@ from jssl.weights.tables.shared import (
 )
 
 UNBIASED = partial(PatchEmbed, use_bias=False)
-BLOCK = dict(
+BLOCK: dict[str, Any] = dict(
     norm1="layer_norm1",
     norm2="layer_norm2",
     qkv=tuple(f"self_attn.{name}_proj" for name in "qkv"),
@@ -163,7 +163,7 @@ def _siglip(file: File) -> dict[str, Net]:
     return only(encoder=encoder, **heads)
 
 
-OPEN_BLOCK = dict(
+OPEN_BLOCK: dict[str, Any] = dict(
     norm1="ln_1",
     norm2="ln_2",
     proj="attn.out_proj",
