@@ -66,21 +66,21 @@ def load(
         raise ValueError(f"{place_.label} does not fit into memory") from None
     mine = {**networks.pop(chosen), **networks.pop("")}
     encoder, variables = mine.pop("encoder")
-    native = layout.parts[chosen]["encoder"].native
+    sizes = {"image_size": layout.parts[chosen]["encoder"].native, **_known(config)}
     return Loaded(
         encoder,
         variables,
-        mine,
-        known.preprocess(File({"image_size": native, **_known(config)}, tensors, label=place_.label)),
-        known.name,
-        chosen,
-        config,
-        known.citation,
-        place_.licence or known.licence,
-        networks,
-        kept,
-        {name: tensor.dtype for name, tensor in tensors.items() if _other_float(tensor.dtype)},
-        layout,
+        heads=mine,
+        preprocess=known.preprocess(File(sizes, tensors, label=place_.label)),
+        family=known.name,
+        part=chosen,
+        config=config,
+        citation=known.citation,
+        licence=place_.licence or known.licence,
+        others=networks,
+        kept=kept,
+        dtypes={name: tensor.dtype for name, tensor in tensors.items() if _other_float(tensor.dtype)},
+        layout=layout,
     )
 
 
