@@ -20,7 +20,8 @@ class Attention(nn.Module):
 
     Args:
         heads: their number, which divides the width D.
-        qkv_bias: whether that layer has a bias.
+        qkv_bias: whether that layer has a bias, one answer or one each for queries, keys and values; BEiT and DINOv3
+            have none on keys.
         attend: (q, k, v, bias=) of [B, N, heads, d] -> [B, N, heads, d]; for cuDNN,
             `partial(jax.nn.dot_product_attention, implementation="cudnn")`.
         kernel_init: of both linear layers.
@@ -28,7 +29,7 @@ class Attention(nn.Module):
     """
 
     heads: int
-    qkv_bias: bool = True
+    qkv_bias: bool | tuple[bool, bool, bool] = True
     attend: Callable = jax.nn.dot_product_attention
     kernel_init: Callable = kernel_init
     sown: str | None = "attention"
@@ -49,7 +50,10 @@ class Attention(nn.Module):
         batch, length, dim = x.shape
         if dim % self.heads:
             raise ValueError(f"heads={self.heads} must divide the width {dim}")
-        qkv = nn.Dense(3 * dim, use_bias=self.qkv_bias, kernel_init=self.kernel_init, name="qkv")(x)
+        if isinstance(self.qkv_bias, tuple):
+            qkv = PartlyBiased(3 * dim, self.qkv_bias, self.kernel_init, name="qkv")(x)
+        else:
+            qkv = nn.Dense(3 * dim, use_bias=self.qkv_bias, kernel_init=self.kernel_init, name="qkv")(x)
         query, key, value = jnp.moveaxis(qkv.reshape(batch, length, 3, self.heads, -1), 2, 0)
         if angles is not None:
             query, key = rotate(query, angles), rotate(key, angles)
@@ -60,6 +64,21 @@ class Attention(nn.Module):
             self.sow("intermediates", self.sown, attention_weights(query[:, :1], key, row)[:, :, 0])
         x = self.attend(query, key, value, bias=bias).reshape(batch, length, dim)
         return nn.Dense(dim, kernel_init=self.kernel_init, name="proj")(x)
+
+
+class PartlyBiased(nn.Module):
+    """A linear layer whose outputs lie in equal parts, some with a bias; the others' entries of `bias` do nothing."""
+
+    features: int
+    biased: tuple[bool, ...]
+    kernel_init: Callable = kernel_init
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        bias = jnp.where(jnp.repeat(jnp.array(self.biased), self.features // len(self.biased)), bias, 0)
+        return x @ kernel.astype(x.dtype) + bias.astype(x.dtype)
 
 
 def attention_weights(query: jax.Array, key: jax.Array, bias: jax.Array | None = None) -> jax.Array:
@@ -171,7 +190,7 @@ class Block(nn.Module):
     mlp: Callable = Mlp
     norm: Callable = layer_norm
     layer_scale: float | None = None
-    qkv_bias: bool = True
+    qkv_bias: bool | tuple[bool, bool, bool] = True
     attend: Callable = jax.nn.dot_product_attention
     kernel_init: Callable = kernel_init
 
