@@ -36,6 +36,7 @@ from jssl.models.heads import (
     simclr_head,
     simsiam_head,
     simsiam_predictor,
+    slip_head,
     swav_head,
     vicreg_head,
 )
@@ -57,6 +58,7 @@ from jssl.models.layers.transformer import (
     Mlp,
     SwiGlu,
     Transformer,
+    depth_scaled,
     gelu,
     quick_gelu,
 )
@@ -98,6 +100,7 @@ __all__ = [
     "clip_image_init",
     "clip_text_init",
     "cls_attention",
+    "depth_scaled",
     "dino_bicubic",
     "dino_head",
     "encoder",
@@ -125,6 +128,7 @@ __all__ = [
     "simsiam_predictor",
     "sincos_positions",
     "sincos_positions_rows_first",
+    "slip_head",
     "swav_head",
     "text_encoder",
     "torch_padding",

@@ -78,7 +78,8 @@ class ViT(nn.Module):
     stem: a factory of (patch, dim, kernel_init), such as `PatchEmbed`.
     readout: (prefix tokens, patch tokens, norm factory) -> Features; None: the class token, or the mean without one.
     norm_input: normalise the tokens before the first block (CLIP).
-    layer_scale, mlp, norm, qkv_bias, attend, kernel_init: as `Block`; drop_path, scan, remat: as `Transformer`.
+    layer_scale, mlp, norm, qkv_bias, attend, kernel_init: as `Block`; drop_path, scan, remat, start: as `Transformer`.
+    token_init: of class token, registers and mask token.
     """
 
     patch: int
@@ -103,6 +104,8 @@ class ViT(nn.Module):
     drop_path: float = 0.0
     scan: bool = False
     remat: Callable | None = None
+    start: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    token_init: Callable = truncated_normal(0.02)
 
     def grid(self, image_shape: tuple[int, ...]) -> Grid:
         """(rows, columns) of the patch tokens of images of shape (..., H, W, C)."""
@@ -141,7 +144,7 @@ class ViT(nn.Module):
 
         stem = self.stem(patch=self.patch, dim=self.dim, kernel_init=self.kernel_init, name="stem")
         x = stem(images, train=train).reshape(batch, count, self.dim)
-        token = partial(self.param, init_fn=truncated_normal(0.02))
+        token = partial(self.param, init_fn=self.token_init)
         if mask is not None:
             x = jnp.where(mask[..., None], token("mask_token", shape=(self.dim,)).astype(x.dtype), x)
         first = [token("class_token", shape=(1, self.dim))] if self.class_token else []
@@ -160,7 +163,8 @@ class ViT(nn.Module):
             Block, self.heads, self.mlp_ratio, self.mlp, self.norm, self.layer_scale, self.qkv_bias
         )
         block = partial(block, attend=self.attend, kernel_init=self.kernel_init)
-        blocks = Transformer(self.depth, block, self.drop_path, self.scan, self.remat, name="blocks")
+        how = self.drop_path, self.scan, self.remat, self.start
+        blocks = Transformer(self.depth, block, *how, name="blocks")
         bias = self._bias(grid, prefix, visible)
         if present is not None:
             absent = absent_bias(jnp.pad(present, ((0, 0), (prefix, 0)), constant_values=True))

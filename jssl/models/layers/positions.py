@@ -67,14 +67,16 @@ class LearnedPositions(nn.Module):
     """A learned table that takes the grid of the images seen at initialisation; other grids are interpolated from it.
 
     interpolate: (table [rows, columns, D], grid) -> [*grid, D].
+    init: of the table and of the prefix's own positions.
     """
 
     interpolate: Callable[[jax.Array, Grid], jax.Array] = bicubic
+    init: Callable = truncated_normal(0.02)
 
     @nn.compact
     def __call__(self, grid: Grid, dim: int, *, prefix: int = 0) -> jax.Array:
         """Returns: [prefix + N, dim]; the prefix (class token) has positions of its own, never interpolated."""
-        init = truncated_normal(0.02)
+        init = self.init
         stored = self.get_variable(
             "params", "table"
         )  # its own shape: the grid at initialisation, not this one
