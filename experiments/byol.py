@@ -50,6 +50,11 @@ class BYOL(Training):
         return self.experiment(data, method, optimizer=optimizer, network=network)
 
 
+SOURCES = {
+    "": "deepmind-research, byol/configs/byol.py, 1000 epochs",
+    "views": "byol/utils/augmentations.py",
+}
+
 demo = BYOL(
     encoder="resnet10x0.25_cifar",
     data="scenes:color",

@@ -78,6 +78,15 @@ class CLIP(Texts):
         )
 
 
+SOURCES = {
+    "": "the paper, appendix F",
+    "vocabulary": "openai/CLIP, clip/simple_tokenizer.py",
+    "caption_length": "openai/CLIP, clip/clip.py",
+    "end": "openai/CLIP, clip/model.py",
+    "views": "mlfoundations/open_clip",
+    "warmup": "the paper: 2000 steps",
+}
+
 demo = CLIP(
     encoder="vit_n8",
     data="scenes:color",

@@ -56,6 +56,11 @@ class Dino(SelfDistillation):
         return self.experiment(data, method, optimizer=self.optimizer(data), views=views, network=network)
 
 
+SOURCES = {
+    "": "facebookresearch/dino, main_dino.py",
+    "batch": "README, vanilla training: 8 GPUs of 64",
+}
+
 boosted = Dino(
     batch=1024,
     epochs=300,

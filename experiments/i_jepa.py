@@ -68,6 +68,13 @@ class IJEPA(Training):
         return self.experiment(data, method, optimizer=optimizer, network=network)
 
 
+SOURCES = {
+    "": "facebookresearch/ijepa, configs/in1k_vith14_ep300.yaml",
+    "batch": "the configuration's 128 on 16 GPUs",
+    "predictor_heads": "src/helper.py",
+    "views": "src/transforms.py",
+}
+
 demo = IJEPA(
     encoder="vit_n4",
     scan=True,

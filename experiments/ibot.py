@@ -68,6 +68,12 @@ class IBOT(SelfDistillation):
         return self.experiment(data, method, optimizer=self.optimizer(data), views=views, network=network)
 
 
+SOURCES = {
+    "": "bytedance/ibot, main_ibot.py and README, ViT-S/16",
+    "mask_ratio": "README: pred_ratio 0.3, pred_ratio_var 0.2",
+    "masked": "README: pred_ratio 0 or 0.3",
+}
+
 demo = IBOT(
     encoder="vit_n4",
     scan=True,

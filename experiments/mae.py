@@ -51,6 +51,14 @@ class MAE(Training):
         return self.experiment(data, method, optimizer=optimizer, network=network, figures=filled)
 
 
+SOURCES = {
+    "": "facebookresearch/mae, PRETRAIN.md",
+    "decoder_dim": "models_mae.py",
+    "decoder_depth": "models_mae.py",
+    "decoder_heads": "models_mae.py",
+    "views": "main_pretrain.py",
+}
+
 demo = MAE(
     encoder="vit_n4",
     data="scenes:color",

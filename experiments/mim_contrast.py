@@ -49,6 +49,13 @@ class MIMContrast(Training):
         return self.experiment(data, method, optimizer=optimizer, network=network)
 
 
+SOURCES = {
+    "": "our own choice",
+    "mix": "the paper",
+    "ratio": "our own choice, as SimMIM",
+    "views": "our own choice, as MoCo v3",
+}
+
 demo = MIMContrast(
     encoder="vit_n4",
     scan=True,

@@ -40,6 +40,12 @@ class MoCoV2(MomentumContrast):
         return self.experiment(data, method, optimizer=self.optimizer(data), network=network)
 
 
+SOURCES = {
+    "": "facebookresearch/moco, main_moco.py and README",
+    "groups": "README: 8 GPUs",
+    "hidden": "moco/builder.py",
+}
+
 demo = MoCoV2(
     encoder="resnet10x0.25_cifar",
     data="scenes:color",

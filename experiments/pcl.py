@@ -50,6 +50,13 @@ class PCL(MomentumContrast):
         return self.experiment(data, method, optimizer=self.optimizer(data), network=network)
 
 
+SOURCES = {
+    "": "salesforce/PCL, main_pcl.py and README",
+    "groups": "README: 8 GPUs",
+    "restarts": "main_pcl.py, run_kmeans",
+    "hidden": "pcl/builder.py",
+}
+
 demo = PCL(
     encoder="resnet10x0.25_cifar",
     data="scenes:color",

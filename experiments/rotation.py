@@ -45,6 +45,12 @@ class Rotation(Training):
         )
 
 
+SOURCES = {
+    "": "gidariss/FeatureLearningRotNet, config/ImageNet_RotNet_AlexNet.py",
+    "encoder": "our own choice",
+    "views": "dataloader.py",
+}
+
 # On digits a rotation is often anyone's guess (0, 1, 8, and 6 for 9), but scenes give it away by their light.
 demo = Rotation(
     encoder="resnet10x0.25_cifar",

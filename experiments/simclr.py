@@ -49,6 +49,12 @@ class SimCLR(Training):
         return self.experiment(data, method, optimizer=optimizer, network=network)
 
 
+SOURCES = {
+    "": "google-research/simclr, README and run.py",
+    "final_rate": "model_util.py",
+    "views": "data_util.py",
+}
+
 demo = SimCLR(
     encoder="resnet10x0.25_cifar",
     data="digits",

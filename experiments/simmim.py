@@ -85,6 +85,14 @@ class SimMIM(Training):
         )
 
 
+SOURCES = {
+    "": "microsoft/SimMIM, configs/vit_base__800ep",
+    "clip": "config.py",
+    "batch": "README: 16 GPUs of 128",
+    "views": "data/data_simmim.py",
+    "window": "configs/swin_base__100ep",
+}
+
 swin = SimMIM(
     encoder="swin_b",
     size=192,

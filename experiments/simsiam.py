@@ -55,6 +55,11 @@ class SimSiam(Training):
         return self.experiment(data, method, optimizer=optimizer, network=network)
 
 
+SOURCES = {
+    "": "facebookresearch/simsiam, main_simsiam.py",
+    "constant_predictor": "README, --fix-pred-lr",
+}
+
 demo = SimSiam(
     encoder="resnet10x0.25_cifar",
     data="scenes:color",

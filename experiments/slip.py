@@ -64,6 +64,18 @@ class SLIP(Texts):
         return self.experiment(data, method, optimizer=optimizer, views=views, network=network)
 
 
+SOURCES = {
+    "": "facebookresearch/SLIP, main.py and README",
+    "text": "models.py",
+    "vocabulary": "models.py",
+    "caption_length": "models.py",
+    "end": "models.py",
+    "dim": "models.py",
+    "views": "datasets.py",
+    "contrast_scale": "datasets.py",
+    "color": "datasets.py",
+}
+
 demo = SLIP(
     encoder="vit_n4",
     scan=True,

@@ -65,6 +65,12 @@ class SwAV(Training):
         return self.experiment(data, method, optimizer=optimizer, views=views, network=network)
 
 
+SOURCES = {
+    "": "facebookresearch/swav, scripts/swav_800ep_pretrain.sh",
+    "hidden": "main_swav.py",
+    "views": "src/multicropdataset.py",
+}
+
 demo = SwAV(
     encoder="resnet10x0.25_cifar",
     data="scenes:color",

@@ -48,6 +48,11 @@ class VICReg(Training):
         return self.experiment(data, method, optimizer=optimizer, network=network)
 
 
+SOURCES = {
+    "": "facebookresearch/vicreg, main_vicreg.py and README",
+    "views": "augmentations.py",
+}
+
 demo = VICReg(
     encoder="resnet10x0.25_cifar",
     data="scenes:color",
