@@ -64,8 +64,14 @@ class IBOT(SelfDistillation):
             teacher_temperature=self.temperature(data),
             patch_temperature=self.temperature(data),
         )
-        views = self.make_views(data, locals=self.locals)
-        return self.experiment(data, method, optimizer=self.optimizer(data), views=views, network=network)
+        return self.experiment(
+            data,
+            method,
+            optimizer=self.optimizer(data),
+            views=self.make_views(data, locals=self.locals),
+            network=network,
+            linear_features=self.linear_features(method, network),
+        )
 
 
 SOURCES = {

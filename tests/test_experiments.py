@@ -13,7 +13,16 @@ from jssl.data import from_arrays
 from jssl.data.sources import scenes
 from jssl.run import DataInfo, Training
 from jssl.run.plan import experiment_name
-from jssl.run.systems import BEGIN, END, markdown_table, module_of, named, text_table, with_table
+from jssl.run.systems import (
+    BEGIN,
+    END,
+    markdown_table,
+    module_of,
+    named,
+    settings_page,
+    text_table,
+    with_table,
+)
 
 ROOT = Path(__file__).parent.parent
 TINY = dict(batch=8, steps=2, size=16)
@@ -68,6 +77,15 @@ def test_the_tables_have_every_system():
 def test_the_readme_shows_the_table_of_the_registry():
     readme = (ROOT / "README.md").read_text()
     assert readme == with_table(readme, REGISTRY)  # `python -m jssl list --markdown` prints it
+
+
+def test_the_page_of_settings_is_that_of_the_experiments():
+    assert (ROOT / "docs" / "systems.md").read_text().strip() == settings_page(REGISTRY).strip()
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_a_systems_sources_are_of_its_settings(name):
+    assert set(module_of(name).SOURCES) - {""} <= {field.name for field in fields(named(name))}
 
 
 @pytest.mark.parametrize("name", REGISTRY)

@@ -329,6 +329,20 @@ def test_the_dino_family_fits_positions_with_an_offset_and_blurs_small_crops_who
     assert kernels == [23, 23, 23]  # a tenth of 224, and as much at 96
 
 
+@pytest.mark.parametrize("name", ["dino", "ibot"])
+def test_the_linear_probe_reads_the_class_tokens_of_the_last_four_blocks(name):
+    assert built(named(name)()).linear_features is not None
+    module, images = models.ViT(4, 8, 5, 2), jax.random.normal(KEY, (2, 8, 8, 3))
+    variables = module.init(KEY, images)
+    tokens = models.last_class_tokens(module, variables, images).reshape(2, 4, 8)
+    np.testing.assert_allclose(tokens[:, -1], module.apply(variables, images).cls, rtol=1e-5, atol=1e-6)
+    one = module.clone(depth=4)
+    fewer = {
+        "params": variables["params"] | {"blocks": dict(list(variables["params"]["blocks"].items())[:4])}
+    }
+    np.testing.assert_allclose(tokens[:, -2], one.apply(fewer, images).cls, rtol=1e-5, atol=1e-6)
+
+
 # masked modelling
 
 

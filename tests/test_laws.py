@@ -119,7 +119,7 @@ TABLE = {
             vit(),
             models.text_encoder("text_n", vocabulary=20, length=4),
             dim=8,
-            head=models.slip_head(8, **SMALL),
+            head=models.simclr_head(8, **SMALL),
         ),
         THREE,
     ),

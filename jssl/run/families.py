@@ -8,6 +8,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import optax
 
+from jssl.methods.base import Method
 from jssl.models import (
     LearnedPositions,
     Mlp,
@@ -17,6 +18,7 @@ from jssl.models import (
     dino_bicubic,
     dino_head,
     largest_id,
+    last_class_tokens,
     last_place,
     moco_head,
     quick_gelu,
@@ -77,6 +79,16 @@ class SelfDistillation(Training):
         """Fields of encoders that have them: stochastic depth, and DINO's way to fit a ViT's positions to small views."""
         fitted = {} if self.encoder.startswith("swin") else {"positions": LearnedPositions(dino_bicubic)}
         return {"drop_path": self.drop_path, **fitted}
+
+    def linear_features(self, method: Method, network) -> Callable | None:
+        """Makes what the authors' linear probe reads of a ViT: the class tokens of the last four blocks."""
+        if not getattr(network, "class_token", False):
+            return None
+
+        def features(params, teacher, memory, images):
+            return last_class_tokens(network, method.encoder(params, teacher, memory), images)
+
+        return features
 
     def head(self) -> Callable:
         """Makes prototypes -> the head."""

@@ -139,13 +139,16 @@ class Training(Settings):
         mean, std = statistics(self.views)
         return evaluation_view(self.view_side(data), mean=mean, std=std)
 
-    def experiment(self, data: DataInfo, method, *, optimizer, network, views=None, figures=()) -> Experiment:
+    def experiment(
+        self, data: DataInfo, method, *, optimizer, network, views=None, figures=(), linear_features=None
+    ) -> Experiment:
         """Puts together what `build` returns.
 
         Args:
             network: The encoder's module.
             views: Views with settings of their own; by default `make_views(data)`.
             figures: For the report, besides a ViT's attention maps.
+            linear_features: As `Experiment` has it.
         """
         view = self.view(data)
         return Experiment(
@@ -159,4 +162,5 @@ class Training(Settings):
             encoder=network,
             peak_rate=self.peak_rate,
             figures=(*attention_figure(method, network, view), *figures),
+            linear_features=linear_features,
         )

@@ -228,6 +228,32 @@ def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.A
     return features.inner["attention"][-1][..., 1 + module.registers :]
 
 
+def last_class_tokens(module: ViT, variables: Any, images: jax.Array, *, blocks: int = 4) -> jax.Array:
+    """Reads the class tokens of the last blocks, each after the final norm: what DINO's and iBOT's linear probes see.
+
+    Args:
+        module: a `ViT` with a class token.
+        variables: {"params": ...}.
+        images: [B, H, W, C] floats.
+        blocks: how many, at most all.
+    Returns:
+        [B, blocks * D], the last block's last.
+    Raises:
+        ValueError: for an encoder without a class token.
+    References:
+        arXiv:2104.14294; facebookresearch/dino, eval_linear.py, `--n_last_blocks 4`
+    """
+    if not module.class_token:
+        raise ValueError(
+            "last_class_tokens needs an encoder with a class token; this one has class_token=False"
+        )
+    statistics = {name: value for name, value in variables.items() if name != "params"}
+    features, _ = network(module).apply(variables["params"], statistics, images, collect=("blocks",))
+    tokens = [x[:, 0] for x in features.inner["blocks"][-blocks:]]
+    norm = {"params": variables["params"]["norm"]}
+    return jnp.concatenate([module.norm(name=None).apply(norm, x) for x in tokens], axis=-1)
+
+
 def check_images(images: jax.Array, side: int, name: str) -> None:
     """Raises a ValueError unless images are floats [B, H, W, C] with H and W multiples of `side`, called `name`."""
     if images.ndim != 4:
