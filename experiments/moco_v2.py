@@ -14,6 +14,7 @@ class MoCoV2(MomentumContrast):
     jssl train moco_v2 --data tfds:imagenet2012 --out gs://bucket/moco      # on a pod
 
     The paper: ResNet-50, batch 256, ImageNet, 200 epochs: linear 67.5 % top-1 (71.1 % after 800); 53 hours on 8 V100.
+    Biases and norms decay too, as in the authors' code.
     """
 
     data: Data = "tfds:imagenet2012"
@@ -38,6 +39,12 @@ class MoCoV2(MomentumContrast):
         method = moco_v2(network, **self.contrast())
         return self.experiment(data, method, optimizer=self.optimizer(data), network=network)
 
+
+SOURCES = {
+    "": "facebookresearch/moco, main_moco.py and README",
+    "groups": "README: 8 GPUs",
+    "hidden": "moco/builder.py",
+}
 
 demo = MoCoV2(
     encoder="resnet10x0.25_cifar",

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import flax.linen as nn
+
 from jssl.methods import simclr
 from jssl.models import simclr_head
 from jssl.optim import lars
@@ -13,12 +15,13 @@ class SimCLR(Training):
     r"""SimCLR: two views of an image find each other among all views of the batch.  arXiv:2002.05709
 
     jssl train simclr --demo                                                # a few minutes on a CPU
-    jssl train simclr --data tfds:cifar10 --encoder resnet18_cifar --batch 512 --epochs 200 \
+    jssl train simclr --data tfds:cifar10 --encoder resnet18_cifar --batch 512 --epochs 1000 \
         --learning-rate 1.0 --temperature 0.5
     jssl train simclr --data tfds:imagenet2012 --out gs://bucket/simclr     # on a pod
 
-    The paper: ResNet-50, batch 4096, ImageNet: linear 64.6 % top-1 after 100 epochs, 69.3 % after 1000; 1.5 hours per 100
-    epochs on 128 TPU v3 cores.
+    The paper: ResNet-50, batch 4096, ImageNet, 100 epochs: linear 64.5 % top-1; 6 hours on 32 TPU v3. The blocks' last
+    scales begin at 0, the learning rate lies inside LARS's momentum, and both directions are added up, as in the authors'
+    code. Their CIFAR-10 command reaches about 91 %.
     """
 
     data: Data = "tfds:imagenet2012"
@@ -39,12 +42,18 @@ class SimCLR(Training):
     """Width of the projection."""
 
     def build(self, data: DataInfo) -> Experiment:
-        network = self.network()
+        network = self.network(where_it_has=dict(last_scale=nn.initializers.zeros))
         head = simclr_head(self.features, hidden=self.hidden)
         method = simclr(network, head=head, temperature=self.temperature)
-        optimizer = lars(self.rate(data), weight_decay=self.weight_decay)
+        optimizer = lars(self.rate(data), weight_decay=self.weight_decay, rate_inside_momentum=True)
         return self.experiment(data, method, optimizer=optimizer, network=network)
 
+
+SOURCES = {
+    "": "google-research/simclr, README and run.py",
+    "final_rate": "model_util.py",
+    "views": "data_util.py",
+}
 
 demo = SimCLR(
     encoder="resnet10x0.25_cifar",

@@ -6,7 +6,7 @@ import optax
 
 from jssl.methods import swav
 from jssl.models import swav_head
-from jssl.optim import freeze_during, lars
+from jssl.optim import freeze_during, larc
 from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 
@@ -18,7 +18,8 @@ class SwAV(Training):
     jssl train swav --data tfds:imagenet2012 --out gs://bucket/swav         # on a pod
 
     The paper: ResNet-50, batch 4096, 2 x 224 + 6 x 96, ImageNet: linear 75.3 % top-1 after 800 epochs (49 hours on 64 V100),
-    72.1 % after 100; with batch 256 and a queue of 3,840, 74.3 % after 400.
+    72.1 % after 100; with batch 256 and a queue of 3,840, 74.3 % after 400. LARC adapts and decays everything, biases and norms
+    too.
     """
 
     data: Data = "tfds:imagenet2012"
@@ -28,7 +29,10 @@ class SwAV(Training):
     warmup: float = 10
     learning_rate: float = 4.8
     rate_per: Count | None = None
+    start_rate: float = 0.0625
+    """The code's 0.3."""
     final_rate: float = 0.001
+    """The code's 0.0048."""
     weight_decay: float = 1e-6
     views: str = "swav"
     locals: int = 6
@@ -63,10 +67,16 @@ class SwAV(Training):
             queue_start=start,
         )
         prototypes_frozen = freeze_during(self.span(self.frozen, data), lambda path: path[0] == "scores")
-        optimizer = optax.chain(lars(self.rate(data), weight_decay=self.weight_decay), prototypes_frozen)
+        optimizer = optax.chain(larc(self.rate(data), weight_decay=self.weight_decay), prototypes_frozen)
         views = self.make_views(data, locals=self.locals)
         return self.experiment(data, method, optimizer=optimizer, views=views, network=network)
 
+
+SOURCES = {
+    "": "facebookresearch/swav, scripts/swav_800ep_pretrain.sh",
+    "hidden": "main_swav.py",
+    "views": "src/multicropdataset.py",
+}
 
 demo = SwAV(
     encoder="resnet10x0.25_cifar",
@@ -78,6 +88,7 @@ demo = SwAV(
     steps=500,
     warmup=1,
     learning_rate=1.0,
+    start_rate=0.0,
     final_rate=0.0,
     prototypes=32,
     epsilon=0.03,

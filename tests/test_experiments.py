@@ -13,7 +13,16 @@ from jssl.data import from_arrays
 from jssl.data.sources import scenes
 from jssl.run import DataInfo, Training
 from jssl.run.plan import experiment_name
-from jssl.run.systems import BEGIN, END, markdown_table, module_of, named, text_table, with_table
+from jssl.run.systems import (
+    BEGIN,
+    END,
+    markdown_table,
+    module_of,
+    named,
+    settings_page,
+    text_table,
+    with_table,
+)
 
 ROOT = Path(__file__).parent.parent
 TINY = dict(batch=8, steps=2, size=16)
@@ -70,6 +79,15 @@ def test_the_readme_shows_the_table_of_the_registry():
     assert readme == with_table(readme, REGISTRY)  # `python -m jssl list --markdown` prints it
 
 
+def test_the_page_of_settings_is_that_of_the_experiments():
+    assert (ROOT / "docs" / "systems.md").read_text().strip() == settings_page(REGISTRY).strip()
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_a_systems_sources_are_of_its_settings(name):
+    assert set(module_of(name).SOURCES) - {""} <= {field.name for field in fields(named(name))}
+
+
 @pytest.mark.parametrize("name", REGISTRY)
 def test_says_what_it_is(name):
     kind = named(name)
@@ -103,7 +121,8 @@ def test_the_papers_settings_build_without_a_file(name, monkeypatch):
 @pytest.mark.parametrize("name", REGISTRY)
 def test_every_number_of_a_paper_stands_on_its_page(name):
     """What a base class gives a default is a way to compile or to read, not a paper's number."""
-    own, inherited = named(name), {"data_dir", "steps", "size", "scan", "remat", "head_norm"}
+    inherited = {"data_dir", "canvas", "steps", "size", "scan", "remat", "head_norm", "start_rate", "drops"}
+    own = named(name)
     assert {field.name for field in fields(own)} - set(own.__dict__["__annotations__"]) <= inherited
 
 

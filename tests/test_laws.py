@@ -44,7 +44,7 @@ def noisy(globals_, locals_=0):
     return views
 
 
-ONE, TWO, CROPS = noisy(1), noisy(2), noisy(2, 2)
+ONE, TWO, THREE, CROPS = noisy(1), noisy(2), noisy(3), noisy(2, 2)
 SMALL = dict(hidden=16)
 
 
@@ -122,7 +122,7 @@ TABLE = {
             dim=8,
             head=models.simclr_head(8, **SMALL),
         ),
-        TWO,
+        THREE,
     ),
     "mim_contrast": Row(lambda: methods.mim_contrast(vit(), head=models.simclr_head(8, **SMALL)), TWO),
 }

@@ -36,6 +36,7 @@ from jssl.data.augment.geometry import affine, quarter_turns, rotation, warp
 from jssl.data.augment.mix import cutmix, cutout, mixup
 from jssl.data.augment.randaugment import adjust_sharpness, randaugment
 from jssl.data.catalog import load, open_records
+from jssl.data.reading.bpe import bpe_tokenizer, learn_merges, read_merges
 from jssl.data.reading.decode import DamagedImage
 from jssl.data.reading.loader import Loader
 from jssl.data.reading.memory import decode_all, decode_squares, fits_in_memory
@@ -103,7 +104,10 @@ __all__ = [
     "NoSplit",
     "Some",
     "Tokenizer",
+    "bpe_tokenizer",
     "byte_tokenizer",
+    "learn_merges",
+    "read_merges",
     "word_tokenizer",
     "Sides",
     "image_shape",

@@ -20,11 +20,12 @@ def multiblock_masks(
     context_scale: tuple[float, float] = (0.85, 1.0),
     min_keep: int = 10,
     tries: int = 8,
+    together: int = 128,
 ) -> tuple[jax.Array, jax.Array]:
     """Draws I-JEPA's blocks.
 
     As the authors' collator: one size of target block and of context block per batch, places per image, no block in the
-    last row or column; the contexts are cut to the smallest of the batch, keeping their first patches.
+    last row or column; contexts are cut to the smallest among neighbours in the batch, keeping their first patches.
 
     Args:
         keys: [B], one for each sample; the sizes follow the set of them, whatever its order.
@@ -34,15 +35,19 @@ def multiblock_masks(
         target_aspect: least and greatest height / width of a target block.
         min_keep: contexts smaller than this are drawn again.
         tries: how often at most, the largest being kept then.
+        together: how many neighbours' contexts have one size, a GPU's share of the authors' batch; in smaller batches all.
     Returns:
         (context [B, N], targets [M, B, N]) bool, True = hidden: the context is where context is False, a target block
         where its mask is True. No target patch is ever in its image's context.
     Raises:
-        ValueError: for a grid of less than two rows or columns.
+        ValueError: for a grid of less than two rows or columns, or a larger batch than `together` that it does not divide.
     References:
         I-JEPA, arXiv:2301.08243
     """
     check_keys(keys)
+    together = min(together, len(keys))
+    if len(keys) % together:
+        raise ValueError(f"together={together} contexts of one size must divide the batch of {len(keys)}")
     if min(grid) < 2:
         raise ValueError(f"grid must have at least two rows and columns, got {grid}")
     # One number drives both area and aspect, as in the authors' code.
@@ -62,7 +67,8 @@ def multiblock_masks(
     visible = place(numbers[:, :, targets], context_size) & ~hidden.any(2)  # [B, tries, N]
     best = jnp.argmax(jnp.minimum(visible.sum(-1), min_keep), axis=1)  # the first that is large enough
     hidden, visible = (jax.vmap(lambda x, i: x[i])(x, best) for x in (hidden, visible))
-    visible &= jnp.cumsum(visible, -1) <= visible.sum(-1).min()
+    smallest = visible.sum(-1).reshape(-1, together).min(-1)
+    visible &= jnp.cumsum(visible, -1) <= jnp.repeat(smallest, together)[:, None]
     return ~visible, hidden.swapaxes(0, 1)
 
 

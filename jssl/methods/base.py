@@ -57,10 +57,15 @@ class Refresh(NamedTuple):
     Args:
         every: steps between two calls; None: once after every epoch.
         call: (key, memory) -> memory.
+        start: the step before which there is no call.
+        observe: (params, teacher, memory, images [B, H, W, C], index [B]) -> memory, called before `call` with every training
+            image as the evaluation view makes it; None: not needed.
     """
 
     every: int | None
     call: Callable[[jax.Array, Memory], Memory]
+    start: int = 0
+    observe: Callable[..., Memory] | None = None
 
 
 class Method(NamedTuple):
@@ -86,6 +91,28 @@ class Method(NamedTuple):
     outputs: Callable[[Params, Params, Memory, Views, jax.Array], Outputs] | None = None
     teacher: Teacher | None = None
     refresh: Refresh | None = None
+
+
+def shown(method: Method, chosen: Callable[[Views], Views]) -> Method:
+    """Shows a method a part of the views.
+
+    Args:
+        method: any.
+        chosen: views -> those that it sees.
+    Returns:
+        A `Method` of all the views.
+    """
+
+    def init(key, views):
+        return method.init(key, chosen(views))
+
+    def loss(params, teacher, memory, views, *how, **settings):
+        return method.loss(params, teacher, memory, chosen(views), *how, **settings)
+
+    def outputs(params, teacher, memory, views, key):
+        return method.outputs(params, teacher, memory, chosen(views), key)
+
+    return method._replace(init=init, loss=loss, outputs=method.outputs and outputs)
 
 
 def check_hides(encoder, method: str) -> None:

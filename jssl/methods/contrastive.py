@@ -1,7 +1,5 @@
 """Contrastive methods: an image's views are told apart from other images."""
 
-from functools import partial
-
 from jssl.methods.base import Method, Refresh
 from jssl.methods.frames.forward import apart, in_groups, key_view, query_view
 from jssl.methods.frames.self_distillation import self_distillation
@@ -9,7 +7,7 @@ from jssl.methods.frames.siamese import siamese
 from jssl.methods.pairs import over_views
 from jssl.models.heads import moco_head, simclr_head
 from jssl.models.network import with_heads
-from jssl.objectives import nt_xent, prototype_contrast, queue_contrast, refresh, weighted_sum
+from jssl.objectives import nt_xent, prototype_contrast, queue_contrast, refresh, remember, weighted_sum
 
 
 def simclr(encoder, *, head=None, temperature: float = 0.1, block_size: int | None = None) -> Method:
@@ -21,12 +19,16 @@ def simclr(encoder, *, head=None, temperature: float = 0.1, block_size: int | No
         temperature: 0.1 on ImageNet, 0.5 on CIFAR.
         block_size: for large batches, as in `nt_xent`.
     Returns:
-        A `Method`; views: two global ones.
+        A `Method`; views: two global ones. The loss is the sum of both directions' means, as in the authors' code.
     References:
         SimCLR, arXiv:2002.05709
     """
     network = with_heads(encoder, cls=head or simclr_head())
-    return siamese(network, over_views(partial(nt_xent, temperature=temperature, block_size=block_size)))
+
+    def both_directions(a, b):
+        return 2 * nt_xent(a, b, temperature=temperature, block_size=block_size)
+
+    return siamese(network, over_views(both_directions))
 
 
 def moco_v2(
@@ -56,8 +58,9 @@ def pcl(
     *,
     examples: int,
     clusters: tuple[int, ...] = (25000, 50000, 100000),
-    negatives: int = 16000,
+    negatives: int = 16384,
     restarts: int = 5,
+    start: int = 0,
     head=None,
     queue: int = 16384,
     temperature: float = 0.2,
@@ -68,10 +71,12 @@ def pcl(
 
     Args:
         encoder: anything `network` takes.
-        examples: how many images the data has: each is remembered by its index, and they are clustered after every epoch.
+        examples: how many images the data has: each is remembered by its index, and they are clustered after every epoch, by
+            what the momentum encoder makes of them in evaluation mode where whoever trains shows it all images (`Refresh`).
         clusters: how many at each granularity.
         negatives: prototypes drawn.
         restarts: of k-means.
+        start: the step before which nothing is clustered, and only the keys are contrasted.
         head, queue, temperature, momentum, groups: as for `moco_v2`.
     Returns:
         A `Method` with `refresh`; views: two global ones, query and key, and "index" [B].
@@ -92,9 +97,14 @@ def pcl(
     def clustered(key, memory):
         return memory | {"prototype": refresh(key, memory["prototype"], restarts=restarts)}
 
-    return momentum_contrast(
-        network, objective, momentum=momentum, groups=groups, refresh=Refresh(None, clustered)
-    )
+    def observe(params, teacher, memory, images, index):
+        outputs, _ = network.apply(teacher, memory["statistics"]["teacher"], images)
+        terms = memory["objective"]
+        seen = remember(terms["prototype"], index, outputs["cls"])
+        return memory | {"objective": terms | {"prototype": seen}}
+
+    again = Refresh(None, clustered, start, observe)
+    return momentum_contrast(network, objective, momentum=momentum, groups=groups, refresh=again)
 
 
 def momentum_contrast(network, objective, *, momentum, groups: int, refresh=None) -> Method:

@@ -112,7 +112,7 @@ def sometimes_blocks(encoder, *, ratio=(0.1, 0.5), probability: float = 0.5):
         some, share = uniform(fold_keys(keys, 0), shape=(2,)).T
         share = ratio[0] + share * (ratio[1] - ratio[0])
         count = jnp.where(some < probability, share * patches, 0)
-        smallest = min(16, max(1, patches // 12))  # 16 of 14 x 14; in proportion on small grids
+        smallest = max(1, (min(grid) // 3) ** 2)  # 16 of 14 x 14
         return block_mask(fold_keys(keys, 1), grid, count=count.astype(jnp.int32), min_block=smallest)
 
     return Masking(masking, lambda patches: max(1, int(ratio[1] * patches)))

@@ -4,13 +4,13 @@ from functools import partial
 
 from jssl import objectives
 from jssl.masks import random_mask
-from jssl.methods.base import Method, check_hides
+from jssl.methods.base import Method, check_hides, shown
 from jssl.methods.contrastive import simclr
 from jssl.methods.frames.masked_prediction import masked_prediction
 from jssl.methods.multimodal import clip
 from jssl.methods.pairs import over_patches, over_views
 from jssl.methods.weighted import weighted_methods
-from jssl.models.heads import simclr_head
+from jssl.models.heads import simclr_head, slip_head
 from jssl.models.masked.decoders import pixel_head
 from jssl.models.network import with_heads
 
@@ -26,21 +26,33 @@ def slip(
         dim: of the joint space.
         head: SimCLR's projection.
         temperature: SimCLR's.
-        weight: of SimCLR's term.
+        weight: of SimCLR's term, the mean of both directions.
     Returns:
-        A `Method`; views: two global ones, of which the caption meets the first, and "caption" [B, L], its tokens.
+        A `Method`; views: three global ones, of which the caption meets the first and SimCLR compares the others, and
+        "caption" [B, L], its tokens.
     References:
         SLIP, arXiv:2112.12750
     """
+    contrast = simclr(encoder, head=head or slip_head(), temperature=temperature)
     return weighted_methods(
         shared=("encoder",),
-        clip=(1.0, clip(encoder, text, dim=dim)),
-        simclr=(weight, simclr(encoder, head=head, temperature=temperature)),
+        clip=(1.0, shown(clip(encoder, text, dim=dim), plain_view)),
+        simclr=(weight / 2, shown(contrast, augmented_views)),
     )
 
 
+def plain_view(views):
+    """Selects the first of SLIP's three images, which the caption meets."""
+    return views | {"global": views["global"][:1]}
+
+
+def augmented_views(views):
+    """Selects the last two of SLIP's three images, which SimCLR compares."""
+    return views | {"global": views["global"][1:]}
+
+
 def mim_contrast(
-    encoder, *, mix: float = 0.2, ratio: float = 0.6, head=None, temperature: float = 0.1
+    encoder, *, mix: float = 0.2, ratio: float = 0.6, head=None, temperature: float = 0.2
 ) -> Method:
     """Models hidden patches and contrasts images in one pass: (1 - mix) L_MIM + mix L_CL.
 

@@ -26,7 +26,7 @@ def weighted_methods(*, shared: tuple[str, ...] = ("encoder",), **methods: tuple
             raise TypeError(f"weighted_methods: {name} must be a pair (weight, Method), got {pair!r}")
     taught = {name: method.teacher for name, (_, method) in methods.items() if method.teacher is not None}
     refreshed = {name: method.refresh for name, (_, method) in methods.items() if method.refresh is not None}
-    times = {name: refresh.every for name, refresh in refreshed.items()}
+    times = {name: (refresh.every, refresh.start) for name, refresh in refreshed.items()}
     if len(set(times.values())) > 1:
         raise ValueError(f"weighted_methods: methods must be refreshed at the same steps, got {times}")
     first = next(iter(methods))
@@ -74,11 +74,27 @@ def weighted_methods(*, shared: tuple[str, ...] = ("encoder",), **methods: tuple
     def refresh(key, memory):
         return memory | {name: one.call(key, memory[name]) for name, one in refreshed.items()}
 
+    def observe(params, teacher, memory, images, index):
+        seen = {
+            name: one.observe(*own_state(params, teacher, memory, name), images, index)
+            for name, one in refreshed.items()
+            if one.observe is not None
+        }
+        return memory | seen
+
     return Method(
         init=init,
         loss=loss,
         features=features,
         encoder=encoder,
         teacher=Teacher(first_teachers, move) if taught else None,
-        refresh=Refresh(next(iter(times.values())), refresh) if refreshed else None,
+        refresh=_refresh_of(refreshed, refresh, observe),
     )
+
+
+def _refresh_of(refreshed: dict[str, Refresh], call, observe) -> Refresh | None:
+    if not refreshed:
+        return None
+    first = next(iter(refreshed.values()))
+    looks = any(one.observe is not None for one in refreshed.values())
+    return Refresh(first.every, call, first.start, observe if looks else None)

@@ -149,6 +149,11 @@ def swav_head(out: int = 128, *, hidden: int = 2048) -> Head:
     return Head(_mlp([hidden], out, bias=True))
 
 
+def slip_head(out: int = 256, *, hidden: int = 4096) -> Head:
+    """SLIP's projection for SimCLR: three layers with biases, no batch norm at the end.  arXiv:2112.12750"""
+    return Head(_mlp([hidden, hidden], out, bias=True))
+
+
 def dino_head(
     prototypes: int,
     *,

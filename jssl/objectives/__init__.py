@@ -4,7 +4,7 @@ from jssl.arrays.patches import patchify, sincos_position_embedding, unpatchify
 from jssl.objectives.alignment import negative_cosine_similarity, normalized_mse
 from jssl.objectives.base import Memory, Metrics, Objective, Outputs, named, stateless, value_at, weighted_sum
 from jssl.objectives.cached import cached_gradients, microbatched
-from jssl.objectives.clusters import Clusters, concentration, kmeans, lloyd
+from jssl.objectives.clusters import Clusters, concentration, kmeans, lloyd, random_rows, spread_rows
 from jssl.objectives.contrastive import (
     decoupled_nt_xent,
     info_nce,
@@ -21,7 +21,7 @@ from jssl.objectives.moco import enqueue, queue_contrast
 from jssl.objectives.msn import masked_siamese, masked_siamese_objective
 from jssl.objectives.nnclr import nearest_neighbour, neighbour_contrast
 from jssl.objectives.npid import instance_discrimination, instance_memory
-from jssl.objectives.pcl import proto_nce, prototype_contrast, refresh
+from jssl.objectives.pcl import proto_nce, prototype_contrast, refresh, remember
 from jssl.objectives.reconstruction import masked_mean, masked_reconstruction, masked_token_cross_entropy
 from jssl.objectives.redundancy import barlow_twins, koleo, vicreg
 from jssl.objectives.ressl import relational, relational_consistency
@@ -69,12 +69,15 @@ __all__ = [
     "proto_nce",
     "prototype_contrast",
     "queue_contrast",
+    "random_rows",
     "refresh",
     "relational",
     "relational_consistency",
+    "remember",
     "sigmoid_pairwise",
     "sincos_position_embedding",
     "sinkhorn_knopp",
+    "spread_rows",
     "stateless",
     "supervised_contrastive",
     "swapped_assignment",

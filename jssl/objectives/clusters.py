@@ -1,6 +1,7 @@
 """k-means on the device, with static shapes, and how concentrated the clusters are."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -33,17 +34,20 @@ def kmeans(
     restarts: int = 1,
     spherical: bool = False,
     block_size: int = 8192,
+    first_rows: Callable[[jax.Array, jax.Array, int], jax.Array] | None = None,
 ) -> Clusters:
     """Runs k-means several times, and keeps the clustering of the smallest sum of distances.
 
     Args:
-        key: draws the rows to start from, by `spread_rows`.
+        key: draws the rows to start from.
         x: [N, D].
         clusters: how many, K <= N.
         iterations: of each run.
         restarts: how many runs.
         spherical: whether centroids have length 1 and rows are assigned by inner product, for unit rows.
         block_size: rows compared with all centroids at a time.
+        first_rows: (key, x, clusters) -> the rows [K, D] to start from, `spread_rows` by default, or `random_rows`, which
+            takes no time for many clusters.
     Returns:
         `Clusters`.
     Raises:
@@ -59,7 +63,7 @@ def kmeans(
     check_positive(restarts=restarts)
 
     def once(key):
-        start = spread_rows(key, x, clusters)
+        start = (first_rows or spread_rows)(key, x, clusters)
         return lloyd(x, start, iterations=iterations, spherical=spherical, block_size=block_size)
 
     found = jax.lax.map(once, jax.random.split(key, restarts))
@@ -106,6 +110,27 @@ def spread_rows(key, x, clusters: int) -> jax.Array:
     first = jax.random.randint(first_key, (1,), 0, len(x))
     _, others = jax.lax.scan(choose, distances(x[first])[0], jax.random.split(key, clusters - 1))
     return x[jnp.concatenate([first, others])]
+
+
+def random_rows(key, x, clusters: int) -> jax.Array:
+    """Chooses different rows at random, as faiss does to start k-means.
+
+    Args:
+        key: draws the rows.
+        x: [N, D].
+        clusters: how many rows, K <= N.
+    Returns:
+        [K, D], rows of x, without gradient.
+    Raises:
+        ValueError: for other shapes, or more clusters than rows.
+
+    >>> random_rows(jax.random.key(0), jnp.array([[1.0], [9.0]]), 2).ravel().sort().tolist()
+    [1.0, 9.0]
+    """
+    (x,) = check(x=(x, "N D"))
+    if not 1 <= clusters <= len(x):
+        raise ValueError(f"clusters is {clusters}, expected 1 to {len(x)}, the rows of x of shape {x.shape}")
+    return jax.lax.stop_gradient(x)[jax.random.permutation(key, len(x))[:clusters]]
 
 
 def lloyd(x, centroids, *, iterations: int = 20, spherical: bool = False, block_size: int = 8192) -> Clusters:

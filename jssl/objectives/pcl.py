@@ -6,7 +6,9 @@ import jax.numpy as jnp
 from jssl.arrays.checks import check, check_positive
 from jssl.arrays.vectors import random_units, similarity, unit
 from jssl.objectives.base import Memory, Objective, named
-from jssl.objectives.clusters import concentration, kmeans
+from jssl.objectives.clusters import concentration, kmeans, random_rows, spread_rows
+
+SPREAD = 1000  # clusters up to which k-means begins with rows far from each other, one found after the other
 
 
 def proto_nce(z, assignment, prototypes, density, negatives, *, temperature=0.2) -> jax.Array:
@@ -61,7 +63,7 @@ def prototype_contrast(
     *,
     examples: int,
     clusters: tuple[int, ...] = (25000, 50000, 100000),
-    negatives: int = 16000,
+    negatives: int = 16384,
     temperature=0.2,
     seed: int = 0,
 ) -> Objective:
@@ -126,8 +128,7 @@ def prototype_contrast(
             losses.append(jnp.mean(proto_nce(*arguments, temperature=temperature)))
             hits.append(jnp.mean(jnp.argmax(similarity(student, unit(prototypes)), axis=1) == own))
         loss = jnp.where(memory["clustered"], jnp.mean(jnp.stack(losses)), 0.0)
-        bank = jnp.asarray(memory["bank"]).at[index].set(jax.lax.stop_gradient(unit(teacher)))
-        return loss, memory | {"bank": bank}, {"accuracy": jnp.mean(jnp.stack(hits))}
+        return loss, remember(memory, index, teacher), {"accuracy": jnp.mean(jnp.stack(hits))}
 
     return Objective(init, apply)
 
@@ -139,8 +140,28 @@ def _nobodys(key, own, prototypes, most):
     return jax.lax.top_k(luck, count)[1]
 
 
+def remember(memory: Memory, index, z) -> Memory:
+    """Writes embeddings into the bank of `prototype_contrast`.
+
+    Args:
+        memory: as prototype_contrast has it.
+        index: [B] integers, of the images.
+        z: [B, D].
+    Returns:
+        The memory with these rows, scaled to length 1.
+
+    >>> memory = remember({"bank": jnp.zeros((3, 2))}, jnp.array([2]), jnp.array([[3.0, 4.0]]))
+    >>> [round(float(x), 3) for x in memory["bank"][2]]
+    [0.6, 0.8]
+    """
+    rows = jax.lax.stop_gradient(unit(z)).astype(memory["bank"].dtype)
+    return memory | {"bank": jnp.asarray(memory["bank"]).at[index].set(rows)}
+
+
 def refresh(key, memory: Memory, *, iterations: int = 20, restarts: int = 5) -> Memory:
     """Clusters the bank of `prototype_contrast` anew. Pure, with static shapes, so that it can be jitted.
+
+    Above a thousand clusters k-means starts from random rows, as the authors' always does.
 
     Args:
         key: draws where each clustering starts.
@@ -163,9 +184,9 @@ def refresh(key, memory: Memory, *, iterations: int = 20, restarts: int = 5) -> 
     clusterings = []
     for i, old in enumerate(memory["clusterings"]):
         size = len(old["prototypes"])
-        found = kmeans(
-            jax.random.fold_in(key, i), memory["bank"], size, iterations=iterations, restarts=restarts
-        )
+        settings = dict(iterations=iterations, restarts=restarts)
+        first_rows = spread_rows if size <= SPREAD else random_rows
+        found = kmeans(jax.random.fold_in(key, i), memory["bank"], size, first_rows=first_rows, **settings)
         density = concentration(found.distance, found.assignment, size)
         new = {"assignment": found.assignment, "prototypes": unit(found.centroids), "density": density}
         clusterings.append(new)

@@ -6,7 +6,15 @@ from jssl.optim.layers import layer_decay, scale_updates
 from jssl.optim.optimizers import adamw, larc, lars, sgd
 from jssl.optim.parameters import biases_and_norms, everything, weights, weights_and_tokens
 from jssl.optim.restraints import clip_by_parameter_norm, freeze_during
-from jssl.optim.schedules import Schedule, constant, cosine, linear, teacher_momentum, warmup_cosine
+from jssl.optim.schedules import (
+    Schedule,
+    constant,
+    cosine,
+    linear,
+    teacher_momentum,
+    warmup_cosine,
+    warmup_drops,
+)
 
 __all__ = [
     "Schedule",
@@ -26,6 +34,7 @@ __all__ = [
     "sgd",
     "teacher_momentum",
     "warmup_cosine",
+    "warmup_drops",
     "weights",
     "weights_and_tokens",
 ]

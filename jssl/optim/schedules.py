@@ -1,6 +1,6 @@
 """Schedules: functions of the step alone, so that resuming needs nothing remembered."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -92,6 +92,45 @@ def warmup_cosine(peak: float, *, steps: int, warmup: int, start: float = 0.0, e
         return decay
     rise = linear(start, peak, warmup)
     return lambda step: jnp.where(step < warmup, rise(step), decay(step - warmup))
+
+
+def warmup_drops(
+    peak: float, *, drops: Sequence[int], warmup: int, start: float = 0.0, end: float = 0.0
+) -> Schedule:
+    """Makes a learning rate that falls by steps: a line from start to peak, then by one factor at each drop, to end.
+
+    Args:
+        peak: the value at step `warmup`, already scaled to the batch.
+        drops: the steps from which on the value is lower, in order.
+        warmup: length of the line in steps, 0 (no warm-up) or more, at most the first drop.
+        start: the value at step 0 where there is a warm-up.
+        end: the value after the last drop, positive; each drop is by (end / peak) ** (1 / len(drops)).
+    Returns:
+        A schedule, step -> value [].
+    Raises:
+        ValueError: without drops, if they are not in order or the first comes before the warm-up's end, or where end is
+            not positive.
+    References:
+        SimMIM, arXiv:2111.09886, `MultiStepLRScheduler`; rotations, arXiv:1803.07728
+
+    >>> rate = warmup_drops(1.0, drops=(4, 6), warmup=2, end=0.01)
+    >>> [round(float(rate(step)), 3) for step in (0, 1, 2, 3, 4, 5, 6, 9)]
+    [0.0, 0.5, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
+    """
+    if not drops or list(drops) != sorted(drops) or not 0 <= warmup <= drops[0]:
+        raise ValueError(
+            f"warmup_drops: drops must be steps in order after the warm-up of {warmup}, got {tuple(drops)}"
+        )
+    if end <= 0:
+        raise ValueError(f"warmup_drops: end must be positive, got {end}; each drop is by one factor")
+    factor, places = (end / peak) ** (1 / len(drops)), jnp.asarray(drops)
+    rise = linear(start, peak, max(1, warmup))
+
+    def value(step):
+        fallen = peak * factor ** jnp.sum(jnp.asarray(step) >= places)
+        return jnp.where(step < warmup, rise(step), fallen)
+
+    return value
 
 
 def teacher_momentum(base: float, steps: int) -> Schedule:

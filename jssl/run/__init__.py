@@ -8,7 +8,7 @@ from types import ModuleType
 
 from jssl.run.command import main
 from jssl.run.experiment import Data, DataInfo, Experiment, Settings
-from jssl.run.families import MomentumContrast, SelfDistillation
+from jssl.run.families import MomentumContrast, SelfDistillation, Texts
 from jssl.run.interrupt import Interrupted
 from jssl.run.lock import Occupied
 from jssl.run.numbers import Count, Share
@@ -32,6 +32,7 @@ __all__ = [
     "Run",
     "SavedRun",
     "SelfDistillation",
+    "Texts",
     "Settings",
     "Share",
     "Training",

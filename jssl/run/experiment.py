@@ -75,6 +75,8 @@ class Experiment(NamedTuple):
         encoder: The module whose features are evaluated, for `open_run`.
         peak_rate: The highest learning rate, for the first line of a run.
         figures: (state, images as stored) -> [(caption, png)], for the report.
+        linear_features: (params, teacher, memory, images as the evaluation view makes them) -> [B, D], what the linear probe
+            reads; None: the features' `cls`.
     """
 
     method: Method
@@ -87,6 +89,7 @@ class Experiment(NamedTuple):
     encoder: Any = None
     peak_rate: float | None = None
     figures: tuple[Figure, ...] = ()
+    linear_features: Callable[..., jax.Array] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,20 +3,39 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
+import flax.linen as nn
 import optax
 
-from jssl.models import batch_norm, dino_head, moco_head
+from jssl.methods.base import Method
+from jssl.models import (
+    LearnedPositions,
+    Mlp,
+    TextTransformer,
+    batch_norm,
+    clip_text_init,
+    dino_bicubic,
+    dino_head,
+    largest_id,
+    last_class_tokens,
+    last_place,
+    moco_head,
+    quick_gelu,
+    text_encoder,
+)
+from jssl.models.encoders.text import TEXTS
 from jssl.optim import (
     Schedule,
     adamw,
     clip_by_parameter_norm,
     cosine,
+    everything,
     freeze_during,
     linear,
     sgd,
     teacher_momentum,
+    weights_and_tokens,
 )
 from jssl.run.experiment import DataInfo
 from jssl.run.numbers import Count, Share
@@ -33,6 +52,8 @@ class SelfDistillation(Training):
     """Width of the head's hidden layers."""
     bottleneck: Count
     """Width before the head's last layer."""
+    learned_norm: bool
+    """Let the prototypes learn their length (`norm_last_layer false`), which the authors do for ViT-S alone."""
     head_norm: bool = False
     """Batch norm in the head."""
     locals: int
@@ -49,11 +70,31 @@ class SelfDistillation(Training):
     """To which the weight decay rises."""
     frozen: float
     """Epochs in which the head's last layer stands still."""
+    clip: float
+    """The largest norm of each parameter's gradient."""
+    drop_path: Share
+    """Stochastic depth of the last block, for encoders that have it."""
+
+    def encoder_settings(self) -> dict[str, Any]:
+        """Fields of encoders that have them: stochastic depth, and DINO's way to fit a ViT's positions to small views."""
+        fitted = {} if self.encoder.startswith("swin") else {"positions": LearnedPositions(dino_bicubic)}
+        return {"drop_path": self.drop_path, **fitted}
+
+    def linear_features(self, method: Method, network) -> Callable | None:
+        """Makes what the authors' linear probe reads of a ViT: the class tokens of the last four blocks."""
+        if not getattr(network, "class_token", False):
+            return None
+
+        def features(params, teacher, memory, images):
+            return last_class_tokens(network, method.encoder(params, teacher, memory), images)
+
+        return features
 
     def head(self) -> Callable:
         """Makes prototypes -> the head."""
         norm = batch_norm if self.head_norm else None
-        return partial(dino_head, hidden=self.hidden, bottleneck=self.bottleneck, norm=norm)
+        scale = nn.initializers.ones if self.learned_norm else None
+        return partial(dino_head, hidden=self.hidden, bottleneck=self.bottleneck, norm=norm, scale_init=scale)
 
     def temperature(self, data: DataInfo) -> Schedule:
         """Makes the teacher's temperature."""
@@ -69,11 +110,46 @@ class SelfDistillation(Training):
         last = self.head()(self.prototypes).last
         decay = cosine(self.weight_decay, self.final_weight_decay, self.length(data))
         return optax.chain(
-            clip_by_parameter_norm(3.0),
-            adamw(self.rate(data), weight_decay=decay),
+            clip_by_parameter_norm(self.clip),
+            adamw(self.rate(data), weight_decay=decay, decays=weights_and_tokens),
             freeze_during(
                 self.span(self.frozen, data), lambda path: path[0] in ("cls", "patch") and path[1] == last
             ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts(Training):
+    """Settings of systems that learn from images and captions.  arXiv:2103.00020"""
+
+    text: str
+    """The size of the text transformer, text_n to text_h."""
+    vocabulary: Count
+    """Number of different token ids."""
+    caption_length: Count
+    """The most tokens of a caption."""
+    end: Literal["largest", "last"]
+    """The token that stands for the caption: the largest id, CLIP's end token, or the last place."""
+
+    def text_network(self, data: DataInfo) -> TextTransformer:
+        """Makes CLIP's text transformer, with its activation and first weights.
+
+        Raises:
+            ValueError: for data without captions, or with longer ones.
+        """
+        (given,) = data.extra("caption")
+        if given > self.caption_length:
+            raise ValueError(
+                f"--caption-length {self.caption_length} is too short for {data.name}'s captions of {given} tokens"
+            )
+        depth = TEXTS[self.text]["depth"] if self.text in TEXTS else 0
+        return text_encoder(
+            self.text,
+            vocabulary=self.vocabulary,
+            length=self.caption_length,
+            end={"largest": largest_id, "last": last_place}[self.end],
+            mlp=partial(Mlp, activation=quick_gelu),
+            kernel_init=clip_text_init(depth),
         )
 
 
@@ -102,5 +178,5 @@ class MomentumContrast(Training):
         return settings | {"head": moco_head(self.features, hidden=self.hidden)}
 
     def optimizer(self, data: DataInfo) -> optax.GradientTransformation:
-        """Makes SGD with momentum."""
-        return sgd(self.rate(data), weight_decay=self.weight_decay)
+        """Makes SGD with momentum, which decays biases and norms too, as the authors' code does."""
+        return sgd(self.rate(data), weight_decay=self.weight_decay, decays=everything)

@@ -10,7 +10,7 @@ from jssl.data.catalog import open_records
 from jssl.data.reading.memory import decode_all
 from jssl.data.reading.records import Some
 from jssl.data.reading.sizes import sides
-from jssl.data.views import NAMED
+from jssl.data.views import NAMED, statistics
 from jssl.evaluate import figures
 from jssl.run.settings import LARGEST_VIEW
 
@@ -45,7 +45,7 @@ def write_gallery(
     found = sides(records)
     source = decode_all(Some(records, chosen), canvas=found.canvas, name=data)
     made = make(size=size or min(LARGEST_VIEW, found.square))
-    drawn = figures.view_gallery(made, source.arrays, seed=seed)
+    drawn = figures.view_gallery(made, source.arrays, seed=seed, normalized=statistics(make.__name__))
     Path(out).write_bytes(figures.png(drawn))
     return len(chosen)
 

@@ -53,6 +53,7 @@ class Probes:
             return method.features(params, teacher, memory, images).cls
 
         self._cls, self._view = cls, jax.tree_util.Partial(experiment.evaluation_view)
+        self._linear = experiment.linear_features or cls
         self._train, self._test = (Labelled(source.images, source.labels) for source in (train, test))
         self._bank, self._queries = _some(self._train, BANK), _some(self._test, QUERIES)
         self._while_training, self._at_the_ends = while_training, at_the_ends
@@ -80,8 +81,17 @@ class Probes:
         return self._score(state, self._train, self._test, self._at_the_ends)
 
     def _score(self, state, train, test, protocols):
-        settings = dict(classes=self.classes, view=self._view, protocols=protocols)
-        return score_network(self.features(state), train, test, **settings)
+        own = [
+            protocol for protocol in protocols if protocol.name == "linear" and self._linear is not self._cls
+        ]
+        others = [protocol for protocol in protocols if protocol not in own]
+        figures = {}
+        for read, some in ((self._cls, others), (self._linear, own)):
+            if some:
+                features = jax.tree_util.Partial(read, state.params, state.teacher, state.memory)
+                settings = dict(classes=self.classes, view=self._view, protocols=some)
+                figures |= score_network(features, train, test, **settings)
+        return figures
 
     def baselines(self, state: TrainState) -> dict[str, dict[str, float]]:
         """Scores raw pixels, and the network of `state`, which has not been trained yet."""

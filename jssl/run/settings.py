@@ -1,15 +1,16 @@
 """What the settings of every system have in common: the network, the data and the training budget."""
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
 
 from jssl.data import evaluation_view, views
-from jssl.data.views import Views
+from jssl.data.views import Views, statistics
 from jssl.models import encoder as encoder_named
-from jssl.optim import Schedule, warmup_cosine
+from jssl.optim import Schedule, warmup_cosine, warmup_drops
 from jssl.run.experiment import DataInfo, Experiment, Settings
 from jssl.run.numbers import Count, Share
 from jssl.run.pictures import attention_figure
@@ -40,10 +41,14 @@ class Training(Settings):
     """At its peak, for a batch of `rate_per` images."""
     rate_per: Count | None
     """The batch that the learning rate is given for: it is scaled in proportion to the batch; None: taken as it is."""
+    start_rate: Share = 0.0
+    """What the warm-up begins with, as a share of the peak."""
     final_rate: Share
     """What is left of the peak at the end of the run, as a share of it."""
+    drops: tuple[float, ...] = ()
+    """Epochs after which the rate falls, by one factor, to `final_rate` after the last; none: it falls in half a cosine."""
     weight_decay: float
-    """On weights, not on biases, norms, tokens or positions."""
+    """Of the parameters that the authors' code lets decay."""
     views: str
     """A function of `jssl.data.views`, such as simclr, byol, dino or handwriting."""
     size: Count | None = None
@@ -53,11 +58,11 @@ class Training(Settings):
     remat: Literal["none", "elementwise", "blocks"] = "none"
     """What a transformer's backward pass recomputes instead of storing: all but matrix products, or its blocks' inside."""
 
-    def network(self, *, drop_path: float = 0.0, hides: str | None = None, **overrides: Any):
+    def network(self, *, hides: str | None = None, where_it_has: Mapping[str, Any] = {}, **overrides: Any):
         """Makes the encoder.
 
         Args:
-            drop_path: Stochastic depth, of encoders that have it.
+            where_it_has: Fields of its module by name, such as drop_path or last_scale, set where it has them.
             hides: How the method hides patches: by "mask" tokens, or by showing only the "visible" ones.
             overrides: Further fields that its module must have, such as class_token=False.
         Returns:
@@ -71,8 +76,8 @@ class Training(Settings):
             raise ValueError(
                 f"--encoder {self.encoder} cannot be used here: the method hides patches; choose such as vit_s16"
             )
-        regularised = {"drop_path": drop_path} if drop_path and hasattr(plain, "drop_path") else {}
-        return encoder_named(self.encoder, **overrides, **regularised, **self._compilation(plain))
+        chosen = {field: value for field, value in where_it_has.items() if hasattr(plain, field)}
+        return encoder_named(self.encoder, **chosen, **overrides, **self._compilation(plain))
 
     def _compilation(self, plain) -> dict[str, Any]:
         chosen = {"scan": self.scan, "remat": REMAT[self.remat]}
@@ -101,13 +106,17 @@ class Training(Settings):
         return self.learning_rate * (self.batch / self.rate_per if self.rate_per else 1)
 
     def rate(self, data: DataInfo) -> Schedule:
-        """Makes the learning rate: up in a line, down in half a cosine."""
+        """Makes the learning rate: up in a line, down in half a cosine, or by steps where there are `drops`."""
         steps, warmup = self.length(data), self.span(self.warmup, data)
         if warmup >= steps:
             raise ValueError(
                 f"--warmup of {self.warmup:g} epochs takes {warmup:,} of {steps:,} steps; it must end before the run"
             )
-        return warmup_cosine(self.peak_rate, steps=steps, warmup=warmup, end=self.final_rate * self.peak_rate)
+        peak, start, end = self.peak_rate, self.start_rate * self.peak_rate, self.final_rate * self.peak_rate
+        if self.drops:
+            drops = [self.span(epochs, data) for epochs in self.drops]
+            return warmup_drops(peak, drops=drops, warmup=warmup, start=start, end=end)
+        return warmup_cosine(peak, steps=steps, warmup=warmup, start=start, end=end)
 
     def view_side(self, data: DataInfo) -> int:
         """The side of the global views, in pixels."""
@@ -126,16 +135,20 @@ class Training(Settings):
         return views.NAMED[self.views](size=self.view_side(data), **settings)
 
     def view(self, data: DataInfo):
-        """Makes what the probes' network sees of the stored images."""
-        return evaluation_view(self.view_side(data))
+        """Makes what the probes' network sees of the stored images, normalised as the views are."""
+        mean, std = statistics(self.views)
+        return evaluation_view(self.view_side(data), mean=mean, std=std)
 
-    def experiment(self, data: DataInfo, method, *, optimizer, network, views=None, figures=()) -> Experiment:
+    def experiment(
+        self, data: DataInfo, method, *, optimizer, network, views=None, figures=(), linear_features=None
+    ) -> Experiment:
         """Puts together what `build` returns.
 
         Args:
             network: The encoder's module.
             views: Views with settings of their own; by default `make_views(data)`.
             figures: For the report, besides a ViT's attention maps.
+            linear_features: As `Experiment` has it.
         """
         view = self.view(data)
         return Experiment(
@@ -149,4 +162,5 @@ class Training(Settings):
             encoder=network,
             peak_rate=self.peak_rate,
             figures=(*attention_figure(method, network, view), *figures),
+            linear_features=linear_features,
         )

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 from collections.abc import Mapping
+from dataclasses import fields
 from types import ModuleType
 from typing import NamedTuple
 
@@ -85,11 +86,64 @@ def text_table(registry: Mapping[str, System]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
+NOT_PUBLISHED = {"data", "data_dir", "canvas", "scan", "remat"}  # how data is read and programs compiled
+
+
+def settings_page(registry: Mapping[str, System]) -> str:
+    """The settings of all systems as published, beside those of our demos, with the source of each: docs/systems.md.
+
+    An experiment's module says in SOURCES where its numbers come from, by the setting's name, and under "" for all others.
+    """
+    return "\n".join([PREFACE, *(_settings_of(name, system) for name, system in registry.items())])
+
+
+PREFACE = """# Systems: as published, and our demos
+
+Each experiment's own settings are one published run, whole. A demo runs on a CPU in minutes; its settings are our own choice,
+and where a cell is empty they are the published ones. Rates are given as their class has them: `learning_rate` at the peak, for
+`rate_per` images; `start_rate` and `final_rate` as shares of the peak. Spans (`warmup`, `drops`, `frozen` ...) are in epochs.
+Where code and paper differ, the code of the run that made the quoted figure counts. Rates move step by step; MoCo, PCL and
+SimSiam move theirs once an epoch.
+
+This page is made from the experiments: `jssl list --settings > docs/systems.md`.
+"""
+
+
+def _settings_of(name: str, system: System) -> str:
+    published, module = named(name)(), module_of(name)
+    demo, sources = module.demo, module.SOURCES
+    lines = [
+        f"## {system.title}",
+        "",
+        f"[{system.paper}](https://arxiv.org/abs/{system.paper}) · `jssl train {name}`",
+        "",
+        "| setting | as published | our demo | source |",
+        "|---|---|---|---|",
+    ]
+    for field in fields(published):
+        if field.name in NOT_PUBLISHED:
+            continue
+        own, other = getattr(published, field.name), getattr(demo, field.name)
+        shown = "" if own == other else _cell(other)
+        source = "" if own is None else sources.get(field.name, sources[""])
+        lines.append(f"| `{field.name}` | {_cell(own)} | {shown} | {source} |")
+    return "\n".join([*lines, ""])
+
+
+def _cell(value) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_cell, value)) or "none"
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def listing(arguments: list[str]) -> None:
-    """Prints all systems: `jssl list`, or `jssl list --markdown` for the README."""
-    if arguments not in ([], ["--markdown"]):
-        raise ValueError(f"jssl list takes --markdown or nothing, got {' '.join(arguments)}")
-    print((markdown_table if arguments else text_table)(experiments().REGISTRY))
+    """Prints all systems: `jssl list`; `--markdown` for the README, `--settings` for docs/systems.md."""
+    pages = {(): text_table, ("--markdown",): markdown_table, ("--settings",): settings_page}
+    if tuple(arguments) not in pages:
+        raise ValueError(f"jssl list takes --markdown, --settings or nothing, got {' '.join(arguments)}")
+    print(pages[tuple(arguments)](experiments().REGISTRY))
 
 
 BEGIN, END = "<!-- systems -->", "<!-- /systems -->"

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 
 from jssl.checkpoint import Checkpoints
-from jssl.data.reading.resident import steps_per_epoch
 from jssl.evaluate import diagnose, format_table
 from jssl.evaluate.protocols.base import heading, shown
 from jssl.extras import extra
@@ -20,6 +19,7 @@ from jssl.run.lock import writer_of
 from jssl.run.plan import Options, Plan, experiment_name, initial_state, plan, step_of
 from jssl.run.probing import Probes, as_figures, health_of
 from jssl.run.record import CHECKPOINTS, REPORT, Record, compared
+from jssl.run.refreshing import refreshes
 from jssl.run.summary import write_summary
 from jssl.run.supply import Supply, supply
 from jssl.run.systems import named
@@ -230,7 +230,7 @@ def _train(
     pace = Pace(interrupts, log, lambda step: bar.update(step - bar.n), skips=options.skip_nonfinite)
     assert options.eval_every and options.checkpoint_every  # the plan's options have no None
     events = [
-        *_refresh(plan),
+        *refreshes(plan),
         Event(options.log_every, lambda step, state, metrics: log(step, state, metrics | health(state))),
         *([Event(options.eval_every, evaluate)] if probes else []),
         Event(options.checkpoint_every, save),
@@ -247,22 +247,6 @@ def _train(
     finally:
         bar.close()
     return state
-
-
-def _refresh(plan: Plan) -> list[Event]:
-    """Recomputes what a method asks for of its memory, such as clusters, after an epoch or a number of steps."""
-    wanted = plan.experiment.method.refresh
-    if wanted is None:
-        return []
-    every = wanted.every or steps_per_epoch(len(plan.data), plan.experiment.batch)
-    compiled = jax.jit(lambda memory, key: wanted.call(key, memory), donate_argnums=0)
-
-    def refresh(step, state, metrics):
-        if step % every == 0 and step < plan.experiment.steps:
-            key = jax.random.fold_in(jax.random.fold_in(state.key, step), 1)
-            return state.replace(memory=compiled(state.memory, key))
-
-    return [Event(every, refresh)]
 
 
 def _extension(plan: Plan, step: int) -> str:

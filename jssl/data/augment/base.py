@@ -31,6 +31,16 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+class Statistics(NamedTuple):
+    """What images are normalised with, one number per channel."""
+
+    mean: Sequence[float] = IMAGENET_MEAN
+    std: Sequence[float] = IMAGENET_STD
+
+
+UNCHANGED = Statistics((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
 def as_float(images: jax.Array | Canvas) -> jax.Array:
     """Makes images floats in [0, 1]: uint8 is divided by 255, floats stay as they are.
 

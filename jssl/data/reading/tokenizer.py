@@ -27,7 +27,7 @@ def byte_tokenizer(*, length: int = 77) -> Tokenizer:
     >>> byte_tokenizer(length=6).encode(["hi", "hello"]).tolist()
     [[256, 104, 105, 257, 0, 0], [256, 104, 101, 108, 108, 257]]
     """
-    return _tokenizer(lambda text: text.replace("\0", " ").encode("utf-8"), 256, length)
+    return padded_tokenizer(lambda text: text.replace("\0", " ").encode("utf-8"), 256, length)
 
 
 def word_tokenizer(corpus: Iterable[str], *, length: int = 32) -> Tokenizer:
@@ -44,14 +44,27 @@ def word_tokenizer(corpus: Iterable[str], *, length: int = 32) -> Tokenizer:
             "word_tokenizer: the corpus holds no words; give it texts such as the captions to train on"
         )
     index = {word: i for i, word in enumerate(words, start=2)}
-    return _tokenizer(lambda text: [index.get(word, 1) for word in _words(text)], len(words) + 2, length)
+    return padded_tokenizer(
+        lambda text: [index.get(word, 1) for word in _words(text)], len(words) + 2, length
+    )
 
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+|[^\w\s]", text.lower())
 
 
-def _tokenizer(ids: Callable[[str], Iterable[int]], start: int, length: int) -> Tokenizer:
+def padded_tokenizer(ids: Callable[[str], Iterable[int]], start: int, length: int) -> Tokenizer:
+    """Makes a tokenizer of the ids of a text: start, the text's ids, end, padding.
+
+    Args:
+        ids: text -> its ids, all below `start`.
+        start: the id that begins a text; the next one ends it.
+        length: ids of a text, start and end included.
+    Returns:
+        A `Tokenizer`.
+    Raises:
+        ValueError: for a length below 2.
+    """
     if length < 2:
         raise ValueError(f"length must hold at least start and end, 2 tokens, got {length}")
 

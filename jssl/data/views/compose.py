@@ -22,8 +22,16 @@ Views = Callable[[jax.Array, Batch], dict[str, jax.Array]]
 SMALL = 64  # below this side the papers' small-image settings hold: no blur
 
 
-def _images(batch: Batch) -> Images:
-    """The batch's images, once its entries are what they have to be."""
+def images_of(batch: Batch) -> Images:
+    """Picks the batch's images, once its entries are what they have to be.
+
+    Args:
+        batch: {"image": [B, H, W, C], "index": [B], ...}.
+    Returns:
+        Images [B, H, W, C], or a `Canvas` where they have sizes of their own.
+    Raises:
+        ValueError: where an entry is missing or has another shape.
+    """
     for name in ("image", "index"):
         if name not in batch:
             raise ValueError(f"batch needs the entry {name!r}, it has {', '.join(sorted(batch)) or 'none'}")
@@ -97,7 +105,7 @@ def multi_crop(*global_views: Augmentation, local_view: Augmentation | None = No
         raise ValueError(f"locals={locals} needs local_view, the augmentation of the local views")
 
     def views(key, batch):
-        images = _images(batch)
+        images = images_of(batch)
         keys = sample_keys(key, batch["index"])
         result = {name: value for name, value in batch.items() if name not in ("image", IMAGE_SIZE)}
         result["global"] = _stack(global_views, keys, images, 0)

@@ -1,6 +1,14 @@
 """Two views of an image: SimCLR's, MoCo v2's, BYOL's, InfoMin's."""
 
-from jssl.data.augment.base import Augmentation, chain, identity, normalize, with_probability
+from jssl.data.augment.base import (
+    UNCHANGED,
+    Augmentation,
+    Statistics,
+    chain,
+    identity,
+    normalize,
+    with_probability,
+)
 from jssl.data.augment.color import color_jitter, grayscale, solarize
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.augment.filters import gaussian_blur
@@ -24,7 +32,12 @@ def papers_blur(size: int, *, probability: float = 0.5, kernel: int | None = Non
 
 
 def simclr_view(
-    *, size: int, scale=(0.08, 1.0), strength: float = 1.0, extra: Augmentation = identity
+    *,
+    size: int,
+    scale=(0.08, 1.0),
+    strength: float = 1.0,
+    extra: Augmentation = identity,
+    normalized: Statistics = UNCHANGED,
 ) -> Augmentation:
     """Makes one view of SimCLR: crop, flip, color distortion, grey, blur.
 
@@ -33,10 +46,11 @@ def simclr_view(
         scale: range of the crops' area.
         strength: of the color distortion.
         extra: what else happens to it, after the color distortion.
+        normalized: what it is normalised with; the authors leave it in [0, 1].
     Returns:
-        An augmentation, [B, H, W, C] -> [B, size, size, C] normalised.
+        An augmentation, [B, H, W, C] -> [B, size, size, C].
     References:
-        arXiv:2002.05709, appendix A
+        arXiv:2002.05709, appendix A; google-research/simclr, data_util.py
     """
     jitter = color_jitter(
         brightness=0.8 * strength, contrast=0.8 * strength, saturation=0.8 * strength, hue=0.2 * strength
@@ -48,12 +62,12 @@ def simclr_view(
         extra,
         with_probability(0.2, grayscale()),
         papers_blur(size),
-        normalize(),
+        normalize(mean=normalized.mean, std=normalized.std),
     )
 
 
 def simclr(*, size: int = 224, scale=(0.08, 1.0), strength: float | None = None) -> Views:
-    """Makes SimCLR's two views: crop, flip, color distortion, grey, blur.
+    """Makes SimCLR's two views, in [0, 1]: crop, flip, color distortion, grey, blur.
 
     Args:
         size: the side of the views.
@@ -70,26 +84,45 @@ def simclr(*, size: int = 224, scale=(0.08, 1.0), strength: float | None = None)
     return two_views(simclr_view(size=size, scale=scale, strength=strength))
 
 
+def moco_v2_view(*, size: int, scale=(0.2, 1.0), strength: float = 1.0) -> Augmentation:
+    """Makes one view of MoCo v2: SimCLR's with weaker color and larger crops, flipped last.
+
+    Args:
+        size: the side of the view.
+        scale: range of the crops' area.
+        strength: of the color distortion; without it the colors stay.
+    Returns:
+        An augmentation, [B, H, W, C] -> [B, size, size, C] normalised.
+    References:
+        arXiv:2003.04297
+    """
+    jitter = color_jitter(
+        brightness=0.4 * strength, contrast=0.4 * strength, saturation=0.4 * strength, hue=0.1 * strength
+    )
+    return chain(
+        random_resized_crop(size=size, scale=scale),
+        with_probability(0.8 if strength else 0.0, jitter),
+        with_probability(0.2 if strength else 0.0, grayscale()),
+        papers_blur(size),
+        horizontal_flip(),
+        normalize(),
+    )
+
+
 def moco_v2(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
-    """Makes MoCo v2's two views: SimCLR's with weaker color and larger crops.
+    """Makes MoCo v2's two views, also PCL's and SimSiam's.
 
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], ...}.
     References:
         arXiv:2003.04297
     """
-    view = chain(
-        random_resized_crop(size=size, scale=scale),
-        with_probability(0.8, color_jitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)),
-        with_probability(0.2, grayscale()),
-        papers_blur(size),
-        horizontal_flip(),
-        normalize(),
-    )
-    return two_views(view)
+    return two_views(moco_v2_view(size=size, scale=scale))
 
 
-def byol_view(*, size: int, scale=(0.08, 1.0), blur: float, solarization: float) -> Augmentation:
+def byol_view(
+    *, size: int, scale=(0.08, 1.0), blur: float, solarization: float, kernel: int | None = None
+) -> Augmentation:
     """Makes one view of BYOL; the two differ in how often they are blurred and solarized.
 
     Args:
@@ -97,6 +130,7 @@ def byol_view(*, size: int, scale=(0.08, 1.0), blur: float, solarization: float)
         scale: range of the crops' area.
         blur: its probability.
         solarization: its probability.
+        kernel: of the blur, as for `papers_blur`.
     Returns:
         An augmentation, [B, H, W, C] -> [B, size, size, C] normalised.
     References:
@@ -107,7 +141,7 @@ def byol_view(*, size: int, scale=(0.08, 1.0), blur: float, solarization: float)
         horizontal_flip(),
         with_probability(0.8, color_jitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1)),
         with_probability(0.2, grayscale()),
-        papers_blur(size, probability=blur),
+        papers_blur(size, probability=blur, kernel=kernel),
         with_probability(solarization, solarize()),
         normalize(),
     )
@@ -141,4 +175,5 @@ def infomin(*, size: int = 224, scale=(0.2, 1.0), magnitude: float = 10) -> View
     References:
         arXiv:2005.10243
     """
-    return two_views(simclr_view(size=size, scale=scale, extra=randaugment(count=2, magnitude=magnitude)))
+    extra = randaugment(count=2, magnitude=magnitude)
+    return two_views(simclr_view(size=size, scale=scale, extra=extra, normalized=Statistics()))

@@ -1,13 +1,16 @@
 """Views of one kind of data or purpose: MAE's crop, characters, images whose colors matter."""
 
-from jssl.data.augment.base import chain, normalize, with_probability
+from jssl.data.augment.base import Statistics, chain, normalize, with_probability
 from jssl.data.augment.color import color_jitter, grayscale, solarize
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.views.compose import Views, multi_crop
+from jssl.data.views.pairs import moco_v2_view
+
+CLIP = Statistics((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 
 def mae(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
-    """Makes MAE's single view: crop and flip; SimMIM's, BEiT's and I-JEPA's at their own scales.
+    """Makes MAE's single view: a bicubic crop, and a flip.
 
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}.
@@ -16,6 +19,71 @@ def mae(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
     """
     crop = random_resized_crop(size=size, scale=scale, method="bicubic")
     return multi_crop(chain(crop, horizontal_flip(), normalize()))
+
+
+def simmim(*, size: int = 224, scale=(0.67, 1.0)) -> Views:
+    """Makes SimMIM's single view: a bilinear crop of most of the image, and a flip.
+
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}.
+    References:
+        arXiv:2111.09886; microsoft/SimMIM, data/data_simmim.py
+    """
+    return multi_crop(chain(random_resized_crop(size=size, scale=scale), horizontal_flip(), normalize()))
+
+
+def rotation(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
+    """Makes the single view that is turned: a bilinear crop of any size, and a flip.
+
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}.
+    References:
+        arXiv:1803.07728; gidariss/FeatureLearningRotNet, dataloader.py
+    """
+    return simmim(size=size, scale=scale)
+
+
+def i_jepa(*, size: int = 224, scale=(0.3, 1.0)) -> Views:
+    """Makes I-JEPA's single view: a bilinear crop, never mirrored.
+
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}.
+    References:
+        arXiv:2301.08243; facebookresearch/ijepa, src/transforms.py
+    """
+    return multi_crop(chain(random_resized_crop(size=size, scale=scale), normalize()))
+
+
+def clip(*, size: int = 224, scale=(0.9, 1.0)) -> Views:
+    """Makes CLIP's single view: a crop of nearly the whole image, never mirrored, since captions say left and right.
+
+    The paper takes a random square of the resized image; this is OpenCLIP's form of it.
+
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}.
+    References:
+        arXiv:2103.00020; mlfoundations/open_clip
+    """
+    crop = random_resized_crop(size=size, scale=scale, method="bicubic")
+    return multi_crop(chain(crop, normalize(mean=CLIP.mean, std=CLIP.std)))
+
+
+def slip(*, size: int = 224, scale=(0.5, 1.0), contrast_scale=(0.08, 1.0), strength: float = 1.0) -> Views:
+    """Makes SLIP's three images: a plain crop, which the caption meets, and two of MoCo v2's views, which SimCLR compares.
+
+    Args:
+        size: the side of all three.
+        scale: range of the plain crop's area.
+        contrast_scale: that of the other two.
+        strength: of their color distortion.
+    Returns:
+        (key, batch) -> {"global": [3, B, size, size, C], ...}, the plain crop first.
+    References:
+        arXiv:2112.12750; facebookresearch/SLIP, main.py and datasets.py
+    """
+    plain = chain(random_resized_crop(size=size, scale=scale), normalize())
+    augmented = moco_v2_view(size=size, scale=contrast_scale, strength=strength)
+    return multi_crop(plain, augmented, augmented)
 
 
 def handwriting(*, size: int = 24, locals: int = 0, scale=(0.7, 1.0), local_scale=(0.3, 0.7)) -> Views:

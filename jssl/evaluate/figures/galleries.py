@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jssl.data.augment.base import Statistics
 from jssl.evaluate.analysis.patches import patch_components
 from jssl.evaluate.figures.style import INK, RIGHT, WRONG, enlarge, rgb, tiles, unnormalized, write
 from jssl.extras import extra
@@ -148,7 +149,14 @@ def caption_similarities(images, captions: Sequence[str], cosines):
     return figure
 
 
-def view_gallery(views: Callable, arrays: Mapping[str, np.ndarray], *, draws: int = 2, seed: int = 0):
+def view_gallery(
+    views: Callable,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    draws: int = 2,
+    seed: int = 0,
+    normalized: Statistics | None = None,
+):
     """Draws each image and the views made of it.
 
     Args:
@@ -156,6 +164,7 @@ def view_gallery(views: Callable, arrays: Mapping[str, np.ndarray], *, draws: in
         arrays: A source's, "image" uint8 [B, H, W, C] among them.
         draws: How many times views are drawn of each image.
         seed: Of the draws.
+        normalized: What the views are normalised with, by default ImageNet's statistics.
     Returns:
         A matplotlib figure: a row for each image, first as it is.
     """
@@ -170,5 +179,6 @@ def view_gallery(views: Callable, arrays: Mapping[str, np.ndarray], *, draws: in
         for kind in ("global", "local"):
             for view in made.get(kind, ()):
                 columns.append(kind)
-                shown.append(enlarge(rgb(unnormalized(view)), images.shape[1:3]))
+                seen = unnormalized(view, normalized or Statistics())
+                shown.append(enlarge(rgb(seen), images.shape[1:3]))
     return tiles([list(row) for row in zip(*shown, strict=True)], columns=columns)

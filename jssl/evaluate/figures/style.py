@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jssl.data.augment.base import IMAGENET_MEAN, IMAGENET_STD
+from jssl.data.augment.base import Statistics
 from jssl.extras import extra
 
 INK, MUTED, GRID = "#1d2733", "#5f6c7b", "#e6e9ed"
@@ -152,15 +152,16 @@ def rgb(images) -> np.ndarray:
     return np.broadcast_to(np.clip(images, 0, 1), (*images.shape[:-1], 3))
 
 
-def unnormalized(images) -> np.ndarray:
-    """Undoes `jssl.data.normalize` with its own numbers, to show what a view was.
+def unnormalized(images, normalized: Statistics | None = None) -> np.ndarray:
+    """Undoes `jssl.data.normalize`, to show what a view was.
 
     Args:
         images: [..., H, W, C] floats.
+        normalized: what they were normalised with, by default its own numbers.
     Returns:
         [..., H, W, C] floats in [0, 1].
     """
-    images, mean, std = (np.asarray(x, np.float32) for x in (images, IMAGENET_MEAN, IMAGENET_STD))
+    images, mean, std = (np.asarray(x, np.float32) for x in (images, *(normalized or Statistics())))
     if images.shape[-1] != len(mean):
         mean, std = mean.mean(), std.mean()
     return np.clip(images * std + mean, 0, 1)

@@ -97,7 +97,8 @@ class ViT(nn.Module):
             patches without one.
         norm_input: normalise the tokens before the first block (CLIP).
         layer_scale, mlp, norm, qkv_bias, attend, kernel_init: as `Block`.
-        drop_path, scan, remat: as `Transformer`.
+        drop_path, scan, remat, start: as `Transformer`.
+        token_init: of class token, registers and mask token.
     References:
         arXiv:2010.11929
     """
@@ -124,6 +125,8 @@ class ViT(nn.Module):
     drop_path: float = 0.0
     scan: bool = False
     remat: Callable | None = None
+    start: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    token_init: Callable = truncated_normal(0.02)
 
     def grid(self, image_shape: tuple[int, ...]) -> Grid:
         """(rows, columns) of the patch tokens of images of shape (..., H, W, C)."""
@@ -166,7 +169,7 @@ class ViT(nn.Module):
 
         stem = self.stem(patch=self.patch, dim=self.dim, kernel_init=self.kernel_init, name="stem")
         x = stem(images, train=train).reshape(batch, count, self.dim)
-        token = partial(self.param, init_fn=truncated_normal(0.02))
+        token = partial(self.param, init_fn=self.token_init)
         if mask is not None:
             x = jnp.where(mask[..., None], token("mask_token", shape=(self.dim,)).astype(x.dtype), x)
         first = [token("class_token", shape=(classes, self.dim))] if classes else []
@@ -185,7 +188,8 @@ class ViT(nn.Module):
             Block, self.heads, self.mlp_ratio, self.mlp, self.norm, self.layer_scale, self.qkv_bias
         )
         block = partial(block, attend=self.attend, kernel_init=self.kernel_init)
-        blocks = Transformer(self.depth, block, self.drop_path, self.scan, self.remat, name="blocks")
+        how = self.drop_path, self.scan, self.remat, self.start
+        blocks = Transformer(self.depth, block, *how, name="blocks")
         bias = self._bias(grid, prefix, visible)
         if present is not None:
             absent = absent_bias(jnp.pad(present, ((0, 0), (prefix, 0)), constant_values=True))
@@ -277,6 +281,32 @@ def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.A
     statistics = {name: value for name, value in variables.items() if name != "params"}
     features, _ = network(module).apply(variables["params"], statistics, images, collect=("attention",))
     return features.inner["attention"][-1][..., int(module.class_token) + module.registers :]
+
+
+def last_class_tokens(module: ViT, variables: Any, images: jax.Array, *, blocks: int = 4) -> jax.Array:
+    """Reads the class tokens of the last blocks, each after the final norm: what DINO's and iBOT's linear probes see.
+
+    Args:
+        module: a `ViT` with a class token.
+        variables: {"params": ...}.
+        images: [B, H, W, C] floats.
+        blocks: how many, at most all.
+    Returns:
+        [B, blocks * D], the last block's last.
+    Raises:
+        ValueError: for an encoder without a class token.
+    References:
+        arXiv:2104.14294; facebookresearch/dino, eval_linear.py, `--n_last_blocks 4`
+    """
+    if not module.class_token:
+        raise ValueError(
+            "last_class_tokens needs an encoder with a class token; this one has class_token=False"
+        )
+    statistics = {name: value for name, value in variables.items() if name != "params"}
+    features, _ = network(module).apply(variables["params"], statistics, images, collect=("blocks",))
+    tokens = [x[:, 0] for x in features.inner["blocks"][-blocks:]]
+    norm = {"params": variables["params"]["norm"]}
+    return jnp.concatenate([module.norm(name=None).apply(norm, x) for x in tokens], axis=-1)
 
 
 def check_images(images: jax.Array, side: int, name: str) -> None:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.stacks import STACKED, stack_blocks
+from jssl.arrays.trees import names
 from jssl.models.layers.initializers import kernel_init
 from jssl.models.layers.norms import layer_norm
 
@@ -233,6 +234,7 @@ class Transformer(nn.Module):
         drop_path: the last block's rate of stochastic depth, from 0 at the first; acts when an rng "dropout" is given.
         scan: compile one block instead of all; the parameters are kept stacked, as `jssl.arrays.stacks` says.
         remat: a policy of `jax.checkpoint_policies`, recomputing what it does not save; None saves everything.
+        start: what is made of the first parameters, {"block_0": ..., "block_1": ...}, such as `depth_scaled`; None: nothing.
     """
 
     depth: int
@@ -240,6 +242,7 @@ class Transformer(nn.Module):
     drop_path: float = 0.0
     scan: bool = False
     remat: Callable | None = None
+    start: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 
     @nn.compact
     def __call__(
@@ -258,14 +261,18 @@ class Transformer(nn.Module):
         (per_block if bias is not None and bias.ndim == 5 else shared)["bias"] = bias
         if self.drop_path and self.has_rng("dropout"):
             per_block["keep"] = path_factors(self.make_rng("dropout"), self.drop_path, self.depth, x.shape[0])
-        if not self.scan:
-            return self._unrolled(x, per_block, shared)
-        if self.is_initializing():
+        if self.is_initializing() and (self.scan or self.start):
             initialised = nn.map_variables(
-                Transformer._unrolled, "params", trans_out_fn=stack_blocks, mutable=True
+                Transformer._unrolled, "params", trans_out_fn=self._started, mutable=True
             )
             return initialised(self, x, per_block, shared)
-        return self._scanned(x, per_block, shared)
+        return (self._scanned if self.scan else self._unrolled)(x, per_block, shared)
+
+    def _started(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The first parameters as they are kept. Flax hands them over in a collection."""
+        if self.start is not None:
+            params = {name: self.start(blocks) for name, blocks in params.items()}
+        return stack_blocks(params) if self.scan else params
 
     def _unrolled(self, x: jax.Array, per_block: dict[str, jax.Array], shared: dict[str, Any]) -> jax.Array:
         call = _call if self.remat is None else nn.remat(_call, policy=self.remat)
@@ -289,6 +296,25 @@ class Transformer(nn.Module):
             for i in range(self.depth):
                 self.put_variable(name, f"block_{i}", jax.tree.map(lambda leaf, i=i: leaf[i], sown[name]))
         return x
+
+
+def depth_scaled(blocks: dict[str, Any]) -> dict[str, Any]:
+    """Divides what leads back into the residual stream by sqrt(2 n) in the n-th block, counted from 1, as BEiT and SimMIM do.
+
+    Args:
+        blocks: first parameters, {"block_0": ..., "block_1": ...}.
+    Returns:
+        The same with smaller kernels of `attn/proj` and `mlp/fc2`.
+    References:
+        BEiT, arXiv:2106.08254, and SimMIM, arXiv:2111.09886, `fix_init_weight`
+    """
+
+    def scaled(path, leaf):
+        block, *inner = names(path)
+        leads_back = tuple(inner) in (("attn", "proj", "kernel"), ("mlp", "fc2", "kernel"))
+        return leaf / (2 * (int(block.removeprefix("block_")) + 1)) ** 0.5 if leads_back else leaf
+
+    return jax.tree_util.tree_map_with_path(scaled, blocks)
 
 
 def _call(block: nn.Module, x: jax.Array, arguments: dict[str, Any]) -> jax.Array:
