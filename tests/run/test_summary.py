@@ -13,7 +13,6 @@ from jssl.data.augment.base import chain
 from jssl.methods import dino, mae
 from jssl.models import ViT, dino_head, mae_decoder
 from jssl.run.interrupt import Interrupted
-from jssl.run.pictures import _encoder
 from jssl.run.probing import as_figures, from_figures
 from jssl.run.summary import _drawn
 from jssl.train import init_state
@@ -76,5 +75,5 @@ def test_attention_is_that_of_the_network_which_is_evaluated(method, evaluated):
     batch = {"image": jnp.zeros((2, 8, 8, 3), jnp.uint8), "index": jnp.arange(2)}
     start = partial(init_state, method, optax.sgd(0.1), multi_crop(crop, crop), batch, key=jax.random.key(0))
     state = jax.eval_shape(start)
-    variables = _encoder(method, state, jnp.zeros((2, 8, 8, 3)))
+    variables = method.encoder(state.params, state.teacher, state.memory)
     assert list(variables) == ["params"] and variables["params"] is getattr(state, evaluated)["encoder"]
