@@ -15,7 +15,8 @@ class CLIP(Training):
 
     jssl train clip --demo                                                  # a few minutes on a CPU
 
-    Data needs token ids under "caption": `scenes`, or a `Source` of your own, `jssl.run("clip", data=source)`.
+    Data needs token ids under "caption": `scenes`, or a `Source` of your own,
+    `jssl.run("clip", data=source)`.
 
     The paper: ViT-B/32, batch 32,768, 400 million pairs, 32 epochs: zero-shot ImageNet 63.2 %; ViT-L/14
     took 12 days on 256 V100.

@@ -8,13 +8,15 @@ from jssl.run import Count, Data, DataInfo, Experiment, SelfDistillation, Share,
 
 @dataclass(frozen=True)
 class Dino(SelfDistillation):
-    """DINO: a student predicts its teacher's centred, sharpened distribution from other views.  arXiv:2104.14294
+    """DINO: a student predicts its teacher's centred, sharpened distribution from other views.
+    arXiv:2104.14294
 
     jssl train dino --demo                                                  # a few minutes on a CPU
     jssl train dino --data tfds:cifar10 --encoder vit_ti4 --batch 256
-    jssl train dino --data folder:/images --out gs://bucket/dino            # on a pod: the same line on every host
+    jssl train dino --data folder:/images --out gs://bucket/dino       # on a pod: the same line on every host
 
-    The paper: ViT-S/16, batch 512, 2 x 224 + 8 x 96, ImageNet, 100 epochs: k-NN 69.3 %, linear 74.0 %; 1.75 days on 8 V100.
+    The paper: ViT-S/16, batch 512, 2 x 224 + 8 x 96, ImageNet, 100 epochs: k-NN 69.3 %, linear 74.0 %; 1.75
+    days on 8 V100.
     """
 
     data: Data = "tfds:imagenet2012"

@@ -12,12 +12,14 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 @dataclass(frozen=True)
 class IJEPA(Training):
-    """I-JEPA: from one context block, a teacher's features of several target blocks are predicted.  arXiv:2301.08243
+    """I-JEPA: from one context block, a teacher's features of several target blocks are predicted.
+    arXiv:2301.08243
 
     jssl train i_jepa --demo                                                # a few minutes on a CPU
     jssl train i_jepa --data tfds:imagenet2012 --out gs://bucket/ijepa      # on a pod
 
-    The paper: ViT-B/16, batch 2048, ImageNet, 600 epochs: linear 72.9 %; ViT-H/14, 300 epochs: 79.3 %, 72 hours on 16 A100.
+    The paper: ViT-B/16, batch 2048, ImageNet, 600 epochs: linear 72.9 %; ViT-H/14, 300 epochs: 79.3 %, 72
+    hours on 16 A100.
     """
 
     data: Data = "tfds:imagenet2012"

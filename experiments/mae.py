@@ -15,8 +15,8 @@ class MAE(Training):
     jssl train mae --demo                                                   # a few minutes on a CPU
     jssl train mae --data tfds:imagenet2012 --out gs://bucket/mae           # on a pod
 
-    The paper: ViT-L/16, batch 4096, ImageNet, 800 epochs: linear 73.5 %, fine-tuned 84.9 % (85.9 % after 1600 epochs, 31 hours
-    on 128 TPU v3 cores); ViT-B/16, 1600 epochs: fine-tuned 83.6 %.
+    The paper: ViT-L/16, batch 4096, ImageNet, 800 epochs: linear 73.5 %, fine-tuned 84.9 % (85.9 % after 1600
+    epochs, 31 hours on 128 TPU v3 cores); ViT-B/16, 1600 epochs: fine-tuned 83.6 %.
     """
 
     data: Data = "tfds:imagenet2012"

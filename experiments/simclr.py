@@ -17,8 +17,8 @@ class SimCLR(Training):
         --learning-rate 1.0 --temperature 0.5
     jssl train simclr --data tfds:imagenet2012 --out gs://bucket/simclr     # on a pod
 
-    The paper: ResNet-50, batch 4096, ImageNet: linear 64.6 % top-1 after 100 epochs, 69.3 % after 1000; 1.5 hours per 100
-    epochs on 128 TPU v3 cores.
+    The paper: ResNet-50, batch 4096, ImageNet: linear 64.6 % top-1 after 100 epochs, 69.3 % after 1000; 1.5
+    hours per 100 epochs on 128 TPU v3 cores.
     """
 
     data: Data = "tfds:imagenet2012"

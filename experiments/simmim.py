@@ -21,7 +21,8 @@ class SimMIM(Training):
     jssl train simmim --encoder swin_b --size 192 --side 32                 # Swin-B
     jssl train simmim --data tfds:imagenet2012 --out gs://bucket/simmim     # on a pod
 
-    The paper: ViT-B/16, batch 2048, ImageNet, 800 epochs: fine-tuned 83.8 %, linear 56.7 %; Swin-B 84.0 % fine-tuned.
+    The paper: ViT-B/16, batch 2048, ImageNet, 800 epochs: fine-tuned 83.8 %, linear 56.7 %; Swin-B 84.0 %
+    fine-tuned.
     """
 
     data: Data = "tfds:imagenet2012"

@@ -15,7 +15,8 @@ class SLIP(Training):
 
     jssl train slip --demo                                                  # a few minutes on a CPU
 
-    Data needs token ids under "caption": `scenes`, or a `Source` of your own, `jssl.run("slip", data=source)`.
+    Data needs token ids under "caption": `scenes`, or a `Source` of your own,
+    `jssl.run("slip", data=source)`.
 
     The paper: ViT-B/16, batch 4096, YFCC15M, 25 epochs: zero-shot ImageNet 42.8 % (CLIP alone 37.6 %).
     """

@@ -1,4 +1,6 @@
-"""The order of the house: imports run one way, every module is found under its name, and a name means one thing."""
+"""The order of the house: imports run one way, every module is found under its name, and a name means one
+thing.
+"""
 
 import ast
 import graphlib

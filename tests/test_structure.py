@@ -57,7 +57,9 @@ def test_experiments_are_at_most_a_page(path):
 
 
 def runs(path):
-    """Every run of six lines, without indentation, and where it begins; lines of `NOT_COUNTED` are left out."""
+    """Every run of six lines, without indentation, and where it begins; lines of `NOT_COUNTED` are left
+    out.
+    """
     lines = [(number, line.strip()) for number, line in enumerate(path.read_text().splitlines(), start=1)]
     lines = [(number, line) for number, line in lines if not NOT_COUNTED.fullmatch(line)]
     for i in range(len(lines) - RUN + 1):

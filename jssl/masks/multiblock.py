@@ -23,8 +23,9 @@ def multiblock_masks(
 ) -> tuple[jax.Array, jax.Array]:
     """Draws I-JEPA's blocks.
 
-    As the authors' collator: one size of target block and of context block per batch, places per image, no block in the
-    last row or column; the contexts are cut to the smallest of the batch, keeping their first patches.
+    As the authors' collator: one size of target block and of context block per batch, places per image, no
+    block in the last row or column; the contexts are cut to the smallest of the batch, keeping their first
+    patches.
 
     Args:
         keys: [B], one for each sample; the sizes follow the set of them, whatever its order.
@@ -35,8 +36,8 @@ def multiblock_masks(
         min_keep: contexts smaller than this are drawn again.
         tries: how often at most, the largest being kept then.
     Returns:
-        (context [B, N], targets [M, B, N]) bool, True = hidden: the context is where context is False, a target block
-        where its mask is True. No target patch is ever in its image's context.
+        (context [B, N], targets [M, B, N]) bool, True = hidden: the context is where context is False, a
+        target block where its mask is True. No target patch is ever in its image's context.
     Raises:
         ValueError: for a grid of less than two rows or columns.
     References:
@@ -73,7 +74,8 @@ def multiblock_sizes(
     target_aspect: tuple[float, float] = (0.75, 1.5),
     context_scale: tuple[float, float] = (0.85, 1.0),
 ) -> tuple[int, int]:
-    """Counts the most patches that a context and a target of `multiblock_masks` have: static sizes for their indices.
+    """Counts the most patches that a context and a target of `multiblock_masks` have: static sizes for their
+    indices.
 
     The context's is that of its block less one target, which a block of the usual scale always loses.
 

@@ -28,7 +28,8 @@ def slip(
         temperature: SimCLR's.
         weight: of SimCLR's term.
     Returns:
-        A `Method`; views: two global ones, of which the caption meets the first, and "caption" [B, L], its tokens.
+        A `Method`; views: two global ones, of which the caption meets the first, and "caption" [B, L], its
+        tokens.
     References:
         SLIP, arXiv:2112.12750
     """

@@ -23,8 +23,8 @@ class Interrupted(Exception):
 class Interrupts:
     """SIGINT and SIGTERM, while `listening`.
 
-    Before and after training, when there is nothing to save, a signal raises `Interrupted` at once. While `holding`, it
-    is only noted, for the loop to ask about between steps; a second one raises.
+    Before and after training, when there is nothing to save, a signal raises `Interrupted` at once. While
+    `holding`, it is only noted, for the loop to ask about between steps; a second one raises.
     """
 
     def __init__(self):
@@ -54,7 +54,9 @@ class Interrupts:
 
 @contextmanager
 def listening() -> Iterator[Interrupts]:
-    """Handles SIGINT and SIGTERM inside; elsewhere than in the main thread, where Python allows none, nothing."""
+    """Handles SIGINT and SIGTERM inside; elsewhere than in the main thread, where Python allows none,
+    nothing.
+    """
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield interrupts

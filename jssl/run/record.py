@@ -28,7 +28,8 @@ def as_path(directory):
 
 
 def check_directory(directory, config: Mapping[str, Any]) -> None:
-    """Refuses a directory where a run of this configuration may not live: it may in a new or empty one, or in its own.
+    """Refuses a directory where a run of this configuration may not live: it may in a new or empty one, or in
+    its own.
 
     Args:
         directory: Of the run.
@@ -77,7 +78,9 @@ def read_config(directory) -> dict[str, Any]:
 
 
 def compared(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Picks what a resumed run has to share of a configuration: all that changes the numbers, not where files lie."""
+    """Picks what a resumed run has to share of a configuration: all that changes the numbers, not where files
+    lie.
+    """
     config = json.loads(json.dumps(config))
     settings = {name: value for name, value in config.get("settings", {}).items() if name != "data_dir"}
     return {"experiment": config.get("experiment"), **settings, **config.get("numbers", {})}
@@ -130,7 +133,9 @@ class Record:
             self._board.flush()
 
     def forget_after(self, step: int) -> None:
-        """Forgets what was measured after the step that training resumes from: it is about to be measured again."""
+        """Forgets what was measured after the step that training resumes from: it is about to be measured
+        again.
+        """
         if self._writes and (self.directory / METRICS).exists():
             kept = [json.dumps(row) + "\n" for row in self.rows if row["step"] <= step]
             self._replace(METRICS, "".join(kept))

@@ -39,7 +39,9 @@ class Training(Settings):
     learning_rate: float
     """At its peak, for a batch of `rate_per` images."""
     rate_per: Count | None
-    """The batch that the learning rate is given for: it is scaled in proportion to the batch; None: taken as it is."""
+    """The batch that the learning rate is given for: it is scaled in proportion to the batch; None: taken as
+    it is.
+    """
     final_rate: Share
     """What is left of the peak at the end of the run, as a share of it."""
     weight_decay: float
@@ -51,7 +53,9 @@ class Training(Settings):
     scan: bool = False
     """Compile one block of a transformer instead of all of them: a fraction of the time, the same numbers."""
     remat: Literal["none", "elementwise", "blocks"] = "none"
-    """What a transformer's backward pass recomputes instead of storing: all but matrix products, or its blocks' inside."""
+    """What a transformer's backward pass recomputes instead of storing: all but matrix products, or its
+    blocks' inside.
+    """
 
     def network(self, *, drop_path: float = 0.0, hides: str | None = None, **overrides: Any):
         """Makes the encoder.
@@ -69,7 +73,8 @@ class Training(Settings):
         missing = [field for field in overrides if not hasattr(plain, field)]
         if missing or (hides and hides not in inspect.signature(type(plain).__call__).parameters):
             raise ValueError(
-                f"--encoder {self.encoder} cannot be used here: the method hides patches; choose such as vit_s16"
+                f"--encoder {self.encoder} cannot be used here: the method hides patches; choose such as "
+                "vit_s16"
             )
         regularised = {"drop_path": drop_path} if drop_path and hasattr(plain, "drop_path") else {}
         return encoder_named(self.encoder, **overrides, **regularised, **self._compilation(plain))
@@ -79,7 +84,8 @@ class Training(Settings):
         for field, value in chosen.items():
             if value and not hasattr(plain, field):
                 raise ValueError(
-                    f"--{field} is for transformers; {self.encoder} has no blocks for it; choose such as vit_s16"
+                    f"--{field} is for transformers; {self.encoder} has no blocks for it; choose such as "
+                    "vit_s16"
                 )
         return {field: value for field, value in chosen.items() if value}
 
@@ -105,7 +111,8 @@ class Training(Settings):
         steps, warmup = self.length(data), self.span(self.warmup, data)
         if warmup >= steps:
             raise ValueError(
-                f"--warmup of {self.warmup:g} epochs takes {warmup:,} of {steps:,} steps; it must end before the run"
+                f"--warmup of {self.warmup:g} epochs takes {warmup:,} of {steps:,} steps; it must end before "
+                "the run"
             )
         return warmup_cosine(self.peak_rate, steps=steps, warmup=warmup, end=self.final_rate * self.peak_rate)
 

@@ -47,8 +47,8 @@ def start(experiment: Settings | type[Settings] | str, **settings) -> Run:
     This is what `jssl.run(...)` calls.
 
     Args:
-        experiment: An experiment's settings, such as `jssl.experiments.Dino(data="digits")` or `experiments.dino.demo`,
-            their class, or the name of a system.
+        experiment: An experiment's settings, such as `jssl.experiments.Dino(data="digits")` or
+            `experiments.dino.demo`, their class, or the name of a system.
         settings: Changes of the experiment's fields and of `Options`: data, steps, out, seed, dtype ...
     Returns:
         A `Run`.
@@ -229,7 +229,9 @@ def _train(
 
 
 def _refresh(plan: Plan) -> list[Event]:
-    """Recomputes what a method asks for of its memory, such as clusters, after an epoch or a number of steps."""
+    """Recomputes what a method asks for of its memory, such as clusters, after an epoch or a number of
+    steps.
+    """
     wanted = plan.experiment.method.refresh
     if wanted is None:
         return []

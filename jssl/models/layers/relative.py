@@ -69,7 +69,8 @@ def _offsets(grid: Grid) -> np.ndarray:
 
 
 def rotary_angles(grid: Grid, dim: int, *, theta: float = 100.0) -> jax.Array:
-    """Computes DINOv3's angles: 2 pi * coordinate * theta^(-4k / dim), coordinates of patch centres in [-1, 1].
+    """Computes DINOv3's angles: 2 pi * coordinate * theta^(-4k / dim), coordinates of patch centres in [-1,
+    1].
 
     Args:
         grid: (rows, columns) of patches.
@@ -96,7 +97,8 @@ def rotary_angles_by_index(
         native: the grid that positions count over; None: the grid at hand.
         theta: the base of the frequencies.
     Returns:
-        [N, dim], the rows' angles, then the columns', twice (files that turn neighbours pair features otherwise).
+        [N, dim], the rows' angles, then the columns', twice (files that turn neighbours pair features
+        otherwise).
     References:
         arXiv:2303.11331
     """
