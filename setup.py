@@ -1,4 +1,6 @@
-"""Packages of the distribution: those of jssl/, and experiments/ as jssl.experiments. All else is in pyproject.toml."""
+"""Packages of the distribution: those of jssl/, and experiments/ as jssl.experiments. All else is in
+pyproject.toml.
+"""
 
 from setuptools import find_packages, setup
 

@@ -1,11 +1,12 @@
-"""ResNet-18 on CIFAR-10 by the protocol that libraries compare themselves with: batch 512, 200 epochs, kNN (k = 200, T = 0.1).
+"""ResNet-18 on CIFAR-10 by the protocol that libraries compare themselves with: batch 512, 200 epochs, kNN
+(k = 200, T = 0.1).
 
-    python -m benchmarks.cifar --pack DIR --data cifar10.npz      # once, where tensorflow-datasets and CIFAR-10 are
+    python -m benchmarks.cifar --pack DIR --data cifar10.npz  # once, where TFDS has CIFAR-10
     python -m benchmarks.cifar --data cifar10.npz --methods simclr --epochs 200 --every 20
-    python -m benchmarks.cifar --data cifar10.npz --methods simclr,byol,moco_v2,simsiam --epochs 20 --minutes 8
+    python -m benchmarks.cifar --data cifar10.npz --methods simclr,byol,moco_v2 --epochs 20 --minutes 8
 
-Prints a JSON line for every evaluation. Training needs no more than `pip install jssl` (and Pillow for packed files).
-docs/gpu.md says what a file holds and what other libraries reach.
+Prints a JSON line for every evaluation. Training needs no more than `pip install jssl` (and Pillow for packed
+files). docs/gpu.md says what a file holds and what other libraries reach.
 """
 
 import argparse

@@ -1,11 +1,13 @@
-"""How fast jssl trains on one accelerator, beside torch on the same one: a JSON line per case, as soon as it is measured.
+"""How fast jssl trains on one accelerator, beside torch on the same one: a JSON line per case, as soon as it
+is measured.
 
     python -m benchmarks.gpu --seconds 450                 # needs no more than `pip install jssl`
-    python -m benchmarks.gpu --only vit_ --seconds 200     # the cases whose names have one of these, by commas
+    python -m benchmarks.gpu --only vit_ --seconds 200    # the cases whose names have one of these, by commas
     python -m benchmarks.gpu --tiny                        # the logic alone, in miniature, on a CPU
 
-Groups of cases run in processes of their own, so that a crash or a full memory costs one case. The programs of a group
-are compiled side by side, its cases are then timed one by one. docs/gpu.md says what the figures are.
+Groups of cases run in processes of their own, so that a crash or a full memory costs one case. The programs
+of a group are compiled side by side, its cases are then timed one by one. docs/gpu.md says what the figures
+are.
 """
 
 import argparse
@@ -221,7 +223,9 @@ def making_views(make_views, size):
 
 
 def augmentation(make, size, *, raw=False):
-    """One augmentation, on as many images as two views of a batch have; `raw`: on images as they are stored."""
+    """One augmentation, on as many images as two views of a batch have; `raw`: on images as they are
+    stored.
+    """
 
     def build(sizes):
         apply, count = make(sizes), 2 * sizes.batch(size)
@@ -390,7 +394,9 @@ def run_groups(wanted: list[str], options):
 
 
 def run_group(group, names, seconds, options) -> tuple[set[str], int]:
-    """Runs cases in a process of their own, passing its lines on; returns the cases that gave a line, and its code."""
+    """Runs cases in a process of their own, passing its lines on; returns the cases that gave a line, and its
+    code.
+    """
     command = [sys.executable, "-m", "benchmarks.gpu", "--child", group, "--only", ",".join(names)]
     command += ["--seconds", str(seconds)] + ["--tiny"] * options.tiny
     errors = None if options.verbose else subprocess.DEVNULL

@@ -2,7 +2,7 @@
 
     python -m benchmarks.learning                                           # each on its own demo's data
     python -m benchmarks.learning --data digits                             # all on one
-    python -m benchmarks.learning --data tfds:cifar10 --data-dir DIR --images 64000     # one budget, the papers' views
+    python -m benchmarks.learning --data tfds:cifar10 --data-dir DIR --images 64000  # the papers' views
     python -m benchmarks.learning --only simclr dino --out runs/learning    # some; run again to resume
 
 Prints a Markdown table and writes it to <out>/<data>.md; every run has its report in <out>/<data>/<method>.
@@ -21,7 +21,8 @@ from jssl.run.systems import module_of, named
 
 VIEWS = {"digits": "handwriting", "scenes": "crops"}  # of the systems whose demos have views of their own
 HEADER = """\
-| method | data | steps | CPU minutes | kNN: pixels | kNN: random | kNN: learned | linear: random | linear: learned |
+| method | data | steps | CPU minutes | kNN: pixels | kNN: random | kNN: learned | linear: random \
+| linear: learned |
 |---|---|---|---|---|---|---|---|---|"""
 
 

@@ -1,12 +1,14 @@
-"""How fast images are read: the loader beside a plain Pillow loop, and torch's DataLoader where torch is installed.
+"""How fast images are read: the loader beside a plain Pillow loop, and torch's DataLoader where torch is
+installed.
 
     python -m benchmarks.loading                  # JPEG files of 32 and 224 pixels, and larger ones
 
-The plain loops resize every image to a square, as most do. The loader keeps the whole of larger images, on canvases of
-512 pixels from which crops are taken later.
+The plain loops resize every image to a square, as most do. The loader keeps the whole of larger images, on
+canvases of 512 pixels from which crops are taken later.
 
-A reader works on every core at once, as when a machine is full: images per second of CPU time, so that other work
-disturbs the figures little, and of the clock, of all of them together. The files are made in a temporary folder.
+A reader works on every core at once, as when a machine is full: images per second of CPU time, so that other
+work disturbs the figures little, and of the clock, of all of them together. The files are made in a temporary
+folder.
 """
 
 import argparse
@@ -18,7 +20,8 @@ import warnings
 
 import numpy as np
 
-CASES = {  # size of the files, side of the plain loops' squares, side of the loader's canvases, how many files
+# Size of the files, side of the plain loops' squares, side of the loader's canvases, how many files.
+CASES = {
     "32 px": ((32, 32), 32, 32, 4000),
     "224 px": ((224, 224), 224, 224, 600),
     "500 x 375": ((500, 375), 224, 512, 400),

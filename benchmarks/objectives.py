@@ -1,11 +1,12 @@
-"""NT-Xent with its gradient: time and peak memory, dense and block-wise, beside PyTorch and lightly where installed.
+"""NT-Xent with its gradient: time and peak memory, dense and block-wise, beside PyTorch and lightly where
+installed.
 
-    python -m benchmarks.objectives                                  # batches of 1,024 to 65,536, 128 features
+    python -m benchmarks.objectives                                 # batches of 1,024 to 65,536, 128 features
     python -m benchmarks.objectives --batches 4096 --block-size 1024
     python -m benchmarks.objectives --torch-python other/bin/python  # PyTorch in another environment
 
-Each row is a process of its own, so that its peak resident memory is its own. Dense rows that would need more memory
-than the machine has are left out. Ratios are to the dense form at the same batch, and to PyTorch.
+Each row is a process of its own, so that its peak resident memory is its own. Dense rows that would need more
+memory than the machine has are left out. Ratios are to the dense form at the same batch, and to PyTorch.
 """
 
 import argparse

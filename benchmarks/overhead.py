@@ -2,7 +2,8 @@
 
     python -m benchmarks.overhead
 
-Both train SimCLR with the same network, views, loss and optimizer, in turn; the ratio is of medians and should be 1.
+Both train SimCLR with the same network, views, loss and optimizer, in turn; the ratio is of medians and
+should be 1.
 """
 
 import argparse
@@ -83,11 +84,13 @@ def main():
 
     medians = {name: statistics_of(values[2:]) for name, values in times.items()}  # the first two compile
     print(
-        f"{jax.devices()[0].device_kind}, {arguments.encoder}, batch {arguments.batch}, {arguments.rounds} rounds"
+        f"{jax.devices()[0].device_kind}, {arguments.encoder}, batch {arguments.batch}, {arguments.rounds} "
+        "rounds"
     )
     for name, (median, low, high) in medians.items():
         print(
-            f"{name:10s} {1e3 * median:8.1f} ms  ({1e3 * low:.1f} to {1e3 * high:.1f})  last loss {losses[name]:.5f}"
+            f"{name:10s} {1e3 * median:8.1f} ms  ({1e3 * low:.1f} to {1e3 * high:.1f})  last loss "
+            f"{losses[name]:.5f}"
         )
     print(f"ratio of medians, make_step / by hand: {medians['make_step'][0] / medians['by hand'][0]:.3f}")
 

@@ -1,4 +1,5 @@
-"""What saving costs: the time of an interval of steps with one asynchronous checkpoint in it, against one without.
+"""What saving costs: the time of an interval of steps with one asynchronous checkpoint in it, against one
+without.
 
     python -m benchmarks.saving
 
@@ -59,11 +60,13 @@ def main():
         checkpoints.close()
 
     print(
-        f"{jax.devices()[0].device_kind}, {arguments.encoder}, batch {arguments.batch}, a state of {size / 2**20:.1f} MiB"
+        f"{jax.devices()[0].device_kind}, {arguments.encoder}, batch {arguments.batch}, a state of "
+        f"{size / 2**20:.1f} MiB"
     )
     for kind, values in times.items():
         print(
-            f"{arguments.interval} steps {kind:8s} a checkpoint: {statistics.median(values):7.2f} s, median of {len(values)}"
+            f"{arguments.interval} steps {kind:8s} a checkpoint: {statistics.median(values):7.2f} s, median "
+            f"of {len(values)}"
         )
     print(f"the call that saves: {1e3 * statistics.median(stalls):.0f} ms")
     ratio = statistics.median(b / a for a, b in zip(times["without"], times["with"], strict=True))

@@ -2,9 +2,10 @@
 
     python -m benchmarks.scaling
 
-Weak scaling holds where a step on more devices adds nothing but the sums of gradients and what a loss needs of the whole
-batch: batch statistics, SimCLR's embeddings of the other devices, DINO's center. No accelerator is needed: devices are
-simulated, and what is listed is what the compiler made of the step; a sum of many arrays counts once.
+Weak scaling holds where a step on more devices adds nothing but the sums of gradients and what a loss needs
+of the whole batch: batch statistics, SimCLR's embeddings of the other devices, DINO's center. No accelerator
+is needed: devices are simulated, and what is listed is what the compiler made of the step; a sum of many
+arrays counts once.
 """
 
 import collections
@@ -95,8 +96,8 @@ def main():
                 entry = table[kind, purpose(origin)]
                 entry[0], entry[1] = entry[0] + 1, entry[1] + moved
             print(
-                f"{name}, {count} devices, batch {batch}, parameters {size:,} bytes: {len(found)} collectives; "
-                f"work of a device {work / alone:.2f} times that of one alone"
+                f"{name}, {count} devices, batch {batch}, parameters {size:,} bytes: {len(found)} "
+                f"collectives; work of a device {work / alone:.2f} times that of one alone"
             )
             for (kind, why), (number, moved) in sorted(table.items()):
                 print(f"    {kind:20s} {why:22s} {number:4d} of {moved:12,} bytes in all")

@@ -1,6 +1,7 @@
 """Compiles a function for arrays of given shapes, and says what a call takes: time, work and memory.
 
-Inputs are noise and parameters are drawn, not trained: speed does not depend on them, and losses mean nothing.
+Inputs are noise and parameters are drawn, not trained: speed does not depend on them, and losses mean
+nothing.
 """
 
 import math
@@ -24,8 +25,8 @@ class Case(NamedTuple):
         function: is called with arrays of the given shapes.
         shapes: the shapes of the arguments, as pytrees of `jax.ShapeDtypeStruct`.
         images: how many images one call handles.
-        trains: the function is a step, (state, batch) -> (state, result): the state is donated, and the next call
-            gets the new one.
+        trains: the function is a step, (state, batch) -> (state, result): the state is donated, and the next
+            call gets the new one.
     """
 
     function: Callable
@@ -158,7 +159,9 @@ def matrix_flops(jaxpr) -> int:
 
 
 def convolution_products(eqn) -> int:
-    """How often a convolution multiplies two numbers; the zeros that a dilation puts in between do not count."""
+    """How often a convolution multiplies two numbers; the zeros that a dilation puts in between do not
+    count.
+    """
     kernel, spec = eqn.invars[1].aval.shape, eqn.params["dimension_numbers"]
     groups = eqn.params["batch_group_count"]  # the gradient of a kernel is a convolution over the batch
     out = math.prod(eqn.outvars[0].aval.shape)
@@ -175,7 +178,8 @@ def bodies(value):
 
 
 def filled(shapes, *, seed: int = 0):
-    """Makes arrays of the given shapes: parameters of the usual size, statistics of one, an optimizer that saw nothing.
+    """Makes arrays of the given shapes: parameters of the usual size, statistics of one, an optimizer that
+    saw nothing.
 
     Args:
         shapes: a pytree of `jax.ShapeDtypeStruct`.

@@ -1,4 +1,5 @@
-"""SimCLR's step of a ViT-S/16 in torch, for `benchmarks.gpu` to stand beside: timm, torch.compile, bfloat16 autocast.
+"""SimCLR's step of a ViT-S/16 in torch, for `benchmarks.gpu` to stand beside: timm, torch.compile, bfloat16
+autocast.
 
 Views are torchvision's, made image by image on the device, since every image needs draws of its own.
 """
@@ -129,7 +130,9 @@ def training_step(*, device: str, side: int, hidden: int, tiny: bool):
 
 
 def simclr_transform(size: int):
-    """SimCLR's views by torchvision, of uint8 images [3, H, W] or of a batch of them with one draw for all."""
+    """SimCLR's views by torchvision, of uint8 images [3, H, W] or of a batch of them with one draw for
+    all.
+    """
     import torch
     from torchvision.transforms import v2
 

@@ -15,7 +15,9 @@ VIEWS = ("simclr", "moco_v2", "byol", "dino", "ibot", "dinov2", "swav", "mae", "
 
 
 def pictures(number, side):
-    """Random pictures, noise at several scales, as compressible as a photograph: uint8 [number, side, side, 3]."""
+    """Random pictures, noise at several scales, as compressible as a photograph: uint8 [number, side, side,
+    3].
+    """
     rng = np.random.default_rng(0)
     result = np.zeros((number, side, side, 3))
     for grain in (4, 16, 64):
@@ -26,7 +28,9 @@ def pictures(number, side):
 
 
 def pil_simclr(size):
-    """One SimCLR view in PIL and NumPy, as torchvision's transforms on PIL images do it: image -> float array."""
+    """One SimCLR view in PIL and NumPy, as torchvision's transforms on PIL images do it: image -> float
+    array.
+    """
     from PIL import Image, ImageEnhance, ImageFilter
 
     mean, std = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
@@ -74,7 +78,9 @@ def pil_simclr(size):
 
 
 def torchvision_simclr(size):
-    """The same view by torchvision's transforms on Pillow images: image -> float tensor; None without torchvision."""
+    """The same view by torchvision's transforms on Pillow images: image -> float tensor; None without
+    torchvision.
+    """
     try:
         import torch
         from torchvision import transforms as t

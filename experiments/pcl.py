@@ -8,7 +8,8 @@ from jssl.run import Count, Data, DataInfo, Experiment, MomentumContrast, Share,
 
 @dataclass(frozen=True)
 class PCL(MomentumContrast):
-    """PCL: MoCo, and an image also finds the prototype of its cluster, re-clustered every epoch.  arXiv:2005.04966
+    """PCL: MoCo, and an image also finds the prototype of its cluster, re-clustered every epoch.
+    arXiv:2005.04966
 
     jssl train pcl --demo                                                   # a few minutes on a CPU
     jssl train pcl --data tfds:imagenet2012 --out gs://bucket/pcl           # on a pod

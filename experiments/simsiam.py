@@ -13,7 +13,8 @@ from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 @dataclass(frozen=True)
 class SimSiam(Training):
-    """SimSiam: a predictor on one view finds the other's projection, which gets no gradient.  arXiv:2011.10566
+    """SimSiam: a predictor on one view finds the other's projection, which gets no gradient.
+    arXiv:2011.10566
 
     jssl train simsiam --demo                                               # a few minutes on a CPU
     jssl train simsiam --data tfds:imagenet2012 --out gs://bucket/simsiam   # on a pod

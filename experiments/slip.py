@@ -16,7 +16,8 @@ class SLIP(Texts):
 
     jssl train slip --demo                                                  # a few minutes on a CPU
 
-    Data needs token ids under "caption": `scenes`, or a `Source` of your own, `jssl.run("slip", data=source)`.
+    Data needs token ids under "caption": `scenes`, or a `Source` of your own,
+    `jssl.run("slip", data=source)`.
 
     The paper: ViT-B/16, batch 4096, YFCC15M, 25 epochs: zero-shot ImageNet 42.8 % (CLIP alone 37.6 %), linear 72.1 %. The
     caption meets a plain crop, SimCLR compares two other views; tokens and position tables decay.

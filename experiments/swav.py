@@ -12,7 +12,8 @@ from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 @dataclass(frozen=True)
 class SwAV(Training):
-    """SwAV: each view's balanced assignment to prototypes is predicted from the other views.  arXiv:2006.09882
+    """SwAV: each view's balanced assignment to prototypes is predicted from the other views.
+    arXiv:2006.09882
 
     jssl train swav --demo                                                  # a few minutes on a CPU
     jssl train swav --data tfds:imagenet2012 --out gs://bucket/swav         # on a pod

@@ -12,7 +12,8 @@ from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 @dataclass(frozen=True)
 class VICReg(Training):
-    """VICReg: two views agree, every feature varies over the batch, and no two vary together.  arXiv:2105.04906
+    """VICReg: two views agree, every feature varies over the batch, and no two vary together.
+    arXiv:2105.04906
 
     jssl train vicreg --demo                                                # a few minutes on a CPU
     jssl train vicreg --data tfds:imagenet2012 --out gs://bucket/vicreg     # on a pod

@@ -2,8 +2,9 @@
 
     from jssl import encoder, init_state, make_step, methods, objectives, views
 
-Packages: `objectives` (pure losses), `masks`, `models`, `data` (sources and views), `methods`, `optim`, `evaluate`, `run`
-(carrying experiments out; `jssl.run(...)` starts one) and `experiments` (one file for each system).
+Packages: `objectives` (pure losses), `masks`, `models`, `data` (sources and views), `methods`, `optim`,
+`evaluate`, `run` (carrying experiments out; `jssl.run(...)` starts one) and `experiments` (one file for each
+system).
 """
 
 import importlib
@@ -82,7 +83,9 @@ __all__ = [
 
 
 class _Beside:
-    """Finds jssl.experiments in a checkout: there the folder lies beside jssl/, while an installed package has it inside."""
+    """Finds jssl.experiments in a checkout: there the folder lies beside jssl/, while an installed package
+    has it inside.
+    """
 
     folder = Path(__file__).parent.parent / "experiments"
 

@@ -22,11 +22,12 @@ class Unusable(ValueError):
 class Checkpoints:
     """Writes and reads the checkpoints of one run, in a directory of their own, one folder per step.
 
-    A checkpoint holds a whole train state, the configuration it belongs to, and a fingerprint of every array, which
-    shows whether the array was damaged.
+    A checkpoint holds a whole train state, the configuration it belongs to, and a fingerprint of every array,
+    which shows whether the array was damaged.
 
     Args:
-        directory: made where it is missing; a path, or a bucket's address such as gs://bucket/run/checkpoints.
+        directory: made where it is missing; a path, or a bucket's address such as
+            gs://bucket/run/checkpoints.
         config: the settings that a state must have been trained with to be resumed; JSON types.
         keep: how many of the newest checkpoints stay.
         best: a metric; the checkpoint with its highest value stays too.
@@ -108,8 +109,9 @@ class Checkpoints:
         A damaged checkpoint is set aside, with a warning that names it and the one that is used instead.
 
         Args:
-            like: a state of the wanted structure; its arrays, or `jax.ShapeDtypeStruct`s, say where to put what is
-                read. None reads whatever is there, as nested dicts and lists on this process's first device.
+            like: a state of the wanted structure; its arrays, or `jax.ShapeDtypeStruct`s, say where to put
+                what is read. None reads whatever is there, as nested dicts and lists on this process's first
+                device.
         Returns:
             A state, or None where there is no checkpoint.
         Raises:
@@ -125,8 +127,8 @@ class Checkpoints:
                 continue
             for bad, why in damaged.items():
                 self._set_aside(bad)
-                text = f"checkpoint {bad} in {self.directory} is damaged; using checkpoint {step} instead ({why})"
-                warnings.warn(text, stacklevel=2)
+                text = f"checkpoint {bad} in {self.directory} is damaged"
+                warnings.warn(f"{text}; using checkpoint {step} instead ({why})", stacklevel=2)
             return state
         if damaged:
             step, why = next(iter(damaged.items()))
@@ -299,7 +301,9 @@ def _placed(tree):
 
 
 def _arrays(orbax):
-    """Orbax's handler of arrays, set to cut up only large ones for several devices to write: each cut is compiled."""
+    """Orbax's handler of arrays, set to cut up only large ones for several devices to write: each cut is
+    compiled.
+    """
     types = orbax.type_handlers
     arrays = types.ArrayHandler(min_slice_bytes_for_replica_parallel=2**20)
     registry = types.create_type_handler_registry((jax.Array, arrays), (np.ndarray, types.NumpyHandler()))

@@ -187,8 +187,8 @@ _PAPERS = {  # arXiv id: (first author, title)
 def citation(thing: Any) -> str:
     """Gives the papers behind a function, an objective, a method or a module as BibTeX.
 
-    Papers are found in docstrings, as "arXiv:...". What a function returned (an objective, a method) is followed to
-    the function that made it and to what that was given: its objectives, its encoder.
+    Papers are found in docstrings, as "arXiv:...". What a function returned (an objective, a method) is
+    followed to the function that made it and to what that was given: its objectives, its encoder.
 
     Args:
         thing: a function, class, module, or what one of them made; or an arXiv id as a string.

@@ -1,7 +1,7 @@
 """The `jssl` command: what it can do, each named by the function that does it.
 
-A subcommand is one entry here: its name, what it is for, and a function of the remaining arguments. It is imported when it
-is called.
+A subcommand is one entry here: its name, what it is for, and a function of the remaining arguments. It is
+imported when it is called.
 """
 
 import importlib

@@ -11,11 +11,11 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 def all_gather(x: jax.Array, axis_name: str) -> jax.Array:
     """Gathers the rows of all devices, for a loss inside `shard_map` or `jax.pmap`.
 
-    Under `jit` with a sharded batch it is not needed: arrays are global there. Inside `shard_map` and `pmap` a loss
-    sees the rows of one device; on gathered rows it is the loss of the whole batch, the same on every device. Its
-    gradient reaches the rows of all devices, summed over the devices that all compute it: average the loss or the
-    gradients of the parameters over the devices (`jax.lax.pmean`), as data parallelism does, and they are those of
-    one device.
+    Under `jit` with a sharded batch it is not needed: arrays are global there. Inside `shard_map` and `pmap`
+    a loss sees the rows of one device; on gathered rows it is the loss of the whole batch, the same on every
+    device. Its gradient reaches the rows of all devices, summed over the devices that all compute it: average
+    the loss or the gradients of the parameters over the devices (`jax.lax.pmean`), as data parallelism does,
+    and they are those of one device.
 
     Args:
         x: [B / devices, ...], the rows of this device.
@@ -73,10 +73,11 @@ def over_batch(mesh: Mesh) -> NamedSharding:
 
 
 def state_sharding(mesh: Mesh, state, *, smallest: int = 2**14):
-    """Says where the arrays of a train state lie: large ones are spread over `fsdp`, the rest are on every device.
+    """Says where the arrays of a train state lie: large ones are spread over `fsdp`, the rest are on every
+    device.
 
-    An array is spread along its longest axis that the number of `fsdp` devices divides. The rule looks at an array's
-    shape alone, so that parameters, their teacher and their moments lie together.
+    An array is spread along its longest axis that the number of `fsdp` devices divides. The rule looks at an
+    array's shape alone, so that parameters, their teacher and their moments lie together.
 
     Args:
         mesh: as `make_mesh` makes it.
@@ -98,7 +99,8 @@ def state_sharding(mesh: Mesh, state, *, smallest: int = 2**14):
 
 
 def on_one_device(tree):
-    """Copies whole arrays to this process's first device, where code that knows nothing of meshes can use them.
+    """Copies whole arrays to this process's first device, where code that knows nothing of meshes can use
+    them.
 
     Every process of a run has to call it. What lies on one device already is returned as it is.
 
@@ -120,8 +122,8 @@ def join_processes(
     """Joins the processes of a pod, or of several machines, to one run. Call it before any other use of jax.
 
     Args:
-        coordinator: host:port of process 0. Without it, TPU pods, Slurm and Open MPI say by the environment who
-            belongs together; where they say nothing, this process is alone.
+        coordinator: host:port of process 0. Without it, TPU pods, Slurm and Open MPI say by the environment
+            who belongs together; where they say nothing, this process is alone.
         processes: how many there are; to be given with `coordinator`.
         process: the number of this one; to be given with `coordinator`.
     Raises:

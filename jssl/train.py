@@ -58,13 +58,14 @@ def init_state(
         views: (key, batch) -> views.
         batch: one batch as the step will see it, for its shapes; {"image": [B, H, W, C], "index": [B], ...}.
         key: the run's random key.
-        start: arrays to begin with instead of random ones, such as {"params": {"encoder": ...}} or a frozen network's
-            {"memory": {"statistics": {"target": {"frozen": ...}}}}: a tree laid over the state's params and memory by path.
+        start: arrays to begin with instead of random ones, such as {"params": {"encoder": ...}} or a frozen
+            network's {"memory": {"statistics": {"target": {"frozen": ...}}}}: a tree laid over the state's
+            params and memory by path.
     Returns:
         A `TrainState`; an EMA teacher is a copy of the student.
     Raises:
-        ValueError: for an array of `start` with another shape or no place, a frozen network without weights, or views
-            whose images are not floats in [0, 1] or normalised.
+        ValueError: for an array of `start` with another shape or no place, a frozen network without weights,
+            or views whose images are not floats in [0, 1] or normalised.
     """
 
     @jax.jit
@@ -76,8 +77,8 @@ def init_state(
 
     if _bright(batch.get("image")) and _bright(jax.jit(views)(key, batch).get("global")):
         raise ValueError(
-            f"views['global'] has values beyond {BRIGHTEST:.0f}: a network is given images in [0, 1] or normalised; "
-            "divide them by 255"
+            f"views['global'] has values beyond {BRIGHTEST:.0f}: a network is given images in [0, 1] or "
+            "normalised; divide them by 255"
         )
     params, memory, opt_state = init(key, batch, dict(start or {}))
     teacher = None if method.teacher is None else jax.tree.map(jnp.copy, method.teacher.init(params))
@@ -105,18 +106,19 @@ def train_step(
         method: what is trained.
         optimizer: any optax transformation; those that ask for value, grad or value_fn are given them.
         views: (key, batch) -> views.
-        dtype: in which parameters and images enter the forward pass, such as jnp.bfloat16; losses, statistics and the
-            parameters themselves stay float32.
-        accumulate: the batch is seen in so many parts, in turn, and the gradients are averaged; teacher and schedules move
-            once. A loss that compares the images of a batch then compares those of a part.
-        accumulate_exactly: the loss sees the whole batch, whose embeddings are kept while the networks see it in parts;
-            centers and queues move once. Costs another forward pass; exact where networks do not mix images, as batch norm
-            does.
+        dtype: in which parameters and images enter the forward pass, such as jnp.bfloat16; losses, statistics
+            and the parameters themselves stay float32.
+        accumulate: the batch is seen in so many parts, in turn, and the gradients are averaged; teacher and
+            schedules move once. A loss that compares the images of a batch then compares those of a part.
+        accumulate_exactly: the loss sees the whole batch, whose embeddings are kept while the networks see it
+            in parts; centers and queues move once. Costs another forward pass; exact where networks do not
+            mix images, as batch norm does.
     Returns:
-        (state, batch) -> (state, metrics), metrics a dict of scalars: loss, gradient_norm and the method's own.
+        (state, batch) -> (state, metrics), metrics a dict of scalars: loss, gradient_norm and the method's
+        own.
     Raises:
-        ValueError: for `accumulate` below 1; at trace time where it does not divide the batch, or for views that are not
-            images as floats.
+        ValueError: for `accumulate` below 1; at trace time where it does not divide the batch, or for views
+            that are not images as floats.
     """
     if accumulate < 1:
         raise ValueError(f"accumulate must be at least 1, got {accumulate}")
@@ -186,8 +188,8 @@ def make_step(
     parts = settings.get("accumulate", 1)
     if parts > 1 and not settings.get("accumulate_exactly"):
         warnings.warn(
-            f"accumulate={parts}: a loss that compares the images of a batch, such as a contrastive one, compares those of a "
-            f"part, one of {parts}; accumulate_exactly=True keeps the whole batch's",
+            f"accumulate={parts}: a loss that compares the images of a batch, such as a contrastive one, "
+            f"compares those of a part, one of {parts}; accumulate_exactly=True keeps the whole batch's",
             stacklevel=2,
         )
     return jax.jit(train_step(method, optimizer, views, **settings), donate_argnums=0)
@@ -198,7 +200,8 @@ class Event(NamedTuple):
 
     Args:
         every: steps between two of it; it also happens after the last step.
-        call: (step, state, metrics) -> None, or a state that training goes on with. metrics: the latest, still on the device.
+        call: (step, state, metrics) -> None, or a state that training goes on with. metrics: the latest,
+            still on the device.
     """
 
     every: int
@@ -209,8 +212,8 @@ def fit(advance, state: TrainState, *, steps: int, events: Iterable[Event] = ())
     """Runs the loop: advance to the next event, hold the event, until the state has taken `steps` steps.
 
     Args:
-        advance: (state, step, n) -> (state, metrics) takes n steps from `step` on without waiting for the device; of `feed` or
-            `scanned`.
+        advance: (state, step, n) -> (state, metrics) takes n steps from `step` on without waiting for the
+            device; of `feed` or `scanned`.
         state: to begin with.
         steps: at which to end.
         events: held between steps.
@@ -280,7 +283,8 @@ def _checked(seen):
             continue
         if not jnp.issubdtype(x.dtype, jnp.floating):
             raise ValueError(
-                f"views[{name!r}] are {x.dtype} {x.shape}, expected floats in [0, 1] or normalised; divide them by 255"
+                f"views[{name!r}] are {x.dtype} {x.shape}, expected floats in [0, 1] or normalised; divide "
+                "them by 255"
             )
         if x.shape[2] in (1, 3) and x.shape[-1] > 4:
             raise ValueError(
@@ -290,7 +294,9 @@ def _checked(seen):
 
 
 def _bright(images) -> bool:
-    """Whether these are floats in 0..255, as far as can be seen: not while tracing, and not of several processes."""
+    """Whether these are floats in 0..255, as far as can be seen: not while tracing, and not of several
+    processes.
+    """
     if isinstance(images, jax.core.Tracer) or not isinstance(images, np.ndarray | jax.Array):
         return False
     here = isinstance(images, np.ndarray) or images.is_fully_addressable

@@ -1,4 +1,6 @@
-"""Eight devices on any machine, groups of tests, and one store of compiled programs for all processes of a session."""
+"""Eight devices on any machine, groups of tests, and one store of compiled programs for all processes of a
+session.
+"""
 
 import os
 import tempfile
@@ -6,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"  # nothing here runs for long
+# Compiling costs more than running here: nothing is optimised.
+FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip()
 

@@ -11,7 +11,7 @@ from jssl import masks, methods, objectives
 from jssl.methods import frames
 
 LOSSES = [n for n in objectives.__all__ if inspect.isfunction(getattr(objectives, n))]
-RECIPES = [n for n in methods.__all__ if inspect.isfunction(getattr(methods, n))]
+METHODS = [n for n in methods.__all__ if inspect.isfunction(getattr(methods, n))]
 FRAMES = [module.name for module in pkgutil.iter_modules(frames.__path__) if hasattr(jssl, module.name)]
 
 
@@ -28,7 +28,7 @@ def test_objectives_say_what_they_return_with_an_example(name):
     assert "Returns:" in told and ">>>" in told
 
 
-@pytest.mark.parametrize("name", [*LOSSES, *RECIPES])
+@pytest.mark.parametrize("name", [*LOSSES, *METHODS])
 def test_hyper_parameters_are_keyword_only(name):
     """Arrays and networks come first; what has a default and is a number is passed by name."""
     function = getattr(objectives if name in LOSSES else methods, name)
@@ -37,8 +37,8 @@ def test_hyper_parameters_are_keyword_only(name):
             assert parameter.kind is parameter.KEYWORD_ONLY, parameter
 
 
-@pytest.mark.parametrize("name", [n for n in RECIPES if n != "weighted_methods"])
-def test_recipes_name_their_paper_and_what_they_need(name):
+@pytest.mark.parametrize("name", [n for n in METHODS if n != "weighted_methods"])
+def test_methods_name_their_paper_and_what_they_need(name):
     told = inspect.getdoc(getattr(methods, name))
     assert "arXiv:" in told and "Returns:" in told and "views:" in told
     assert "@" in jssl.citation(getattr(methods, name))

@@ -1,4 +1,6 @@
-"""The benchmarks for accelerators stay in step with the library: every case is built, the smallest are run."""
+"""The benchmarks for accelerators stay in step with the library: every case is built, the smallest are
+run.
+"""
 
 import doctest
 import json

@@ -1,4 +1,6 @@
-"""Public docstrings have one form: a sentence, then Args, Returns, Raises, References as the documentation renders them."""
+"""Public docstrings have one form: a sentence, then Args, Returns, Raises, References as the documentation
+renders them.
+"""
 
 import ast
 import inspect

@@ -1,4 +1,6 @@
-"""Every system's experiment builds with its paper's settings, and its demo takes steps on tiny data and writes a report."""
+"""Every system's experiment builds with its paper's settings, and its demo takes steps on tiny data and
+writes a report.
+"""
 
 import inspect
 from dataclasses import fields, is_dataclass, replace

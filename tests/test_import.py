@@ -31,8 +31,8 @@ def test_works_where_the_optional_packages_are_missing():
 
 
 def test_costs_under_two_seconds_beyond_jax_and_flax():
-    code = "import jax, flax.linen, optax, time; t = time.process_time(); import jssl; print(time.process_time() - t)"
-    assert float(python(code)) < 2.0
+    before = "import jax, flax.linen, optax, time; t = time.process_time(); "
+    assert float(python(before + "import jssl; print(time.process_time() - t)")) < 2.0
 
 
 def test_starts_no_device():

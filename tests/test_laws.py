@@ -224,7 +224,9 @@ def test_the_same_seed_gives_the_same_numbers(name):
 
 @every_method
 def test_training_lowers_the_loss_under_the_same_memory(name):
-    """The parameters of forty steps are better than the first ones, given the memory and the teacher of the former."""
+    """The parameters of forty steps are better than the first ones, given the memory and the teacher of the
+    former.
+    """
     first = fresh(name)
     state, _ = steps(compiled(name), first, 40)
     rest = state.teacher, state.memory, state.step

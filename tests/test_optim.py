@@ -1,4 +1,6 @@
-"""Optimizers against independent NumPy forms of the authors' rules, schedules against the authors' numbers."""
+"""Optimizers against independent NumPy forms of the authors' rules, schedules against the authors'
+numbers.
+"""
 
 import jax
 import jax.numpy as jnp

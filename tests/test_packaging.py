@@ -127,7 +127,9 @@ assert np.isfinite(metrics["loss"])
 from jssl.command import main
 main(["list"])
 attempts = dict(
-    run=lambda: jssl.run(jssl.experiments.SimCLR(), data=source, batch=4, steps=1, encoder="resnet10x0.125_cifar", out="run"),
+    run=lambda: jssl.run(
+        jssl.experiments.SimCLR(), data=source, batch=4, steps=1, encoder="resnet10x0.125_cifar", out="run"
+    ),
     digits=lambda: jssl.load("digits"),
     export=lambda: __import__("jssl.run.export").run.export.load_encoder("x"),
 )

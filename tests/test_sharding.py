@@ -89,15 +89,15 @@ jax.monitoring.register_event_duration_secs_listener(
 def trajectory(name, spec, *, steps=3):
     """Losses and final parameters of a few steps on a mesh, with everything that can be spread spread."""
     method, optimizer, mesh = METHODS[name](), optax.adamw(1e-3), make_mesh(spec)
-    recipe = {"mae": views.mae}.get(name, views.simclr)(size=8)
+    view_maker = {"mae": views.mae}.get(name, views.simclr)(size=8)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (16, 8, 8, 3), np.uint8)
     batch = {"image": images, "index": np.arange(16, dtype=np.int32)}
     batch = jax.device_put(batch, over_batch(mesh))
-    init = partial(init_state, method, optimizer, recipe, key=jax.random.key(0))
+    init = partial(init_state, method, optimizer, view_maker, key=jax.random.key(0))
     places = state_sharding(mesh, jax.eval_shape(init, batch), smallest=1)
     state = jax.jit(init, out_shardings=places)(batch)
-    step = train_step(method, optimizer, recipe)
+    step = train_step(method, optimizer, view_maker)
     compiled = jax.jit(step, donate_argnums=0, out_shardings=(places, replicated(mesh)))
     losses, compilations = [], []
     for _ in range(steps):
@@ -134,14 +134,18 @@ def test_one_device_is_eight_is_four_times_two(name):
 def test_a_device_does_its_share_of_the_work(name):
     """Nothing is computed twice: eight devices with eight times the images do each what one does."""
     method, optimizer = METHODS[name](), optax.adamw(1e-3)
-    recipe, work = {"mae": views.mae}.get(name, views.simclr)(size=8), {}
+    view_maker, work = {"mae": views.mae}.get(name, views.simclr)(size=8), {}
     for count in (1, 8):
         mesh = make_mesh(f"data={count}")
         kinds = {"image": ((4 * count, 8, 8, 3), jnp.uint8), "index": ((4 * count,), jnp.int32)}
         batch = {name: jax.ShapeDtypeStruct(*kind, sharding=over_batch(mesh)) for name, kind in kinds.items()}
-        state = jax.eval_shape(partial(init_state, method, optimizer, recipe, key=jax.random.key(0)), batch)
+        state = jax.eval_shape(
+            partial(init_state, method, optimizer, view_maker, key=jax.random.key(0)), batch
+        )
         places = (replicated(mesh), over_batch(mesh))
-        step = jax.jit(train_step(method, optimizer, recipe), in_shardings=places, out_shardings=places[0])
+        step = jax.jit(
+            train_step(method, optimizer, view_maker), in_shardings=places, out_shardings=places[0]
+        )
         work[count] = step.lower(state, batch).compile().cost_analysis()["flops"]
     assert work[8] < 1.5 * work[1]  # the loss alone compares with the images of all
 
@@ -151,9 +155,9 @@ def test_make_step_takes_what_is_placed():
     batch = jax.device_put(
         {"image": np.zeros((8, 8, 8, 3), np.uint8), "index": np.arange(8)}, over_batch(mesh)
     )
-    method, optimizer, recipe = METHODS["simclr"](), optax.sgd(0.1), views.simclr(size=8)
-    state = init_state(method, optimizer, recipe, batch, key=jax.random.key(0))
-    state, metrics = make_step(method, optimizer, recipe)(state, batch)
+    method, optimizer, view_maker = METHODS["simclr"](), optax.sgd(0.1), views.simclr(size=8)
+    state = init_state(method, optimizer, view_maker, batch, key=jax.random.key(0))
+    state, metrics = make_step(method, optimizer, view_maker)(state, batch)
     assert np.isfinite(float(metrics["loss"]))
 
 

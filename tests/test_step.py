@@ -134,7 +134,10 @@ WRONG = {
 def test_images_that_are_no_input_of_a_network_are_refused(name):
     images, message = WRONG[name]
     method, batch = COUPLED["simclr"][0](), {"image": jnp.asarray(images[0]), "index": jnp.arange(4)}
-    views = lambda key, batch: {"global": jnp.stack([batch["image"]] * 2), "index": batch["index"]}  # noqa: E731
+
+    def views(key, batch):
+        return {"global": jnp.stack([batch["image"]] * 2), "index": batch["index"]}
+
     with pytest.raises(ValueError, match=message):
         init_state(method, optax.sgd(0.1), views, batch, key=jax.random.key(0))
 
@@ -189,6 +192,9 @@ def test_views_may_divide_bytes_themselves():
         COUPLED["simclr"][0](),
         {"image": jnp.asarray(IMAGES[0], jnp.float32), "index": jnp.arange(4)},
     )
-    views = lambda key, batch: {"global": jnp.stack([batch["image"] / 255] * 2), "index": batch["index"]}  # noqa: E731
+
+    def views(key, batch):
+        return {"global": jnp.stack([batch["image"] / 255] * 2), "index": batch["index"]}
+
     state = init_state(method, optax.sgd(0.1), views, batch, key=jax.random.key(0))
     assert int(state.step) == 0

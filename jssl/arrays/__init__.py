@@ -1,1 +1,3 @@
-"""The ground floor: checks, vectors, distributions, patches, keys, trees and blocks of rows, on arrays alone."""
+"""The ground floor: checks, vectors, distributions, patches, keys, trees and blocks of rows, on arrays
+alone.
+"""

@@ -1,4 +1,6 @@
-"""Rows dealt to blocks like cards, so that a batch sharded over devices spreads every block over all of them."""
+"""Rows dealt to blocks like cards, so that a batch sharded over devices spreads every block over all of
+them.
+"""
 
 import jax
 import jax.numpy as jnp

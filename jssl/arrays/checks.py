@@ -1,4 +1,6 @@
-"""Shapes and types, checked while a loss is traced: an error names the argument, what it is and what was expected."""
+"""Shapes and types, checked while a loss is traced: an error names the argument, what it is and what was
+expected.
+"""
 
 import numbers
 
@@ -16,9 +18,9 @@ def check(**arguments: tuple) -> list[jax.Array]:
     """Checks the shapes and types of arguments, and promotes floats to at least float32.
 
     Args:
-        **arguments: name=(array, axes) or name=(array, axes, kind). Axes are letters as in einsum: the same letter is
-            the same size in every argument, and `...` first stands for any leading axes. The kind is float (the
-            default), int or bool.
+        **arguments: name=(array, axes) or name=(array, axes, kind). Axes are letters as in einsum: the same
+            letter is the same size in every argument, and `...` first stands for any leading axes. The kind
+            is float (the default), int or bool.
     Returns:
         The arrays in the order given; float64 stays float64.
     Raises:
@@ -45,7 +47,9 @@ def check(**arguments: tuple) -> list[jax.Array]:
 
 
 def _gathered(array):
-    """An array whose sharding is part of its type, on every device: products of two such batches are ambiguous."""
+    """An array whose sharding is part of its type, on every device: products of two such batches are
+    ambiguous.
+    """
     sharding = jax.typeof(array).sharding
     if all(axis is None for axis in sharding.spec):  # also the shardings that the compiler chooses: untouched
         return array
@@ -99,7 +103,8 @@ def check_batch(least: int, reason: str, **array: jax.Array) -> None:
 
 
 def check_positive(**values) -> None:
-    """Refuses numbers that are not above zero; traced values and arrays pass, since their values are not known yet.
+    """Refuses numbers that are not above zero; traced values and arrays pass, since their values are not
+    known yet.
 
     Args:
         **values: name=number, for instance a temperature.

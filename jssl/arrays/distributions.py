@@ -29,7 +29,8 @@ def target_spread(mean_entropy: jax.Array, mean_target: jax.Array) -> dict[str, 
         mean_target: [K] the average target of the batch.
     Returns:
         {"teacher_entropy": mean_entropy as a share of log K, 1 where targets are uniform,
-        "prototypes_used": exp of the entropy of mean_target, 1 where all targets are one prototype, at most K}.
+        "prototypes_used": exp of the entropy of mean_target, 1 where all targets are one prototype, at most
+        K}.
     References:
         arXiv:2104.14294, section 5.3
     Examples:

@@ -78,16 +78,18 @@ def uniform(keys: jax.Array, low: float = 0.0, high: float = 1.0, *, shape: Sequ
     words = jax.random.key_data(keys).T[..., None]  # [2, B, 1]
     counter = jnp.arange(1, math.prod(shape) + 1, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)
     counter = jnp.broadcast_to(counter, (len(keys), counter.size))
-    # A loop, because XLA does not fuse across one: it would make the draw anew for every pixel that depends on it.
+    # A loop, because XLA does not fuse across one: it would make the draw anew for every pixel that depends
+    # on it.
     bits, _ = jax.lax.scan(lambda bits, word: (scramble(bits ^ word), None), counter, words)
     return (low + (bits >> 8).astype(jnp.float32) * (2.0**-24 * (high - low))).reshape(-1, *shape)
 
 
 def scramble(x: Bits) -> Bits:
-    """Mixes bits by Murmur3's finaliser, a bijection in which every bit of the input moves every bit of the output.
+    """Mixes bits by Murmur3's finaliser, a bijection in which every bit of the input moves every bit of the
+    output.
 
-    An augmentation draws a few dozen numbers for an image. JAX's own generator would take most of its compile time, for
-    guarantees that nothing here needs.
+    An augmentation draws a few dozen numbers for an image. JAX's own generator would take most of its compile
+    time, for guarantees that nothing here needs.
 
     Args:
         x: uint32, any shape, of JAX or NumPy.

@@ -66,8 +66,8 @@ def unpatchify(patches, patch: int, *, channels: int = 3, grid: tuple[int, int] 
 def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> jax.Array:
     """Makes the fixed sine-cosine embeddings of a grid's positions, row by row.
 
-    The first half of the features encodes the column, the second the row; each half is sin(w p), then cos(w p), with
-    w_i = 10000^(-i / (dim / 4)).
+    The first half of the features encodes the column, the second the row; each half is sin(w p), then cos(w
+    p), with w_i = 10000^(-i / (dim / 4)).
 
     Args:
         dim: the number of features, a multiple of 4.

@@ -1,7 +1,8 @@
-"""Parameters of a row of like blocks in their two forms: a subtree for each block, or one whose arrays are stacked.
+"""Parameters of a row of like blocks in their two forms: a subtree for each block, or one whose arrays are
+stacked.
 
-{"block_0": {"kernel": [D, K]}, "block_1": {"kernel": [D, K]}}        one by one
-{"stacked": {"kernel": [2, D, K]}}                                    stacked, as a scanned transformer keeps them
+{"block_0": {"kernel": [D, K]}, "block_1": {"kernel": [D, K]}}    one by one
+{"stacked": {"kernel": [2, D, K]}}                                stacked, as a scanned transformer keeps them
 """
 
 import re
@@ -81,7 +82,8 @@ def in_form_of(tree: Any, like: Any) -> Any:
     Returns:
         The tree; what `like` does not have stays as it is.
 
-    >>> in_form_of({"block_0": jnp.zeros(3), "block_1": jnp.ones(3)}, {"stacked": jnp.zeros((2, 3))})["stacked"].shape
+    >>> blocks = {"block_0": jnp.zeros(3), "block_1": jnp.ones(3)}
+    >>> in_form_of(blocks, {"stacked": jnp.zeros((2, 3))})["stacked"].shape
     (2, 3)
     """
     if _has_blocks(tree) and _has_stack(like):

@@ -7,7 +7,8 @@ _SMALLEST_NORM = 1e-12
 
 
 def l2_normalize(x: jax.Array, *, axis: int = -1, eps: float = 1e-12) -> jax.Array:
-    """Divides by the length along an axis, x / max(|x|, eps), as torch's `normalize` does in layers of a network.
+    """Divides by the length along an axis, x / max(|x|, eps), as torch's `normalize` does in layers of a
+    network.
 
     Losses have `unit`, which gives a zero vector a zero gradient; here that gradient is divided by eps.
 

@@ -19,16 +19,16 @@ def load(
 ) -> Source:
     """Loads images by name into memory, all of one size.
 
-    Names are "digits", "scenes", "tfds:cifar10" or another TFDS data set, "folder:path" and "npz:file.npz". Scenes are
-    labelled by shape; "scenes:color" and so on by another of their attributes. Images of files and of TFDS data of
-    several sizes become central squares; `open_records` gives them whole.
+    Names are "digits", "scenes", "tfds:cifar10" or another TFDS data set, "folder:path" and "npz:file.npz".
+    Scenes are labelled by shape; "scenes:color" and so on by another of their attributes. Images of files and
+    of TFDS data of several sizes become central squares; `open_records` gives them whole.
 
     Args:
         name: of the data.
         data_dir: where TFDS has its data sets; by default TFDS's own default.
         split: "train" or "test".
-        canvas: the side of the squares, by default that of the images in the middle of a sample, 256 at most; and of
-            scenes, 32 by default.
+        canvas: the side of the squares, by default that of the images in the middle of a sample, 256 at most;
+            and of scenes, 32 by default.
     Returns:
         A `Source`.
     Raises:
@@ -50,7 +50,8 @@ def load(
 
 
 def open_records(name: str, *, data_dir: str | None = None, split: str = "train") -> Records:
-    """Opens data by name for a loader: "folder:path" and "tfds:name" where they lie, everything else from memory.
+    """Opens data by name for a loader: "folder:path" and "tfds:name" where they lie, everything else from
+    memory.
 
     Args:
         name: of the data, as in `load`.

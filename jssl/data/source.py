@@ -21,8 +21,9 @@ class Source:
         images: uint8 [N, H, W, C].
         labels: int32 [N]; -1 where there is none.
         class_names: one per class, empty without labels.
-        extras: further arrays by name, [N, ...], that travel with the images into every batch. With "image_size",
-            [N, 2] heights and widths, images lie in the top left corners of canvases; views look at them alone.
+        extras: further arrays by name, [N, ...], that travel with the images into every batch. With
+            "image_size", [N, 2] heights and widths, images lie in the top left corners of canvases; views
+            look at them alone.
     """
 
     name: str

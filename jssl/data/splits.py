@@ -1,4 +1,6 @@
-"""What is trained on and what is tested on: held-out images, classes matched by name, and whether they can be probed."""
+"""What is trained on and what is tested on: held-out images, classes matched by name, and whether they can be
+probed.
+"""
 
 from dataclasses import replace
 
@@ -58,7 +60,8 @@ def why_not_probed(train: np.ndarray, test: np.ndarray) -> str:
 
 
 def by_name(test: Source, class_names: tuple[str, ...]) -> tuple[Source, list[str]]:
-    """Numbers the classes of test images as the training images' are, by name; images of other classes are left out.
+    """Numbers the classes of test images as the training images' are, by name; images of other classes are
+    left out.
 
     Args:
         test: the test images.

@@ -24,12 +24,13 @@ def extract_features(
 ) -> Any:
     """Computes features_fn(view(images)) for all images, in batches of one shape.
 
-    A function of parameters is best given as `jax.tree_util.Partial(features, params)`: the parameters are then
-    arguments of the compiled function, and evaluating again during training compiles nothing. Where they lie on
-    several devices, each batch is spread over the same devices.
+    A function of parameters is best given as `jax.tree_util.Partial(features, params)`: the parameters are
+    then arguments of the compiled function, and evaluating again during training compiles nothing. Where they
+    lie on several devices, each batch is spread over the same devices.
 
     Args:
-        features_fn: images float [batch, H, W, C] -> an array [batch, ...] or a pytree of such, `Features` for instance.
+        features_fn: images float [batch, H, W, C] -> an array [batch, ...] or a pytree of such, `Features`
+            for instance.
         images: [N, H, W, C] uint8 or float, on the host or on the device.
         batch: Images at a time; the last batch is padded, and the padding is cut off.
         view: images as stored [batch, H, W, C] -> what features_fn takes; None: floats in [0, 1].
@@ -74,7 +75,8 @@ def _check_images(images):
         )
     if (brightest := float(jnp.max(images[:1]))) > BRIGHTEST:
         raise ValueError(
-            f"extract_features: images must be uint8, or float in [0, 1], got floats up to {brightest:g}; divide by 255"
+            f"extract_features: images must be uint8, or float in [0, 1], got floats up to {brightest:g}; "
+            "divide by 255"
         )
 
 

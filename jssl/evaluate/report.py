@@ -11,10 +11,11 @@ from jssl.evaluate.protocols.base import heading, is_share, shown
 from jssl.evaluate.table import Table, metrics_of
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1d2733; --soft: #5f6c7b; --line: #e3e7ec; --page: #fbfcfd; --card: #ffffff;
-  --accent: #2f66d0; --tint: #eaf0fb; --alarm: #b3372f; --alarm-tint: #fdefed; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6eaef; --soft: #98a4b1; --line: #2b333d; --page: #12161b;
-  --card: #1a2027; --accent: #7ea6f4; --tint: #1e2a40; --alarm: #f29a92; --alarm-tint: #36201f; } }
+:root { color-scheme: light dark; --ink: #1d2733; --soft: #5f6c7b; --line: #e3e7ec; --page: #fbfcfd;
+  --card: #ffffff; --accent: #2f66d0; --tint: #eaf0fb; --alarm: #b3372f; --alarm-tint: #fdefed; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6eaef; --soft: #98a4b1; --line: #2b333d;
+  --page: #12161b; --card: #1a2027; --accent: #7ea6f4; --tint: #1e2a40; --alarm: #f29a92;
+  --alarm-tint: #36201f; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 16px/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
@@ -44,7 +45,8 @@ table.settings { font-size: 0.88rem; width: 100%; }
 table.settings th, table.settings td { padding: 0.25rem 1rem 0.25rem 0; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 table.settings th { color: var(--soft); font-weight: 400; white-space: nowrap; width: 1%; }
-table.settings td { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+table.settings td { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
+  overflow-wrap: anywhere; }
 """
 
 
@@ -91,7 +93,8 @@ def render_report(
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     head += f"<title>{html.escape(title)}</title><style>{_STYLE}</style>"
     body = "\n".join(part for part in parts if part)
-    page = f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n<body><main>\n{body}\n</main></body>\n</html>\n'
+    page = f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n'
+    page += f"<body><main>\n{body}\n</main></body>\n</html>\n"
     return page.encode("utf-8", "replace").decode("utf-8")
 
 

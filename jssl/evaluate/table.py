@@ -1,4 +1,6 @@
-"""The table that every run prints: what was learned beside raw pixels and the same network with random weights."""
+"""The table that every run prints: what was learned beside raw pixels and the same network with random
+weights.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -60,7 +62,8 @@ def score_pixels(
         protocols: Those that need features and labels.
         side: Larger images are first resized to side x side.
     Returns:
-        {"raw pixels": metrics, "raw pixels, centred": metrics}; protocols that standardise have the same in both.
+        {"raw pixels": metrics, "raw pixels, centred": metrics}; protocols that standardise have the same in
+        both.
     Raises:
         ValueError: as the protocols do.
     """
@@ -156,7 +159,8 @@ def format_table(table: Table) -> str:
     Returns:
         Lines of equal width.
     Examples:
-        >>> print(format_table({"raw pixels": {"knn_top1": 0.13}, "learned": {"knn_top1": 0.7, "linear_top1": 0.8}}))
+        >>> learned = {"knn_top1": 0.7, "linear_top1": 0.8}
+        >>> print(format_table({"raw pixels": {"knn_top1": 0.13}, "learned": learned}))
                     kNN top-1, %  linear top-1, %
         raw pixels          13.0                -
         learned             70.0             80.0

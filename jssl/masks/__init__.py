@@ -1,7 +1,8 @@
 """Which patches are hidden: boolean masks [B, N], True = hidden, with static shapes.
 
-`keys` are [B] keys, one for each sample: `jssl.arrays.keys.sample_keys` folds them from the samples' indices, so that
-permuting a batch permutes its masks. `grid` is (rows, columns) of patches, row-major, N = rows * columns.
+`keys` are [B] keys, one for each sample: `jssl.arrays.keys.sample_keys` folds them from the samples' indices,
+so that permuting a batch permutes its masks. `grid` is (rows, columns) of patches, row-major, N = rows *
+columns.
 """
 
 from jssl.masks.attention import attention_mask, hint_attention_mask, low_attention_mask

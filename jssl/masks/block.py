@@ -21,13 +21,15 @@ def block_mask(
 ) -> jax.Array:
     """Hides rectangles until `count` patches are hidden: algorithm 1 of BEiT.
 
-    A rectangle has an area uniform in [min_block, what is left of count] and a log-uniform aspect; it is taken if its
-    new patches fit what is left. `tries` refusals in a row end it, so the number hidden is usually a little below.
+    A rectangle has an area uniform in [min_block, what is left of count] and a log-uniform aspect; it is
+    taken if its new patches fit what is left. `tries` refusals in a row end it, so the number hidden is
+    usually a little below.
 
     Args:
         keys: [B], one for each sample.
         grid: (rows, columns).
-        count: patches to hide at most, one number or [B], may be traced (iBOT draws one for each image; 0: none).
+        count: patches to hide at most, one number or [B], may be traced (iBOT draws one for each image; 0:
+            none).
         min_block: the least area of a rectangle.
         aspect: the least and the greatest height / width.
         tries: refusals in a row that end the search.
@@ -56,8 +58,8 @@ def block_mask(
         return jnp.where(taken, mask | block, mask), jnp.where(taken, 0, fails + 1)
 
     def one(numbers, count):
-        # A fixed number of draws, finished samples drawing in vain: a loop that waits for the slowest sample would
-        # need a message between devices at every turn.
+        # A fixed number of draws, finished samples drawing in vain: a loop that waits for the slowest sample
+        # would need a message between devices at every turn.
         start = (jnp.zeros(grid, bool), jnp.int32(0))
         return jax.lax.fori_loop(0, draws, lambda i, carry: draw(carry, numbers[i], count), start)[0]
 

@@ -37,8 +37,8 @@ def multiblock_masks(
         tries: how often at most, the largest being kept then.
         together: how many neighbours' contexts have one size, a GPU's share of the authors' batch; in smaller batches all.
     Returns:
-        (context [B, N], targets [M, B, N]) bool, True = hidden: the context is where context is False, a target block
-        where its mask is True. No target patch is ever in its image's context.
+        (context [B, N], targets [M, B, N]) bool, True = hidden: the context is where context is False, a
+        target block where its mask is True. No target patch is ever in its image's context.
     Raises:
         ValueError: for a grid of less than two rows or columns, or a larger batch than `together` that it does not divide.
     References:
@@ -79,7 +79,8 @@ def multiblock_sizes(
     target_aspect: tuple[float, float] = (0.75, 1.5),
     context_scale: tuple[float, float] = (0.85, 1.0),
 ) -> tuple[int, int]:
-    """Counts the most patches that a context and a target of `multiblock_masks` have: static sizes for their indices.
+    """Counts the most patches that a context and a target of `multiblock_masks` have: static sizes for their
+    indices.
 
     The context's is that of its block less one target, which a block of the usual scale always loses.
 

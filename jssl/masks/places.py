@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 
 def visible_indices(mask: jax.Array, count: int) -> jax.Array:
-    """Lists the first `count` visible patches of each mask, in order: what an encoder that drops tokens is given.
+    """Lists the first `count` visible patches of each mask, in order: what an encoder that drops tokens is
+    given.
 
     A mask with fewer visible patches has them repeated in turn: a hidden patch is never handed out.
 
@@ -35,7 +36,8 @@ def visible_indices(mask: jax.Array, count: int) -> jax.Array:
 def hidden_indices(mask: jax.Array, count: int) -> jax.Array:
     """Lists the hidden patches of each mask, in order: where a head runs that is for hidden patches alone.
 
-    A mask that hides fewer has them repeated in turn; one that hides none gets any patch. The first mask.sum(-1) are real.
+    A mask that hides fewer has them repeated in turn; one that hides none gets any patch. The first
+    mask.sum(-1) are real.
 
     Args:
         mask: [..., N] bool, True = hidden.
@@ -51,7 +53,8 @@ def hidden_indices(mask: jax.Array, count: int) -> jax.Array:
 
 
 class Masking(NamedTuple):
-    """A way to hide patches that says how many it hides at most, so that heads on hidden patches run there alone.
+    """A way to hide patches that says how many it hides at most, so that heads on hidden patches run there
+    alone.
 
     Args:
         draw: (keys [B], images [B, H, W, C], ...) -> mask [B, N].

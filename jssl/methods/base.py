@@ -1,4 +1,6 @@
-"""What a method is: pure functions that a train step drives. A method owns no loop, no optimizer and no logging."""
+"""What a method is: pure functions that a train step drives. A method owns no loop, no optimizer and no
+logging.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -24,7 +26,8 @@ class Teacher(NamedTuple):
 
     Args:
         init: (params) -> teacher, from the student's first parameters.
-        move: (teacher, params, step) -> teacher, called once after every optimizer step with the student's new parameters.
+        move: (teacher, params, step) -> teacher, called once after every optimizer step with the student's
+            new parameters.
     """
 
     init: Callable[[Params], Params]
@@ -73,13 +76,14 @@ class Method(NamedTuple):
 
     Args:
         init: (key, views) -> (params, memory).
-        loss: (params, teacher, memory, views, key, step, parts=1) -> (loss [], (memory, metrics)). parts: in how many parts
-            the networks see the batch; the loss is that of the whole batch.
+        loss: (params, teacher, memory, views, key, step, parts=1) -> (loss [], (memory, metrics)). parts: in
+            how many parts the networks see the batch; the loss is that of the whole batch.
         features: (params, teacher, memory, images [B, H, W, C]) -> Features, what is evaluated.
-        encoder: (params, teacher, memory) -> the variables of the evaluated encoder, {"params": ..., "batch_stats": ...}: the
-            parts of the state that `features` reads, selected and not computed, what is exported.
-        outputs: (params, teacher, memory, views, key) -> Outputs, what the objective sees, for figures and health; None where
-            there are several.
+        encoder: (params, teacher, memory) -> the variables of the evaluated encoder, {"params": ...,
+            "batch_stats": ...}: the parts of the state that `features` reads, selected and not computed, what
+            is exported.
+        outputs: (params, teacher, memory, views, key) -> Outputs, what the objective sees, for figures and
+            health; None where there are several.
         teacher: the network that is learned from; None without one.
         refresh: what is recomputed between steps; None where there is nothing to do.
     """
@@ -127,6 +131,6 @@ def check_hides(encoder, method: str) -> None:
     for name in ("patch", "grid"):
         if not hasattr(encoder, name):
             raise TypeError(
-                f"{method} hides patches: its encoder needs .patch and .grid(shape), as ViT has; {type(encoder).__name__} "
-                f"has no .{name}"
+                f"{method} hides patches: its encoder needs .patch and .grid(shape), as ViT has; "
+                f"{type(encoder).__name__} has no .{name}"
             )

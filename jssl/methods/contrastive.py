@@ -110,9 +110,9 @@ def pcl(
 def momentum_contrast(network, objective, *, momentum, groups: int, refresh=None) -> Method:
     """Builds MoCo's frame: the student sees queries, the first view, and the teacher keys, the last one.
 
-    A query and its key, alone in coming from the same batch, could be told from others by common statistics; so the paper
-    normalises each of 8 GPUs' shares by itself and shuffles keys between them. Here keys are normalised together: their mean
-    has the same covariance with a group's as a shuffled group's, 1 / B.
+    A query and its key, alone in coming from the same batch, could be told from others by common statistics;
+    so the paper normalises each of 8 GPUs' shares by itself and shuffles keys between them. Here keys are
+    normalised together: their mean has the same covariance with a group's as a shuffled group's, 1 / B.
 
     Args:
         network: with the heads on.

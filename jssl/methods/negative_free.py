@@ -1,4 +1,6 @@
-"""Methods without negatives: a predictor, a teacher or a statistic of the batch keeps them from collapsing."""
+"""Methods without negatives: a predictor, a teacher or a statistic of the batch keeps them from
+collapsing.
+"""
 
 from functools import partial
 

@@ -7,14 +7,17 @@ from jssl.objectives.base import value_at
 
 
 def weighted_methods(*, shared: tuple[str, ...] = ("encoder",), **methods: tuple[float, Method]) -> Method:
-    """Trains with loss = sum_i weight_i * loss_i, each method with its own forward pass and memory, some parameters shared.
+    """Trains with loss = sum_i weight_i * loss_i, each method with its own forward pass and memory, some
+    parameters shared.
 
     Args:
-        shared: parts of the parameters that all methods have, owned by the first; the others' initial ones are dropped.
-        methods: name=(weight, method); a weight is a number or a schedule, step -> number. Every method sees all views.
+        shared: parts of the parameters that all methods have, owned by the first; the others' initial ones
+            are dropped.
+        methods: name=(weight, method); a weight is a number or a schedule, step -> number. Every method sees
+            all views.
     Returns:
-        A `Method` with params {part: shared ..., name: the rest} and the first method's features. Each teacher lives under
-        its method's name and is moved as its method says.
+        A `Method` with params {part: shared ..., name: the rest} and the first method's features. Each
+        teacher lives under its method's name and is moved as its method says.
     Raises:
         ValueError: without methods, or for methods refreshed at different times.
         TypeError: for anything but pairs (weight, Method).

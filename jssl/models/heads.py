@@ -1,4 +1,6 @@
-"""Heads: what is trained on top of an encoder and thrown away. Each is a list of layers, written as in its paper."""
+"""Heads: what is trained on top of an encoder and thrown away. Each is a list of layers, written as in its
+paper.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -83,7 +85,9 @@ class WeightNormDense(nn.Module):
 
 
 class Prototypes(nn.Module):
-    """Cosine scores against learned prototypes, [..., D] -> [..., count]; the forward pass normalises both."""
+    """Cosine scores against learned prototypes, [..., D] -> [..., count]; the forward pass normalises
+    both.
+    """
 
     count: int
 
@@ -104,17 +108,23 @@ plain_norm = partial(batch_norm, use_bias=False, use_scale=False)  # batch norm 
 
 
 def simclr_head(out: int = 128, *, hidden: int = 2048, layers: int = 2) -> Head:
-    """Makes SimCLR's projection, no ReLU after the last layer; v2 has layers=3.  arXiv:2002.05709, arXiv:2006.10029"""
+    """Makes SimCLR's projection, no ReLU after the last layer; v2 has layers=3.  arXiv:2002.05709,
+    arXiv:2006.10029
+    """
     return Head([*_mlp([hidden] * (layers - 1), out), batch_norm(use_bias=False)])
 
 
 def moco_head(out: int = 128, *, hidden: int | None = 2048) -> Head:
-    """Makes MoCo v2's projection, linear, ReLU, linear; with hidden=None v1's one linear layer.  arXiv:2003.04297"""
+    """Makes MoCo v2's projection, linear, ReLU, linear; with hidden=None v1's one linear layer.
+    arXiv:2003.04297
+    """
     return Head([dense(out)] if hidden is None else [dense(hidden), nn.relu, dense(out)])
 
 
 def moco_v3_head(out: int = 256, *, hidden: int = 4096, layers: int = 3) -> Head:
-    """Makes MoCo v3's projection or, with layers=2, its prediction; a plain batch norm ends it.  arXiv:2104.02057"""
+    """Makes MoCo v3's projection or, with layers=2, its prediction; a plain batch norm ends it.
+    arXiv:2104.02057
+    """
     return Head([*_mlp([hidden] * (layers - 1), out), plain_norm()])
 
 
@@ -135,7 +145,9 @@ def simsiam_predictor(out: int = 2048, *, hidden: int = 512) -> Head:
 
 
 def barlow_head(out: int = 8192, *, hidden: int = 8192) -> Head:
-    """Makes Barlow Twins' expander: three linear layers, batch norm and ReLU between, no bias.  arXiv:2103.03230"""
+    """Makes Barlow Twins' expander: three linear layers, batch norm and ReLU between, no bias.
+    arXiv:2103.03230
+    """
     return Head(_mlp([hidden, hidden], out))
 
 

@@ -30,15 +30,16 @@ class Network(NamedTuple):
 
     Args:
         init: (key, *inputs, **inputs) -> (params, statistics).
-        apply: (params, statistics, *inputs, train=False, key=None, **inputs) -> (outputs, statistics). train: normalise by
-            the batch and update the statistics. key: for randomness such as stochastic depth; None: none. collect: names of
-            inner values to hand out in `Features.inner`, as the layers have sown them.
+        apply: (params, statistics, *inputs, train=False, key=None, **inputs) -> (outputs, statistics). train:
+            normalise by the batch and update the statistics. key: for randomness such as stochastic depth;
+            None: none. collect: names of inner values to hand out in `Features.inner`, as the layers have
+            sown them.
         features: (params, statistics, images) -> Features, what is evaluated: the encoder without its heads.
         encoder: (params, statistics) -> those of the encoder alone, selected and not computed.
         encode: as `apply`, without the heads; None for a network in one piece.
-        heads: (params, statistics, what `encode` has made by name, train=False, key=None, places=None) -> (outputs by name,
-            statistics). Heads over images read rows [B, D]; those over tokens read [B, N, D], at `places` [B, n] alone where
-            given. None for a network in one piece.
+        heads: (params, statistics, what `encode` has made by name, train=False, key=None, places=None) ->
+            (outputs by name, statistics). Heads over images read rows [B, D]; those over tokens read [B, N,
+            D], at `places` [B, n] alone where given. None for a network in one piece.
     """
 
     init: Callable[..., tuple[Params, Statistics]]
@@ -53,9 +54,10 @@ def network(model) -> Network:
     """Makes a `Network` of a Flax Linen module, an NNX module, a pair of pure functions, or a `Network`.
 
     Args:
-        model: a Linen module that maps images to `Features`, an array or a dict of arrays; an NNX module (its parameters are
-            the initial ones, whatever the key); or a pair (init(key, images) -> params, apply(params, images) -> outputs). A
-            Linen module may have a flag for training: train, training, is_training, deterministic or use_running_average.
+        model: a Linen module that maps images to `Features`, an array or a dict of arrays; an NNX module (its
+            parameters are the initial ones, whatever the key); or a pair (init(key, images) -> params,
+            apply(params, images) -> outputs). A Linen module may have a flag for training: train, training,
+            is_training, deterministic or use_running_average.
     Returns:
         The `Network`.
     Raises:
@@ -75,8 +77,8 @@ def network(model) -> Network:
     if any(base.__module__.startswith("flax.nnx") for base in type(model).__mro__):
         return _from_nnx(model)
     raise TypeError(
-        "a network is a flax.linen module, a flax.nnx module, a pair of functions (init, apply) or a jssl Network; "
-        f"got {type(model).__name__}"
+        "a network is a flax.linen module, a flax.nnx module, a pair of functions (init, apply) or a jssl "
+        f"Network; got {type(model).__name__}"
     )
 
 
@@ -84,7 +86,8 @@ def as_features(outputs) -> Features:
     """Makes `Features` of whatever an encoder returns.
 
     Args:
-        outputs: `Features`, a dict with "cls", [B, D] (one token), [B, N, D] or a map [B, H, W, D] (their mean).
+        outputs: `Features`, a dict with "cls", [B, D] (one token), [B, N, D] or a map [B, H, W, D] (their
+            mean).
     Returns:
         `Features`.
     Raises:
@@ -100,8 +103,8 @@ def as_features(outputs) -> Features:
         tokens = outputs.reshape(outputs.shape[0], -1, outputs.shape[-1])
         return Features(tokens.mean(1), tokens)
     raise TypeError(
-        "an encoder must return jssl.Features, a dict with 'cls', or an array [B, D], [B, N, D] or [B, H, W, D]; "
-        f"got {getattr(outputs, 'shape', type(outputs).__name__)}"
+        "an encoder must return jssl.Features, a dict with 'cls', or an array [B, D], [B, N, D] or [B, H, W, "
+        f"D]; got {getattr(outputs, 'shape', type(outputs).__name__)}"
     )
 
 
@@ -139,13 +142,14 @@ def collecting(model, *wanted: str) -> Network:
 def frozen(model, variables: Mapping[str, Any] | None = None) -> Network:
     """Makes a network that never changes, its weights among the statistics.
 
-    So they are in the checkpoint and lie on the devices as parameters do, but have no gradient and no optimizer state, and
-    are no constants of the compiled step.
+    So they are in the checkpoint and lie on the devices as parameters do, but have no gradient and no
+    optimizer state, and are no constants of the compiled step.
 
     Args:
         model: anything `network` takes.
-        variables: {"params": ..., "batch_stats": ... where there are}. None: `init_state(start=...)` must give them, which is
-            better for large ones: given here, they are constants of the program that makes the first state.
+        variables: {"params": ..., "batch_stats": ... where there are}. None: `init_state(start=...)` must
+            give them, which is better for large ones: given here, they are constants of the program that
+            makes the first state.
     Returns:
         A `Network` without parameters, with statistics {"frozen": variables}; never in training mode.
     Raises:
@@ -219,11 +223,12 @@ def with_heads(encoder, **heads) -> Network:
 
     Args:
         encoder: anything `network` takes.
-        heads: name=head, applied in order. A head named `patch` reads the patch tokens, any other the image's vector [B, D];
-            name=(source, head) reads the output of that name, an earlier head's before the encoder's; name="other" applies
-            the other head, parameters shared. A head whose parameters are absent is not computed: so a teacher can lack the
-            student's predictor. Given `places`, heads over tokens run there alone, but those with batch statistics, which see
-            all tokens: a place may be listed twice.
+        heads: name=head, applied in order. A head named `patch` reads the patch tokens, any other the image's
+            vector [B, D]; name=(source, head) reads the output of that name, an earlier head's before the
+            encoder's; name="other" applies the other head, parameters shared. A head whose parameters are
+            absent is not computed: so a teacher can lack the student's predictor. Given `places`, heads over
+            tokens run there alone, but those with batch statistics, which see all tokens: a place may be
+            listed twice.
     Returns:
         A `Network` with params {"encoder": ..., name: ...} and outputs {"cls", "tokens", name: ...}.
     Raises:

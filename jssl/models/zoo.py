@@ -49,9 +49,9 @@ def encoder(name: str, **overrides: Any) -> nn.Module:
     """Makes an encoder by its name.
 
     Args:
-        name: vit_{n,ti,s,b,l,h,g}{patch}, such as vit_s16 or vit_n4; resnet{10,18,34,50,101,152,200} with an optional
-            width multiplier and stem for small images, such as resnet50x2, resnet18_cifar or resnet18x0.25_cifar;
-            swin_{n,t,s,b,l}.
+        name: vit_{n,ti,s,b,l,h,g}{patch}, such as vit_s16 or vit_n4; resnet{10,18,34,50,101,152,200} with an
+            optional width multiplier and stem for small images, such as resnet50x2, resnet18_cifar or
+            resnet18x0.25_cifar; swin_{n,t,s,b,l}.
         overrides: fields of the module, such as depth=6 or drop_path=0.1.
     Returns:
         A Linen module, images [B, H, W, C] -> Features(cls [B, D], tokens [B, N, D]).

@@ -1,4 +1,6 @@
-"""Pure losses, arrays in and arrays out, and the pairs that remember. A system's loss is in the file of its name."""
+"""Pure losses, arrays in and arrays out, and the pairs that remember. A system's loss is in the file of its
+name.
+"""
 
 from jssl.arrays.patches import patchify, sincos_position_embedding, unpatchify
 from jssl.objectives.alignment import negative_cosine_similarity, normalized_mse

@@ -15,11 +15,12 @@ class Outputs(NamedTuple):
 
     Args:
         student: arrays by name, views first, for instance {"cls": [V, B, D], "patch": [V, B, N, D]}.
-        target: what the student is compared with, under the same names: a teacher's outputs, pixels or labels.
+        target: what the student is compared with, under the same names: a teacher's outputs, pixels or
+            labels.
         mask: True where a token was hidden from the student, [V, B, N]; None where nothing is hidden.
         views: the batch the views were made of, {"index": [B], ...}, for objectives that remember samples.
-        places: [V, B, n], the hidden tokens that the student's heads over tokens have run on, of which the first mask.sum(-1)
-            are real; None: they have run on all tokens.
+        places: [V, B, n], the hidden tokens that the student's heads over tokens have run on, of which the
+            first mask.sum(-1) are real; None: they have run on all tokens.
     """
 
     student: Mapping[str, jax.Array]

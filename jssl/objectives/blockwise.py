@@ -1,7 +1,8 @@
 """Batch-against-batch losses a block of rows at a time: exact, in memory of O(batch * block).
 
-A block's logits are made, summed up and forgotten; the backward pass makes them again. Block k holds the rows k, k + m,
-k + 2m, ... of m blocks, not neighbours: a batch sharded over devices then spreads every block over all of them.
+A block's logits are made, summed up and forgotten; the backward pass makes them again. Block k holds the rows
+k, k + m, k + 2m, ... of m blocks, not neighbours: a batch sharded over devices then spreads every block over
+all of them.
 """
 
 import functools
@@ -97,7 +98,9 @@ def symmetric_info_nce(a: jax.Array, b: jax.Array, logit_scale, block_size: int)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _both_logsumexps(block_size, a, b, scale):
-    """log sum_j exp(scale a_i . b_j) and log sum_i exp(scale a_i . b_j), each [B]; columns are summed on the way."""
+    """log sum_j exp(scale a_i . b_j) and log sum_i exp(scale a_i . b_j), each [B]; columns are summed on the
+    way.
+    """
 
     def block(columns, part):
         rows, ids = part
@@ -165,8 +168,8 @@ def sigmoid_pairwise(a: jax.Array, b: jax.Array, logit_scale, logit_bias, block_
 
 
 def _varying_alike(*arrays):
-    """The arrays plus nothing of each other: inside shard_map all then vary over the axes that any of them does, as
-    its types ask of a loop's state and of a custom gradient's arguments."""
+    """The arrays plus nothing of each other: inside shard_map all then vary over the axes that any of them
+    does, as its types ask of a loop's state and of a custom gradient's arguments."""
     nothing = sum(0 * x[(0,) * x.ndim] for x in arrays)
     return [x + nothing for x in arrays]
 

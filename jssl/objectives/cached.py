@@ -8,11 +8,13 @@ from jssl.arrays.blocks import from_blocks, in_blocks
 
 
 def microbatched(encode: Callable, *, block_size: int) -> Callable:
-    """Makes an encoder that takes its batch in blocks, and forgets their activations until the gradient asks for them.
+    """Makes an encoder that takes its batch in blocks, and forgets their activations until the gradient asks
+    for them.
 
-    The result equals encode(params, inputs), and so do its gradients, where rows do not influence each other (batch
-    normalisation over the batch does; dropout keys belong into the inputs, one per row). Memory: the activations of one block,
-    and the outputs of all. Blocks interleave rows, so that a sharded batch keeps every device busy.
+    The result equals encode(params, inputs), and so do its gradients, where rows do not influence each other
+    (batch normalisation over the batch does; dropout keys belong into the inputs, one per row). Memory: the
+    activations of one block, and the outputs of all. Blocks interleave rows, so that a sharded batch keeps
+    every device busy.
 
     Args:
         encode: (params, inputs) -> outputs, pytrees of arrays with the batch as leading axis.
@@ -43,8 +45,8 @@ def microbatched(encode: Callable, *, block_size: int) -> Callable:
 def cached_gradients(loss: Callable, encode: Callable, *, block_size: int, has_aux: bool = False) -> Callable:
     """Makes the exact value and gradients of a loss that couples the whole batch, at the memory of one block.
 
-    First every block is encoded, keeping only the embeddings; then the loss of all embeddings gives the gradient of each; then
-    every block is encoded again and its share of the parameters' gradient is added up.
+    First every block is encoded, keeping only the embeddings; then the loss of all embeddings gives the
+    gradient of each; then every block is encoded again and its share of the parameters' gradient is added up.
 
     Args:
         loss: (embeddings) -> scalar, or (scalar, auxiliary) with has_aux.
@@ -52,7 +54,8 @@ def cached_gradients(loss: Callable, encode: Callable, *, block_size: int, has_a
         block_size: rows encoded at a time; need not divide the batch.
         has_aux: whether the loss returns auxiliary values too.
     Returns:
-        (params, inputs) -> (value, gradients by params), as `jax.value_and_grad` of loss(encode(params, inputs)).
+        (params, inputs) -> (value, gradients by params), as `jax.value_and_grad` of loss(encode(params,
+        inputs)).
     References:
         GradCache, arXiv:2101.06983
 

@@ -74,8 +74,8 @@ def kmeans(
 def spread_rows(key, x, clusters: int) -> jax.Array:
     """Chooses rows far from each other, as greedy k-means++ does.
 
-    Of a few rows drawn by their squared distance to the nearest chosen one, the one that leaves the smallest sum of
-    distances is chosen next; 2 + log K are drawn, as in scikit-learn.
+    Of a few rows drawn by their squared distance to the nearest chosen one, the one that leaves the smallest
+    sum of distances is chosen next; 2 + log K are drawn, as in scikit-learn.
 
     Args:
         key: draws the rows.
@@ -134,7 +134,8 @@ def random_rows(key, x, clusters: int) -> jax.Array:
 
 
 def lloyd(x, centroids, *, iterations: int = 20, spherical: bool = False, block_size: int = 8192) -> Clusters:
-    """Runs k-means from given centroids: assign rows, move each centroid to its rows' mean, repeat; assign at the end.
+    """Runs k-means from given centroids: assign rows, move each centroid to its rows' mean, repeat; assign at
+    the end.
 
     A cluster without rows keeps its centroid.
 
@@ -180,8 +181,8 @@ def lloyd(x, centroids, *, iterations: int = 20, spherical: bool = False, block_
 def concentration(distance, assignment, clusters: int, *, smoothing=10.0) -> jax.Array:
     """Measures how concentrated each cluster is: small where its rows are many and near.
 
-    phi_c = mean_{members} sqrt(distance) / log(members + smoothing); clusters of one row or none take the largest; then
-    all are clipped to the 10th and 90th percentile and divided by their mean.
+    phi_c = mean_{members} sqrt(distance) / log(members + smoothing); clusters of one row or none take the
+    largest; then all are clipped to the 10th and 90th percentile and divided by their mean.
 
     Args:
         distance: [N], squared, to the own centroid.

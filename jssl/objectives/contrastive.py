@@ -13,13 +13,15 @@ _logsumexp = jax.nn.logsumexp
 def nt_xent(z_a, z_b, *, temperature=0.1, block_size: int | None = None) -> jax.Array:
     """Computes SimCLR's loss, NT-Xent: an example's other view is found among both views of the whole batch.
 
-    l_i = -z_i . z_i' / T + log sum_{k != i} exp(z_i . z_k / T), all z normalised; k runs over all 2B rows but i.
+    l_i = -z_i . z_i' / T + log sum_{k != i} exp(z_i . z_k / T), all z normalised; k runs over all 2B rows but
+    i.
 
     Args:
         z_a: [B, D], the first view.
         z_b: [B, D], the second view.
         temperature: T.
-        block_size: rows compared at a time; the same value and gradient in O(B * block_size) memory instead of O(B^2).
+        block_size: rows compared at a time; the same value and gradient in O(B * block_size) memory instead
+            of O(B^2).
     Returns:
         [2B], the anchors of z_a, then those of z_b.
     Raises:
@@ -50,8 +52,8 @@ def nt_xent(z_a, z_b, *, temperature=0.1, block_size: int | None = None) -> jax.
 def decoupled_nt_xent(z_a, z_b, *, temperature=0.1, sigma=None) -> jax.Array:
     """Computes the decoupled contrastive loss, DCL: NT-Xent whose denominator leaves the positive out.
 
-    l_i = -w_i z_i . z_i' / T + log sum_{k != i, i'} exp(z_i . z_k / T), all z normalised; w = 1, or with sigma
-    w = 2 - B softmax_batch(z_i . z_i' / sigma), without gradient (DCLW).
+    l_i = -w_i z_i . z_i' / T + log sum_{k != i, i'} exp(z_i . z_k / T), all z normalised; w = 1, or with
+    sigma w = 2 - B softmax_batch(z_i . z_i' / sigma), without gradient (DCLW).
 
     Args:
         z_a: [B, D], the first view.
@@ -152,7 +154,8 @@ def symmetric_info_nce(a, b, *, logit_scale, block_size: int | None = None) -> j
 def sigmoid_pairwise(a, b, *, logit_scale, logit_bias, block_size: int | None = None) -> jax.Array:
     """Computes SigLIP's loss: every pair of the batch is a question of its own, matching or not.
 
-    l_i = sum_j log(1 + exp(-y_ij s_ij)), s = logit_scale cos(a_i, b_j) + logit_bias, y = 1 on the diagonal, else -1.
+    l_i = sum_j log(1 + exp(-y_ij s_ij)), s = logit_scale cos(a_i, b_j) + logit_bias, y = 1 on the diagonal,
+    else -1.
 
     Args:
         a: [B, D].
@@ -182,9 +185,11 @@ def sigmoid_pairwise(a, b, *, logit_scale, logit_bias, block_size: int | None = 
 
 
 def supervised_contrastive(z_a, z_b, labels, *, temperature=0.1) -> jax.Array:
-    """Computes SupCon: NT-Xent whose positives are all rows of the same class, their mean outside the logarithm.
+    """Computes SupCon: NT-Xent whose positives are all rows of the same class, their mean outside the
+    logarithm.
 
-    l_i = -mean_{p in P(i)} [z_i . z_p / T - log sum_{k != i} exp(z_i . z_k / T)], all z normalised; without T / base_T.
+    l_i = -mean_{p in P(i)} [z_i . z_p / T - log sum_{k != i} exp(z_i . z_k / T)], all z normalised; without T
+    / base_T.
 
     Args:
         z_a: [B, D], the first view.

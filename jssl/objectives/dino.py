@@ -103,8 +103,8 @@ def view_distillation(
 ) -> Objective:
     """Makes DINO's objective: every student view predicts the teacher's targets of the other views.
 
-    It reads student[name] [V, B, K], global views first, and target[name] [G, B, K]. The loss uses the center of before
-    the step; then the center moves.
+    It reads student[name] [V, B, K], global views first, and target[name] [G, B, K]. The loss uses the center
+    of before the step; then the center moves.
 
     Args:
         name: of the logits.
@@ -169,7 +169,8 @@ def views_of(outputs: Outputs, name: str) -> list[jax.Array]:
 
 
 def view_metrics(loss: jax.Array, targets: jax.Array, student_views: int) -> Metrics:
-    """Measures a distillation of views, so that the two collapses can be told apart by `jssl.evaluate.diagnose`.
+    """Measures a distillation of views, so that the two collapses can be told apart by
+    `jssl.evaluate.diagnose`.
 
     Args:
         loss: scalar, the mean cross entropy over pairs of different views.

@@ -13,10 +13,11 @@ from jssl.objectives.swav import swapped_prediction
 def balanced_view_distillation(
     name: str = "cls", *, student_temperature=0.1, teacher_temperature=0.07, iterations: int = 3
 ) -> Objective:
-    """Makes DINOv2's objective on class tokens: the teacher's balanced targets are predicted from the other views.
+    """Makes DINOv2's objective on class tokens: the teacher's balanced targets are predicted from the other
+    views.
 
-    It reads student[name] [V, B, K], global views first, and target[name] [G, B, K]. All views and examples are
-    balanced together.
+    It reads student[name] [V, B, K], global views first, and target[name] [G, B, K]. All views and examples
+    are balanced together.
 
     Args:
         name: of the logits.
@@ -32,8 +33,8 @@ def balanced_view_distillation(
         DINO, arXiv:2104.14294 (the pairs of views)
 
     >>> from jssl.objectives.base import Outputs
-    >>> logits = jnp.zeros((2, 3, 4))
-    >>> loss, memory, metrics = balanced_view_distillation().apply((), Outputs({"cls": logits}, {"cls": logits}), 0)
+    >>> logits = {"cls": jnp.zeros((2, 3, 4))}
+    >>> loss, memory, metrics = balanced_view_distillation().apply((), Outputs(logits, logits), 0)
     >>> print(f"{loss:.3f}")
     1.386
     """
@@ -53,11 +54,12 @@ def balanced_view_distillation(
 def balanced_patch_distillation(
     name: str = "patch", *, student_temperature=0.1, teacher_temperature=0.07, iterations: int = 3
 ) -> Objective:
-    """Makes DINOv2's objective on patches: the balanced targets of hidden patches are predicted by the student.
+    """Makes DINOv2's objective on patches: the balanced targets of hidden patches are predicted by the
+    student.
 
-    It reads student[name] [V, B, N, K], target[name] [G, B, N, K] and mask [G, B, N], True = hidden; with places
-    [G, B, M] the student's logits are those at the places. The hidden patches of all views and images are balanced
-    together.
+    It reads student[name] [V, B, N, K], target[name] [G, B, N, K] and mask [G, B, N], True = hidden; with
+    places [G, B, M] the student's logits are those at the places. The hidden patches of all views and images
+    are balanced together.
 
     Args:
         name: of the logits.

@@ -14,7 +14,8 @@ from jssl.objectives.reconstruction import masked_mean
 def masked_patch_distillation(
     student_logits, teacher_logits, mask, center, *, student_temperature=0.1, teacher_temperature=0.07
 ) -> jax.Array:
-    """Computes iBOT's patch loss: the teacher's distribution of each hidden patch is predicted by the student.
+    """Computes iBOT's patch loss: the teacher's distribution of each hidden patch is predicted by the
+    student.
 
     l_b = mean over the hidden n of H(softmax((t_bn - center) / T_teacher), softmax(s_bn / T_student)).
 
@@ -80,11 +81,12 @@ def masked_cross_entropy(logits, targets, mask, *, temperature=0.1) -> jax.Array
 def patch_distillation(
     name: str = "patch", *, student_temperature=0.1, teacher_temperature=0.07, center_momentum=0.9
 ) -> Objective:
-    """Makes iBOT's objective on patches: the student predicts the teacher's targets of the patches hidden from it.
+    """Makes iBOT's objective on patches: the student predicts the teacher's targets of the patches hidden
+    from it.
 
-    It reads student[name] [V, B, N, K], of which the first G views count, target[name] [G, B, N, K] and mask [G, B, N],
-    True = hidden. With places [G, B, M] the student's logits are those at the places, [V, B, M, K]. The center follows
-    all of the teacher's patches, hidden or not.
+    It reads student[name] [V, B, N, K], of which the first G views count, target[name] [G, B, N, K] and mask
+    [G, B, N], True = hidden. With places [G, B, M] the student's logits are those at the places, [V, B, M,
+    K]. The center follows all of the teacher's patches, hidden or not.
 
     Args:
         name: of the logits.
@@ -139,8 +141,9 @@ def patches_of(outputs: Outputs, name: str) -> list[jax.Array]:
         outputs: of a forward pass.
         name: of the logits.
     Returns:
-        [student [G, B, N, K], teacher [G, B, N, K], mask [G, B, N]], the teacher's without gradient. With places
-        [G, B, M] all three are those at the places, of which the first are the hidden patches and the others repeat them.
+        [student [G, B, N, K], teacher [G, B, N, K], mask [G, B, N]], the teacher's without gradient. With
+        places [G, B, M] all three are those at the places, of which the first are the hidden patches and the
+        others repeat them.
     Raises:
         ValueError: for a missing name or mask, or other shapes.
     """

@@ -42,8 +42,8 @@ def enqueue(queue, pointer, keys) -> tuple[jax.Array, jax.Array]:
 def queue_contrast(name: str = "cls", *, size: int = 65536, temperature=0.07, seed: int = 0) -> Objective:
     """Makes MoCo's objective: the first student view finds the teacher's key among a queue of past keys.
 
-    It reads student[name] [V, B, D], of which view 0 is the query, and target[name] [G, B, D], of which view G - 1 is
-    the key. The normalised keys enter the queue after the loss.
+    It reads student[name] [V, B, D], of which view 0 is the query, and target[name] [G, B, D], of which view
+    G - 1 is the key. The normalised keys enter the queue after the loss.
 
     Args:
         name: of the outputs compared.
@@ -51,8 +51,8 @@ def queue_contrast(name: str = "cls", *, size: int = 65536, temperature=0.07, se
         temperature: of the softmax.
         seed: of the random unit rows that the queue starts with.
     Returns:
-        An `Objective`; memory {"queue": [size, D], "pointer": []}; metric positive_similarity, the mean cosine of query
-        and key.
+        An `Objective`; memory {"queue": [size, D], "pointer": []}; metric positive_similarity, the mean
+        cosine of query and key.
     Raises:
         ValueError: for a missing name, other shapes, or a batch that does not divide the size.
     References:
@@ -73,7 +73,8 @@ def queue_contrast(name: str = "cls", *, size: int = 65536, temperature=0.07, se
 
 
 def against_queue(losses: Callable, name: str, *, size: int, seed: int) -> Objective:
-    """Makes an objective of the first student view, the teacher's last view and a queue of the teacher's past ones.
+    """Makes an objective of the first student view, the teacher's last view and a queue of the teacher's past
+    ones.
 
     Args:
         losses: (student [B, D], teacher [B, D], queue [Q, D]) -> [B].
@@ -81,8 +82,8 @@ def against_queue(losses: Callable, name: str, *, size: int, seed: int) -> Objec
         size: past embeddings kept, a multiple of the batch.
         seed: of the random unit rows that the queue starts with.
     Returns:
-        An `Objective`; memory {"queue": [size, D], "pointer": []}; metric positive_similarity, the mean cosine of the
-        two views.
+        An `Objective`; memory {"queue": [size, D], "pointer": []}; metric positive_similarity, the mean
+        cosine of the two views.
     Raises:
         ValueError: for a missing name, other shapes, or a batch that does not divide the size.
     """

@@ -1,4 +1,6 @@
-"""MSN, masked siamese networks: an image with patches hidden is assigned to the prototypes of the whole image."""
+"""MSN, masked siamese networks: an image with patches hidden is assigned to the prototypes of the whole
+image.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +14,11 @@ from jssl.objectives.sinkhorn import sinkhorn_knopp
 def masked_siamese(
     anchor, target, prototypes, *, temperature=0.1, sharpening=0.25, sinkhorn: bool = True, entropy_weight=1.0
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Computes MSN's loss: masked anchors predict the target's sharpened assignment, and together use every prototype.
+    """Computes MSN's loss: masked anchors predict the target's sharpened assignment, and together use every
+    prototype.
 
-    p(z) = softmax(cos(z, prototypes) / temperature); target q ~ p(target)^(1 / sharpening), then balanced by Sinkhorn;
-    loss = mean H(q, p(anchor)) + entropy_weight (log K - H(mean p(anchor))).
+    p(z) = softmax(cos(z, prototypes) / temperature); target q ~ p(target)^(1 / sharpening), then balanced by
+    Sinkhorn; loss = mean H(q, p(anchor)) + entropy_weight (log K - H(mean p(anchor))).
 
     Args:
         anchor: [V, B, D].
@@ -26,7 +29,8 @@ def masked_siamese(
         sinkhorn: whether the targets are balanced.
         entropy_weight: of the mean prediction's entropy.
     Returns:
-        (loss, {"cross_entropy", "mean_entropy"}), scalars; mean_entropy is the entropy of the mean prediction.
+        (loss, {"cross_entropy", "mean_entropy"}), scalars; mean_entropy is the entropy of the mean
+        prediction.
     Raises:
         ValueError: for other shapes, or a batch of one where the targets are balanced.
     References:
@@ -68,8 +72,8 @@ def masked_siamese_objective(
 ) -> Objective:
     """Makes MSN's objective: every student view is an anchor, the teacher's first view is the target.
 
-    It reads student[name] [V, B, D], target[name] [G, B, D] and student[prototypes] [K, D], trained through the
-    anchors.
+    It reads student[name] [V, B, D], target[name] [G, B, D] and student[prototypes] [K, D], trained through
+    the anchors.
 
     Args:
         name: of the embeddings.
@@ -86,7 +90,8 @@ def masked_siamese_objective(
         MSN, arXiv:2204.07141
 
     >>> from jssl.objectives.base import Outputs
-    >>> outputs = Outputs({"cls": jnp.ones((2, 3, 4)), "prototypes": jnp.ones((5, 4))}, {"cls": jnp.ones((1, 3, 4))})
+    >>> student = {"cls": jnp.ones((2, 3, 4)), "prototypes": jnp.ones((5, 4))}
+    >>> outputs = Outputs(student, {"cls": jnp.ones((1, 3, 4))})
     >>> print(f"{masked_siamese_objective().apply((), outputs, 0)[0]:.3f}")
     1.609
     """

@@ -39,10 +39,12 @@ def neighbour_contrast(
     temperature=0.1,
     seed: int = 0,
 ) -> Objective:
-    """Makes NNCLR's objective: the nearest past neighbour of one view's projection finds the other view's prediction.
+    """Makes NNCLR's objective: the nearest past neighbour of one view's projection finds the other view's
+    prediction.
 
-    It reads student[name] [2, B, D], the predictions, and student[support] [2, B, D], the projections. Both directions
-    are averaged; only the predictions get a gradient. View 0's normalised projections enter the queue after the loss.
+    It reads student[name] [2, B, D], the predictions, and student[support] [2, B, D], the projections. Both
+    directions are averaged; only the predictions get a gradient. View 0's normalised projections enter the
+    queue after the loss.
 
     Args:
         name: of the predictions.
@@ -51,8 +53,8 @@ def neighbour_contrast(
         temperature: of the softmax.
         seed: of the random unit rows that the queue starts with.
     Returns:
-        An `Objective`; memory {"queue": [size, D], "pointer": []}; metric neighbour_similarity, the mean cosine of a
-        projection and its neighbour.
+        An `Objective`; memory {"queue": [size, D], "pointer": []}; metric neighbour_similarity, the mean
+        cosine of a projection and its neighbour.
     Raises:
         ValueError: for a missing name, other shapes, or a batch that does not divide the size.
     References:

@@ -42,8 +42,8 @@ def instance_memory(
 ) -> Objective:
     """Makes NPID's objective: each image is found in a bank of what all images looked like when last seen.
 
-    It reads student[name] [V, B, D], of which view 0 counts, and views["index"] [B], ids below `examples`. After the
-    loss the images' rows move: row <- normalise(momentum row + (1 - momentum) z).
+    It reads student[name] [V, B, D], of which view 0 counts, and views["index"] [B], ids below `examples`.
+    After the loss the images' rows move: row <- normalise(momentum row + (1 - momentum) z).
 
     Args:
         name: of the embeddings.
@@ -53,10 +53,11 @@ def instance_memory(
         proximal: the weight of |z - row|^2, which slows the embeddings down.
         seed: of the random unit rows that the bank starts with.
     Returns:
-        An `Objective`; memory {"bank": [examples, D]}; metric positive_similarity, the mean cosine of an embedding and
-        its row.
+        An `Objective`; memory {"bank": [examples, D]}; metric positive_similarity, the mean cosine of an
+        embedding and its row.
     Raises:
-        ValueError: for a missing name, no index, or other shapes. An index outside the bank gives a loss of nan.
+        ValueError: for a missing name, no index, or other shapes. An index outside the bank gives a loss of
+            nan.
     References:
         NPID, arXiv:1805.01978
 

@@ -14,8 +14,8 @@ SPREAD = 1000  # clusters up to which k-means begins with rows far from each oth
 def proto_nce(z, assignment, prototypes, density, negatives, *, temperature=0.2) -> jax.Array:
     """Computes ProtoNCE of one clustering: the own prototype is found among the batch's and some others.
 
-    l_b = cross entropy of the logits z_b . c / (temperature density_c) with candidate b, all normalised; candidates:
-    prototypes[assignment] of the whole batch in order, then prototypes[negatives].
+    l_b = cross entropy of the logits z_b . c / (temperature density_c) with candidate b, all normalised;
+    candidates: prototypes[assignment] of the whole batch in order, then prototypes[negatives].
 
     Args:
         z: [B, D], the only array with a gradient.
@@ -32,7 +32,8 @@ def proto_nce(z, assignment, prototypes, density, negatives, *, temperature=0.2)
     References:
         PCL, arXiv:2005.04966
 
-    >>> loss = proto_nce(jnp.eye(3)[:1], jnp.array([0]), jnp.eye(3), jnp.ones(3), jnp.array([1, 2]), temperature=1.0)
+    >>> own, negatives = jnp.array([0]), jnp.array([1, 2])
+    >>> loss = proto_nce(jnp.eye(3)[:1], own, jnp.eye(3), jnp.ones(3), negatives, temperature=1.0)
     >>> print(loss.round(3))
     [0.551]
     """
@@ -69,23 +70,26 @@ def prototype_contrast(
 ) -> Objective:
     """Makes PCL's prototype term: ProtoNCE averaged over several clusterings of a bank of all images.
 
-    It reads student[name] [V, B, D], of which view 0 counts, target[name] [G, B, D], whose last view is written to the
-    bank after the loss, normalised, and views["index"] [B], ids below `examples`. The loss is 0 until `refresh` has
-    clustered the bank, which is the caller's business, once per epoch. PCL adds `queue_contrast`.
+    It reads student[name] [V, B, D], of which view 0 counts, target[name] [G, B, D], whose last view is
+    written to the bank after the loss, normalised, and views["index"] [B], ids below `examples`. The loss is
+    0 until `refresh` has clustered the bank, which is the caller's business, once per epoch. PCL adds
+    `queue_contrast`.
 
     Args:
         name: of the embeddings.
         examples: images in the data set.
         clusters: the sizes of the clusterings.
-        negatives: the most prototypes drawn as negatives; at most clusters - B are, so that none is anybody's own.
+        negatives: the most prototypes drawn as negatives; at most clusters - B are, so that none is anybody's
+            own.
         temperature: of the softmax.
         seed: of the bank's first rows and of the negatives, which also depend on the step.
     Returns:
         An `Objective`; memory {"bank": [examples, D], "clusterings": one {"assignment": [examples],
-        "prototypes": [K, D], "density": [K]} per size, "clustered": bool []}; metric accuracy, how often the own
-        prototype is the nearest.
+        "prototypes": [K, D], "density": [K]} per size, "clustered": bool []}; metric accuracy, how often the
+        own prototype is the nearest.
     Raises:
-        ValueError: for a missing name, no index, or other shapes. An index outside the bank reads its last row.
+        ValueError: for a missing name, no index, or other shapes. An index outside the bank reads its last
+            row.
     References:
         PCL, arXiv:2005.04966
 
@@ -169,15 +173,16 @@ def refresh(key, memory: Memory, *, iterations: int = 20, restarts: int = 5) -> 
         iterations: of k-means.
         restarts: of k-means.
     Returns:
-        The memory with new assignments, prototypes and densities, `clustered`; the prototypes are centroids scaled to
-        length 1.
+        The memory with new assignments, prototypes and densities, `clustered`; the prototypes are centroids
+        scaled to length 1.
     Raises:
         ValueError: for a clustering of more clusters than the bank has rows.
     References:
         PCL, arXiv:2005.04966
 
     >>> from jssl.objectives.base import Outputs
-    >>> memory = prototype_contrast(examples=8, clusters=(3,)).init(Outputs({}, {"cls": jnp.zeros((1, 2, 5))}))
+    >>> outputs = Outputs({}, {"cls": jnp.zeros((1, 2, 5))})
+    >>> memory = prototype_contrast(examples=8, clusters=(3,)).init(outputs)
     >>> bool(refresh(jax.random.key(1), memory)["clustered"])
     True
     """

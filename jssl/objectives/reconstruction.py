@@ -1,4 +1,6 @@
-"""Losses on hidden tokens: regression to a target, or classification of a discrete one; the mean over them."""
+"""Losses on hidden tokens: regression to a target, or classification of a discrete one; the mean over
+them.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -9,17 +11,19 @@ from jssl.arrays.checks import check, check_positive
 def masked_reconstruction(
     prediction, target, mask, *, distance: str = "l2", normalize_target: bool = False, beta=1.0
 ) -> jax.Array:
-    """Computes the distance of prediction and target, averaged over features, then over the hidden tokens of each image.
+    """Computes the distance of prediction and target, averaged over features, then over the hidden tokens of
+    each image.
 
-    d = prediction - target; l2: d^2; l1: |d|; smooth_l1: d^2 / (2 beta) where |d| < beta, else |d| - beta / 2.
+    d = prediction - target; l2: d^2; l1: |d|; smooth_l1: d^2 / (2 beta) where |d| < beta, else |d| - beta /
+    2.
 
     Args:
         prediction: [B, N, D].
         target: [B, N, D], no gradient.
         mask: [B, N] bool, True = hidden.
         distance: "l2", "l1" or "smooth_l1".
-        normalize_target: whether each target token is brought to mean 0 and unbiased variance 1 (1e-6 is added inside
-            the root).
+        normalize_target: whether each target token is brought to mean 0 and unbiased variance 1 (1e-6 is
+            added inside the root).
         beta: where smooth_l1 turns from a square to a line.
     Returns:
         [B]; 0 for an image with nothing hidden. For the mean over a batch's tokens, weight by mask.sum(-1).
@@ -32,9 +36,10 @@ def masked_reconstruction(
         data2vec, arXiv:2202.03555, and I-JEPA, arXiv:2301.08243 (smooth_l1)
 
     >>> mask = jnp.array([[True, False]])
-    >>> masked_reconstruction(jnp.full((1, 2, 3), 2.0), jnp.zeros((1, 2, 3)), mask).tolist()
+    >>> prediction, target = jnp.full((1, 2, 3), 2.0), jnp.zeros((1, 2, 3))
+    >>> masked_reconstruction(prediction, target, mask).tolist()
     [4.0]
-    >>> masked_reconstruction(jnp.full((1, 2, 3), 2.0), jnp.zeros((1, 2, 3)), mask, distance="smooth_l1").tolist()
+    >>> masked_reconstruction(prediction, target, mask, distance="smooth_l1").tolist()
     [1.5]
     """
     prediction, target, mask = check(

@@ -80,7 +80,8 @@ def _variance_and_covariance(z):
 
 
 def koleo(z) -> jax.Array:
-    """Computes KoLeo, an entropy estimate that spreads a batch over the sphere, each away from its nearest neighbour.
+    """Computes KoLeo, an entropy estimate that spreads a batch over the sphere, each away from its nearest
+    neighbour.
 
     l_i = -log(|z_i - z_nn(i)| + 1e-8), all z normalised, 1e-8 added to each coordinate of the difference;
     the choice of neighbour has no gradient, both ends of the distance have.

@@ -14,7 +14,8 @@ def relational_consistency(
 ) -> jax.Array:
     """Computes ReSSL's loss: the student's similarities to a queue follow the teacher's sharper ones.
 
-    l_b = H(softmax(t_b . queue / teacher_temperature), softmax(s_b . queue / student_temperature)), all normalised.
+    l_b = H(softmax(t_b . queue / teacher_temperature), softmax(s_b . queue / student_temperature)), all
+    normalised.
 
     Args:
         student: [B, D].
@@ -44,10 +45,11 @@ def relational_consistency(
 def relational(
     name: str = "cls", *, size: int = 131072, student_temperature=0.1, teacher_temperature=0.04, seed: int = 0
 ) -> Objective:
-    """Makes ReSSL's objective: similarities to past keys, the first student view following the teacher's last view.
+    """Makes ReSSL's objective: similarities to past keys, the first student view following the teacher's last
+    view.
 
-    It reads student[name] [V, B, D], view 0 (the strongly augmented one), and target[name] [G, B, D], view G - 1 (the
-    weakly augmented one). The teacher's normalised embeddings enter the queue after the loss.
+    It reads student[name] [V, B, D], view 0 (the strongly augmented one), and target[name] [G, B, D], view G
+    - 1 (the weakly augmented one). The teacher's normalised embeddings enter the queue after the loss.
 
     Args:
         name: of the outputs compared.
@@ -56,8 +58,8 @@ def relational(
         teacher_temperature: of the teacher's softmax.
         seed: of the random unit rows that the queue starts with.
     Returns:
-        An `Objective`; memory {"queue": [size, D], "pointer": []}; metric positive_similarity, the mean cosine of the
-        two views.
+        An `Objective`; memory {"queue": [size, D], "pointer": []}; metric positive_similarity, the mean
+        cosine of the two views.
     Raises:
         ValueError: for a missing name, other shapes, or a batch that does not divide the size.
     References:

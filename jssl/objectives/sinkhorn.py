@@ -9,15 +9,15 @@ from jssl.arrays.checks import check, check_batch, check_positive
 def sinkhorn_knopp(logits, *, temperature, iterations: int = 3, where=None) -> jax.Array:
     """Scales exp(logits / temperature) until prototypes share the samples equally.
 
-    Each iteration divides the columns by their sums, then the rows by theirs; in the log domain, so that no logits are
-    too large. The result is a target: it has no gradient.
+    Each iteration divides the columns by their sums, then the rows by theirs; in the log domain, so that no
+    logits are too large. The result is a target: it has no gradient.
 
     Args:
         logits: [B, K].
         temperature: that the logits are divided by.
         iterations: at least 1.
-        where: [B] bool, the samples that count in the balance (None: all); the others are assigned as well, and
-            influence none.
+        where: [B] bool, the samples that count in the balance (None: all); the others are assigned as well,
+            and influence none.
     Returns:
         [B, K], rows that sum to 1 and columns that sum to about B / K.
     Raises:

@@ -13,8 +13,8 @@ from jssl.objectives.sinkhorn import sinkhorn_knopp
 def swapped_prediction(scores, codes, *, temperature=0.1) -> jax.Array:
     """Computes how well the code of each view is predicted from the scores of every other view.
 
-    l_b = -mean over pairs g != v of sum_k codes[g, b, k] log softmax(scores[v, b] / temperature)_k; views of equal
-    number are the same.
+    l_b = -mean over pairs g != v of sum_k codes[g, b, k] log softmax(scores[v, b] / temperature)_k; views of
+    equal number are the same.
 
     Args:
         scores: [V, B, K], for SwAV cosines with the prototypes.
@@ -57,10 +57,11 @@ def swapped_assignment(
     queue: int = 0,
     queue_start: int = 0,
 ) -> Objective:
-    """Makes SwAV's objective: the balanced assignment of each first view is predicted from every other view's scores.
+    """Makes SwAV's objective: the balanced assignment of each first view is predicted from every other view's
+    scores.
 
-    It reads student[name] [V, B, K], cosines with the prototypes, the assigned views first. With a queue it also reads
-    student[embeddings] [V, B, D] and student[prototypes] [K, D]; both are normalised here.
+    It reads student[name] [V, B, K], cosines with the prototypes, the assigned views first. With a queue it
+    also reads student[embeddings] [V, B, D] and student[prototypes] [K, D]; both are normalised here.
 
     Args:
         name: of the scores.
@@ -70,12 +71,12 @@ def swapped_assignment(
         temperature: of the predictions, a number or a schedule.
         epsilon: Sinkhorn's temperature, applied to the cosines, a number or a schedule.
         iterations: of Sinkhorn.
-        queue: past embeddings kept per assigned view, a multiple of the batch; their scores join the batch's in
-            Sinkhorn once the queue is full.
+        queue: past embeddings kept per assigned view, a multiple of the batch; their scores join the batch's
+            in Sinkhorn once the queue is full.
         queue_start: the step from which the queue is filled.
     Returns:
-        An `Objective`; memory {"queue": [assigned, queue, D], newest first and zeros at first}, or {} without a queue;
-        metric assignment_entropy, the mean entropy of the assignments.
+        An `Objective`; memory {"queue": [assigned, queue, D], newest first and zeros at first}, or {} without
+        a queue; metric assignment_entropy, the mean entropy of the assignments.
     Raises:
         ValueError: for a missing name, other shapes, or a batch that does not divide the queue.
     References:

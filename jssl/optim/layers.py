@@ -22,9 +22,11 @@ def layer_decay(params, rate: float):
 
     Layers are known by the names along a parameter's path:
       layer 0          outside any block: a token, positions, or a name holding `embed`, `stem` or `input`
-      layer i + 1      the i-th block, in natural order of the paths down to `block_3`, `EncoderBlock_3`, `blocks/3`, or
-                       `stage1_0` of a hierarchical network, whose `merge1` goes with the block before it
-      layer depth + 1  all the rest, relative positions shared by the blocks, the final norm and the head: scale 1
+      layer i + 1      the i-th block, in natural order of the paths down to `block_3`, `EncoderBlock_3`,
+                       `blocks/3`, or `stage1_0` of a hierarchical network, whose `merge1` goes with the block
+                       before it
+      layer depth + 1  all the rest, relative positions shared by the blocks, the final norm and the head:
+                       scale 1
     Pass the encoder and its new head alone: a decoder's blocks would count as deeper layers.
 
     Args:
@@ -38,7 +40,7 @@ def layer_decay(params, rate: float):
         BEiT, arXiv:2106.08254
         MAE, arXiv:2111.06377, `util/lr_decay.py`
 
-    >>> params = {"pos_embed": jnp.ones(2), "block_0": jnp.ones(2), "block_1": jnp.ones(2), "head": jnp.ones(2)}
+    >>> params = {name: jnp.ones(2) for name in ("pos_embed", "block_0", "block_1", "head")}
     >>> layer_decay(params, 0.5)
     {'block_0': 0.25, 'block_1': 0.5, 'head': 1.0, 'pos_embed': 0.125}
     """
@@ -74,10 +76,12 @@ def layer_decay(params, rate: float):
 
 
 def scale_updates(scales) -> optax.GradientTransformation:
-    """Multiplies each parameter's update by a scale; last in a chain, it scales learning rate and decay alike.
+    """Multiplies each parameter's update by a scale; last in a chain, it scales learning rate and decay
+    alike.
 
     Args:
-        scales: a pytree of numbers or broadcastable arrays with the parameters' structure, such as `layer_decay` gives.
+        scales: a pytree of numbers or broadcastable arrays with the parameters' structure, such as
+            `layer_decay` gives.
     Returns:
         A stateless `optax.GradientTransformation`.
 

@@ -43,13 +43,13 @@ def lars(
     Raises:
         ValueError: for a hyper-parameter out of range.
     References:
-        LARS, arXiv:1708.03888; byol/utils/optimizers.py, moco-v3 moco/optimizer.py, barlowtwins main.py, simclr
-        lars_optimizer.py
+        LARS, arXiv:1708.03888; byol/utils/optimizers.py, moco-v3 moco/optimizer.py, barlowtwins main.py,
+        simclr lars_optimizer.py
 
     >>> params = {"dense": {"kernel": jnp.full((2, 2), 2.0)}}
     >>> optimizer = lars(1.0, weight_decay=0.0, trust_coefficient=0.1)
     >>> updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
-    >>> round(float(updates["dense"]["kernel"][0, 0]), 4)    # 0.1 of the parameter's norm, whatever the gradient's
+    >>> round(float(updates["dense"]["kernel"][0, 0]), 4)  # 0.1 of the parameter's norm
     -0.2
     """
     _check_layerwise("lars", momentum, weight_decay, trust_coefficient)
@@ -88,8 +88,8 @@ def larc(
         weight_decay: not negative.
         trust_coefficient: the size of a layer's update relative to the layer.
         eps: added to the gradient's norm.
-        adapts: chooses the parameters that have decay and trust; all by default. solo-learn's LARS is this with
-            `weights_and_tokens`.
+        adapts: chooses the parameters that have decay and trust; all by default. solo-learn's LARS is this
+            with `weights_and_tokens`.
     Returns:
         An `optax.GradientTransformation`; its update needs the parameters.
     Raises:
@@ -127,7 +127,8 @@ def adamw(
     weight_decay: float | Schedule = 0.05,
     decays: Mask = weights,
 ) -> optax.GradientTransformation:
-    """Makes AdamW whose decay is a number or a schedule (DINO: 0.04 to 0.4) and reaches the chosen parameters alone.
+    """Makes AdamW whose decay is a number or a schedule (DINO: 0.04 to 0.4) and reaches the chosen parameters
+    alone.
 
         p = p - learning_rate(step) * (adam(g) + weight_decay(step) * p)
 
@@ -137,7 +138,8 @@ def adamw(
         b2: of the second moment, in [0, 1) (MAE: 0.95).
         eps: added to the second moment's root.
         weight_decay: a number, or a schedule of the step.
-        decays: chooses the parameters that decay: `weights` by default, `weights_and_tokens` for DINO, iBOT and I-JEPA.
+        decays: chooses the parameters that decay: `weights` by default, `weights_and_tokens` for DINO, iBOT
+            and I-JEPA.
     Returns:
         An `optax.GradientTransformation`; its update needs the parameters.
     Raises:
@@ -177,10 +179,11 @@ def sgd(
     Args:
         learning_rate: a number, or a schedule of the step.
         momentum: in [0, 1).
-        nesterov: whether the step looks ahead: p = p - learning_rate(step) * (g + weight_decay * p + momentum * mu).
+        nesterov: whether the step looks ahead: p = p - learning_rate(step) * (g + weight_decay * p + momentum
+            * mu).
         weight_decay: not negative.
-        decays: chooses the parameters that decay: `weights` by default, `everything` for MoCo, PCL and SimSiam, whose
-            torch optimizers decay biases and norms too.
+        decays: chooses the parameters that decay: `weights` by default, `everything` for MoCo, PCL and
+            SimSiam, whose torch optimizers decay biases and norms too.
     Returns:
         An `optax.GradientTransformation`; its update needs the parameters.
     Raises:

@@ -30,7 +30,8 @@ def everything(params):
 def biases_and_norms(params):
     """Chooses the leaves that are biases, norms or layer scales: named so, or of at most one axis.
 
-    The name matters where a bias has two axes, as in attention layers ([heads, D]) and in stacked blocks ([layers, D]).
+    The name matters where a bias has two axes, as in attention layers ([heads, D]) and in stacked blocks
+    ([layers, D]).
 
     Args:
         params: a pytree of arrays.
@@ -50,10 +51,12 @@ def biases_and_norms(params):
 
 
 def weights(params):
-    """Chooses all but biases, norms, learned tokens and position tables: the usual weight decay of vision transformers.
+    """Chooses all but biases, norms, learned tokens and position tables: the usual weight decay of vision
+    transformers.
 
-    Tokens are known by the leaf's own name (`class_token`, `mask_token`, `registers`), tables by any name along the
-    path (`positions/table`, `pos_embed`, `relative_bias`, `attention_bias/table`); a `kernel` is always a weight.
+    Tokens are known by the leaf's own name (`class_token`, `mask_token`, `registers`), tables by any name
+    along the path (`positions/table`, `pos_embed`, `relative_bias`, `attention_bias/table`); a `kernel` is
+    always a weight.
 
     Args:
         params: a pytree of arrays.
@@ -63,7 +66,8 @@ def weights(params):
         `no_weight_decay` in the authors' ViTs: DeiT, MAE, BEiT, SimMIM
 
     >>> import jax.numpy as jnp
-    >>> weights({"pos_embed": jnp.ones((1, 4, 3)), "dense": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}})
+    >>> dense = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
+    >>> weights({"pos_embed": jnp.ones((1, 4, 3)), "dense": dense})
     {'dense': {'bias': False, 'kernel': True}, 'pos_embed': False}
     """
 
@@ -76,8 +80,9 @@ def weights(params):
 def weights_and_tokens(params):
     """Chooses all but biases and norms: learned tokens and position tables too.
 
-    This is the weight decay of DINO, iBOT, I-JEPA and SLIP, whose code leaves out biases and what has one axis, and what
-    LARS adapts. Their tokens have more axes than one; here a token or table is known by its name, as in `weights`.
+    This is the weight decay of DINO, iBOT, I-JEPA and SLIP, whose code leaves out biases and what has one
+    axis, and what LARS adapts. Their tokens have more axes than one; here a token or table is known by its
+    name, as in `weights`.
 
     Args:
         params: a pytree of arrays.
@@ -87,7 +92,8 @@ def weights_and_tokens(params):
         `get_params_groups` in the authors' code of DINO, arXiv:2104.14294, and iBOT, arXiv:2111.07832
 
     >>> import jax.numpy as jnp
-    >>> weights_and_tokens({"mask_token": jnp.ones(3), "dense": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}})
+    >>> dense = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
+    >>> weights_and_tokens({"mask_token": jnp.ones(3), "dense": dense})
     {'dense': {'bias': False, 'kernel': True}, 'mask_token': True}
     """
 

@@ -12,12 +12,14 @@ from jssl.arrays.trees import names
 
 
 def clip_by_parameter_norm(max_norm: float) -> optax.GradientTransformation:
-    """Scales each parameter's gradient down to a norm on its own, as DINO does: g * min(1, max_norm / (|g| + 1e-6)).
+    """Scales each parameter's gradient down to a norm on its own, as DINO does: g * min(1, max_norm / (|g| +
+    1e-6)).
 
     The norm of the whole gradient is clipped by `clip_by_global_norm`. Put either first in a chain.
 
     Args:
-        max_norm: the largest norm that a parameter's gradient keeps, positive (DINO: 3.0 for ViT-S, 0.3 for ViT-B).
+        max_norm: the largest norm that a parameter's gradient keeps, positive (DINO: 3.0 for ViT-S, 0.3 for
+            ViT-B).
     Returns:
         A stateless `optax.GradientTransformation`.
     Raises:
@@ -26,7 +28,8 @@ def clip_by_parameter_norm(max_norm: float) -> optax.GradientTransformation:
         DINO, arXiv:2104.14294, `utils.clip_gradients`
 
     >>> transform = clip_by_parameter_norm(1.0)
-    >>> updates, _ = transform.update({"a": jnp.array([3.0, 4.0]), "b": jnp.array([0.5])}, transform.init(None))
+    >>> gradients = {"a": jnp.array([3.0, 4.0]), "b": jnp.array([0.5])}
+    >>> updates, _ = transform.update(gradients, transform.init(None))
     >>> [round(float(x), 3) for x in updates["a"]], float(updates["b"][0])
     ([0.6, 0.8], 0.5)
     """
@@ -53,8 +56,8 @@ class FreezeState(NamedTuple):
 def freeze_during(steps: float, predicate: Callable[[tuple[str, ...]], bool]) -> optax.GradientTransformation:
     """Holds some parameters still for the first steps: DINO's last layer, MoCo v3's patch projection.
 
-    Put it last in a chain: it stops whatever the optimizer would do, decay included, while the optimizer's moments
-    already see the gradients, so that the first update after thawing has its usual size.
+    Put it last in a chain: it stops whatever the optimizer would do, decay included, while the optimizer's
+    moments already see the gradients, so that the first update after thawing has its usual size.
 
     Args:
         steps: how many steps to hold; `float("inf")` for ever.

@@ -44,7 +44,8 @@ def linear(start: float, end: float, steps: int) -> Schedule:
 
 
 def cosine(start: float, end: float, steps: int) -> Schedule:
-    """Makes half a cosine, constant after its end: end + (start - end) * (1 + cos(pi * min(step / steps, 1))) / 2.
+    """Makes half a cosine, constant after its end: end + (start - end) * (1 + cos(pi * min(step / steps, 1)))
+    / 2.
 
     Args:
         start: the value at step 0.
@@ -78,7 +79,8 @@ def warmup_cosine(peak: float, *, steps: int, warmup: int, start: float = 0.0, e
     Raises:
         ValueError: if steps is below 1, or warmup is negative or not below steps.
     References:
-        Warm-up, arXiv:1706.02677; cosine, arXiv:1608.03983; step by step as MAE, MoCo v3, BYOL, SimCLR and I-JEPA
+        Warm-up, arXiv:1706.02677; cosine, arXiv:1608.03983; step by step as MAE, MoCo v3, BYOL, SimCLR and
+        I-JEPA
 
     >>> rate = warmup_cosine(0.3, steps=9, warmup=3)
     >>> [round(float(rate(step)), 3) for step in (0, 1, 3, 6, 9)]

@@ -49,8 +49,8 @@ __all__ = [
 class _Callable(ModuleType):
     """A package that can be called.
 
-    `jssl.run(...)` is how a run is started, and `jssl.run` is also where its parts are, `jssl.run.plan` for one. A function
-    of that name would hide the package from `import jssl.run.plan`.
+    `jssl.run(...)` is how a run is started, and `jssl.run` is also where its parts are, `jssl.run.plan` for
+    one. A function of that name would hide the package from `import jssl.run.plan`.
     """
 
     def __call__(self, experiment, **settings) -> Run:

@@ -79,7 +79,8 @@ def train(arguments: list[str]) -> None:
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
         print(
-            "usage: jssl train NAME [--demo] [OPTIONS]\n\n`jssl train NAME --help` lists a system's options.\n"
+            "usage: jssl train NAME [--demo] [OPTIONS]\n\n`jssl train NAME --help` lists a system's "
+            "options.\n"
         )
         print("systems: " + ", ".join(experiments().REGISTRY))
         return
@@ -89,7 +90,9 @@ def train(arguments: list[str]) -> None:
 
 
 def keep_compiled() -> None:
-    """Keeps compiled programs in the user's cache directory, for the next run, unless JAX was told where or not to."""
+    """Keeps compiled programs in the user's cache directory, for the next run, unless JAX was told where or
+    not to.
+    """
     config: Any = jax.config  # its options are added at run time
     if config.jax_enable_compilation_cache and config.jax_compilation_cache_dir is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -127,8 +130,8 @@ def parse(demo: Settings, arguments: list[str], *, command: list[str]) -> tuple[
         return experiment, run
 
     untold = tyro.conf.arg(help="")  # the description above the flags says it
-    both.__annotations__ = {
-        name: typing.Annotated[tyro.conf.OmitArgPrefixes[of], untold]  # type: ignore[misc, valid-type]  # made here
+    both.__annotations__ = {  # types made here, which no checker follows
+        name: typing.Annotated[tyro.conf.OmitArgPrefixes[of], untold]  # type: ignore[misc, valid-type]
         for name, of in {"experiment": kind, "run": _Run}.items()
     }
     both.__defaults__ = demo if "--demo" in arguments else kind(), _Run()
@@ -200,7 +203,9 @@ def leave(code: int, error: BaseException) -> None:
 
 
 def invoked() -> list[str]:
-    """Says how this process was started, without its arguments: jssl, python -m experiments.dino, or python script.py."""
+    """Says how this process was started, without its arguments: jssl, python -m experiments.dino, or python
+    script.py.
+    """
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is not None:
         return ["python", "-m", spec.name.removesuffix(".__main__")]

@@ -104,7 +104,9 @@ class Settings:
     data_dir: str | None = None
     """Where TFDS has its data sets."""
     canvas: int = CANVAS
-    """The largest side that images in files are kept at, in pixels; crops are taken from the whole of them."""
+    """The largest side that images in files are kept at, in pixels; crops are taken from the whole of
+    them.
+    """
 
     def build(self, data: DataInfo) -> Experiment:
         """Composes the experiment of its settings and the sizes of its data. Opens no file.

@@ -2,7 +2,8 @@
 
     jssl export runs/dino --out dino.safetensors
 
-The file holds flat names such as params/blocks/block_0/attn/qkv/kernel, float32; `load_encoder` nests them again:
+The file holds flat names such as params/blocks/block_0/attn/qkv/kernel, float32; `load_encoder` nests them
+again:
 
     encoder("vit_s16").apply(load_encoder("dino.safetensors"), images)
 """
@@ -27,7 +28,8 @@ EVALUATED = "evaluated"  # in config.json: where in the state the evaluated enco
 
 
 def evaluated(method: Method, state: TrainState) -> dict[str, str]:
-    """Finds where in a train state the encoder lies that is evaluated: the student's or the teacher's, and its statistics.
+    """Finds where in a train state the encoder lies that is evaluated: the student's or the teacher's, and
+    its statistics.
 
     Args:
         method: its `encoder` selects the variables.

@@ -106,7 +106,9 @@ class SelfDistillation(Training):
         return teacher_momentum(self.momentum, self.length(data))
 
     def optimizer(self, data: DataInfo) -> optax.GradientTransformation:
-        """Makes AdamW with clipped gradients and a rising decay, which leaves the heads' last layer alone at first."""
+        """Makes AdamW with clipped gradients and a rising decay, which leaves the heads' last layer alone at
+        first.
+        """
         last = self.head()(self.prototypes).last
         decay = cosine(self.weight_decay, self.final_weight_decay, self.length(data))
         return optax.chain(

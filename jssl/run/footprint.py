@@ -22,13 +22,14 @@ CALLS = (
 LOOPS = ("scan", "while", "cond")
 # What compilers compute where it is read, and never store, unless an operation of another kind reads it too:
 MOVES = frozenset(  # however often it is read
-    "and bitcast_convert_type broadcast_in_dim ceil clamp convert_element_type copy copy_p eq exp2 expand_dims floor ge gt "
-    "iota is_finite le lt ne not or pad real reduce_precision reshape rev round shift_left shift_right_arithmetic "
-    "shift_right_logical sign slice split squeeze stop_gradient transpose xor".split()
+    "and bitcast_convert_type broadcast_in_dim ceil clamp convert_element_type copy copy_p eq exp2 "
+    "expand_dims floor ge gt iota is_finite le lt ne not or pad real reduce_precision reshape rev round "
+    "shift_left shift_right_arithmetic shift_right_logical sign slice split squeeze stop_gradient "
+    "transpose xor".split()
 )
 ARITHMETIC = frozenset(  # where it is read once; read again it is a residual of the backward pass
-    "abs add add_any concatenate cos cumsum div erf erf_inv erfc exp expm1 integer_pow log log1p logistic max min mul neg "
-    "pow rem rsqrt select_n sin sqrt square sub tan tanh".split()
+    "abs add add_any concatenate cos cumsum div erf erf_inv erfc exp expm1 integer_pow log log1p logistic "
+    "max min mul neg pow rem rsqrt select_n sin sqrt square sub tan tanh".split()
 )
 MASKS = frozenset("eq ge gt is_finite le lt ne sign".split())  # readers that store a bit at most
 REDUCTIONS = frozenset(
@@ -62,9 +63,10 @@ def whole(aval) -> int:
 def peak_bytes(closed: ClosedJaxpr, *, size: Size = whole) -> int:
     """Counts the most bytes of intermediate results alive at once, when a function runs in its written order.
 
-    An intermediate result lives from the operation that makes it to the last one that reads it. Arguments are not
-    counted, nor results of the function, which take a donated argument's place. Element-wise operations are taken to be
-    fused into the operations that read them, as `MOVES` and `ARITHMETIC` say; the body of a loop costs its own peak.
+    An intermediate result lives from the operation that makes it to the last one that reads it. Arguments are
+    not counted, nor results of the function, which take a donated argument's place. Element-wise operations
+    are taken to be fused into the operations that read them, as `MOVES` and `ARITHMETIC` say; the body of a
+    loop costs its own peak.
 
     Args:
         closed: Of `jax.make_jaxpr`.
@@ -121,7 +123,8 @@ def flattened(jaxpr: Jaxpr, size: Size):
     """Lists a jaxpr's operations in order, calls replaced by what they call.
 
     Returns:
-        Operations, the abstract value of every variable by its number, the numbers of the arguments and of the results.
+        Operations, the abstract value of every variable by its number, the numbers of the arguments and of
+        the results.
     """
     operations: list[Operation] = []
     avals: list[Any] = []
@@ -194,7 +197,8 @@ def footprint(step, state, batch, *, devices: int = 1) -> dict[str, int]:
         state, batch: `jax.ShapeDtypeStruct`s with their shardings.
         devices: Over which the batch is spread.
     Returns:
-        Bytes of "parameters", "teacher", "memory", "optimizer", "batch" and "activations", those with gradients.
+        Bytes of "parameters", "teacher", "memory", "optimizer", "batch" and "activations", those with
+        gradients.
     """
     spread = {x.shape: on_each_device(x) / whole(x) for x in jax.tree.leaves(state.params)}
 

@@ -22,7 +22,8 @@ class Gathered(NamedTuple):
 
     Args:
         train: training images as steps see them: all of them, or a few where they stay on disk.
-        source: training images as probes see them, all of one size: all of them, or a sample of those on disk.
+        source: training images as probes see them, all of one size: all of them, or a sample of those on
+            disk.
         records: the training data where it does not fit in memory, else None.
         test: held-out images of the same classes and size as `source`; None where nothing can be probed.
         held_out: a sentence where they are a part of the training data, else "".
@@ -118,7 +119,9 @@ def _of_records(name: str, records: Records, test: Records | None, canvas: int) 
 
 
 def _labels(records: Records) -> np.ndarray:
-    """The labels of all records. Where they would have to be read one by one, two classes in turn stand in for them."""
+    """The labels of all records. Where they would have to be read one by one, two classes in turn stand in
+    for them.
+    """
     if hasattr(records, "labels"):
         return records.labels
     return np.arange(len(records)) % 2 if records.class_names else np.full(len(records), -1)
@@ -130,7 +133,9 @@ def _sample(records: Records, count: int) -> Records:
 
 
 def _split_off(labels: np.ndarray) -> tuple[np.ndarray, str, str]:
-    """Which images are held out, a sentence that says so, and why there are none where that could not be probed."""
+    """Which images are held out, a sentence that says so, and why there are none where that could not be
+    probed.
+    """
     held = held_out(labels)
     if why := why_not_probed(labels[~held], labels[held]):
         return np.zeros(len(labels), bool), "", f"there is no test split, and with a tenth held out {why}"

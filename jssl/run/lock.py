@@ -21,8 +21,9 @@ class Occupied(ValueError):
 def writer_of(directory) -> Iterator[None]:
     """Makes this process the only writer of a run directory, for as long as the context lasts.
 
-    The operating system holds the lock and drops it however the process ends, so that the file that a killed process
-    leaves behind keeps nobody out. Of several processes of one run, the first holds it. Buckets have no locks.
+    The operating system holds the lock and drops it however the process ends, so that the file that a killed
+    process leaves behind keeps nobody out. Of several processes of one run, the first holds it. Buckets have
+    no locks.
 
     Args:
         directory: Of the run; made where it is missing.
@@ -41,7 +42,8 @@ def writer_of(directory) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Occupied(
-                f"--out {directory} is being written by {_named(file)}; wait for it, or give another directory"
+                f"--out {directory} is being written by {_named(file)}; wait for it, or give another "
+                "directory"
             ) from None
         file.truncate(0)
         file.write(json.dumps({"process": os.getpid(), "host": socket.gethostname()}))

@@ -27,8 +27,8 @@ def check_numbers(settings: Any) -> None:
     """Refuses numbers that are not finite, or outside of what their field's type allows.
 
     Args:
-        settings: A dataclass; a field `Count`, `Share` or `Annotated[..., Range(low, high)]` has its own range, every
-            other number is finite, not negative and at most 2**31 - 1.
+        settings: A dataclass; a field `Count`, `Share` or `Annotated[..., Range(low, high)]` has its own
+            range, every other number is finite, not negative and at most 2**31 - 1.
     Raises:
         ValueError: naming the flag, what was given and what is allowed.
     """

@@ -1,4 +1,6 @@
-"""Figures of a method's own, for the report: what a ViT attends to, what a masked autoencoder fills in, and others."""
+"""Figures of a method's own, for the report: what a ViT attends to, what a masked autoencoder fills in, and
+others.
+"""
 
 from functools import partial
 
@@ -16,7 +18,8 @@ from jssl.run.experiment import Figure
 
 
 def attention_figure(method: Method, encoder, view) -> tuple[Figure, ...]:
-    """Makes the figure of what a ViT's [CLS] token attends to, as an experiment's `figures`; none for other encoders.
+    """Makes the figure of what a ViT's [CLS] token attends to, as an experiment's `figures`; none for other
+    encoders.
 
     Args:
         method: Its `encoder` says which network is evaluated, the student or the teacher: that one is shown.
@@ -93,8 +96,8 @@ def rotation_figure(method: Method, view) -> tuple[Figure, ...]:
         guesses = np.asarray(predicted_rotations(method, state, view(jnp.asarray(images))))
         told = 100 * np.mean(guesses == np.arange(4)[:, None])
         caption = (
-            "Whether the network tells by how much images were turned; blue: it does, dashed orange: it does not. "
-            f"Of {len(images)} images {told:.1f} % of the rotations are told right."
+            "Whether the network tells by how much images were turned; blue: it does, dashed orange: it does "
+            f"not. Of {len(images)} images {told:.1f} % of the rotations are told right."
         )
         return [(caption, figures.png(figures.turned_gallery(images[:8], guesses[:, :8])))]
 
@@ -121,7 +124,9 @@ def caption_figure(method: Method, view) -> tuple[Figure, ...]:
         drawn = figures.caption_similarities(unseen.images, captions, zero_shot_classify(a, b[:, None]))
         accuracy = zero_shot_accuracy(method, state, view)
         told = ", ".join(f"{name} {100 * value:.0f} %" for name, value in accuracy.items())
-        caption = f"Cosines of unseen scenes with captions. Zero-shot on pairs of shape and color never trained on: {told}."
-        return [(caption, figures.png(drawn))]
+        caption = (
+            "Cosines of unseen scenes with captions. Zero-shot on pairs of shape and color never trained on"
+        )
+        return [(f"{caption}: {told}.", figures.png(drawn))]
 
     return (figure,)

@@ -184,8 +184,8 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
     }
     peak = "" if experiment.peak_rate is None else f"; learning rate up to {experiment.peak_rate:.3g}"
     budget = (
-        f"{experiment.steps:,} steps of {experiment.batch:,} images, {experiment.steps / per_epoch:.3g} epochs of "
-        f"{info.examples:,}{peak}"
+        f"{experiment.steps:,} steps of {experiment.batch:,} images, {experiment.steps / per_epoch:.3g} "
+        f"epochs of {info.examples:,}{peak}"
     )
     planned = Plan(name, experiment, options, config, data, mesh, state, {}, budget, extends)
     where = evaluated(experiment.method, state)

@@ -99,7 +99,9 @@ class Probes:
         return {**raw, "random network": self.scores(state)}
 
     def at_start(self, table: Table) -> dict[str, float]:
-        """Takes the curve's first values from the baselines: those of the network that has not been trained yet."""
+        """Takes the curve's first values from the baselines: those of the network that has not been trained
+        yet.
+        """
         names = tuple(f"{protocol.name}_" for protocol in self._while_training)
         return {name: value for name, value in table["random network"].items() if name.startswith(names)}
 

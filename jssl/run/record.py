@@ -30,7 +30,8 @@ def as_path(directory):
 
 
 def check_directory(directory, config: Mapping[str, Any]) -> None:
-    """Refuses a directory where a run of this configuration may not live: it may in a new or empty one, or in its own.
+    """Refuses a directory where a run of this configuration may not live: it may in a new or empty one, or in
+    its own.
 
     Args:
         directory: Of the run.

@@ -107,7 +107,8 @@ def _kind(directory, config: Mapping[str, Any]) -> type[Settings]:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
         raise ValueError(
-            f"{directory} is a run of {config['class']}, which is not found; give its class: open_run(..., kind=...)"
+            f"{directory} is a run of {config['class']}, which is not found; give its class: open_run(..., "
+            "kind=...)"
         ) from None
 
 

@@ -56,7 +56,9 @@ class Training(Settings):
     scan: bool = False
     """Compile one block of a transformer instead of all of them: a fraction of the time, the same numbers."""
     remat: Literal["none", "elementwise", "blocks"] = "none"
-    """What a transformer's backward pass recomputes instead of storing: all but matrix products, or its blocks' inside."""
+    """What a transformer's backward pass recomputes instead of storing: all but matrix products, or its
+    blocks' inside.
+    """
 
     def network(self, *, hides: str | None = None, where_it_has: Mapping[str, Any] = {}, **overrides: Any):
         """Makes the encoder.
@@ -74,7 +76,8 @@ class Training(Settings):
         missing = [field for field in overrides if not hasattr(plain, field)]
         if missing or (hides and hides not in inspect.signature(type(plain).__call__).parameters):
             raise ValueError(
-                f"--encoder {self.encoder} cannot be used here: the method hides patches; choose such as vit_s16"
+                f"--encoder {self.encoder} cannot be used here: the method hides patches; choose such as "
+                "vit_s16"
             )
         chosen = {field: value for field, value in where_it_has.items() if hasattr(plain, field)}
         return encoder_named(self.encoder, **chosen, **overrides, **self._compilation(plain))
@@ -84,7 +87,8 @@ class Training(Settings):
         for field, value in chosen.items():
             if value and not hasattr(plain, field):
                 raise ValueError(
-                    f"--{field} is for transformers; {self.encoder} has no blocks for it; choose such as vit_s16"
+                    f"--{field} is for transformers; {self.encoder} has no blocks for it; choose such as "
+                    "vit_s16"
                 )
         return {field: value for field, value in chosen.items() if value}
 
@@ -110,7 +114,8 @@ class Training(Settings):
         steps, warmup = self.length(data), self.span(self.warmup, data)
         if warmup >= steps:
             raise ValueError(
-                f"--warmup of {self.warmup:g} epochs takes {warmup:,} of {steps:,} steps; it must end before the run"
+                f"--warmup of {self.warmup:g} epochs takes {warmup:,} of {steps:,} steps; it must end before "
+                "the run"
             )
         peak, start, end = self.peak_rate, self.start_rate * self.peak_rate, self.final_rate * self.peak_rate
         if self.drops:

@@ -92,7 +92,9 @@ def _figures(plan: Plan, rows, table: Table, state: TrainState, probes: Probes |
 
 
 def _own(plan: Plan, figure: Figure, state: TrainState):
-    """An experiment's own figure, of held-out images where there are any, of a state that lies on one device."""
+    """An experiment's own figure, of held-out images where there are any, of a state that lies on one
+    device.
+    """
     params, teacher, memory = on_one_device((state.params, state.teacher, state.memory))
     source = plan.data.test or plan.data.source
     rows = np.linspace(0, len(source) - 1, min(LOOKED_AT, len(source))).astype(int)

@@ -19,7 +19,8 @@ class System(NamedTuple):
         paper: arXiv number.
         kind: The engine that it runs on, and what is particular about it.
         needs: The data that it learns from.
-        knn, linear: Top-1 accuracy in percent of the demo's random network and of what it learned; None: not measured.
+        knn, linear: Top-1 accuracy in percent of the demo's random network and of what it learned; None: not
+            measured.
     """
 
     title: str

@@ -47,8 +47,8 @@ def start(experiment: Settings | type[Settings] | str, **settings) -> Run:
     This is what `jssl.run(...)` calls.
 
     Args:
-        experiment: An experiment's settings, such as `jssl.experiments.Dino(data="digits")` or `experiments.dino.demo`,
-            their class, or the name of a system.
+        experiment: An experiment's settings, such as `jssl.experiments.Dino(data="digits")` or
+            `experiments.dino.demo`, their class, or the name of a system.
         settings: Changes of the experiment's fields and of `Options`: data, steps, out, seed, dtype ...
     Returns:
         A `Run`.

@@ -46,7 +46,8 @@ class NonFinite(Exception):
 
 
 class Log:
-    """Turns the metrics of a logged step into numbers one logged step later, when the device is long past them.
+    """Turns the metrics of a logged step into numbers one logged step later, when the device is long past
+    them.
 
     Args:
         batch: Images per step.
@@ -107,10 +108,12 @@ class Log:
 
 
 class Pace:
-    """Is called after every step: advances the bar, keeps few steps queued, stops when asked to or at figures not finite.
+    """Is called after every step: advances the bar, keeps few steps queued, stops when asked to or at figures
+    not finite.
 
     Args:
-        skips: Steps that may be skipped for figures that are not finite, where the step is one that skips them.
+        skips: Steps that may be skipped for figures that are not finite, where the step is one that skips
+            them.
     """
 
     def __init__(

@@ -29,7 +29,8 @@ def test_a_resized_box_is_pillows(method, size):
     boxes_float = jnp.asarray(boxes, jnp.float32)
     ours = as_bytes(data.crop_and_resize(jnp.asarray(IMAGES), boxes_float, size=size, method=method))
     for image, (top, left, height, width), result in zip(IMAGES, boxes, ours, strict=True):
-        # Cropped first: a kernel must not look over the edge of the box. In floats Pillow does not round in between.
+        # Cropped first: a kernel must not look over the edge of the box. In floats Pillow does not round in
+        # between.
         cropped = image[top : top + height, left : left + width].astype(np.float32)
         planes = [Image.fromarray(cropped[..., i]) for i in range(3)]
         planes = [
@@ -115,7 +116,8 @@ def test_jitter_is_its_parts_in_some_order():
     )
     factor = factor[:, 0, 0, 0] / 0.5
     assert 0.6 <= factor.min() < 0.61 and 1.39 < factor.max() <= 1.4 and abs(factor.mean() - 1) < 0.02
-    # Brightness 0 ... 2 of a grey picture with contrast 0: the order cannot matter, of color with saturation it does.
+    # Brightness 0 ... 2 of a grey picture with contrast 0: the order cannot matter, of color with saturation
+    # it does.
     np.testing.assert_allclose(data.color_jitter()(KEYS, IMAGES), IMAGES / 255.0, atol=1e-6)
 
 
@@ -189,7 +191,8 @@ def test_mixing_keeps_the_sum_of_targets_and_cutout_its_square():
     for mix in (data.mixup, data.cutmix):
         images, mixed = mix(jax.random.key(1), jnp.asarray(IMAGES), targets, alpha=1.0)
         np.testing.assert_allclose(mixed.sum(-1), 1, rtol=1e-6)
-        # What the targets say was mixed is what was mixed: white stands for one's own, black for the neighbour's.
+        # What the targets say was mixed is what was mixed: white stands for one's own, black for the
+        # neighbour's.
         own = jnp.zeros((6, 40, 40, 3)).at[0].set(1.0)
         shown, weights = mix(jax.random.key(1), own, targets, alpha=1.0)
         np.testing.assert_allclose(shown[0].mean(), weights[0, 0], atol=1e-5)

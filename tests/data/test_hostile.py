@@ -1,4 +1,6 @@
-"""Data of every bad kind: either it is read for what it is, or one line says why not; never a traceback of another kind."""
+"""Data of every bad kind: either it is read for what it is, or one line says why not; never a traceback of
+another kind.
+"""
 
 import io
 import os

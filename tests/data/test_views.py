@@ -130,7 +130,9 @@ def test_a_wrong_batch_is_named(change, message):
 
 
 def test_crops_come_from_the_whole_of_an_image_and_from_inside_it():
-    """Images of several sizes on one canvas, whose columns tell where they are; what lies beside them is 255."""
+    """Images of several sizes on one canvas, whose columns tell where they are; what lies beside them is
+    255.
+    """
     sizes = jnp.array([(40, 64), (64, 20), (64, 64), (9, 50)])
     position = jnp.arange(64)[None, None, :] / sizes[:, 1, None, None]
     inside = (jnp.arange(64)[None, :, None] < sizes[:, 0, None, None]) & (position < 1)

@@ -1,4 +1,6 @@
-"""Masks: exact counts, and the distributions of the authors' own generators (numbers measured from their code)."""
+"""Masks: exact counts, and the distributions of the authors' own generators (numbers measured from their
+code).
+"""
 
 import jax
 import jax.numpy as jnp

@@ -55,7 +55,9 @@ def test_codes_give_every_prototype_an_equal_share(balanced, queue):
 
 
 def test_the_queue_is_used_only_after_its_start():
-    """Filled from step 2 on in two steps, a queue of two batches changes the loss from step 4 on, and not before."""
+    """Filled from step 2 on in two steps, a queue of two batches changes the loss from step 4 on, and not
+    before.
+    """
     with_queue, without = swav(queue=2 * BATCH, queue_start=2), swav()
     views, batches = toys.noisy(2), [toys.batch(i, size=BATCH) for i in range(6)]
     states, metrics = states_of(with_queue, batches)

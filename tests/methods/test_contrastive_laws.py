@@ -60,7 +60,9 @@ PICTURES = {"blobs": (blobs, 24), "digits": (handwriting, 10)}
 
 @cache
 def clustered(name):
-    """A memory of PCL whose bank holds the pictures, normalised, its method, and scikit-learn's inertia on the same."""
+    """A memory of PCL whose bank holds the pictures, normalised, its method, and scikit-learn's inertia on
+    the same.
+    """
     from sklearn.cluster import KMeans
 
     load, clusters = PICTURES[name]

@@ -86,7 +86,9 @@ def test_a_head_on_hidden_patches_alone_gives_the_same_loss_gradient_and_memory(
 
 
 def test_the_patch_head_costs_what_the_hidden_patches_cost():
-    """By the operations of the compiled gradient: a quarter of the patches takes the student's head a quarter of the work."""
+    """By the operations of the compiled gradient: a quarter of the patches takes the student's head a quarter
+    of the work.
+    """
     widths = (16, 64, 64, 32, 4096)
     head = partial(models.dino_head, hidden=64, bottleneck=32)
     flops = []

@@ -34,7 +34,9 @@ def patches(mask):
 
 @pytest.fixture(scope="module")
 def i_jepa():
-    """(images, key) -> what the predictor makes of the context, what the teacher makes of the targets, and the masks."""
+    """(images, key) -> what the predictor makes of the context, what the teacher makes of the targets, and
+    the masks.
+    """
     vit = models.ViT(patch=PATCH, dim=24, depth=2, heads=3, class_token=False)
     method = methods.i_jepa(vit, predictor=models.Predictor(dim=12, depth=1, heads=2))
     images = jax.random.normal(jax.random.key(0), (BATCH, SIDE, SIDE, 3))
@@ -73,7 +75,9 @@ def test_no_gradient_of_a_prediction_reaches_a_pixel_outside_the_context(i_jepa)
 
 
 def test_a_quarter_of_the_patches_costs_mae_about_a_quarter():
-    """The compiled encoder at 75 % masking, without its decoder, against the encoder of whole images, as deep as a ViT-S."""
+    """The compiled encoder at 75 % masking, without its decoder, against the encoder of whole images, as deep
+    as a ViT-S.
+    """
     vit = models.ViT(patch=PATCH, dim=96, depth=12, heads=6)
     nothing = (
         (lambda *inputs: {}),

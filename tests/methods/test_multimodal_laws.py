@@ -28,7 +28,9 @@ def views(key, batch):
 
 
 def alike(source, *, size):
-    """step -> a batch of scenes of one position and ground, which leave more to tell apart by shape and color."""
+    """step -> a batch of scenes of one position and ground, which leave more to tell apart by shape and
+    color.
+    """
     images, captions = jnp.asarray(source.images), jnp.asarray(source.extras["caption"])
     _, kind = np.unique(source.extras["attributes"][:, [2, 5]], axis=0, return_inverse=True)
 

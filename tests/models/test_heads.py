@@ -46,7 +46,9 @@ HEADS = {
 
 
 def kinds(variables, layers):
-    """What each layer is, from its parameters: dense, with a bias dense+, norm, without parameters plain, act."""
+    """What each layer is, from its parameters: dense, with a bias dense+, norm, without parameters plain,
+    act.
+    """
     for i in range(layers):
         params, name = variables["params"].get(f"layers_{i}"), f"layers_{i}"
         if params is None:
@@ -73,7 +75,9 @@ def test_batch_norm_follows_train():
 
 
 def test_dino_head_gives_the_authors_numbers():
-    """facebookresearch/dino, DINOHead with norm_last_layer: its outputs, and its gradient of a weighted sum."""
+    """facebookresearch/dino, DINOHead with norm_last_layer: its outputs, and its gradient of a weighted
+    sum.
+    """
     case = np.load(Path(__file__).parent / "reference" / "dino_head.npz")
     head = dino_head(10, hidden=8, bottleneck=5)
     params = {f"layers_{2 * i}": {"kernel": case[f"in_w{i}"].T, "bias": case[f"in_b{i}"]} for i in range(3)}

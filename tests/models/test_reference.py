@@ -1,8 +1,8 @@
 """Our networks with published state dicts give the numbers of the authors' code.
 
-reference/ holds one tiny, randomly initialised model of each family with its published names and what it computes:
-dino_vit (facebookresearch/dino), mae (facebookresearch/mae), resnet_torchvision (torchvision), simmim_swin
-(microsoft/SimMIM). Images are NCHW, already normalised.
+reference/ holds one tiny, randomly initialised model of each family with its published names and what it
+computes: dino_vit (facebookresearch/dino), mae (facebookresearch/mae), resnet_torchvision (torchvision),
+simmim_swin (microsoft/SimMIM). Images are NCHW, already normalised.
 """
 
 from pathlib import Path

@@ -160,7 +160,9 @@ def swin(state: State) -> dict:
 
 
 def shuffled_pixels(state: State, side: int) -> dict:
-    """A 1x1 convolution before PixelShuffle, its outputs from (channel, row, column) to (row, column, channel)."""
+    """A 1x1 convolution before PixelShuffle, its outputs from (channel, row, column) to (row, column,
+    channel).
+    """
     order = np.arange(len(state["0.bias"])).reshape(-1, side, side).transpose(1, 2, 0).reshape(-1)
     weight = state["0.weight"][:, :, 0, 0]
     return {"layers_0": {"kernel": weight[order].T, "bias": state["0.bias"][order]}}

@@ -1,7 +1,8 @@
-"""The authors' own numbers: values, gradients and states that their public code gave on the arrays in golden/.
+"""The authors' own numbers: values, gradients and states that their public code gave on the arrays in
+golden/.
 
-in_*: inputs; hp_*: hyper-parameters; out_*: results; grad_*: gradients of the result; a leading axis of steps where the
-code carries a state. Everything in double precision.
+in_*: inputs; hp_*: hyper-parameters; out_*: results; grad_*: gradients of the result; a leading axis of steps
+where the code carries a state. Everything in double precision.
 """
 
 from pathlib import Path

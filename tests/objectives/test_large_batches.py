@@ -1,4 +1,6 @@
-"""Block-wise losses and gradient caching: exact for any block size, in memory that does not grow with batch squared."""
+"""Block-wise losses and gradient caching: exact for any block size, in memory that does not grow with batch
+squared.
+"""
 
 import chex
 import jax

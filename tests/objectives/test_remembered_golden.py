@@ -180,7 +180,8 @@ def test_dinov2_class_tokens_with_balanced_targets():
     objective = o.balanced_view_distillation(
         student_temperature=c.hp_student_temp, teacher_temperature=c.hp_teacher_temp
     )
-    # The authors sum over all pairs; two views of uniform predictions go before, since a view is not compared with itself.
+    # The authors sum over all pairs; two views of uniform predictions go before, since a view is not compared
+    # with itself.
     uniform = np.zeros_like(c.in_student[:2])
     student = {"cls": np.concatenate([uniform, c.in_student])}
     teacher = {"cls": c.hp_sinkhorn_logit_scale * c.in_teacher}

@@ -1,4 +1,6 @@
-"""The pairs that remember: their states are plain pytrees, start the same, move as they should, on any device count."""
+"""The pairs that remember: their states are plain pytrees, start the same, move as they should, on any device
+count.
+"""
 
 import chex
 import jax
@@ -99,7 +101,10 @@ def test_starts_the_same_twice_from_shapes_alone(name):
 def test_a_sharded_batch_gives_the_same_loss_memory_and_gradients(name):
     objective, arrays = OBJECTIVES[name], given_to(name)
     mesh = jax.make_mesh((8,), ("data",), (AxisType.Auto,))
-    place = lambda axis: lambda x: jax.device_put(x, NamedSharding(mesh, P(*[None] * axis, "data")))  # noqa: E731
+
+    def place(axis):
+        return lambda x: jax.device_put(x, NamedSharding(mesh, P(*[None] * axis, "data")))
+
     fixed = {key: x for key, x in arrays.student.items() if key == "prototypes"}
     varying = {key: x for key, x in arrays.student.items() if key != "prototypes"}
     sharded = o.Outputs(

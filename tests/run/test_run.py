@@ -110,8 +110,10 @@ def uninterrupted(tmp_path_factory):
     [("center", "resident"), ("pixels", "resident"), ("pixels", "streamed"), ("queue", "streamed")],
 )
 def test_killed_equals_uninterrupted(uninterrupted, method, mode, tmp_path, monkeypatch):
-    """Whatever a method remembers: what was done since the last checkpoint is done again. And wherever its data is: the
-    same images in the same order, so that a run that reads them from disk equals one that has them in memory."""
+    """Whatever a method remembers: what was done since the last checkpoint is done again. And wherever its
+    data is: the same images in the same order, so that a run that reads them from disk equals one that has
+    them in memory.
+    """
     data = "bare"
     if mode == "streamed":
         data = streamed.write(tmp_path / "images")
@@ -134,7 +136,10 @@ def test_killed_equals_uninterrupted(uninterrupted, method, mode, tmp_path, monk
 
 
 def test_a_signal_saves_between_steps(tmp_path, monkeypatch):
-    kill = lambda self, step, state, metrics: os.kill(os.getpid(), signal.SIGTERM) if step == 3 else None  # noqa: E731
+    def kill(self, step, state, metrics):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
     monkeypatch.setattr(Log, "__call__", kill)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Interrupted) as interrupted:

@@ -151,7 +151,8 @@ def test_a_full_disk_while_saving_is_said_and_the_earlier_checkpoint_still_loads
     first.communicate(timeout=120)
     before = max(int(path.name) for path in (out / "checkpoints").iterdir() if path.name.isdigit())
 
-    limit = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000)); "  # bytes a file may have
+    # How many bytes a file may have.
+    limit = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000)); "
     code = limit + "runpy.run_module('tests.run.tiny', run_name='__main__', alter_sys=True)"
     command = [sys.executable, "-c", code, *FLAGS, "--data", "bare", "--out", str(out), "--log-every", "200"]
     full = subprocess.run(command, capture_output=True, text=True, env=surroundings(out), timeout=300)

@@ -1,4 +1,6 @@
-"""An experiment that takes seconds, for the tests of what surrounds training; `python -m tests.run.tiny` runs it."""
+"""An experiment that takes seconds, for the tests of what surrounds training; `python -m tests.run.tiny` runs
+it.
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +31,9 @@ def colored(*, count: int = 48, seed: int = 0) -> Source:
 
 
 class Linear(nn.Module):
-    """The smallest encoder. No bias: batch norm takes its gradient away, and Adam would make steps of what rounding leaves."""
+    """The smallest encoder. No bias: batch norm takes its gradient away, and Adam would make steps of what
+    rounding leaves.
+    """
 
     @nn.compact
     def __call__(self, images, *, train: bool = False):
@@ -64,7 +68,9 @@ METHODS = {"queue": queue, "center": center, "pixels": pixels}
 
 @dataclass(frozen=True)
 class Tiny(Settings):
-    """A tiny experiment. By default a momentum encoder and a queue, so that everything a state can hold is there."""
+    """A tiny experiment. By default a momentum encoder and a queue, so that everything a state can hold is
+    there.
+    """
 
     data: Data = "colored"
     """colored, the same without labels as bare, or a name that jssl knows."""

@@ -1,4 +1,6 @@
-"""An augmentation is a function (keys, images) -> images over a batch, with one key per image; these compose them."""
+"""An augmentation is a function (keys, images) -> images over a batch, with one key per image; these compose
+them.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -10,7 +12,8 @@ from jssl.arrays.keys import fold_keys, uniform
 
 
 class Canvas(NamedTuple):
-    """Images of several sizes, each in the top left corner of a canvas; what takes a crop of them takes it from inside.
+    """Images of several sizes, each in the top left corner of a canvas; what takes a crop of them takes it
+    from inside.
 
     Args:
         pixels: [B, H, W, C], uint8 or float in [0, 1].
@@ -57,7 +60,8 @@ def as_float(images: jax.Array | Canvas) -> jax.Array:
     """
     if isinstance(images, Canvas):
         raise TypeError(
-            "these images have sizes of their own on their canvases; begin with random_resized_crop, center_crop or resize"
+            "these images have sizes of their own on their canvases; begin with random_resized_crop, "
+            "center_crop or resize"
         )
     if images.ndim != 4:
         raise ValueError(f"images must be [B, H, W, C], got shape {images.shape}")

@@ -1,4 +1,6 @@
-"""Color: torchvision's definitions of brightness, contrast, saturation, hue, and what thresholds and posterizes."""
+"""Color: torchvision's definitions of brightness, contrast, saturation, hue, and what thresholds and
+posterizes.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +29,9 @@ def luminance(images: jax.Array) -> jax.Array:
 
 
 def _blend(images, own, grey, mean_grey):
-    """clip(own * x + grey * luminance(x) + mean_grey * mean(luminance(x))): what all three linear adjustments are."""
+    """clip(own * x + grey * luminance(x) + mean_grey * mean(luminance(x))): what all three linear adjustments
+    are.
+    """
     shades = luminance(images)
     own, grey, mean_grey = (per_image(weight).astype(images.dtype) for weight in (own, grey, mean_grey))
     return jnp.clip(own * images + grey * shades + mean_grey * shades.mean((1, 2), keepdims=True), 0, 1)
@@ -119,7 +123,8 @@ def adjust_hue(images: jax.Array, shift: jax.Array) -> jax.Array:
 def color_jitter(
     *, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, hue: float = 0.0
 ) -> Augmentation:
-    """Changes brightness, contrast, saturation and hue in an order drawn for each image (torchvision's ColorJitter).
+    """Changes brightness, contrast, saturation and hue in an order drawn for each image (torchvision's
+    ColorJitter).
 
     Args:
         brightness: b, of a factor uniform in [max(0, 1 - b), 1 + b].
@@ -140,15 +145,17 @@ def color_jitter(
         draws = uniform(keys, shape=(8,))
         low = jnp.array([max(0.0, 1 - strength) for strength in strengths])
         factors = low + draws[:, :3] * (1 + jnp.array(strengths) - low)
-        # What makes the adjustments differ, [B, 3 adjustments, 3 weights] for _blend; 1, 0, 0 would change nothing.
+        # What makes the adjustments differ, [B, 3 adjustments, 3 weights] for _blend; 1, 0, 0 would change
+        # nothing.
         zeros, rest = jnp.zeros_like(factors[:, 0]), 1 - factors
         grey = jnp.stack([zeros, zeros, rest[:, 2]], -1)
         mean_grey = jnp.stack([zeros, rest[:, 1], zeros], -1)
         weights = jnp.stack([factors, grey, mean_grey], -1)
         order = jnp.argsort(draws[:, 3:6], -1)
         weights = jnp.take_along_axis(weights, order[..., None], 1)
-        # A random order of four is a random order of the three linear ones and the hue's place among them. So the hue
-        # is turned once, and each of the others is applied before it or after it, instead of every one at every turn.
+        # A random order of four is a random order of the three linear ones and the hue's place among them. So
+        # the hue is turned once, and each of the others is applied before it or after it, instead of every
+        # one at every turn.
         place = jnp.floor(draws[:, 6] * 4)
         before = jnp.arange(3) < place[:, None]
         idle = jnp.array([1.0, 0.0, 0.0])
@@ -160,7 +167,9 @@ def color_jitter(
 
 
 def _linear(images, weights):
-    """Linear adjustments one after another, weights [B, steps, 3]; a loop, so that each is one pass over the images."""
+    """Linear adjustments one after another, weights [B, steps, 3]; a loop, so that each is one pass over the
+    images.
+    """
     return jax.lax.scan(lambda x, w: (_blend(x, *w.T), None), images, jnp.moveaxis(weights, 1, 0))[0]
 
 

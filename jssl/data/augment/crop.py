@@ -30,10 +30,12 @@ BLOCK = 56  # pixels of the result that share a stretch of the source
 def resize_weights(
     start: jax.Array, length: jax.Array, *, source: int, size: int, method: str = "bilinear"
 ) -> jax.Array:
-    """Makes the matrix that resizes the interval [start, start + length) of `source` pixels to `size`, antialiased.
+    """Makes the matrix that resizes the interval [start, start + length) of `source` pixels to `size`,
+    antialiased.
 
-    w[i, j] ~ kernel((j + 1/2 - c_i) / s), c_i = start + (i + 1/2) length / size, s = max(length / size, 1), inside
-    the interval only, rows summing to 1: PIL's and torchvision's resampling (antialias=True) of the cropped image.
+    w[i, j] ~ kernel((j + 1/2 - c_i) / s), c_i = start + (i + 1/2) length / size, s = max(length / size, 1),
+    inside the interval only, rows summing to 1: PIL's and torchvision's resampling (antialias=True) of the
+    cropped image.
 
     Args:
         start: [B] pixels.
@@ -84,8 +86,8 @@ def _resample(images, start, length, *, size, method, axis):
     def whole(images, weights, start, length):
         return jax.vmap(lambda image, matrix: jnp.einsum(product, matrix, image))(images, weights)
 
-    # The matrices are banded: pixels side by side in the result come from a short stretch of the source. A processor
-    # that is not made of multipliers is faster when it multiplies that stretch only.
+    # The matrices are banded: pixels side by side in the result come from a short stretch of the source. A
+    # processor that is not made of multipliers is faster when it multiplies that stretch only.
     reach = RADIUS[method] * max(1.0, source / size)
     band = math.ceil(BLOCK * source / size + 2 * reach) + 2
     if size <= BLOCK or band >= source:
@@ -126,8 +128,8 @@ def crop_boxes(
 ) -> jax.Array:
     """Draws Inception's crops as torchvision draws them: whole pixels, the first of ten tries that fits.
 
-    The area is uniform in `scale` of the image's, the aspect (width / height) log-uniform in `ratio`; where no try
-    fits, the largest central crop with an allowed aspect.
+    The area is uniform in `scale` of the image's, the aspect (width / height) log-uniform in `ratio`; where
+    no try fits, the largest central crop with an allowed aspect.
 
     Args:
         keys: [B].

@@ -28,7 +28,8 @@ def _blur_columns(images, taps):
     batch, rows, columns, channels = images.shape
     radius = taps.shape[1] // 2
     padded = jnp.pad(images, ((0, 0), (0, 0), (radius, radius), (0, 0)), mode="reflect")
-    # Columns and channels as one axis, so that the innermost loop is long: a column further is `channels` places.
+    # Columns and channels as one axis, so that the innermost loop is long: a column further is `channels`
+    # places.
     padded = padded.reshape(batch, rows, -1)
     copies = (padded[..., k * channels : (k + columns) * channels] for k in range(2 * radius + 1))
     return sum(taps[:, k, None, None] * copy for k, copy in enumerate(copies)).reshape(images.shape)
@@ -51,12 +52,14 @@ def blur(images: jax.Array, sigma: jax.Array, *, kernel: int) -> jax.Array:
 
     if images.shape[1] != images.shape[2]:
         return turn(turn(images, None)[0], None)[0]
-    # A square image is blurred and turned twice by a loop, which keeps XLA from making the images anew for every tap.
+    # A square image is blurred and turned twice by a loop, which keeps XLA from making the images anew for
+    # every tap.
     return jax.lax.scan(turn, images, length=2)[0]
 
 
 def gaussian_blur(*, sigma: tuple[float, float] = (0.1, 2.0), kernel: int = 23) -> Augmentation:
-    """Blurs by a Gaussian whose width is drawn for each image (torchvision's GaussianBlur, reflected borders).
+    """Blurs by a Gaussian whose width is drawn for each image (torchvision's GaussianBlur, reflected
+    borders).
 
     Args:
         sigma: range of the standard deviation in pixels.

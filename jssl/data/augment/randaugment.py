@@ -18,7 +18,8 @@ LEVELS = 30  # magnitudes run from 0 to here
 
 
 def adjust_sharpness(images: jax.Array, factor: jax.Array) -> jax.Array:
-    """Changes sharpness: clip(factor * x + (1 - factor) * smoothed x), over 3 x 3 pixels, borders as they are.
+    """Changes sharpness: clip(factor * x + (1 - factor) * smoothed x), over 3 x 3 pixels, borders as they
+    are.
 
     Args:
         images: [B, H, W, C].
@@ -66,7 +67,8 @@ def randaugment(*, count: int = 2, magnitude: float = 9) -> Augmentation:
         def pointwise(name, changed, images):
             return jnp.where(per_image(chosen(name)), changed, images)
 
-        # Neutral settings for the images that drew something else: one warp, one color adjustment for the whole batch.
+        # Neutral settings for the images that drew something else: one warp, one color adjustment for the
+        # whole batch.
         _, rows, columns, _ = images.shape
         moved = affine(
             angle=strength("rotate", math.radians(30)),

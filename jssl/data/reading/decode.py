@@ -71,10 +71,10 @@ def read_bytes(path: str) -> bytes:
 def decode(data: bytes, *, canvas: int | None = None, out: np.ndarray | None = None) -> np.ndarray:
     """Decodes the whole of an image to RGB, made smaller where it does not fit on the canvas.
 
-    The content decides what it is, whatever the file's name. EXIF orientation is applied, transparency becomes white,
-    values of 16 bits are divided by 257, and floats have to lie in [0, 1]. JPEG goes through simplejpeg where
-    installed, which scales by eighths while it decodes; where that alone comes within a quarter of the canvas, the
-    image stays so large.
+    The content decides what it is, whatever the file's name. EXIF orientation is applied, transparency
+    becomes white, values of 16 bits are divided by 257, and floats have to lie in [0, 1]. JPEG goes through
+    simplejpeg where installed, which scales by eighths while it decodes; where that alone comes within a
+    quarter of the canvas, the image stays so large.
 
     Args:
         data: the file's bytes.
@@ -149,7 +149,9 @@ def as_rgb(image: Any) -> np.ndarray:
 
 
 def _pixels(data, least, side_of, out):
-    """RGB of at least `least` pixels along the larger (max) or smaller (min) side, where the image has as many."""
+    """RGB of at least `least` pixels along the larger (max) or smaller (min) side, where the image has as
+    many.
+    """
     if not data:
         raise DamagedImage("the file is empty")
     image = _jpeg(data, least, side_of, out) if data[:2] == b"\xff\xd8" else None
@@ -166,7 +168,9 @@ def _simplejpeg():
 
 
 def _jpeg(data, least, side_of, out):
-    """RGB by libjpeg-turbo, decoded no larger than needed, straight to where it fits; None where Pillow has to look."""
+    """RGB by libjpeg-turbo, decoded no larger than needed, straight to where it fits; None where Pillow has
+    to look.
+    """
     simplejpeg = _simplejpeg()
     if simplejpeg is None:
         return None

@@ -18,7 +18,9 @@ ATTEMPTS = 100  # neighbours tried in place of a damaged image before giving up
 
 
 class Batches:
-    """Maps a batch's number to this process's share of it: a pure function, which Grain runs ahead of the training."""
+    """Maps a batch's number to this process's share of it: a pure function, which Grain runs ahead of the
+    training.
+    """
 
     def __init__(self, records: Records, *, batch: int, canvas: int, seed: int, process: int, processes: int):
         self.records, self.batch, self.canvas, self.seed = records, batch, canvas, seed
@@ -65,16 +67,18 @@ class Batches:
 class Loader:
     """Yields batches without end, each a dict of arrays.
 
-    "image" is uint8 [b, canvas, canvas, 3], with the image in the top left corner and zeros beside it; "image_size" is
-    int32 [b, 2], its height and width; "label" and "index" are [b].
+    "image" is uint8 [b, canvas, canvas, 3], with the image in the top left corner and zeros beside it;
+    "image_size" is int32 [b, 2], its height and width; "label" and "index" are [b].
 
     Args:
         batches: what each batch holds.
-        position: samples handed out so far by all processes: all that has to be saved, however many there are.
+        position: samples handed out so far by all processes: all that has to be saved, however many there
+            are.
         threads: Grain's, which read and decode.
         workers: Grain's processes; 0 for none.
     Attributes:
-        damaged: {name: reason} of the images that could not be read, each logged once; the sample after it stands in.
+        damaged: {name: reason} of the images that could not be read, each logged once; the sample after it
+            stands in.
     """
 
     def __init__(self, batches: Batches, *, position: int, threads: int, workers: int):
@@ -112,7 +116,7 @@ class Loader:
             from absl import flags
 
             if not flags.FLAGS.is_parsed():
-                flags.FLAGS.mark_as_parsed()  # Grain's processes read flags that only an absl program has parsed
+                flags.FLAGS.mark_as_parsed()  # Grain's processes read flags; only absl programs parse them
             batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=self.workers))
         return iter(batches)
 
@@ -144,8 +148,8 @@ def loader(
     Returns:
         A `Loader`.
     Raises:
-        ValueError: where the batch is larger than the data, or the processes do not divide it, or the position is not
-            at a batch.
+        ValueError: where the batch is larger than the data, or the processes do not divide it, or the
+            position is not at a batch.
     """
     steps_per_epoch(len(records), batch)
     if batch % processes:

@@ -34,7 +34,8 @@ def decode_all(records: Records, *, canvas: int, name: str) -> Source:
 
     Args:
         records: the data.
-        canvas: the side of the canvases; larger images are made smaller, smaller ones lie in the top left corner.
+        canvas: the side of the canvases; larger images are made smaller, smaller ones lie in the top left
+            corner.
         name: the source's.
     Returns:
         A `Source`, with "image_size" in its extras.

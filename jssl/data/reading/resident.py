@@ -1,4 +1,6 @@
-"""Small data: it lives on the device as uint8, and the batch of a step is a function of the seed and the step."""
+"""Small data: it lives on the device as uint8, and the batch of a step is a function of the seed and the
+step.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +36,8 @@ def resident(source: Source, *, sharding: Any = None) -> dict[str, jax.Array]:
 
     Args:
         source: images in memory.
-        sharding: where to put them, such as replicated over a mesh of several processes; by default the default device.
+        sharding: where to put them, such as replicated over a mesh of several processes; by default the
+            default device.
     Returns:
         {"image": uint8 [N, H, W, C], "label": int32 [N], and its extras}.
     """

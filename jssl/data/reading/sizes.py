@@ -37,7 +37,8 @@ class Sides(NamedTuple):
 
 
 def sides(records: Records, *, canvas: int = CANVAS, sample: int = SAMPLE) -> Sides:
-    """Chooses how large images are kept. One odd image decides nothing: a sample spread over the data is looked at.
+    """Chooses how large images are kept. One odd image decides nothing: a sample spread over the data is
+    looked at.
 
     Args:
         records: the data.
@@ -65,7 +66,8 @@ def sides(records: Records, *, canvas: int = CANVAS, sample: int = SAMPLE) -> Si
 
 
 def image_shape(records: Records, *, sample: int = SAMPLE) -> tuple[int, int]:
-    """Finds the height and width that are typical: those of the image in the middle of a sample, by its shorter side.
+    """Finds the height and width that are typical: those of the image in the middle of a sample, by its
+    shorter side.
 
     Returns:
         (height, width) in pixels.

@@ -11,7 +11,8 @@ class Tokenizer(NamedTuple):
     """Turns texts into ids.
 
     Args:
-        encode: texts -> int32 [B, length]: start, the text, end, then padding 0; a long text is cut, its end kept.
+        encode: texts -> int32 [B, length]: start, the text, end, then padding 0; a long text is cut, its end
+            kept.
         vocabulary: number of ids; the end's is the largest, where CLIP's transformer reads the text.
         length: ids of a text.
     """

@@ -19,8 +19,8 @@ def from_arrays(
 
     Args:
         images: [N, H, W, C] or [N, H, W], uint8, or float in [0, 1] (stored as uint8).
-        labels: [N] integers of any type, -1 for none; or None. Without class names, labels of 65,536 and more are ids:
-            they are numbered anew in their order, and their names are the ids.
+        labels: [N] integers of any type, -1 for none; or None. Without class names, labels of 65,536 and more
+            are ids: they are numbered anew in their order, and their names are the ids.
         class_names: one per class; by default the numbers.
         name: what it is called in messages.
         extras: further arrays [N, ...], kept beside the images.
@@ -71,7 +71,8 @@ def _labels(labels, class_names, count, name):
     labels = np.asarray(labels)
     if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"{name}: labels must be {count} integers, one per image, got {labels.dtype} of shape {labels.shape}"
+            f"{name}: labels must be {count} integers, one per image, got {labels.dtype} of shape "
+            f"{labels.shape}"
         )
     low, high = int(labels.min()), int(labels.max())
     if low < -1:

@@ -1,4 +1,6 @@
-"""Real handwriting that needs no download: scikit-learn's digits, placed on larger pictures that differ in all else."""
+"""Real handwriting that needs no download: scikit-learn's digits, placed on larger pictures that differ in
+all else.
+"""
 
 import numpy as np
 
@@ -12,10 +14,11 @@ COPIES = {"train": 8, "test": 4}  # pictures made of each digit
 
 
 def digits(*, split: str = "train") -> Source:
-    """Places 1,797 handwritten digits, each at several seeded positions, scales and color pairs, on 32 x 32 pixels.
+    """Places 1,797 handwritten digits, each at several seeded positions, scales and color pairs, on 32 x 32
+    pixels.
 
-    The test split's digits are not in the train split. What is drawn at random says nothing about the class: raw pixels
-    are of little use, and a representation has to ignore color, place and size.
+    The test split's digits are not in the train split. What is drawn at random says nothing about the class:
+    raw pixels are of little use, and a representation has to ignore color, place and size.
 
     Args:
         split: "train" (11,496 pictures of 1,437 digits) or "test" (1,440 of 360).

@@ -49,7 +49,8 @@ class Files:
 
 
 def printable(name: str) -> str:
-    r"""Writes what no line of text can hold as escapes: line breaks, and bytes of a file's name that are not UTF-8.
+    r"""Writes what no line of text can hold as escapes: line breaks, and bytes of a file's name that are not
+    UTF-8.
 
     >>> print(printable("a\nb\udcff"))
     a\nb\udcff
@@ -60,12 +61,13 @@ def printable(name: str) -> str:
 def folder(path: str, *, split: str = "train") -> Files:
     """Lists image files.
 
-    Folders inside are classes, in alphabetical order; images that lie directly in it, without such folders, have no
-    labels. With a folder `train` or `training` inside, in any case, that is the training split, and `test`, `testing`,
-    `val`, `valid` or `validation` is the test split; the first of these with labels is taken. Hidden files and folders
-    are passed over, and so is what is not a file of a known image format; how many there are is logged. Folders that
-    are linked to are followed once. A text file lists one path a line, relative to itself, with a label after a tab if
-    there is one. Files are not opened, so a million of them are listed in seconds.
+    Folders inside are classes, in alphabetical order; images that lie directly in it, without such folders,
+    have no labels. With a folder `train` or `training` inside, in any case, that is the training split, and
+    `test`, `testing`, `val`, `valid` or `validation` is the test split; the first of these with labels is
+    taken. Hidden files and folders are passed over, and so is what is not a file of a known image format; how
+    many there are is logged. Folders that are linked to are followed once. A text file lists one path a line,
+    relative to itself, with a label after a tab if there is one. Files are not opened, so a million of them
+    are listed in seconds.
 
     Args:
         path: of the folder or the list file.
@@ -168,7 +170,9 @@ def _by_first(paths):
 
 
 def _split_folders(tops, name):
-    """{"train": folder names, "test": folder names in the order of `SPLITS`}; None where there are no split folders."""
+    """{"train": folder names, "test": folder names in the order of `SPLITS`}; None where there are no split
+    folders.
+    """
     found = {
         split: [top for wanted in wanteds for top in tops if top.lower() == wanted]
         for split, wanteds in SPLITS.items()
@@ -191,8 +195,8 @@ def _files(root, tops, name):
     heap, names = tops.get("", []), [top for top in tops if top]
     if heap and names:
         raise ValueError(
-            f"{name}: {len(heap)} images lie beside the class folders {', '.join(map(printable, names[:3]))} ...; "
-            "move them into a class folder or out of the way"
+            f"{name}: {len(heap)} images lie beside the class folders {', '.join(map(printable, names[:3]))} "
+            "...; move them into a class folder or out of the way"
         )
     if heap:
         return Files(root, sorted(heap), np.full(len(heap), -1, np.int32))

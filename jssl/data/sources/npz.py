@@ -16,8 +16,8 @@ def from_npz(path: str, *, split: str = "train") -> Source:
     """Reads a source from an npz file.
 
     Args:
-        path: of a file with `images`, and perhaps `labels`, `test_images`, `test_labels` and `class_names`; the names
-            `x_train`, `y_train`, `x_test` and `y_test` work too.
+        path: of a file with `images`, and perhaps `labels`, `test_images`, `test_labels` and `class_names`;
+            the names `x_train`, `y_train`, `x_test` and `y_test` work too.
         split: "train" or "test".
     Returns:
         A `Source`.

@@ -1,4 +1,5 @@
-"""A small world in which everything is known: class, depth, segmentation, caption, motion and sound, by index.
+"""A small world in which everything is known: class, depth, segmentation, caption, motion and sound, by
+index.
 
 A scene has a described object before a textured ground, and a second, grey one behind it. It is a function of
 (split, index) alone, drawn on the device at any resolution; nothing is stored and nothing is ever downloaded.
@@ -44,8 +45,8 @@ def attributes(index: jax.Array, *, split: str = "train") -> jax.Array:
 
     Args:
         index: [B] any integers.
-        split: "train", "test" (other scenes of the same kinds) or "unseen" (only pairs of shape and color that the other
-            two never show).
+        split: "train", "test" (other scenes of the same kinds) or "unseen" (only pairs of shape and color
+            that the other two never show).
     Returns:
         [B, 6] int32, columns as in `ATTRIBUTES`.
     """
@@ -157,9 +158,9 @@ def render(index: jax.Array, *, side: int, split: str = "train", time: float = 0
         split: "train", "test" or "unseen".
         time: in frames; the objects drift by a few percent of the picture in each.
     Returns:
-        {"image": uint8 [B, side, side, 3], "label": int32 [B] the shape, "depth": float [B, side, side] in [0, 1], 1 the
-        farthest, "segmentation": int32 [B, side, side] 0 the ground, else 1 + shape, "caption": int32 [B, 12] word
-        numbers, "attributes": int32 [B, 6], "index": int32 [B]}.
+        {"image": uint8 [B, side, side, 3], "label": int32 [B] the shape, "depth": float [B, side, side] in
+        [0, 1], 1 the farthest, "segmentation": int32 [B, side, side] 0 the ground, else 1 + shape, "caption":
+        int32 [B, 12] word numbers, "attributes": int32 [B, 6], "index": int32 [B]}.
     """
     values, draws = attributes(index, split=split), _draws(index, split)
     shape, color, position, size, texture, ground = values.T
@@ -233,7 +234,8 @@ def film(index: jax.Array, *, side: int, frames: int, split: str = "train") -> j
 
 
 def sound(index: jax.Array, *, seconds: float = 1.0, split: str = "train") -> jax.Array:
-    """Plays the scenes: the shape is the timbre, the size the pitch, the color a tremolo, with a little noise.
+    """Plays the scenes: the shape is the timbre, the size the pitch, the color a tremolo, with a little
+    noise.
 
     Returns:
         float32 [B, seconds * SOUND_RATE] in [-1, 1].
@@ -254,7 +256,8 @@ def sound(index: jax.Array, *, seconds: float = 1.0, split: str = "train") -> ja
 
 
 def scenes(*, split: str = "train", side: int = 32, count: int | None = None, label: str = "shape") -> Source:
-    """Draws scenes into memory, for everything that reads arrays; captions, depth and segmentation travel along.
+    """Draws scenes into memory, for everything that reads arrays; captions, depth and segmentation travel
+    along.
 
     Args:
         split: "train", "test" or "unseen".

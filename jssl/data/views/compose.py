@@ -1,9 +1,10 @@
 """Views composed of augmentations: functions (key, batch) -> views.
 
-A batch is {"image": uint8 [B, H, W, C], "index": int32 [B], ...}. Views of it are {"global": [G, B, H, W, C]}, with
-multi-crop {"local": [L, B, h, w, C]} too, and every other entry of the batch unchanged. With "image_size", int32 [B, 2],
-images have sizes of their own and lie in the top left corner; crops are then taken from inside them. Randomness is a
-function of (key, the sample's index, the view) alone: neither the order nor the placement of the batch matters.
+A batch is {"image": uint8 [B, H, W, C], "index": int32 [B], ...}. Views of it are {"global": [G, B, H, W,
+C]}, with multi-crop {"local": [L, B, h, w, C]} too, and every other entry of the batch unchanged. With
+"image_size", int32 [B, 2], images have sizes of their own and lie in the top left corner; crops are then
+taken from inside them. Randomness is a function of (key, the sample's index, the view) alone: neither the
+order nor the placement of the batch matters.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +47,8 @@ def images_of(batch: Batch) -> Images:
         return image
     if batch[IMAGE_SIZE].shape != (len(image), 2):
         raise ValueError(
-            f"batch[{IMAGE_SIZE!r}] must be [{len(image)}, 2], height and width, got shape {batch[IMAGE_SIZE].shape}"
+            f"batch[{IMAGE_SIZE!r}] must be [{len(image)}, 2], height and width, got shape "
+            f"{batch[IMAGE_SIZE].shape}"
         )
     return Canvas(image, batch[IMAGE_SIZE])
 
@@ -78,8 +80,9 @@ def _repeat(augmentation: Augmentation, numbers: jax.Array, keys: jax.Array, ima
 
         return jax.lax.map(view, numbers)
 
-    # A core is fastest with one image at a time: it stays in the cache, and what it is not drawn for is not computed.
-    # Not where the batch lies on several devices: a loop over it would bring all of it together on each.
+    # A core is fastest with one image at a time: it stays in the cache, and what it is not drawn for is not
+    # computed. Not where the batch lies on several devices: a loop over it would bring all of it together on
+    # each.
     if min(jax.tree.leaves(images)[0].shape[1:3]) < SMALL or jax.device_count() > 1:
         return together(numbers, keys, images)
     return jax.lax.platform_dependent(numbers, keys, images, cpu=in_turn, default=together)

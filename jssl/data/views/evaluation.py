@@ -22,8 +22,8 @@ def evaluation_view(
 
     Args:
         size: the side of the result.
-        fraction: how much of the shorter side is kept; by default 224 / 256, the usual resize to 256 and crop of 224,
-            and all of it for images under 64 pixels.
+        fraction: how much of the shorter side is kept; by default 224 / 256, the usual resize to 256 and crop
+            of 224, and all of it for images under 64 pixels.
         mean: one number per channel.
         std: likewise.
     Returns:

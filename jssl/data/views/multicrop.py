@@ -22,12 +22,14 @@ def dino(
 
     Args:
         size: the side of the global views.
-        local_size: that of the local ones; by default 96 at 224, in proportion at other sizes, to a multiple of 8.
+        local_size: that of the local ones; by default 96 at 224, in proportion at other sizes, to a multiple
+            of 8.
         locals: how many local views there are.
         global_scale: range of the global crops' area.
         local_scale: range of the local crops' area.
     Returns:
-        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C], ...}.
+        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C],
+        ...}.
     References:
         arXiv:2104.14294
     """
@@ -41,7 +43,8 @@ def dino(
 
 
 def local_side(size: int) -> int:
-    """Computes the side of local crops beside global ones of `size`: 3/7 of it (96 at 224) to a multiple of 8.
+    """Computes the side of local crops beside global ones of `size`: 3/7 of it (96 at 224) to a multiple of
+    8.
 
     Returns:
         Pixels, at least 8.
@@ -56,7 +59,8 @@ def ibot(*, size: int = 224, local_size: int | None = None, locals: int = 10) ->
     """Makes iBOT's multi-crop: DINO's, global crops of at least a quarter, local ones below it.
 
     Returns:
-        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C], ...}.
+        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C],
+        ...}.
     References:
         arXiv:2111.07832
     """
@@ -69,7 +73,8 @@ def dinov2(*, size: int = 224, local_size: int | None = None, locals: int = 8) -
     """Makes DINOv2's multi-crop: DINO's with the border between global and local crops at 0.32.
 
     Returns:
-        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C], ...}.
+        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C],
+        ...}.
     References:
         arXiv:2304.07193
     """
@@ -82,7 +87,8 @@ def swav(*, size: int = 224, local_size: int | None = None, locals: int = 6) -> 
     """Makes SwAV's multi-crop: two global views and six small ones, SimCLR's color on all, a red deviation of 0.228.
 
     Returns:
-        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C], ...}.
+        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C],
+        ...}.
     References:
         arXiv:2006.09882
     """

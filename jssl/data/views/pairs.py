@@ -17,7 +17,8 @@ from jssl.data.views.compose import SMALL, Views, two_views
 
 
 def papers_blur(size: int, *, probability: float = 0.5, kernel: int | None = None) -> Augmentation:
-    """Blurs as the papers do, sigma 0.1 to 2 pixels at 224; small images are not blurred, as SimCLR's on CIFAR-10.
+    """Blurs as the papers do, sigma 0.1 to 2 pixels at 224; small images are not blurred, as SimCLR's on
+    CIFAR-10.
 
     Args:
         size: the side of the view.
@@ -72,8 +73,8 @@ def simclr(*, size: int = 224, scale=(0.08, 1.0), strength: float | None = None)
     Args:
         size: the side of the views.
         scale: range of the crops' area.
-        strength: of the color distortion; by default 1, and 0.5 for images under 64 pixels, which are not blurred either
-            (appendix B.9).
+        strength: of the color distortion; by default 1, and 0.5 for images under 64 pixels, which are not
+            blurred either (appendix B.9).
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], ...}.
     References:

@@ -89,8 +89,9 @@ def slip(*, size: int = 224, scale=(0.5, 1.0), contrast_scale=(0.08, 1.0), stren
 def handwriting(*, size: int = 24, locals: int = 0, scale=(0.7, 1.0), local_scale=(0.3, 0.7)) -> Views:
     """Makes two views of characters, whose class is their shape alone.
 
-    They have any color, are light on dark or dark on light, show nearly the whole picture, and are never mirrored. With
-    SimCLR's own crops and colors a network tells small characters apart by the color of their paper.
+    They have any color, are light on dark or dark on light, show nearly the whole picture, and are never
+    mirrored. With SimCLR's own crops and colors a network tells small characters apart by the color of their
+    paper.
 
     Args:
         size: the side of the views.
@@ -98,7 +99,8 @@ def handwriting(*, size: int = 24, locals: int = 0, scale=(0.7, 1.0), local_scal
         scale: range of the crops' area.
         local_scale: that of the smaller crops.
     Returns:
-        (key, batch) -> {"global": [2, B, size, size, C], ...}, and "local" [locals, B, size / 2, size / 2, C].
+        (key, batch) -> {"global": [2, B, size, size, C], ...}, and "local" [locals, B, size / 2, size / 2,
+        C].
     """
 
     def view(side, scale):
@@ -123,7 +125,8 @@ def crops(*, size: int = 224, locals: int = 0, scale=(0.4, 1.0), local_scale=(0.
         scale: range of the large crops' area.
         local_scale: that of the small ones.
     Returns:
-        (key, batch) -> {"global": [2, B, size, size, C], and "local" [locals, B, size / 2, size / 2, C], ...}.
+        (key, batch) -> {"global": [2, B, size, size, C], and "local" [locals, B, size / 2, size / 2, C],
+        ...}.
     """
 
     def view(side, scale):

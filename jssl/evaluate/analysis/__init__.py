@@ -1,4 +1,6 @@
-"""What a network has learned, looked into: its patch features and its attention, as arrays that figures draw."""
+"""What a network has learned, looked into: its patch features and its attention, as arrays that figures
+draw.
+"""
 
 from jssl.evaluate.analysis.attention import most_attended
 from jssl.evaluate.analysis.patches import patch_components

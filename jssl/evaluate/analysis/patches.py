@@ -4,11 +4,13 @@ import numpy as np
 
 
 def patch_components(tokens, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Splits patches into foreground and background, and maps the foreground's features to three numbers in [0, 1].
+    """Splits patches into foreground and background, and maps the foreground's features to three numbers in
+    [0, 1].
 
-    The first principal component of all patches is cut in two where the halves differ most (Otsu's threshold); the
-    half that touches the border of the images less is the foreground. The first three components of the foreground
-    alone, over all images, are scaled to [0, 1]. The same tokens give the same numbers.
+    The first principal component of all patches is cut in two where the halves differ most (Otsu's
+    threshold); the half that touches the border of the images less is the foreground. The first three
+    components of the foreground alone, over all images, are scaled to [0, 1]. The same tokens give the same
+    numbers.
 
     Args:
         tokens: [B, N, D] patch features, row-major, D >= 3.
@@ -42,7 +44,9 @@ def patch_components(tokens, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndar
 
 
 def _principal(rows: np.ndarray, count: int) -> np.ndarray:
-    """The first principal components of rows [M, D]: [M, count], signs chosen by each direction's largest entry."""
+    """The first principal components of rows [M, D]: [M, count], signs chosen by each direction's largest
+    entry.
+    """
     rows = rows - rows.mean(0)
     _, directions = np.linalg.eigh(rows.T @ rows)
     directions = directions[:, ::-1][:, :count]
@@ -51,7 +55,9 @@ def _principal(rows: np.ndarray, count: int) -> np.ndarray:
 
 
 def _otsu(values: np.ndarray) -> float:
-    """The threshold between two groups of values [M] that differ most: the variance between the groups is largest."""
+    """The threshold between two groups of values [M] that differ most: the variance between the groups is
+    largest.
+    """
     values = np.sort(values)
     count = np.arange(1, len(values))
     total = np.cumsum(values)

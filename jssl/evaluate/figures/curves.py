@@ -44,7 +44,8 @@ def loss_curve(steps: Sequence[int], loss: Sequence[float], *, smoothing: float 
 
 
 def smoothed(values: np.ndarray, width: float) -> np.ndarray:
-    """Averages under a Gaussian centred on each value, so that nothing lags; what is not finite is passed over.
+    """Averages under a Gaussian centred on each value, so that nothing lags; what is not finite is passed
+    over.
 
     Args:
         values: [T].

@@ -15,7 +15,8 @@ from jssl.extras import extra
 def neighbour_gallery(
     queries, query_labels, neighbours, neighbour_labels, *, names: Sequence[str] | None = None
 ):
-    """Draws each query image and its nearest neighbours, framed blue where the label agrees, dashed orange where not.
+    """Draws each query image and its nearest neighbours, framed blue where the label agrees, dashed orange
+    where not.
 
     Args:
         queries: [Q, H, W, C] images.
@@ -102,7 +103,8 @@ def patch_pca(images, tokens, grid: tuple[int, int]):
 
 
 def turned_gallery(images, guesses):
-    """Draws images in their four rotations, framed blue where a network told the turn, dashed orange where not.
+    """Draws images in their four rotations, framed blue where a network told the turn, dashed orange where
+    not.
 
     Args:
         images: [B, H, W, C], H = W.

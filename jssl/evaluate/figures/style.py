@@ -64,7 +64,8 @@ def panels(rows: int, columns: int, *, width: float, height: float) -> tuple:
 
 
 def legible(text: str, *, longest: int = LONGEST) -> str:
-    """Makes a name one short line that every font and file takes: what cannot be encoded becomes a question mark.
+    """Makes a name one short line that every font and file takes: what cannot be encoded becomes a question
+    mark.
 
     Args:
         text: Any string, such as the name of a folder that is no UTF-8.

@@ -20,8 +20,8 @@ def embedding_health(z: jax.Array, *, rows: int = 128) -> dict[str, jax.Array]:
         z: [B, D] embeddings of different images.
         rows: At most the first rows are looked at, which bounds the cost.
     Returns:
-        {"feature_std" (0 collapsed, 1 spread), "effective_rank" (1 to min(B, D)), "rank_share" (of min(B, D)),
-        "uniformity", "dead_dimensions" (share)}, scalars.
+        {"feature_std" (0 collapsed, 1 spread), "effective_rank" (1 to min(B, D)), "rank_share" (of min(B,
+        D)), "uniformity", "dead_dimensions" (share)}, scalars.
     Raises:
         ValueError: where z is not [B, D] with at least two rows.
     References:
@@ -136,7 +136,8 @@ _FAILURES = {
     ),
     "prototypes_used": (
         lambda count: count < 1.5,
-        "the teacher uses {:.1f} prototypes: collapsed to one; check that the center moves, or balance with Sinkhorn",
+        "the teacher uses {:.1f} prototypes: collapsed to one; check that the center moves, or balance with "
+        "Sinkhorn",
     ),
     "feature_std": (
         lambda std: std < 0.02,
@@ -171,7 +172,9 @@ _FAILURES = {
 
 
 def _rank(z: jax.Array) -> jax.Array:
-    """RankMe from the Gram matrix, many times cheaper than the SVD; what drowns in its rounding counts as zero."""
+    """RankMe from the Gram matrix, many times cheaper than the SVD; what drowns in its rounding counts as
+    zero.
+    """
     gram = similarity(z, z) if len(z) <= z.shape[1] else similarity(z.T, z.T)
     squares = jnp.linalg.eigvalsh(gram)
     floor = len(gram) * jnp.finfo(z.dtype).eps * jnp.max(squares)

@@ -1,4 +1,6 @@
-"""Label-free measures of an embedding: how close views lie, how far the rest, how many dimensions are used."""
+"""Label-free measures of an embedding: how close views lie, how far the rest, how many dimensions are
+used.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +31,8 @@ def alignment(z_a: jax.Array, z_b: jax.Array) -> jax.Array:
 
 
 def uniformity(z: jax.Array, *, t: float = 2.0) -> jax.Array:
-    """Measures how evenly embeddings cover the unit sphere: log mean_{i<j} exp(-t |z_i - z_j|^2), over distinct pairs.
+    """Measures how evenly embeddings cover the unit sphere: log mean_{i<j} exp(-t |z_i - z_j|^2), over
+    distinct pairs.
 
     Args:
         z: [B, D] embeddings of different images, normalised here; memory is O(B * B).
@@ -59,7 +62,8 @@ def rank_me(z: jax.Array, *, eps: float = 1e-7) -> jax.Array:
         z: [B, D] embeddings as they are: neither centred nor normalised.
         eps: As in `smooth_rank`.
     Returns:
-        A scalar from 1 to min(B, D); large when variance is spread over many directions. Zero embeddings give 1.
+        A scalar from 1 to min(B, D); large when variance is spread over many directions. Zero embeddings give
+        1.
     Raises:
         ValueError: for a wrong rank.
     References:
@@ -92,7 +96,8 @@ def smooth_rank(singular_values: jax.Array, *, eps: float = 1e-7) -> jax.Array:
 
 
 def feature_std(z: jax.Array) -> jax.Array:
-    """Computes SimSiam's collapse meter: the deviation of z / |z| over the batch, averaged over dimensions, times sqrt(D).
+    """Computes SimSiam's collapse meter: the deviation of z / |z| over the batch, averaged over dimensions,
+    times sqrt(D).
 
     Args:
         z: [B, D] embeddings, normalised here.
@@ -111,7 +116,8 @@ def feature_std(z: jax.Array) -> jax.Array:
 
 
 def dead_dimensions(z: jax.Array, *, threshold: float = 1e-3) -> jax.Array:
-    """Measures the share of dimensions that hardly move over the batch: deviation at most threshold times the largest.
+    """Measures the share of dimensions that hardly move over the batch: deviation at most threshold times the
+    largest.
 
     Args:
         z: [B, D] embeddings as they are.

@@ -86,7 +86,8 @@ def score(protocols: Iterable[Protocol], **given: Any) -> dict[str, float]:
     Raises:
         ValueError: where one of them lacks what it needs, see `refusal`.
     Examples:
-        >>> majority = Protocol("majority", ("test_labels",), lambda test_labels: {"top1": max(test_labels) / 4})
+        >>> share = lambda test_labels: {"top1": max(test_labels) / 4}
+        >>> majority = Protocol("majority", ("test_labels",), share)
         >>> score([majority], test_labels=[0, 1], classes=2)
         {'majority_top1': 0.25}
     """

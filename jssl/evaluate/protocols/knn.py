@@ -66,7 +66,8 @@ def knn_classify(
     temperature: float = 0.07,
     chunk: int = 256,
 ) -> jax.Array:
-    """Counts the votes of the k nearest training images: sum_{i in top k} [label_i = c] exp(cos_i / temperature).
+    """Counts the votes of the k nearest training images: sum_{i in top k} [label_i = c] exp(cos_i /
+    temperature).
 
     Args:
         train_features: [N, D], normalised here.

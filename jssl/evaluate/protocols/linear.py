@@ -1,4 +1,6 @@
-"""The linear probe on frozen features: a sweep trained all at once, the best setting chosen on held-out rows."""
+"""The linear probe on frozen features: a sweep trained all at once, the best setting chosen on held-out
+rows.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -65,10 +67,12 @@ def linear_probe(
     validation: float = 0.1,
     seed: int = 0,
 ) -> LinearProbe:
-    """Trains softmax regression on standardised features; held-out rows choose its setting, which sees the test rows once.
+    """Trains softmax regression on standardised features; held-out rows choose its setting, which sees the
+    test rows once.
 
-    SGD with momentum 0.9 and a cosine to 0, as the field's linear evaluation; all |learning_rates| * |weight_decays|
-    settings share each batch, so that a sweep is one matrix product per step. Same arguments, same numbers.
+    SGD with momentum 0.9 and a cosine to 0, as the field's linear evaluation; all |learning_rates| *
+    |weight_decays| settings share each batch, so that a sweep is one matrix product per step. Same arguments,
+    same numbers.
 
     Args:
         train_features: [N, D] frozen features, standardised here by the training rows.

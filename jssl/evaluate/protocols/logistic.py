@@ -19,7 +19,8 @@ class LogisticProbe(NamedTuple):
 
     Attributes:
         accuracy: [] top-1 on the test rows, of the strength chosen.
-        validation: [S] top-1 of each strength on the rows held out of fitting; nan where there was nothing to choose.
+        validation: [S] top-1 of each strength on the rows held out of fitting; nan where there was nothing to
+            choose.
         strength: [] the strength chosen.
         kernel: [D, classes].
         bias: [classes].
@@ -64,10 +65,11 @@ def logistic_probe(
     tolerance: float = 1e-5,
     seed: int = 0,
 ) -> LogisticProbe:
-    """Fits softmax regression with an L2 penalty; held-out rows choose its strength, all training rows are then fitted.
+    """Fits softmax regression with an L2 penalty; held-out rows choose its strength, all training rows are
+    then fitted.
 
-    loss(W, b) = C sum_i cross_entropy(x_i W + b, y_i) + |W|^2 / 2, scikit-learn's objective, of the features as they
-    are. Each C starts from the optimum of the smaller one before. The test rows are seen once.
+    loss(W, b) = C sum_i cross_entropy(x_i W + b, y_i) + |W|^2 / 2, scikit-learn's objective, of the features
+    as they are. Each C starts from the optimum of the smaller one before. The test rows are seen once.
 
     Args:
         train_features: [N, D] frozen features.
@@ -78,7 +80,8 @@ def logistic_probe(
         strengths: Values of C, from small to large; a single one is used as it is.
         validation: Share of the training rows, in (0, 1), held out to choose C.
         iterations: Most steps of L-BFGS for each C.
-        tolerance: Largest entry of the gradient at which L-BFGS stops, of the loss per row and in units of its curvature.
+        tolerance: Largest entry of the gradient at which L-BFGS stops, of the loss per row and in units of
+            its curvature.
         seed: Of the split.
     Returns:
         A `LogisticProbe`.
@@ -103,8 +106,8 @@ def logistic_probe(
     held_out = round(validation * len(train_features))
     if len(strengths) > 1 and not 0 < held_out < len(train_features):
         raise ValueError(
-            f"logistic_probe: validation = {validation} of {len(train_features)} training rows is {held_out}, "
-            "expected at least one row held out and one to fit; or give a single strength"
+            f"logistic_probe: validation = {validation} of {len(train_features)} training rows is "
+            f"{held_out}, expected at least one row held out and one to fit; or give a single strength"
         )
     order = jax.random.permutation(jax.random.key(seed), len(train_features))
     if len(strengths) == 1:
@@ -159,8 +162,8 @@ def _logits(weights, features):
 def _fit(weights, features, labels, strength, *, tolerance, iterations):
     """The optimum for centred features, from these weights on.
 
-    L-BFGS works on the kernel in units of the loss's curvature along each feature, as it is where all classes are
-    equally likely, and needs few steps there; the optimum is the same.
+    L-BFGS works on the kernel in units of the loss's curvature along each feature, as it is where all classes
+    are equally likely, and needs few steps there; the optimum is the same.
     """
     kernel, bias = weights
     chance = (1 - 1 / len(bias)) / len(bias)

@@ -1,4 +1,6 @@
-"""Images and captions on scenes: zero-shot accuracy on pairs of shape and color that training never showed."""
+"""Images and captions on scenes: zero-shot accuracy on pairs of shape and color that training never
+showed.
+"""
 
 from itertools import product
 

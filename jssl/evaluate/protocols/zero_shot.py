@@ -11,8 +11,8 @@ def zero_shot_protocol() -> Protocol:
     """Makes the zero-shot protocol: top-1 accuracy of `zero_shot_classify`.
 
     Returns:
-        The `Protocol` "zero_shot" with the metric "top1"; it needs test_embeddings [M, D], prompts [classes, T, D] and
-        test_labels [M].
+        The `Protocol` "zero_shot" with the metric "top1"; it needs test_embeddings [M, D], prompts [classes,
+        T, D] and test_labels [M].
     References:
         arXiv:2103.00020
     """

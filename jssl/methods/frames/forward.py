@@ -10,10 +10,11 @@ GROUPS = ("global", "local")  # views of one size each: [V, B, H, W, C]
 
 
 def together(net: Network, params, statistics, views, *, train=True, key=None, places=None, **inputs):
-    """Runs all views of one size in one call, and heads over images on all views in one call (SimCLR, SwAV, DINO).
+    """Runs all views of one size in one call, and heads over images on all views in one call (SimCLR, SwAV,
+    DINO).
 
-    So views share batch statistics. What is more than a vector for each image, such as patch tokens, is the global views'
-    alone, and so is what heads make of it.
+    So views share batch statistics. What is more than a vector for each image, such as patch tokens, is the
+    global views' alone, and so is what heads make of it.
 
     Args:
         net: its heads run apart from its encoder where it says how.
@@ -95,13 +96,17 @@ def _each_group(apply, groups):
 
 
 def moved(before, after) -> dict[int, jax.Array]:
-    """Picks the leaves of statistics that a call has changed, by number: the others are the very same arrays."""
+    """Picks the leaves of statistics that a call has changed, by number: the others are the very same
+    arrays.
+    """
     pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
     return {i: new for i, (old, new) in enumerate(pairs) if new is not old}
 
 
 def averaged(before, moved):
-    """Puts the mean over the parts [P, ...] of what has moved back among the statistics; of integers, the last part's."""
+    """Puts the mean over the parts [P, ...] of what has moved back among the statistics; of integers, the
+    last part's.
+    """
     leaves, structure = jax.tree.flatten(before)
     for i, x in moved.items():
         leaves[i] = x.mean(0) if jnp.issubdtype(x.dtype, jnp.floating) else x[-1]
@@ -109,7 +114,9 @@ def averaged(before, moved):
 
 
 def masking_keys(key, views):
-    """Makes the keys [B] that masks are drawn from, one for each sample of the views, folded from its index."""
+    """Makes the keys [B] that masks are drawn from, one for each sample of the views, folded from its
+    index.
+    """
     if "index" not in views:
         raise ValueError(
             f"masks are drawn by the samples' indices: views need 'index' [B], they have {sorted(views)}"
@@ -168,7 +175,9 @@ def global_views(views):
 
 
 def _flat(x):
-    """[V, B, ...] -> [B V, ...], an image's views side by side: so that rows spread over devices stay where they are."""
+    """[V, B, ...] -> [B V, ...], an image's views side by side: so that rows spread over devices stay where
+    they are.
+    """
     return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), x)
 
 
@@ -178,7 +187,9 @@ def _parted(x, views):
 
 
 def _joined(parts, globals_: int = 1):
-    """Views [V, B, ...] of several parts as one; what is more than a vector for each image, of the first parts alone."""
+    """Views [V, B, ...] of several parts as one; what is more than a vector for each image, of the first
+    parts alone.
+    """
 
     def join(name):
         first = parts[0][name]

@@ -15,16 +15,20 @@ from jssl.objectives.base import Objective, Outputs
 
 
 def joint_predictive(encoder, predictor, objective: Objective, *, momentum, masking, sizes, target) -> Method:
-    """Predicts a teacher's tokens of hidden blocks: loss = objective(predictor(encoder(context)), target(teacher(image))).
+    """Predicts a teacher's tokens of hidden blocks: loss = objective(predictor(encoder(context)),
+    target(teacher(image))).
 
     Args:
-        encoder: images, visible [B, n], present [B, n] -> `Features`; with a method grid(image shape), such as `ViT`.
+        encoder: images, visible [B, n], present [B, n] -> `Features`; with a method grid(image shape), such
+            as `ViT`.
         predictor: (context [B, n, D], visible [B, n], places [M, B, m], grid, present=) -> [M, B, m, D].
-        objective: given student and target "patch" [M, B, m, D] and a mask [M, B, m], True where a patch is real.
+        objective: given student and target "patch" [M, B, m, D] and a mask [M, B, m], True where a patch is
+            real.
         momentum: a number or a schedule for the teacher, which follows the encoder.
-        masking: (keys [B], images) -> (context [B, N], targets [M, B, N]), True = hidden from the context / to be predicted.
-        sizes: grid -> (n, m), the most patches that a context and a target can have. Shorter ones are padded; padding is
-            neither attended to nor scored.
+        masking: (keys [B], images) -> (context [B, N], targets [M, B, N]), True = hidden from the context /
+            to be predicted.
+        sizes: grid -> (n, m), the most patches that a context and a target can have. Shorter ones are padded;
+            padding is neither attended to nor scored.
         target: tokens [B, N, D] -> [B, N, D], what is made of the teacher's tokens, such as a LayerNorm.
     Returns:
         A `Method` with a teacher, whose features are evaluated.

@@ -11,14 +11,16 @@ from jssl.objectives.base import Objective, Outputs
 
 
 def masked_prediction(model, objective: Objective, *, masking, target, across=together) -> Method:
-    """Hides patches and compares what is made of the rest: loss = objective(network(images, mask)["patch"], target(images)).
+    """Hides patches and compares what is made of the rest: loss = objective(network(images, mask)["patch"],
+    target(images)).
 
     Args:
-        model: anything `network` takes that accepts `mask` [B, N] and makes an output named `patch` [B, N, D].
+        model: anything `network` takes that accepts `mask` [B, N] and makes an output named `patch` [B, N,
+            D].
         objective: given the outputs, `outputs.target["patch"]` and the mask.
         masking: (keys [B], images [B, H, W, C]) -> mask [B, N], True = hidden.
-        target: what the hidden patches held: images [B, H, W, C] -> [B, N, D], such as their pixels, or a `frozen` network
-            whose tokens or token ids it is.
+        target: what the hidden patches held: images [B, H, W, C] -> [B, N, D], such as their pixels, or a
+            `frozen` network whose tokens or token ids it is.
         across: as in `siamese`.
     Returns:
         A `Method` without a teacher; a frozen target lies in the memory, under statistics, target.

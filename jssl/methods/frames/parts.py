@@ -1,4 +1,6 @@
-"""A forward pass in parts of the batch, for activations that do not fit, under a loss that still sees the whole batch."""
+"""A forward pass in parts of the batch, for activations that do not fit, under a loss that still sees the
+whole batch.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -7,12 +9,14 @@ from jssl.methods.frames.forward import GROUPS, averaged, moved
 
 
 def in_parts(forward, parts: int):
-    """Makes a forward pass that takes the batch in parts and forgets their activations until the gradient asks for them.
+    """Makes a forward pass that takes the batch in parts and forgets their activations until the gradient
+    asks for them.
 
-    Value and gradient are those of the whole batch where rows do not influence each other. Batch norm does let them: it
-    normalises each part by itself, and its running statistics become the mean of the parts'. Every part is given the same
-    key, since masks are drawn by the samples' indices and must be those of the whole batch; what a masking draws once for a
-    batch, such as the size of I-JEPA's blocks, is drawn once for a part.
+    Value and gradient are those of the whole batch where rows do not influence each other. Batch norm does
+    let them: it normalises each part by itself, and its running statistics become the mean of the parts'.
+    Every part is given the same key, since masks are drawn by the samples' indices and must be those of the
+    whole batch; what a masking draws once for a batch, such as the size of I-JEPA's blocks, is drawn once for
+    a part.
 
     Args:
         forward: (params, teacher, statistics, views, key) -> (Outputs, statistics).
@@ -50,7 +54,9 @@ def _batch_axis(name, x, size):
 
 
 def _dealt(x, parts, axis):
-    """Rows dealt to parts like cards, so that a batch spread over devices keeps all of them busy: [P, ..., B / P, ...]."""
+    """Rows dealt to parts like cards, so that a batch spread over devices keeps all of them busy: [P, ..., B
+    / P, ...].
+    """
     shape = x.shape[:axis] + (x.shape[axis] // parts, parts) + x.shape[axis + 1 :]
     return jnp.moveaxis(x.reshape(shape), axis + 1, 0)
 

@@ -13,7 +13,8 @@ def pretext(model, objective: Objective, *, transform) -> Method:
     """Predicts a label that a transform makes: loss = objective(network(inputs), labels).
 
     Args:
-        model: anything `network` takes; its outputs reach the objective as `outputs.student`, [B', ...] by name.
+        model: anything `network` takes; its outputs reach the objective as `outputs.student`, [B', ...] by
+            name.
         objective: given the labels as `outputs.target`.
         transform: (key, images [B, H, W, C]) -> (inputs [B', ...], labels by name).
     Returns:

@@ -27,17 +27,20 @@ def self_distillation(
     evaluated: str = "teacher",
     refresh=None,
 ) -> Method:
-    """Learns from a teacher that follows the student: loss = objective(student(views), teacher(global views)).
+    """Learns from a teacher that follows the student: loss = objective(student(views), teacher(global
+    views)).
 
     Args:
         model: anything `network` takes.
         objective: given `outputs.student` and `outputs.target`, [V, B, ...] by name, and the mask.
         momentum: a number or a schedule, step -> m; teacher = m teacher + (1 - m) student.
         student_only: parts of the parameters that the teacher lacks, such as a predictor.
-        masking: (keys [B], images [B, H, W, C], taught) -> mask [B, N], the patches of the global views that are hidden from
-            the student. `taught` holds the teacher's outputs of the same images by name. With a `Masking`, the student's
-            heads over tokens run on the hidden patches alone, and `outputs.places` says where those are.
-        student_sees, teacher_sees: views -> those of them that each is shown: `query_view` and `key_view` for MoCo.
+        masking: (keys [B], images [B, H, W, C], taught) -> mask [B, N], the patches of the global views that
+            are hidden from the student. `taught` holds the teacher's outputs of the same images by name. With
+            a `Masking`, the student's heads over tokens run on the hidden patches alone, and `outputs.places`
+            says where those are.
+        student_sees, teacher_sees: views -> those of them that each is shown: `query_view` and `key_view` for
+            MoCo.
         across: as in `siamese`.
         teacher_across: the teacher's, where it differs.
         exposes: as in `siamese`.

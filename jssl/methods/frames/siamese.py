@@ -16,11 +16,12 @@ def siamese(model, objective: Objective, *, across=together, exposes=nothing, re
     """Compares what one network makes of every view: loss = objective(network(view) for every view).
 
     Args:
-        model: anything `network` takes; its outputs reach the objective as `outputs.student`, [V, B, ...] by name.
+        model: anything `network` takes; its outputs reach the objective as `outputs.student`, [V, B, ...] by
+            name.
         objective: gradients pass through all views.
         across: `together` or `apart`, whether views share batch statistics.
-        exposes: params -> arrays by name that join `outputs.student`, for objectives that compare with parameters
-            (prototypes).
+        exposes: params -> arrays by name that join `outputs.student`, for objectives that compare with
+            parameters (prototypes).
         refresh: a `Refresh` of the objective's memory.
     Returns:
         A `Method` without a teacher.

@@ -10,18 +10,19 @@ from jssl.objectives.base import Objective, Outputs
 
 
 def towers(model, objective: Objective, *, learned=None, **others) -> Method:
-    """Compares modalities in a joint space: loss = objective({"image": model(image), name: tower(views[name]), ...}).
+    """Compares modalities in a joint space: loss = objective({"image": model(image), name:
+    tower(views[name]), ...}).
 
     Args:
-        model: the image's network, with an output named `image`, which goes to the loss; its encoder is what probes and
-            export use.
+        model: the image's network, with an output named `image`, which goes to the loss; its encoder is what
+            probes and export use.
         objective: given `outputs.student`, one array for each modality and learned number.
         learned: name -> module without input, for learned numbers such as CLIP's logit scale.
-        others: name=tower for every further modality: anything `network` takes, with an output of that name (or `cls`), given
-            `views[name]`, such as caption=text tower and tokens [B, L].
+        others: name=tower for every further modality: anything `network` takes, with an output of that name
+            (or `cls`), given `views[name]`, such as caption=text tower and tokens [B, L].
     Returns:
-        A `Method` without a teacher. Its params are the image network's own, and one more part for each other tower, so
-        that `weighted_methods` can share the encoder.
+        A `Method` without a teacher. Its params are the image network's own, and one more part for each other
+        tower, so that `weighted_methods` can share the encoder.
     """
     image, others = network(model), {name: network(tower) for name, tower in others.items()}
     numbers = {name: network(module) for name, module in (learned or {}).items()}

@@ -86,7 +86,9 @@ def _shortcut(x: jax.Array, width: int, stride: int, conv: Callable, norm: Calla
 
 
 def imagenet_stem(x: jax.Array, width: int, conv: Callable, norm: Callable, padding: Callable) -> jax.Array:
-    """Applies a 7x7 convolution of stride 2, then max-pooling of stride 2: a quarter of the resolution is left."""
+    """Applies a 7x7 convolution of stride 2, then max-pooling of stride 2: a quarter of the resolution is
+    left.
+    """
     x = nn.relu(norm(name="bn1")(conv(width, 7, 2, name="conv1")(x)))
     return max_pool(x, (3, 3), (2, 2), padding(3))
 
@@ -97,7 +99,8 @@ def cifar_stem(x: jax.Array, width: int, conv: Callable, norm: Callable, padding
 
 
 class ResNet(nn.Module):
-    """Encodes images by four stages of residual blocks: `tokens` are the last map's positions, `cls` their mean.
+    """Encodes images by four stages of residual blocks: `tokens` are the last map's positions, `cls` their
+    mean.
 
     The maps after the stem and after each stage, [B, H, W, C], are sown as "stem", "layer1" ... "layer4".
 
@@ -109,7 +112,8 @@ class ResNet(nn.Module):
         stem: `imagenet_stem` or `cifar_stem`.
         norm: a factory of norms, such as `batch_norm`.
         padding: `torch_padding` or `same_padding`, of the kernel's size.
-        last_scale: initial scale of each block's last norm; with `nn.initializers.zeros` blocks start as the identity.
+        last_scale: initial scale of each block's last norm; with `nn.initializers.zeros` blocks start as the
+            identity.
     """
 
     depths: Sequence[int]

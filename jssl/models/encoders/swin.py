@@ -118,8 +118,8 @@ class PatchMerging(nn.Module):
 class Swin(nn.Module):
     """Stages of window attention, each half the resolution and twice the width of the one before.
 
-    `cls` is the mean of the last stage's normalised tokens. The maps after each stage, [B, rows, columns, D], are sown
-    as "stage0", "stage1" ...
+    `cls` is the mean of the last stage's normalised tokens. The maps after each stage, [B, rows, columns, D],
+    are sown as "stage0", "stage1" ...
 
     Args:
         patch: side of a first token in pixels.
@@ -157,8 +157,8 @@ class Swin(nn.Module):
             images: [B, H, W, C] floats, H and W multiples of the patch; odd maps are padded before they are
                 merged.
             train: changes nothing.
-            mask: [B, N] bool over the tokens returned, or over the first, finer tokens; True becomes the mask token, a
-                parameter from the first call on that passes a mask (SimMIM, arXiv:2111.09886).
+            mask: [B, N] bool over the tokens returned, or over the first, finer tokens; True becomes the mask
+                token, a parameter from the first call on that passes a mask (SimMIM, arXiv:2111.09886).
         Returns:
             Features(cls [B, D], tokens [B, N, D])
         Raises:

@@ -16,7 +16,9 @@ from jssl.models.layers.transformer import Block, Mlp, Transformer
 
 
 def largest_id(tokens: jax.Array) -> jax.Array:
-    """Finds the place of the largest id in each text, its end in CLIP's and our vocabularies: [B, L] -> [B]."""
+    """Finds the place of the largest id in each text, its end in CLIP's and our vocabularies: [B, L] ->
+    [B].
+    """
     return jnp.argmax(tokens, axis=-1)
 
 

@@ -52,7 +52,9 @@ class PatchEmbed(nn.Module):
 
 
 class ConvStem(nn.Module):
-    """MoCo v3's alternative to patches of 16: four 3x3 convolutions of stride 2, then 1x1.  arXiv:2106.14881"""
+    """MoCo v3's alternative to patches of 16: four 3x3 convolutions of stride 2, then 1x1.
+    arXiv:2106.14881
+    """
 
     patch: int
     dim: int
@@ -77,7 +79,8 @@ class ConvStem(nn.Module):
 
 
 class ViT(nn.Module):
-    """Encodes images by a vision transformer: tokens of patches, with positions added, through pre-norm blocks.
+    """Encodes images by a vision transformer: tokens of patches, with positions added, through pre-norm
+    blocks.
 
     Args:
         patch: side of a patch in pixels.
@@ -87,8 +90,8 @@ class ViT(nn.Module):
         mlp_ratio: hidden width of the MLPs, as a multiple of `dim`.
         class_token: put a learned token before the patches; 2 puts a distillation token beside it.
         registers: number of further learned tokens, between the class token and the patches.
-        positions: (grid, dim, prefix=) -> [prefix + N, dim], as those of `jssl.models.layers.positions`; None adds
-            none.
+        positions: (grid, dim, prefix=) -> [prefix + N, dim], as those of `jssl.models.layers.positions`; None
+            adds none.
         rotary: (grid, dim / heads) -> angles [N, dim / heads] that turn queries and keys of patch tokens.
         attention_bias: a module, (grid, heads, depth, prefix=) -> [(depth,) 1, heads, prefix + N, prefix + N].
         stem: a factory of (patch, dim, kernel_init), such as `PatchEmbed`; it says which inputs it takes, and their
@@ -151,10 +154,13 @@ class ViT(nn.Module):
         Args:
             images: [B, H, W, C] floats, H and W multiples of the patch.
             train: whether the stem's norms use the batch's statistics.
-            mask: [B, N] bool; True patches become the learned mask token before positions are added. The token is a
-                parameter from the first call on that passes a mask, so initialise with one where one will be used.
-            visible: [B, n] int, row-major; only these patches go through the blocks, in this order, at their positions.
-            present: [B, n] bool beside `visible`; False marks padding, which no token attends to. None: all are real.
+            mask: [B, N] bool; True patches become the learned mask token before positions are added. The
+                token is a parameter from the first call on that passes a mask, so initialise with one where
+                one will be used.
+            visible: [B, n] int, row-major; only these patches go through the blocks, in this order, at their
+                positions.
+            present: [B, n] bool beside `visible`; False marks padding, which no token attends to. None: all
+                are real.
         Returns:
             Features(cls [B, D], tokens [B, N or n, D])
         Raises:
@@ -230,7 +236,9 @@ def read_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features
 
 
 def read_normed_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
-    """Reads the mean of the patch tokens, then normalised; the tokens stay as they are (fine-tuned MAE, BEiT)."""
+    """Reads the mean of the patch tokens, then normalised; the tokens stay as they are (fine-tuned MAE,
+    BEiT).
+    """
     return Features(norm(name="norm")(patches.mean(axis=1)), patches)
 
 
@@ -310,7 +318,9 @@ def last_class_tokens(module: ViT, variables: Any, images: jax.Array, *, blocks:
 
 
 def check_images(images: jax.Array, side: int, name: str) -> None:
-    """Raises a ValueError unless images are floats [B, H, W, C] with H and W multiples of `side`, called `name`."""
+    """Raises a ValueError unless images are floats [B, H, W, C] with H and W multiples of `side`, called
+    `name`.
+    """
     if images.ndim != 4:
         raise ValueError(
             f"images must be [B, H, W, C], got shape {images.shape}; add a batch axis to a single image"

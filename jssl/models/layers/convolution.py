@@ -27,18 +27,20 @@ def convolution(
 ) -> jax.Array:
     """Convolves as `jax.lax.conv_general_dilated` does, with gradients that XLA's CPU backend runs well.
 
-    XLA brings a convolution of unusual axis order into the order of its fast kernel only at the top level of a
-    program. Inside a loop (accumulated parts of a batch, several steps in one call) a gradient as jax writes it
-    takes a path some sixty times slower. On a CPU the gradients here are therefore convolutions in the plain order:
-    outside of loops they give the same bits at the same speed. Other platforms keep jax's own gradients.
-    Dilated and grouped convolutions, and those over a mesh of explicit axes, are jax's own everywhere.
+    XLA brings a convolution of unusual axis order into the order of its fast kernel only at the top level of
+    a program. Inside a loop (accumulated parts of a batch, several steps in one call) a gradient as jax
+    writes it takes a path some sixty times slower. On a CPU the gradients here are therefore convolutions in
+    the plain order: outside of loops they give the same bits at the same speed. Other platforms keep jax's
+    own gradients. Dilated and grouped convolutions, and those over a mesh of explicit axes, are jax's own
+    everywhere.
 
     Args:
         x: [B, ..., C], one or more spatial axes.
         kernel: [..., C, D], as many spatial axes.
         strides: one per spatial axis.
         padding: "SAME", "VALID" or (before, after) per spatial axis.
-        lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count, precision: as `conv_general_dilated`.
+        lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count, precision: as
+            `conv_general_dilated`.
     Returns:
         [B, ..., D]
     """
@@ -130,8 +132,8 @@ def _kernel_gradient(x, taps, gradient, strides, padding, precision):
 def max_pool(x: jax.Array, window: Sizes, strides: Sizes, padding: str | Padding = "VALID") -> jax.Array:
     """Takes the largest value of each window, as `flax.linen.max_pool` does, with a gradient made of slices.
 
-    XLA's own gradient scatters window by window, which moves several times the bytes. As there, the first of equal
-    values takes a window's gradient.
+    XLA's own gradient scatters window by window, which moves several times the bytes. As there, the first of
+    equal values takes a window's gradient.
 
     Args:
         x: [B, ..., C] floats, one or more spatial axes.

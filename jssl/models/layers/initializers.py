@@ -14,7 +14,8 @@ torch_linear = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # t
 def truncated_normal(deviation: float) -> Callable:
     """Makes an initialiser: normal, cut at -2 and 2 themselves, as `trunc_normal_` of torch and timm.
 
-    `flax.linen.initializers.truncated_normal` cuts at two deviations, which leaves 0.88 of the deviation asked for.
+    `flax.linen.initializers.truncated_normal` cuts at two deviations, which leaves 0.88 of the deviation
+    asked for.
 
     Args:
         deviation: of the weights.
@@ -30,11 +31,12 @@ kernel_init = truncated_normal(0.02)  # of the published sizes; too little for a
 def clip_text_init(depth: int) -> Callable:
     """Makes the initialiser of the blocks of CLIP's text transformer.
 
-    Which of a block's four matrices a kernel is shows in its shape, from a width D: queries, keys and values [D, 3 D],
-    the attention's output [D, D], and the mlp's [D, 4 D] and [4 D, D].
+    Which of a block's four matrices a kernel is shows in its shape, from a width D: queries, keys and values
+    [D, 3 D], the attention's output [D, D], and the mlp's [D, 4 D] and [4 D, D].
 
     Args:
-        depth: blocks of the transformer; what leads back into the residual stream is smaller by sqrt(2 depth).
+        depth: blocks of the transformer; what leads back into the residual stream is smaller by sqrt(2
+            depth).
     Returns:
         (key, shape, dtype) -> array
     References:
@@ -54,7 +56,8 @@ def clip_text_init(depth: int) -> Callable:
 
 
 def clip_image_init(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
-    """Draws a kernel of CLIP's image transformer, which keeps torch's defaults: [D, 3 D] by Xavier, the rest uniform.
+    """Draws a kernel of CLIP's image transformer, which keeps torch's defaults: [D, 3 D] by Xavier, the rest
+    uniform.
 
     Args:
         key: of the draw.

@@ -1,4 +1,6 @@
-"""Absolute positions of patch tokens, and the four ways in which published models fit them to another resolution."""
+"""Absolute positions of patch tokens, and the four ways in which published models fit them to another
+resolution.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +17,8 @@ Grid = tuple[int, int]  # rows, columns
 
 
 def bicubic(table: jax.Array, grid: Grid, *, offset: float = 0.0) -> jax.Array:
-    """Interpolates cubically without antialiasing: a = -0.75, half-pixel centres, indices clamped at the border.
+    """Interpolates cubically without antialiasing: a = -0.75, half-pixel centres, indices clamped at the
+    border.
 
     Args:
         table: [rows, columns, D].
@@ -85,7 +88,8 @@ def _cubic_matrix(n: int, size: int, offset: float) -> np.ndarray:
 
 
 class LearnedPositions(nn.Module):
-    """Learns a table of positions for the grid of the images seen at initialisation, and interpolates it to others.
+    """Learns a table of positions for the grid of the images seen at initialisation, and interpolates it to
+    others.
 
     Args:
         interpolate: (table [rows, columns, D], grid) -> [*grid, D].
@@ -129,7 +133,8 @@ def sincos_positions(
         grid: (rows, columns) of tokens.
         dim: width of a token.
         prefix: tokens before the patches, which get zeros.
-        native: the grid that positions count over; another grid is interpolated from it. None: the grid at hand.
+        native: the grid that positions count over; another grid is interpolated from it. None: the grid at
+            hand.
         interpolate: (table [rows, columns, dim], grid) -> [*grid, dim].
     Returns:
         [prefix + N, dim]

@@ -107,7 +107,8 @@ def rotary_angles_by_index(
         native: the grid that positions count over; None: the grid at hand.
         theta: the base of the frequencies.
     Returns:
-        [N, dim], the rows' angles, then the columns', twice (files that turn neighbours pair features otherwise).
+        [N, dim], the rows' angles, then the columns', twice (files that turn neighbours pair features
+        otherwise).
     References:
         arXiv:2303.11331
     """

@@ -17,7 +17,8 @@ gelu = partial(jax.nn.gelu, approximate=False)  # the exact form of the publishe
 
 
 class Attention(nn.Module):
-    """Computes multi-head self-attention: softmax(q k^T / sqrt(d) + bias) v, with q, k and v from one linear layer.
+    """Computes multi-head self-attention: softmax(q k^T / sqrt(d) + bias) v, with q, k and v from one linear
+    layer.
 
     Args:
         heads: their number, which divides the width D.
@@ -26,7 +27,8 @@ class Attention(nn.Module):
         attend: (q, k, v, bias=) of [B, N, heads, d] -> [B, N, heads, d]; for cuDNN,
             `partial(jax.nn.dot_product_attention, implementation="cudnn")`.
         kernel_init: of both linear layers.
-        sown: the name under which the first token's row of the softmax is sown, [B, heads, N]; None: it is not.
+        sown: the name under which the first token's row of the softmax is sown, [B, heads, N]; None: it is
+            not.
     """
 
     heads: int
@@ -99,7 +101,9 @@ def attention_weights(query: jax.Array, key: jax.Array, bias: jax.Array | None =
 
 
 def absent_bias(present: jax.Array) -> jax.Array:
-    """Makes the bias that hides padding from every token: [B, N] bool -> [B, 1, 1, N], 0 where present, -inf where not."""
+    """Makes the bias that hides padding from every token: [B, N] bool -> [B, 1, 1, N], 0 where present, -inf
+    where not.
+    """
     return jnp.where(present, 0.0, -jnp.inf).astype(jnp.float32)[:, None, None, :]
 
 
@@ -180,7 +184,8 @@ class Block(nn.Module):
         heads: of the attention.
         mlp_ratio: the mlp's hidden width, in widths of a token.
         mlp: a factory, `mlp(hidden=..., kernel_init=..., name=...)`, such as `Mlp`.
-        norm: a factory, `norm(name=...)`, such as `layer_norm`; another epsilon is `partial(layer_norm, epsilon=1e-5)`.
+        norm: a factory, `norm(name=...)`, such as `layer_norm`; another epsilon is
+            `partial(layer_norm, epsilon=1e-5)`.
         layer_scale: the first value of a learned factor on each branch; None has none.
         qkv_bias, attend: as `Attention`.
         kernel_init: of all kernels.
@@ -226,12 +231,14 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """A row of blocks, unrolled or scanned: the same initial values and the same numbers either way.
 
-    Every block sows "blocks" and, in its attention, "attention"; what was sown lies under block_0, block_1, ... either way.
+    Every block sows "blocks" and, in its attention, "attention"; what was sown lies under block_0, block_1,
+    ... either way.
 
     Args:
         depth: how many blocks.
         block: a factory, `block(name=...)`.
-        drop_path: the last block's rate of stochastic depth, from 0 at the first; acts when an rng "dropout" is given.
+        drop_path: the last block's rate of stochastic depth, from 0 at the first; acts when an rng "dropout"
+            is given.
         scan: compile one block instead of all; the parameters are kept stacked, as `jssl.arrays.stacks` says.
         remat: a policy of `jax.checkpoint_policies`, recomputing what it does not save; None saves everything.
         start: what is made of the first parameters, {"block_0": ..., "block_1": ...}, such as `depth_scaled`; None: nothing.
@@ -322,7 +329,8 @@ def _call(block: nn.Module, x: jax.Array, arguments: dict[str, Any]) -> jax.Arra
 
 
 def path_factors(key: jax.Array, rate: float, depth: int, batch: int) -> jax.Array:
-    """Draws what stochastic depth multiplies branches with: 0 for a dropped one, 1 / (1 - rate) for a kept one.
+    """Draws what stochastic depth multiplies branches with: 0 for a dropped one, 1 / (1 - rate) for a kept
+    one.
 
     Args:
         key: of the draw.

@@ -17,8 +17,8 @@ def encode_decode(encoder, decoder, *, visible: Callable[[int], int]) -> Network
         decoder: (features, visible [B, n], grid) -> [B, N, D], such as `MaskedDecoder`.
         visible: N -> how many of N patches are visible; a static number, as many as the masks leave.
     Returns:
-        A `Network` of images and mask [B, N], with params {"encoder", "decoder"} and outputs {"cls", "tokens"} of the
-        visible patches and "patch" [B, N, D].
+        A `Network` of images and mask [B, N], with params {"encoder", "decoder"} and outputs {"cls",
+        "tokens"} of the visible patches and "patch" [B, N, D].
     References:
         arXiv:2111.06377
     """

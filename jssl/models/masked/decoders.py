@@ -81,7 +81,8 @@ def mae_decoder(patch: int, *, channels: int = 3, **sizes) -> MaskedDecoder:
 
 
 def pixel_head(side: int, *, channels: int = 3) -> Head:
-    """Makes SimMIM's decoder, one linear layer from a token to its pixels: [B, N, D] -> [B, N, side * side * C].
+    """Makes SimMIM's decoder, one linear layer from a token to its pixels: [B, N, D] -> [B, N, side * side *
+    C].
 
     Args:
         side: of the square of pixels that a token covers: the patch of a ViT, 32 for Swin.

@@ -14,7 +14,8 @@ from jssl.models.layers.transformer import Block, Transformer, absent_bias
 
 
 class Predictor(nn.Module):
-    """I-JEPA's predictor: context tokens beside mask tokens that carry the wanted positions.  arXiv:2301.08243
+    """I-JEPA's predictor: context tokens beside mask tokens that carry the wanted positions.
+    arXiv:2301.08243
 
     Args:
         dim, depth, heads: the inner sizes.
@@ -53,7 +54,8 @@ class Predictor(nn.Module):
             targets: [M, B, m] int, the places of M blocks.
             grid: (rows, columns) of all patches.
             train: changes nothing.
-            present: ([B, n], [M, B, m]) bool, False for padding, which no token attends to; None: all are real.
+            present: ([B, n], [M, B, m]) bool, False for padding, which no token attends to; None: all are
+                real.
         Returns:
             [M, B, m, D]
         """
