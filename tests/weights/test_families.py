@@ -135,6 +135,42 @@ def test_sizes_come_from_the_tensors_where_there_is_no_config(opened, tmp_path):
     assert bare.family == loaded.family and bare.encoder == loaded.encoder
 
 
+def written(place, state, config):
+    place.mkdir()
+    save_file(state, place / "model.safetensors")
+    (place / "config.json").write_text(json.dumps(config))
+    return weights.load(place)
+
+
+def test_fused_and_separate_queries_are_one_network(opened, tmp_path):
+    folder, want, _ = opened("timm_eva02")
+    state, config = load_file(folder / "model.safetensors"), json.loads((folder / "config.json").read_text())
+    for i in range(2):
+        at = f"blocks.{i}.attn."
+        state[f"{at}qkv.weight"] = np.concatenate([state.pop(f"{at}{name}_proj.weight") for name in "qkv"])
+        state |= {f"{at}{name}_bias": state.pop(f"{at}{name}_proj.bias") for name in "qv"}
+    loaded = written(tmp_path / "fused", state, config)
+    same(loaded.features(channels_last(want["images"])).cls, want["pre_logits"])
+    weights.save(loaded, tmp_path / "again.safetensors")
+    again = load_file(tmp_path / "again.safetensors")
+    assert all(np.array_equal(again[name], array) for name, array in state.items())
+
+
+def test_blocks_in_chunks_below_several_prefixes(opened, tmp_path):
+    folder, want, _ = opened("dino_vit")
+    state = {"mask_token": np.ones((1, 32), np.float32)} | load_file(folder / "model.safetensors")
+    names = {
+        name: name.replace("blocks.0.", "blocks.0.0.").replace("blocks.1.", "blocks.1.1.") for name in state
+    }
+    chunked = {f"teacher.backbone.{names[name]}": array for name, array in state.items()}
+    config = CONFIGS["dino_vit"] | {"model_type": "dinov2", "block_chunks": 2, "init_values": None}
+    loaded = written(tmp_path / "chunked", chunked, config)
+    assert (loaded.family, loaded.part) == ("dinov2_checkpoint", "teacher")
+    same(loaded.features(channels_last(want["images"])).cls, want["class_token"])
+    weights.save(loaded, tmp_path / "again.safetensors")
+    assert set(load_file(tmp_path / "again.safetensors")) == set(chunked)
+
+
 def test_the_number_of_heads_is_asked_for_where_nothing_tells_it(opened):
     with pytest.raises(ValueError, match="num_heads"):
         weights.load(opened("dino_vit")[0] / "model.safetensors", family="dino_vit")
