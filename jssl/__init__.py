@@ -11,7 +11,7 @@ import sys
 from importlib.util import spec_from_file_location
 from pathlib import Path
 
-from jssl import arrays, data, evaluate, masks, methods, models, objectives, optim, sharding
+from jssl import arrays, data, evaluate, masks, methods, models, objectives, optim, sharding, weights
 from jssl.citations import citation
 from jssl.data import load, views
 from jssl.methods import Method, weighted_methods
@@ -76,6 +76,7 @@ __all__ = [
     "views",
     "weighted_methods",
     "weighted_sum",
+    "weights",
     "with_heads",
 ]
 

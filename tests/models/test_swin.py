@@ -78,6 +78,6 @@ def test_bfloat16_and_drop_path(swin):
 def test_wrong_inputs_are_named(swin):
     _, variables = swin
     with pytest.raises(ValueError, match="not divisible by"):
-        TINY.apply(variables, IMAGES[:, :14])
+        TINY.apply(variables, IMAGES[:, :13])
     with pytest.raises(ValueError, match="mask must be bool"):
         TINY.apply(variables, IMAGES, mask=jnp.ones((2, 5), bool))

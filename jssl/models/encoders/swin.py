@@ -109,6 +109,7 @@ class PatchMerging(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
         corners = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
         y = self.norm(name="norm")(jnp.concatenate(corners, axis=-1))
         return nn.Dense(2 * x.shape[-1], use_bias=False, kernel_init=self.kernel_init, name="reduction")(y)
@@ -125,7 +126,7 @@ class Swin(nn.Module):
         dim: width of the first stage.
         depths: blocks of each stage.
         heads: heads of each stage.
-        window: side of a window in tokens.
+        window: side of a window in tokens, or one side per stage.
         mlp_ratio, norm, qkv_bias, kernel_init: as `Block`.
         positions: (grid, dim) -> [N, dim], added to the first tokens; None adds none.
         drop_path: the last block's rate of stochastic depth; acts when an rng "dropout" is given.
@@ -135,7 +136,7 @@ class Swin(nn.Module):
     dim: int = 96
     depths: Sequence[int] = (2, 2, 6, 2)
     heads: Sequence[int] = (3, 6, 12, 24)
-    window: int = 7
+    window: int | Sequence[int] = 7
     mlp_ratio: float = 4.0
     positions: Callable | None = None
     norm: Callable = partial(layer_norm, epsilon=1e-5)
@@ -146,14 +147,14 @@ class Swin(nn.Module):
     def grid(self, image_shape: tuple[int, ...]) -> Grid:
         """Counts the last stage's tokens, (rows, columns), of images of shape (..., H, W, C)."""
         side = self.patch * 2 ** (len(self.depths) - 1)
-        return image_shape[-3] // side, image_shape[-2] // side
+        return -(-image_shape[-3] // side), -(-image_shape[-2] // side)
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False, mask: jax.Array | None = None) -> Features:
         """Encodes images.
 
         Args:
-            images: [B, H, W, C] floats, H and W multiples of patch * 2 ** (stages - 1).
+            images: [B, H, W, C] floats, H and W multiples of the patch; odd maps are padded before they are merged.
             train: changes nothing.
             mask: [B, N] bool over the tokens returned, or over the first, finer tokens; True becomes the mask token, a
                 parameter from the first call on that passes a mask (SimMIM, arXiv:2111.09886).
@@ -162,7 +163,7 @@ class Swin(nn.Module):
         Raises:
             ValueError: for a wrong rank, dtype or size.
         """
-        check_images(images, self.patch * 2 ** (len(self.depths) - 1), "patch * 2 ** (stages - 1)")
+        check_images(images, self.patch, "patch")
         x = PatchEmbed(self.patch, self.dim, self.kernel_init, name="stem")(images)
         x = self.norm(name="norm_stem")(x)
         batch, rows, columns, dim = x.shape
@@ -178,13 +179,14 @@ class Swin(nn.Module):
         first = 0
         for stage, (depth, heads) in enumerate(zip(self.depths, self.heads, strict=True)):
             x = PatchMerging(self.norm, self.kernel_init, name=f"merge{stage}")(x) if stage else x
-            whole = min(x.shape[1:3]) <= self.window  # one window covers the map: nothing to shift
-            size = min(self.window, *x.shape[1:3])
+            window = self.window if isinstance(self.window, int) else self.window[stage]
+            whole = min(x.shape[1:3]) <= window  # one window covers the map: nothing to shift
+            size = min(window, *x.shape[1:3])
             for i in range(depth):
-                shift = 0 if whole or i % 2 == 0 else self.window // 2
+                shift = 0 if whole or i % 2 == 0 else window // 2
                 sizes = (
                     heads,
-                    self.window,
+                    window,
                     size,
                     shift,
                     self.mlp_ratio,
@@ -204,8 +206,9 @@ def _over(mask: jax.Array, batch: int, fine: Grid, coarse: Grid) -> jax.Array:
     """A mask [B, N] of the coarse or the fine grid, on the fine one: [B, rows, columns]."""
     for grid in (coarse, fine):
         if mask.shape == (batch, grid[0] * grid[1]) and mask.dtype == jnp.bool_:
-            mask = mask.reshape(batch, *grid)
-            return mask.repeat(fine[0] // grid[0], axis=1).repeat(fine[1] // grid[1], axis=2)
+            times = [-(-side // given) for side, given in zip(fine, grid, strict=True)]
+            mask = mask.reshape(batch, *grid).repeat(times[0], axis=1).repeat(times[1], axis=2)
+            return mask[:, : fine[0], : fine[1]]
     raise ValueError(
         f"mask must be bool [B, N] of the grid {coarse} or {fine}, got {mask.dtype} {mask.shape}"
     )

@@ -24,6 +24,11 @@ def last_place(tokens: jax.Array) -> jax.Array:
     return jnp.full(tokens.shape[0], tokens.shape[1] - 1)
 
 
+def first_place(tokens: jax.Array, *, of: int) -> jax.Array:
+    """The first place of an id in each text, 0 where there is none: [B, L] -> [B]."""
+    return jnp.argmax(tokens == of, axis=-1)
+
+
 class TextTransformer(nn.Module):
     """Token ids to features: `cls` is the token at the end of the text, after the final norm.
 

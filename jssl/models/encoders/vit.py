@@ -1,5 +1,6 @@
 """The Vision Transformer, as DINO, MAE, iBOT, DINOv2, I-JEPA and their kin use it.  arXiv:2010.11929"""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -38,6 +39,10 @@ class PatchEmbed(nn.Module):
         """(rows, columns) of patches in images of shape (..., H, W, C)."""
         return image_shape[-3] // self.patch, image_shape[-2] // self.patch
 
+    def check(self, images: jax.Array) -> None:
+        """Raise a ValueError for images that cannot be cut into patches."""
+        check_images(images, self.patch, "patch")
+
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
         (rows, columns), p = self.grid(images.shape), self.patch
@@ -57,6 +62,10 @@ class ConvStem(nn.Module):
         """(rows, columns) of tokens in images of shape (..., H, W, C)."""
         return image_shape[-3] // self.patch, image_shape[-2] // self.patch
 
+    def check(self, images: jax.Array) -> None:
+        """Raise a ValueError for images that cannot be cut into patches."""
+        check_images(images, self.patch, "patch")
+
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
         x, halvings = images, self.patch.bit_length() - 1
@@ -71,11 +80,11 @@ class ViT(nn.Module):
     """Patch tokens, a class token and register tokens through pre-norm blocks; positions added before them.
 
     patch: side of a patch in pixels; dim, depth, heads, mlp_ratio: the sizes.
-    class_token, registers: tokens put before the patches, in this order.
+    class_token, registers: tokens put before the patches, in this order; class_token=2 has a distillation token too.
     positions: (grid, dim, prefix=) -> [prefix + N, dim], as those of `jssl.models.layers.positions`; None adds none.
     rotary: (grid, dim / heads) -> angles [N, dim / heads] that turn queries and keys of patch tokens.
     attention_bias: a module, (grid, heads, depth, prefix=) -> [(depth,) 1, heads, prefix + N, prefix + N].
-    stem: a factory of (patch, dim, kernel_init), such as `PatchEmbed`.
+    stem: a factory of (patch, dim, kernel_init), such as `PatchEmbed`; it says which inputs it takes, and their grid.
     readout: (prefix tokens, patch tokens, norm factory) -> Features; None: the class token, or the mean without one.
     norm_input: normalise the tokens before the first block (CLIP).
     layer_scale, mlp, norm, qkv_bias, attend, kernel_init: as `Block`; drop_path, scan, remat: as `Transformer`.
@@ -86,7 +95,7 @@ class ViT(nn.Module):
     depth: int
     heads: int
     mlp_ratio: float = 4.0
-    class_token: bool = True
+    class_token: bool | int = True
     registers: int = 0
     positions: Callable | None = LearnedPositions()
     rotary: Callable | None = None
@@ -97,7 +106,7 @@ class ViT(nn.Module):
     layer_scale: float | None = None
     mlp: Callable[..., nn.Module] = Mlp
     norm: Callable[..., nn.Module] = layer_norm
-    qkv_bias: bool = True
+    qkv_bias: bool | tuple[bool, bool, bool] = True
     attend: Callable = jax.nn.dot_product_attention
     kernel_init: Callable = kernel_init
     drop_path: float = 0.0
@@ -106,7 +115,11 @@ class ViT(nn.Module):
 
     def grid(self, image_shape: tuple[int, ...]) -> Grid:
         """(rows, columns) of the patch tokens of images of shape (..., H, W, C)."""
-        return self.stem(patch=self.patch, dim=self.dim, parent=None).grid(image_shape)
+        return self._stem.grid(image_shape)
+
+    @property
+    def _stem(self) -> nn.Module:
+        return self.stem(patch=self.patch, dim=self.dim, parent=None)
 
     @nn.compact
     def __call__(
@@ -132,9 +145,9 @@ class ViT(nn.Module):
         Raises:
             ValueError: for a wrong rank, dtype or size.
         """
-        check_images(images, self.patch, "patch")
-        grid = self.grid(images.shape)
-        batch, count, prefix = images.shape[0], grid[0] * grid[1], int(self.class_token) + self.registers
+        self._stem.check(images)
+        grid, classes = self.grid(images.shape), int(self.class_token)
+        batch, count, prefix = images.shape[0], math.prod(grid), classes + self.registers
         _check_choice("mask", mask, (batch, count), jnp.bool_)
         _check_choice("visible", visible, (batch, None), jnp.integer)
         _check_choice("present", present, (batch, None if visible is None else visible.shape[1]), jnp.bool_)
@@ -144,10 +157,10 @@ class ViT(nn.Module):
         token = partial(self.param, init_fn=truncated_normal(0.02))
         if mask is not None:
             x = jnp.where(mask[..., None], token("mask_token", shape=(self.dim,)).astype(x.dtype), x)
-        first = [token("class_token", shape=(1, self.dim))] if self.class_token else []
+        first = [token("class_token", shape=(classes, self.dim))] if classes else []
         if self.positions is not None:
-            table = self.positions(grid, self.dim, prefix=len(first)).astype(x.dtype)
-            first, x = [f + table[:1] for f in first], x + table[len(first) :]
+            table = self.positions(grid, self.dim, prefix=classes).astype(x.dtype)
+            first, x = [f + table[:classes] for f in first], x + table[classes:]
         if self.registers:
             first.append(token("registers", shape=(self.registers, self.dim)))
         x = x if visible is None else jnp.take_along_axis(x, visible[..., None], axis=1)
@@ -205,6 +218,30 @@ def read_normed_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> F
     return Features(norm(name="norm")(patches.mean(axis=1)), patches)
 
 
+def read_raw(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
+    """The class token and the patch tokens as they leave the last block; the mean where there is no class token."""
+    return Features(prefix[:, 0] if prefix.shape[1] else patches.mean(axis=1), patches)
+
+
+def read_normed_class(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
+    """The normalised class token; the patch tokens stay as they are (CLIP)."""
+    return Features(norm(name="norm")(prefix[:, 0]), patches)
+
+
+def read_apart(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
+    """The class token and the patch tokens, each normalised by a norm of its own (DINOv3's largest)."""
+    return Features(norm(name="norm_class")(prefix[:, 0]), norm(name="norm")(patches))
+
+
+def read_pooled(prefix: jax.Array, patches: jax.Array, norm: Callable, *, pool: Callable) -> Features:
+    """The normalised patch tokens and what attention pools from them (SigLIP).
+
+    pool: a factory of `AttentionPool`, called with a name.
+    """
+    patches = norm(name="norm")(patches)
+    return Features(pool(name="pool")(patches), patches)
+
+
 def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.Array:
     """Computes what the class token attends to in the last block, a row of the softmax.
 
@@ -221,7 +258,7 @@ def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.A
         raise ValueError("cls_attention needs an encoder with a class token; this one has class_token=False")
     statistics = {name: value for name, value in variables.items() if name != "params"}
     features, _ = network(module).apply(variables["params"], statistics, images, collect=("attention",))
-    return features.inner["attention"][-1][..., 1 + module.registers :]
+    return features.inner["attention"][-1][..., int(module.class_token) + module.registers :]
 
 
 def check_images(images: jax.Array, side: int, name: str) -> None:

@@ -33,9 +33,25 @@ def bicubic(table: jax.Array, grid: Grid, *, offset: float = 0.0) -> jax.Array:
 dino_bicubic = partial(bicubic, offset=0.1)
 
 
-def antialiased_bicubic(table: jax.Array, grid: Grid) -> jax.Array:
-    """Cubic interpolation with antialiasing, as timm and DINOv2 with registers: [rows, columns, D] -> [*grid, D]."""
-    return _resize(table, grid, "cubic", antialias=True)
+def antialiased_bicubic(table: jax.Array, grid: Grid, *, offset: float = 0.0) -> jax.Array:
+    """Cubic interpolation with antialiasing, as timm and DINOv2 with registers: [rows, columns, D] -> [*grid, D].
+
+    offset: as in `bicubic`.
+    """
+    if not offset:
+        return _resize(table, grid, "cubic", antialias=True)
+    scale = jnp.array([(size + offset) / n for n, size in zip(table.shape[:2], grid, strict=True)])
+    exact = jax.lax.Precision.HIGHEST
+    resized = jax.image.scale_and_translate(
+        table.astype(jnp.float32),
+        (*grid, table.shape[-1]),
+        (0, 1),
+        scale,
+        jnp.zeros(2),
+        "cubic",
+        precision=exact,
+    )
+    return resized.astype(table.dtype)
 
 
 def bilinear(table: jax.Array, grid: Grid) -> jax.Array:
@@ -67,9 +83,11 @@ class LearnedPositions(nn.Module):
     """A learned table that takes the grid of the images seen at initialisation; other grids are interpolated from it.
 
     interpolate: (table [rows, columns, D], grid) -> [*grid, D].
+    of_prefix: whether the class token has a position of its own; without, it gets zeros.
     """
 
     interpolate: Callable[[jax.Array, Grid], jax.Array] = bicubic
+    of_prefix: bool = True
 
     @nn.compact
     def __call__(self, grid: Grid, dim: int, *, prefix: int = 0) -> jax.Array:
@@ -81,6 +99,8 @@ class LearnedPositions(nn.Module):
         table = self.param("table", init, (*grid, dim)) if stored is None else stored
         table = table if table.shape[:2] == tuple(grid) else self.interpolate(table, grid)
         table = table.reshape(-1, dim)
+        if not self.of_prefix:
+            return jnp.pad(table, ((prefix, 0), (0, 0)))
         return jnp.concatenate([self.param("prefix", init, (prefix, dim)), table]) if prefix else table
 
 

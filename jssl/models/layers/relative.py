@@ -68,13 +68,23 @@ def _offsets(grid: Grid) -> np.ndarray:
     return down * (2 * columns - 1) + across
 
 
-def rotary_angles(grid: Grid, dim: int, *, theta: float = 100.0) -> jax.Array:
+def rotary_angles(
+    grid: Grid,
+    dim: int,
+    *,
+    theta: float = 100.0,
+    periods: tuple[float, ...] | None = None,
+    over: Callable[[Grid], int] | None = None,
+) -> jax.Array:
     """DINOv3's angles: 2 pi * coordinate * theta^(-4k / dim), coordinates of patch centres in [-1, 1].
+
+    periods: of each k, in place of theta^(4k / dim).
+    over: such as `max`, the count that both axes' coordinates are divided by; None: each axis by its own.
 
     Returns: [N, dim], the rows' angles, then the columns', twice.
     """
-    centres = [(np.arange(side) + 0.5) / side * 2 - 1 for side in grid]
-    frequency = theta ** (-np.arange(dim // 4) * 4 / dim)
+    centres = [(np.arange(side) + 0.5) / (over(grid) if over else side) * 2 - 1 for side in grid]
+    frequency = theta ** (-np.arange(dim // 4) * 4 / dim) if periods is None else 1 / np.array(periods)
     return _twice(np.meshgrid(*centres, indexing="ij"), 2 * np.pi * frequency)
 
 

@@ -18,12 +18,13 @@ gelu = partial(jax.nn.gelu, approximate=False)  # the exact form of the publishe
 class Attention(nn.Module):
     """Multi-head self-attention with fused queries, keys and values: softmax(q k^T / sqrt(d) + bias) v.
 
+    qkv_bias: one answer, or one each for queries, keys and values; BEiT and DINOv3 have none on keys.
     attend: takes [B, N, heads, d]; for cuDNN, `partial(jax.nn.dot_product_attention, implementation="cudnn")`.
     sown: under this name what the first token attends to is sown, [B, heads, N], a row of the softmax; None: nothing.
     """
 
     heads: int
-    qkv_bias: bool = True
+    qkv_bias: bool | tuple[bool, bool, bool] = True
     attend: Callable = jax.nn.dot_product_attention
     kernel_init: Callable = kernel_init
     sown: str | None = "attention"
@@ -44,7 +45,10 @@ class Attention(nn.Module):
         batch, length, dim = x.shape
         if dim % self.heads:
             raise ValueError(f"heads={self.heads} must divide the width {dim}")
-        qkv = nn.Dense(3 * dim, use_bias=self.qkv_bias, kernel_init=self.kernel_init, name="qkv")(x)
+        if isinstance(self.qkv_bias, tuple):
+            qkv = PartlyBiased(3 * dim, self.qkv_bias, self.kernel_init, name="qkv")(x)
+        else:
+            qkv = nn.Dense(3 * dim, use_bias=self.qkv_bias, kernel_init=self.kernel_init, name="qkv")(x)
         query, key, value = jnp.moveaxis(qkv.reshape(batch, length, 3, self.heads, -1), 2, 0)
         if angles is not None:
             query, key = rotate(query, angles), rotate(key, angles)
@@ -55,6 +59,21 @@ class Attention(nn.Module):
             self.sow("intermediates", self.sown, attention_weights(query[:, :1], key, row)[:, :, 0])
         x = self.attend(query, key, value, bias=bias).reshape(batch, length, dim)
         return nn.Dense(dim, kernel_init=self.kernel_init, name="proj")(x)
+
+
+class PartlyBiased(nn.Module):
+    """A linear layer whose outputs lie in equal parts, some with a bias; the others' entries of `bias` do nothing."""
+
+    features: int
+    biased: tuple[bool, ...]
+    kernel_init: Callable = kernel_init
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        bias = jnp.where(jnp.repeat(jnp.array(self.biased), self.features // len(self.biased)), bias, 0)
+        return x @ kernel.astype(x.dtype) + bias.astype(x.dtype)
 
 
 def attention_weights(query: jax.Array, key: jax.Array, bias: jax.Array | None = None) -> jax.Array:
@@ -166,7 +185,7 @@ class Block(nn.Module):
     mlp: Callable = Mlp
     norm: Callable = layer_norm
     layer_scale: float | None = None
-    qkv_bias: bool = True
+    qkv_bias: bool | tuple[bool, bool, bool] = True
     attend: Callable = jax.nn.dot_product_attention
     kernel_init: Callable = kernel_init
 

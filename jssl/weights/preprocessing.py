@@ -1,0 +1,148 @@
+"""What was done to an image before it met the published weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+SATELLITE = (0.430, 0.411, 0.296), (0.213, 0.156, 0.143)
+INTERPOLATIONS = {"bicubic": "cubic", "bilinear": "linear", "nearest": "nearest"}
+PILLOW = {0: "nearest", 2: "bilinear", 3: "bicubic"}
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Resizes, crops and normalises images as their publisher does.
+
+    Args:
+        size: The short side after resizing.
+        crop: The side of the central crop.
+        interpolation: "bicubic", "bilinear" or "nearest", with antialiasing.
+        mean, std: Of each channel, of images in [0, 1].
+    """
+
+    size: int = 256
+    crop: int = 224
+    interpolation: str = "bicubic"
+    mean: tuple[float, ...] = IMAGENET[0]
+    std: tuple[float, ...] = IMAGENET[1]
+
+    @classmethod
+    def of(
+        cls, file: Any, constants=IMAGENET, share: float = 0.875, interpolation: str = "bicubic"
+    ) -> "Preprocess":
+        """As the file's config says; where it does not, with the family's constants.
+
+        Args:
+            file: A `File`.
+            constants: (mean, std) of the family.
+            share: What the crop is of the resized short side.
+            interpolation: Of the family.
+        """
+        stated = {**_table(file.config.get("pretrained_cfg")), **_table(file.config.get("preprocess_cfg"))}
+        stated |= _table(file.config.get("preprocessor"))
+        crop = _side(
+            stated.get("crop_size") or stated.get("input_size") or file.get("image_size", "img_size"), 224
+        )
+        share = _number(stated.get("crop_pct"), share)
+        size = _side(stated.get("size"), round(crop / share))
+        kind = stated.get("interpolation") or PILLOW.get(stated.get("resample"), interpolation)
+        mean, std = (
+            tuple(stated[key]) if _is_numbers(stated.get(key)) else fallback
+            for key, fallback in zip(("mean", "std"), constants, strict=True)
+        )
+        mean, std = (
+            tuple(stated[key]) if _is_numbers(stated.get(key)) else value
+            for key, value in (("image_mean", mean), ("image_std", std))
+        )
+        return cls(max(size, crop), crop, kind if kind in INTERPOLATIONS else interpolation, mean, std)
+
+    def __call__(self, images: Any) -> jax.Array:
+        """Prepares images for the encoder.
+
+        Args:
+            images: uint8 [B, H, W, C], one image [H, W, C], or a path of an image file.
+        Returns:
+            Floats [B, crop, crop, C], normalised.
+        Raises:
+            ValueError: where they are no uint8 images.
+        """
+        images = (
+            _read(images) if isinstance(images, str) or hasattr(images, "__fspath__") else np.asarray(images)
+        )
+        images = images[None] if images.ndim == 3 else images
+        if images.dtype != np.uint8 or images.ndim != 4:
+            raise ValueError(f"preprocess takes uint8 images [B, H, W, C], got {images.dtype} {images.shape}")
+        height, width = images.shape[1:3]
+        scale = self.size / min(height, width)
+        rows, columns = max(self.size, int(height * scale)), max(self.size, int(width * scale))
+        method = INTERPOLATIONS[self.interpolation]
+        x = jax.image.resize(
+            jnp.asarray(images, jnp.float32), (len(images), rows, columns, images.shape[-1]), method
+        )
+        x = jnp.clip(jnp.round(x), 0, 255) / 255
+        top, left = (rows - self.crop) // 2, (columns - self.crop) // 2
+        x = x[:, top : top + self.crop, left : left + self.crop]
+        return (x - jnp.asarray(self.mean)) / jnp.asarray(self.std)
+
+
+@dataclass(frozen=True)
+class Spectrograms:
+    """Normalises log-mel spectrograms.
+
+    Args:
+        mean, std: Of the data that the publisher trained on; what is left has half a unit of deviation.
+    """
+
+    mean: float = -4.2677393
+    std: float = 4.5689974
+
+    @classmethod
+    def of(cls, file: Any) -> "Spectrograms":
+        """As the file's preprocessor_config.json says, else AudioSet's numbers."""
+        stated = _table(file.config.get("preprocessor"))
+        return cls(stated.get("mean", cls.mean), stated.get("std", cls.std))
+
+    def __call__(self, spectrograms: Any) -> jax.Array:
+        """Prepares spectrograms for the encoder.
+
+        Args:
+            spectrograms: [B, frames, bins] floats, log-mel energies.
+        Returns:
+            The same, normalised.
+        """
+        return (jnp.asarray(spectrograms) - self.mean) / (2 * self.std)
+
+
+def _read(path: Any) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _number(value: Any, fallback: float) -> float:
+    return float(value) if isinstance(value, int | float) and 0.1 < value <= 1 else fallback
+
+
+def _side(value: Any, fallback: int) -> int:
+    """A side of: a number, [height, width], [channels, height, width], {"height": ...} or {"shortest_edge": ...}."""
+    if isinstance(value, Mapping):
+        value = value.get("shortest_edge") or value.get("height")
+    if isinstance(value, list | tuple) and value:
+        value = value[-1]
+    return value if type(value) is int and 0 < value < 100_000 else fallback
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(x, int | float) for x in value)

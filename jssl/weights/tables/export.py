@@ -1,0 +1,181 @@
+"""Networks of the library under published names: timm's, Meta's, the hub's and torchvision's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jssl.models.encoders.resnet import ResNet
+from jssl.models.encoders.vit import PatchEmbed, ViT
+from jssl.models.layers.positions import LearnedPositions, antialiased_bicubic, dino_bicubic
+from jssl.models.layers.transformer import Mlp, SwiGlu, layer_norm
+from jssl.weights.engine import Net, Table
+from jssl.weights.layouts import layer, lead
+from jssl.weights.tables.hub import DINOV2
+from jssl.weights.tables.resnet import ROWS as RESNET
+from jssl.weights.tables.shared import HUB, TIMM
+
+Variables = Mapping[str, Any]
+Described = tuple[Net, Variables, dict[str, Any]]
+
+
+def timm(encoder: nn.Module, variables: Variables, side: int) -> Described:
+    """As timm's VisionTransformer; the mask token has no place there and is left out."""
+    module, params, sizes = _plain(encoder, variables, side)
+    params.pop("mask_token", None)
+    rows: dict[str, Any] = {**TIMM, "registers": ("reg_token", lead(1))}
+    args = sizes | {"num_classes": 0, "class_token": bool(module.class_token), "global_pool": "token"}
+    args["global_pool"] = "token" if module.class_token else "avg"
+    if not module.class_token:
+        args["fc_norm"] = False
+    if module.registers:  # timm gives registers positions unless the class token has none either
+        prefix = params["positions"]["prefix"]
+        params["class_token"] = params["class_token"] + prefix
+        params["positions"] = {"table": params["positions"]["table"]}
+        module = module.copy(positions=LearnedPositions(antialiased_bicubic, of_prefix=False))
+        args |= {"reg_tokens": module.registers, "no_embed_class": True}
+    if _gated(module):
+        rows |= {"blocks/block_{i}/mlp/w12": ("blocks.{i}.mlp.fc1", layer)}
+        rows |= {"blocks/block_{i}/mlp/w3": ("blocks.{i}.mlp.fc2", layer)}
+        args["mlp_layer"] = "swiglu_packed"
+    config = {"architecture": f"vit_patch{module.patch}", "model_args": args, "num_classes": 0}
+    return _net(module, rows), {"params": params}, config | {"layer_norm_eps": _epsilon(module)}
+
+
+def dino(encoder: nn.Module, variables: Variables, side: int) -> Described:
+    """As DINO's VisionTransformer, which has no mask token."""
+    module, params, sizes = _plain(encoder, variables, side)
+    params.pop("mask_token", None)
+    return (
+        _net(module, TIMM),
+        {"params": params},
+        {"model_type": "dino_vit", **sizes, "layer_norm_eps": _epsilon(module)},
+    )
+
+
+def dinov2(encoder: nn.Module, variables: Variables, side: int) -> Described:
+    """As DINOv2's DinoVisionTransformer; a network without a mask token gets zeros."""
+    module, params, sizes = _plain(encoder, variables, side)
+    params.setdefault("mask_token", np.zeros(module.dim, np.float32))
+    kind = module.positions.interpolate
+    config = sizes | {
+        "model_type": "dinov2",
+        "ffn_layer": "swiglufused" if _gated(module) else "mlp",
+        "num_register_tokens": module.registers,
+        "interpolate_antialias": kind is antialiased_bicubic,
+        "interpolate_offset": 0.1 if kind is dino_bicubic else 0.0,
+        "block_chunks": 0,
+        "layer_norm_eps": _epsilon(module),
+    }
+    return _net(module, TIMM), {"params": params}, config
+
+
+def hub(encoder: nn.Module, variables: Variables, side: int) -> Described:
+    """As transformers' ViTModel; the mask token is left out, layer scale and registers have no place."""
+    module, params, _ = _plain(encoder, variables, side)
+    params.pop("mask_token", None)
+    rows = {path: row for path, row in HUB.items() if "scale" not in path and path != "registers"}
+    config = _hub_config(module, params) | {"model_type": "vit", "architectures": ["ViTModel"]}
+    return _net(module, rows), {"params": params}, config
+
+
+def hub_dinov2(encoder: nn.Module, variables: Variables, side: int) -> Described:
+    """As transformers' Dinov2Model, with registers or without; layer scale that it lacks is 1, the mask token 0."""
+    module, params, _ = _plain(encoder, variables, side)
+    params.setdefault("mask_token", np.zeros(module.dim, np.float32))
+    ones = {f"scale{i}": np.ones(module.dim, np.float32) for i in (1, 2)}
+    params["blocks"] = {name: {**ones, **block} for name, block in params["blocks"].items()}
+    with_registers = {"model_type": "dinov2_with_registers", "num_register_tokens": module.registers}
+    config = _hub_config(module, params) | (with_registers if module.registers else {"model_type": "dinov2"})
+    config |= {"layerscale_value": module.layer_scale or 1.0, "use_swiglu_ffn": _gated(module)}
+    config |= {"mlp_ratio": 4 if _gated(module) else round(module.mlp_ratio), "use_mask_token": True}
+    return _net(module, DINOV2), {"params": params}, config
+
+
+def _hub_config(module: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+    rows, columns = params["positions"]["table"].shape[:2]
+    return {
+        "hidden_size": module.dim,
+        "num_hidden_layers": module.depth,
+        "num_attention_heads": module.heads,
+        "intermediate_size": round(module.dim * module.mlp_ratio),
+        "patch_size": module.patch,
+        "image_size": rows * module.patch
+        if rows == columns
+        else [rows * module.patch, columns * module.patch],
+        "hidden_act": "gelu",
+        "layer_norm_eps": _epsilon(module),
+        "qkv_bias": bool(module.qkv_bias),
+    }
+
+
+def torchvision(encoder: nn.Module, variables: Variables, side: int) -> Described:
+    """As torchvision's ResNet."""
+    if not isinstance(encoder, ResNet):
+        raise ValueError(f"torchvision's names are of residual networks, this is a {type(encoder).__name__}")
+    return _net(encoder, RESNET), variables, {"model_type": "resnet", "layers": list(encoder.depths)}
+
+
+def _net(module: nn.Module, rows: Table) -> Net:
+    return Net(module, rows, lambda module, key: {})
+
+
+def _plain(encoder: nn.Module, variables: Variables, side: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """A plain ViT, with stored positions where it computes them, its parameters, and the constructor's arguments."""
+    if not isinstance(encoder, ViT):
+        raise ValueError(f"these names are of plain ViTs, this is a {type(encoder).__name__}")
+    params = dict(variables["params"])
+    if not (encoder.stem is PatchEmbed and encoder.rotary is None and encoder.attention_bias is None):
+        raise ValueError(
+            "these names are of plain ViTs: patches, absolute positions, no bias in the attention"
+        )
+    if not _gated(encoder) and encoder.mlp is not Mlp:
+        raise ValueError("these names are of ViTs with a GELU mlp or a gated one")
+    if encoder.positions is None:
+        raise ValueError("these names are of ViTs with absolute positions, this one has none")
+    if not isinstance(encoder.positions, LearnedPositions):
+        classes, grid = int(encoder.class_token), (side // encoder.patch,) * 2
+        whole = encoder.positions(grid, encoder.dim, prefix=classes)
+        params["positions"] = {"table": whole[classes:].reshape(*grid, encoder.dim)}
+        params["positions"] |= {"prefix": whole[:classes]} if classes else {}
+        encoder = encoder.copy(positions=LearnedPositions())
+    elif "prefix" not in params["positions"] and encoder.class_token:
+        params["positions"] = {
+            **params["positions"],
+            "prefix": jnp.zeros((int(encoder.class_token), encoder.dim)),
+        }
+    rows, columns = params["positions"]["table"].shape[:2]
+    sizes = {
+        "img_size": [rows * encoder.patch, columns * encoder.patch],
+        "patch_size": encoder.patch,
+        "embed_dim": encoder.dim,
+        "depth": encoder.depth,
+        "num_heads": encoder.heads,
+        "mlp_ratio": encoder.mlp_ratio,
+        "qkv_bias": bool(encoder.qkv_bias),
+        "init_values": encoder.layer_scale,
+    }
+    return encoder, jax.device_get(params), sizes
+
+
+def _gated(module: Any) -> bool:
+    return module.mlp is SwiGlu
+
+
+def _epsilon(module: Any) -> float:
+    keywords = getattr(module.norm, "keywords", layer_norm.keywords)
+    return keywords.get("epsilon", 1e-6)
+
+
+DESCRIBED = {
+    "timm_vit": timm,
+    "dino_vit": dino,
+    "dinov2": dinov2,
+    "hf_vit": hub,
+    "hf_dinov2": hub_dinov2,
+    "hf_dinov2_registers": hub_dinov2,
+    "resnet_torchvision": torchvision,
+}

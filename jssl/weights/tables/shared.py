@@ -1,0 +1,346 @@
+"""What tables of several families are made of: names of blocks, sizes from config and tensors, heads."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jssl.models.encoders.vit import ViT
+from jssl.models.heads import Head, WeightNormDense, batch_norm, dense, l2_normalize
+from jssl.models.layers.positions import LearnedPositions, bicubic
+from jssl.models.layers.transformer import Mlp, SwiGlu, gelu, layer_norm, quick_gelu
+from jssl.weights.engine import File, Net, Row, Table
+from jssl.weights.layouts import fused, layer, lead, patches, plain, table, unbiased, weight_norm
+
+ACTIVATIONS: Mapping[str, Callable] = {
+    "gelu": gelu,
+    "gelu_pytorch_tanh": partial(jax.nn.gelu, approximate=True),
+    "gelu_new": partial(jax.nn.gelu, approximate=True),
+    "quick_gelu": quick_gelu,
+    "relu": nn.relu,
+    "silu": jax.nn.silu,
+}
+HEADS = {
+    1280: 16,
+    1408: 16,
+    1664: 16,
+    1152: 16,
+    4096: 32,
+}  # of published widths; others have 64 features a head
+
+
+def block(ours: str, theirs: str, **names: str | tuple) -> Table:
+    """The rows of a pre-norm block: timm's names, but those that are given."""
+    known: dict[str, Any] = {
+        "norm1": "norm1",
+        "norm2": "norm2",
+        "qkv": "attn.qkv",
+        "proj": "attn.proj",
+        "fc1": "mlp.fc1",
+        "fc2": "mlp.fc2",
+        "w12": "mlp.w12",
+        "w3": "mlp.w3",
+        "scale1": "ls1.gamma",
+        "scale2": "ls2.gamma",
+        **names,
+    }
+    inner = {"qkv": "attn/", "proj": "attn/", "fc1": "mlp/", "fc2": "mlp/", "w12": "mlp/", "w3": "mlp/"}
+    rows: dict[str, Row] = {}
+    for name, published in known.items():
+        if isinstance(published, tuple):
+            row = (tuple(f"{theirs}.{part}" for part in published), fused)
+        else:
+            row = (f"{theirs}.{published}", plain if name.startswith("scale") else layer)
+        rows[f"{ours}/{inner.get(name, '')}{name}"] = row
+    return rows
+
+
+TIMM: Table = {
+    "stem/proj": ("patch_embed.proj", patches),
+    "class_token": ("cls_token", lead(1)),
+    "registers": ("register_tokens", lead(1)),
+    "mask_token": ("mask_token", lead(1)),
+    "positions": ("pos_embed", table(1)),
+    "norm_input": ("norm_pre", layer),
+    "norm": ("norm", layer),
+    **block("blocks/block_{i}", "blocks.{i}"),
+}
+QKV = tuple(f"attention.attention.{name}" for name in ("query", "key", "value"))
+HUB_BLOCK = dict(
+    norm1="layernorm_before",
+    norm2="layernorm_after",
+    qkv=QKV,
+    proj="attention.output.dense",
+    fc1="intermediate.dense",
+    fc2="output.dense",
+    scale1="lambda_1",
+    scale2="lambda_2",
+)
+HUB: Table = {
+    "stem/proj": ("embeddings.patch_embeddings.projection", patches),
+    "class_token": ("embeddings.cls_token", lead(1)),
+    "registers": ("embeddings.register_tokens", lead(1)),
+    "mask_token": ("embeddings.mask_token", lead(2)),
+    "positions": ("embeddings.position_embeddings", table(1)),
+    "norm": ("layernorm", layer),
+    **block("blocks/block_{i}", "encoder.layer.{i}", **HUB_BLOCK),
+}
+
+
+def number(file: File, *keys: str, default: Any = None) -> int:
+    """A size: what the config says, else the default.
+
+    Raises:
+        ValueError: where it is no positive number below a million.
+    """
+    value = file.get(*keys, default=default)
+    value = value[0] if isinstance(value, list | tuple) and value else value
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1_000_000:
+        raise ValueError(f"{keys[0]} must be a positive number, config and tensors say {value!r}")
+    return value
+
+
+def epsilon_norm(file: File, default: float = 1e-6) -> Callable[..., nn.Module]:
+    """The layer norm with the config's epsilon."""
+    epsilon = file.get("layer_norm_eps", default=default)
+    if not isinstance(epsilon, float | int) or not 0 < epsilon < 1:
+        raise ValueError(f"layer_norm_eps must lie between 0 and 1, the config says {epsilon!r}")
+    return layer_norm if epsilon == 1e-6 else partial(layer_norm, epsilon=float(epsilon))
+
+
+def activation(file: File, key: str = "hidden_act", default: str = "gelu") -> Callable:
+    """The activation that the config names."""
+    name = file.get(key, default=default)
+    if name not in ACTIVATIONS:
+        raise ValueError(f"{key} is {name!r}, known are {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
+def depth_of(file: File, rows: Table, ours: str = "blocks/block_{i}", *keys: str) -> int:
+    """How many blocks there are: as the config says, else as the file has."""
+    held = file.count(rows[f"{ours}/norm1"][0].split("{i}")[0])
+    depth = number(file, *(keys or ("depth", "num_hidden_layers")), default=held or None)
+    if depth > 4 * held + 4:
+        raise ValueError(f"the config speaks of {depth} blocks, the file holds {held}")
+    return depth
+
+
+def mlp_of(
+    file: File, rows: Table, dim: int, act: Callable, ours: str = "blocks/block_{i}"
+) -> dict[str, Any]:
+    """Fields mlp and mlp_ratio of a ViT, by the tensors of the first block."""
+
+    def width(name):
+        theirs = rows[f"{ours}/mlp/{name}"][0]
+        first = theirs[0] if isinstance(theirs, tuple) else theirs
+        first = first.replace("{i}", "0") + ".weight"
+        return file.shape(first)[0] // (1 if isinstance(theirs, tuple) else 2) if first in file else None
+
+    gated = width("w12")
+    if gated is not None and width("fc1") is None:
+        return dict(mlp=SwiGlu, mlp_ratio=gated / dim)
+    theirs = rows[f"{ours}/mlp/fc1"][0].replace("{i}", "0") + ".weight"
+    return dict(
+        mlp=Mlp if act is gelu else partial(Mlp, activation=act), mlp_ratio=file.shape(theirs)[0] / dim
+    )
+
+
+def grid_of(file: File, patch: int, held: int | None) -> tuple[int, int]:
+    """The native grid: the config's image size, else a square of the positions that the file holds."""
+    image = file.get("img_size", "image_size")
+    sides = list(image) if isinstance(image, list | tuple) else [image, image]
+    if all(type(side) is int and side > 0 for side in sides) and len(sides) == 2:
+        grid = sides[0] // patch, sides[1] // patch
+        if held is None:
+            return min(grid[0], 64) or 1, min(grid[1], 64) or 1
+        if grid[0] * grid[1] == held:
+            return grid
+        if math.isqrt(held) ** 2 != held:
+            raise ValueError(f"the config speaks of {grid[0]} x {grid[1]} positions, the file holds {held}")
+    side = 2 if held is None else math.isqrt(held)
+    if held is not None and side * side != held:
+        raise ValueError(
+            f"the file holds {held} positions, which is no square; config.json must say the image size"
+        )
+    return side, side
+
+
+def heads_of(file: File, dim: int, *keys: str) -> int:
+    """How many heads: as the config says, else as published models of this width have."""
+    keys = keys or ("num_heads", "num_attention_heads")
+    known = HEADS.get(dim, dim // 64 if dim % 64 == 0 else None)
+    heads = number(file, *keys, default=known)
+    if dim % heads:
+        raise ValueError(f"{heads} heads do not divide the width {dim}")
+    return heads
+
+
+def scaled(file: File, rows: Table, *keys: str) -> float | None:
+    """The first value of layer scale: as the config says, else some where the file has factors."""
+    stated = file.get(*keys) if keys else None
+    if isinstance(stated, int | float) and not isinstance(stated, bool):
+        return float(stated) or None
+    theirs = rows["blocks/block_{i}/scale1"][0].replace("{i}", "0")
+    return 1e-5 if theirs in file else None
+
+
+def biased(file: File, rows: Table) -> bool | tuple[bool, ...]:
+    """Which of queries, keys and values have a bias: as the config says, else as some block has."""
+    stated = file.get("qkv_bias")
+    if isinstance(stated, bool):
+        return stated
+    theirs = rows["blocks/block_{i}/attn/qkv"][0]
+    names = theirs if isinstance(theirs, tuple) else (theirs,)
+    has = tuple(file.any(re.escape(name).replace(r"\{i\}", r"\d+") + r"\.bias$") for name in names)
+    return has[0] if len(set(has)) == 1 else has
+
+
+def without_biases(file: File, rows: Table) -> Table:
+    """The rows of blocks whose linear layers have no bias, where the config says so."""
+    layers = {"attn/proj": ("proj_bias",)} | dict.fromkeys(
+        ("mlp/fc1", "mlp/fc2", "mlp/w12", "mlp/w3"), ("ffn_bias", "mlp_bias")
+    )
+    lacking = {name for name, keys in layers.items() if file.get(*keys, default=True) is False}
+    paths = {f"blocks/block_{{i}}/{name}" for name in lacking}
+    return {path: (row[0], unbiased) if path in paths else row for path, row in rows.items()}
+
+
+def vit(
+    file: File,
+    rows: Table,
+    *,
+    interpolate: Callable = bicubic,
+    epsilon: float = 1e-6,
+    act: str = "gelu",
+    masked: bool = False,
+    of_prefix: bool = True,
+    classes: int = 1,
+    image: Callable[[tuple[int, int], int], tuple[int, ...]] | None = None,
+    held: int | None = None,
+    rename: Callable[[str], str] = str,
+    **fields: Any,
+) -> Net:
+    """A ViT, its sizes from config and tensors.
+
+    Args:
+        file: At the network's prefix.
+        rows: Its table.
+        interpolate, epsilon, act: The family's, where the config does not say them.
+        masked: Whether it has a mask token.
+        of_prefix: Whether the class token has a position.
+        classes: How many class tokens it has.
+        image: (grid, patch) -> the shape of an input; None: images of three channels or as many as the stem takes.
+        held: How many positions the file holds, where they are no absolute ones.
+        rename: As `Net`.
+        fields: Of `ViT`, in place of what is found.
+    """
+    stem = rows["stem/proj"][0]
+    weight = file.shape(f"{stem}.weight") if f"{stem}.weight" in file or "dim" not in fields else None
+    dim = fields.get("dim") or number(file, "embed_dim", "hidden_size", default=weight[0] if weight else None)
+    patch = fields.get("patch") or number(file, "patch_size", default=weight[-1] if weight else None)
+    channels = weight[1] if weight and weight[-1] == patch else 3
+    if "positions" not in fields:
+        name = rows["positions"][0]
+        held = file.shape(name)[-2] - (classes if of_prefix else 0)
+        fields["positions"] = LearnedPositions(interpolate, of_prefix)
+    grid = grid_of(file, patch, held)
+    found = dict(
+        patch=patch,
+        dim=dim,
+        heads=fields.get("heads") or heads_of(file, dim),
+        class_token=True if classes == 1 else classes,
+        norm=epsilon_norm(file, epsilon),
+    )
+    if "depth" not in fields:
+        found["depth"] = depth_of(file, rows)
+    if "mlp" not in fields:
+        found |= mlp_of(file, rows, dim, activation(file, default=act))
+    if "qkv_bias" not in fields:
+        found["qkv_bias"] = biased(file, rows)
+    module, rows = ViT(**{**found, **fields}), without_biases(file, rows)
+    shape = image(grid, patch) if image else (grid[0] * patch, grid[1] * patch, channels)
+
+    def init(module, key):
+        mask = jnp.zeros((1, math.prod(module.grid((1, *shape)))), bool) if masked else None
+        return module.init(key, jnp.zeros((1, *shape)), mask=mask)
+
+    return Net(module, rows, init, file.at, rename, grid[0] * patch)
+
+
+def stack(file: File, *layers: Any) -> Net:
+    """A head, its layers from the tensors.
+
+    Args:
+        file: At the head's prefix.
+        layers: A published layer's name; "name:weight_norm" of a weight-normed one; or a function.
+    """
+    built, rows, width = [], {}, None
+    for i, given in enumerate(layers):
+        if not isinstance(given, str):
+            built.append(given)
+            continue
+        name, _, kind = given.partition(":")
+        made = (
+            WeightNormDense(file.shape(f"{name}.weight_v")[0], nn.initializers.ones)
+            if kind
+            else _layer(file, name)
+        )
+        width = width or file.shape(f"{name}.{_first(file, name)}")[-1]
+        built.append(made)
+        rows[f"layers_{i}"] = (name, weight_norm if kind else layer)
+    return Net(Head(tuple(built)), rows, lambda module, key: module.init(key, jnp.zeros((1, width))), file.at)
+
+
+def _first(file: File, name: str) -> str:
+    return next(
+        (leaf for leaf in ("weight", "weight_v", "running_mean") if f"{name}.{leaf}" in file), "weight"
+    )
+
+
+def _layer(file: File, name: str) -> nn.Module:
+    bias, weight = f"{name}.bias" in file, f"{name}.weight" in file
+    if f"{name}.running_mean" in file:
+        return batch_norm(use_bias=bias, use_scale=weight)
+    shape = file.shape(f"{name}.weight")
+    return dense(shape[0], use_bias=bias) if len(shape) == 2 else layer_norm()
+
+
+def sequence(file: File, act: Callable = nn.relu, then: tuple = ()) -> Net | None:
+    """A torch Sequential of linear layers and norms, activations where numbers are missing; None where there is none."""
+    found = re.compile(re.escape(file.at) + r"(\d+)\.")
+    numbers = {int(match[1]) for name in file.tensors if (match := found.match(name))}
+    if not numbers or max(numbers) > 100:
+        return None
+    return stack(file, *(str(i) if i in numbers else act for i in range(max(numbers) + 1)), *then)
+
+
+def dino_head(file: File, last: str = "last_layer") -> Net | None:
+    """DINO's head: `mlp`, unit length, a weight-normed last layer."""
+    if f"{last}.weight_v" not in file:
+        return None
+    found = re.compile(re.escape(file.at) + r"mlp\.(\d+)\.")
+    numbers = {int(match[1]) for name in file.tensors if (match := found.match(name))}
+    trunk = [f"mlp.{i}" if i in numbers else gelu for i in range(min(max(numbers, default=-1), 100) + 1)]
+    return stack(file, *(trunk or ["mlp"]), l2_normalize, f"{last}:weight_norm")
+
+
+def only(**nets: Net | None) -> dict[str, Net]:
+    """The networks that the file has."""
+    return {name: net for name, net in nets.items() if net is not None}
+
+
+def linear(file: File, name: str) -> Net | None:
+    """A linear layer, where the file has it."""
+    return stack(file, name) if f"{name}.weight" in file else None
+
+
+__all__ = [
+    "ACTIVATIONS", "HUB", "HUB_BLOCK", "QKV", "TIMM", "activation", "biased", "block", "depth_of",
+    "dino_head", "epsilon_norm", "grid_of", "heads_of", "linear", "mlp_of", "number", "only", "scaled", "sequence",
+    "stack", "vit",
+]  # fmt: skip

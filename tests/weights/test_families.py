@@ -1,0 +1,240 @@
+"""Published state dicts give the numbers of their authors' code, and come back bit for bit."""
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from jssl import weights
+from jssl.masks import visible_indices
+from jssl.models import ViT, dino_bicubic
+from tests.weights.files import CASES, CONFIGS, case, channels_last
+
+NAMES = [*CONFIGS, *sorted(folder.name for folder in CASES.iterdir())]
+
+
+@pytest.fixture(autouse=True)
+def full_precision():
+    with jax.default_matmul_precision("highest"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """Each case once: (folder, numbers, loaded)."""
+    place, known = tmp_path_factory.mktemp("cases"), {}
+
+    def open_(name):
+        if name not in known:
+            folder, numbers = case(name, place)
+            known[name] = folder, numbers, weights.load(folder)
+        return known[name]
+
+    return open_
+
+
+def same(got, want, tolerance=2e-5):
+    assert got.shape == want.shape
+    np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * np.abs(want).max())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saved_again_it_is_the_same_bit_for_bit(opened, name, tmp_path):
+    folder, _, loaded = opened(name)
+    assert loaded.family == name
+    weights.save(loaded, tmp_path / "again.safetensors")
+    ours, theirs = load_file(tmp_path / "again.safetensors"), load_file(folder / "model.safetensors")
+    assert set(ours) == set(theirs)
+    for tensor, array in theirs.items():
+        assert ours[tensor].dtype == array.dtype
+        np.testing.assert_array_equal(ours[tensor], array)
+
+
+@pytest.mark.parametrize("name", ["dino_vit", "hf_dinov2_registers", "hf_ast"])
+def test_class_and_patch_tokens(opened, name):
+    _, want, loaded = opened(name)
+    inputs = want["spectrograms"] if "spectrograms" in want else channels_last(want["images"])
+    features = loaded.features(inputs)
+    same(features.cls, want["class_token"])
+    same(features.tokens, want["patch_tokens"])
+
+
+def test_a_mask_puts_the_mask_token_in(opened):
+    _, want, loaded = opened("hf_dinov2_registers")
+    features = loaded.features(channels_last(want["images"]), mask=want["mask"].reshape(2, 4, 4))
+    same(features.cls, want["masked_class_token"])
+    same(features.tokens, want["masked_patch_tokens"])
+
+
+def test_a_file_without_mask_token_takes_no_mask(opened):
+    _, want, loaded = opened("dino_vit")
+    with pytest.raises(ValueError, match="no mask token"):
+        loaded.features(channels_last(want["images"]), mask=np.zeros((2, 16), bool))
+
+
+def test_eva02_turns_neighbours_and_gates(opened):
+    _, want, loaded = opened("timm_eva02")
+    features = loaded.features(channels_last(want["images"]))
+    same(features.cls, want["pre_logits"])
+    same(features.tokens, want["tokens"][:, 1:])
+    module, variables = loaded.heads["logits"]
+    same(module.apply(variables, features.cls), want["logits"])
+
+
+def test_two_towers(opened):
+    _, want, loaded = opened("hf_clip")
+    same(loaded.image(channels_last(want["images"])), want["image_features"])
+    same(loaded.text(want["token_ids"]), want["text_features"])
+    scale, variables = loaded.heads["logit_scale"]
+    stored = load_file(CASES / "hf_clip/model.safetensors")["logit_scale"]
+    np.testing.assert_allclose(scale.apply(variables), np.exp(stored), rtol=1e-6)
+
+
+def test_one_tower_has_no_texts(opened):
+    with pytest.raises(ValueError, match="no text tower"):
+        opened("dino_vit")[2].text(np.zeros((1, 4), int))
+
+
+def test_films(opened):
+    _, want, loaded = opened("hf_videomae")
+    same(loaded.features(channels_last(want["videos"])).tokens, want["tokens"])
+    module, variables = loaded.heads["decoder"]
+    hidden = int(want["mask"][0].sum())
+    mask = jnp.asarray(want["mask"])
+    seen, asked = visible_indices(mask, 32 - hidden), visible_indices(~mask, hidden)
+    encoded = loaded.encoder.apply(loaded.variables, channels_last(want["videos"]), visible=seen)
+    same(module.apply(variables, encoded.tokens, seen, asked, (2, 4, 4)), want["prediction"])
+
+
+def test_a_residual_network_and_its_heads(opened):
+    _, want, loaded = opened("simsiam_resnet")
+    features = loaded.features(channels_last(want["images"]))
+    same(features.cls, want["pooled"])
+    projected = loaded.heads["projection"][0].apply(loaded.heads["projection"][1], features.cls)
+    same(projected, want["projection"])
+    same(loaded.heads["prediction"][0].apply(loaded.heads["prediction"][1], projected), want["prediction"])
+
+
+def test_mae_keeps_its_decoder(opened):
+    _, want, loaded = opened("mae")
+    visible = jnp.argsort(jnp.asarray(want["noise"]), axis=1)[:, :4]
+    latent = loaded.encoder.apply(loaded.variables, channels_last(want["images"]), visible=visible)
+    module, variables = loaded.heads["decoder"]
+    same(module.apply(variables, latent, visible, (4, 4)), want["prediction"])
+
+
+def test_sizes_come_from_the_tensors_where_there_is_no_config(opened, tmp_path):
+    folder, want, loaded = opened("resnet_torchvision")
+    bare = weights.load(folder / "model.safetensors")
+    same(bare.features(channels_last(want["images"])).cls, want["pooled"])
+    assert bare.family == loaded.family and bare.encoder == loaded.encoder
+
+
+def test_the_number_of_heads_is_asked_for_where_nothing_tells_it(opened):
+    with pytest.raises(ValueError, match="num_heads"):
+        weights.load(opened("dino_vit")[0] / "model.safetensors", family="dino_vit")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_halves_load_as_float32_and_are_saved_as_halves(opened, tmp_path, dtype):
+    folder, _, loaded = opened("dino_vit")
+    state = {name: array.astype(dtype) for name, array in load_file(folder / "model.safetensors").items()}
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / "config.json").write_text((folder / "config.json").read_text())
+    save_file(state, half / "model.safetensors")
+    read = weights.load(half)
+    leaves = jax.tree.leaves(read.variables)
+    assert all(leaf.dtype == jnp.float32 for leaf in leaves)
+    np.testing.assert_array_equal(
+        read.variables["params"]["norm"]["bias"], state["norm.bias"].astype(np.float32)
+    )
+    weights.save(read, tmp_path / "again.safetensors")
+    again = load_file(tmp_path / "again.safetensors")
+    assert all(again[name].tobytes() == array.tobytes() for name, array in state.items())
+    assert jax.tree.leaves(weights.load(half, dtype=jnp.bfloat16).variables)[0].dtype == jnp.bfloat16
+
+
+def test_parts_are_named(opened):
+    folder = opened("simsiam_resnet")[0]
+    with pytest.raises(ValueError, match="no part 'teacher'"):
+        weights.load(folder, part="teacher")
+
+
+@pytest.mark.parametrize("name, fields", [
+    ("timm_vit", {}),
+    ("timm_vit", dict(registers=3)),
+    ("timm_vit", dict(class_token=False)),
+    ("dino_vit", {}),
+    ("dinov2", dict(registers=2, layer_scale=1e-5)),
+    ("hf_vit", {}),
+    ("hf_dinov2_registers", dict(registers=2)),
+])  # fmt: skip
+def test_a_network_of_the_library_is_saved_under_published_names(name, fields, tmp_path):
+    fields = {"layer_scale": None, **fields}
+    vit = ViT(8, 24, 2, 3, **fields)
+    images = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
+    variables = vit.init(jax.random.key(1), images, mask=jnp.zeros((2, 16), bool))
+    noisy = jax.tree.map(
+        lambda leaf: leaf + 0.1 * jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), variables
+    )
+    weights.save(weights.Loaded(vit, noisy), tmp_path / name, family=name)
+    loaded = weights.load(tmp_path / name)
+    assert json.loads((tmp_path / name / "config.json").read_text())["layer_norm_eps"] == 1e-6
+    features, want = loaded.features(images), vit.apply(noisy, images)
+    np.testing.assert_allclose(features.cls, want.cls, atol=2e-5)
+    np.testing.assert_allclose(features.tokens, want.tokens, atol=2e-5)
+
+
+def test_a_family_without_room_for_a_parameter_is_named(tmp_path):
+    vit = ViT(8, 24, 1, 3, layer_scale=0.1)
+    variables = vit.init(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
+    with pytest.raises(ValueError, match="hf_vit.*scale"):
+        weights.save(weights.Loaded(vit, variables), tmp_path / "x.safetensors", family="hf_vit")
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_resize_is_what_the_network_does_by_itself(opened):
+    _, want, loaded = opened("dino_vit")
+    images = jax.random.normal(jax.random.key(0), (1, 48, 24, 3))
+    resized = weights.resize(loaded, size=(48, 24))
+    assert resized.variables["params"]["positions"]["table"].shape == (6, 3, 32)
+    same(resized.features(images).tokens, np.asarray(loaded.features(images).tokens), 1e-6)
+    assert loaded.encoder.positions.interpolate is dino_bicubic
+    with pytest.raises(ValueError, match="multiple of the patch"):
+        weights.resize(loaded, size=33)
+
+
+def test_a_trained_copy_is_saved_in_place_of_what_was_loaded(opened, tmp_path):
+    _, _, loaded = opened("hf_clip")
+    moved = jax.tree.map(lambda leaf: leaf + 1, loaded.variables)
+    weights.save(replace(loaded, variables=moved), tmp_path / "moved.safetensors")
+    state, before = load_file(tmp_path / "moved.safetensors"), load_file(CASES / "hf_clip/model.safetensors")
+    np.testing.assert_array_equal(
+        state["vision_model.post_layernorm.bias"], before["vision_model.post_layernorm.bias"] + 1
+    )
+    np.testing.assert_array_equal(state["text_projection.weight"], before["text_projection.weight"])
+
+
+def test_preprocessing_travels_with_the_weights(opened):
+    clip = opened("hf_clip")[2].preprocess
+    assert (clip.size, clip.crop, clip.mean[0]) == (24, 24, 0.48145466)
+    images = np.full((2, 60, 40, 3), 255, np.uint8)
+    x = clip(images)
+    assert x.shape == (2, 24, 24, 3)
+    np.testing.assert_allclose(x[0, 0, 0], (1 - np.array(clip.mean)) / np.array(clip.std), rtol=1e-5)
+    with pytest.raises(ValueError, match="uint8"):
+        clip(images / 255)
+
+
+def test_the_table_of_families():
+    rows = weights.families()
+    assert len(rows) == 45 and len({row["family"] for row in rows}) == 45
+    assert all(
+        row["publisher"] and row["architectures"] and row["licence"] and row["citation"] for row in rows
+    )

@@ -1,0 +1,63 @@
+"""Published names: found where they lie, or told which file to fetch."""
+
+import shutil
+
+import pytest
+
+from jssl import weights
+from jssl.weights.catalog import PUBLISHED
+from jssl.weights.tables import FAMILIES
+from tests.weights.files import CASES, case
+
+
+@pytest.fixture(autouse=True)
+def nothing_here(tmp_path, monkeypatch):
+    for name, folder in (("HF_HOME", "hf"), ("TORCH_HOME", "torch"), ("JSSL_WEIGHTS", "own")):
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setattr("jssl.weights.published._downloaded", lambda name: None)
+
+
+def test_every_name_has_a_family_a_licence_and_a_place():
+    assert len(PUBLISHED) >= 50
+    for name, known in PUBLISHED.items():
+        assert known.family in FAMILIES and known.licence
+        assert known.is_file or known.at == name
+    assert [row["name"] for row in weights.names()] == list(PUBLISHED)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_without_the_file_one_line_says_what_to_fetch_and_where_to_put_it(name, tmp_path):
+    with pytest.raises(ValueError) as error:
+        weights.load(name)
+    text = str(error.value)
+    assert "\n" not in text and PUBLISHED[name].at in text and str(tmp_path / "own") in text
+
+
+def test_a_wrong_name_brings_up_the_closest():
+    with pytest.raises(ValueError, match="did you mean .*dinov2_vits14"):
+        weights.load("dinov2_vits4")
+
+
+@pytest.mark.parametrize("place", ["own/openai/clip-vit-base-patch32", "own/clip-vit-base-patch32"])
+def test_a_repository_in_a_folder_of_ones_own(place, tmp_path):
+    shutil.copytree(CASES / "hf_clip", tmp_path / place)
+    assert weights.load("openai/clip-vit-base-patch32").family == "hf_clip"
+
+
+def test_a_repository_in_the_hub_s_cache(tmp_path):
+    snapshot = tmp_path / "hf/hub/models--openai--clip-vit-base-patch32/snapshots/abc"
+    shutil.copytree(CASES / "hf_clip", snapshot)
+    assert weights.load("openai/clip-vit-base-patch32").licence == "MIT"
+
+
+def test_a_file_of_several_publishers_is_taken_under_its_full_name_alone(tmp_path):
+    folder, _ = case("resnet_torchvision", tmp_path)
+    own, cache = tmp_path / "own", tmp_path / "torch/hub/checkpoints"
+    own.mkdir()
+    cache.mkdir(parents=True)
+    shutil.copy(folder / "model.safetensors", cache / "resnet50.pth")
+    with pytest.raises(ValueError, match="not on this machine"):
+        weights.load("vicreg_resnet50")
+    shutil.copy(folder / "model.safetensors", own / "vicreg_resnet50.pth")
+    assert weights.load("vicreg_resnet50").family == "resnet_torchvision"
