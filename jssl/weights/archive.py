@@ -56,6 +56,14 @@ def read_archive(path: Path) -> tuple[Archive, dict[str, str]]:
     Raises:
         ValueError: where the file is damaged, or is none of these.
     """
+    tensors, metadata = _read(path)
+    for name in tensors:
+        if not name.isprintable() or len(name) > 500:
+            raise ValueError(f"{path} names a tensor {ascii(name)[:80]}, which is no name; fetch it again")
+    return tensors, metadata
+
+
+def _read(path: Path) -> tuple[Archive, dict[str, str]]:
     try:
         with open(path, "rb") as file:
             start = file.read(9)

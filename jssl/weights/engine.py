@@ -216,10 +216,15 @@ def place(net: Net, variables: Any, family: str) -> list[Placed]:
     for (theirs, layout), leaves, numbers in groups.values():
         specs = {below: flat[leaf] for below, leaf in leaves.items()}
         for entry in layout(specs, _numbered(theirs, numbers), net.module):
-            names = tuple(net.at + net.rename(name) for name in entry.names)
+            names = tuple(_named(net, name) for name in entry.names)
             paths = tuple(leaves[leaf] for leaf in entry.leaves)
             placed.append(Placed(paths, names, entry, tuple(specs[leaf] for leaf in entry.leaves)))
     return placed
+
+
+def _named(net: Net, name: str) -> str:
+    """A row's name in the file: below the network's prefix, or as it is after a slash."""
+    return name[1:] if name.startswith("/") else net.at + net.rename(name)
 
 
 def _pattern(path: str) -> re.Pattern:

@@ -67,9 +67,9 @@ class Preprocess:
         """Prepares images for the encoder.
 
         Args:
-            images: uint8 [B, H, W, C], one image [H, W, C], or a path of an image file.
+            images: uint8 [B, H, W, C], one image [H, W, C], films [B, T, H, W, C], or a path of an image file.
         Returns:
-            Floats [B, crop, crop, C], normalised.
+            Floats [B, crop, crop, C], normalised; films keep their axis T.
         Raises:
             ValueError: where they are no uint8 images.
         """
@@ -77,8 +77,9 @@ class Preprocess:
             _read(images) if isinstance(images, str) or hasattr(images, "__fspath__") else np.asarray(images)
         )
         images = images[None] if images.ndim == 3 else images
-        if images.dtype != np.uint8 or images.ndim != 4:
+        if images.dtype != np.uint8 or images.ndim not in (4, 5):
             raise ValueError(f"preprocess takes uint8 images [B, H, W, C], got {images.dtype} {images.shape}")
+        before, images = images.shape[:-3], images.reshape(-1, *images.shape[-3:])
         height, width = images.shape[1:3]
         scale = self.size / min(height, width)
         rows, columns = max(self.size, int(height * scale)), max(self.size, int(width * scale))
@@ -89,7 +90,8 @@ class Preprocess:
         x = jnp.clip(jnp.round(x), 0, 255) / 255
         top, left = (rows - self.crop) // 2, (columns - self.crop) // 2
         x = x[:, top : top + self.crop, left : left + self.crop]
-        return (x - jnp.asarray(self.mean)) / jnp.asarray(self.std)
+        x = (x - jnp.asarray(self.mean)) / jnp.asarray(self.std)
+        return x.reshape(*before, *x.shape[1:])
 
 
 @dataclass(frozen=True)

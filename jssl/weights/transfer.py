@@ -217,11 +217,12 @@ def _checked(family: Family, file: File, layout: Layout, label: str) -> dict[tup
             try:
                 specs = shapes(net)
                 placed[net.at, name] = place(net, specs, family.name)
+                spans = [expected(entry) for entry in placed[net.at, name]]
             except Exception as error:  # a module refuses sizes in its own words
                 reason = " ".join(str(error).split())[:200]
                 raise ValueError(f"{label} is no {family.name} that can be built: {reason}") from None
-            for entry in placed[net.at, name]:
-                for tensor, shape in expected(entry).items():
+            for span in spans:
+                for tensor, shape in span.items():
                     wanted.add(tensor)
                     if tensor in held and held[tensor] != shape:
                         wrong.append(f"{tensor} {list(held[tensor])}, expected {list(shape)}")

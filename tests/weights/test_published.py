@@ -1,6 +1,7 @@
 """Published names: found where they lie, or told which file to fetch."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +62,11 @@ def test_a_file_of_several_publishers_is_taken_under_its_full_name_alone(tmp_pat
         weights.load("vicreg_resnet50")
     shutil.copy(folder / "model.safetensors", own / "vicreg_resnet50.pth")
     assert weights.load("vicreg_resnet50").family == "resnet_torchvision"
+
+
+def test_the_page_lists_families_and_names():
+    page = (Path(__file__).parents[2] / "docs/weights.md").read_text()
+    for row in weights.families():
+        assert f"| `{row['family']}` | {row['architectures']} | {row['publisher']} |" in page
+    for row in weights.names():
+        assert f"| `{row['name']}` | `{row['family']}` | {row['licence']} |" in page

@@ -33,6 +33,7 @@ class MaskedDecoder(nn.Module):
     mlp_ratio: float = 4.0
     positions: Callable = sincos_positions
     norm: Callable = layer_norm
+    qkv_bias: bool = True
     kernel_init: Callable = xavier
     scan: bool = False
     remat: Callable | None = None
@@ -59,7 +60,8 @@ class MaskedDecoder(nn.Module):
         patches = jax.vmap(lambda row, place, token: row.at[place].set(token))(patches, visible, x[:, 1:])
         x = jnp.concatenate([x[:, :1], patches], axis=1)
         x = x + self.positions(grid, self.dim, prefix=1).astype(x.dtype)
-        block = partial(Block, self.heads, self.mlp_ratio, norm=self.norm, kernel_init=self.kernel_init)
+        block = partial(Block, self.heads, self.mlp_ratio, norm=self.norm, qkv_bias=self.qkv_bias)
+        block = partial(block, kernel_init=self.kernel_init)
         x = Transformer(self.depth, block, scan=self.scan, remat=self.remat, name="blocks")(x)
         x = self.norm(name="norm")(x[:, 1:])
         return nn.Dense(self.out, kernel_init=self.kernel_init, name="predict")(x)

@@ -29,6 +29,7 @@ class Predictor(nn.Module):
     mlp_ratio: float = 4.0
     positions: Callable = sincos_positions
     norm: Callable = layer_norm
+    qkv_bias: bool = True
     kernel_init: Callable = kernel_init
     scan: bool = False
     remat: Callable | None = None
@@ -66,7 +67,8 @@ class Predictor(nn.Module):
         if present is not None:
             seen, asked = jnp.tile(present[0], (blocks, 1)), present[1].reshape(-1, wanted)
             bias = absent_bias(jnp.concatenate([seen, asked], axis=1))
-        block = partial(Block, self.heads, self.mlp_ratio, norm=self.norm, kernel_init=self.kernel_init)
+        block = partial(Block, self.heads, self.mlp_ratio, norm=self.norm, qkv_bias=self.qkv_bias)
+        block = partial(block, kernel_init=self.kernel_init)
         x = Transformer(self.depth, block, scan=self.scan, remat=self.remat, name="blocks")(x, bias=bias)
         x = self.norm(name="norm")(x[:, -wanted:])
         x = nn.Dense(context.shape[-1], kernel_init=self.kernel_init, name="predict")(x)

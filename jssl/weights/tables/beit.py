@@ -72,7 +72,11 @@ def pixels(file: File) -> Net | None:
     if "0.weight" not in file:
         return None
     out, width = file.shape("0.weight")[:2]
-    side = number(file, "encoder_stride", default=round((out / 3) ** 0.5))
+    side = math.isqrt(out // 3)
+    if number(file, "encoder_stride", default=side) != side or 3 * side * side != out:
+        raise ValueError(
+            f"a decoder of {out} numbers makes no squares of three channels, as encoder_stride says them"
+        )
     rows = {"layers_0": ("0", shuffled)}
     init = lambda module, key: module.init(key, jnp.zeros((1, width)))  # noqa: E731
     return Net(Head((dense(3 * side * side),)), rows, init, file.at)

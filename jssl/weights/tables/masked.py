@@ -17,6 +17,7 @@ from jssl.weights.tables.shared import (
     QKV,
     TIMM,
     activation,
+    biased,
     block,
     depth_of,
     epsilon_norm,
@@ -47,7 +48,14 @@ def decoder(file: File, rows: Table, encoder: Net, keys: Mapping[str, str]) -> N
     sizes = mlp_of(file, rows, dim, activation(file))
     heads = number(file, keys["heads"], default=16)
     module = MaskedDecoder(
-        out, dim, depth, heads, sizes["mlp_ratio"], LearnedPositions(bicubic), encoder.module.norm
+        out,
+        dim,
+        depth,
+        heads,
+        sizes["mlp_ratio"],
+        LearnedPositions(bicubic),
+        encoder.module.norm,
+        bool(biased(file, rows)),
     )
     grid = grid_of(file, encoder.module.patch, file.shape("decoder_pos_embed")[-2] - 1)
 
@@ -112,7 +120,9 @@ def _predictor(file: File) -> dict[str, Net]:
     depth = depth_of(below, PREDICTOR, "blocks/block_{i}", "depth")
     heads = number(below, "num_heads", default=heads_of(file, width))
     ratio = mlp_of(below, PREDICTOR, dim, activation(below))["mlp_ratio"]
-    module = Predictor(dim, depth, heads, ratio, LearnedPositions(), epsilon_norm(below))
+    module = Predictor(
+        dim, depth, heads, ratio, LearnedPositions(), epsilon_norm(below), bool(biased(below, PREDICTOR))
+    )
     grid = grid_of(below, number(file, "patch_size", default=16), below.shape("predictor_pos_embed")[-2])
 
     def init(module, key):

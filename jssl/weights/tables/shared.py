@@ -101,7 +101,7 @@ def number(file: File, *keys: str, default: Any = None) -> int:
     value = file.get(*keys, default=default)
     value = value[0] if isinstance(value, list | tuple) and value else value
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1_000_000:
-        raise ValueError(f"{keys[0]} must be a positive number, config and tensors say {value!r}")
+        raise ValueError(f"{keys[0]} must be a positive number, config and tensors say {str(value)[:80]}")
     return value
 
 

@@ -60,10 +60,10 @@ def swin(file: File, rows: Table, masked: bool) -> Net:
     if len(depths) != count or any(type(n) is not int or not 0 < n <= 4 * max(held) for n in depths):
         raise ValueError(f"the config speaks of depths {depths}, the file holds {held}")
     biases = [file.shape(rows["stage{s}_{i}/relative_bias"][0].format(s=s, i=0)) for s in range(count)]
-    windows = tuple((round(rows_**0.5) + 1) // 2 for rows_, _ in biases)
+    windows = tuple((round(bias[0] ** 0.5) + 1) // 2 for bias in biases)
     hidden = file.shape(rows["stage{s}_{i}/mlp/fc1"][0].format(s=0, i=0) + ".weight")[0]
     qkv = rows["stage{s}_{i}/attn/qkv"][0]
-    fused = (qkv[0] if isinstance(qkv, tuple) else qkv).format(s=0, i=0)
+    first = (qkv[0] if isinstance(qkv, tuple) else qkv).format(s=0, i=0)
     patch = number(file, "patch_size", default=side)
     positions = rows["positions"][0] in file
     grid = grid_of(file, patch, file.shape(rows["positions"][0])[1] if positions else None)
@@ -71,12 +71,12 @@ def swin(file: File, rows: Table, masked: bool) -> Net:
         patch,
         dim,
         depths,
-        tuple(heads for _, heads in biases),
+        tuple(bias[-1] for bias in biases),
         windows[0] if len(set(windows)) == 1 else windows,
         hidden / dim,
         LearnedPositions() if positions else None,
         epsilon_norm(file, 1e-5),
-        f"{fused}.bias" in file,
+        bool(file.get("qkv_bias", default=f"{first}.bias" in file)),
     )
     shape = (1, grid[0] * patch, grid[1] * patch, channels)
 
@@ -89,13 +89,15 @@ def swin(file: File, rows: Table, masked: bool) -> Net:
 
 def _hub(file: File) -> dict[str, Net]:
     above = file.beside("swin.", "")
-    encoder = swin(file, HUB, "embeddings.mask_token" in file)
-    return only(encoder=encoder, pixels=pixels(above.below("decoder.")), logits=linear(above, "classifier"))
+    decoder = pixels(above.below("decoder."))
+    encoder = swin(file, HUB, decoder is not None or "embeddings.mask_token" in file)
+    return only(encoder=encoder, pixels=decoder, logits=linear(above, "classifier"))
 
 
 def _microsoft(file: File) -> dict[str, Net]:
-    heads = dict(pixels=pixels(file.beside("encoder.", "decoder.")), logits=linear(file, "head"))
-    return only(encoder=swin(file, MICROSOFT, "mask_token" in file), **heads)
+    decoder = pixels(file.beside("encoder.", "decoder."))
+    encoder = swin(file, MICROSOFT, decoder is not None or "mask_token" in file)
+    return only(encoder=encoder, pixels=decoder, logits=linear(file, "head"))
 
 
 _SWIN = Family(

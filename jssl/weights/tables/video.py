@@ -45,8 +45,8 @@ def _videomae(file: File) -> dict[str, Net]:
     fc = "fc_norm.weight" in above
     readout = read_mean if "layernorm.weight" in file else read_raw
     rows = ROWS
-    if fc:  # fine-tuned: the norm comes after the mean
-        readout, rows = read_normed_mean, ROWS | {"norm": ("fc_norm", layer)}
+    if fc:  # fine-tuned: the norm comes after the mean, and its name beside the encoder's
+        readout, rows = read_normed_mean, ROWS | {"norm": (f"/{above.at}fc_norm", layer)}
     encoder = vit(
         file,
         rows,
