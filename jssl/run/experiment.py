@@ -13,9 +13,12 @@ from jssl.data.source import Source
 from jssl.data.views import Views
 from jssl.methods.base import Method
 from jssl.train import TrainState
+from jssl.weights.loaded import Loaded
+from jssl.weights.preprocessing import Preprocess
 
 Figure = Callable[[TrainState, jax.Array], list[tuple[str, bytes]]]
 Data = str | Source | tuple[Source, Source]
+Weights = str | Loaded
 
 
 class DataInfo(NamedTuple):
@@ -73,6 +76,7 @@ class Experiment(NamedTuple):
         learning_rate: step -> rate, for the log.
         evaluation_view: Images as stored [B, H, W, C] -> what the probes' network sees.
         encoder: The module whose features are evaluated, for `open_run`.
+        preprocess: What `evaluation_view` does, in a form that goes into files of weights.
         peak_rate: The highest learning rate, for the first line of a run.
         figures: (state, images as stored) -> [(caption, png)], for the report.
     """
@@ -85,6 +89,7 @@ class Experiment(NamedTuple):
     learning_rate: Callable[[Any], Any]
     evaluation_view: Callable[[jax.Array], jax.Array]
     encoder: Any = None
+    preprocess: Preprocess | None = None
     peak_rate: float | None = None
     figures: tuple[Figure, ...] = ()
 

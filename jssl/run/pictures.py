@@ -13,7 +13,6 @@ from jssl.methods.base import Method
 from jssl.methods.pretext import predicted_rotations
 from jssl.objectives import patchify, unpatchify
 from jssl.run.experiment import Figure
-from jssl.run.export import evaluated
 
 
 def attention_figure(method: Method, encoder, view) -> tuple[Figure, ...]:
@@ -34,7 +33,7 @@ def attention_figure(method: Method, encoder, view) -> tuple[Figure, ...]:
         from jssl.models import cls_attention
 
         seen = view(images[:6])
-        variables = _encoder(method, state, seen)
+        variables = method.encoder(state.params, state.teacher, state.memory)
         attention = jax.jit(partial(cls_attention, encoder))(variables, seen)
         drawn = figures.attention_maps(
             figures.unnormalized(seen), np.asarray(attention), encoder.grid(seen.shape)
@@ -43,18 +42,6 @@ def attention_figure(method: Method, encoder, view) -> tuple[Figure, ...]:
         return [(caption, figures.png(drawn))]
 
     return (figure,)
-
-
-def _encoder(method: Method, state, images) -> dict:
-    """The variables of the encoder that is evaluated."""
-    variables: dict = {}
-    for path in evaluated(method.features, state, images):
-        first, *rest = path.split(".")
-        part = getattr(state, first)
-        for name in rest:
-            part = part[name]
-        variables |= dict(part) if first == "memory" else {"params": part}
-    return variables
 
 
 def reconstruction_figure(

@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
+import optax
 
 from jssl.data import evaluation_view, views
-from jssl.data.views import Views
+from jssl.data.views import SMALL, Views, renormalized
 from jssl.models import encoder as encoder_named
-from jssl.optim import Schedule, warmup_cosine
-from jssl.run.experiment import DataInfo, Experiment, Settings
+from jssl.optim import Schedule, decay_encoder_layers, warmup_cosine
+from jssl.run.experiment import DataInfo, Experiment, Settings, Weights
 from jssl.run.numbers import Count, Share
 from jssl.run.pictures import attention_figure
+from jssl.weights.loaded import Loaded
+from jssl.weights.preprocessing import Preprocess
 
+CONTINUED = 0.9  # layer decay of a run that starts from weights
 LARGEST_VIEW = 224  # side of the global views of larger images, in pixels
 REMAT = {  # policies: what is stored
     "none": None,
@@ -48,6 +52,12 @@ class Training(Settings):
     """A function of `jssl.data.views`, such as simclr, byol, dino or handwriting."""
     size: Count | None = None
     """Side of the global views, in pixels; by default that of the data's images, 224 at most."""
+    start: Weights | None = None
+    """Weights to start from: a published name such as dinov2_vits14, a file or a run; their network replaces --encoder."""
+    start_rate: Share = 0.1
+    """What is left of the learning rate with --start, as a share of it."""
+    layer_decay: Share | None = None
+    """By which the learning rate falls from each of the encoder's layers to the one before; by default 0.9 with --start."""
     scan: bool = False
     """Compile one block of a transformer instead of all of them: a fraction of the time, the same numbers."""
     remat: Literal["none", "elementwise", "blocks"] = "none"
@@ -61,18 +71,33 @@ class Training(Settings):
             hides: How the method hides patches: by "mask" tokens, or by showing only the "visible" ones.
             overrides: Further fields that its module must have, such as class_token=False.
         Returns:
-            A Linen module.
+            A Linen module; with --start that of the weights, as it is.
         Raises:
             ValueError: for an encoder that the method cannot use.
         """
-        plain = encoder_named(self.encoder)
+        plain = encoder_named(self.encoder) if self._started is None else self._started.encoder
         missing = [field for field in overrides if not hasattr(plain, field)]
         if missing or (hides and hides not in inspect.signature(type(plain).__call__).parameters):
-            raise ValueError(
-                f"--encoder {self.encoder} cannot be used here: the method hides patches; choose such as vit_s16"
+            given = (
+                f"--encoder {self.encoder}"
+                if self._started is None
+                else f"--start with a {type(plain).__name__}"
             )
-        regularised = {"drop_path": drop_path} if drop_path and hasattr(plain, "drop_path") else {}
-        return encoder_named(self.encoder, **overrides, **regularised, **self._compilation(plain))
+            raise ValueError(f"{given} cannot be used here: the method hides patches; choose such as vit_s16")
+        changed = {"drop_path": drop_path} if drop_path and hasattr(plain, "drop_path") else {}
+        changed |= self._compilation(plain)
+        if self._started is not None:
+            return plain.clone(**changed)
+        return encoder_named(self.encoder, **overrides, **changed)
+
+    @property
+    def _started(self) -> Loaded | None:
+        """The weights that the run starts from, which `plan` has opened."""
+        if self.start is None or isinstance(self.start, Loaded):
+            return self.start
+        raise ValueError(
+            f"--start {self.start} is a name yet; build through jssl.run, or give jssl.weights.load(name)"
+        )
 
     def _compilation(self, plain) -> dict[str, Any]:
         chosen = {"scan": self.scan, "remat": REMAT[self.remat]}
@@ -98,7 +123,8 @@ class Training(Settings):
     @property
     def peak_rate(self) -> float:
         """The highest learning rate, for the batch as it is."""
-        return self.learning_rate * (self.batch / self.rate_per if self.rate_per else 1)
+        share = 1.0 if self.start is None else self.start_rate
+        return share * self.learning_rate * (self.batch / self.rate_per if self.rate_per else 1)
 
     def rate(self, data: DataInfo) -> Schedule:
         """Makes the learning rate: up in a line, down in half a cosine."""
@@ -123,11 +149,26 @@ class Training(Settings):
         """
         if self.views not in views.NAMED:
             raise ValueError(f"--views must be one of {', '.join(views.NAMED)}, got {self.views!r}")
-        return views.NAMED[self.views](size=self.view_side(data), **settings)
+        made = views.NAMED[self.views](size=self.view_side(data), **settings)
+        return made if self._started is None else renormalized(made, *self._constants)
+
+    @property
+    def _constants(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation of each channel, by which images are normalised: those of the weights."""
+        pixels = getattr(self._started, "preprocess", Preprocess())
+        return pixels.mean, pixels.std
 
     def view(self, data: DataInfo):
         """Makes what the probes' network sees of the stored images."""
-        return evaluation_view(self.view_side(data))
+        mean, std = self._constants
+        return evaluation_view(self.view_side(data), mean=mean, std=std)
+
+    def preprocess(self, data: DataInfo) -> Preprocess:
+        """Says what `view` does, for files of weights."""
+        side = self.view_side(data)
+        return Preprocess(
+            side if side < SMALL else round(side * 256 / 224), side, "bicubic", *self._constants
+        )
 
     def experiment(self, data: DataInfo, method, *, optimizer, network, views=None, figures=()) -> Experiment:
         """Puts together what `build` returns.
@@ -138,15 +179,17 @@ class Training(Settings):
             figures: For the report, besides a ViT's attention maps.
         """
         view = self.view(data)
+        decay = self.layer_decay if self.layer_decay is not None else 1.0 if self.start is None else CONTINUED
         return Experiment(
             method,
-            optimizer,
+            optimizer if decay == 1.0 else optax.chain(optimizer, decay_encoder_layers(decay)),
             self.make_views(data) if views is None else views,
             batch=self.batch,
             steps=self.length(data),
             learning_rate=self.rate(data),
             evaluation_view=view,
             encoder=network,
+            preprocess=self.preprocess(data),
             peak_rate=self.peak_rate,
             figures=(*attention_figure(method, network, view), *figures),
         )

@@ -1,6 +1,6 @@
 """Views: what is done to a sample before networks see it, as functions (key, batch) -> views."""
 
-from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, two_views
+from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, renormalized, two_views
 from jssl.data.views.evaluation import evaluation_view
 from jssl.data.views.multicrop import dino, dinov2, ibot, local_side, swav
 from jssl.data.views.pairs import byol, byol_view, infomin, moco_v2, papers_blur, simclr, simclr_view
@@ -32,6 +32,7 @@ __all__ = [
     "moco_v2",
     "multi_crop",
     "papers_blur",
+    "renormalized",
     "simclr",
     "simclr_view",
     "swav",

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.keys import fold_keys, sample_keys
-from jssl.data.augment.base import Augmentation, Canvas
+from jssl.data.augment.base import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Canvas
 from jssl.data.source import IMAGE_SIZE
 
 Batch = Mapping[str, jax.Array]
@@ -115,3 +115,26 @@ def two_views(first: Augmentation, second: Augmentation | None = None) -> Views:
         (key, batch) -> {"global": [2, B, H, W, C], and the batch's other entries}.
     """
     return multi_crop(first, first if second is None else second)
+
+
+def renormalized(views: Views, mean: Sequence[float], std: Sequence[float]) -> Views:
+    """Normalises views by other constants than ImageNet's, which they were made with: those of published weights.
+
+    Args:
+        views: (key, batch) -> views, normalised.
+        mean: one number per channel.
+        std: likewise.
+    Returns:
+        The same views as others normalise them; `views` itself where the constants are ImageNet's.
+    """
+    if (tuple(mean), tuple(std)) == (IMAGENET_MEAN, IMAGENET_STD):
+        return views
+    scale = jnp.array(IMAGENET_STD) / jnp.array(std)
+    shift = (jnp.array(IMAGENET_MEAN) - jnp.array(mean)) / jnp.array(std)
+
+    def others(key, batch):
+        seen = views(key, batch)
+        images = {name: seen[name] * scale + shift for name in ("global", "local") if name in seen}
+        return seen | images
+
+    return others
