@@ -87,9 +87,9 @@ result = jssl.run(demo, **smaller, out="first")  # goes on where the command end
 assert int(result.state.step) == 3 and "learned" in result.table
 saved = jssl.open_run("first")
 images = jssl.load("digits", split="test").images[:4]
-from jssl.run.export import export_encoder, load_encoder
-export_encoder("first", "encoder.safetensors")
-again = saved.encoder.apply(load_encoder("encoder.safetensors"), saved.preprocessing(images)).cls
+from jssl.run.export import export
+export("first", "encoder.safetensors")
+again = saved.encoder.apply(jssl.weights.load("encoder.safetensors").variables, saved.preprocessing(images)).cls
 assert np.allclose(again, saved.features(images), rtol=1e-3, atol=1e-4)
 """
     python(installed, tmp_path, "-c", code)

@@ -2,10 +2,11 @@
 
 import difflib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
+from jssl import weights
 from jssl.run.experiment import Settings
 
 
@@ -80,16 +81,31 @@ def markdown_table(registry: Mapping[str, System]) -> str:
 def text_table(registry: Mapping[str, System]) -> str:
     """All systems for a terminal."""
     rows = [("name", "paper", "kind", "needs", "its demo: random network -> learned")]
-    rows += [(name, s.paper, s.kind, s.needs, s.reaches) for name, s in registry.items()]
+    return _aligned(rows + [(name, s.paper, s.kind, s.needs, s.reaches) for name, s in registry.items()])
+
+
+def weights_table() -> str:
+    """All published weights for a terminal: what `--start`, `jssl embed` and `jssl.weights.load` know by name."""
+    columns = ("name", "family", "licence", "from")
+    return _aligned([columns, *(tuple(row[column] for column in columns) for row in weights.names())])
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def listing(arguments: list[str]) -> None:
-    """Prints all systems: `jssl list`, or `jssl list --markdown` for the README."""
-    if arguments not in ([], ["--markdown"]):
-        raise ValueError(f"jssl list takes --markdown or nothing, got {' '.join(arguments)}")
-    print((markdown_table if arguments else text_table)(experiments().REGISTRY))
+    """Prints all systems: `jssl list`, or `jssl list --markdown` for the README; `jssl list --weights` published weights."""
+    tables = {
+        "": lambda: text_table(experiments().REGISTRY),
+        "--markdown": lambda: markdown_table(experiments().REGISTRY),
+        "--weights": weights_table,
+    }
+    asked = " ".join(arguments)
+    if asked not in tables:
+        raise ValueError(f"jssl list takes --weights, --markdown or nothing, got {asked}")
+    print(tables[asked]())
 
 
 BEGIN, END = "<!-- systems -->", "<!-- /systems -->"

@@ -5,11 +5,11 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from jssl.experiments import IBOT, MAE, Dino, SimSiam
 
 import jssl
 from jssl import weights
 from jssl.data import from_arrays
-from jssl.experiments import IBOT, MAE, Dino, SimSiam
 from jssl.models import ViT
 from jssl.run.plan import Options, plan
 from jssl.weights import Loaded, Preprocess
@@ -28,18 +28,29 @@ def images():
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """A file of a tiny DINOv2 with registers, of images of 32 pixels."""
-    variables = VIT.init(jax.random.key(1), np.zeros((1, 32, 32, 3), np.float32), mask=np.zeros((1, 16), bool))
+    variables = VIT.init(
+        jax.random.key(1), np.zeros((1, 32, 32, 3), np.float32), mask=np.zeros((1, 16), bool)
+    )
     path = tmp_path_factory.mktemp("weights") / "dinov2"
     weights.save(Loaded(VIT, variables, preprocess=PIXELS), path, family="dinov2")
     return path
 
 
 @pytest.mark.parametrize("mesh, scan", [("data=1", False), ("data=8", True)])
-@pytest.mark.parametrize("kind, own", [(Dino, SMALL), (MAE, dict(decoder_dim=16, decoder_depth=1, decoder_heads=2))])
-def test_a_run_that_does_not_move_gives_the_source_s_features(kind, own, mesh, scan, source, images, tmp_path):
+@pytest.mark.parametrize(
+    "kind, own", [(Dino, SMALL), (MAE, dict(decoder_dim=16, decoder_depth=1, decoder_heads=2))]
+)
+def test_a_run_that_does_not_move_gives_the_source_s_features(
+    kind, own, mesh, scan, source, images, tmp_path
+):
     w = weights.load(source)
     result = jssl.run(
-        kind(**own, **SETTINGS), data=from_arrays(images), start=str(source), scan=scan, mesh=mesh, out=str(tmp_path)
+        kind(**own, **SETTINGS),
+        data=from_arrays(images),
+        start=str(source),
+        scan=scan,
+        mesh=mesh,
+        out=str(tmp_path),
     )
     assert int(result.state.step) == 1
     inputs = w.preprocess(images)
@@ -55,7 +66,12 @@ def test_what_was_taken_is_said_and_the_file_is_not_read_again(source, images, t
     settings = IBOT(data=from_arrays(images), start=str(source), **SMALL, **SETTINGS | {"size": 16})
     planned = plan(settings, Options(out=str(tmp_path)))
     sentence = planned.start().sentence
-    for words in ("starts from", "of its encoder (dinov2", "positions resized from 4 x 4 to 2 x 2", "new here: cls"):
+    for words in (
+        "starts from",
+        "of its encoder (dinov2",
+        "positions resized from 4 x 4 to 2 x 2",
+        "new here: cls",
+    ):
         assert words in sentence
     assert "mask_token" not in sentence
     jssl.run(settings, out=str(tmp_path))
@@ -65,7 +81,9 @@ def test_what_was_taken_is_said_and_the_file_is_not_read_again(source, images, t
 
 
 def test_a_mask_token_without_a_place_is_left_over(source, images, tmp_path):
-    planned = plan(Dino(data=from_arrays(images), start=str(source), **SMALL, **SETTINGS), Options(out=str(tmp_path)))
+    planned = plan(
+        Dino(data=from_arrays(images), start=str(source), **SMALL, **SETTINGS), Options(out=str(tmp_path))
+    )
     assert "left over: encoder/mask_token" in planned.start().sentence
     assert planned.experiment.encoder.layer_scale is not None
     assert planned.experiment.peak_rate == 0.0
@@ -103,5 +121,7 @@ def test_a_run_starts_a_run_and_batch_statistics_travel(images, tmp_path):
     assert "batch_stats" in tree["memory"]["statistics"]["encoder"]
     assert {"cls", "prediction"} <= set(tree["params"])  # the heads fit
     first = weights.load(tmp_path / "first")
-    leaves = zip(jax.tree.leaves(tree["params"]["encoder"]), jax.tree.leaves(first.variables["params"]), strict=True)
+    leaves = zip(
+        jax.tree.leaves(tree["params"]["encoder"]), jax.tree.leaves(first.variables["params"]), strict=True
+    )
     assert all(np.array_equal(a, b) for a, b in leaves)
