@@ -12,6 +12,7 @@ from jssl.data.reading.sizes import CANVAS
 from jssl.data.source import Source
 from jssl.data.views import Views
 from jssl.methods.base import Method
+from jssl.run.numbers import Count, Share
 from jssl.train import TrainState
 from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess
@@ -79,6 +80,8 @@ class Experiment(NamedTuple):
         preprocess: What `evaluation_view` does, in a form that goes into files of weights.
         peak_rate: The highest learning rate, for the first line of a run.
         figures: (state, images as stored) -> [(caption, png)], for the report.
+        logits: (params, teacher, memory, images as the evaluation view makes them) -> [B, classes], of a method that
+            learns the classes itself; its accuracy stands beside the probes'.
     """
 
     method: Method
@@ -92,6 +95,7 @@ class Experiment(NamedTuple):
     preprocess: Preprocess | None = None
     peak_rate: float | None = None
     figures: tuple[Figure, ...] = ()
+    logits: Callable[..., jax.Array] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +111,10 @@ class Settings:
     """Where TFDS has its data sets."""
     canvas: int = CANVAS
     """The largest side that images in files are kept at, in pixels; crops are taken from the whole of them."""
+    share: Share = 1.0
+    """Share of each class's training images that is trained on; a larger share holds all of a smaller one."""
+    per_class: Count | None = None
+    """So many training images of each class, in place of a share."""
 
     def build(self, data: DataInfo) -> Experiment:
         """Composes the experiment of its settings and the sizes of its data. Opens no file.

@@ -145,7 +145,8 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
     check_directory(options.out, config)
     settings, weights = settings_with_weights(settings, _there(options.out))
     mesh = make_mesh(options.mesh)
-    data = gather(settings.data, data_dir=settings.data_dir, canvas=settings.canvas)
+    fewer = dict(share=settings.share, per_class=settings.per_class)
+    data = gather(settings.data, data_dir=settings.data_dir, canvas=settings.canvas, **fewer)
     require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
     info = info_of(data)
     if (batch := getattr(settings, "batch", None)) is not None:

@@ -170,13 +170,16 @@ class Training(Settings):
             side if side < SMALL else round(side * 256 / 224), side, "bicubic", *self._constants
         )
 
-    def experiment(self, data: DataInfo, method, *, optimizer, network, views=None, figures=()) -> Experiment:
+    def experiment(
+        self, data: DataInfo, method, *, optimizer, network, views=None, figures=(), logits=None
+    ) -> Experiment:
         """Puts together what `build` returns.
 
         Args:
             network: The encoder's module.
             views: Views with settings of their own; by default `make_views(data)`.
             figures: For the report, besides a ViT's attention maps.
+            logits: As `Experiment` has it.
         """
         view = self.view(data)
         decay = self.layer_decay if self.layer_decay is not None else 1.0 if self.start is None else CONTINUED
@@ -192,4 +195,5 @@ class Training(Settings):
             preprocess=self.preprocess(data),
             peak_rate=self.peak_rate,
             figures=(*attention_figure(method, network, view), *figures),
+            logits=logits,
         )

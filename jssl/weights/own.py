@@ -116,12 +116,19 @@ def take(state: Any, place: str) -> Any:
     return state
 
 
-def _run_config(source: Any) -> Mapping[str, Any] | None:
-    """What the config.json of a run's directory holds; None where it is no run's."""
+def _path(source: Any) -> Any:
+    """A local path, or a bucket's such as gs://bucket/run."""
+    if "://" not in str(source):
+        return Path(source)
     from etils import epath
 
+    return epath.Path(source)
+
+
+def _run_config(source: Any) -> Mapping[str, Any] | None:
+    """What the config.json of a run's directory holds; None where it is no run's."""
     try:
-        path = epath.Path(source) / "config.json"
+        path = _path(source) / "config.json"
         config = json.loads(path.read_text()) if path.exists() else None
     except (OSError, ValueError, RecursionError):
         return None
@@ -129,8 +136,6 @@ def _run_config(source: Any) -> Mapping[str, Any] | None:
 
 
 def _of_run(directory: Any, config: Mapping[str, Any]) -> Loaded:
-    from etils import epath
-
     if config.get(NETWORK) is None or EVALUATED not in config:
         raise ValueError(
             f"{directory} is a run of a network of your own: use jssl.open_run({str(directory)!r}, kind=...)"
@@ -139,7 +144,7 @@ def _of_run(directory: Any, config: Mapping[str, Any]) -> Loaded:
         encoder, preprocess = network_of(config[NETWORK])
     except ValueError as error:
         raise ValueError(f"{directory}: {error}") from None
-    checkpoints = Checkpoints(epath.Path(directory) / CHECKPOINTS)
+    checkpoints = Checkpoints(_path(directory) / CHECKPOINTS)
     state = checkpoints.restore()
     checkpoints.close()
     if state is None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from jssl.experiments import IBOT, MAE, Dino, SimSiam
+from jssl.experiments import IBOT, MAE, Dino, FineTune, SimSiam
 
 import jssl
 from jssl import weights
@@ -125,3 +125,25 @@ def test_a_run_starts_a_run_and_batch_statistics_travel(images, tmp_path):
         jax.tree.leaves(tree["params"]["encoder"]), jax.tree.leaves(first.variables["params"]), strict=True
     )
     assert all(np.array_equal(a, b) for a, b in leaves)
+
+
+@pytest.mark.parametrize("still", [True, False])
+def test_labels_move_the_head_and_the_encoder_unless_it_is_frozen(still, source, images, tmp_path):
+    data = from_arrays(images, np.arange(16) % 2)
+    settings = FineTune(data=(data, data), start=str(source), frozen=still, per_class=4, rate_per=None)
+    settings = replace(settings, **SETTINGS | {"learning_rate": 0.1, "steps": 2})
+    result = jssl.run(settings, out=str(tmp_path))
+    before, after = weights.load(source).variables["params"], weights.load(tmp_path).variables["params"]
+    for name in ("block_0", "block_1"):
+        kernels = (params["blocks"][name]["mlp"]["fc1"]["kernel"] for params in (before, after))
+        assert np.array_equal(*kernels) == still
+    assert "head_top1" in result.table["learned"] and result.state.params["logits"]
+    assert "trains on 8 of 16" in " ".join(plan(settings, Options(out=str(tmp_path / "x"))).data.notes)
+
+
+def test_frozen_without_weights_is_refused(images, tmp_path):
+    with pytest.raises(ValueError, match="--frozen .* give --start"):
+        plan(
+            FineTune(data=from_arrays(images, np.arange(16) % 2), frozen=True),
+            Options(out=str(tmp_path / "x")),
+        )
