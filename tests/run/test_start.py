@@ -130,7 +130,7 @@ def test_a_run_starts_a_run_and_batch_statistics_travel(images, tmp_path):
 @pytest.mark.parametrize("still", [True, False])
 def test_labels_move_the_head_and_the_encoder_unless_it_is_frozen(still, source, images, tmp_path):
     data = from_arrays(images, np.arange(16) % 2)
-    settings = FineTune(data=(data, data), start=str(source), frozen=still, per_class=4, rate_per=None)
+    settings = FineTune(data=(data, data), start=str(source), frozen=still, per_class=6, rate_per=None)
     settings = replace(settings, **SETTINGS | {"learning_rate": 0.1, "steps": 2})
     result = jssl.run(settings, out=str(tmp_path))
     before, after = weights.load(source).variables["params"], weights.load(tmp_path).variables["params"]
@@ -138,7 +138,7 @@ def test_labels_move_the_head_and_the_encoder_unless_it_is_frozen(still, source,
         kernels = (params["blocks"][name]["mlp"]["fc1"]["kernel"] for params in (before, after))
         assert np.array_equal(*kernels) == still
     assert "head_top1" in result.table["learned"] and result.state.params["logits"]
-    assert "trains on 8 of 16" in " ".join(plan(settings, Options(out=str(tmp_path / "x"))).data.notes)
+    assert "trains on 12 of 16" in " ".join(plan(settings, Options(out=str(tmp_path / "x"))).data.notes)
 
 
 def test_frozen_without_weights_is_refused(images, tmp_path):
