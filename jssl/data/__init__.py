@@ -49,6 +49,7 @@ from jssl.data.source import NoSplit, Source
 from jssl.data.sources.arrays import from_arrays
 from jssl.data.sources.folder import Files, folder
 from jssl.data.sources.npz import from_npz
+from jssl.data.splits import subset
 from jssl.data.views import (
     Views,
     byol,
@@ -133,6 +134,7 @@ __all__ = [
     "from_arrays",
     "from_npz",
     "load",
+    "subset",
     "Views",
     "byol",
     "dino",

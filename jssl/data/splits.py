@@ -32,6 +32,46 @@ def held_out(labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
     return chosen
 
 
+def balanced(
+    labels: np.ndarray, *, share: float = 1.0, per_class: int | None = None, seed: int = 0
+) -> np.ndarray:
+    """Chooses a share or a number of the images of each class. A larger choice holds all of a smaller one.
+
+    Args:
+        labels: [N]; images without a label, -1, count as a class of their own, and are left out by `per_class`.
+        share: of each class, at least one image.
+        per_class: images of each class, in place of a share; all of a class that has fewer.
+        seed: of the draw.
+    Returns:
+        The numbers of the images chosen, in order.
+
+    >>> balanced(np.arange(40) % 2, per_class=2).size, balanced(np.arange(40) % 2, share=0.5).size
+    (4, 20)
+    """
+    chosen = []
+    for label in np.unique(labels if per_class is None else labels[labels >= 0]):
+        rows = np.random.default_rng((seed, int(label) + 1)).permutation(np.flatnonzero(labels == label))
+        chosen.append(rows[: max(1, round(share * len(rows))) if per_class is None else per_class])
+    return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, int)
+
+
+def subset(source: Source, *, share: float = 1.0, per_class: int | None = None, seed: int = 0) -> Source:
+    """Takes a share or a number of the images of each class of a source, see `balanced`.
+
+    Args:
+        source: labelled images.
+        share, per_class, seed: as `balanced`.
+    Returns:
+        A `Source`.
+    Raises:
+        ValueError: where nothing is left.
+    """
+    rows = balanced(source.labels, share=share, per_class=per_class, seed=seed)
+    if not len(rows):
+        raise ValueError(f"{source.name}: there are no labels to take images of each class by")
+    return source.some(rows)
+
+
 def why_not_probed(train: np.ndarray, test: np.ndarray) -> str:
     """Says why labels cannot be probed.
 

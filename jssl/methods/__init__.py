@@ -9,6 +9,7 @@ from jssl.methods.masked import i_jepa, mae, simmim
 from jssl.methods.multimodal import clip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
 from jssl.methods.pretext import rotation
+from jssl.methods.supervised import supervised
 from jssl.methods.weighted import weighted_methods
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "simmim",
     "simsiam",
     "slip",
+    "supervised",
     "swav",
     "vicreg",
     "weighted_methods",

@@ -2,7 +2,7 @@
 
 from optax import clip_by_global_norm
 
-from jssl.optim.layers import layer_decay, scale_updates
+from jssl.optim.layers import decay_encoder_layers, layer_decay, scale_updates
 from jssl.optim.optimizers import adamw, larc, lars, sgd
 from jssl.optim.parameters import biases_and_norms, everything, weights, weights_and_tokens
 from jssl.optim.restraints import clip_by_parameter_norm, freeze_during
@@ -24,6 +24,7 @@ __all__ = [
     "clip_by_parameter_norm",
     "constant",
     "cosine",
+    "decay_encoder_layers",
     "everything",
     "freeze_during",
     "larc",

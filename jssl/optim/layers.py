@@ -97,6 +97,31 @@ def scale_updates(scales) -> optax.GradientTransformation:
     return optax.stateless(lambda updates, params: jax.tree.map(scaled, updates, scales))
 
 
+def decay_encoder_layers(rate: float, part: str = "encoder") -> optax.GradientTransformation:
+    """Scales the updates of an encoder as `layer_decay` says; the method's other parts, such as its heads, keep theirs.
+
+    Put it last in a chain.
+
+    Args:
+        rate: as `layer_decay`.
+        part: of the parameters that the encoder is.
+    Returns:
+        A stateless `optax.GradientTransformation`.
+
+    >>> params = {"encoder": {"block_0": jnp.ones(1), "norm": jnp.ones(1)}, "head": jnp.ones(1)}
+    >>> updates, _ = decay_encoder_layers(0.5).update(params, optax.EmptyState(), params)
+    >>> jax.tree.map(float, updates)
+    {'encoder': {'block_0': 0.5, 'norm': 1.0}, 'head': 1.0}
+    """
+
+    def scaled(updates, params):
+        scales = layer_decay(updates[part], rate)
+        scale = lambda update, by: update * jnp.asarray(by, update.dtype)  # noqa: E731
+        return {**updates, part: jax.tree.map(scale, updates[part], scales)}
+
+    return optax.stateless(scaled)
+
+
 def _block(path: tuple[str, ...]) -> tuple[str, ...] | None:
     """The path down to the block it lies in, or None."""
     for i, name in enumerate(path):

@@ -7,7 +7,7 @@ import sys
 from types import ModuleType
 
 from jssl.run.command import main
-from jssl.run.experiment import Data, DataInfo, Experiment, Settings
+from jssl.run.experiment import Data, DataInfo, Experiment, Settings, Weights
 from jssl.run.families import MomentumContrast, SelfDistillation, Texts
 from jssl.run.interrupt import Interrupted
 from jssl.run.lock import Occupied
@@ -36,6 +36,7 @@ __all__ = [
     "Settings",
     "Share",
     "Training",
+    "Weights",
     "attention_figure",
     "caption_figure",
     "main",

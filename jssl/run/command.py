@@ -27,6 +27,7 @@ from jssl.run.systems import experiments, module_of
 from jssl.run.training import carry_out
 from jssl.run.watch import NonFinite
 from jssl.sharding import join_processes
+from jssl.weights.loaded import Loaded
 
 REFUSED, BROKEN = 2, 1  # exit codes: nothing was started; training cannot go on
 REFUSALS = (ValueError, OSError, ImportError)  # what cannot be run, in one line
@@ -155,21 +156,23 @@ def parse(demo: Settings, arguments: list[str], *, command: list[str]) -> tuple[
 
 
 def _names_of_data():
-    """On a command line, data that may also be a `Source` is a name."""
+    """On a command line, data that may also be a `Source`, and weights that may also be `Loaded`, are names."""
     import tyro
 
     registry = tyro.constructors.ConstructorRegistry()
 
     @registry.primitive_rule
     def name(info):
-        if Source not in typing.get_args(info.type):
+        if {Source, Loaded}.isdisjoint(typing.get_args(info.type)):
             return None
         return tyro.constructors.PrimitiveConstructorSpec(
             nargs=1,
             metavar="NAME",
             instance_from_str=lambda words: words[0],
             is_instance=lambda value: True,
-            str_from_instance=lambda value: [value if isinstance(value, str) else "(arrays)"],
+            str_from_instance=lambda value: [
+                str(value) if isinstance(value, str | type(None)) else "(arrays)"
+            ],
         )
 
     return registry

@@ -12,10 +12,14 @@ from jssl.data.reading.sizes import CANVAS
 from jssl.data.source import Source
 from jssl.data.views import Views
 from jssl.methods.base import Method
+from jssl.run.numbers import Count, Share
 from jssl.train import TrainState
+from jssl.weights.loaded import Loaded
+from jssl.weights.preprocessing import Preprocess
 
 Figure = Callable[[TrainState, jax.Array], list[tuple[str, bytes]]]
 Data = str | Source | tuple[Source, Source]
+Weights = str | Loaded
 
 
 class DataInfo(NamedTuple):
@@ -73,10 +77,13 @@ class Experiment(NamedTuple):
         learning_rate: step -> rate, for the log.
         evaluation_view: Images as stored [B, H, W, C] -> what the probes' network sees.
         encoder: The module whose features are evaluated, for `open_run`.
+        preprocess: What `evaluation_view` does, in a form that goes into files of weights.
         peak_rate: The highest learning rate, for the first line of a run.
         figures: (state, images as stored) -> [(caption, png)], for the report.
-        linear_features: (params, teacher, memory, images as the evaluation view makes them) -> [B, D], what the linear probe
-            reads; None: the features' `cls`.
+        linear_features: (params, teacher, memory, images as the evaluation view makes them) -> [B, D], what the
+            linear probe reads; None: the features' `cls`.
+        logits: (params, teacher, memory, images as the evaluation view makes them) -> [B, classes], of a method
+            that learns the classes itself; its accuracy stands beside the probes'.
     """
 
     method: Method
@@ -87,9 +94,11 @@ class Experiment(NamedTuple):
     learning_rate: Callable[[Any], Any]
     evaluation_view: Callable[[jax.Array], jax.Array]
     encoder: Any = None
+    preprocess: Preprocess | None = None
     peak_rate: float | None = None
     figures: tuple[Figure, ...] = ()
     linear_features: Callable[..., jax.Array] | None = None
+    logits: Callable[..., jax.Array] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +116,10 @@ class Settings:
     """The largest side that images in files are kept at, in pixels; crops are taken from the whole of
     them.
     """
+    share: Share = 1.0
+    """Share of each class's training images that is trained on; a larger share holds all of a smaller one."""
+    per_class: Count | None = None
+    """So many training images of each class, in place of a share."""
 
     def build(self, data: DataInfo) -> Experiment:
         """Composes the experiment of its settings and the sizes of its data. Opens no file.

@@ -1,30 +1,32 @@
 """The network that a run has trained, alone: without its student, its heads and its optimizer.
 
-    jssl export runs/dino --out dino.safetensors
+    jssl export runs/dino --out dino.safetensors              the library's own names
+    jssl export runs/dino --as timm --out dino_timm           timm's; a path without a suffix is a folder with a config.json
 
-The file holds flat names such as params/blocks/block_0/attn/qkv/kernel, float32; `load_encoder` nests them
-again:
-
-    encoder("vit_s16").apply(load_encoder("dino.safetensors"), images)
+`jssl.weights.load` reads either; the file's header says encoder, size, normalisation, method and data.
 """
 
 import argparse
+import subprocess
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
-from jssl.arrays.stacks import unstack_blocks
+from jssl import weights
 from jssl.arrays.trees import names
 from jssl.checkpoint import Checkpoints
-from jssl.extras import extra
 from jssl.methods.base import Method
+from jssl.models.encoders.resnet import ResNet
+from jssl.models.layers.transformer import SwiGlu
 from jssl.run.record import CHECKPOINTS, CONFIG, as_path, compared, read_config
 from jssl.train import TrainState
+from jssl.weights.loaded import Loaded
+from jssl.weights.own import EVALUATED, FAMILY, take
 
-EVALUATED = "evaluated"  # in config.json: where in the state the evaluated encoder lies
+NAMES = ("timm", "meta", "hub", FAMILY)
 
 
 def evaluated(method: Method, state: TrainState) -> dict[str, str]:
@@ -47,29 +49,83 @@ def evaluated(method: Method, state: TrainState) -> dict[str, str]:
     return found
 
 
-def export_encoder(directory, out) -> dict[str, np.ndarray]:
+def export(directory, out, *, names: str = FAMILY) -> str:
     """Writes the evaluated encoder of a run's newest checkpoint as safetensors.
 
     Args:
         directory: Of the run.
-        out: The file.
+        out: The file; without a suffix, a folder with model.safetensors and config.json.
+        names: Whose names the arrays get: "timm", "meta", "hub" or "jssl".
     Returns:
-        What was written, by name.
+        The family that was written, as `jssl.weights.families` lists it.
     Raises:
-        ValueError: where there is no run, or no checkpoint of it.
+        ValueError: where there is no run, no checkpoint of it, or no such name for one of its parameters.
     """
-    with extra():
-        from safetensors.numpy import save_file
+    place = Path(out)
+    if not place.absolute().parent.is_dir() or place.exists() and not (place.is_file() or place.is_dir()):
+        raise ValueError(f"--out {out} is no place for a file; give a name in a folder that exists")
+    config, loaded = read_config(directory), weights.load(str(directory))
+    family = family_of(names, loaded)
+    weights.save(loaded, out, family=family, metadata=_told(config, loaded))
+    return family
 
-    if (place := Path(out)).exists() and not place.is_file() or not place.absolute().parent.is_dir():
-        raise ValueError(
-            f"--out {out} is no place for a file; give the name of a file in a folder that exists"
-        )
-    config = read_config(directory)
-    variables = unstack_blocks(encoder_variables(newest_state(directory, config), config, directory))
-    arrays = {name: np.asarray(value) for name, value in _flat(variables).items()}
-    save_file(arrays, str(out))
-    return arrays
+
+def family_of(names: str, loaded: Loaded) -> str:
+    """Chooses the published family that an encoder is written as.
+
+    Args:
+        names: One of `NAMES`.
+        loaded: The encoder.
+    Raises:
+        ValueError: for other names.
+    """
+    if names not in NAMES:
+        raise ValueError(f"--as must be one of {', '.join(NAMES)}, got {names!r}")
+    encoder, params = loaded.encoder, loaded.variables["params"]
+    if names == FAMILY:
+        return FAMILY
+    if isinstance(encoder, ResNet):
+        return "resnet_torchvision"
+    registers, scaled = getattr(encoder, "registers", 0), getattr(encoder, "layer_scale", None) is not None
+    newer = registers or scaled or getattr(encoder, "mlp", None) is SwiGlu
+    if names == "timm":
+        return "timm_vit"
+    if names == "meta":
+        return "dinov2" if newer or "mask_token" in params else "dino_vit"
+    return ("hf_dinov2_registers" if registers else "hf_dinov2") if newer else "hf_vit"
+
+
+def _told(config: Mapping[str, Any], loaded: Loaded) -> dict[str, str]:
+    """What the header says besides the network."""
+    pixels, settings = loaded.preprocess, config["settings"]
+    data = config.get("data", {})
+    told = {
+        "encoder": settings.get("start") or settings.get("encoder", ""),
+        "size": getattr(pixels, "crop", ""),
+        "mean": pixels.mean,
+        "std": pixels.std,
+        "method": config["experiment"],
+        "data": data.get("name", "") if isinstance(data, Mapping) else data,
+        **{f"{name}_version": version for name, version in config.get("versions", {}).items()},
+    }
+    return {name: str(value) for name, value in told.items() if value not in ("", None)}
+
+
+def code_version() -> dict[str, str]:
+    """Says which jssl this is: its version where it is installed, its commit where it is a checkout."""
+    root, told = Path(__file__).parents[2], {}
+    try:
+        told["jssl"] = metadata.version("jssl")
+    except metadata.PackageNotFoundError:
+        pass
+    if (root / ".git").exists():
+        try:
+            asked = ["git", "-C", str(root), "rev-parse", "HEAD"]
+            done = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True)
+            told["commit"] = done.stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            pass
+    return told
 
 
 def newest_state(directory, config: Mapping[str, Any], like: TrainState | None = None) -> Any:
@@ -106,53 +162,7 @@ def encoder_variables(state: Any, config: Mapping[str, Any], directory) -> dict[
         raise ValueError(
             f"{directory}: its {CONFIG} does not say which network is evaluated; run it again to write it"
         )
-    variables = {}
-    for kind, path in config[EVALUATED].items():
-        found = state
-        for name in path.split("."):
-            found = found[name] if isinstance(found, Mapping) else getattr(found, name)
-        variables[kind] = found
-    return variables
-
-
-def load_encoder(path) -> dict[str, Any]:
-    """Reads an encoder that `export_encoder` wrote.
-
-    Args:
-        path: Of the file.
-    Returns:
-        The variables of the encoder's module: {"params": ..., and "batch_stats" where it has them}.
-    Raises:
-        ValueError: where it is not a safetensors file.
-    """
-    with extra():
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-    if not Path(path).is_file():
-        raise ValueError(f"{path} is not a file; give one that `jssl export` wrote")
-    try:
-        arrays = load_file(str(path))
-    except (SafetensorError, ValueError, TypeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path} is not a safetensors file that can be read: {reason}") from None
-    variables: dict[str, Any] = {}
-    for name, value in arrays.items():
-        *folders, last = name.split("/")
-        place = variables
-        for folder in folders:
-            place = place.setdefault(folder, {})
-            if not isinstance(place, dict):
-                raise ValueError(f"{path}: {folder} in {name} is an array; `jssl export` writes no such file")
-        place[last] = value
-    return variables
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    for name, value in tree.items():
-        named |= _flat(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {prefix + name: value}
-    return named
+    return {kind: take(state, place) for kind, place in config[EVALUATED].items()}
 
 
 def main(arguments: list[str]) -> None:
@@ -161,7 +171,10 @@ def main(arguments: list[str]) -> None:
         prog="jssl export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("directory", help="of the run")
-    parser.add_argument("--out", required=True, help="the file to write, such as encoder.safetensors")
+    parser.add_argument("--as", dest="names", default=FAMILY, help=f"whose names: {', '.join(NAMES)}")
+    parser.add_argument(
+        "--out", required=True, help="the file to write, such as encoder.safetensors, or a folder"
+    )
     chosen = parser.parse_args(arguments)
-    arrays = export_encoder(chosen.directory, chosen.out)
-    print(f"{chosen.out}: {len(arrays)} arrays, {sum(x.size for x in arrays.values()):,} numbers")
+    family = export(chosen.directory, chosen.out, names=chosen.names)
+    print(f"{chosen.out}: written as {family}; jssl.weights.load({chosen.out!r}) reads it")

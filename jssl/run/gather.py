@@ -1,5 +1,7 @@
 """What an experiment trains and tests on: all of it in memory, or records that stay where they are."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +12,11 @@ from jssl.data.reading.records import Records, Some, in_memory
 from jssl.data.reading.sizes import CANVAS, sides
 from jssl.data.source import IMAGE_SIZE, NoSplit, Source
 from jssl.data.sources.tfds import one_size
-from jssl.data.splits import by_name, held_out, why_not_probed
+from jssl.data.splits import balanced, by_name, held_out, why_not_probed
 from jssl.run.experiment import Data
 
 SAMPLE = 10_000  # images of data that is too large for memory that the probes look at
+Chosen = Callable[[np.ndarray], np.ndarray]  # labels -> numbers of the images that are trained on
 FEW = 128  # images of such data that figures of health look at
 
 
@@ -45,7 +48,14 @@ class Gathered(NamedTuple):
         return self.train.images.shape[1]
 
 
-def gather(data: Data, *, data_dir: str | None = None, canvas: int = CANVAS) -> Gathered:
+def gather(
+    data: Data,
+    *,
+    data_dir: str | None = None,
+    canvas: int = CANVAS,
+    share: float = 1.0,
+    per_class: int | None = None,
+) -> Gathered:
     """Opens data and reads what fits in memory.
 
     Without test images, a tenth of the labelled training images is held out.
@@ -54,21 +64,23 @@ def gather(data: Data, *, data_dir: str | None = None, canvas: int = CANVAS) -> 
         data: A name, a `Source`, or a pair of them to train and to test on.
         data_dir: Where TFDS has its data sets.
         canvas: The largest side that images in files are kept at, in pixels.
+        share, per_class: Of the training images, as `balanced`; what is held out is no part of them.
     Returns:
         `Gathered`.
     Raises:
         ValueError, FileNotFoundError, ImportError: where it cannot be read, saying what to do.
     """
+    some = None if share == 1.0 and per_class is None else partial(balanced, share=share, per_class=per_class)
     if not isinstance(data, str):
-        return _of_sources(*((data, None) if isinstance(data, Source) else data))
+        return _of_sources(*((data, None) if isinstance(data, Source) else data), some)
     kind = data.partition(":")[0]
     if kind not in ("folder", "tfds"):
-        return _of_sources(load(data, data_dir=data_dir), _test(load, data, data_dir))
+        return _of_sources(load(data, data_dir=data_dir), _test(load, data, data_dir), some)
     records, test = open_records(data, data_dir=data_dir), _test(open_records, data, data_dir)
     if kind == "tfds" and one_size(records) and fits_in_memory(records, canvas=_side(records)):
         test = test and load(data, data_dir=data_dir, split="test")
-        return _of_sources(load(data, data_dir=data_dir), test)
-    return _of_records(data, records, test, canvas)
+        return _of_sources(load(data, data_dir=data_dir), test, some)
+    return _of_records(data, records, test, canvas, some)
 
 
 def _side(records):
@@ -82,12 +94,16 @@ def _test(read, data, directory):
         return None
 
 
-def _of_sources(train: Source, test: Source | None) -> Gathered:
+def _of_sources(train: Source, test: Source | None, some: Chosen | None) -> Gathered:
     """Data in memory."""
     said = why = ""
     if test is None:
         held, said, why = _split_off(train.labels)
         test, train = (train.some(held), train.some(~held)) if said else (None, train)
+    notes: tuple[str, ...] = ()
+    if some is not None:
+        rows = _rows(some, train.labels, train.name)
+        notes, train = (_fewer(train.name, len(rows), len(train)),), train.some(rows)
     source = train
     if IMAGE_SIZE in train.extras:
         side = sides(in_memory(train), canvas=train.images.shape[1]).square
@@ -95,10 +111,12 @@ def _of_sources(train: Source, test: Source | None) -> Gathered:
         test = test and (
             decode_squares(in_memory(test), side=side, name=test.name) if IMAGE_SIZE in test.extras else test
         )
-    return _matched(train, source, None, test, said, why, ())
+    return _matched(train, source, None, test, said, why, notes)
 
 
-def _of_records(name: str, records: Records, test: Records | None, canvas: int) -> Gathered:
+def _of_records(
+    name: str, records: Records, test: Records | None, canvas: int, chosen_of: Chosen | None
+) -> Gathered:
     """Data in files, decoded into memory where it fits."""
     said = why = ""
     if test is None:
@@ -106,6 +124,10 @@ def _of_records(name: str, records: Records, test: Records | None, canvas: int) 
         if said:
             test = Some(records, np.flatnonzero(held))
             records = Some(records, np.flatnonzero(~held))
+    notes: tuple[str, ...] = ()
+    if chosen_of is not None:
+        rows = _rows(chosen_of, _labels(records), name)
+        notes, records = (_fewer(name, len(rows), len(records)),), Some(records, rows)
     chosen = sides(records, canvas=canvas)
     fits = fits_in_memory(records, canvas=chosen.canvas)
     train = decode_all(records if fits else _sample(records, FEW), canvas=chosen.canvas, name=name)
@@ -115,13 +137,26 @@ def _of_records(name: str, records: Records, test: Records | None, canvas: int) 
         some = in_memory(train) if fits else _sample(records, SAMPLE)
         source = decode_squares(some, side=chosen.square, name=name)
     held = test and decode_squares(_sample(test, SAMPLE), side=source.images.shape[1], name=name)
-    return _matched(train, source, None if fits else records, held, said, why, (f"{name}: {chosen}",))
+    return _matched(train, source, None if fits else records, held, said, why, (f"{name}: {chosen}", *notes))
+
+
+def _rows(some: Chosen, labels: np.ndarray, name: str) -> np.ndarray:
+    rows = some(labels)
+    if not len(rows):
+        raise ValueError(f"{name}: --per-class takes images by their labels, and there are none")
+    return rows
+
+
+def _fewer(name: str, count: int, all_: int) -> str:
+    return f"{name}: trains on {count:,} of {all_:,} training images, chosen class by class"
 
 
 def _labels(records: Records) -> np.ndarray:
     """The labels of all records. Where they would have to be read one by one, two classes in turn stand in
     for them.
     """
+    if isinstance(records, Some):
+        return _labels(records.records)[np.asarray(records.rows)]
     if hasattr(records, "labels"):
         return records.labels
     return np.arange(len(records)) % 2 if records.class_names else np.full(len(records), -1)

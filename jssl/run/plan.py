@@ -1,7 +1,7 @@
 """Everything about a run that can be refused, decided before anything is compiled or written."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +16,17 @@ from jssl.data.reading.resident import steps_per_epoch
 from jssl.data.source import Source
 from jssl.extras import require
 from jssl.run.experiment import DataInfo, Experiment, Settings
-from jssl.run.export import EVALUATED, evaluated
+from jssl.run.export import code_version, evaluated
 from jssl.run.footprint import footprint
 from jssl.run.gather import Gathered, gather
 from jssl.run.numbers import LARGEST, Count, Range, check_numbers
 from jssl.run.record import BUDGET, CONFIG, as_path, check_directory, read_config
+from jssl.run.start import Start, fitted, opened
 from jssl.sharding import make_mesh, over_batch, state_sharding
 from jssl.train import TrainState, init_state, train_step
+from jssl.weights.loaded import Loaded
+from jssl.weights.own import EVALUATED, NETWORK, about
+from jssl.weights.preprocessing import Preprocess
 
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
@@ -85,6 +89,7 @@ class Plan(NamedTuple):
         needs: Bytes of each device, by what takes them.
         budget: Steps, epochs and the highest learning rate, in words.
         extends: What the run was when it was begun, where it is resumed with more steps.
+        start: () -> what the first state takes from other weights; None where all of it is random.
     """
 
     name: str
@@ -97,6 +102,7 @@ class Plan(NamedTuple):
     needs: dict[str, int]
     budget: str
     extends: "Shorter | None" = None
+    start: Callable[[], Start] | None = None
 
     @property
     def places(self) -> TrainState:
@@ -148,11 +154,13 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         "experiment": name,
         "settings": {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)},
         "numbers": {key: getattr(options, key) for key in ("seed", "dtype", "accumulate")},
-        "versions": {"jax": jax.__version__},
+        "versions": {"jax": jax.__version__, **code_version()},
     }
     check_directory(options.out, config)
+    settings, weights = settings_with_weights(settings, _there(options.out))
     mesh = make_mesh(options.mesh)
-    data = gather(settings.data, data_dir=settings.data_dir, canvas=settings.canvas)
+    fewer = dict(share=settings.share, per_class=settings.per_class)
+    data = gather(settings.data, data_dir=settings.data_dir, canvas=settings.canvas, **fewer)
     require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
     info = info_of(data)
     if (batch := getattr(settings, "batch", None)) is not None:
@@ -176,11 +184,13 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         raise ValueError(
             f"a batch of {experiment.batch} does not spread over {mesh.size} devices; change it or --mesh"
         )
-    state = _state(mesh, initial_state(experiment, options), info.batch(experiment.batch))
+    start = weights and fit(experiment, info, weights, config["settings"]["start"])
+    state = _placed(mesh, state_shapes(experiment, options, info, start))
     config |= {
         "data": info._asdict(),
         "class": f"{type(settings).__module__}:{type(settings).__qualname__}",
         "steps": experiment.steps,
+        NETWORK: _network(experiment, info),
     }
     peak = "" if experiment.peak_rate is None else f"; learning rate up to {experiment.peak_rate:.3g}"
     budget = (
@@ -188,6 +198,10 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         f"epochs of {info.examples:,}{peak}"
     )
     planned = Plan(name, experiment, options, config, data, mesh, state, {}, budget, extends)
+    if start is not None:
+        planned = planned._replace(
+            start=_begin(experiment, info, start, weights, config["settings"]["start"])
+        )
     where = evaluated(experiment.method, state)
     return planned._replace(needs=_needs(planned, info), config=config | {EVALUATED: where})
 
@@ -215,13 +229,70 @@ def info_of(data: Gathered) -> DataInfo:
 
 
 def initial_state(experiment: Experiment, options: Options) -> Callable[..., TrainState]:
-    """Makes the function batch -> the state before the first step."""
+    """Makes (batch, start=None) -> the state before the first step; start: a tree that `init_state` takes."""
     e = experiment
-    return lambda batch: init_state(e.method, e.optimizer, e.views, batch, key=options.key)
+
+    def init(batch, start=None):
+        return init_state(e.method, e.optimizer, e.views, batch, key=options.key, start=start)
+
+    return init
 
 
-def _state(mesh, init, batch):
-    shapes = jax.eval_shape(init, batch)
+def state_shapes(experiment: Experiment, options: Options, info: DataInfo, start: Start | None) -> TrainState:
+    """The state before the first step without its values."""
+    init, batch = initial_state(experiment, options), info.batch(experiment.batch)
+    return jax.eval_shape(init, batch, start and start.tree)
+
+
+def settings_with_weights(
+    settings: Settings, config: Mapping[str, Any] | None
+) -> tuple[Settings, Loaded | None]:
+    """Opens what the settings start from.
+
+    Args:
+        settings: Of the experiment, `start` a name perhaps.
+        config: What the run's config.json holds; None before it is begun.
+    Returns:
+        The settings with `start` opened, and what was opened; None without `start`.
+    """
+    if getattr(settings, "start", None) is None:
+        return settings, None
+    loaded = opened(settings.start, config)
+    return replace(settings, start=loaded), loaded
+
+
+def fit(experiment: Experiment, info: DataInfo, loaded: Loaded, name: str) -> Start:
+    """Fits weights to an experiment's method, see `fitted`."""
+    e = experiment
+    shapes = jax.eval_shape(
+        lambda batch: e.method.init(jax.random.key(0), e.views(jax.random.key(0), batch)), info.batch(e.batch)
+    )
+    side = e.preprocess.crop if e.preprocess is not None else info.side
+    return fitted(loaded, e.method, shapes, side=side, name=name)
+
+
+def _begin(
+    experiment: Experiment, info: DataInfo, start: Start, loaded: Loaded, name: str
+) -> Callable[[], Start]:
+    """Weights that were not read, because the run was begun already, are read when they are needed after all."""
+    if loaded.variables is not None:
+        return lambda: start
+    return lambda: fit(experiment, info, opened(name, None), name)
+
+
+def _there(directory) -> dict[str, Any] | None:
+    return read_config(directory) if (as_path(directory) / CONFIG).exists() else None
+
+
+def _network(experiment: Experiment, info: DataInfo) -> dict[str, Any] | None:
+    """What config.json says of the network; None for one of the user's own that has no name."""
+    try:
+        return about(experiment.encoder, experiment.preprocess or Preprocess(info.side, info.side))
+    except ValueError:
+        return None
+
+
+def _placed(mesh: Mesh, shapes: TrainState) -> TrainState:
     places = state_sharding(mesh, shapes)
     return jax.tree.map(
         lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes, places
@@ -281,6 +352,8 @@ def _plain(value: Any) -> Any:
     """A setting as JSON has it; what JSON lacks, by its description."""
     if isinstance(value, Source):
         return value.name
+    if isinstance(value, Loaded):
+        return f"weights of {value.family} given as arrays"
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple | list):

@@ -11,6 +11,7 @@ from jssl.evaluate import (
     Labelled,
     Protocol,
     embedding_health,
+    extract_features,
     knn_protocol,
     linear_protocol,
     pair_health,
@@ -56,6 +57,7 @@ class Probes:
         self._linear = experiment.linear_features or cls
         self._train, self._test = (Labelled(source.images, source.labels) for source in (train, test))
         self._bank, self._queries = _some(self._train, BANK), _some(self._test, QUERIES)
+        self._logits = experiment.logits
         self._while_training, self._at_the_ends = while_training, at_the_ends
         self.classes = train.classes
 
@@ -91,7 +93,11 @@ class Probes:
                 features = jax.tree_util.Partial(read, state.params, state.teacher, state.memory)
                 settings = dict(classes=self.classes, view=self._view, protocols=some)
                 figures |= score_network(features, train, test, **settings)
-        return figures
+        if self._logits is None:
+            return figures
+        head = jax.tree_util.Partial(self._logits, state.params, state.teacher, state.memory)
+        found = np.asarray(extract_features(head, test.values, view=self._view)).argmax(-1)
+        return figures | {"head_top1": float((found == np.asarray(test.labels)).mean())}
 
     def baselines(self, state: TrainState) -> dict[str, dict[str, float]]:
         """Scores raw pixels, and the network of `state`, which has not been trained yet."""

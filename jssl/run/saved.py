@@ -12,7 +12,7 @@ from jssl.evaluate import extract_features
 from jssl.methods.base import Method
 from jssl.run.experiment import DataInfo, Experiment, Settings
 from jssl.run.export import encoder_variables, newest_state
-from jssl.run.plan import Options, initial_state
+from jssl.run.plan import Options, fit, settings_with_weights, state_shapes
 from jssl.run.record import CONFIG, read_config
 from jssl.run.systems import experiments, named
 from jssl.train import TrainState
@@ -89,9 +89,11 @@ def open_run(directory, *, kind: type[Settings] | None = None) -> SavedRun:
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{directory}: {CONFIG} there is not what this version writes: {error}") from None
+    settings, weights = settings_with_weights(settings, config)
     experiment = settings.build(info)
-    seed = config["numbers"]["seed"]
-    like = jax.eval_shape(initial_state(experiment, Options(seed=seed)), info.batch(experiment.batch))
+    options = Options(seed=config["numbers"]["seed"])
+    start = weights and fit(experiment, info, weights, config["settings"]["start"])
+    like = state_shapes(experiment, options, info, start)
     state = newest_state(directory, config, like)
     return SavedRun(
         directory, config, settings, experiment, state, encoder_variables(state, config, directory)

@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
+import optax
 
 from jssl.data import evaluation_view, views
-from jssl.data.views import Views, statistics
+from jssl.data.augment.base import Statistics
+from jssl.data.views import SMALL, Views, renormalized, statistics
 from jssl.models import encoder as encoder_named
-from jssl.optim import Schedule, warmup_cosine, warmup_drops
-from jssl.run.experiment import DataInfo, Experiment, Settings
+from jssl.optim import Schedule, decay_encoder_layers, warmup_cosine, warmup_drops
+from jssl.run.experiment import DataInfo, Experiment, Settings, Weights
 from jssl.run.numbers import Count, Share
 from jssl.run.pictures import attention_figure
+from jssl.weights.loaded import Loaded
+from jssl.weights.preprocessing import Preprocess
 
+CONTINUED = 0.9  # layer decay of a run that starts from weights
 LARGEST_VIEW = 224  # side of the global views of larger images, in pixels
 REMAT = {  # policies: what is stored
     "none": None,
@@ -53,6 +58,12 @@ class Training(Settings):
     """A function of `jssl.data.views`, such as simclr, byol, dino or handwriting."""
     size: Count | None = None
     """Side of the global views, in pixels; by default that of the data's images, 224 at most."""
+    start: Weights | None = None
+    """Weights to start from: a published name such as dinov2_vits14, a file or a run; their network replaces --encoder."""
+    continued_rate: Share = 0.1
+    """What is left of the learning rate with --start, as a share of it."""
+    layer_decay: Share | None = None
+    """By which the learning rate falls from each of the encoder's layers to the one before; by default 0.9 with --start."""
     scan: bool = False
     """Compile one block of a transformer instead of all of them: a fraction of the time, the same numbers."""
     remat: Literal["none", "elementwise", "blocks"] = "none"
@@ -68,19 +79,35 @@ class Training(Settings):
             hides: How the method hides patches: by "mask" tokens, or by showing only the "visible" ones.
             overrides: Further fields that its module must have, such as class_token=False.
         Returns:
-            A Linen module.
+            A Linen module; with --start that of the weights, as it is.
         Raises:
             ValueError: for an encoder that the method cannot use.
         """
-        plain = encoder_named(self.encoder)
+        plain = encoder_named(self.encoder) if self._started is None else self._started.encoder
         missing = [field for field in overrides if not hasattr(plain, field)]
         if missing or (hides and hides not in inspect.signature(type(plain).__call__).parameters):
-            raise ValueError(
-                f"--encoder {self.encoder} cannot be used here: the method hides patches; choose such as "
-                "vit_s16"
+            given = (
+                f"--encoder {self.encoder}"
+                if self._started is None
+                else f"--start with a {type(plain).__name__}"
             )
+            raise ValueError(f"{given} cannot be used here: the method hides patches; choose such as vit_s16")
         chosen = {field: value for field, value in where_it_has.items() if hasattr(plain, field)}
+        if (
+            self._started is not None
+        ):  # whose architecture and weights stay; what acts in training alone is the run's
+            chosen = {field: value for field, value in chosen.items() if field == "drop_path"}
+            return plain.clone(**chosen, **self._compilation(plain))
         return encoder_named(self.encoder, **chosen, **overrides, **self._compilation(plain))
+
+    @property
+    def _started(self) -> Loaded | None:
+        """The weights that the run starts from, which `plan` has opened."""
+        if self.start is None or isinstance(self.start, Loaded):
+            return self.start
+        raise ValueError(
+            f"--start {self.start} is a name yet; build through jssl.run, or give jssl.weights.load(name)"
+        )
 
     def _compilation(self, plain) -> dict[str, Any]:
         chosen = {"scan": self.scan, "remat": REMAT[self.remat]}
@@ -107,7 +134,8 @@ class Training(Settings):
     @property
     def peak_rate(self) -> float:
         """The highest learning rate, for the batch as it is."""
-        return self.learning_rate * (self.batch / self.rate_per if self.rate_per else 1)
+        share = 1.0 if self.start is None else self.continued_rate
+        return share * self.learning_rate * (self.batch / self.rate_per if self.rate_per else 1)
 
     def rate(self, data: DataInfo) -> Schedule:
         """Makes the learning rate: up in a line, down in half a cosine, or by steps where there are `drops`."""
@@ -137,15 +165,38 @@ class Training(Settings):
         """
         if self.views not in views.NAMED:
             raise ValueError(f"--views must be one of {', '.join(views.NAMED)}, got {self.views!r}")
-        return views.NAMED[self.views](size=self.view_side(data), **settings)
+        made = views.NAMED[self.views](size=self.view_side(data), **settings)
+        return made if self._started is None else renormalized(made, statistics(self.views), self._constants)
+
+    @property
+    def _constants(self) -> Statistics:
+        """What images are normalised with: the constants of the weights that the run starts from, or the views'."""
+        if self._started is None:
+            return statistics(self.views)
+        return Statistics(self._started.preprocess.mean, self._started.preprocess.std)
 
     def view(self, data: DataInfo):
         """Makes what the probes' network sees of the stored images, normalised as the views are."""
-        mean, std = statistics(self.views)
+        mean, std = self._constants
         return evaluation_view(self.view_side(data), mean=mean, std=std)
 
+    def preprocess(self, data: DataInfo) -> Preprocess:
+        """Says what `view` does, for files of weights."""
+        side = self.view_side(data)
+        resized = side if side < SMALL else round(side * 256 / 224)
+        return Preprocess(resized, side, "bicubic", *self._constants)
+
     def experiment(
-        self, data: DataInfo, method, *, optimizer, network, views=None, figures=(), linear_features=None
+        self,
+        data: DataInfo,
+        method,
+        *,
+        optimizer,
+        network,
+        views=None,
+        figures=(),
+        linear_features=None,
+        logits=None,
     ) -> Experiment:
         """Puts together what `build` returns.
 
@@ -153,19 +204,22 @@ class Training(Settings):
             network: The encoder's module.
             views: Views with settings of their own; by default `make_views(data)`.
             figures: For the report, besides a ViT's attention maps.
-            linear_features: As `Experiment` has it.
+            linear_features, logits: As `Experiment` has them.
         """
         view = self.view(data)
+        decay = self.layer_decay if self.layer_decay is not None else 1.0 if self.start is None else CONTINUED
         return Experiment(
             method,
-            optimizer,
+            optimizer if decay == 1.0 else optax.chain(optimizer, decay_encoder_layers(decay)),
             self.make_views(data) if views is None else views,
             batch=self.batch,
             steps=self.length(data),
             learning_rate=self.rate(data),
             evaluation_view=view,
             encoder=network,
+            preprocess=self.preprocess(data),
             peak_rate=self.peak_rate,
             figures=(*attention_figure(method, network, view), *figures),
             linear_features=linear_features,
+            logits=logits,
         )

@@ -2,11 +2,12 @@
 
 import difflib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import ModuleType
 from typing import NamedTuple
 
+from jssl import weights
 from jssl.run.experiment import Settings
 
 
@@ -82,7 +83,16 @@ def markdown_table(registry: Mapping[str, System]) -> str:
 def text_table(registry: Mapping[str, System]) -> str:
     """Writes the table of all systems for a terminal."""
     rows = [("name", "paper", "kind", "needs", "its demo: random network -> learned")]
-    rows += [(name, s.paper, s.kind, s.needs, s.reaches) for name, s in registry.items()]
+    return _aligned(rows + [(name, s.paper, s.kind, s.needs, s.reaches) for name, s in registry.items()])
+
+
+def weights_table() -> str:
+    """All published weights for a terminal: what `--start`, `jssl embed` and `jssl.weights.load` know by name."""
+    columns = ("name", "family", "licence", "from")
+    return _aligned([columns, *(tuple(row[column] for column in columns) for row in weights.names())])
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
@@ -140,11 +150,19 @@ def _cell(value) -> str:
 
 
 def listing(arguments: list[str]) -> None:
-    """Prints all systems: `jssl list`; `--markdown` for the README, `--settings` for docs/systems.md."""
-    pages = {(): text_table, ("--markdown",): markdown_table, ("--settings",): settings_page}
-    if tuple(arguments) not in pages:
-        raise ValueError(f"jssl list takes --markdown, --settings or nothing, got {' '.join(arguments)}")
-    print(pages[tuple(arguments)](experiments().REGISTRY))
+    """Prints all systems: `jssl list`; `--weights` published weights, `--markdown` the README's table, `--settings`
+    docs/systems.md.
+    """
+    pages = {
+        "": lambda: text_table(experiments().REGISTRY),
+        "--markdown": lambda: markdown_table(experiments().REGISTRY),
+        "--settings": lambda: settings_page(experiments().REGISTRY),
+        "--weights": weights_table,
+    }
+    asked = " ".join(arguments)
+    if asked not in pages:
+        raise ValueError(f"jssl list takes --weights, --markdown, --settings or nothing, got {asked}")
+    print(pages[asked]())
 
 
 BEGIN, END = "<!-- systems -->", "<!-- /systems -->"

@@ -142,7 +142,10 @@ def _carry_out(
             {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
         )  # 3 s, not 12, same bits
         init = jax.jit(initial_state(e, options), out_shardings=plan.places, compiler_options=quick)
-        state = init(data.batch_of(0))
+        start = plan.start and plan.start()
+        if start:
+            say(start.sentence)
+        state = init(data.batch_of(0), start and start.tree)
         if probes is not None:
             table = probes.baselines(state)
             held = {"held_out_images": images[1]} if plan.data.held_out else {}

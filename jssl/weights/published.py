@@ -18,6 +18,7 @@ CONFIGS = {  # a folder's file of weights -> the config beside it
     "pytorch_model.bin": "config.json",
     "open_clip_pytorch_model.bin": "open_clip_config.json",
 }
+CONFIG = "config"  # in a safetensors header, where the library has written the file
 SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".bin", ".tar")
 AMBIGUOUS = (
     "resnet50.pth",
@@ -59,13 +60,14 @@ class Place:
             ValueError: where a file is damaged.
         """
         tensors: Archive = {}
+        header: dict[str, str] = {}
         for file in self.files:
-            found, _ = read_archive(file)
+            found, header = read_archive(file)
             if both := sorted(set(found) & set(tensors)):
                 raise ValueError(f"{self.label}: {both[0]} stands in two of its files")
             tensors |= found
         if self.config is None or not self.config.exists():
-            return tensors, {}
+            return tensors, _table(header.get(CONFIG, "{}"))
         config, pixels = _json(self.config), self.config.with_name("preprocessor_config.json")
         return tensors, config | ({"preprocessor": _json(pixels)} if pixels.exists() else {})
 
@@ -207,6 +209,15 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{path} must hold a table, it holds {type(value).__name__}")
     return dict(value)
+
+
+def _table(text: str) -> dict[str, Any]:
+    """A config in a header; what is none says nothing."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _short(error: BaseException) -> str:

@@ -14,7 +14,9 @@ import numpy as np
 from jssl.weights.archive import write_safetensors
 from jssl.weights.engine import Family, File, Net, expected, is_kept, place, read, shapes, write
 from jssl.weights.loaded import Loaded
-from jssl.weights.published import locate
+from jssl.weights.own import FAMILY, load_own, own_form
+from jssl.weights.preprocessing import Preprocess
+from jssl.weights.published import CONFIG, locate
 from jssl.weights.tables import FAMILIES
 from jssl.weights.tables.export import DESCRIBED
 
@@ -33,8 +35,9 @@ def load(
     """Loads published weights.
 
     Args:
-        source: A folder with config.json and model.safetensors, a .safetensors, .npz or .pth file, or a published
-            name such as "dinov2_vits14_reg", "timm/vit_small_patch16_224.dino" or "facebook/dinov2-small".
+        source: A folder with config.json and model.safetensors, a .safetensors, .npz or .pth file, the directory of a
+            run, or a published name such as "dinov2_vits14_reg", "timm/vit_small_patch16_224.dino" or
+            "facebook/dinov2-small".
         part: Of files that hold several networks, such as "student"; by default what the authors evaluate.
         family: Where neither config nor names tell; `families` lists them.
         dtype: Of the parameters, whatever the file stores.
@@ -43,6 +46,8 @@ def load(
     Raises:
         ValueError: where the source is not found, is damaged, or does not fit; nothing is half-loaded.
     """
+    if family in (None, FAMILY) and (own := load_own(source)) is not None:
+        return own
     place_ = locate(source)
     tensors, config = place_.open()
     file = File(config, tensors, label=place_.label)
@@ -93,22 +98,27 @@ def save(
     under the names of `family`.
 
     Args:
-        loaded: What `load` gave, or `Loaded(encoder, variables)` of any network of the library.
+        loaded: What `load` gave or takes, or `Loaded(encoder, variables)` of any network of the library.
         path: The file; a path without a suffix is a folder, where model.safetensors and config.json are written.
-        family: Whose names to write; by default those it was loaded from.
+        family: Whose names to write; by default those it was loaded from; "jssl" has the library's own.
         metadata: Strings for the header, beside what is written anyway.
     Raises:
         ValueError: where the family has no name for a parameter.
     """
+    loaded = loaded if isinstance(loaded, Loaded) else load(loaded)
     name = family or loaded.family
-    if name not in FAMILIES:
+    if name not in FAMILIES and name != FAMILY:
         raise ValueError(f"{_unknown(name)}; say family=... to save a network of the library under its names")
-    if loaded.layout is not None and name == loaded.family:
+    header = {"format": "pt", "family": name, "citation": loaded.citation, "licence": loaded.licence}
+    if name == FAMILY:
+        (arrays, told), config = own_form(loaded), {}
+        header |= told
+    elif loaded.layout is not None and name == loaded.family:
         arrays, config = _as_it_was(loaded), loaded.config
     else:
         arrays, config = _as_family(name, loaded)
+        header[CONFIG] = json.dumps(config)
     path = Path(path)
-    header = {"format": "pt", "family": name, "citation": loaded.citation, "licence": loaded.licence}
     header |= dict(metadata or {})
     if not path.suffix:
         path.mkdir(parents=True, exist_ok=True)
@@ -157,7 +167,19 @@ def _as_family(family: str, loaded: Loaded) -> tuple[dict[str, np.ndarray], dict
         raise ValueError(f"networks of the library are not saved as {family}, but as {', '.join(DESCRIBED)}")
     side = getattr(loaded.preprocess, "crop", 224)
     net, variables, config = DESCRIBED[family](loaded.encoder, loaded.variables, side)
-    return write(net, jax.device_get(variables), family), config
+    return write(net, jax.device_get(variables), family), config | _pixels(loaded.preprocess)
+
+
+def _pixels(preprocess: Any) -> dict[str, Any]:
+    """Preprocessing as timm's configs say it, which `Preprocess.of` reads."""
+    if not isinstance(preprocess, Preprocess):
+        return {}
+    stated = {
+        "input_size": [3, preprocess.crop, preprocess.crop],
+        "crop_pct": preprocess.crop / preprocess.size,
+    }
+    stated |= {"interpolation": preprocess.interpolation, "mean": preprocess.mean, "std": preprocess.std}
+    return {"pretrained_cfg": stated}
 
 
 def _family(name: str | None, file: File, label: str) -> Family:

@@ -5,11 +5,13 @@ import numpy as np
 import optax
 import pytest
 
-from jssl import init_state, methods, open_run, run
+from jssl import init_state, methods, open_run, run, weights
 from jssl.data import evaluation_view
 from jssl.models import Predictor, ViT
 from jssl.models.encoders.vit import ConvStem
-from jssl.run.export import evaluated, export_encoder, load_encoder
+from jssl.run.export import evaluated, export, family_of
+from jssl.weights import Loaded
+from jssl.weights.archive import read_archive
 from tests.run import tiny
 
 
@@ -18,8 +20,11 @@ def test_the_features_of_the_file_are_those_of_the_run(method, tmp_path):
     result = run(
         tiny.Tiny, method=method, data="bare", steps=3, out=str(tmp_path / "run"), checkpoint_every=2
     )
-    names = set(export_encoder(tmp_path / "run", tmp_path / "encoder.safetensors"))
-    assert {"params/Dense_0/kernel", "batch_stats/BatchNorm_0/mean"} <= names and not any(
+    file = tmp_path / "encoder.safetensors"
+    assert export(tmp_path / "run", file) == "jssl"
+    names, header = read_archive(file)
+    assert header["method"] == "tiny" and header["data"] == "bare" and header["size"] == "8"
+    assert {"params/Dense_0/kernel", "batch_stats/BatchNorm_0/mean"} <= set(names) and not any(
         "head" in name for name in names
     )
     stored = tiny.colored().images[:5]
@@ -27,11 +32,13 @@ def test_the_features_of_the_file_are_those_of_the_run(method, tmp_path):
     state = result.state
     saved = open_run(tmp_path / "run")
     features = saved.method.features(state.params, state.teacher, state.memory, images)
-    again = tiny.Linear().apply(load_encoder(tmp_path / "encoder.safetensors"), images)
+    loaded = weights.load(file)
+    again = loaded.encoder.apply(loaded.variables, images)
     np.testing.assert_array_equal(features.cls, again)
-    assert jax.tree.all(
-        jax.tree.map(np.array_equal, saved.variables, load_encoder(tmp_path / "encoder.safetensors"))
-    )
+    assert jax.tree.all(jax.tree.map(np.array_equal, saved.variables, loaded.variables))
+    of_run = weights.load(tmp_path / "run")
+    assert jax.tree.all(jax.tree.map(np.array_equal, of_run.variables, loaded.variables))
+    np.testing.assert_allclose(loaded.preprocess(stored), images, atol=0.05)
     np.testing.assert_array_equal(saved.encoder.apply(saved.variables, saved.preprocessing(stored)), again)
     np.testing.assert_allclose(saved.features(stored), again, rtol=1e-4, atol=1e-5)
     assert saved.settings.method == method and saved.config["experiment"] == "tiny"
@@ -42,13 +49,34 @@ def test_the_features_of_the_file_are_those_of_the_run(method, tmp_path):
 
 
 def test_where_there_is_nothing_to_export(tmp_path):
-    for opened in (lambda: export_encoder(tmp_path, tmp_path / "x"), lambda: open_run(tmp_path)):
+    for opened in (lambda: export(tmp_path, tmp_path / "x"), lambda: open_run(tmp_path)):
         with pytest.raises(ValueError, match="holds no run"):
             opened()
         (tmp_path / "config.json").write_text("[1, 2")
         with pytest.raises(ValueError, match="config.json there cannot be read"):
             opened()
         (tmp_path / "config.json").unlink()
+
+
+@pytest.mark.parametrize(
+    "names, family", [("timm", "timm_vit"), ("meta", "dinov2"), ("hub", "hf_dinov2_registers")]
+)
+@pytest.mark.parametrize("kind", ["file.safetensors", "folder"])
+def test_under_published_names_and_back(names, family, kind, tmp_path):
+    encoder = ViT(patch=4, dim=128, depth=1, heads=2, registers=1, layer_scale=0.5)
+    images = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype(np.float32)
+    variables = encoder.init(jax.random.key(0), images)
+    saved = Loaded(encoder, variables, preprocess=weights.Preprocess(18, 16, mean=(0.5,) * 3, std=(0.5,) * 3))
+    assert family_of(names, saved) == family
+    weights.save(saved, tmp_path / kind, family=family)
+    loaded = weights.load(tmp_path / kind)
+    assert loaded.preprocess == saved.preprocess
+    np.testing.assert_allclose(loaded.features(images).cls, saved.features(images).cls, atol=1e-5)
+
+
+def test_names_that_are_not_known():
+    with pytest.raises(ValueError, match="--as must be one of timm, meta, hub, jssl, got 'torch'"):
+        family_of("torch", Loaded(VIT, {"params": {}}))
 
 
 VIT = ViT(patch=4, dim=8, depth=1, heads=2, stem=ConvStem)

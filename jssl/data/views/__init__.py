@@ -1,8 +1,9 @@
 """Views: what is done to a sample before networks see it, as functions (key, batch) -> views."""
 
 from jssl.data.augment.base import UNCHANGED, Statistics
-from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, two_views
+from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, renormalized, two_views
 from jssl.data.views.evaluation import evaluation_view
+from jssl.data.views.labelled import fine_tuning, mixed
 from jssl.data.views.multicrop import SWAV, dino, dinov2, ibot, local_side, swav
 from jssl.data.views.pairs import (
     byol,
@@ -35,6 +36,7 @@ NAMED = {
         infomin,
         handwriting,
         crops,
+        fine_tuning,
     )
 }
 """Views by name: what `--views` understands; each takes `size`."""
@@ -63,16 +65,19 @@ __all__ = [
     "dino",
     "dinov2",
     "evaluation_view",
+    "fine_tuning",
     "handwriting",
     "i_jepa",
     "ibot",
     "infomin",
     "local_side",
     "mae",
+    "mixed",
     "moco_v2",
     "moco_v2_view",
     "multi_crop",
     "papers_blur",
+    "renormalized",
     "rotation",
     "simclr",
     "simclr_view",

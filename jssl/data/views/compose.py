@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.keys import fold_keys, sample_keys
-from jssl.data.augment.base import Augmentation, Canvas
+from jssl.data.augment.base import Augmentation, Canvas, Statistics
 from jssl.data.source import IMAGE_SIZE
 
 Batch = Mapping[str, jax.Array]
@@ -126,3 +126,26 @@ def two_views(first: Augmentation, second: Augmentation | None = None) -> Views:
         (key, batch) -> {"global": [2, B, H, W, C], and the batch's other entries}.
     """
     return multi_crop(first, first if second is None else second)
+
+
+def renormalized(views: Views, made: Statistics, wanted: Statistics) -> Views:
+    """Normalises views by other constants than they were made with, such as those of published weights.
+
+    Args:
+        views: (key, batch) -> views, normalised.
+        made: what they are normalised with.
+        wanted: what they shall be normalised with.
+    Returns:
+        The same views; `views` itself where the constants are the same.
+    """
+    if tuple(map(tuple, made)) == tuple(map(tuple, wanted)):
+        return views
+    scale = jnp.array(made.std) / jnp.array(wanted.std)
+    shift = (jnp.array(made.mean) - jnp.array(wanted.mean)) / jnp.array(wanted.std)
+
+    def others(key, batch):
+        seen = views(key, batch)
+        images = {name: seen[name] * scale + shift for name in ("global", "local") if name in seen}
+        return seen | images
+
+    return others

@@ -1,0 +1,60 @@
+"""Learning from labels: what a pretrained encoder is fine-tuned with."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jssl.methods.base import Method
+from jssl.methods.frames.siamese import siamese
+from jssl.models.heads import linear_head
+from jssl.models.network import network, with_heads
+from jssl.objectives import stateless
+
+
+def supervised(encoder, classes: int, *, head=None, smoothing: float = 0.0) -> Method:
+    """Predicts classes, by the cross-entropy with labels or with targets that views have mixed.
+
+    Args:
+        encoder: anything `network` takes; `frozen(...)` of it trains the head alone.
+        classes: how many there are.
+        head: [B, D] -> [B, classes], linear by default.
+        smoothing: share of the target that is spread over all classes.
+    Returns:
+        A `Method`; views: one global one, and "label" [B], -1 for none, or "target" [B, classes]. Images without a label
+        have no loss. The metric `accuracy` is that of the most probable class.
+    References:
+        MAE, arXiv:2111.06377; label smoothing, arXiv:1512.00567
+    """
+
+    def losses(outputs):
+        seen, logits = outputs.views, outputs.student["logits"][0].astype(jnp.float32)
+        if "target" in seen:
+            target = seen["target"]
+        elif "label" in seen:
+            target = jax.nn.one_hot(seen["label"], classes)
+        else:
+            raise ValueError(
+                f"supervised needs views['label'] or views['target']; the views have {sorted(seen)}"
+            )
+        known = target.sum(-1)
+        right = known * (jnp.argmax(logits, -1) == jnp.argmax(target, -1))
+        loss = known * optax.softmax_cross_entropy(logits, optax.smooth_labels(target, smoothing))
+        weight = len(known) / jnp.maximum(known.sum(), 1.0)
+        return weight * loss, {"accuracy": weight * right.mean()}
+
+    return siamese(with_heads(encoder, logits=head or linear_head(classes)), stateless(losses))
+
+
+def class_logits(method: Method, params, teacher, memory, images, *, head) -> jax.Array:
+    """Computes what a trained network makes of images.
+
+    Args:
+        method: of `supervised`.
+        params, teacher, memory: of the state.
+        images: [B, H, W, C] as the evaluation view makes them.
+        head: as given to `supervised`.
+    Returns:
+        [B, classes]
+    """
+    features = method.features(params, teacher, memory, images).cls
+    return network(head).apply(params["logits"], memory["statistics"]["logits"], features)[0]

@@ -1,0 +1,179 @@
+"""The library's own: run directories, and safetensors files whose header says which network they hold.
+
+config.json of a run      {"network": {"encoder": ..., "preprocess": ...}, "evaluated": {"params": "teacher.encoder"}, ...}
+header of a file          the same as `about` writes it, under "jssl"; tensors such as params/blocks/block_0/attn/qkv/kernel
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jssl.arrays.stacks import unstack_blocks
+from jssl.checkpoint import Checkpoints
+from jssl.models.described import describe, plain, restored
+from jssl.weights.archive import Archive, read_archive
+from jssl.weights.engine import flatten
+from jssl.weights.loaded import Loaded
+from jssl.weights.preprocessing import Preprocess, Spectrograms
+
+FAMILY, NETWORK, EVALUATED, CHECKPOINTS = "jssl", "network", "evaluated", "checkpoints"
+KINDS = {kind.__name__: kind for kind in (Preprocess, Spectrograms)}
+HEADER = "jssl"  # in a file's metadata: what `about` returns
+
+
+def about(encoder: Any, preprocess: Any) -> dict[str, Any]:
+    """Says what a network is, for a run's config.json or a file's header.
+
+    Args:
+        encoder: A Linen module.
+        preprocess: A `Preprocess`.
+    Returns:
+        JSON types.
+    Raises:
+        ValueError: for a network without a name, see `describe`.
+    """
+    kind = type(preprocess).__name__
+    return {
+        "encoder": describe(plain(encoder)),
+        "preprocess": {"kind": kind, **dataclasses.asdict(preprocess)},
+    }
+
+
+def network_of(text: Any) -> tuple[Any, Preprocess]:
+    """Makes the network and its preprocessing of what `about` has written.
+
+    Args:
+        text: JSON types.
+    Returns:
+        (a Linen module, a `Preprocess`).
+    Raises:
+        ValueError: where it is no such description.
+    """
+    if not isinstance(text, Mapping) or not isinstance(text.get("preprocess"), Mapping):
+        raise ValueError("it does not say which network it holds")
+    stated = {name: tuple(x) if isinstance(x, list) else x for name, x in text["preprocess"].items()}
+    try:
+        return restored(text.get("encoder")), KINDS[stated.pop("kind")](**stated)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"its preprocessing cannot be read ({error})") from None
+
+
+def load_own(source: Any) -> Loaded | None:
+    """Loads a run's newest checkpoint, or a file in the library's own form.
+
+    Args:
+        source: As `load` takes it.
+    Returns:
+        The evaluated encoder; None for what is neither.
+    Raises:
+        ValueError: where it is one of them and cannot be read.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return None
+    if (config := _run_config(source)) is not None:
+        return _of_run(source, config)
+    try:
+        path = Path(source)
+        held = path / "model.safetensors" if path.is_dir() else path
+        if held.suffix != ".safetensors" or not held.is_file():
+            return None
+    except (OSError, ValueError):
+        return None
+    tensors, metadata = read_archive(held)
+    return _of_file(str(source), tensors, metadata[HEADER]) if HEADER in metadata else None
+
+
+def own_form(loaded: Loaded) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Names an encoder's variables as the library does.
+
+    Args:
+        loaded: The network.
+    Returns:
+        (arrays by name, what a file's header says of the network).
+    Raises:
+        ValueError: for a network without a name, see `describe`.
+    """
+    flat = flatten(unstack_blocks(dict(loaded.variables)))
+    arrays = {"/".join(path): np.asarray(value) for path, value in flat.items()}
+    return arrays, {HEADER: json.dumps(about(loaded.encoder, loaded.preprocess))}
+
+
+def take(state: Any, place: str) -> Any:
+    """Takes a part of a state by its path, such as memory.statistics.teacher.encoder.
+
+    Args:
+        state: Nested mappings, or objects with attributes.
+        place: Names joined by dots.
+    """
+    for name in place.split("."):
+        state = state[name] if isinstance(state, Mapping) else getattr(state, name)
+    return state
+
+
+def _path(source: Any) -> Any:
+    """A local path, or a bucket's such as gs://bucket/run."""
+    if "://" not in str(source):
+        return Path(source)
+    from etils import epath
+
+    return epath.Path(source)
+
+
+def _run_config(source: Any) -> Mapping[str, Any] | None:
+    """What the config.json of a run's directory holds; None where it is no run's."""
+    try:
+        path = _path(source) / "config.json"
+        config = json.loads(path.read_text()) if path.exists() else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    return config if isinstance(config, dict) and {"experiment", "settings"} <= set(config) else None
+
+
+def _of_run(directory: Any, config: Mapping[str, Any]) -> Loaded:
+    if config.get(NETWORK) is None or EVALUATED not in config:
+        raise ValueError(
+            f"{directory} is a run of a network of your own: use jssl.open_run({str(directory)!r}, kind=...)"
+        )
+    try:
+        encoder, preprocess = network_of(config[NETWORK])
+    except ValueError as error:
+        raise ValueError(f"{directory}: {error}") from None
+    checkpoints = Checkpoints(_path(directory) / CHECKPOINTS)
+    state = checkpoints.restore()
+    checkpoints.close()
+    if state is None:
+        raise ValueError(f"{directory} has no checkpoint yet; train it for a while first")
+    variables = {kind: unstack_blocks(take(state, place)) for kind, place in config[EVALUATED].items()}
+    root = config[EVALUATED].get("params", "").rpartition(".")[0]
+    heads = {
+        name: (None, {"params": params})
+        for name, params in (take(state, root) if root else {}).items()
+        if name != "encoder"
+    }
+    jax.block_until_ready(variables)
+    return Loaded(encoder, variables, heads, preprocess, FAMILY, config=config)
+
+
+def _of_file(source: str, tensors: Archive, text: str) -> Loaded:
+    try:
+        encoder, preprocess = network_of(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{source}: {' '.join(str(error).split())[:200]}") from None
+    variables: dict[str, Any] = {}
+    for name, tensor in tensors.items():
+        *folders, last = name.split("/")
+        at = variables
+        for folder in folders:
+            at = at.setdefault(folder, {}) if isinstance(at, dict) else {}
+        if not folders or not isinstance(at, dict):
+            raise ValueError(f"{source}: {name[:80]} is no name of a parameter")
+        at[last] = jax.numpy.asarray(tensor.read())
+    if "params" not in variables:
+        raise ValueError(f"{source} holds no parameters")
+    return Loaded(encoder, variables, preprocess=preprocess, family=FAMILY)
