@@ -16,8 +16,8 @@ EXPERIMENTS = sorted((ROOT / "experiments").glob("[a-z]*.py"))
 FRAMEWORK = ("base.py", "weighted.py")  # what methods are made of
 RUN = 6  # lines that may not be the same in two places
 NOT_COUNTED = re.compile(
-    r"|(import|from) .*|\w+=[^()]*,|[)\]}]+,?"
-)  # blank, imports, a setting's value, closing brackets
+    r"|(import|from) .*|\w+=[^()]*,|\w+: [^=]+ = .*|[)\]}]+,?"
+)  # blank, imports, a setting and its value, which papers may have in common, closing brackets
 
 
 def functions():
@@ -52,7 +52,7 @@ def test_methods_are_at_most_thirty_lines(name):
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_experiments_are_at_most_a_page(path):
-    assert len(path.read_text().splitlines()) <= 100
+    assert len(path.read_text().splitlines()) <= 120  # with its sources and a published variant
 
 
 def runs(path):
