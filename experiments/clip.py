@@ -53,7 +53,9 @@ class CLIP(Texts):
     """Of the joint space."""
 
     def image_network(self):
-        """Makes CLIP's image transformer."""
+        """Makes CLIP's image transformer; another encoder is taken as it is."""
+        if not self.encoder.startswith("vit"):
+            return self.network()
         near = nn.initializers.normal(encoder(self.encoder).dim ** -0.5)
         return self.network(
             norm_input=True,

@@ -53,14 +53,7 @@ class Dino(SelfDistillation):
             momentum=self.teacher_momentum(data),
             teacher_temperature=self.temperature(data),
         )
-        return self.experiment(
-            data,
-            method,
-            optimizer=self.optimizer(data),
-            views=self.make_views(data, locals=self.locals),
-            network=network,
-            linear_features=self.linear_features(method, network),
-        )
+        return self.distillation(data, method, network)
 
 
 SOURCES = {

@@ -59,7 +59,7 @@ class FineTune(Training):
             )
         if self.frozen and self.start is None:
             raise ValueError("--frozen trains a head on weights as they are; give --start")
-        encoder = self.network(drop_path=0.0 if self.frozen else self.drop_path)
+        encoder = self.network(where_it_has=dict(drop_path=0.0 if self.frozen else self.drop_path))
         if self.pool == "mean" and hasattr(encoder, "readout") and not self.frozen:
             encoder = encoder.clone(readout=read_normed_mean)
         head = linear_head(data.classes)
@@ -76,6 +76,14 @@ class FineTune(Training):
             logits=partial(class_logits, method, head=head),
         )
 
+
+SOURCES = {
+    "": "facebookresearch/mae, FINETUNE.md",
+    "continued_rate": "ours: the rate is fine-tuning's own",
+    "magnitude": "main_finetune.py, rand-m9",
+    "pool": "main_finetune.py, global_pool",
+    "frozen": "ours",
+}
 
 demo = FineTune(
     encoder="vit_n4",

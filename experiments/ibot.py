@@ -64,14 +64,7 @@ class IBOT(SelfDistillation):
             teacher_temperature=self.temperature(data),
             patch_temperature=self.temperature(data),
         )
-        return self.experiment(
-            data,
-            method,
-            optimizer=self.optimizer(data),
-            views=self.make_views(data, locals=self.locals),
-            network=network,
-            linear_features=self.linear_features(method, network),
-        )
+        return self.distillation(data, method, network)
 
 
 SOURCES = {

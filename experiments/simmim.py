@@ -4,31 +4,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
-import jax
 import optax
 
-from jssl.arrays.trees import names
 from jssl.methods import simmim
 from jssl.models import RelativePositionBias, depth_scaled, read_mean
-from jssl.optim import adamw, clip_by_global_norm, weights, weights_and_tokens
+from jssl.optim import adamw, all_but_class_token, clip_by_global_norm, weights
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main, reconstruction_figure
 
+NEAR = nn.initializers.truncated_normal(0.02, lower=-1.0, upper=1.0)  # the authors' ViT cuts at one deviation
 VIT: dict[str, Any] = dict(
     positions=None,
     attention_bias=RelativePositionBias(init=nn.initializers.zeros),
     layer_scale=0.1,
     readout=read_mean,
     start=depth_scaled,
+    kernel_init=NEAR,
+    token_init=NEAR,
 )
-
-
-def all_but_the_class_token(params):
-    """Chooses what decays in the authors' ViT: all but biases, norms and the class token."""
-
-    def chosen(path, decays):
-        return decays and names(path)[-1] != "class_token"
-
-    return jax.tree_util.tree_map_with_path(chosen, weights_and_tokens(params))
 
 
 @dataclass(frozen=True)
@@ -73,7 +65,7 @@ class SimMIM(Training):
         own = dict(window=self.window) if swin else VIT
         network = self.network(hides="mask", drop_path=self.drop_path, **own)
         method = simmim(network, side=self.side, ratio=self.ratio, unit=self.unit)
-        decays = weights if swin else all_but_the_class_token
+        decays = weights if swin else all_but_class_token
         return self.experiment(
             data,
             method,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jssl
-from benchmarks import cifar, gpu, timing
+from benchmarks import cifar, gpu, parity, timing, torch_systems
 
 CASES = {name: build for cases in gpu.GROUPS.values() for name, build in cases.items() if build is not None}
 
@@ -105,3 +105,19 @@ def test_an_unknown_method_is_refused(capsys):
     with pytest.raises(SystemExit):
         cifar.main(["--data", "x.npz", "--methods", "simclr,simclir"])
     assert "unknown simclir; there are simclr" in capsys.readouterr().err
+
+
+def test_parity_says_in_one_line_that_torch_is_missing(monkeypatch, capsys):
+    monkeypatch.setattr(torch_systems, "torch", None)
+    assert parity.main([]) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and "pip install torch" in said.err
+
+
+@pytest.mark.parametrize("name", parity.SYSTEMS)
+def test_both_sides_of_parity_are_given_the_same_views(name):
+    system = parity.SYSTEMS[name]()
+    first, again = parity.batch_of(system, 3), parity.batch_of(system, 3)
+    assert set(first) == {*system.sides, "index"}
+    for part in first:
+        np.testing.assert_array_equal(first[part], again[part])

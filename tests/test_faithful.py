@@ -373,6 +373,8 @@ def test_simmims_quoted_run():
     features = small.apply(variables, jax.random.normal(KEY, (1, 32, 32, 3)))
     np.testing.assert_allclose(features.cls, features.tokens.mean(1), rtol=1e-6)
     assert not jnp.any(variables["params"]["attention_bias"]["table"])
+    drawn = encoder.kernel_init(KEY, (400, 500), jnp.float32)
+    assert float(jnp.abs(drawn).max()) <= 0.02 and float(drawn.std()) == pytest.approx(0.0108, rel=0.02)
 
 
 def test_simmims_first_weights_are_scaled_by_depth():

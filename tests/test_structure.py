@@ -53,7 +53,7 @@ def test_methods_are_at_most_thirty_lines(name):
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_experiments_are_at_most_a_page(path):
-    assert len(path.read_text().splitlines()) <= 100
+    assert len(path.read_text().splitlines()) <= 120  # with its sources and a published variant
 
 
 def runs(path):

@@ -4,7 +4,13 @@ from optax import clip_by_global_norm
 
 from jssl.optim.layers import decay_encoder_layers, layer_decay, scale_updates
 from jssl.optim.optimizers import adamw, larc, lars, sgd
-from jssl.optim.parameters import biases_and_norms, everything, weights, weights_and_tokens
+from jssl.optim.parameters import (
+    all_but_class_token,
+    biases_and_norms,
+    everything,
+    weights,
+    weights_and_tokens,
+)
 from jssl.optim.restraints import clip_by_parameter_norm, freeze_during
 from jssl.optim.schedules import (
     Schedule,
@@ -19,6 +25,7 @@ from jssl.optim.schedules import (
 __all__ = [
     "Schedule",
     "adamw",
+    "all_but_class_token",
     "biases_and_norms",
     "clip_by_global_norm",
     "clip_by_parameter_norm",

@@ -103,6 +103,27 @@ def weights_and_tokens(params):
     return jax.tree_util.tree_map_with_path(chosen, biases_and_norms(params))
 
 
+def all_but_class_token(params):
+    """Chooses all but biases, norms and the class token: the weight decay of SimMIM's vision transformer.
+
+    Args:
+        params: a pytree of arrays.
+    Returns:
+        A pytree of bool of the same structure.
+    References:
+        microsoft/SimMIM, optimizer.py and `no_weight_decay` of models/vision_transformer.py
+
+    >>> import jax.numpy as jnp
+    >>> all_but_class_token({"class_token": jnp.ones((1, 3)), "mask_token": jnp.ones(3), "bias": jnp.ones(3)})
+    {'bias': False, 'class_token': False, 'mask_token': True}
+    """
+
+    def chosen(path, decays):
+        return decays and names(path)[-1] != "class_token"
+
+    return jax.tree_util.tree_map_with_path(chosen, weights_and_tokens(params))
+
+
 def _token_or_table(path: tuple[str, ...]) -> bool:
     if not path or path[-1] == "kernel":
         return False

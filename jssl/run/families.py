@@ -37,7 +37,7 @@ from jssl.optim import (
     teacher_momentum,
     weights_and_tokens,
 )
-from jssl.run.experiment import DataInfo
+from jssl.run.experiment import DataInfo, Experiment
 from jssl.run.numbers import Count, Share
 from jssl.run.settings import Training
 
@@ -89,6 +89,12 @@ class SelfDistillation(Training):
             return last_class_tokens(network, method.encoder(params, teacher, memory), images)
 
         return features
+
+    def distillation(self, data: DataInfo, method: Method, network) -> Experiment:
+        """Puts together what `build` returns: multi-crop, this optimizer, the authors' linear probe."""
+        views, features = self.make_views(data, locals=self.locals), self.linear_features(method, network)
+        settings = dict(optimizer=self.optimizer(data), views=views, linear_features=features)
+        return self.experiment(data, method, network=network, **settings)
 
     def head(self) -> Callable:
         """Makes prototypes -> the head."""
