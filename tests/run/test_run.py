@@ -284,22 +284,9 @@ def test_a_run_may_become_longer_and_says_what_its_schedules_do(tmp_path, capsys
 def test_a_directory_removed_while_running_ends_the_run_in_one_line(tmp_path, monkeypatch, capsys):
     gone = lambda self, step: step == 3 and shutil.rmtree(tmp_path / "run")  # noqa: E731
     monkeypatch.setattr("jssl.run.interrupt.Interrupts.requested", gone)
+    often = ["--steps", "8", "--log-every", "2", "--checkpoint-every", "8"]
     with pytest.raises(SystemExit) as end:
-        tiny.main(
-            tiny.demo,
-            [
-                "--data",
-                "bare",
-                "--steps",
-                "8",
-                "--log-every",
-                "2",
-                "--checkpoint-every",
-                "8",
-                "--out",
-                str(tmp_path / "run"),
-            ],
-        )
+        tiny.main(tiny.demo, ["--data", "bare", *often, "--out", str(tmp_path / "run")])
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert end.value.code == 1 and "was removed or replaced while the run wrote to it" in said
     assert not (tmp_path / "run").exists()
