@@ -112,6 +112,15 @@ def test_a_damaged_newest_checkpoint_falls_back_with_a_warning_that_names_both(c
     assert same(checkpoints.restore(a_state()), a_state(6))
 
 
+def test_a_step_damaged_twice_is_set_aside_twice(checkpoints):
+    for again in ("damaged_6", "damaged_6_2", "damaged_6_3"):
+        filled(checkpoints, [3, 6])
+        (checkpoints.directory / "6" / "arrays" / "manifest.ocdbt").write_bytes(b"")
+        with pytest.warns(UserWarning, match="checkpoint 6 .* is damaged; using checkpoint 3"):
+            assert same(checkpoints.restore(a_state()), a_state(3))
+        assert (checkpoints.directory / again).is_dir() and checkpoints.steps == [3]
+
+
 def test_damage_anywhere_never_gives_a_wrong_state(checkpoints):
     filled(checkpoints, [3, 6])
     rng = random.Random(0)

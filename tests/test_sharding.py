@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from functools import partial
 
 import jax
@@ -209,23 +211,15 @@ def test_a_batch_that_does_not_spread_is_refused(tmp_path):
         run(tiny.Tiny, out=str(tmp_path / "run"), batch=12, mesh="data=8")
 
 
-def test_two_processes_are_one_run(alone, tmp_path):
+def two_processes(*arguments) -> list[subprocess.Popen]:
+    """The tiny experiment in two processes of four devices each."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
     environment = os.environ | {"PYTHONPATH": os.getcwd(), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    command = [
-        sys.executable,
-        "-m",
-        "tests.run.tiny",
-        "--out",
-        str(tmp_path / "run"),
-        "--data",
-        "bare",
-    ]
-    command += ["--steps", "8", "--log-every", "1", "--checkpoint-every", "4"]
-    both = [
+    command = [sys.executable, "-m", "tests.run.tiny", "--data", "bare", *arguments]
+    return [
         subprocess.Popen(
             [*command, "--coordinator", f"127.0.0.1:{port}", "--processes", "2", "--process", str(process)],
             env=environment,
@@ -235,6 +229,11 @@ def test_two_processes_are_one_run(alone, tmp_path):
         )
         for process in range(2)
     ]
+
+
+def test_two_processes_are_one_run(alone, tmp_path):
+    out = tmp_path / "run"
+    both = two_processes("--out", str(out), "--steps", "8", "--log-every", "1", "--checkpoint-every", "4")
     said = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], said[0][1] + said[1][1]
     assert (
@@ -247,6 +246,28 @@ def test_two_processes_are_one_run(alone, tmp_path):
     for a, b in zip(jax.tree.leaves(resumed.state.params), jax.tree.leaves(alone.state.params), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["experiment"] == "tiny"
+
+
+def test_a_signal_to_one_of_two_processes_stops_both_at_the_same_step(tmp_path):
+    out = tmp_path / "run"
+    both = two_processes(
+        "--out", str(out), "--steps", "1000000", "--log-every", "10", "--checkpoint-every", "1000000"
+    )
+    try:
+        deadline = time.monotonic() + 200
+        while not (out / "metrics.jsonl").exists() or not (out / "metrics.jsonl").read_text():
+            assert time.monotonic() < deadline and all(process.poll() is None for process in both)
+            time.sleep(0.05)
+        both[1].send_signal(signal.SIGINT)
+        said = [process.communicate(timeout=100) for process in both]
+    finally:
+        for process in both:
+            process.kill()
+    last = [words.strip().splitlines()[-1].partition(";")[0] for words, _ in said]
+    assert [process.returncode for process in both] == [0, 0], said[0][1] + said[1][1]
+    assert last[0] == last[1] and last[0].startswith("interrupted at step ") and last[0].endswith(", saved")
+    stopped = last[0].split()[3].rstrip(",")
+    assert [path.name for path in (out / "checkpoints").iterdir()] == [stopped]
 
 
 def test_processes_are_joined_only_where_asked_for():

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 LARGEST = 2**31 - 1  # what a step, an index or a size can be on a device
 
@@ -24,19 +24,23 @@ PLAIN = Range(0)  # of every other number
 
 
 def check_numbers(settings: Any) -> None:
-    """Refuses numbers that are not finite, or outside of what their field's type allows.
+    """Refuses numbers that are not finite, or outside of what their field's type allows, and words that it lacks.
 
     Args:
         settings: A dataclass; a field `Count`, `Share` or `Annotated[..., Range(low, high)]` has its own
-            range, every other number is finite, not negative and at most 2**31 - 1.
+            range, every other number is finite, not negative and at most 2**31 - 1. A `Literal` has one of its
+            words.
     Raises:
         ValueError: naming the flag, what was given and what is allowed.
     """
     hints = get_type_hints(type(settings), include_extras=True)
     for field in fields(settings):
+        flag, value = f"--{field.name.replace('_', '-')}", getattr(settings, field.name)
+        words = get_args(hints[field.name]) if get_origin(hints[field.name]) is Literal else (value,)
+        if value not in words:
+            raise ValueError(f"{flag} must be one of {', '.join(map(str, words))}, got {value!r}")
         allowed = next(_ranges(hints[field.name]), PLAIN)
-        for number in _numbers(getattr(settings, field.name)):
-            flag = f"--{field.name.replace('_', '-')}"
+        for number in _numbers(value):
             if not math.isfinite(number):
                 raise ValueError(f"{flag} must be a finite number, got {number}")
             if not allowed.low <= number <= allowed.high:

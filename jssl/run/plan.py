@@ -146,8 +146,6 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
     options = options or Options()
     check_numbers(settings)
     check_numbers(options)
-    if options.dtype not in DTYPES:
-        raise ValueError(f"--dtype must be one of {', '.join(DTYPES)}, got {options.dtype!r}")
     name = experiment_name(settings)
     options = replace(options, out=options.out or f"runs/{name}")
     config = {

@@ -39,6 +39,8 @@ def check_directory(directory, config: Mapping[str, Any]) -> None:
     Raises:
         ValueError: naming what is in the way, or the first setting that differs.
     """
+    if "\0" in str(directory):
+        raise ValueError(f"--out {str(directory)!r} cannot be a directory's name; give another")
     path = as_path(directory)
     if not path.exists():
         return
@@ -72,7 +74,7 @@ def read_config(directory) -> dict[str, Any]:
     if not path.exists():
         raise ValueError(f"{directory} holds no run: there is no {CONFIG} in it")
     try:
-        config = json.loads(path.read_text()) if path.is_file() else None
+        config = json.loads(path.read_text()) if _is_file(path) else None
     except (ValueError, RecursionError):
         config = None
     parts = (
@@ -196,6 +198,10 @@ class Record:
         return found.st_ino, found.st_mtime_ns
 
 
+def _is_file(path) -> bool:
+    return "://" in str(path) or os.path.isfile(path)  # epath calls a pipe a file
+
+
 def _length(config: Mapping[str, Any]) -> Any:
     return config.get("steps")
 
@@ -204,7 +210,7 @@ def _read_rows(path) -> list[dict[str, Any]]:
     """The lines of a metrics.jsonl; a last one that a crash has cut short is left out."""
     if not path.exists():
         return []
-    lines = path.read_bytes().splitlines() if path.is_file() else [b"", b""]
+    lines = path.read_bytes().splitlines() if _is_file(path) else [b"", b""]
     rows = [_row(line) for line in lines]
     if None in rows[:-1]:
         wrong = rows.index(None) + 1

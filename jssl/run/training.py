@@ -105,7 +105,8 @@ def carry_out(
                 checkpoints.close()
         except NonFinite as broken:
             raise broken.after(checkpoints.steps[-1:], checkpoints.directory) from None
-        except Interrupted as stop:  # what is said is what is on disk by now
+        except Interrupted as stop:  # a second signal may have ended the wait for what is being written
+            checkpoints.wait()
             raise stop.after(checkpoints.steps) from None
 
 

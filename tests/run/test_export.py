@@ -1,5 +1,8 @@
 """What is exported is what was evaluated."""
 
+import os
+from functools import partial
+
 import jax
 import numpy as np
 import optax
@@ -111,3 +114,46 @@ def test_the_evaluated_network_is_found(make, roots):
     )
     params, statistics = roots
     assert evaluated(method, state) == {"params": params, "batch_stats": f"{statistics}.batch_stats"}
+
+
+def hostile(header: bytes, size: int | None = None) -> bytes:
+    return (len(header) if size is None else size).to_bytes(8, "little") + header
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x01",
+        b"no safetensors",
+        hostile(b"{}", 2**63),
+        hostile(b"{}", 100),
+        hostile(b"{"),
+        hostile(b"[" * 10_000),
+        hostile(b'{"a": 3}'),
+        hostile(b'{"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}'),
+        hostile(b'{"a": {"dtype": "F32", "shape": [4611686018427387904, 4], "data_offsets": [0, 0]}}'),
+        hostile(b'{"a": {"dtype": "F9", "shape": [0], "data_offsets": [0, 0]}}'),
+        hostile(
+            b'{"a": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]},'
+            b' "a/b": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}'
+        ),
+    ],
+    ids=lambda content: repr(content)[:24],
+)
+def test_a_hostile_safetensors_file_costs_one_line(content, tmp_path):
+    path = tmp_path / "encoder.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"encoder\.safetensors") as refused:
+        load_encoder(path)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("place", ["", "pipe", "no/such/folder/x.safetensors"])
+def test_an_encoder_is_not_written_to_what_is_no_file(place, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for use in (partial(export_encoder, tmp_path / "run"), load_encoder):
+        with pytest.raises(ValueError, match="is no place for a file|is not a file"):
+            use(tmp_path / place)
+    with pytest.raises(ValueError, match="no place for a file"):
+        export_encoder(tmp_path / "run", "/dev/full")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import warnings
 from functools import cache, partial
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 
 from jssl import run
+from jssl.checkpoint import Checkpoints
 from jssl.run import Interrupted, NonFinite
-from jssl.run.plan import Options, skipping
+from jssl.run.plan import Options, skipping, step_of
 from jssl.run.record import Record, check_directory
 from jssl.run.watch import Log
 from jssl.train import TrainState
@@ -238,3 +240,76 @@ def test_check_directory_accepts_new_empty_and_its_own(tmp_path):
     check_directory(tmp_path / "own", config | {"settings": {"a": 1, "data_dir": "moved"}})
     with pytest.raises(ValueError, match="a is 1 there, 2 here"):
         check_directory(tmp_path / "own", config | {"settings": {"a": 2}})
+
+
+def test_the_lines_up_to_a_checkpoint_are_written_before_it(tmp_path, monkeypatch):
+    found = []
+
+    def saved(self, step, state, metrics=None):
+        found.append((step, rows(tmp_path / "run")[-1]["step"]))
+
+    monkeypatch.setattr(Checkpoints, "save", saved)
+    run(tiny.Tiny, data="bare", out=str(tmp_path / "run"), log_every=2, checkpoint_every=4)
+    assert found == [(4, 4), (8, 8), (12, 12)]
+
+
+def test_a_checkpoint_holds_finite_parameters_or_there_is_none(tmp_path, monkeypatch):
+    def overflowing(plan):
+        step = step_of(plan)
+
+        def moved(state, batch):  # its loss is that of the parameters before, and finite
+            state, metrics = step(state, batch)
+            factor = jnp.where(state.step == 3, jnp.inf, 1.0)
+            return state.replace(params=jax.tree.map(lambda x: x * factor, state.params)), metrics
+
+        return moved
+
+    monkeypatch.setattr("jssl.run.training.step_of", overflowing)
+    with pytest.raises(NonFinite, match="step 3: parameters not finite; the last good checkpoint is step 2"):
+        run(tiny.Tiny, data="bare", steps=4, checkpoint_every=1, out=str(tmp_path / "run"))
+
+
+def test_a_run_may_become_longer_and_says_what_its_schedules_do(tmp_path, capsys):
+    start = partial(run, tiny.Tiny, data="bare", out=str(tmp_path / "run"))
+    start(steps=6)
+    with pytest.raises(ValueError, match="a run of 6 steps, which may become longer, not 5"):
+        start(steps=5)
+    tiny.main(tiny.demo, ["--data", "bare", "--steps", "10", "--out", str(tmp_path / "run")])
+    said = capsys.readouterr().out
+    assert "extended from 6 to 10 steps" in said
+    assert "from step 6 on, where the learning rate goes from 0 to 0.00" in said
+    assert int(start(steps=10).state.step) == 10
+    steps = [row["step"] for row in rows(tmp_path / "run")]
+    assert (
+        steps == sorted(set(steps))
+        and json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 10
+    )
+
+
+def test_a_directory_removed_while_running_ends_the_run_in_one_line(tmp_path, monkeypatch, capsys):
+    gone = lambda self, step: step == 3 and shutil.rmtree(tmp_path / "run")  # noqa: E731
+    monkeypatch.setattr("jssl.run.interrupt.Interrupts.requested", gone)
+    often = ["--steps", "8", "--log-every", "2", "--checkpoint-every", "8"]
+    with pytest.raises(SystemExit) as end:
+        tiny.main(tiny.demo, ["--data", "bare", *often, "--out", str(tmp_path / "run")])
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert end.value.code == 1 and "was removed or replaced while the run wrote to it" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_damaged_checkpoints_alone_cost_one_line_and_a_mended_one_resumes(tmp_path, capsys):
+    arguments = ["--data", "bare", "--steps", "4", "--out", str(tmp_path / "run")]
+    tiny.main(tiny.demo, arguments)
+    kept = {
+        path: path.read_bytes() for path in (tmp_path / "run" / "checkpoints").glob("*/arrays/manifest.ocdbt")
+    }
+    for path in kept:
+        path.write_bytes(b"")
+    with pytest.raises(SystemExit) as end:
+        tiny.main(tiny.demo, arguments)
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert end.value.code == 2 and said.startswith("error: all checkpoints in")
+    for path, content in kept.items():
+        path.write_bytes(content)
+    tiny.main(tiny.demo, arguments)
+    assert "resumed at step 4 of 4" in capsys.readouterr().out

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.survival import survive
 from jssl.checkpoint import Checkpoints
 from jssl.run.plan import Options, plan
 from jssl.run.record import compared
@@ -106,13 +107,11 @@ def kill_at(process, out, step):
     process.communicate()
 
 
-def test_killed_three_times_equals_uninterrupted(whole, tmp_path):
-    rng, out = random.Random(0), tmp_path / "run"
-    for low, high in ((5, 100), (120, 200), (220, 340)):
-        kill_at(start(out), out, 5 * rng.randrange(low // 5, high // 5))
-    assert "resumed at step" in finish(out)
-    assert last_state(out) == last_state(whole)
-    assert rows(out) == rows(whole)
+def test_killed_at_random_moments_equals_undisturbed(tmp_path):
+    command = [sys.executable, "-m", "tests.run.tiny", *FLAGS, "--data", "bare"]
+    environment = surroundings(tmp_path / "runs" / "whole")
+    outcome = survive(command, tmp_path, kills=3, rng=random.Random(0), environment=environment)
+    assert outcome.kills == 3 and outcome.differences == []
 
 
 def test_killed_while_reading_from_disk_equals_uninterrupted(tmp_path):
