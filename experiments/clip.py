@@ -70,11 +70,13 @@ class CLIP(Texts):
     def build(self, data: DataInfo) -> Experiment:
         network = self.image_network()
         method = clip(network, self.text_network(data), dim=self.dim)
-        decay = dict(weight_decay=self.weight_decay, decays=weights_and_tokens)
+        optimizer = adamw(
+            self.rate(data), b2=0.98, eps=1e-6, weight_decay=self.weight_decay, decays=weights_and_tokens
+        )
         return self.experiment(
             data,
             method,
-            optimizer=adamw(self.rate(data), b2=0.98, eps=1e-6, **decay),
+            optimizer=optimizer,
             network=network,
             figures=caption_figure(method, self.view(data)),
         )

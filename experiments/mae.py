@@ -46,8 +46,7 @@ class MAE(Training):
         decoder, normalized = mae_decoder(network.patch, **sizes), self.normalize_target
         method = mae(network, decoder=decoder, ratio=self.ratio, normalize_target=normalized)
         filled = reconstruction_figure(method, self.view(data), patch=network.patch, normalized=normalized)
-        decay = dict(weight_decay=self.weight_decay, decays=weights_and_tokens)
-        optimizer = adamw(self.rate(data), b2=0.95, **decay)
+        optimizer = adamw(self.rate(data), b2=0.95, weight_decay=self.weight_decay, decays=weights_and_tokens)
         return self.experiment(data, method, optimizer=optimizer, network=network, figures=filled)
 
 

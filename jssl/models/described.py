@@ -27,7 +27,7 @@ def plain(module: nn.Module) -> nn.Module:
     Returns:
         The same with the fields of `COMPILED` at rest.
     """
-    at_rest = {name: value for name, value in COMPILED.items() if hasattr(module, name)}
+    at_rest: dict[str, Any] = {name: value for name, value in COMPILED.items() if hasattr(module, name)}
     return module.clone(**at_rest) if at_rest else module
 
 

@@ -97,7 +97,8 @@ def family_of(names: str, loaded: Loaded) -> str:
 
 def _told(config: Mapping[str, Any], loaded: Loaded) -> dict[str, str]:
     """What the header says besides the network."""
-    pixels, settings = loaded.preprocess, config["settings"]
+    pixels: Any = loaded.preprocess
+    settings = config["settings"]
     data = config.get("data", {})
     told = {
         "encoder": settings.get("start") or settings.get("encoder", ""),

@@ -150,7 +150,7 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         raise ValueError(f"--dtype must be one of {', '.join(DTYPES)}, got {options.dtype!r}")
     name = experiment_name(settings)
     options = replace(options, out=options.out or f"runs/{name}")
-    config = {
+    config: dict[str, Any] = {
         "experiment": name,
         "settings": {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)},
         "numbers": {key: getattr(options, key) for key in ("seed", "dtype", "accumulate")},
@@ -159,8 +159,13 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
     check_directory(options.out, config)
     settings, weights = settings_with_weights(settings, _there(options.out))
     mesh = make_mesh(options.mesh)
-    fewer = dict(share=settings.share, per_class=settings.per_class)
-    data = gather(settings.data, data_dir=settings.data_dir, canvas=settings.canvas, **fewer)
+    data = gather(
+        settings.data,
+        data_dir=settings.data_dir,
+        canvas=settings.canvas,
+        share=settings.share,
+        per_class=settings.per_class,
+    )
     require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
     info = info_of(data)
     if (batch := getattr(settings, "batch", None)) is not None:
@@ -184,7 +189,7 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         raise ValueError(
             f"a batch of {experiment.batch} does not spread over {mesh.size} devices; change it or --mesh"
         )
-    start = weights and fit(experiment, info, weights, config["settings"]["start"])
+    start = None if weights is None else fit(experiment, info, weights, config["settings"]["start"])
     state = _placed(mesh, state_shapes(experiment, options, info, start))
     config |= {
         "data": info._asdict(),
@@ -198,7 +203,7 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         f"epochs of {info.examples:,}{peak}"
     )
     planned = Plan(name, experiment, options, config, data, mesh, state, {}, budget, extends)
-    if start is not None:
+    if weights is not None and start is not None:
         planned = planned._replace(
             start=_begin(experiment, info, start, weights, config["settings"]["start"])
         )
@@ -255,10 +260,12 @@ def settings_with_weights(
     Returns:
         The settings with `start` opened, and what was opened; None without `start`.
     """
-    if getattr(settings, "start", None) is None:
+    start = getattr(settings, "start", None)
+    if start is None:
         return settings, None
-    loaded = opened(settings.start, config)
-    return replace(settings, start=loaded), loaded
+    loaded = opened(start, config)
+    changed: dict[str, Any] = {"start": loaded}  # a field of classes of settings, not of all
+    return replace(settings, **changed), loaded
 
 
 def fit(experiment: Experiment, info: DataInfo, loaded: Loaded, name: str) -> Start:

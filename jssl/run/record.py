@@ -71,6 +71,7 @@ def read_config(directory) -> dict[str, Any]:
     path = as_path(directory) / CONFIG
     if not path.exists():
         raise ValueError(f"{directory} holds no run: there is no {CONFIG} in it")
+    config: Any
     try:
         config = json.loads(path.read_text()) if path.is_file() else None
     except (ValueError, RecursionError):

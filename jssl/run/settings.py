@@ -173,7 +173,8 @@ class Training(Settings):
         """What images are normalised with: the constants of the weights that the run starts from, or the views'."""
         if self._started is None:
             return statistics(self.views)
-        return Statistics(self._started.preprocess.mean, self._started.preprocess.std)
+        pixels: Any = self._started.preprocess
+        return Statistics(pixels.mean, pixels.std)
 
     def view(self, data: DataInfo):
         """Makes what the probes' network sees of the stored images, normalised as the views are."""

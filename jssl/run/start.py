@@ -68,7 +68,8 @@ def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int
     params, memory = shapes
     teacher = None if method.teacher is None else jax.eval_shape(method.teacher.init, params)
     state = {"params": params, "memory": memory}
-    found = evaluated(method, TrainState(None, params, teacher, memory, None, None))["params"]
+    unread: Any = None
+    found = evaluated(method, TrainState(unread, params, teacher, memory, None, unread))["params"]
     place = _own_place(state, found)
     target = take(state, place)
     if loaded.variables is None:

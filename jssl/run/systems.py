@@ -5,7 +5,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jssl import weights
 from jssl.run.experiment import Settings
@@ -121,7 +121,8 @@ This page is made from the experiments: `jssl list --settings > docs/systems.md`
 
 
 def _settings_of(name: str, system: System) -> str:
-    published, module = named(name)(), module_of(name)
+    kind: Any = named(name)  # every field has a default
+    published, module = kind(), module_of(name)
     demo, sources = module.demo, module.SOURCES
     lines = [
         f"## {system.title}",

@@ -12,11 +12,11 @@ from jssl.checkpoint import Checkpoints
 from jssl.evaluate import diagnose, format_table
 from jssl.evaluate.protocols.base import heading, shown
 from jssl.extras import extra
-from jssl.run.experiment import Settings
+from jssl.run.experiment import Experiment, Settings
 from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import writer_of
-from jssl.run.plan import Options, Plan, experiment_name, initial_state, plan, step_of
+from jssl.run.plan import Options, Plan, Shorter, experiment_name, initial_state, plan, step_of
 from jssl.run.probing import Probes, as_figures, health_of
 from jssl.run.record import CHECKPOINTS, REPORT, Record, compared
 from jssl.run.refreshing import refreshes
@@ -155,7 +155,7 @@ def _carry_out(
         record.forget_after(int(state.step))
         say(f"resumed at step {int(state.step)} of {e.steps}")
         if plan.extends is not None:
-            say(_extension(plan, int(state.step)))
+            say(_extension(plan.extends, plan.experiment, int(state.step)))
     for sentence in said:
         say(sentence)
 
@@ -252,11 +252,11 @@ def _train(
     return state
 
 
-def _extension(plan: Plan, step: int) -> str:
+def _extension(shorter: Shorter, longer: Experiment, step: int) -> str:
     """What more steps do to the schedules, in words."""
-    before, after = (float(run.learning_rate(step)) for run in (plan.extends, plan.experiment))
+    before, after = (float(run.learning_rate(step)) for run in (shorter, longer))
     return (
-        f"extended from {plan.extends.steps:,} to {plan.experiment.steps:,} steps: schedules are those of the longer run "
+        f"extended from {shorter.steps:,} to {longer.steps:,} steps: schedules are those of the longer run "
         f"from step {step:,} on, where the learning rate goes from {before:.3g} to {after:.3g}"
     )
 

@@ -110,8 +110,9 @@ def save(
     if name not in FAMILIES and name != FAMILY:
         raise ValueError(f"{_unknown(name)}; say family=... to save a network of the library under its names")
     header = {"format": "pt", "family": name, "citation": loaded.citation, "licence": loaded.licence}
+    config: Mapping[str, Any] = {}
     if name == FAMILY:
-        (arrays, told), config = own_form(loaded), {}
+        arrays, told = own_form(loaded)
         header |= told
     elif loaded.layout is not None and name == loaded.family:
         arrays, config = _as_it_was(loaded), loaded.config

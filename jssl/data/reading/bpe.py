@@ -51,7 +51,7 @@ def bpe_tokenizer(merges: Sequence[Merge], *, length: int = 77) -> Tokenizer:
         *(first + second for first, second in merges),
     ]
     index = {piece: number for number, piece in enumerate(pieces)}
-    ranks = {tuple(merge): rank for rank, merge in enumerate(merges)}
+    ranks = {(first, second): rank for rank, (first, second) in enumerate(merges)}
 
     @lru_cache(maxsize=2**16)
     def ids_of(word: str) -> tuple[int, ...]:
@@ -78,11 +78,11 @@ def read_merges(path: str | Path, *, most: int = CLIP_MERGES) -> list[Merge]:
     opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
     with opened as file:
         lines = file.read().split("\n")[1 : most + 1]
-    pairs = [tuple(line.split()) for line in lines if line.strip()]
+    pairs = [line.split() for line in lines if line.strip()]
     for number, pair in enumerate(pairs, start=2):
         if len(pair) != 2:
             raise ValueError(f"{path}, line {number}: expected two pieces of a word, got {' '.join(pair)!r}")
-    return pairs
+    return [(first, second) for first, second in pairs]
 
 
 def learn_merges(corpus: Iterable[str], count: int) -> list[Merge]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -110,7 +111,7 @@ class TubeletDecoder(nn.Module):
         mask_token = self.param("mask_token", nn.initializers.normal(0.02), (self.dim,)).astype(x.dtype)
         table = sinusoid_positions(grid, self.dim).astype(x.dtype)
         x = jnp.concatenate([x + table[visible], mask_token + table[hidden]], axis=1)
-        sizes = {} if self.mlp is None else {"mlp": self.mlp}
+        sizes: dict[str, Any] = {} if self.mlp is None else {"mlp": self.mlp}
         block = partial(
             Block,
             self.heads,

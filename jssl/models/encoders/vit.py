@@ -314,7 +314,8 @@ def last_class_tokens(module: ViT, variables: Any, images: jax.Array, *, blocks:
     features, _ = network(module).apply(variables["params"], statistics, images, collect=("blocks",))
     tokens = [x[:, 0] for x in features.inner["blocks"][-blocks:]]
     norm = {"params": variables["params"]["norm"]}
-    return jnp.concatenate([module.norm(name=None).apply(norm, x) for x in tokens], axis=-1)
+    normed: list[Any] = [module.norm(name=None).apply(norm, x) for x in tokens]
+    return jnp.concatenate(normed, axis=-1)
 
 
 def check_images(images: jax.Array, side: int, name: str) -> None:
