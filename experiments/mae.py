@@ -15,8 +15,8 @@ class MAE(Training):
     jssl train mae --demo                                                   # a few minutes on a CPU
     jssl train mae --data tfds:imagenet2012 --out gs://bucket/mae           # on a pod
 
-    The paper: ViT-L/16, batch 4096, ImageNet, 800 epochs: linear 73.9 %, fine-tuned 85.4 %; 42 hours on 64 V100. Class and mask
-    token decay too, as in the authors' code.
+    The paper: ViT-L/16, batch 4096, ImageNet, 800 epochs: linear 73.9 %, fine-tuned 85.4 %; 42 hours on
+    64 V100. Class and mask token decay too, as in the authors' code.
     """
 
     data: Data = "tfds:imagenet2012"
@@ -46,8 +46,7 @@ class MAE(Training):
         decoder, normalized = mae_decoder(network.patch, **sizes), self.normalize_target
         method = mae(network, decoder=decoder, ratio=self.ratio, normalize_target=normalized)
         filled = reconstruction_figure(method, self.view(data), patch=network.patch, normalized=normalized)
-        decay = dict(weight_decay=self.weight_decay, decays=weights_and_tokens)
-        optimizer = adamw(self.rate(data), b2=0.95, **decay)
+        optimizer = adamw(self.rate(data), b2=0.95, weight_decay=self.weight_decay, decays=weights_and_tokens)
         return self.experiment(data, method, optimizer=optimizer, network=network, figures=filled)
 
 

@@ -48,9 +48,11 @@ class SimSiam(Training):
         rates = dict(
             encoder=self.rate(data), prediction=self.peak_rate if self.constant_predictor else self.rate(data)
         )
-        settings = dict(weight_decay=self.weight_decay, decays=everything)
         optimizer = optax.multi_transform(
-            {part: sgd(rate, **settings) for part, rate in rates.items()},
+            {
+                part: sgd(rate, weight_decay=self.weight_decay, decays=everything)
+                for part, rate in rates.items()
+            },
             lambda params: {part: part if part in rates else "encoder" for part in params},
         )
         return self.experiment(data, method, optimizer=optimizer, network=network)

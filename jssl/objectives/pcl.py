@@ -189,9 +189,15 @@ def refresh(key, memory: Memory, *, iterations: int = 20, restarts: int = 5) -> 
     clusterings = []
     for i, old in enumerate(memory["clusterings"]):
         size = len(old["prototypes"])
-        settings = dict(iterations=iterations, restarts=restarts)
         first_rows = spread_rows if size <= SPREAD else random_rows
-        found = kmeans(jax.random.fold_in(key, i), memory["bank"], size, first_rows=first_rows, **settings)
+        found = kmeans(
+            jax.random.fold_in(key, i),
+            memory["bank"],
+            size,
+            iterations=iterations,
+            restarts=restarts,
+            first_rows=first_rows,
+        )
         density = concentration(found.distance, found.assignment, size)
         new = {"assignment": found.assignment, "prototypes": unit(found.centroids), "density": density}
         clusterings.append(new)

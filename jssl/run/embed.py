@@ -4,8 +4,9 @@
     jssl embed runs/dino tfds:cifar10 --split test --tokens mean --out features.npz
     jssl embed mae_vitb16 npz:data.npz --blocks 8 10 11 --out features.npz
 
-The file has `features`, `labels` (-1 where there is none), `names` and `class_names`. Images are prepared as the weights'
-publisher does. What is done already lies in OUT.partial, and the same command goes on from there.
+The file has `features`, `labels` (-1 where there is none), `names` and `class_names`. Images are prepared as
+the weights' publisher does. What is done already lies in OUT.partial, and the same command goes on from
+there.
 """
 
 import argparse
@@ -46,9 +47,10 @@ def chooser(
 
     Args:
         loaded: The weights.
-        tokens: "cls" [B, D], "mean" over the patches [B, D], "both" side by side [B, 2 D], or all "patches" [B, N, D].
-        blocks: Numbers of blocks whose outputs are taken, side by side, in place of the network's own; from 0, negative
-            ones from the end.
+        tokens: "cls" [B, D], "mean" over the patches [B, D], "both" side by side [B, 2 D], or all
+            "patches" [B, N, D].
+        blocks: Numbers of blocks whose outputs are taken, side by side, in place of the network's own; from
+            0, negative ones from the end.
     Returns:
         (variables, prepared images) -> features.
     Raises:
@@ -99,11 +101,11 @@ def embed(
 ) -> Path:
     """Writes the features of a data set.
 
-    Batches are read ahead, spread over all devices, and written as they are done. A call that was interrupted goes on
-    where it stopped.
+    Batches are read ahead, spread over all devices, and written as they are done. A call that was interrupted
+    goes on where it stopped.
 
     Args:
-        source: Weights, as `jssl.weights.load` takes them: a published name, a file, or the directory of a run.
+        source: Weights, as `jssl.weights.load` takes them: a published name, a file, or a run's directory.
         data: A name, as `--data` of a run, or a `Source`.
         out: The .npz file.
         data_dir: Where TFDS has its data sets.
@@ -119,26 +121,24 @@ def embed(
         ValueError: where weights or data are not found, or do not fit.
     """
     loaded = source if isinstance(source, Loaded) else weights.load(source)
-    if size is not None:
-        pixels = loaded.preprocess
-        loaded = replace(
-            loaded, preprocess=replace(pixels, size=round(size * pixels.size / pixels.crop), crop=size)
-        )
-    if not isinstance(loaded.preprocess, Preprocess):
+    pixels = loaded.preprocess
+    if not isinstance(pixels, Preprocess):
         raise ValueError(
             f"jssl embed is for images; {loaded.family} takes others: call features on them in Python"
         )
+    if size is not None:
+        pixels = replace(pixels, size=round(size * pixels.size / pixels.crop), crop=size)
     records = open_records(data, data_dir=data_dir, split=split) if isinstance(data, str) else in_memory(data)
     compute = chooser(loaded, tokens=tokens, blocks=blocks)
     mesh = make_mesh()
     batch = -(-min(batch, len(records)) // mesh.size) * mesh.size
-    asked = {
+    asked: dict[str, Any] = {
         "source": source if isinstance(source, str) else loaded.family,
         "data": data if isinstance(data, str) else data.name,
         "split": split,
         "tokens": tokens,
         "blocks": list(blocks),
-        "size": loaded.preprocess.crop,
+        "size": pixels.crop,
         "batch": batch,
         "images": len(records),
     }
@@ -162,12 +162,12 @@ def embed(
         for first in range(done, len(records), FLUSH * batch):
             starts = range(first, min(first + FLUSH * batch, len(records)), batch)
             columns: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
-            for images, labels, names in _batches(records, starts, batch, loaded.preprocess, pool, say):
+            for images, labels, names in _batches(records, starts, batch, pixels, pool, say):
                 progress.update(len(images))
                 if not (good := np.array([image is not None for image in images])).any():
                     continue
                 seen = _stacked([image for image in images if image is not None], batch)
-                inputs = replace(loaded.preprocess, size=asked["size"])(seen)
+                inputs = replace(pixels, size=pixels.crop)(seen)
                 found = run(variables, jax.device_put(inputs, over_batch(mesh)))
                 columns["features"].append(np.asarray(found, np.float32)[: good.sum()])
                 columns["labels"].append(np.asarray(labels, np.int32)[good])
@@ -205,7 +205,7 @@ def prepared(image: np.ndarray, pixels: Preprocess) -> np.ndarray:
 def _batches(
     records: Records, starts: range, batch: int, pixels: Preprocess, pool: ThreadPoolExecutor, say
 ) -> Iterator[tuple[list, list, list]]:
-    """Images, labels and names, batch by batch, the next one read while this one is used; None is a damaged image."""
+    """Images, labels and names by batches, the next one read while this is used; None is a damaged image."""
 
     def ask(start):
         numbers = range(start, min(start + batch, len(records)))
@@ -213,7 +213,7 @@ def _batches(
 
     ahead = ask(starts[0])
     for following in [*starts[1:], None]:
-        rows, ahead = list(ahead), None if following is None else ask(following)
+        rows, ahead = list(ahead), iter(()) if following is None else ask(following)
         for _, _, name, reason in rows:
             if reason:
                 say(f"left out {name}: {reason}")
@@ -251,7 +251,7 @@ def _parts(out: Path, asked: dict[str, Any]) -> Path:
 
 
 def _write_part(path: Path, columns: dict[str, list[np.ndarray]]) -> None:
-    arrays = {name: np.concatenate(found) for name, found in columns.items() if found}
+    arrays: dict[str, Any] = {name: np.concatenate(found) for name, found in columns.items() if found}
     temporary = path.with_suffix(".new")
     with open(temporary, "wb") as file:
         np.savez(file, **arrays)

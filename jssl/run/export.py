@@ -1,7 +1,7 @@
 """The network that a run has trained, alone: without its student, its heads and its optimizer.
 
     jssl export runs/dino --out dino.safetensors              the library's own names
-    jssl export runs/dino --as timm --out dino_timm           timm's; a path without a suffix is a folder with a config.json
+    jssl export runs/dino --as timm --out dino_timm           timm's; no suffix: a folder with config.json
 
 `jssl.weights.load` reads either; the file's header says encoder, size, normalisation, method and data.
 """
@@ -97,7 +97,8 @@ def family_of(names: str, loaded: Loaded) -> str:
 
 def _told(config: Mapping[str, Any], loaded: Loaded) -> dict[str, str]:
     """What the header says besides the network."""
-    pixels, settings = loaded.preprocess, config["settings"]
+    pixels: Any = loaded.preprocess
+    settings = config["settings"]
     data = config.get("data", {})
     told = {
         "encoder": settings.get("start") or settings.get("encoder", ""),

@@ -72,7 +72,8 @@ def gather(
     """
     some = None if share == 1.0 and per_class is None else partial(balanced, share=share, per_class=per_class)
     if not isinstance(data, str):
-        return _of_sources(*((data, None) if isinstance(data, Source) else data), some)
+        train, held = (data, None) if isinstance(data, Source) else data
+        return _of_sources(train, held, some)
     kind = data.partition(":")[0]
     if kind not in ("folder", "tfds"):
         return _of_sources(load(data, data_dir=data_dir), _test(load, data, data_dir), some)

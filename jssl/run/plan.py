@@ -148,7 +148,7 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
     check_numbers(options)
     name = experiment_name(settings)
     options = replace(options, out=options.out or f"runs/{name}")
-    config = {
+    config: dict[str, Any] = {
         "experiment": name,
         "settings": {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)},
         "numbers": {key: getattr(options, key) for key in ("seed", "dtype", "accumulate")},
@@ -157,8 +157,13 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
     check_directory(options.out, config)
     settings, weights = settings_with_weights(settings, _there(options.out))
     mesh = make_mesh(options.mesh)
-    fewer = dict(share=settings.share, per_class=settings.per_class)
-    data = gather(settings.data, data_dir=settings.data_dir, canvas=settings.canvas, **fewer)
+    data = gather(
+        settings.data,
+        data_dir=settings.data_dir,
+        canvas=settings.canvas,
+        share=settings.share,
+        per_class=settings.per_class,
+    )
     require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
     info = info_of(data)
     if (batch := getattr(settings, "batch", None)) is not None:
@@ -182,7 +187,7 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         raise ValueError(
             f"a batch of {experiment.batch} does not spread over {mesh.size} devices; change it or --mesh"
         )
-    start = weights and fit(experiment, info, weights, config["settings"]["start"])
+    start = None if weights is None else fit(experiment, info, weights, config["settings"]["start"])
     state = _placed(mesh, state_shapes(experiment, options, info, start))
     config |= {
         "data": info._asdict(),
@@ -196,7 +201,7 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         f"epochs of {info.examples:,}{peak}"
     )
     planned = Plan(name, experiment, options, config, data, mesh, state, {}, budget, extends)
-    if start is not None:
+    if weights is not None and start is not None:
         planned = planned._replace(
             start=_begin(experiment, info, start, weights, config["settings"]["start"])
         )
@@ -212,7 +217,8 @@ def _extended(out, settings: Settings, info: DataInfo, steps: int) -> Shorter | 
         return None
     if before > steps:
         raise ValueError(
-            f"--out {out} holds a run of {before:,} steps, which may become longer, not {steps:,}; give another directory"
+            f"--out {out} holds a run of {before:,} steps, which may become longer, not {steps:,}; "
+            "give another directory"
         )
     budget = {name: value for name, value in there["settings"].items() if name in BUDGET}
     return Shorter(before, replace(settings, **budget).build(info).learning_rate)
@@ -253,10 +259,12 @@ def settings_with_weights(
     Returns:
         The settings with `start` opened, and what was opened; None without `start`.
     """
-    if getattr(settings, "start", None) is None:
+    start = getattr(settings, "start", None)
+    if start is None:
         return settings, None
-    loaded = opened(settings.start, config)
-    return replace(settings, start=loaded), loaded
+    loaded = opened(start, config)
+    changed: dict[str, Any] = {"start": loaded}  # a field of classes of settings, not of all
+    return replace(settings, **changed), loaded
 
 
 def fit(experiment: Experiment, info: DataInfo, loaded: Loaded, name: str) -> Start:
@@ -272,7 +280,7 @@ def fit(experiment: Experiment, info: DataInfo, loaded: Loaded, name: str) -> St
 def _begin(
     experiment: Experiment, info: DataInfo, start: Start, loaded: Loaded, name: str
 ) -> Callable[[], Start]:
-    """Weights that were not read, because the run was begun already, are read when they are needed after all."""
+    """Weights that were not read, as the run was begun already, are read when they are needed after all."""
     if loaded.variables is not None:
         return lambda: start
     return lambda: fit(experiment, info, opened(name, None), name)

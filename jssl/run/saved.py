@@ -92,7 +92,7 @@ def open_run(directory, *, kind: type[Settings] | None = None) -> SavedRun:
     settings, weights = settings_with_weights(settings, config)
     experiment = settings.build(info)
     options = Options(seed=config["numbers"]["seed"])
-    start = weights and fit(experiment, info, weights, config["settings"]["start"])
+    start = None if weights is None else fit(experiment, info, weights, config["settings"]["start"])
     like = state_shapes(experiment, options, info, start)
     state = newest_state(directory, config, like)
     return SavedRun(

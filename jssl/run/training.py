@@ -12,11 +12,11 @@ from jssl.checkpoint import Checkpoints
 from jssl.evaluate import diagnose, format_table
 from jssl.evaluate.protocols.base import heading, shown
 from jssl.extras import extra
-from jssl.run.experiment import Settings
+from jssl.run.experiment import Experiment, Settings
 from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import writer_of
-from jssl.run.plan import Options, Plan, experiment_name, initial_state, plan, step_of
+from jssl.run.plan import Options, Plan, Shorter, experiment_name, initial_state, plan, step_of
 from jssl.run.probing import Probes, as_figures, health_of
 from jssl.run.record import CHECKPOINTS, REPORT, Record, compared
 from jssl.run.refreshing import refreshes
@@ -156,7 +156,7 @@ def _carry_out(
         record.forget_after(int(state.step))
         say(f"resumed at step {int(state.step)} of {e.steps}")
         if plan.extends is not None:
-            say(_extension(plan, int(state.step)))
+            say(_extension(plan.extends, plan.experiment, int(state.step)))
     for sentence in said:
         say(sentence)
 
@@ -227,7 +227,7 @@ def _train(
 
     def keep(step, state):
         check_finite(step, {"parameters": parameters_finite((state.params, state.teacher))})
-        log.flush()  # the lines up to this step are written before its checkpoint: a run that resumes there has them
+        log.flush()  # the lines up to this step come before its checkpoint: a run that resumes there has them
         record.check_there()
         checkpoints.save(step, state, probed.get(step))
 
@@ -253,11 +253,11 @@ def _train(
     return state
 
 
-def _extension(plan: Plan, step: int) -> str:
+def _extension(shorter: Shorter, longer: Experiment, step: int) -> str:
     """What more steps do to the schedules, in words."""
-    before, after = (float(run.learning_rate(step)) for run in (plan.extends, plan.experiment))
+    before, after = (float(run.learning_rate(step)) for run in (shorter, longer))
     return (
-        f"extended from {plan.extends.steps:,} to {plan.experiment.steps:,} steps: schedules are those of the longer run "
+        f"extended from {shorter.steps:,} to {longer.steps:,} steps: schedules are those of the longer run "
         f"from step {step:,} on, where the learning rate goes from {before:.3g} to {after:.3g}"
     )
 

@@ -1,7 +1,9 @@
 """The library's own: run directories, and safetensors files whose header says which network they hold.
 
-config.json of a run      {"network": {"encoder": ..., "preprocess": ...}, "evaluated": {"params": "teacher.encoder"}, ...}
-header of a file          the same as `about` writes it, under "jssl"; tensors such as params/blocks/block_0/attn/qkv/kernel
+config.json of a run      {"network": {"encoder": ..., "preprocess": ...},
+                           "evaluated": {"params": "teacher.encoder"}, ...}
+header of a file          the same as `about` writes it, under "jssl"; tensors are named such as
+                          params/blocks/block_0/attn/qkv/kernel
 """
 
 import dataclasses
@@ -45,19 +47,21 @@ def about(encoder: Any, preprocess: Any) -> dict[str, Any]:
     }
 
 
-def network_of(text: Any) -> tuple[Any, Preprocess]:
+def network_of(text: Any) -> tuple[Any, Preprocess | Spectrograms]:
     """Makes the network and its preprocessing of what `about` has written.
 
     Args:
         text: JSON types.
     Returns:
-        (a Linen module, a `Preprocess`).
+        (a Linen module, a `Preprocess` or `Spectrograms`).
     Raises:
         ValueError: where it is no such description.
     """
     if not isinstance(text, Mapping) or not isinstance(text.get("preprocess"), Mapping):
         raise ValueError("it does not say which network it holds")
-    stated = {name: tuple(x) if isinstance(x, list) else x for name, x in text["preprocess"].items()}
+    stated: dict[str, Any] = {
+        name: tuple(x) if isinstance(x, list) else x for name, x in text["preprocess"].items()
+    }
     try:
         return restored(text.get("encoder")), KINDS[stated.pop("kind")](**stated)
     except (TypeError, KeyError) as error:
@@ -151,7 +155,7 @@ def _of_run(directory: Any, config: Mapping[str, Any]) -> Loaded:
         raise ValueError(f"{directory} has no checkpoint yet; train it for a while first")
     variables = {kind: unstack_blocks(take(state, place)) for kind, place in config[EVALUATED].items()}
     root = config[EVALUATED].get("params", "").rpartition(".")[0]
-    heads = {
+    heads: dict[str, tuple[Any, Any]] = {
         name: (None, {"params": params})
         for name, params in (take(state, root) if root else {}).items()
         if name != "encoder"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -51,7 +52,7 @@ class TubeletEmbed(nn.Module):
 
 
 def sinusoid_positions(grid: tuple[int, ...], dim: int, *, prefix: int = 0) -> jax.Array:
-    """VideoMAE's fixed table over the flattened (time, row, column) index: sines at even features, cosines at odd.
+    """VideoMAE's table over the flattened (time, row, column) index: sines at even features, cosines at odd.
 
     Args:
         grid: Tokens along each axis.
@@ -67,7 +68,7 @@ def sinusoid_positions(grid: tuple[int, ...], dim: int, *, prefix: int = 0) -> j
 
 
 class TubeletDecoder(nn.Module):
-    """VideoMAE's decoder: visible tokens, then mask tokens, each with its position; only the hidden are predicted.
+    """VideoMAE's decoder: visible tokens, then mask tokens, each with its position; the hidden are predicted.
 
     Args:
         out: Numbers of a tubelet, frames * side * side * channels.
@@ -110,7 +111,7 @@ class TubeletDecoder(nn.Module):
         mask_token = self.param("mask_token", nn.initializers.normal(0.02), (self.dim,)).astype(x.dtype)
         table = sinusoid_positions(grid, self.dim).astype(x.dtype)
         x = jnp.concatenate([x + table[visible], mask_token + table[hidden]], axis=1)
-        sizes = {} if self.mlp is None else {"mlp": self.mlp}
+        sizes: dict[str, Any] = {} if self.mlp is None else {"mlp": self.mlp}
         block = partial(
             Block,
             self.heads,
