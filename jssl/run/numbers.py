@@ -24,12 +24,12 @@ PLAIN = Range(0)  # of every other number
 
 
 def check_numbers(settings: Any) -> None:
-    """Refuses numbers that are not finite, or outside of what their field's type allows, and words that it lacks.
+    """Refuses numbers that are not finite, or outside of what their field's type allows, and unknown words.
 
     Args:
         settings: A dataclass; a field `Count`, `Share` or `Annotated[..., Range(low, high)]` has its own
-            range, every other number is finite, not negative and at most 2**31 - 1. A `Literal` has one of its
-            words.
+            range, every other number is finite, not negative and at most 2**31 - 1. A `Literal` has one of
+            its words.
     Raises:
         ValueError: naming the flag, what was given and what is allowed.
     """

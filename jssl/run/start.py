@@ -52,7 +52,7 @@ def opened(source: str | Loaded, config: Mapping[str, Any] | None) -> Loaded:
 def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int, name: str) -> Start:
     """Finds the place of an encoder, its batch statistics and its heads in the state of a method.
 
-    Stored positions are resized to the run's images. A teacher needs none: it starts as a copy of the student.
+    Stored positions are resized to the run's images. A teacher needs none: it starts as the student's copy.
 
     Args:
         loaded: The weights; without variables, the shapes of the method's own stand in for them.

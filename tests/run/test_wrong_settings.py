@@ -1,4 +1,4 @@
-"""Every field of every experiment with values that make no sense: one line, at once, and nothing is written."""
+"""Every field of every experiment with values that make no sense: one line at once, nothing written."""
 
 import importlib
 from dataclasses import fields, replace
