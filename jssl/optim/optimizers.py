@@ -46,6 +46,7 @@ def lars(
         LARS, arXiv:1708.03888; byol/utils/optimizers.py, moco-v3 moco/optimizer.py, barlowtwins main.py,
         simclr lars_optimizer.py
 
+    >>> import jax
     >>> params = {"dense": {"kernel": jnp.full((2, 2), 2.0)}}
     >>> optimizer = lars(1.0, weight_decay=0.0, trust_coefficient=0.1)
     >>> updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
@@ -97,6 +98,7 @@ def larc(
     References:
         LARS, arXiv:1708.03888; NVIDIA apex, apex/parallel/LARC.py; solo-learn, solo/utils/lars.py
 
+    >>> import jax
     >>> params = {"scale": jnp.full(4, 2.0)}
     >>> optimizer = larc(1.0, weight_decay=0.0, trust_coefficient=0.1)
     >>> updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
@@ -147,6 +149,7 @@ def adamw(
     References:
         AdamW, arXiv:1711.05101
 
+    >>> import jax
     >>> params = {"dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}
     >>> optimizer = adamw(0.1, weight_decay=0.5)
     >>> updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
@@ -191,6 +194,7 @@ def sgd(
     References:
         MoCo, arXiv:1911.05722
 
+    >>> import jax
     >>> params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
     >>> optimizer = sgd(0.1, weight_decay=0.5, decays=lambda params: {"kernel": True, "bias": True})
     >>> updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
