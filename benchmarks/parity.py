@@ -2,8 +2,8 @@
 
     python -m benchmarks.parity                # all; or some: python -m benchmarks.parity dino mae
 
-Losses and parameters are compared step by step. The run fails where they differ by more than 0.1 % after ten steps in float32.
-torch is not among jssl's requirements: pip install torch.
+Losses and parameters are compared step by step. The run fails where they differ by more than 0.1 % after ten
+steps in float32. torch is not among jssl's requirements: pip install torch.
 """
 
 import argparse
@@ -85,7 +85,7 @@ def byol() -> System:
 
 
 def dino() -> System:
-    """DINO's step with multi-crop, clipped gradients and a rising decay; no stochastic depth, no frozen layer."""
+    """DINO's step with multi-crop, clipped gradients, rising decay; no stochastic depth, no frozen layer."""
     rate, decay = warmup_cosine(1e-3, steps=100, warmup=5), cosine(0.04, 0.4, 100)
     momentum = teacher_momentum(0.9, 100)
     encoder = models.encoder("vit_n4", positions=models.LearnedPositions(models.dino_bicubic))
@@ -196,7 +196,7 @@ def _at(tree, path):
 
 
 def _that_matters(path: tuple[str, ...], x: np.ndarray) -> np.ndarray:
-    """Without the bias of attention's keys, which changes no output: its gradient is rounding, which Adam makes large."""
+    """Without the bias of attention's keys: it changes no output, and Adam makes its rounding large."""
     return np.delete(x.reshape(3, -1), 1, 0) if path[-2:] == ("qkv", "bias") else x
 
 

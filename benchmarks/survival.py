@@ -1,9 +1,10 @@
-"""Runs that are killed with -9 at random moments, against runs that nobody disturbs: all that they leave is the same.
+"""Runs that are killed with -9 at random moments leave the same as runs that nobody disturbs.
 
     python -m benchmarks.survival --kills 30
 
-Parameters, teacher, memory, optimizer and metrics.jsonl are compared bit for bit, and what TensorBoard shows. Every kill
-comes at a moment drawn from the whole life of the process, its start, its saves and its report included.
+Parameters, teacher, memory, optimizer and metrics.jsonl are compared bit for bit, and what TensorBoard shows.
+Every kill comes at a moment drawn from the whole life of the process, its start, its saves and its report
+included.
 """
 
 import argparse
@@ -83,7 +84,7 @@ def logged(directory) -> list[dict[str, float]]:
 
 
 def shown(directory) -> list[tuple[int, str, float]]:
-    """What TensorBoard shows of a run, without speeds: later files hide what earlier ones say of the same steps."""
+    """What TensorBoard shows of a run, without speeds: later files hide the same steps of earlier ones."""
     from tensorboardX.proto.event_pb2 import Event, SessionLog
 
     scalars: list[tuple[int, str, float]] = []

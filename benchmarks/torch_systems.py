@@ -1,7 +1,7 @@
-"""SimCLR, BYOL, DINO and MAE in plain torch, written from their papers, for `benchmarks.parity` to stand beside jssl.
+"""SimCLR, BYOL, DINO and MAE in plain torch, written from their papers, for `benchmarks.parity`.
 
-Networks are functions of nested dictionaries that have jssl's names and layouts, so that both begin with the same weights.
-Images are [B, H, W, C]. The module can be imported without torch.
+Networks are functions of nested dictionaries that have jssl's names and layouts, so that both begin with the
+same weights. Images are [B, H, W, C]. The module can be imported without torch.
 """
 
 import importlib

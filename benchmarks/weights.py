@@ -1,9 +1,9 @@
-"""How long published models of full size take to load, and how much memory at the peak: random tensors under published names.
+"""How long published models of full size take to load, and how much memory: random tensors under their names.
 
-    python -m benchmarks.weights                  # ViT-B/16, DINOv2's ViT-L/14 with registers, CLIP's ViT-B/32
+    python -m benchmarks.weights          # ViT-B/16, DINOv2's ViT-L/14 with registers, CLIP's ViT-B/32
 
-Each file is written by one process and loaded by another, whose peak is counted from after the imports. The bound: 20 s on
-two cores, and 1.2 times file and parameters together.
+Each file is written by one process and loaded by another, whose peak is counted from after the imports. The
+bound: 20 s on two cores, and 1.2 times file and parameters together.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def peak() -> float:
 
 
 def load(folder: Path) -> dict[str, float]:
-    """Loads one folder: seconds, the file's and the parameters' bytes, and the peak beyond what was there before."""
+    """Loads one folder: seconds, bytes of file and parameters, and the peak beyond what was there before."""
     import jax
 
     from jssl import weights

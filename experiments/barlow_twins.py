@@ -18,8 +18,9 @@ class BarlowTwins(Training):
     jssl train barlow_twins --demo                                          # a few minutes on a CPU
     jssl train barlow_twins --data tfds:imagenet2012 --out gs://bucket/barlow           # on a pod
 
-    The paper: ResNet-50, batch 2048, ImageNet, 1000 epochs: linear 73.3 % top-1 (the authors' release; 73.2 % in the
-    paper); 7 days on 16 V100. The weight decay is the code's, 1e-6; the paper says 1.5e-6. The blocks' last scales begin at 0.
+    The paper: ResNet-50, batch 2048, ImageNet, 1000 epochs: linear 73.3 % top-1 (the authors' release; 73.2 %
+    in the paper); 7 days on 16 V100. The weight decay is the code's, 1e-6; the paper says 1.5e-6. The blocks'
+    last scales begin at 0.
     """
 
     data: Data = "tfds:imagenet2012"
@@ -37,7 +38,7 @@ class BarlowTwins(Training):
     bias_rate: float = 0.024
     """Learning rate of biases and norms, as a share of the weights'."""
     gpus: Count = 16
-    """GPUs of the authors' run, over which their code averages shares of one gradient: what is not adapted moves less."""
+    """GPUs of the authors' run, over which their code averages shares: what is not adapted moves less."""
     features: Count = 8192
     """Width of all three layers of the projection."""
 

@@ -27,11 +27,12 @@ class CLIP(Texts):
 
     jssl train clip --demo                                                  # a few minutes on a CPU
 
-    Data needs token ids under "caption": `scenes`, or a `Source` of your own, `jssl.run("clip", data=source)`, whose captions
-    `jssl.data.bpe_tokenizer` of CLIP's vocabulary file has encoded.
+    Data needs token ids under "caption": `scenes`, or a `Source` of your own,
+    `jssl.run("clip", data=source)`, whose captions `jssl.data.bpe_tokenizer` of CLIP's vocabulary file has
+    encoded.
 
-    The paper: ViT-B/32, batch 32,768, 400 million pairs, 32 epochs: zero-shot ImageNet 63.2 %. The pairs are not published.
-    Images are never mirrored; tokens and position tables decay.
+    The paper: ViT-B/32, batch 32,768, 400 million pairs, 32 epochs: zero-shot ImageNet 63.2 %. The pairs are
+    not published. Images are never mirrored; tokens and position tables decay.
     """
 
     data: Data = "scenes"

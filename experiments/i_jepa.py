@@ -12,15 +12,15 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 @dataclass(frozen=True)
 class IJEPA(Training):
-    r"""I-JEPA: from one context block, a teacher's features of several target blocks are predicted.  arXiv:2301.08243
+    r"""I-JEPA: a teacher's features of target blocks are predicted from one context block.  arXiv:2301.08243
 
     jssl train i_jepa --demo                                                # a few minutes on a CPU
     jssl train i_jepa --data tfds:imagenet2012 --out gs://bucket/ijepa      # on a pod
     jssl train i_jepa --data tfds:imagenet2012 --encoder vit_b16 --epochs 600 \
         --predictor-depth 6 --predictor-heads 12
 
-    The paper: ViT-H/14, batch 2048, ImageNet, 300 epochs: linear 79.3 %; 72 hours on 16 A100. Images are never mirrored, and
-    mask tokens decay, as in the authors' code.
+    The paper: ViT-H/14, batch 2048, ImageNet, 300 epochs: linear 79.3 %; 72 hours on 16 A100. Images are
+    never mirrored, and mask tokens decay, as in the authors' code.
     """
 
     data: Data = "tfds:imagenet2012"

@@ -15,9 +15,9 @@ class MIMContrast(Training):
     jssl train mim_contrast --demo                                          # a few minutes on a CPU
     jssl train mim_contrast --data tfds:imagenet2012 --out gs://bucket/mix  # on a pod
 
-    The paper: ViT-B/16, ImageNet: a mix of about 0.2 is better than either alone, both linear and fine-tuned. Only the mix is
-    the paper's. Its run is not published: all other numbers are our own choice, with SimMIM's ratio and MoCo v3's views and
-    temperature.
+    The paper: ViT-B/16, ImageNet: a mix of about 0.2 is better than either alone, both linear and fine-tuned.
+    Only the mix is the paper's. Its run is not published: all other numbers are our own choice, with SimMIM's
+    ratio and MoCo v3's views and temperature.
     """
 
     data: Data = "tfds:imagenet2012"

@@ -13,8 +13,8 @@ class MoCoV2(MomentumContrast):
     jssl train moco_v2 --demo                                               # a few minutes on a CPU
     jssl train moco_v2 --data tfds:imagenet2012 --out gs://bucket/moco      # on a pod
 
-    The paper: ResNet-50, batch 256, ImageNet, 200 epochs: linear 67.5 % top-1 (71.1 % after 800); 53 hours on 8 V100.
-    Biases and norms decay too, as in the authors' code.
+    The paper: ResNet-50, batch 256, ImageNet, 200 epochs: linear 67.5 % top-1 (71.1 % after 800); 53 hours
+    on 8 V100. Biases and norms decay too, as in the authors' code.
     """
 
     data: Data = "tfds:imagenet2012"

@@ -14,8 +14,9 @@ class PCL(MomentumContrast):
     jssl train pcl --demo                                                   # a few minutes on a CPU
     jssl train pcl --data tfds:imagenet2012 --out gs://bucket/pcl           # on a pod
 
-    The paper (v2): ResNet-50, batch 256, ImageNet, 200 epochs: linear 67.6 % top-1. Biases and norms decay too, as in the
-    authors' code; what is clustered is what the momentum encoder makes of all images in evaluation mode.
+    The paper (v2): ResNet-50, batch 256, ImageNet, 200 epochs: linear 67.6 % top-1. Biases and norms decay
+    too, as in the authors' code; what is clustered is what the momentum encoder makes of all images in
+    evaluation mode.
     """
 
     data: Data = "tfds:imagenet2012"

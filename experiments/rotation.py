@@ -12,12 +12,13 @@ class Rotation(Training):
     r"""Image rotations: a network tells by how much an image was turned.  arXiv:1803.07728
 
     jssl train rotation --demo                                              # a few minutes on a CPU
-    jssl train rotation --data tfds:cifar10 --encoder resnet18_cifar --batch 128 --epochs 200 --learning-rate 0.1 \
-        --drops 60 120 160 --final-rate 0.008
+    jssl train rotation --data tfds:cifar10 --encoder resnet18_cifar --batch 128 --epochs 200 \
+        --learning-rate 0.1 --drops 60 120 160 --final-rate 0.008
     jssl train rotation --data tfds:imagenet2012 --out gs://bucket/rotation # on a pod
 
-    The paper: AlexNet, batch 192, ImageNet, 50 epochs: linear 38.7 % on its third convolution. The numbers are those of the
-    authors' code, the encoder is our own choice: there is no AlexNet here. Biases and norms decay too.
+    The paper: AlexNet, batch 192, ImageNet, 50 epochs: linear 38.7 % on its third convolution. The numbers
+    are those of the authors' code, the encoder is our own choice: there is no AlexNet here. Biases and norms
+    decay too.
     """
 
     data: Data = "tfds:imagenet2012"

@@ -19,9 +19,9 @@ class SimCLR(Training):
         --learning-rate 1.0 --temperature 0.5
     jssl train simclr --data tfds:imagenet2012 --out gs://bucket/simclr     # on a pod
 
-    The paper: ResNet-50, batch 4096, ImageNet, 100 epochs: linear 64.5 % top-1; 6 hours on 32 TPU v3. The blocks' last
-    scales begin at 0, the learning rate lies inside LARS's momentum, and both directions are added up, as in the authors'
-    code. Their CIFAR-10 command reaches about 91 %.
+    The paper: ResNet-50, batch 4096, ImageNet, 100 epochs: linear 64.5 % top-1; 6 hours on 32 TPU v3. The
+    blocks' last scales begin at 0, the learning rate lies inside LARS's momentum, and both directions are
+    added up, as in the authors' code. Their CIFAR-10 command reaches about 91 %.
     """
 
     data: Data = "tfds:imagenet2012"

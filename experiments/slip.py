@@ -19,8 +19,8 @@ class SLIP(Texts):
     Data needs token ids under "caption": `scenes`, or a `Source` of your own,
     `jssl.run("slip", data=source)`.
 
-    The paper: ViT-B/16, batch 4096, YFCC15M, 25 epochs: zero-shot ImageNet 42.8 % (CLIP alone 37.6 %), linear 72.1 %. The
-    caption meets a plain crop, SimCLR compares two other views; tokens and position tables decay.
+    The paper: ViT-B/16, batch 4096, YFCC15M, 25 epochs: zero-shot ImageNet 42.8 % (CLIP alone 37.6 %), linear
+    72.1 %. The caption meets a plain crop, SimCLR compares two other views; tokens and position tables decay.
     """
 
     data: Data = "scenes"

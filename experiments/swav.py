@@ -18,9 +18,9 @@ class SwAV(Training):
     jssl train swav --demo                                                  # a few minutes on a CPU
     jssl train swav --data tfds:imagenet2012 --out gs://bucket/swav         # on a pod
 
-    The paper: ResNet-50, batch 4096, 2 x 224 + 6 x 96, ImageNet: linear 75.3 % top-1 after 800 epochs (49 hours on 64 V100),
-    72.1 % after 100; with batch 256 and a queue of 3,840, 74.3 % after 400. LARC adapts and decays everything, biases and norms
-    too.
+    The paper: ResNet-50, batch 4096, 2 x 224 + 6 x 96, ImageNet: linear 75.3 % top-1 after 800 epochs (49
+    hours on 64 V100), 72.1 % after 100; with batch 256 and a queue of 3,840, 74.3 % after 400. LARC adapts
+    and decays everything, biases and norms too.
     """
 
     data: Data = "tfds:imagenet2012"

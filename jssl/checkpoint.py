@@ -116,8 +116,8 @@ class Checkpoints:
         Returns:
             A state, or None where there is no checkpoint.
         Raises:
-            Unusable: where the checkpoint has another configuration or structure, naming the first difference; or
-                where all checkpoints are damaged.
+            Unusable: where the checkpoint has another configuration or structure, naming the first
+                difference; or where all checkpoints are damaged.
         """
         damaged: dict[int, Exception] = {}
         for step in reversed(self.steps):

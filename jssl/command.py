@@ -26,7 +26,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "list": Command(
-        "show every system: its paper, the data it needs, what its demo reaches; --weights: published weights",
+        "show every system: its paper, its data, what its demo reaches; --weights: published weights",
         "jssl.run.systems:listing",
     ),
     "train": Command("train a system: jssl train simclr --demo", "jssl.run.command:train"),

@@ -561,7 +561,7 @@ def test_rates_are_given_per_256_images(name):
 
 
 def test_evaluation_takes_the_central_224_of_a_short_side_of_256():
-    """On a canvas: a wide image whose outer columns and rows are white, beyond 224 / 256 of the short side."""
+    """On a canvas: a wide image whose outer rows and columns are white, beyond 224/256 of the short side."""
     pixels = np.full((1, 256, 512, 3), 255, np.uint8)
     pixels[:, 16:-16, 128 + 16 : -128 - 16] = 0
     seen = views.evaluation_view(224, mean=(0, 0, 0), std=(1, 1, 1))(Canvas(pixels, np.array([[256, 512]])))

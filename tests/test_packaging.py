@@ -97,7 +97,8 @@ saved = jssl.open_run("first")
 images = jssl.load("npz:few.npz").images[:4]
 from jssl.run.export import export
 export("first", "encoder.safetensors")
-again = saved.encoder.apply(jssl.weights.load("encoder.safetensors").variables, saved.preprocessing(images)).cls
+variables = jssl.weights.load("encoder.safetensors").variables
+again = saved.encoder.apply(variables, saved.preprocessing(images)).cls
 assert np.allclose(again, saved.features(images), rtol=1e-3, atol=1e-4)
 """
     python(installed, tmp_path, "-c", code)

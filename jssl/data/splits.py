@@ -38,7 +38,7 @@ def balanced(
     """Chooses a share or a number of the images of each class. A larger choice holds all of a smaller one.
 
     Args:
-        labels: [N]; images without a label, -1, count as a class of their own, and are left out by `per_class`.
+        labels: [N]; images without one, -1, count as a class of their own, and are left out by `per_class`.
         share: of each class, at least one image.
         per_class: images of each class, in place of a share; all of a class that has fewer.
         seed: of the draw.

@@ -24,8 +24,9 @@ def multiblock_masks(
 ) -> tuple[jax.Array, jax.Array]:
     """Draws I-JEPA's blocks.
 
-    As the authors' collator: one size of target block and of context block per batch, places per image, no block in the
-    last row or column; contexts are cut to the smallest among neighbours in the batch, keeping their first patches.
+    As the authors' collator: one size of target block and of context block per batch, places per image, no
+    block in the last row or column; contexts are cut to the smallest among neighbours in the batch, keeping
+    their first patches.
 
     Args:
         keys: [B], one for each sample; the sizes follow the set of them, whatever its order.
@@ -35,12 +36,14 @@ def multiblock_masks(
         target_aspect: least and greatest height / width of a target block.
         min_keep: contexts smaller than this are drawn again.
         tries: how often at most, the largest being kept then.
-        together: how many neighbours' contexts have one size, a GPU's share of the authors' batch; in smaller batches all.
+        together: how many neighbours' contexts have one size, a GPU's share of the authors' batch; in
+            smaller batches all.
     Returns:
         (context [B, N], targets [M, B, N]) bool, True = hidden: the context is where context is False, a
         target block where its mask is True. No target patch is ever in its image's context.
     Raises:
-        ValueError: for a grid of less than two rows or columns, or a larger batch than `together` that it does not divide.
+        ValueError: for a grid of less than two rows or columns, or a larger batch than `together` that it
+            does not divide.
     References:
         I-JEPA, arXiv:2301.08243
     """

@@ -61,8 +61,8 @@ class Refresh(NamedTuple):
         every: steps between two calls; None: once after every epoch.
         call: (key, memory) -> memory.
         start: the step before which there is no call.
-        observe: (params, teacher, memory, images [B, H, W, C], index [B]) -> memory, called before `call` with every training
-            image as the evaluation view makes it; None: not needed.
+        observe: (params, teacher, memory, images [B, H, W, C], index [B]) -> memory, called before `call`
+            with every training image as the evaluation view makes it; None: not needed.
     """
 
     every: int | None

@@ -19,7 +19,7 @@ def simclr(encoder, *, head=None, temperature: float = 0.1, block_size: int | No
         temperature: 0.1 on ImageNet, 0.5 on CIFAR.
         block_size: for large batches, as in `nt_xent`.
     Returns:
-        A `Method`; views: two global ones. The loss is the sum of both directions' means, as in the authors' code.
+        A `Method`; views: two global ones. The loss adds up both directions' means, as in the authors' code.
     References:
         SimCLR, arXiv:2002.05709
     """
@@ -71,8 +71,9 @@ def pcl(
 
     Args:
         encoder: anything `network` takes.
-        examples: how many images the data has: each is remembered by its index, and they are clustered after every epoch, by
-            what the momentum encoder makes of them in evaluation mode where whoever trains shows it all images (`Refresh`).
+        examples: how many images the data has: each is remembered by its index, and they are clustered after
+            every epoch, by what the momentum encoder makes of them in evaluation mode where whoever trains
+            shows it all images (`Refresh`).
         clusters: how many at each granularity.
         negatives: prototypes drawn.
         restarts: of k-means.

@@ -28,8 +28,8 @@ def slip(
         temperature: SimCLR's.
         weight: of SimCLR's term, the mean of both directions.
     Returns:
-        A `Method`; views: three global ones, of which the caption meets the first and SimCLR compares the others, and
-        "caption" [B, L], its tokens.
+        A `Method`; views: three global ones, of which the caption meets the first and SimCLR compares the
+        others, and "caption" [B, L], its tokens.
     References:
         SLIP, arXiv:2112.12750
     """

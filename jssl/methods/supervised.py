@@ -20,8 +20,8 @@ def supervised(encoder, classes: int, *, head=None, smoothing: float = 0.0) -> M
         head: [B, D] -> [B, classes], linear by default.
         smoothing: share of the target that is spread over all classes.
     Returns:
-        A `Method`; views: one global one, and "label" [B], -1 for none, or "target" [B, classes]. Images without a label
-        have no loss. The metric `accuracy` is that of the most probable class.
+        A `Method`; views: one global one, and "label" [B], -1 for none, or "target" [B, classes]. Images
+        without a label have no loss. The metric `accuracy` is that of the most probable class.
     References:
         MAE, arXiv:2111.06377; label smoothing, arXiv:1512.00567
     """

@@ -1,8 +1,9 @@
-"""Networks in words: a Linen module as JSON and back, so that a file of weights says which network it belongs to.
+"""Networks in words: a Linen module as JSON and back, so that files of weights say which network they hold.
 
     {"module": "jssl.models.encoders.vit:ViT", "fields": {"patch": 16, "dim": 384, ...}}
 
-Nothing is executed that is not one of the library's own layers, and fields that only make initial values are left out.
+Nothing is executed that is not one of the library's own layers, and fields that only make initial values are
+left out.
 """
 
 import dataclasses
@@ -118,7 +119,7 @@ def _place(thing: Any) -> str:
 
 
 def _found(place: str) -> Any:
-    """What lies there: anything of `HOMES`, elsewhere networks alone, of modules that are imported already."""
+    """What lies there: anything of `HOMES`, elsewhere networks alone, of modules already imported."""
     home, _, name = place.partition(":")
     known = any(home == own or home.startswith(f"{own}.") for own in HOMES)
     module = importlib.import_module(home) if known else sys.modules.get(home)

@@ -46,8 +46,8 @@ def kmeans(
         restarts: how many runs.
         spherical: whether centroids have length 1 and rows are assigned by inner product, for unit rows.
         block_size: rows compared with all centroids at a time.
-        first_rows: (key, x, clusters) -> the rows [K, D] to start from, `spread_rows` by default, or `random_rows`, which
-            takes no time for many clusters.
+        first_rows: (key, x, clusters) -> the rows [K, D] to start from, `spread_rows` by default, or
+            `random_rows`, which takes no time for many clusters.
     Returns:
         `Clusters`.
     Raises:

@@ -98,7 +98,7 @@ def scale_updates(scales) -> optax.GradientTransformation:
 
 
 def decay_encoder_layers(rate: float, part: str = "encoder") -> optax.GradientTransformation:
-    """Scales the updates of an encoder as `layer_decay` says; the method's other parts, such as its heads, keep theirs.
+    """Scales the updates of an encoder as `layer_decay` says; other parts, such as its heads, keep theirs.
 
     Put it last in a chain.
 

@@ -99,7 +99,7 @@ def warmup_cosine(peak: float, *, steps: int, warmup: int, start: float = 0.0, e
 def warmup_drops(
     peak: float, *, drops: Sequence[int], warmup: int, start: float = 0.0, end: float = 0.0
 ) -> Schedule:
-    """Makes a learning rate that falls by steps: a line from start to peak, then by one factor at each drop, to end.
+    """Makes a learning rate that falls by steps: a line from start to peak, one factor at each drop, to end.
 
     Args:
         peak: the value at step `warmup`, already scaled to the batch.
@@ -110,8 +110,8 @@ def warmup_drops(
     Returns:
         A schedule, step -> value [].
     Raises:
-        ValueError: without drops, if they are not in order or the first comes before the warm-up's end, or where end is
-            not positive.
+        ValueError: without drops, if they are not in order or the first comes before the warm-up's end, or
+            where end is not positive.
     References:
         SimMIM, arXiv:2111.09886, `MultiStepLRScheduler`; rotations, arXiv:1803.07728
 

@@ -10,8 +10,8 @@ from jssl.extras import extra
 class Board:
     """Writes figures for TensorBoard into a run's directory.
 
-    A write that fails costs a warning and switches it off; metrics.jsonl has the same figures. tensorboardX's own
-    `SummaryWriter` writes in a thread: when that dies, its queue fills up and training waits for ever.
+    A write that fails costs a warning and switches it off; metrics.jsonl has the same figures. tensorboardX's
+    own `SummaryWriter` writes in a thread: when that dies, its queue fills up and training waits for ever.
 
     Args:
         directory: Of the run, a local path.

@@ -36,8 +36,9 @@ REFUSALS = (ValueError, OSError, ImportError)  # what cannot be run, in one line
 def main(demo: Settings, arguments: list[str] | None = None, *, command: list[str] | None = None) -> None:
     """Reads the command line of an experiment, runs it, and exits.
 
-    What cannot be run costs one line on stderr and exit code 2, before anything is compiled or written. A signal saves,
-    prints the command that resumes, and exits with 0, or with 1 where steps have to be taken again.
+    What cannot be run costs one line on stderr and exit code 2, before anything is compiled or written. A
+    signal saves, prints the command that resumes, and exits with 0, or with 1 where steps have to be taken
+    again.
 
     Args:
         demo: The experiment's settings under --demo; without it, its class's defaults hold.
@@ -156,7 +157,7 @@ def parse(demo: Settings, arguments: list[str], *, command: list[str]) -> tuple[
 
 
 def _names_of_data():
-    """On a command line, data that may also be a `Source`, and weights that may also be `Loaded`, are names."""
+    """On a command line, data that may be a `Source` and weights that may be `Loaded` are names."""
     import tyro
 
     registry = tyro.constructors.ConstructorRegistry()

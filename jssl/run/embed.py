@@ -4,8 +4,9 @@
     jssl embed runs/dino tfds:cifar10 --split test --tokens mean --out features.npz
     jssl embed mae_vitb16 npz:data.npz --blocks 8 10 11 --out features.npz
 
-The file has `features`, `labels` (-1 where there is none), `names` and `class_names`. Images are prepared as the weights'
-publisher does. What is done already lies in OUT.partial, and the same command goes on from there.
+The file has `features`, `labels` (-1 where there is none), `names` and `class_names`. Images are prepared as
+the weights' publisher does. What is done already lies in OUT.partial, and the same command goes on from
+there.
 """
 
 import argparse
@@ -46,9 +47,10 @@ def chooser(
 
     Args:
         loaded: The weights.
-        tokens: "cls" [B, D], "mean" over the patches [B, D], "both" side by side [B, 2 D], or all "patches" [B, N, D].
-        blocks: Numbers of blocks whose outputs are taken, side by side, in place of the network's own; from 0, negative
-            ones from the end.
+        tokens: "cls" [B, D], "mean" over the patches [B, D], "both" side by side [B, 2 D], or all
+            "patches" [B, N, D].
+        blocks: Numbers of blocks whose outputs are taken, side by side, in place of the network's own; from
+            0, negative ones from the end.
     Returns:
         (variables, prepared images) -> features.
     Raises:
@@ -99,11 +101,11 @@ def embed(
 ) -> Path:
     """Writes the features of a data set.
 
-    Batches are read ahead, spread over all devices, and written as they are done. A call that was interrupted goes on
-    where it stopped.
+    Batches are read ahead, spread over all devices, and written as they are done. A call that was interrupted
+    goes on where it stopped.
 
     Args:
-        source: Weights, as `jssl.weights.load` takes them: a published name, a file, or the directory of a run.
+        source: Weights, as `jssl.weights.load` takes them: a published name, a file, or a run's directory.
         data: A name, as `--data` of a run, or a `Source`.
         out: The .npz file.
         data_dir: Where TFDS has its data sets.
@@ -203,7 +205,7 @@ def prepared(image: np.ndarray, pixels: Preprocess) -> np.ndarray:
 def _batches(
     records: Records, starts: range, batch: int, pixels: Preprocess, pool: ThreadPoolExecutor, say
 ) -> Iterator[tuple[list, list, list]]:
-    """Images, labels and names, batch by batch, the next one read while this one is used; None is a damaged image."""
+    """Images, labels and names by batches, the next one read while this is used; None is a damaged image."""
 
     def ask(start):
         numbers = range(start, min(start + batch, len(records)))

@@ -80,10 +80,10 @@ class Experiment(NamedTuple):
         preprocess: What `evaluation_view` does, in a form that goes into files of weights.
         peak_rate: The highest learning rate, for the first line of a run.
         figures: (state, images as stored) -> [(caption, png)], for the report.
-        linear_features: (params, teacher, memory, images as the evaluation view makes them) -> [B, D], what the
-            linear probe reads; None: the features' `cls`.
-        logits: (params, teacher, memory, images as the evaluation view makes them) -> [B, classes], of a method
-            that learns the classes itself; its accuracy stands beside the probes'.
+        linear_features: (params, teacher, memory, images as the evaluation view makes them) -> [B, D], what
+            the linear probe reads; None: the features' `cls`.
+        logits: (params, teacher, memory, images as the evaluation view makes them) -> [B, classes], of a
+            method that learns the classes itself; its accuracy stands beside the probes'.
     """
 
     method: Method

@@ -1,7 +1,7 @@
 """The network that a run has trained, alone: without its student, its heads and its optimizer.
 
     jssl export runs/dino --out dino.safetensors              the library's own names
-    jssl export runs/dino --as timm --out dino_timm           timm's; a path without a suffix is a folder with a config.json
+    jssl export runs/dino --as timm --out dino_timm           timm's; no suffix: a folder with config.json
 
 `jssl.weights.load` reads either; the file's header says encoder, size, normalisation, method and data.
 """

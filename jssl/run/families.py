@@ -53,7 +53,7 @@ class SelfDistillation(Training):
     bottleneck: Count
     """Width before the head's last layer."""
     learned_norm: bool
-    """Let the prototypes learn their length (`norm_last_layer false`), which the authors do for ViT-S alone."""
+    """Let the prototypes learn their length (`norm_last_layer false`), as the authors do for ViT-S alone."""
     head_norm: bool = False
     """Batch norm in the head."""
     locals: int
@@ -76,7 +76,7 @@ class SelfDistillation(Training):
     """Stochastic depth of the last block, for encoders that have it."""
 
     def encoder_settings(self) -> dict[str, Any]:
-        """Fields of encoders that have them: stochastic depth, and DINO's way to fit a ViT's positions to small views."""
+        """Fields of encoders that have them: stochastic depth, and how DINO fits positions to small views."""
         fitted = {} if self.encoder.startswith("swin") else {"positions": LearnedPositions(dino_bicubic)}
         return {"drop_path": self.drop_path, **fitted}
 
@@ -148,7 +148,8 @@ class Texts(Training):
         (given,) = data.extra("caption")
         if given > self.caption_length:
             raise ValueError(
-                f"--caption-length {self.caption_length} is too short for {data.name}'s captions of {given} tokens"
+                f"--caption-length {self.caption_length} is too short for {data.name}'s captions "
+                f"of {given} tokens"
             )
         depth = TEXTS[self.text]["depth"] if self.text in TEXTS else 0
         return text_encoder(

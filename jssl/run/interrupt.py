@@ -17,7 +17,7 @@ _ASKED = itertools.count(
 class Interrupted(KeyboardInterrupt):
     """A run was asked to stop.
 
-    As Python's own KeyboardInterrupt, it passes through every `except Exception` that is under way, in any library.
+    As Python's own KeyboardInterrupt, it passes through every `except Exception` under way, in any library.
 
     Attributes:
         step: That was reached; None where no steps were being taken.
@@ -52,8 +52,8 @@ class Interrupted(KeyboardInterrupt):
 class Interrupts:
     """SIGINT and SIGTERM, while `listening`.
 
-    A signal raises `Interrupted`. While `holding` it is only noted, for the loop to ask about between steps; a second one
-    raises.
+    A signal raises `Interrupted`. While `holding` it is only noted, for the loop to ask about between steps;
+    a second one raises.
 
     Attributes:
         doing: What is under way, for what is said.
@@ -90,7 +90,7 @@ class Interrupts:
         if jax.distributed.is_initialized():
             from jax.experimental import multihost_utils
 
-            # jax names the next number after the largest it was asked with: steps would not do where some are left out
+            # jax goes on from the largest number it was asked for: steps will not do where some are left out
             return multihost_utils.reached_preemption_sync_point(next(_ASKED))
         return self._noted
 
@@ -116,7 +116,7 @@ class Interrupts:
 
 @contextmanager
 def listening() -> Iterator[Interrupts]:
-    """Handles SIGINT and SIGTERM inside; elsewhere than in the main thread, where Python allows none, nothing.
+    """Handles SIGINT and SIGTERM inside; outside the main thread, where Python allows none, nothing.
 
     Where processes have been joined, jax handles SIGTERM.
     """

@@ -219,7 +219,8 @@ def _extended(out, settings: Settings, info: DataInfo, steps: int) -> Shorter | 
         return None
     if before > steps:
         raise ValueError(
-            f"--out {out} holds a run of {before:,} steps, which may become longer, not {steps:,}; give another directory"
+            f"--out {out} holds a run of {before:,} steps, which may become longer, not {steps:,}; "
+            "give another directory"
         )
     budget = {name: value for name, value in there["settings"].items() if name in BUDGET}
     return Shorter(before, replace(settings, **budget).build(info).learning_rate)
@@ -281,7 +282,7 @@ def fit(experiment: Experiment, info: DataInfo, loaded: Loaded, name: str) -> St
 def _begin(
     experiment: Experiment, info: DataInfo, start: Start, loaded: Loaded, name: str
 ) -> Callable[[], Start]:
-    """Weights that were not read, because the run was begun already, are read when they are needed after all."""
+    """Weights that were not read, as the run was begun already, are read when they are needed after all."""
     if loaded.variables is not None:
         return lambda: start
     return lambda: fit(experiment, info, opened(name, None), name)

@@ -85,7 +85,7 @@ def read_config(directory) -> dict[str, Any]:
 
 
 def compared(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Picks what a resumed run has to share of a configuration: all that changes the numbers, not where files lie.
+    """Picks what a resumed run has to share of a configuration: what changes numbers, not where files lie.
 
     Its length is not among them: a run may be extended.
     """
@@ -147,11 +147,12 @@ class Record:
         """
         if self._writes and self._identity() != self._mark:
             raise FileNotFoundError(
-                f"--out {self.directory} was removed or replaced while the run wrote to it; nothing more is written"
+                f"--out {self.directory} was removed or replaced while the run wrote to it; "
+                "nothing more is written"
             )
 
     def forget_after(self, step: int) -> None:
-        """Forgets what was measured after the step that training goes on from: it is about to be measured again.
+        """Forgets what was measured after the step that training goes on from: it will be measured again.
 
         TensorBoard shows figures from here on.
         """

@@ -20,7 +20,7 @@ AT_ONCE = 1024  # images that are looked at together, of all devices
 
 
 def refreshes(plan: Plan) -> list[Event]:
-    """Makes the event that recomputes what a method asks for of its memory, after an epoch or a number of steps.
+    """Makes the event that recomputes what a method asks for of its memory, after an epoch or some steps.
 
     Args:
         plan: Of the run.

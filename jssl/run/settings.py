@@ -45,13 +45,13 @@ class Training(Settings):
     learning_rate: float
     """At its peak, for a batch of `rate_per` images."""
     rate_per: Count | None
-    """The batch that the learning rate is given for: it is scaled in proportion to the batch; None: taken as it is."""
+    """The batch that the learning rate is given for, scaled with the batch; None: taken as it is."""
     start_rate: Share = 0.0
     """What the warm-up begins with, as a share of the peak."""
     final_rate: Share
     """What is left of the peak at the end of the run, as a share of it."""
     drops: tuple[float, ...] = ()
-    """Epochs after which the rate falls, by one factor, to `final_rate` after the last; none: it falls in half a cosine."""
+    """Epochs after which the rate falls, by one factor, to `final_rate` at last; none: half a cosine."""
     weight_decay: float
     """Of the parameters that the authors' code lets decay."""
     views: str
@@ -59,11 +59,11 @@ class Training(Settings):
     size: Count | None = None
     """Side of the global views, in pixels; by default that of the data's images, 224 at most."""
     start: Weights | None = None
-    """Weights to start from: a published name such as dinov2_vits14, a file or a run; their network replaces --encoder."""
+    """Weights to start from: a published name, a file or a run; their network replaces --encoder."""
     continued_rate: Share = 0.1
     """What is left of the learning rate with --start, as a share of it."""
     layer_decay: Share | None = None
-    """By which the learning rate falls from each of the encoder's layers to the one before; by default 0.9 with --start."""
+    """Factor of the learning rate from each encoder layer to the one before; by default 0.9 with --start."""
     scan: bool = False
     """Compile one block of a transformer instead of all of them: a fraction of the time, the same numbers."""
     remat: Literal["none", "elementwise", "blocks"] = "none"
@@ -75,7 +75,7 @@ class Training(Settings):
         """Makes the encoder.
 
         Args:
-            where_it_has: Fields of its module by name, such as drop_path or last_scale, set where it has them.
+            where_it_has: Fields of its module, such as drop_path or last_scale, set where it has them.
             hides: How the method hides patches: by "mask" tokens, or by showing only the "visible" ones.
             overrides: Further fields that its module must have, such as class_token=False.
         Returns:
@@ -138,7 +138,7 @@ class Training(Settings):
         return share * self.learning_rate * (self.batch / self.rate_per if self.rate_per else 1)
 
     def rate(self, data: DataInfo) -> Schedule:
-        """Makes the learning rate: up in a line, down in half a cosine, or by steps where there are `drops`."""
+        """Makes the learning rate: up in a line, down in half a cosine, or by steps if there are `drops`."""
         steps, warmup = self.length(data), self.span(self.warmup, data)
         if warmup >= steps:
             raise ValueError(
@@ -170,7 +170,7 @@ class Training(Settings):
 
     @property
     def _constants(self) -> Statistics:
-        """What images are normalised with: the constants of the weights that the run starts from, or the views'."""
+        """What images are normalised with: the constants of the weights of --start, or the views'."""
         if self._started is None:
             return statistics(self.views)
         pixels: Any = self._started.preprocess

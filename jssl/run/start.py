@@ -52,7 +52,7 @@ def opened(source: str | Loaded, config: Mapping[str, Any] | None) -> Loaded:
 def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int, name: str) -> Start:
     """Finds the place of an encoder, its batch statistics and its heads in the state of a method.
 
-    Stored positions are resized to the run's images. A teacher needs no place: it starts as a copy of the student.
+    Stored positions are resized to the run's images. A teacher needs none: it starts as the student's copy.
 
     Args:
         loaded: The weights; without variables, the shapes of the method's own stand in for them.
@@ -104,7 +104,7 @@ def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int
 
 
 def _own_place(state: Mapping[str, Any], found: str) -> str:
-    """Where the student has the encoder that is evaluated: the teacher's path without what only teachers have."""
+    """Where the student has the encoder that is evaluated: the teacher's path without what is its alone."""
     root, *path = found.split(".")
     if root != "teacher":
         return found
@@ -132,7 +132,7 @@ def _statistics(memory: Any, given: Any, place: str) -> dict[str, Any]:
 
 
 def _heads(loaded: Loaded, params: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Heads of the file whose every array has its place in the method: by the same name, or the only one of this form."""
+    """Heads whose every array has its place in the method: by the same name, or the only one of this form."""
     nodes = {
         at: node for at, node in _nodes(params, "params") if at != place and not at.startswith(f"{place}.")
     }

@@ -87,7 +87,7 @@ def text_table(registry: Mapping[str, System]) -> str:
 
 
 def weights_table() -> str:
-    """All published weights for a terminal: what `--start`, `jssl embed` and `jssl.weights.load` know by name."""
+    """All published weights for a terminal: what `--start`, `jssl embed` and `weights.load` know by name."""
     columns = ("name", "family", "licence", "from")
     return _aligned([columns, *(tuple(row[column] for column in columns) for row in weights.names())])
 
@@ -101,20 +101,20 @@ NOT_PUBLISHED = {"data", "data_dir", "canvas", "scan", "remat"}  # how data is r
 
 
 def settings_page(registry: Mapping[str, System]) -> str:
-    """The settings of all systems as published, beside those of our demos, with the source of each: docs/systems.md.
+    """The settings of all systems as published, beside our demos', with the source of each: docs/systems.md.
 
-    An experiment's module says in SOURCES where its numbers come from, by the setting's name, and under "" for all others.
+    A module says in SOURCES where its numbers come from, by the setting's name, and under "" for all others.
     """
     return "\n".join([PREFACE, *(_settings_of(name, system) for name, system in registry.items())])
 
 
 PREFACE = """# Systems: as published, and our demos
 
-Each experiment's own settings are one published run, whole. A demo runs on a CPU in minutes; its settings are our own choice,
-and where a cell is empty they are the published ones. Rates are given as their class has them: `learning_rate` at the peak, for
-`rate_per` images; `start_rate` and `final_rate` as shares of the peak. Spans (`warmup`, `drops`, `frozen` ...) are in epochs.
-Where code and paper differ, the code of the run that made the quoted figure counts. Rates move step by step; MoCo, PCL and
-SimSiam move theirs once an epoch.
+Each experiment's own settings are one published run, whole. A demo runs on a CPU in minutes; its settings
+are our own choice, and where a cell is empty they are the published ones. Rates are given as their class has
+them: `learning_rate` at the peak, for `rate_per` images; `start_rate` and `final_rate` as shares of the peak.
+Spans (`warmup`, `drops`, `frozen` ...) are in epochs. Where code and paper differ, the code of the run that
+made the quoted figure counts. Rates move step by step; MoCo, PCL and SimSiam move theirs once an epoch.
 
 This page is made from the experiments: `jssl list --settings > docs/systems.md`.
 """
@@ -151,8 +151,8 @@ def _cell(value) -> str:
 
 
 def listing(arguments: list[str]) -> None:
-    """Prints all systems: `jssl list`; `--weights` published weights, `--markdown` the README's table, `--settings`
-    docs/systems.md.
+    """Prints all systems: `jssl list`; `--weights` published weights, `--markdown` the README's table,
+    `--settings` docs/systems.md.
     """
     pages = {
         "": lambda: text_table(experiments().REGISTRY),

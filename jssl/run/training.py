@@ -226,7 +226,7 @@ def _train(
 
     def keep(step, state):
         check_finite(step, {"parameters": parameters_finite((state.params, state.teacher))})
-        log.flush()  # the lines up to this step are written before its checkpoint: a run that resumes there has them
+        log.flush()  # the lines up to this step come before its checkpoint: a run that resumes there has them
         record.check_there()
         checkpoints.save(step, state, probed.get(step))
 

@@ -1,4 +1,4 @@
-"""Files of named tensors, read lazily and without trust: safetensors and npz; `.pth` lies in `torch_archive`."""
+"""Files of named tensors, read lazily and without trust: safetensors, npz; `.pth` is in `torch_archive`."""
 
 import json
 import math
@@ -188,7 +188,8 @@ def _check_layout(path: Path, entries: Mapping[str, tuple], size: int) -> None:
         place, before = end, name
     if place != size:
         raise ValueError(
-            f"{path} holds {size} bytes of tensors, its header speaks of {place}; it is cut off or damaged, fetch it again"
+            f"{path} holds {size} bytes of tensors, its header speaks of {place}; "
+            "it is cut off or damaged, fetch it again"
         )
 
 

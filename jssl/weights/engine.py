@@ -118,7 +118,7 @@ class Family:
         kinds: What config.json calls it: `model_type`, or "timm" or "open_clip".
         signs: Regular expressions; a name of the file must match each.
         foreign: Regular expressions that no name of the file may match.
-        parts: The networks that a file may hold: name -> regular expression of the prefix. The first is the default.
+        parts: The networks a file may hold, the default first: name -> regular expression of the prefix.
         kept: Patterns of tensors that no network uses and that are written back as they are.
         label: A regular expression that the file's name matches where nothing else tells.
         preprocess: (file) -> Preprocess.

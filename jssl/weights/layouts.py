@@ -1,7 +1,7 @@
 """How published tensors lie and how ours do: each layout reads and writes, and one undoes the other.
 
-A layout is a function of our leaves below a path (their shapes by name), the published name or names, and the module
-that owns them; it gives `Entry`s.
+A layout is a function of our leaves below a path (their shapes by name), the published name or names, and the
+module that owns them; it gives `Entry`s.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -166,7 +166,7 @@ def _split(kept: tuple[bool, ...], order: Callable | None, arrays: Arrays) -> Ar
 
 
 def fused_neighbours(leaves: Leaves, names: tuple[str, ...], module: Any) -> Iterable[Entry]:
-    """As `fused`, of a rotary embedding that turns neighbours (x0, x1): ours turns halves, so features change places."""
+    """As `fused`, of a rotary embedding that turns neighbours (x0, x1): ours turns halves, features move."""
     yield from _fused(leaves, names, module, partial(_halves, module.heads))
 
 
@@ -209,7 +209,7 @@ def attention_in(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
 
 
 def table(axes: int) -> Layout:
-    """Absolute positions [prefix + N, D], with axes of length 1 before them, as a grid and the prefix's own."""
+    """Absolute positions [prefix + N, D], axes of length 1 before them, as a grid and the prefix's own."""
 
     def layout(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
         before, grid = (1,) * axes, leaves["table"].shape
@@ -230,7 +230,7 @@ def table(axes: int) -> Layout:
 
 
 def relative(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
-    """BEiT's tables [(2h - 1) (2w - 1) + 3, heads], one for all blocks or one per block, side by side in ours."""
+    """BEiT's tables [(2h - 1) (2w - 1) + 3, heads], one for all blocks or one each, side by side in ours."""
     names = tuple(name.format(i=i) for i in range(module.depth)) if "{i}" in name else (name,)
     grid, order = leaves["table"].shape, ("table", "class")[: len(leaves)]
     count = grid[0] * grid[1]
@@ -247,7 +247,7 @@ def relative(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
 
 
 def shuffled(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
-    """A 1x1 convolution before PixelShuffle: its outputs go from (channel, row, column) to (row, column, channel)."""
+    """A 1x1 convolution before PixelShuffle: its outputs (channel, row, column) as (row, column, channel)."""
     count = leaves["bias"].shape[0]
     side = round((count / 3) ** 0.5)
     order = np.arange(count).reshape(-1, side, side).transpose(1, 2, 0).reshape(-1)

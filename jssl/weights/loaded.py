@@ -54,7 +54,7 @@ class Loaded:
         """Encodes inputs.
 
         Args:
-            inputs: Images [B, H, W, C], films [B, T, H, W, C] or spectrograms [B, T, M]; floats, normalised already.
+            inputs: Normalised floats: images [B, H, W, C], films [B, T, H, W, C] or spectrograms [B, T, M].
             mask: [B, N] or [B, rows, columns], True where the mask token takes a patch's place.
         Returns:
             Features(cls [B, D], tokens [B, N, D]), without prefix tokens.

@@ -1,7 +1,9 @@
 """The library's own: run directories, and safetensors files whose header says which network they hold.
 
-config.json of a run      {"network": {"encoder": ..., "preprocess": ...}, "evaluated": {"params": "teacher.encoder"}, ...}
-header of a file          the same as `about` writes it, under "jssl"; tensors such as params/blocks/block_0/attn/qkv/kernel
+config.json of a run      {"network": {"encoder": ..., "preprocess": ...},
+                           "evaluated": {"params": "teacher.encoder"}, ...}
+header of a file          the same as `about` writes it, under "jssl"; tensors are named such as
+                          params/blocks/block_0/attn/qkv/kernel
 """
 
 import dataclasses

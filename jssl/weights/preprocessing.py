@@ -67,7 +67,7 @@ class Preprocess:
         """Prepares images for the encoder.
 
         Args:
-            images: uint8 [B, H, W, C], one image [H, W, C], films [B, T, H, W, C], or a path of an image file.
+            images: uint8 [B, H, W, C], one image [H, W, C], films [B, T, H, W, C], or an image file's path.
         Returns:
             Floats [B, crop, crop, C], normalised; films keep their axis T.
         Raises:
@@ -138,7 +138,7 @@ def _number(value: Any, fallback: float) -> float:
 
 
 def _side(value: Any, fallback: int) -> int:
-    """A side of: a number, [height, width], [channels, height, width], {"height": ...} or {"shortest_edge": ...}."""
+    """The side that a config states: a number, a list of sizes, {"height": ...} or {"shortest_edge": ...}."""
     if isinstance(value, Mapping):
         value = value.get("shortest_edge") or value.get("height")
     if isinstance(value, list | tuple) and value:

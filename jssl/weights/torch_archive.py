@@ -40,7 +40,7 @@ def is_torch_zip(path: Path) -> bool:
 
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:
-    """Reads the tensors of a `.pth` file, nested dictionaries joined by dots, through torch where it is installed.
+    """Reads the tensors of a `.pth` file, nested names joined by dots, through torch where it is installed.
 
     Args:
         path: The file.

@@ -35,9 +35,9 @@ def load(
     """Loads published weights.
 
     Args:
-        source: A folder with config.json and model.safetensors, a .safetensors, .npz or .pth file, the directory of a
-            run, or a published name such as "dinov2_vits14_reg", "timm/vit_small_patch16_224.dino" or
-            "facebook/dinov2-small".
+        source: A folder with config.json and model.safetensors, a .safetensors, .npz or .pth file, the
+            directory of a run, or a published name such as "dinov2_vits14_reg",
+            "timm/vit_small_patch16_224.dino" or "facebook/dinov2-small".
         part: Of files that hold several networks, such as "student"; by default what the authors evaluate.
         family: Where neither config nor names tell; `families` lists them.
         dtype: Of the parameters, whatever the file stores.
@@ -94,12 +94,12 @@ def save(
 ) -> None:
     """Writes weights under published names and layouts, as a safetensors file.
 
-    What `load` gave is written bit for bit as the file had it. Other networks of the same architecture are written
-    under the names of `family`.
+    What `load` gave is written bit for bit as the file had it. Other networks of the same architecture are
+    written under the names of `family`.
 
     Args:
         loaded: What `load` gave or takes, or `Loaded(encoder, variables)` of any network of the library.
-        path: The file; a path without a suffix is a folder, where model.safetensors and config.json are written.
+        path: The file; without a suffix a folder, where model.safetensors and config.json are written.
         family: Whose names to write; by default those it was loaded from; "jssl" has the library's own.
         metadata: Strings for the header, beside what is written anyway.
     Raises:

@@ -13,7 +13,8 @@ def test_ids_are_bytes_bytes_that_end_a_word_merges_start_and_end():
     merges = [("l", "o"), ("lo", "w</w>")]
     ids = bpe_tokenizer(merges, length=8).encode(["low lo", "\u00e9!", ""])
     low, o, start = 512 + 1, 256 + ord("o") - 33, 512 + 2
-    # "lo" at a word's end holds "o</w>", which no merge joins; é is the two bytes C3 and A9, of which 161..172 follow 33..126
+    # "lo" at a word's end holds "o</w>", which no merge joins; é is the two bytes C3 and A9
+    # (161..172 follow 33..126)
     assert ids[0].tolist() == [start, low, ord("l") - 33, o, start + 1, 0, 0, 0]
     c3, a9 = 94 + 12 + 0xC3 - 174, 256 + 94 + 0xA9 - 161
     assert ids[1].tolist() == [start, c3, a9, 256, start + 1, 0, 0, 0]

@@ -1,4 +1,4 @@
-"""The run directory: what was not written by a run is refused in one line, and what a run could not write ends it in one."""
+"""The run directory: what is no run's is refused in one line; what cannot be written ends a run in one."""
 
 import json
 import os

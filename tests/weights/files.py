@@ -1,4 +1,4 @@
-"""Small published models for the tests, as folders with config.json, model.safetensors and the authors' numbers."""
+"""Small published models for the tests: folders with config.json, model.safetensors, the authors' numbers."""
 
 import json
 import pickle

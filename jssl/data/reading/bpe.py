@@ -18,7 +18,7 @@ ENDINGS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 
 
 def _symbols() -> list[str]:
-    """The characters that stand for the bytes 0 to 255: printable ones for themselves, the others from 256 on."""
+    """The characters that stand for the bytes 0 to 255: themselves if printable, else those from 256 on."""
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = iter(range(256, 512))
     return [chr(byte if byte in printable else next(others)) for byte in range(256)]
@@ -31,8 +31,8 @@ ALPHABET = sorted(SYMBOLS)  # in the order of CLIP's ids
 def bpe_tokenizer(merges: Sequence[Merge], *, length: int = 77) -> Tokenizer:
     """Makes CLIP's tokenizer of lower-case byte pairs; with CLIP's merges its ids are CLIP's.
 
-    Ids: 256 bytes, 256 bytes that end a word, one for each merge, start, end. CLIP also mends broken Unicode with a library
-    of its own (ftfy), which is not done here.
+    Ids: 256 bytes, 256 bytes that end a word, one for each merge, start, end. CLIP also mends broken Unicode
+    with a library of its own (ftfy), which is not done here.
 
     Args:
         merges: pairs of pieces in the order in which they are joined, from `read_merges` or `learn_merges`.
@@ -64,7 +64,7 @@ def bpe_tokenizer(merges: Sequence[Merge], *, length: int = 77) -> Tokenizer:
 
 
 def read_merges(path: str | Path, *, most: int = CLIP_MERGES) -> list[Merge]:
-    """Reads a file of merges, one pair a line after a first line that is skipped: CLIP's `bpe_simple_vocab_16e6.txt.gz`.
+    """Reads a file of merges, a pair a line after one that is skipped: CLIP's `bpe_simple_vocab_16e6.txt.gz`.
 
     Args:
         path: of the file, perhaps compressed as .gz.
@@ -116,7 +116,7 @@ def learn_merges(corpus: Iterable[str], count: int) -> list[Merge]:
 
 
 def words(text: str) -> list[str]:
-    """Splits a text as CLIP does: lower case; runs of letters, single digits, runs of other signs, and endings such as 's.
+    """Splits a text as CLIP does: lower case; runs of letters, digits, runs of other signs, endings like 's.
 
     >>> words("The dog's 12  bones &amp; more!!")
     ['the', 'dog', "'s", '1', '2', 'bones', '&', 'more', '!!']

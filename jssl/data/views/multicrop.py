@@ -84,7 +84,7 @@ def dinov2(*, size: int = 224, local_size: int | None = None, locals: int = 8) -
 
 
 def swav(*, size: int = 224, local_size: int | None = None, locals: int = 6) -> Views:
-    """Makes SwAV's multi-crop: two global views and six small ones, SimCLR's color on all, a red deviation of 0.228.
+    """Makes SwAV's multi-crop: two global views, six small ones, SimCLR's color on all, red deviation 0.228.
 
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C],

@@ -55,7 +55,7 @@ def i_jepa(*, size: int = 224, scale=(0.3, 1.0)) -> Views:
 
 
 def clip(*, size: int = 224, scale=(0.9, 1.0)) -> Views:
-    """Makes CLIP's single view: a crop of nearly the whole image, never mirrored, since captions say left and right.
+    """Makes CLIP's view: a crop of nearly the whole image, never mirrored, since captions say left and right.
 
     The paper takes a random square of the resized image; this is OpenCLIP's form of it.
 
@@ -69,7 +69,7 @@ def clip(*, size: int = 224, scale=(0.9, 1.0)) -> Views:
 
 
 def slip(*, size: int = 224, scale=(0.5, 1.0), contrast_scale=(0.08, 1.0), strength: float = 1.0) -> Views:
-    """Makes SLIP's three images: a plain crop, which the caption meets, and two of MoCo v2's views, which SimCLR compares.
+    """Makes SLIP's three images: a plain crop for the caption, and two of MoCo v2's views for SimCLR.
 
     Args:
         size: the side of all three.

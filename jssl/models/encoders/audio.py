@@ -37,8 +37,8 @@ class SpectrogramEmbed(nn.Module):
             raise ValueError(f"spectrograms must be floats [B, frames, bins], got {given}")
         if min(spectrograms.shape[1:]) < self.patch:
             raise ValueError(
-                f"spectrograms of {spectrograms.shape[1]} frames and {spectrograms.shape[2]} bins are smaller than "
-                f"a patch of {self.patch}"
+                f"spectrograms of {spectrograms.shape[1]} frames and {spectrograms.shape[2]} bins "
+                f"are smaller than a patch of {self.patch}"
             )
 
     @nn.compact

@@ -52,7 +52,7 @@ class TubeletEmbed(nn.Module):
 
 
 def sinusoid_positions(grid: tuple[int, ...], dim: int, *, prefix: int = 0) -> jax.Array:
-    """VideoMAE's fixed table over the flattened (time, row, column) index: sines at even features, cosines at odd.
+    """VideoMAE's table over the flattened (time, row, column) index: sines at even features, cosines at odd.
 
     Args:
         grid: Tokens along each axis.
@@ -68,7 +68,7 @@ def sinusoid_positions(grid: tuple[int, ...], dim: int, *, prefix: int = 0) -> j
 
 
 class TubeletDecoder(nn.Module):
-    """VideoMAE's decoder: visible tokens, then mask tokens, each with its position; only the hidden are predicted.
+    """VideoMAE's decoder: visible tokens, then mask tokens, each with its position; the hidden are predicted.
 
     Args:
         out: Numbers of a tubelet, frames * side * side * channels.

@@ -93,11 +93,12 @@ class ViT(nn.Module):
         positions: (grid, dim, prefix=) -> [prefix + N, dim], as those of `jssl.models.layers.positions`; None
             adds none.
         rotary: (grid, dim / heads) -> angles [N, dim / heads] that turn queries and keys of patch tokens.
-        attention_bias: a module, (grid, heads, depth, prefix=) -> [(depth,) 1, heads, prefix + N, prefix + N].
-        stem: a factory of (patch, dim, kernel_init), such as `PatchEmbed`; it says which inputs it takes, and their
-            grid.
-        readout: (prefix tokens, patch tokens, norm factory) -> Features; None: the class token, or the mean of the
-            patches without one.
+        attention_bias: a module, (grid, heads, depth, prefix=) ->
+            [(depth,) 1, heads, prefix + N, prefix + N].
+        stem: a factory of (patch, dim, kernel_init), such as `PatchEmbed`; it says which inputs it takes, and
+            their grid.
+        readout: (prefix tokens, patch tokens, norm factory) -> Features; None: the class token, or the mean
+            of the patches without one.
         norm_input: normalise the tokens before the first block (CLIP).
         layer_scale, mlp, norm, qkv_bias, attend, kernel_init: as `Block`.
         drop_path, scan, remat, start: as `Transformer`.
@@ -243,7 +244,7 @@ def read_normed_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> F
 
 
 def read_raw(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
-    """Reads the class token and the patch tokens as they leave the last block; the mean where there is no class token."""
+    """Reads class token and patches as they leave the last block; the mean where there is no class token."""
     return Features(prefix[:, 0] if prefix.shape[1] else patches.mean(axis=1), patches)
 
 
@@ -292,7 +293,7 @@ def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.A
 
 
 def last_class_tokens(module: ViT, variables: Any, images: jax.Array, *, blocks: int = 4) -> jax.Array:
-    """Reads the class tokens of the last blocks, each after the final norm: what DINO's and iBOT's linear probes see.
+    """Reads the last blocks' class tokens, each after the final norm, as DINO's and iBOT's linear probes do.
 
     Args:
         module: a `ViT` with a class token.

@@ -9,13 +9,15 @@ from jssl.models.layers.transformer import Mlp, kernel_init, layer_norm
 
 
 class AttentionPool(nn.Module):
-    """SigLIP's pooling: a probe attends to all tokens, then x + mlp(norm(x)): [B, N, D] -> [B, D].  arXiv:2303.15343
+    """SigLIP's pooling: a probe attends to all tokens, then x + mlp(norm(x)): [B, N, D] -> [B, D].
 
     Args:
         heads: Of the attention.
         hidden: Width of the mlp.
         mlp: A factory, `mlp(hidden=..., name=...)`.
         norm: A factory, `norm(name=...)`.
+    References:
+        arXiv:2303.15343
     """
 
     heads: int

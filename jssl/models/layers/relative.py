@@ -78,7 +78,7 @@ def rotary_angles(
     periods: tuple[float, ...] | None = None,
     over: Callable[[Grid], int] | None = None,
 ) -> jax.Array:
-    """Computes DINOv3's angles: 2 pi * coordinate * theta^(-4k / dim), coordinates of patch centres in [-1, 1].
+    """Computes DINOv3's angles: 2 pi * coordinate * theta^(-4k / dim), coordinates of centres in [-1, 1].
 
     Args:
         grid: (rows, columns) of patches.

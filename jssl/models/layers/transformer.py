@@ -22,8 +22,8 @@ class Attention(nn.Module):
 
     Args:
         heads: their number, which divides the width D.
-        qkv_bias: whether that layer has a bias, one answer or one each for queries, keys and values; BEiT and DINOv3
-            have none on keys.
+        qkv_bias: whether that layer has a bias, one answer or one each for queries, keys and values; BEiT and
+            DINOv3 have none on keys.
         attend: (q, k, v, bias=) of [B, N, heads, d] -> [B, N, heads, d]; for cuDNN,
             `partial(jax.nn.dot_product_attention, implementation="cudnn")`.
         kernel_init: of both linear layers.
@@ -70,7 +70,7 @@ class Attention(nn.Module):
 
 
 class PartlyBiased(nn.Module):
-    """A linear layer whose outputs lie in equal parts, some with a bias; the others' entries of `bias` do nothing."""
+    """A linear layer whose outputs lie in equal parts, some with a bias; `bias` does nothing for others."""
 
     features: int
     biased: tuple[bool, ...]
@@ -240,8 +240,9 @@ class Transformer(nn.Module):
         drop_path: the last block's rate of stochastic depth, from 0 at the first; acts when an rng "dropout"
             is given.
         scan: compile one block instead of all; the parameters are kept stacked, as `jssl.arrays.stacks` says.
-        remat: a policy of `jax.checkpoint_policies`, recomputing what it does not save; None saves everything.
-        start: what is made of the first parameters, {"block_0": ..., "block_1": ...}, such as `depth_scaled`; None: nothing.
+        remat: a policy of `jax.checkpoint_policies`, recomputing what it does not save; None saves all.
+        start: what is made of the first parameters, {"block_0": ..., "block_1": ...}, such as `depth_scaled`;
+            None: nothing.
     """
 
     depth: int
@@ -306,7 +307,7 @@ class Transformer(nn.Module):
 
 
 def depth_scaled(blocks: dict[str, Any]) -> dict[str, Any]:
-    """Divides what leads back into the residual stream by sqrt(2 n) in the n-th block, counted from 1, as BEiT and SimMIM do.
+    """Divides what leads back into the residual stream by sqrt(2 n) in the n-th block, as BEiT and SimMIM do.
 
     Args:
         blocks: first parameters, {"block_0": ..., "block_1": ...}.

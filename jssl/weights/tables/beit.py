@@ -27,7 +27,7 @@ HUB_TABLES = (
 
 
 def beit(file: File, rows: Table, tables: tuple[str, str], *scale: str, **fields) -> Net:
-    """A ViT with relative positions: one table for all blocks, or one for each; absolute ones where the file has them."""
+    """A ViT with relative positions, one table for all blocks or one each, and absolute ones where given."""
     shared = file.get(
         "use_shared_rel_pos_bias", "use_shared_relative_position_bias", default=tables[0] in file
     )

@@ -196,8 +196,10 @@ FAMILIES = [
     _v2("dinov2", _SIGNS, "ViT-S/14, B/14, L/14"),
     _v2("dinov2_registers", (*_SIGNS, r"register_tokens$"), "ViT-S/14, B/14, L/14, g/14", "register", "w12"),
     _v2("dinov2_swiglu", (*_SIGNS[:3], *_SIGNS[4:], r"blocks\.0\.mlp\.w12\.weight$"), "ViT-g/14", "w12"),
-    replace(
-        _v2("dinov2_checkpoint", (r"cls_token$", r"mask_token$", r"(?:dino|ibot)_head\."), "any", "head", "reg", "w12"),
+    _v2(
+        "dinov2_checkpoint",
+        (r"cls_token$", r"mask_token$", r"(?:dino|ibot)_head\."),
+        "any", "head", "reg", "w12",
     ),
     _V3,
     replace(_V3, name="dinov3_swiglu", signs=(*_V3.signs[:-1], r"blocks\.0\.mlp\.w1\.weight$")),

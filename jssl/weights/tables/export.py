@@ -83,7 +83,7 @@ def hub(encoder: nn.Module, variables: Variables, side: int) -> Described:
 
 
 def hub_dinov2(encoder: nn.Module, variables: Variables, side: int) -> Described:
-    """As transformers' Dinov2Model, with registers or without; layer scale that it lacks is 1, the mask token 0."""
+    """As transformers' Dinov2Model, with registers or not; layer scale that it lacks is 1, a mask token 0."""
     module, params, _ = _plain(encoder, variables, side)
     params.setdefault("mask_token", np.zeros(module.dim, np.float32))
     ones = {f"scale{i}": np.ones(module.dim, np.float32) for i in (1, 2)}
@@ -124,7 +124,7 @@ def _net(module: nn.Module, rows: Table) -> Net:
 
 
 def _plain(encoder: nn.Module, variables: Variables, side: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """A plain ViT, with stored positions where it computes them, its parameters, and the constructor's arguments."""
+    """A plain ViT with stored positions, its parameters, and the constructor's arguments."""
     if not isinstance(encoder, ViT):
         raise ValueError(f"these names are of plain ViTs, this is a {type(encoder).__name__}")
     params = dict(variables["params"])

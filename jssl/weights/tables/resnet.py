@@ -1,4 +1,4 @@
-"""Residual networks: torchvision's names, and what MoCo, SwAV, Barlow Twins, VICReg and SimSiam put around them."""
+"""Residual networks: torchvision's names, and what MoCo, SwAV, Barlow Twins, VICReg, SimSiam put around."""
 
 from collections.abc import Callable
 from dataclasses import replace

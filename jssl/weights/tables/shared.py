@@ -234,7 +234,7 @@ def vit(
         masked: Whether it has a mask token.
         of_prefix: Whether the class token has a position.
         classes: How many class tokens it has.
-        image: (grid, patch) -> the shape of an input; None: images of three channels or as many as the stem takes.
+        image: (grid, patch) -> the shape of an input; None: an image of as many channels as the stem takes.
         held: How many positions the file holds, where they are no absolute ones.
         rename: As `Net`.
         fields: Of `ViT`, in place of what is found.
@@ -311,7 +311,7 @@ def _layer(file: File, name: str) -> nn.Module:
 
 
 def sequence(file: File, act: Callable = nn.relu, then: tuple = ()) -> Net | None:
-    """A torch Sequential of linear layers and norms, activations where numbers are missing; None where there is none."""
+    """A torch Sequential of linear layers and norms, activations where numbers are missing; None if empty."""
     found = re.compile(re.escape(file.at) + r"(\d+)\.")
     numbers = {int(match[1]) for name in file.tensors if (match := found.match(name))}
     if not numbers or max(numbers) > 100:
@@ -341,6 +341,6 @@ def linear(file: File, name: str) -> Net | None:
 
 __all__ = [
     "ACTIVATIONS", "HUB", "HUB_BLOCK", "QKV", "TIMM", "activation", "biased", "block", "depth_of",
-    "dino_head", "epsilon_norm", "grid_of", "heads_of", "linear", "mlp_of", "number", "only", "scaled", "sequence",
-    "stack", "vit",
+    "dino_head", "epsilon_norm", "grid_of", "heads_of", "linear", "mlp_of", "number", "only", "scaled",
+    "sequence", "stack", "vit",
 ]  # fmt: skip

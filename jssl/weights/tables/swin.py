@@ -14,7 +14,7 @@ from jssl.weights.tables.shared import block, epsilon_norm, grid_of, linear, num
 
 
 def rows_of(stem: str, stage: str, bias: str, **names: Any) -> Table:
-    """The rows of a Swin: the names before its stages, of a stage, of a relative bias, of a block's layers."""
+    """The rows of a Swin: the names before its stages, of a stage, of a relative bias, of a block."""
     return {
         "stem/proj": (stem, patches),
         "merge{s}/norm": (lambda s: stage.format(s=s - 1) + ".downsample.norm", layer),

@@ -94,7 +94,7 @@ def _patches_alone(file: File) -> bool:
 
 
 def _prefix(file: File, rows: Table, fields: dict[str, Any]) -> int:
-    """How many tokens with positions come first; registers count among them unless patches alone have positions."""
+    """How many tokens with positions come first; registers are among them unless patches alone have some."""
     classes, registers = int("cls_token" in file), file.shape("reg_token")[1] if "reg_token" in file else 0
     if registers and classes and not _patches_alone(file) and "pos_embed" in file:
         rows["class_token"] = (("cls_token", "reg_token"), token_pair)
