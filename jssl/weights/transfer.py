@@ -98,14 +98,15 @@ def save(
     written under the names of `family`.
 
     Args:
-        loaded: What `load` gave or takes, or `Loaded(encoder, variables)` of any network of the library.
+        loaded: What `load` gave or takes, an opened run, or `Loaded(encoder, variables)` of any network of the
+            library.
         path: The file; without a suffix a folder, where model.safetensors and config.json are written.
         family: Whose names to write; by default those it was loaded from; "jssl" has the library's own.
         metadata: Strings for the header, beside what is written anyway.
     Raises:
         ValueError: where the family has no name for a parameter.
     """
-    loaded = loaded if isinstance(loaded, Loaded) else load(loaded)
+    loaded = loaded if isinstance(loaded, Loaded) else load(str(getattr(loaded, "directory", loaded)))
     name = family or loaded.family
     if name not in FAMILIES and name != FAMILY:
         raise ValueError(f"{_unknown(name)}; say family=... to save a network of the library under its names")

@@ -144,6 +144,6 @@ def test_labels_move_the_head_and_the_encoder_unless_it_is_frozen(still, source,
 def test_frozen_without_weights_is_refused(images, tmp_path):
     with pytest.raises(ValueError, match="--frozen .* give --start"):
         plan(
-            FineTune(data=from_arrays(images, np.arange(16) % 2), frozen=True),
+            FineTune(data=from_arrays(images, np.arange(16) % 2), frozen=True, **SETTINGS),
             Options(out=str(tmp_path / "x")),
         )
