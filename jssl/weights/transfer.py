@@ -98,8 +98,7 @@ def save(
     written under the names of `family`.
 
     Args:
-        path: The file; without a suffix a folder, for model.safetensors and config.json.
-            library.
+        loaded: What `load` gave or takes, an opened run, or `Loaded(encoder, variables)` of any network.
         path: The file; without a suffix a folder, where model.safetensors and config.json are written.
         family: Whose names to write; by default those it was loaded from; "jssl" has the library's own.
         metadata: Strings for the header, beside what is written anyway.
