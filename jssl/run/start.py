@@ -93,7 +93,9 @@ def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int
         if part != "encoder" and not any(at.startswith(f"params.{part}") for at in heads)
     }
     left = [f"encoder/{'/'.join(path)}" for path in given if path not in wanted]
-    told = [f"starts from {name}: {len(taken)} arrays of its encoder ({loaded.family})"]
+    told = [
+        f"starts from {name}, in place of --encoder: {len(taken)} arrays of its encoder ({loaded.family})"
+    ]
     told += [
         f"{word} resized from {old} to {new}" for word, old, new in _resized(loaded.variables, variables)
     ]
