@@ -12,6 +12,7 @@ from jssl.data.sources.tfds import one_size, prepared, prepared_records
 
 FORMS = ("digits", "scenes", "tfds:<name>", "folder:<path>", "npz:<file>")
 WITHOUT_ARGUMENT = ("digits", "scenes")
+RECORDS = ("tfds", "folder")  # read one by one where they lie; `open_records` has a branch for each
 
 
 def load(

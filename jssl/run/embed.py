@@ -26,6 +26,7 @@ import numpy as np
 
 from jssl import weights
 from jssl.data import Records, Source, in_memory, open_records
+from jssl.data.catalog import FORMS
 from jssl.data.reading.decode import DamagedImage, as_rgb, decode, decoders
 from jssl.data.reading.records import fetch
 from jssl.data.source import IMAGE_SIZE
@@ -295,7 +296,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "source", help="weights: a published name, a file, a folder, or the directory of a run"
     )
-    parser.add_argument("data", help="digits, scenes, tfds:<name>, folder:<path> or npz:<file>")
+    parser.add_argument("data", help=f"one of {', '.join(FORMS)}")
     parser.add_argument("--out", required=True, help="the .npz file to write")
     parser.add_argument("--data-dir", help="where TFDS has its data sets")
     parser.add_argument("--split", default="train", help="train or test")

@@ -109,7 +109,7 @@ class Settings:
     """
 
     data: Data
-    """What to train on: digits, scenes, tfds:<name>, folder:<path> or npz:<file>."""
+    """What to train on, such as digits, scenes, tfds:<name>, folder:<path>; `jssl.load` has all names."""
     data_dir: str | None = None
     """Where TFDS has its data sets."""
     canvas: int = CANVAS

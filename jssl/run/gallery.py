@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jssl.data.catalog import open_records
+from jssl.data.catalog import FORMS, open_records
 from jssl.data.reading.memory import decode_all
 from jssl.data.reading.records import Some
 from jssl.data.reading.sizes import sides
@@ -58,9 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(prog="jssl gallery", description=__doc__)
     parser.add_argument("views", choices=NAMED)
-    parser.add_argument(
-        "--data", default="digits", help="such as scenes, tfds:<name>, folder:<path>, npz:<file>"
-    )
+    parser.add_argument("--data", default="digits", help=f"one of {', '.join(FORMS)}")
     parser.add_argument("--data-dir", help="where TFDS has its data sets")
     parser.add_argument("--size", type=int, help="of the views; by default the images', 224 at most")
     parser.add_argument("--images", type=int, default=8)

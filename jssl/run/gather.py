@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jssl.data.catalog import load, open_records
+from jssl.data.catalog import RECORDS, load, open_records
 from jssl.data.reading.memory import decode_all, decode_squares, fits_in_memory, shaped_like
 from jssl.data.reading.records import Records, Some, in_memory
 from jssl.data.reading.sizes import CANVAS, sides
@@ -75,7 +75,7 @@ def gather(
         train, held = (data, None) if isinstance(data, Source) else data
         return _of_sources(train, held, some)
     kind = data.partition(":")[0]
-    if kind not in ("folder", "tfds"):
+    if kind not in RECORDS:
         return _of_sources(load(data, data_dir=data_dir), _test(load, data, data_dir), some)
     records, test = open_records(data, data_dir=data_dir), _test(open_records, data, data_dir)
     if kind == "tfds" and one_size(records) and fits_in_memory(records, canvas=_side(records)):
