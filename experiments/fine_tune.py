@@ -48,7 +48,9 @@ class FineTune(Training):
     drop_path: Share = 0.1
     """Stochastic depth of the last block."""
     pool: Literal["mean", "own"] = "mean"
-    """What a ViT's head reads: the mean of the patch tokens, then normalised, or the encoder's own vector."""
+    """What a ViT's head reads: the mean of the patch tokens, then normalised, or the encoder's own vector;
+    with --frozen always the latter.
+    """
     frozen: bool = False
     """Train the head alone, on the encoder of --start as it is."""
 

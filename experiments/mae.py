@@ -45,7 +45,13 @@ class MAE(Training):
         sizes = dict(dim=self.decoder_dim, depth=self.decoder_depth, heads=self.decoder_heads)
         decoder, normalized = mae_decoder(network.patch, **sizes), self.normalize_target
         method = mae(network, decoder=decoder, ratio=self.ratio, normalize_target=normalized)
-        filled = reconstruction_figure(method, self.view(data), patch=network.patch, normalized=normalized)
+        filled = reconstruction_figure(
+            method,
+            self.view(data),
+            patch=network.patch,
+            standardized=normalized,
+            normalized=self.normalization,
+        )
         optimizer = adamw(self.rate(data), b2=0.95, weight_decay=self.weight_decay, decays=weights_and_tokens)
         return self.experiment(data, method, optimizer=optimizer, network=network, figures=filled)
 

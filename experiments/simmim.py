@@ -74,7 +74,9 @@ class SimMIM(Training):
                 adamw(self.rate(data), weight_decay=self.weight_decay, decays=decays),
             ),
             network=network,
-            figures=reconstruction_figure(method, self.view(data), patch=self.side),
+            figures=reconstruction_figure(
+                method, self.view(data), patch=self.side, normalized=self.normalization
+            ),
         )
 
 

@@ -228,7 +228,8 @@ def _read(records: Records, number: int, pixels: Preprocess):
         image = record["image"]
         image = decode(image) if isinstance(image, bytes) else as_rgb(image)
         height, width = record.get(IMAGE_SIZE, image.shape[:2])
-        return prepared(image[:height, :width], pixels), int(record.get("label", -1)), name, ""
+        seen = prepared(image[:height, :width], pixels)[..., : len(pixels.mean)]  # a grey image's are alike
+        return seen, int(record.get("label", -1)), name, ""
     except DamagedImage as error:
         return None, -1, name, str(error)
 

@@ -1,12 +1,14 @@
 """What an experiment trains and tests on: all of it in memory, or records that stay where they are."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from jssl.data.catalog import RECORDS, load, open_records
+from jssl.data.reading.decode import decoders
 from jssl.data.reading.memory import decode_all, decode_squares, fits_in_memory, shaped_like
 from jssl.data.reading.records import Records, Some, in_memory
 from jssl.data.reading.sizes import CANVAS, sides
@@ -127,7 +129,7 @@ def _of_records(
             records = Some(records, np.flatnonzero(~held))
     notes: tuple[str, ...] = ()
     if chosen_of is not None:
-        rows = _rows(chosen_of, _labels(records), name)
+        rows = _rows(chosen_of, _read_labels(records), name)
         notes, records = (_fewer(name, len(rows), len(records)),), Some(records, rows)
     chosen = sides(records, canvas=canvas)
     fits = fits_in_memory(records, canvas=chosen.canvas)
@@ -161,6 +163,17 @@ def _labels(records: Records) -> np.ndarray:
     if hasattr(records, "labels"):
         return records.labels
     return np.arange(len(records)) % 2 if records.class_names else np.full(len(records), -1)
+
+
+def _read_labels(records: Records) -> np.ndarray:
+    """The labels of all records, read one by one where they have to be."""
+    if isinstance(records, Some):
+        return _read_labels(records.records)[np.asarray(records.rows)]
+    if hasattr(records, "labels") or not records.class_names:
+        return _labels(records)
+    with ThreadPoolExecutor(decoders()) as pool:
+        labels = pool.map(lambda number: records[number].get("label", -1), range(len(records)))
+        return np.fromiter(labels, np.int32, len(records))
 
 
 def _sample(records: Records, count: int) -> Records:

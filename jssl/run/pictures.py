@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jssl.data.augment.base import Statistics
 from jssl.data.sources import scenes
 from jssl.evaluate.protocols.unseen_pairs import embed_pairs, zero_shot_accuracy
 from jssl.evaluate.protocols.zero_shot import zero_shot_classify
@@ -17,7 +18,9 @@ from jssl.objectives import patchify, unpatchify
 from jssl.run.experiment import Figure
 
 
-def attention_figure(method: Method, encoder, view) -> tuple[Figure, ...]:
+def attention_figure(
+    method: Method, encoder, view, *, normalized: Statistics | None = None
+) -> tuple[Figure, ...]:
     """Makes the figure of what a ViT's [CLS] token attends to, as an experiment's `figures`; none for other
     encoders.
 
@@ -25,6 +28,7 @@ def attention_figure(method: Method, encoder, view) -> tuple[Figure, ...]:
         method: Its `encoder` says which network is evaluated, the student or the teacher: that one is shown.
         encoder: The Linen module.
         view: The evaluation view.
+        normalized: What it normalises with, by default ImageNet's statistics.
     Returns:
         Figures, at most one.
     """
@@ -39,7 +43,7 @@ def attention_figure(method: Method, encoder, view) -> tuple[Figure, ...]:
         variables = method.encoder(state.params, state.teacher, state.memory)
         attention = jax.jit(partial(cls_attention, encoder))(variables, seen)
         drawn = figures.attention_maps(
-            figures.unnormalized(seen), np.asarray(attention), encoder.grid(seen.shape)
+            figures.unnormalized(seen, normalized), np.asarray(attention), encoder.grid(seen.shape)
         )
         caption = "What the class token attends to, in the last block: the mean over heads, and single heads."
         return [(caption, figures.png(drawn))]
@@ -48,7 +52,7 @@ def attention_figure(method: Method, encoder, view) -> tuple[Figure, ...]:
 
 
 def reconstruction_figure(
-    method: Method, view, *, patch: int, normalized: bool = False
+    method: Method, view, *, patch: int, standardized: bool = False, normalized: Statistics | None = None
 ) -> tuple[Figure, ...]:
     """Makes the figure of masked, reconstructed and original images, as an experiment's `figures`.
 
@@ -56,7 +60,9 @@ def reconstruction_figure(
         method: One whose outputs hold a prediction of pixels, "patch" [V, B, N, P * P * C].
         view: The evaluation view.
         patch: Side P.
-        normalized: Predictions are of pixels normalised within each patch, and are given back its statistics.
+        standardized: Predictions are of pixels normalised within each patch, and are given back its
+            statistics.
+        normalized: What the view normalises with, by default ImageNet's statistics.
     Returns:
         One figure.
     """
@@ -68,13 +74,13 @@ def reconstruction_figure(
         views = {"global": seen[None], "index": jnp.arange(len(seen))}
         outputs = jax.jit(method.outputs)(state.params, state.teacher, state.memory, views, jax.random.key(0))
         predicted, target = outputs.student["patch"][0], patchify(seen, patch)
-        if normalized:
+        if standardized:
             mean, variance = target.mean(-1, keepdims=True), target.var(-1, keepdims=True, ddof=1)
             predicted = predicted * jnp.sqrt(variance + 1e-6) + mean
         grid = seen.shape[1] // patch, seen.shape[2] // patch
         filled = unpatchify(predicted, patch, channels=seen.shape[-1], grid=grid)
-        shown = figures.unnormalized(seen), np.asarray(outputs.mask[0]), figures.unnormalized(filled)
-        drawn = figures.reconstructions(*shown, grid)
+        images, filled = (figures.unnormalized(one, normalized) for one in (seen, filled))
+        drawn = figures.reconstructions(images, np.asarray(outputs.mask[0]), filled, grid)
         return [("Patches hidden, filled in by the network, and as they were.", figures.png(drawn))]
 
     return (figure,)

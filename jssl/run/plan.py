@@ -42,7 +42,9 @@ class Options:
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the forward pass; parameters and losses are float32."""
     accumulate: Count = 1
-    """Parts in which a batch is seen, for batches that do not fit."""
+    """Parts in which a batch is seen, where it does not fit; a loss that compares images sees a part's."""
+    accumulate_exactly: bool = False
+    """The loss sees the whole batch: embeddings are kept while the networks see it in parts."""
     log_every: Count = 10
     """Steps between two lines of metrics.jsonl."""
     eval_every: Count | None = None
@@ -151,7 +153,9 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
     config: dict[str, Any] = {
         "experiment": name,
         "settings": {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)},
-        "numbers": {key: getattr(options, key) for key in ("seed", "dtype", "accumulate")},
+        "numbers": {
+            key: getattr(options, key) for key in ("seed", "dtype", "accumulate", "accumulate_exactly")
+        },
         "versions": {"jax": jax.__version__, **code_version()},
     }
     check_directory(options.out, config)
@@ -309,7 +313,12 @@ def step_of(plan: Plan):
     """Makes the train step, not yet compiled; it keeps the state on the devices where it lies."""
     e, options = plan.experiment, plan.options
     step = train_step(
-        e.method, e.optimizer, e.views, dtype=DTYPES[options.dtype], accumulate=options.accumulate
+        e.method,
+        e.optimizer,
+        e.views,
+        dtype=DTYPES[options.dtype],
+        accumulate=options.accumulate,
+        accumulate_exactly=options.accumulate_exactly,
     )
     if options.skip_nonfinite:
         step = skipping(step)

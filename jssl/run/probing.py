@@ -25,6 +25,7 @@ from jssl.train import TrainState
 BANK, QUERIES = 4_000, 1_000  # images that protocols during training look at; the table at the end has all
 WHILE_TRAINING = (knn_protocol(),)
 AT_THE_ENDS = (knn_protocol(), linear_protocol(steps=500))
+RANDOM, STARTED = "random network", "before training"  # rows of the table: what a run begins with
 
 
 class Probes:
@@ -99,17 +100,25 @@ class Probes:
         found = np.asarray(extract_features(head, test.values, view=self._view)).argmax(-1)
         return figures | {"head_top1": float((found == np.asarray(test.labels)).mean())}
 
-    def baselines(self, state: TrainState) -> dict[str, dict[str, float]]:
-        """Scores raw pixels, and the network of `state`, which has not been trained yet."""
+    def baselines(self, state: TrainState, *, network: str = RANDOM) -> dict[str, dict[str, float]]:
+        """Scores raw pixels, and the network of `state`, which has not been trained yet.
+
+        Args:
+            state: The first one.
+            network: What the table calls it: `RANDOM`, or `STARTED` where it starts from weights.
+        Returns:
+            A table.
+        """
         raw = score_pixels(self._train, self._test, classes=self.classes, protocols=self._at_the_ends)
-        return {**raw, "random network": self.scores(state)}
+        return {**raw, network: self.scores(state)}
 
     def at_start(self, table: Table) -> dict[str, float]:
         """Takes the curve's first values from the baselines: those of the network that has not been trained
         yet.
         """
         names = tuple(f"{protocol.name}_" for protocol in self._while_training)
-        return {name: value for name, value in table["random network"].items() if name.startswith(names)}
+        first = table[STARTED if STARTED in table else RANDOM]
+        return {name: value for name, value in first.items() if name.startswith(names)}
 
 
 def health_of(experiment: Experiment, source: Source, train: Source, *, rows: int = 128, pairs: int = 32):
@@ -146,7 +155,8 @@ def health_of(experiment: Experiment, source: Source, train: Source, *, rows: in
 ROWS = {
     "raw pixels, centred": "raw_pixels_centred_",
     "raw pixels": "raw_pixels_",
-    "random network": "random_network_",
+    RANDOM: "random_network_",
+    STARTED: "before_training_",
     "learned": "",
 }
 

@@ -166,26 +166,31 @@ class Training(Settings):
         if self.views not in views.NAMED:
             raise ValueError(f"--views must be one of {', '.join(views.NAMED)}, got {self.views!r}")
         made = views.NAMED[self.views](size=self.view_side(data), **settings)
-        return made if self._started is None else renormalized(made, statistics(self.views), self._constants)
+        return (
+            made if self._started is None else renormalized(made, statistics(self.views), self.normalization)
+        )
 
     @property
-    def _constants(self) -> Statistics:
+    def normalization(self) -> Statistics:
         """What images are normalised with: the constants of the weights of --start, or the views'."""
         if self._started is None:
             return statistics(self.views)
-        pixels: Any = self._started.preprocess
+        pixels = self._started.preprocess
+        if not isinstance(pixels, Preprocess):
+            raise ValueError("--start has weights of another kind than images'; give an encoder of images")
         return Statistics(pixels.mean, pixels.std)
 
     def view(self, data: DataInfo):
         """Makes what the probes' network sees of the stored images, normalised as the views are."""
-        mean, std = self._constants
+        mean, std = self.normalization
         return evaluation_view(self.view_side(data), mean=mean, std=std)
 
     def preprocess(self, data: DataInfo) -> Preprocess:
         """Says what `view` does, for files of weights."""
         side = self.view_side(data)
         resized = side if side < SMALL else round(side * 256 / 224)
-        return Preprocess(resized, side, "bicubic", *self._constants)
+        mean, std = self.normalization.of(data.image[-1])
+        return Preprocess(resized, side, "bicubic", mean, std)
 
     def experiment(
         self,
@@ -220,7 +225,7 @@ class Training(Settings):
             encoder=network,
             preprocess=self.preprocess(data),
             peak_rate=self.peak_rate,
-            figures=(*attention_figure(method, network, view), *figures),
+            figures=(*attention_figure(method, network, view, normalized=self.normalization), *figures),
             linear_features=linear_features,
             logits=logits,
         )

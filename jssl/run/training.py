@@ -17,7 +17,7 @@ from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import writer_of
 from jssl.run.plan import Options, Plan, Shorter, experiment_name, initial_state, plan, step_of
-from jssl.run.probing import Probes, as_figures, health_of
+from jssl.run.probing import RANDOM, STARTED, Probes, as_figures, health_of
 from jssl.run.record import CHECKPOINTS, REPORT, Record, compared
 from jssl.run.refreshing import refreshes
 from jssl.run.summary import write_summary
@@ -124,6 +124,11 @@ def _carry_out(
     say(f"{name}: {len(plan.data):,} images {data.how}; {_words(plan.mesh)}")
     for note in plan.data.notes:
         say(note)
+    if options.accumulate > 1 and not options.accumulate_exactly:
+        say(
+            f"--accumulate {options.accumulate}: a loss that compares the images of a batch, such as a "
+            "contrastive one, compares those of a part; --accumulate-exactly keeps the whole batch's"
+        )
     if probes is not None and plan.data.records is not None:
         say(f"probes look at {images[0]:,} training and {images[1]:,} test images")
 
@@ -148,7 +153,7 @@ def _carry_out(
             say(start.sentence)
         state = init(data.batch_of(0), start and start.tree)
         if probes is not None:
-            table = probes.baselines(state)
+            table = probes.baselines(state, network=STARTED if start else RANDOM)
             held = {"held_out_images": images[1]} if plan.data.held_out else {}
             record.write(0, probes.at_start(table) | as_figures(table) | held)
             say(format_table(table))

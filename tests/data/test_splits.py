@@ -1,6 +1,7 @@
 """Splits by name, classes by name, what is held out, and what a run then trains and tests on."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 import jssl
 from jssl import data
 from jssl.data.source import NoSplit
+from jssl.data.sources import tfds
 from jssl.data.splits import by_name, held_out, why_not_probed
 from jssl.run.gather import gather
 from tests.run import tiny
@@ -153,6 +155,30 @@ def test_streamed_data_is_split_alike(tmp_path, monkeypatch):
     np.testing.assert_array_equal(here.test.images, there.test.images)
     np.testing.assert_array_equal(here.source.images, there.source.images)
     assert set(there.train.arrays) == {"image", "label", "image_size"}
+
+
+def test_classes_are_chosen_by_labels_that_have_to_be_read(tmp_path, monkeypatch):
+    write(tmp_path, COLORS, count=20)
+    plain = lambda name, **where: data.Items(list(data.open_records(name)), name, tuple(COLORS))  # noqa: E731
+    monkeypatch.setattr("jssl.run.gather.open_records", plain)
+    found = gathered(tmp_path, per_class=3)
+    np.testing.assert_array_equal(np.bincount(found.train.labels), [3, 3, 3, 3])
+
+
+def test_a_test_split_without_labels_is_not_tested_on(monkeypatch):
+    class Prepared(list):
+        dataset_info = SimpleNamespace(
+            features={"image": None, "label": SimpleNamespace(names=("ant", "bee"))},
+            splits=("train", "validation", "test"),
+        )
+
+    splits = {"train": 0, "validation": 1, "test": -1}
+    opened = lambda name, split, **how: Prepared([{"image": b"", "label": splits[split]}])  # noqa: E731
+    monkeypatch.setattr(tfds, "open_prepared", opened)
+    decoding = SimpleNamespace(decode=SimpleNamespace(SkipDecoding=lambda: None))
+    monkeypatch.setattr(tfds, "_library", lambda: decoding)
+    found = [tfds.prepared_records("imagenet2012", split=split)[0]["label"] for split in ("train", "test")]
+    assert found == [0, 1]
 
 
 def test_held_out_images_are_a_tenth_of_every_class():

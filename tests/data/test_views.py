@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jssl import data
+from jssl.data.views import statistics
 
 VIEWS = {
     "simclr": (2, 0),
@@ -179,3 +180,15 @@ def test_multi_crop_needs_its_parts():
         data.multi_crop()
     with pytest.raises(ValueError, match="needs local_view"):
         data.multi_crop(data.identity, locals=2)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_views_are_normalised_anew_for_any_number_of_channels(channels):
+    made, wanted = statistics("swav"), statistics("clip")
+    key, images = jax.random.key(0), batch(channels=channels)
+    mean, std = wanted.of(channels)
+    plain = data.views.renormalized(data.swav(size=16, locals=1), made, statistics("simclr"))(key, images)
+    found = data.views.renormalized(data.swav(size=16, locals=1), made, wanted)(key, images)
+    for name in ("global", "local"):
+        assert found[name].shape[-1] == channels
+        np.testing.assert_allclose(found[name], (plain[name] - np.array(mean)) / np.array(std), atol=1e-5)

@@ -3,11 +3,13 @@
 import jax
 import numpy as np
 import pytest
+from jssl.experiments import SimCLR
 
 from jssl import weights
 from jssl.command import main
 from jssl.data import from_arrays
 from jssl.models import ViT
+from jssl.run import DataInfo
 from jssl.run.embed import chooser, embed
 from jssl.weights import Loaded, Preprocess
 
@@ -35,6 +37,17 @@ def test_features_labels_and_names_of_every_image(loaded, source, tmp_path):
         assert file["names"].tolist()[3] == "noise[3]" and len(file["names"]) == 21
         assert file["class_names"].tolist() == ["0", "1", "2"]
     assert [path.name for path in tmp_path.iterdir()] == ["f.npz"]
+
+
+def test_a_network_of_grey_images(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
+    variables = VIT.init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))
+    grey = SimCLR().preprocess(DataInfo("grey", 3, (8, 8, 1), 8, 0, {}))
+    loaded = Loaded(VIT, variables, preprocess=grey)
+    seen = grey(images)
+    np.testing.assert_allclose(seen, images / 255, atol=1e-6)
+    with np.load(embed(loaded, from_arrays(images), tmp_path / "f.npz", batch=8)) as file:
+        np.testing.assert_allclose(file["features"], loaded.features(seen).cls, atol=1e-5)
 
 
 def test_tokens_and_blocks(loaded, source):

@@ -37,8 +37,20 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Statistics(NamedTuple):
     """What images are normalised with, one number per channel."""
 
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    mean: Sequence[float] = IMAGENET_MEAN
+    std: Sequence[float] = IMAGENET_STD
+
+    def of(self, channels: int) -> "Statistics":
+        """Fits these to images of so many channels: others than three have none that are published, and the
+        average stands in.
+
+        >>> Statistics((0.0, 0.5, 1.0), (0.25, 0.25, 0.25)).of(1)
+        Statistics(mean=(0.5,), std=(0.25,))
+        """
+        if len(self.mean) == channels:
+            return self
+        mean, std = (sum(values) / len(values) for values in self)
+        return Statistics((mean,) * channels, (std,) * channels)
 
 
 UNCHANGED = Statistics((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -146,10 +158,8 @@ def normalize(*, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = I
 
     def apply(keys, images):
         images = as_float(images)
-        shift, scale = (jnp.asarray(values, images.dtype) for values in (mean, std))
-        if images.shape[-1] != len(shift):
-            # Other than three channels have no published statistics: the average of the three stands in.
-            shift, scale = shift.mean(), scale.mean()
+        of = Statistics(mean, std).of(images.shape[-1])
+        shift, scale = (jnp.asarray(values, images.dtype) for values in of)
         return (images - shift) / scale
 
     return apply

@@ -67,6 +67,8 @@ def open_prepared(name: str, *, data_dir: str | None = None, split: str = "train
 def prepared_records(name: str, *, data_dir: str | None = None, split: str = "train") -> Items:
     """Opens a TFDS data set of images as records for a loader, which keep their images encoded.
 
+    Where the labels of the test split are not published, as ImageNet's, the validation split stands for it.
+
     Returns:
         `Items` of {"image": bytes, "label": int, ...}.
     Raises:
@@ -78,6 +80,8 @@ def prepared_records(name: str, *, data_dir: str | None = None, split: str = "tr
     if "image" not in features:
         raise ValueError(f"tfds:{name} has no 'image', it has {', '.join(features)}")
     names = tuple(features["label"].names) if "label" in features else ()
+    if names and split == "test" and "validation" in source.dataset_info.splits and source[0]["label"] < 0:
+        source = open_prepared(name, data_dir=data_dir, split="validation", decoders=encoded)
     return Items(source, f"tfds:{name}", names)
 
 

@@ -140,12 +140,13 @@ def renormalized(views: Views, made: Statistics, wanted: Statistics) -> Views:
     """
     if tuple(map(tuple, made)) == tuple(map(tuple, wanted)):
         return views
-    scale = jnp.array(made.std) / jnp.array(wanted.std)
-    shift = (jnp.array(made.mean) - jnp.array(wanted.mean)) / jnp.array(wanted.std)
+
+    def moved(images):
+        (mean, std), (new_mean, new_std) = (jnp.array(one.of(images.shape[-1])) for one in (made, wanted))
+        return images * (std / new_std) + (mean - new_mean) / new_std
 
     def others(key, batch):
         seen = views(key, batch)
-        images = {name: seen[name] * scale + shift for name in ("global", "local") if name in seen}
-        return seen | images
+        return seen | {name: moved(seen[name]) for name in ("global", "local") if name in seen}
 
     return others
