@@ -37,8 +37,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Statistics(NamedTuple):
     """What images are normalised with, one number per channel."""
 
-    mean: Sequence[float] = IMAGENET_MEAN
-    std: Sequence[float] = IMAGENET_STD
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
 
     def of(self, channels: int) -> "Statistics":
         """Fits these to images of so many channels: others than three have none that are published, and the
