@@ -1,9 +1,6 @@
-"""Eight devices on any machine, groups of tests, and one store of compiled programs for all processes of a
-session.
-"""
+"""Eight devices on any machine, and groups of tests."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,8 +9,6 @@ import pytest
 FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip()
-
-import jax  # noqa: E402  (it reads the environment)
 
 TESTS = Path(__file__).parent
 SLOW = (  # files and folders that `make check` leaves to `make test`
@@ -25,22 +20,6 @@ SLOW = (  # files and folders that `make check` leaves to `make test`
     "objectives/test_large_batches.py",
     "run",
 )
-STORE = "JSSL_TEST_PROGRAMS"  # xdist's workers inherit it from the process that starts them
-
-
-def pytest_configure(config):
-    if STORE not in os.environ:
-        config.programs = tempfile.TemporaryDirectory(prefix="jssl-programs-")
-        os.environ[STORE] = config.programs.name
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", os.environ[STORE])
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-
-
-def pytest_unconfigure(config):
-    if hasattr(config, "programs"):
-        config.programs.cleanup()
-        os.environ.pop(STORE)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
