@@ -55,7 +55,7 @@ def test_where_there_is_nothing_to_export(tmp_path):
         with pytest.raises(ValueError, match="holds no run"):
             opened()
         (tmp_path / "config.json").write_text("[1, 2")
-        with pytest.raises(ValueError, match="config.json there cannot be read"):
+        with pytest.raises(ValueError, match="config.json there is not what a run writes"):
             opened()
         (tmp_path / "config.json").unlink()
 
