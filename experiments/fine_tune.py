@@ -6,7 +6,7 @@ from typing import Literal
 
 from jssl.data.views.labelled import mixed
 from jssl.methods import supervised
-from jssl.methods.supervised import class_logits
+from jssl.methods.labels import class_logits
 from jssl.models import linear_head, read_normed_mean
 from jssl.models.network import frozen
 from jssl.optim import adamw

@@ -66,17 +66,15 @@ class SimMIM(Training):
         network = self.network(hides="mask", drop_path=self.drop_path, **own)
         method = simmim(network, side=self.side, ratio=self.ratio, unit=self.unit)
         decays = weights if swin else all_but_class_token
+        decayed = adamw(self.rate(data), weight_decay=self.weight_decay, decays=decays)
+        seen: Any = dict(patch=self.side, normalized=self.normalization)
+        pictures = reconstruction_figure(method, self.view(data), **seen)
         return self.experiment(
             data,
             method,
-            optimizer=optax.chain(
-                clip_by_global_norm(self.clip),
-                adamw(self.rate(data), weight_decay=self.weight_decay, decays=decays),
-            ),
+            optimizer=optax.chain(clip_by_global_norm(self.clip), decayed),
             network=network,
-            figures=reconstruction_figure(
-                method, self.view(data), patch=self.side, normalized=self.normalization
-            ),
+            figures=pictures,
         )
 
 

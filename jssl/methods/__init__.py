@@ -5,11 +5,11 @@ from jssl.methods.clustering import swav
 from jssl.methods.contrastive import moco_v2, pcl, simclr
 from jssl.methods.distillation import dino, ibot
 from jssl.methods.hybrids import mim_contrast, slip
+from jssl.methods.labels import supervised
 from jssl.methods.masked import i_jepa, mae, simmim
 from jssl.methods.multimodal import clip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
 from jssl.methods.pretext import rotation
-from jssl.methods.supervised import supervised
 from jssl.methods.weighted import weighted_methods
 
 __all__ = [

@@ -86,7 +86,8 @@ def spread_rows(key, x, clusters: int) -> jax.Array:
     Raises:
         ValueError: for other shapes, or more clusters than rows.
     References:
-        Arthur and Vassilvitskii, k-means++: the advantages of careful seeding, SODA 2007
+        Arthur and Vassilvitskii, k-means++: the advantages of careful seeding, SODA 2007; for the
+        clusterings of PCL, arXiv:2005.04966
 
     >>> spread_rows(jax.random.key(0), jnp.array([[0.0], [0.0], [9.0]]), 2).ravel().sort().tolist()
     [0.0, 9.0]
@@ -123,6 +124,8 @@ def random_rows(key, x, clusters: int) -> jax.Array:
         [K, D], rows of x, without gradient.
     Raises:
         ValueError: for other shapes, or more clusters than rows.
+    References:
+        The authors' clustering of PCL, arXiv:2005.04966
 
     >>> random_rows(jax.random.key(0), jnp.array([[1.0], [9.0]]), 2).ravel().sort().tolist()
     [1.0, 9.0]

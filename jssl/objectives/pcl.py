@@ -153,6 +153,8 @@ def remember(memory: Memory, index, z) -> Memory:
         z: [B, D].
     Returns:
         The memory with these rows, scaled to length 1.
+    References:
+        PCL, arXiv:2005.04966
 
     >>> memory = remember({"bank": jnp.zeros((3, 2))}, jnp.array([2]), jnp.array([[3.0, 4.0]]))
     >>> [round(float(x), 3) for x in memory["bank"][2]]

@@ -18,10 +18,10 @@ from jssl.extras import require
 from jssl.run.experiment import DataInfo, Experiment, Settings
 from jssl.run.export import code_version, evaluated
 from jssl.run.footprint import footprint
+from jssl.run.from_weights import Start, fitted, opened
 from jssl.run.gather import Gathered, gather
 from jssl.run.numbers import LARGEST, Count, Range, check_numbers
 from jssl.run.record import BUDGET, CONFIG, as_path, check_directory, read_config
-from jssl.run.start import Start, fitted, opened
 from jssl.sharding import make_mesh, over_batch, state_sharding
 from jssl.train import TrainState, init_state, train_step
 from jssl.weights.loaded import Loaded

@@ -10,7 +10,7 @@ from jssl import init_state, methods
 from jssl.data import from_arrays, subset
 from jssl.data.splits import balanced
 from jssl.data.views import mixed
-from jssl.methods.supervised import class_logits
+from jssl.methods.labels import class_logits
 from jssl.models import ViT, linear_head
 
 VIT = ViT(patch=4, dim=16, depth=1, heads=2)
