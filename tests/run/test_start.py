@@ -69,7 +69,7 @@ def test_what_was_taken_is_said_and_the_file_is_not_read_again(source, images, t
     for words in (
         "starts from",
         "in place of --encoder",
-        "arrays (dinov2",
+        "arrays of its encoder (dinov2",
         "positions resized from 4 x 4 to 2 x 2",
         "new here: cls",
     ):
