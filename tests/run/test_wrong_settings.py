@@ -20,7 +20,7 @@ WORDS = ("", "no_such_thing", "../../etc/passwd", "nul\0byte", "x" * 5_000, "ün
 def few_images():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (40, 32, 32, 3)).astype(np.uint8)
-    return from_arrays(images, name="few", caption=np.ones((40, 12), np.int32))
+    return from_arrays(images, np.arange(40) % 2, name="few", caption=np.ones((40, 12), np.int32))
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def untraced(monkeypatch):
     def stop(*args):
         raise Traced
 
-    monkeypatch.setattr("jssl.run.plan._state", stop)
+    monkeypatch.setattr("jssl.run.plan.state_shapes", stop)
     return Traced
 
 
@@ -93,7 +93,7 @@ def test_every_option(field, tmp_path, untraced):
 @pytest.mark.parametrize(
     "wrong, words",
     [
-        (dict(batch=41), "batch of 41 is larger than the data, which has 40 samples"),
+        (dict(batch=41), "batch of 41 is larger than the data, which has 36 samples"),
         (dict(data="npz:/nowhere.npz"), "no such file"),
         (dict(data="folder:/nowhere"), "/nowhere"),
         (dict(data="digit"), "unknown data 'digit'"),
