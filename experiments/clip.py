@@ -65,7 +65,7 @@ class CLIP(Texts):
             norm=partial(layer_norm, epsilon=1e-5),
             kernel_init=clip_image_init,
             token_init=near,
-            positions=LearnedPositions(init=near),
+            positions=LearnedPositions(table_init=near),
         )
 
     def build(self, data: DataInfo) -> Experiment:

@@ -14,7 +14,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main, r
 NEAR = nn.initializers.truncated_normal(0.02, lower=-1.0, upper=1.0)  # the authors' ViT cuts at one deviation
 VIT: dict[str, Any] = dict(
     positions=None,
-    attention_bias=RelativePositionBias(init=nn.initializers.zeros),
+    attention_bias=RelativePositionBias(table_init=nn.initializers.zeros),
     layer_scale=0.1,
     readout=read_mean,
     start=depth_scaled,

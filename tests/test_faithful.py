@@ -459,7 +459,7 @@ def test_clips_image_tower():
     assert "bias" not in variables["stem"]["proj"] and "norm_input" in variables
     assert small.norm(name=None).epsilon == 1e-5
     assert small.mlp(hidden=4).activation is models.quick_gelu
-    table = network.positions.init(KEY, (7, 7, 768), jnp.float32)
+    table = network.positions.table_init(KEY, (7, 7, 768), jnp.float32)
     assert float(table.std()) == pytest.approx(768**-0.5, rel=0.02)
     assert network.kernel_init is models.clip_image_init
 

@@ -96,11 +96,7 @@ def _restored(text: Any) -> Any:
 
 
 def _described(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: describe(value)
-        for name, value in fields.items()
-        if name != "init" and not name.endswith("_init")
-    }
+    return {name: describe(value) for name, value in fields.items() if not name.endswith("_init")}
 
 
 def _at_default(module: nn.Module, field: dataclasses.Field) -> bool:

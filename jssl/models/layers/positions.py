@@ -94,12 +94,12 @@ class LearnedPositions(nn.Module):
     Args:
         interpolate: (table [rows, columns, D], grid) -> [*grid, D].
         of_prefix: whether the class token has a position of its own; without, it gets zeros.
-        init: of the table and of the prefix's own positions.
+        table_init: of the table and of the prefix's own positions.
     """
 
     interpolate: Callable[[jax.Array, Grid], jax.Array] = bicubic
     of_prefix: bool = True
-    init: Callable = truncated_normal(0.02)
+    table_init: Callable = truncated_normal(0.02)
 
     @nn.compact
     def __call__(self, grid: Grid, dim: int, *, prefix: int = 0) -> jax.Array:
@@ -112,7 +112,7 @@ class LearnedPositions(nn.Module):
         Returns:
             [prefix + N, dim].
         """
-        init = self.init
+        init = self.table_init
         stored = self.get_variable(
             "params", "table"
         )  # its own shape: the grid at initialisation, not this one

@@ -19,12 +19,12 @@ class RelativePositionBias(nn.Module):
     Args:
         shared: one table for all blocks; False: one for each.
         interpolate: (table [rows, columns, D], grid) -> [*grid, D].
-        init: of the table.
+        table_init: of the table.
     """
 
     shared: bool = True
     interpolate: Callable[[jax.Array, Grid], jax.Array] = bilinear
-    init: Callable = truncated_normal(0.02)
+    table_init: Callable = truncated_normal(0.02)
 
     @nn.compact
     def __call__(self, grid: Grid, heads: int, depth: int, *, prefix: int = 0) -> jax.Array:
@@ -44,7 +44,7 @@ class RelativePositionBias(nn.Module):
             raise ValueError(
                 f"a relative position bias knows one class token, got {prefix} tokens before the patches"
             )
-        init, channels = self.init, heads * (1 if self.shared else depth)
+        init, channels = self.table_init, heads * (1 if self.shared else depth)
         size = (2 * grid[0] - 1, 2 * grid[1] - 1)
         stored = self.get_variable(
             "params", "table"
