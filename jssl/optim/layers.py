@@ -110,7 +110,7 @@ def decay_encoder_layers(rate: float, part: str = "encoder") -> optax.GradientTr
 
     >>> params = {"encoder": {"block_0": jnp.ones(1), "norm": jnp.ones(1)}, "head": jnp.ones(1)}
     >>> updates, _ = decay_encoder_layers(0.5).update(params, optax.EmptyState(), params)
-    >>> jax.tree.map(float, updates)
+    >>> jax.tree.map(lambda x: x.item(), updates)
     {'encoder': {'block_0': 0.5, 'norm': 1.0}, 'head': 1.0}
     """
 
