@@ -125,17 +125,20 @@ def test_a_tensor_of_another_shape_is_named_with_what_was_expected(tmp_path):
     refused(altered(tmp_path, change_state), "blocks.0.mlp.fc2.weight [32, 127], expected [32, 128]")
 
 
-@pytest.mark.parametrize("config, word", [
-    (dict(depth=10**5), "blocks"),
-    (dict(depth=3), "missing: blocks.2."),
-    (dict(embed_dim=64), "expected"),
-    (dict(embed_dim=-1), "embed_dim"),
-    (dict(num_heads=5), "heads"),
-    (dict(num_heads=0), "num_heads"),
-    (dict(patch_size="big"), "patch_size"),
-    (dict(layer_norm_eps="small"), "layer_norm_eps"),
-    (dict(hidden_act="mystery"), "hidden_act"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "config, word",
+    [
+        (dict(depth=10**5), "blocks"),
+        (dict(depth=3), "missing: blocks.2."),
+        (dict(embed_dim=64), "expected"),
+        (dict(embed_dim=-1), "embed_dim"),
+        (dict(num_heads=5), "heads"),
+        (dict(num_heads=0), "num_heads"),
+        (dict(patch_size="big"), "patch_size"),
+        (dict(layer_norm_eps="small"), "layer_norm_eps"),
+        (dict(hidden_act="mystery"), "hidden_act"),
+    ],
+)
 def test_a_config_that_lies_is_told(config, word, tmp_path):
     refused(altered(tmp_path, **config), word)
 

@@ -202,15 +202,18 @@ def test_parts_are_named(opened):
         weights.load(folder, part="teacher")
 
 
-@pytest.mark.parametrize("name, fields", [
-    ("timm_vit", {}),
-    ("timm_vit", dict(registers=3)),
-    ("timm_vit", dict(class_token=False)),
-    ("dino_vit", {}),
-    ("dinov2", dict(registers=2, layer_scale=1e-5)),
-    ("hf_vit", {}),
-    ("hf_dinov2_registers", dict(registers=2)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, fields",
+    [
+        ("timm_vit", {}),
+        ("timm_vit", dict(registers=3)),
+        ("timm_vit", dict(class_token=False)),
+        ("dino_vit", {}),
+        ("dinov2", dict(registers=2, layer_scale=1e-5)),
+        ("hf_vit", {}),
+        ("hf_dinov2_registers", dict(registers=2)),
+    ],
+)
 def test_a_network_of_the_library_is_saved_under_published_names(name, fields, tmp_path):
     fields = {"layer_scale": None, **fields}
     vit = ViT(8, 24, 2, 3, **fields)

@@ -199,8 +199,11 @@ FAMILIES = [
     _v2(
         "dinov2_checkpoint",
         (r"cls_token$", r"mask_token$", r"(?:dino|ibot)_head\."),
-        "any", "head", "reg", "w12",
+        "any",
+        "head",
+        "reg",
+        "w12",
     ),
     _V3,
     replace(_V3, name="dinov3_swiglu", signs=(*_V3.signs[:-1], r"blocks\.0\.mlp\.w1\.weight$")),
-]  # fmt: skip
+]

@@ -340,7 +340,25 @@ def linear(file: File, name: str) -> Net | None:
 
 
 __all__ = [
-    "ACTIVATIONS", "HUB", "HUB_BLOCK", "QKV", "TIMM", "activation", "biased", "block", "depth_of",
-    "dino_head", "epsilon_norm", "grid_of", "heads_of", "linear", "mlp_of", "number", "only", "scaled",
-    "sequence", "stack", "vit",
-]  # fmt: skip
+    "ACTIVATIONS",
+    "HUB",
+    "HUB_BLOCK",
+    "QKV",
+    "TIMM",
+    "activation",
+    "biased",
+    "block",
+    "depth_of",
+    "dino_head",
+    "epsilon_norm",
+    "grid_of",
+    "heads_of",
+    "linear",
+    "mlp_of",
+    "number",
+    "only",
+    "scaled",
+    "sequence",
+    "stack",
+    "vit",
+]
