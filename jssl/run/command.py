@@ -92,11 +92,14 @@ def train(arguments: list[str]) -> None:
 
 
 def keep_compiled() -> None:
-    """Keeps compiled programs in the user's cache directory, for the next run, unless JAX was told where or
-    not to.
+    """Keeps what an accelerator's compiler made in the user's cache directory, for the next run, unless JAX
+    was told where or not to.
+
+    Programs of a CPU are not kept: jaxlib 0.10 has died while it stored and while it loaded some.
     """
     config: Any = jax.config  # its options are added at run time
-    if config.jax_enable_compilation_cache and config.jax_compilation_cache_dir is None:
+    wanted = config.jax_enable_compilation_cache and config.jax_compilation_cache_dir is None
+    if wanted and jax.default_backend() != "cpu":
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(cache / "jssl" / "xla"))
 

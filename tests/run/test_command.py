@@ -115,12 +115,14 @@ def test_a_directory_of_another_run_is_refused_naming_the_difference(capsys, tmp
     assert "seed is 0 there, 5 here" in refused(["--out", tmp_path, "--seed", 5], capsys)
 
 
-def test_compiled_programs_are_kept_where_the_user_says(monkeypatch, tmp_path):
+def test_compiled_programs_are_kept_where_the_user_says_and_on_no_cpu(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     before = jax.config.jax_compilation_cache_dir
-    jax.config.update("jax_compilation_cache_dir", None)
     try:
         jax.config.update("jax_compilation_cache_dir", None)
+        keep_compiled()
+        assert jax.config.jax_compilation_cache_dir is None
+        monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
         keep_compiled()
         assert jax.config.jax_compilation_cache_dir == str(tmp_path / "jssl" / "xla")
         jax.config.update("jax_compilation_cache_dir", str(tmp_path / "elsewhere"))
