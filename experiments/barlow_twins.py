@@ -39,12 +39,12 @@ class BarlowTwins(Training):
     """Learning rate of biases and norms, as a share of the weights'."""
     gpus: Count = 16
     """GPUs of the authors' run, over which their code averages shares: what is not adapted moves less."""
-    features: Count = 8192
+    dim: Count = 8192
     """Width of all three layers of the projection."""
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(where_it_has=dict(last_scale=nn.initializers.zeros))
-        head = barlow_head(self.features, hidden=self.features)
+        head = barlow_head(self.dim, hidden=self.dim)
         method = barlow_twins(network, head=head, off_diagonal_weight=self.off_diagonal_weight)
         slow_biases = optax.masked(optax.scale(self.bias_rate), biases_and_norms)
         adapted = lars(self.rate(data), weight_decay=self.weight_decay)
@@ -71,7 +71,7 @@ demo = BarlowTwins(
     final_rate=0.0,
     off_diagonal_weight=5e-3,
     gpus=1,
-    features=256,
+    dim=256,
 )
 
 if __name__ == "__main__":

@@ -36,15 +36,15 @@ class BYOL(Training):
     """Of the teacher at the start; it rises to 1."""
     hidden: Count = 4096
     """Width of the hidden layers of projection and prediction."""
-    features: Count = 256
+    dim: Count = 256
     """Width of projection and prediction."""
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(where_it_has=dict(last_scale=nn.initializers.zeros))
         method = byol(
             network,
-            head=byol_head(self.features, hidden=self.hidden),
-            predictor=byol_head(self.features, hidden=self.hidden),
+            head=byol_head(self.dim, hidden=self.hidden),
+            predictor=byol_head(self.dim, hidden=self.hidden),
             momentum=teacher_momentum(self.momentum, self.length(data)),
         )
         optimizer = lars(self.rate(data), weight_decay=self.weight_decay)
@@ -69,7 +69,7 @@ demo = BYOL(
     rate_per=None,
     momentum=0.99,
     hidden=256,
-    features=64,
+    dim=64,
 )
 
 if __name__ == "__main__":

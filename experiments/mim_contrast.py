@@ -38,12 +38,12 @@ class MIMContrast(Training):
     """Of the contrast."""
     hidden: Count = 2048
     """Width of the projection's hidden layer."""
-    features: Count = 128
+    dim: Count = 128
     """Width of the projection."""
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(hides="mask")
-        head = simclr_head(self.features, hidden=self.hidden)
+        head = simclr_head(self.dim, hidden=self.hidden)
         method = mim_contrast(
             network, mix=self.mix, ratio=self.ratio, head=head, temperature=self.temperature
         )
@@ -71,7 +71,7 @@ demo = MIMContrast(
     learning_rate=1e-3,
     ratio=0.5,
     hidden=256,
-    features=64,
+    dim=64,
 )
 
 if __name__ == "__main__":

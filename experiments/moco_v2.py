@@ -32,7 +32,7 @@ class MoCoV2(MomentumContrast):
     momentum: Share = 0.999
     groups: Count = 8
     hidden: Count = 2048
-    features: Count = 128
+    dim: Count = 128
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network()
@@ -60,7 +60,7 @@ demo = MoCoV2(
     momentum=0.99,
     groups=2,
     hidden=256,
-    features=64,
+    dim=64,
 )
 
 if __name__ == "__main__":

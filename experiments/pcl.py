@@ -34,7 +34,7 @@ class PCL(MomentumContrast):
     momentum: Share = 0.999
     groups: Count = 8
     hidden: Count = 2048
-    features: Count = 128
+    dim: Count = 128
     clusters: tuple[Count, ...] = (25000, 50000, 100000)
     """How many at each granularity."""
     negatives: Count = 16384
@@ -83,7 +83,7 @@ demo = PCL(
     momentum=0.99,
     groups=2,
     hidden=256,
-    features=64,
+    dim=64,
 )
 
 if __name__ == "__main__":

@@ -38,12 +38,12 @@ class SimCLR(Training):
     """0.1 on ImageNet, 0.5 on CIFAR-10."""
     hidden: Count = 2048
     """Width of the projection's hidden layer."""
-    features: Count = 128
+    dim: Count = 128
     """Width of the projection."""
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(where_it_has=dict(last_scale=nn.initializers.zeros))
-        head = simclr_head(self.features, hidden=self.hidden)
+        head = simclr_head(self.dim, hidden=self.hidden)
         method = simclr(network, head=head, temperature=self.temperature)
         optimizer = lars(self.rate(data), weight_decay=self.weight_decay, rate_inside_momentum=True)
         return self.experiment(data, method, optimizer=optimizer, network=network)
@@ -68,7 +68,7 @@ demo = SimCLR(
     rate_per=None,
     temperature=0.2,
     hidden=256,
-    features=64,
+    dim=64,
 )
 
 if __name__ == "__main__":

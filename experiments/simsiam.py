@@ -35,15 +35,15 @@ class SimSiam(Training):
     views: str = "moco_v2"
     hidden: Count = 512
     """Width of the predictor's hidden layer."""
-    features: Count = 2048
+    dim: Count = 2048
     """Width of projection and prediction."""
     constant_predictor: bool = True
     """Keep the predictor's learning rate at its peak."""
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(where_it_has=dict(last_scale=nn.initializers.zeros))
-        head = simsiam_head(self.features, hidden=self.features)
-        predictor = simsiam_predictor(self.features, hidden=self.hidden)
+        head = simsiam_head(self.dim, hidden=self.dim)
+        predictor = simsiam_predictor(self.dim, hidden=self.hidden)
         method = simsiam(network, head=head, predictor=predictor)
         rates = dict(
             encoder=self.rate(data), prediction=self.peak_rate if self.constant_predictor else self.rate(data)
@@ -75,7 +75,7 @@ demo = SimSiam(
     learning_rate=0.05,
     rate_per=None,
     hidden=64,
-    features=256,
+    dim=256,
 )
 
 if __name__ == "__main__":

@@ -52,11 +52,11 @@ class SLIP(Texts):
     """Of SimCLR's contrast."""
     hidden: Count = 4096
     """Width of SimCLR's hidden layers."""
-    features: Count = 256
+    ssl_dim: Count = 256
     """Width of SimCLR's projection."""
 
     def build(self, data: DataInfo) -> Experiment:
-        network, head = self.network(), slip_head(self.features, hidden=self.hidden)
+        network, head = self.network(), slip_head(self.ssl_dim, hidden=self.hidden)
         method = slip(
             network,
             self.text_network(data),
@@ -102,7 +102,7 @@ demo = SLIP(
     end="last",
     dim=64,
     hidden=256,
-    features=64,
+    ssl_dim=64,
 )
 
 if __name__ == "__main__":

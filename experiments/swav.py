@@ -52,12 +52,12 @@ class SwAV(Training):
     """Epochs in which the prototypes stand still."""
     hidden: Count = 2048
     """Width of the projection's hidden layer."""
-    features: Count = 128
+    dim: Count = 128
     """Width of the projection."""
 
     def build(self, data: DataInfo) -> Experiment:
         network, start = self.network(), self.span(self.queue_start, data)
-        head = swav_head(self.features, hidden=self.hidden)
+        head = swav_head(self.dim, hidden=self.hidden)
         method = swav(
             network,
             prototypes=self.prototypes,
@@ -96,7 +96,7 @@ demo = SwAV(
     locals=0,
     frozen=0.2,
     hidden=256,
-    features=64,
+    dim=64,
 )
 
 if __name__ == "__main__":

@@ -38,13 +38,13 @@ class VICReg(Training):
     """Weight of the hinge on each feature's deviation."""
     covariance: float = 1.0
     """Weight of the features' covariances."""
-    features: Count = 8192
+    dim: Count = 8192
     """Width of all three layers of the expander."""
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(where_it_has=dict(last_scale=nn.initializers.zeros))
         weights = dict(invariance=self.invariance, variance=self.variance, covariance=self.covariance)
-        method = vicreg(network, head=vicreg_head(self.features, hidden=self.features), **weights)
+        method = vicreg(network, head=vicreg_head(self.dim, hidden=self.dim), **weights)
         optimizer = lars(self.rate(data), weight_decay=self.weight_decay)
         return self.experiment(data, method, optimizer=optimizer, network=network)
 
@@ -66,7 +66,7 @@ demo = VICReg(
     learning_rate=0.2,
     rate_per=None,
     final_rate=0.0,
-    features=256,
+    dim=256,
 )
 
 if __name__ == "__main__":

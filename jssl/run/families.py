@@ -176,7 +176,7 @@ class MomentumContrast(Training):
     """Shares of the batch with batch statistics of their own."""
     hidden: Count
     """Width of the projection's hidden layer."""
-    features: Count
+    dim: Count
     """Width of the projection."""
 
     def contrast(self) -> dict[str, Any]:
@@ -184,7 +184,7 @@ class MomentumContrast(Training):
         settings = dict(
             queue=self.queue, temperature=self.temperature, momentum=self.momentum, groups=self.groups
         )
-        return settings | {"head": moco_head(self.features, hidden=self.hidden)}
+        return settings | {"head": moco_head(self.dim, hidden=self.hidden)}
 
     def optimizer(self, data: DataInfo) -> optax.GradientTransformation:
         """Makes SGD with momentum, which decays biases and norms too, as the authors' code does."""

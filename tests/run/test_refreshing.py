@@ -45,7 +45,7 @@ def test_before_clustering_the_bank_holds_what_the_momentum_encoder_makes_of_all
         clusters=(3,),
         queue=16,
         hidden=8,
-        features=4,
+        dim=4,
     )
     planned = plan(settings, Options(out=str(tmp_path)))
     method, source = planned.experiment.method, planned.data.train
