@@ -41,7 +41,6 @@ SMALLER = {  # of the demos' own settings, to compile quickly
     "locals": 1,
     "decoder_dim": 16,
     "predictor_dim": 24,
-    "dim": 8,
     "min_keep": 2,
 }
 IMAGENET = DataInfo("imagenet", 1_281_167, (224, 224, 3), 224, 1000, {"caption": ((77,), "int32")})
