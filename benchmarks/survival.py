@@ -23,8 +23,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jssl.run.export import newest_state
-from jssl.run.record import METRICS, read_config
+from jssl.run.record import METRICS
+from jssl.weights.directory import newest_state
 
 SPEEDS = ("images_per_second", "data_wait")  # what a clock says differs from run to run
 TINY = ["--demo", "--size", "16", "--batch", "16", "--steps", "200", "--epochs", "20", "--hidden", "32"]
@@ -62,9 +62,7 @@ def difference(one, other) -> list[str]:
         What differs, in words.
     """
     found = []
-    states = [
-        jax.tree_util.tree_leaves_with_path(newest_state(run, read_config(run))) for run in (one, other)
-    ]
+    states = [jax.tree_util.tree_leaves_with_path(newest_state(run)) for run in (one, other)]
     if [path for path, _ in states[0]] != [path for path, _ in states[1]]:
         return ["the states have other arrays"]
     for (path, a), (_, b) in zip(*states, strict=True):

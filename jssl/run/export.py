@@ -17,14 +17,13 @@ import jax
 
 from jssl import weights
 from jssl.arrays.trees import names
-from jssl.checkpoint import Checkpoints
 from jssl.methods.base import Method
 from jssl.models.encoders.resnet import ResNet
 from jssl.models.layers.transformer import SwiGlu
-from jssl.run.record import CHECKPOINTS, CONFIG, as_path, compared, read_config
 from jssl.train import TrainState
+from jssl.weights.directory import read_config
 from jssl.weights.loaded import Loaded
-from jssl.weights.own import EVALUATED, FAMILY, take
+from jssl.weights.own import FAMILY
 
 NAMES = ("timm", "meta", "hub", FAMILY)
 
@@ -127,43 +126,6 @@ def code_version() -> dict[str, str]:
         except (OSError, subprocess.SubprocessError):
             pass
     return told
-
-
-def newest_state(directory, config: Mapping[str, Any], like: TrainState | None = None) -> Any:
-    """Reads the newest checkpoint of a run.
-
-    Args:
-        directory: Of the run.
-        config: What its config.json holds.
-        like: A state of the wanted structure; None: nested dicts.
-    Raises:
-        ValueError: where there is none.
-    """
-    checkpoints = Checkpoints(as_path(directory) / CHECKPOINTS, config=compared(config))
-    state = checkpoints.restore(like)
-    checkpoints.close()
-    if state is None:
-        raise ValueError(f"{directory} has no checkpoint yet")
-    return state
-
-
-def encoder_variables(state: Any, config: Mapping[str, Any], directory) -> dict[str, Any]:
-    """Takes the evaluated encoder out of a state.
-
-    Args:
-        state: A train state, or nested dicts.
-        config: What the run's config.json holds.
-        directory: Of the run, for what is said.
-    Returns:
-        The variables of the encoder's module: {"params": ..., and "batch_stats" where it has them}.
-    Raises:
-        ValueError: where the configuration does not say where in the state the encoder lies.
-    """
-    if EVALUATED not in config:
-        raise ValueError(
-            f"{directory}: its {CONFIG} does not say which network is evaluated; run it again to write it"
-        )
-    return {kind: take(state, place) for kind, place in config[EVALUATED].items()}
 
 
 def main(arguments: list[str]) -> None:

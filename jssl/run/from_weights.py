@@ -12,8 +12,9 @@ from jssl.arrays.trees import names
 from jssl.methods.base import Method
 from jssl.run.export import evaluated
 from jssl.train import TrainState
+from jssl.weights.directory import NETWORK, take
 from jssl.weights.loaded import Loaded
-from jssl.weights.own import NETWORK, network_of, take
+from jssl.weights.own import network_of
 
 Flat = dict[tuple[str, ...], Any]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import jax
 
-from jssl.run.record import as_path
+from jssl.weights.directory import as_path
 
 LOCK = ".writer"
 

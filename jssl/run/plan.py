@@ -21,11 +21,12 @@ from jssl.run.footprint import footprint
 from jssl.run.from_weights import Start, fitted, opened
 from jssl.run.gather import Gathered, gather
 from jssl.run.numbers import LARGEST, Count, Range, check_numbers
-from jssl.run.record import BUDGET, CONFIG, as_path, check_directory, read_config
+from jssl.run.record import BUDGET, check_directory
 from jssl.sharding import make_mesh, over_batch, state_sharding
 from jssl.train import TrainState, init_state, train_step
+from jssl.weights.directory import CONFIG, EVALUATED, NETWORK, as_path, read_config
 from jssl.weights.loaded import Loaded
-from jssl.weights.own import EVALUATED, NETWORK, about
+from jssl.weights.own import about
 from jssl.weights.preprocessing import Preprocess
 
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}

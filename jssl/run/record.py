@@ -10,23 +10,11 @@ import jax
 
 from jssl.checkpoint import first_difference
 from jssl.run.board import Board
+from jssl.weights.directory import CONFIG, as_path, is_file, read_config
 
-CONFIG, METRICS, CHECKPOINTS, FIGURES, REPORT = (
-    "config.json",
-    "metrics.jsonl",
-    "checkpoints",
-    "figures",
-    "report.html",
-)
+METRICS, FIGURES, REPORT = "metrics.jsonl", "figures", "report.html"
 LEFT = (".writer", f".{CONFIG}.new")  # what a run that was killed at its very beginning leaves
 BUDGET = ("steps", "epochs")  # settings that a run may be resumed with more of
-
-
-def as_path(directory):
-    """Makes a path of a name, local or in a bucket such as gs://bucket/run."""
-    from etils import epath
-
-    return epath.Path(directory)
 
 
 def check_directory(directory, config: Mapping[str, Any]) -> None:
@@ -62,28 +50,6 @@ def check_directory(directory, config: Mapping[str, Any]) -> None:
         raise ValueError(
             f"--out {directory} belongs to a run with other settings: {difference}; give another"
         )
-
-
-def read_config(directory) -> dict[str, Any]:
-    """Reads what a run wrote about itself.
-
-    Raises:
-        ValueError: where there is no run, or its config.json is not what a run writes.
-    """
-    path = as_path(directory) / CONFIG
-    if not path.exists():
-        raise ValueError(f"{directory} holds no run: there is no {CONFIG} in it")
-    config: Any
-    try:
-        config = json.loads(path.read_text()) if _is_file(path) else None
-    except (ValueError, RecursionError):
-        config = None
-    parts = (
-        [config, *(config.get(name) for name in ("settings", "numbers"))] if isinstance(config, dict) else []
-    )
-    if not parts or not all(isinstance(part, dict) for part in parts):
-        raise ValueError(f"{directory}: {CONFIG} there is not what a run writes; give another directory")
-    return config
 
 
 def compared(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,10 +166,6 @@ class Record:
         return found.st_ino, found.st_mtime_ns
 
 
-def _is_file(path) -> bool:
-    return "://" in str(path) or os.path.isfile(path)  # epath calls a pipe a file
-
-
 def _length(config: Mapping[str, Any]) -> Any:
     return config.get("steps")
 
@@ -212,7 +174,7 @@ def _read_rows(path) -> list[dict[str, Any]]:
     """The lines of a metrics.jsonl; a last one that a crash has cut short is left out."""
     if not path.exists():
         return []
-    lines = path.read_bytes().splitlines() if _is_file(path) else [b"", b""]
+    lines = path.read_bytes().splitlines() if is_file(path) else [b"", b""]
     rows = [_row(line) for line in lines]
     if None in rows[:-1]:
         wrong = rows.index(None) + 1

@@ -18,13 +18,14 @@ from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import writer_of
 from jssl.run.plan import Options, Plan, Shorter, experiment_name, initial_state, plan, step_of
 from jssl.run.probing import RANDOM, STARTED, Probes, as_figures, health_of
-from jssl.run.record import CHECKPOINTS, REPORT, Record, compared
+from jssl.run.record import REPORT, Record, compared
 from jssl.run.refreshing import refreshes
 from jssl.run.summary import write_summary
 from jssl.run.supply import Supply, supply
 from jssl.run.systems import named
 from jssl.run.watch import Log, NonFinite, Pace, check_finite, parameters_finite
 from jssl.train import Event, TrainState, fit
+from jssl.weights.directory import CHECKPOINTS
 
 
 class Run(NamedTuple):

@@ -17,14 +17,14 @@ import jax
 import numpy as np
 
 from jssl.arrays.stacks import unstack_blocks
-from jssl.checkpoint import Checkpoints
 from jssl.models.described import describe, plain, restored
 from jssl.weights.archive import Archive, read_archive
+from jssl.weights.directory import EVALUATED, NETWORK, encoder_variables, newest_state, run_config, take
 from jssl.weights.engine import flatten
 from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess, Spectrograms
 
-FAMILY, NETWORK, EVALUATED, CHECKPOINTS = "jssl", "network", "evaluated", "checkpoints"
+FAMILY = "jssl"
 KINDS = {kind.__name__: kind for kind in (Preprocess, Spectrograms)}
 HEADER = "jssl"  # in a file's metadata: what `about` returns
 
@@ -80,7 +80,7 @@ def load_own(source: Any) -> Loaded | None:
     """
     if not isinstance(source, str | os.PathLike):
         return None
-    if (config := _run_config(source)) is not None:
+    if (config := run_config(source)) is not None:
         return _of_run(source, config)
     try:
         path = Path(source)
@@ -108,37 +108,6 @@ def own_form(loaded: Loaded) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     return arrays, {HEADER: json.dumps(about(loaded.encoder, loaded.preprocess))}
 
 
-def take(state: Any, place: str) -> Any:
-    """Takes a part of a state by its path, such as memory.statistics.teacher.encoder.
-
-    Args:
-        state: Nested mappings, or objects with attributes.
-        place: Names joined by dots.
-    """
-    for name in place.split("."):
-        state = state[name] if isinstance(state, Mapping) else getattr(state, name)
-    return state
-
-
-def _path(source: Any) -> Any:
-    """A local path, or a bucket's such as gs://bucket/run."""
-    if "://" not in str(source):
-        return Path(source)
-    from etils import epath
-
-    return epath.Path(source)
-
-
-def _run_config(source: Any) -> Mapping[str, Any] | None:
-    """What the config.json of a run's directory holds; None where it is no run's."""
-    try:
-        path = _path(source) / "config.json"
-        config = json.loads(path.read_text()) if path.exists() else None
-    except (OSError, ValueError, RecursionError):
-        return None
-    return config if isinstance(config, dict) and {"experiment", "settings"} <= set(config) else None
-
-
 def _of_run(directory: Any, config: Mapping[str, Any]) -> Loaded:
     if config.get(NETWORK) is None or EVALUATED not in config:
         raise ValueError(
@@ -148,12 +117,10 @@ def _of_run(directory: Any, config: Mapping[str, Any]) -> Loaded:
         encoder, preprocess = network_of(config[NETWORK])
     except ValueError as error:
         raise ValueError(f"{directory}: {error}") from None
-    checkpoints = Checkpoints(_path(directory) / CHECKPOINTS)
-    state = checkpoints.restore()
-    checkpoints.close()
-    if state is None:
-        raise ValueError(f"{directory} has no checkpoint yet; train it for a while first")
-    variables = {kind: unstack_blocks(take(state, place)) for kind, place in config[EVALUATED].items()}
+    state = newest_state(directory)
+    variables = {
+        kind: unstack_blocks(part) for kind, part in encoder_variables(state, config, directory).items()
+    }
     root = config[EVALUATED].get("params", "").rpartition(".")[0]
     heads: dict[str, tuple[Any, Any]] = {
         name: (None, {"params": params})

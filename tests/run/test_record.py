@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks.survival import shown
 from jssl.run.board import Board
-from jssl.run.record import Record, check_directory, read_config
+from jssl.run.record import Record, check_directory
+from jssl.weights.directory import read_config
 
 CONFIG = {"experiment": "x", "settings": {"a": 1}, "numbers": {"seed": 0}}
 GOOD = json.dumps({"step": 3, "loss": 1.5, "knn_top1": None})
