@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+from jssl.data.augment.base import IMAGENET
+
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 SATELLITE = (0.430, 0.411, 0.296), (0.213, 0.156, 0.143)
 INTERPOLATIONS = {"bicubic": "cubic", "bilinear": "linear", "nearest": "nearest"}
@@ -30,8 +30,8 @@ class Preprocess:
     size: int = 256
     crop: int = 224
     interpolation: str = "bicubic"
-    mean: tuple[float, ...] = IMAGENET[0]
-    std: tuple[float, ...] = IMAGENET[1]
+    mean: tuple[float, ...] = IMAGENET.mean
+    std: tuple[float, ...] = IMAGENET.std
 
     @classmethod
     def of(

@@ -30,15 +30,12 @@ Augmentation = Callable[[jax.Array, "jax.Array | Canvas"], jax.Array]
 The first one of a chain may be given a `Canvas`; crops and resizes take it.
 """
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 
 class Statistics(NamedTuple):
-    """What images are normalised with, one number per channel."""
+    """What images are normalised with, one number per channel; by default ImageNet's."""
 
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
     def of(self, channels: int) -> "Statistics":
         """Fits these to images of so many channels: others than three have none that are published, and the
@@ -53,6 +50,8 @@ class Statistics(NamedTuple):
         return Statistics((mean,) * channels, (std,) * channels)
 
 
+IMAGENET = Statistics()
+CLIP = Statistics((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 UNCHANGED = Statistics((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
@@ -146,7 +145,7 @@ def with_probability(probability: float, augmentation: Augmentation) -> Augmenta
     return apply
 
 
-def normalize(*, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Augmentation:
+def normalize(*, mean: Sequence[float] = IMAGENET.mean, std: Sequence[float] = IMAGENET.std) -> Augmentation:
     """Subtracts a mean and divides by a deviation, channel by channel; the last augmentation of a chain.
 
     Args:

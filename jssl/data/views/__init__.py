@@ -1,6 +1,6 @@
 """Views: what is done to a sample before networks see it, as functions (key, batch) -> views."""
 
-from jssl.data.augment.base import UNCHANGED, Statistics
+from jssl.data.augment.base import CLIP, UNCHANGED, Statistics
 from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, renormalized, two_views
 from jssl.data.views.evaluation import evaluation_view
 from jssl.data.views.labelled import fine_tuning, mixed
@@ -15,7 +15,7 @@ from jssl.data.views.pairs import (
     simclr,
     simclr_view,
 )
-from jssl.data.views.plain import CLIP, clip, crops, handwriting, i_jepa, mae, rotation, simmim, slip
+from jssl.data.views.plain import clip, crops, handwriting, i_jepa, mae, rotation, simmim, slip
 
 NAMED = {
     views.__name__: views

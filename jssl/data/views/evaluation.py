@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.keys import sample_keys
-from jssl.data.augment.base import IMAGENET_MEAN, IMAGENET_STD, chain, normalize
+from jssl.data.augment.base import IMAGENET, chain, normalize
 from jssl.data.augment.crop import center_crop
 from jssl.data.views.compose import SMALL, Images
 
@@ -15,8 +15,8 @@ def evaluation_view(
     size: int,
     *,
     fraction: float | None = None,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] = IMAGENET.mean,
+    std: Sequence[float] = IMAGENET.std,
 ) -> Callable[[Images], jax.Array]:
     """Makes what probes see: the central square, resized and normalised.
 

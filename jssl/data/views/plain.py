@@ -1,12 +1,10 @@
 """Views of one kind of data or purpose: MAE's crop, characters, images whose colors matter."""
 
-from jssl.data.augment.base import Statistics, chain, normalize, with_probability
+from jssl.data.augment.base import CLIP, chain, normalize, with_probability
 from jssl.data.augment.color import color_jitter, grayscale, solarize
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.views.compose import Views, multi_crop
 from jssl.data.views.pairs import moco_v2_view
-
-CLIP = Statistics((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 
 def mae(*, size: int = 224, scale=(0.2, 1.0)) -> Views:

@@ -7,10 +7,11 @@ from functools import partial
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jssl.data.augment.base import IMAGENET
 from jssl.models.encoders.resnet import BasicBlock, Bottleneck, ResNet, batch_norm, cifar_stem, imagenet_stem
 from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer
-from jssl.weights.preprocessing import IMAGENET, Preprocess
+from jssl.weights.preprocessing import Preprocess
 from jssl.weights.tables.shared import linear, only, sequence, stack
 
 ROWS: Table = {

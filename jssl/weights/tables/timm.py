@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from jssl.data.augment.base import CLIP
 from jssl.models.encoders.vit import (
     PatchEmbed,
     read_class,
@@ -26,7 +27,7 @@ from jssl.weights.layouts import (
     neighbours,
     token_pair,
 )
-from jssl.weights.preprocessing import CLIP, Preprocess
+from jssl.weights.preprocessing import Preprocess
 from jssl.weights.tables.shared import TIMM, linear, only, scaled, vit
 
 ROWS: Table = TIMM | {"registers": ("reg_token", lead(1))}

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from jssl.data.augment.base import CLIP
 from jssl.models.encoders.text import LogitScale, TextTransformer, first_place, largest_id, last_place
 from jssl.models.encoders.vit import PatchEmbed, read_mean, read_normed_class, read_normed_mean, read_pooled
 from jssl.models.heads import Head, dense
@@ -24,7 +25,7 @@ from jssl.weights.layouts import (
     plain,
     table,
 )
-from jssl.weights.preprocessing import CLIP, HALF, Preprocess
+from jssl.weights.preprocessing import HALF, Preprocess
 from jssl.weights.tables.shared import (
     activation,
     block,
