@@ -1,0 +1,72 @@
+"""Is training worth continuing? DINO trains a network here, which is exported under timm's names, loaded
+back, and continued by other methods, each from the same file.
+
+    python -m benchmarks.continuing                                                   # scenes:color
+    python -m benchmarks.continuing --data tfds:cifar10 --data-dir DIR --by dinov2 dinov3 --steps 500
+
+Prints a Markdown table of both probes, before and after, and writes it to <out>/continuing.md. Run it again
+to resume.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jssl
+from benchmarks.learning import on
+from jssl.run.export import export
+from jssl.run.systems import module_of
+
+HEADER = """\
+| method | starts from | steps | CPU minutes | kNN: before | kNN: after | linear: before | linear: after |
+|---|---|---|---|---|---|---|---|"""
+
+
+def trained(name: str, settings, out: Path) -> str:
+    """Carries a run out.
+
+    Args:
+        name: Of the system, for the table.
+        settings: Of the run.
+        out: Its directory.
+    Returns:
+        Its row of the table.
+    """
+    began = time.process_time()
+    table = jssl.run(settings, out=str(out)).table
+    minutes = (time.process_time() - began) / 60
+    before = table.get("before training") or table["random network"]
+    figures = [row[probe] for probe in ("knn_top1", "linear_top1") for row in (before, table["learned"])]
+    origin = "weights" if settings.start else "random numbers"
+    cells = [name, origin, settings.steps, f"{minutes:.1f}", *(f"{100 * x:.1f}" for x in figures)]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", default="scenes:color", help="what all of them see")
+    parser.add_argument("--data-dir", help="where TFDS has its data sets")
+    parser.add_argument("--steps", type=int, default=250, help="of each run")
+    parser.add_argument("--by", nargs="+", default=["ibot", "mae", "fine_tune"], metavar="METHOD")
+    parser.add_argument("--out", type=Path, default=Path("runs/continuing"))
+    chosen = parser.parse_args()
+
+    out, weights = chosen.out / chosen.data.replace(":", "_"), None
+    rows = [HEADER]
+    print(HEADER, flush=True)
+    for name in ("dino", *chosen.by):
+        settings = on(name, chosen.data, chosen.data_dir)
+        settings = replace(settings, encoder=module_of("dino").demo.encoder, size=24, steps=chosen.steps)
+        rows.append(trained(name, replace(settings, start=weights), out / name))
+        print(rows[-1], flush=True)
+        if weights is None:
+            weights = str(out / "dino_timm")
+            export(out / name, weights, names="timm")
+    (chosen.out / "continuing.md").write_text("\n".join(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()
