@@ -22,6 +22,15 @@ SLOW = (  # files and folders that `make check` leaves to `make test`
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """What a file's tests have compiled is of no use to the next one's, and would fill the memory."""
+    yield
+    import jax
+
+    jax.clear_caches()
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     for item in items:
