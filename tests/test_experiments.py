@@ -13,8 +13,8 @@ from jssl.experiments import REGISTRY
 import jssl
 from jssl.data import from_arrays
 from jssl.data.sources import scenes
-from jssl.run import DataInfo, Training
-from jssl.run.plan import experiment_name
+from jssl.run import DataInfo, Settings, Training
+from jssl.run.plan import Options, experiment_name, plan
 from jssl.run.systems import (
     BEGIN,
     END,
@@ -43,6 +43,14 @@ SMALLER = {  # of the demos' own settings, to compile quickly
     "predictor_dim": 24,
     "min_keep": 2,
 }
+REPORTED = (
+    "byol",
+    "dino",
+    "mae",
+    "clip",
+    "rotation",
+    "fine_tune",
+)  # one of every kind that has figures of its own
 IMAGENET = DataInfo("imagenet", 1_281_167, (224, 224, 3), 224, 1000, {"caption": ((77,), "int32")})
 
 
@@ -150,17 +158,30 @@ def test_simsiams_predictor_may_keep_its_rate(constant, ratio):
     assert moved["prediction"] / moved["encoder"] == pytest.approx(ratio, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", REGISTRY)
-def test_the_demo_takes_steps_and_reports(name, drawn, tmp_path):
+def small(name) -> tuple[Settings, dict]:
+    """A system's demo, and what makes it small."""
     own, smaller = module_of(name).demo, {}
     for field in fields(own):
         value, change = getattr(own, field.name), SMALLER.get(field.name)
         if change is not None and value != getattr(named(name)(), field.name):
             smaller[field.name] = change.get(value, value) if isinstance(change, dict) else change
-    result = jssl.run(own, **smaller, **TINY, data=drawn, out=str(tmp_path / name))
-    assert int(result.state.step) == 2
-    assert (tmp_path / name / "report.html").stat().st_size > 1000
+    return own, smaller | TINY
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_the_demo_is_planned(name, drawn):
+    """Its first state and its step are traced: what does not fit together stops here."""
+    own, smaller = small(name)
+    planned = plan(replace(own, **smaller, data=drawn), Options())
+    assert planned.experiment.steps == TINY["steps"] and planned.experiment.batch == TINY["batch"]
+
+
+@pytest.mark.parametrize("name", REPORTED)
+def test_the_demo_is_probed_and_reported(name, drawn, tmp_path):
+    own, smaller = small(name)
+    result = jssl.run(own, **smaller, data=drawn, out=str(tmp_path / name))
     assert set(result.table) >= {"raw pixels", "random network", "learned"}
+    assert (tmp_path / name / "report.html").stat().st_size > 1000
 
 
 def test_a_run_is_started_by_name_by_class_and_by_settings(tmp_path):
