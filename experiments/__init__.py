@@ -12,9 +12,14 @@ from jssl.run.systems import System
 
 REGISTRY = {
     "simclr": System("SimCLR", "SimCLR", "2002.05709", "siamese", knn=(12.6, 69.8), linear=(11.5, 77.8)),
+    "dcl": System("DCL", "DCL", "2110.06848", "siamese"),
+    "nnclr": System("NNCLR", "NNCLR", "2104.14548", "siamese, predictor, queue"),
+    "moco_v1": System("MoCo", "MoCoV1", "1911.05722", "self-distillation, queue"),
     "moco_v2": System(
         "MoCo v2", "MoCoV2", "2003.04297", "self-distillation, queue", knn=(51.9, 81.9), linear=(58.8, 73.9)
     ),
+    "moco_v3": System("MoCo v3", "MoCoV3", "2104.02057", "self-distillation, predictor"),
+    "ressl": System("ReSSL", "ReSSL", "2107.09282", "self-distillation, queue"),
     "pcl": System(
         "PCL", "PCL", "2005.04966", "self-distillation, queue, k-means", knn=(51.9, 80.4), linear=(58.8, 72.0)
     ),
@@ -72,6 +77,7 @@ REGISTRY = {
     "rotation": System(
         "Image rotations", "Rotation", "1803.07728", "pretext", knn=(12.6, 26.4), linear=(12.5, 27.2)
     ),
+    "supcon": System("SupCon", "SupCon", "2004.11362", "siamese, labels", "labelled images"),
     "fine_tune": System(
         "Fine-tuning", "FineTune", "2111.06377", "supervised, from any weights", "labelled images"
     ),

@@ -49,8 +49,34 @@ class Row(NamedTuple):
 
 TABLE = {
     "simclr": Row(lambda: methods.simclr(vit(), head=models.simclr_head(8, **SMALL)), TWO),
+    "simclr_v2": Row(lambda: methods.simclr_v2(vit(), head=models.simclr_head(8, layers=3, **SMALL)), TWO),
+    "dcl": Row(lambda: methods.dcl(vit(), head=models.simclr_head(8, **SMALL)), TWO),
+    "nnclr": Row(
+        lambda: methods.nnclr(
+            vit(),
+            head=models.nnclr_head(8, **SMALL),
+            predictor=models.nnclr_predictor(8, **SMALL),
+            queue=16,
+        ),
+        TWO,
+    ),
+    "moco_v1": Row(
+        lambda: methods.moco_v1(vit(), head=models.moco_head(8, hidden=None), queue=16, momentum=0.9), TWO
+    ),
     "moco_v2": Row(
         lambda: methods.moco_v2(vit(), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9), TWO
+    ),
+    "moco_v3": Row(
+        lambda: methods.moco_v3(
+            vit(),
+            head=models.moco_v3_head(8, **SMALL),
+            predictor=models.moco_v3_head(8, layers=2, **SMALL),
+            momentum=0.9,
+        ),
+        TWO,
+    ),
+    "ressl": Row(
+        lambda: methods.ressl(vit(), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9), TWO
     ),
     "byol": Row(
         lambda: methods.byol(
@@ -109,6 +135,7 @@ TABLE = {
         lambda: methods.clip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE
     ),
     "rotation": Row(lambda: methods.rotation(vit()), ONE),
+    "supcon": Row(lambda: methods.supcon(vit(), head=models.moco_head(8, **SMALL)), TWO),
     "supervised": Row(lambda: methods.supervised(vit(), 3, smoothing=0.1), ONE),
     "slip": Row(
         lambda: methods.slip(
@@ -121,6 +148,6 @@ TABLE = {
     ),
     "mim_contrast": Row(lambda: methods.mim_contrast(vit(), head=models.simclr_head(8, **SMALL)), TWO),
 }
-TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "i_jepa")
+TAUGHT = ("moco_v1", "moco_v2", "moco_v3", "ressl", "byol", "pcl", "dino", "ibot", "i_jepa")
 
 MASKED = ("ibot", "mae", "simmim", "simmim_swin", "i_jepa", "mim_contrast")

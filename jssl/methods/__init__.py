@@ -2,11 +2,12 @@
 
 from jssl.methods.base import Method
 from jssl.methods.clustering import swav
-from jssl.methods.contrastive import moco_v2, pcl, simclr
+from jssl.methods.contrastive import dcl, moco_v2, nnclr, pcl, simclr, simclr_v2
 from jssl.methods.distillation import dino, ibot
 from jssl.methods.hybrids import mim_contrast, slip
-from jssl.methods.labels import supervised
+from jssl.methods.labels import supcon, supervised
 from jssl.methods.masked import i_jepa, mae, simmim
+from jssl.methods.momentum import moco_v1, moco_v3, ressl
 from jssl.methods.multimodal import clip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
 from jssl.methods.pretext import rotation
@@ -17,18 +18,25 @@ __all__ = [
     "barlow_twins",
     "byol",
     "clip",
+    "dcl",
     "dino",
     "i_jepa",
     "ibot",
     "mae",
     "mim_contrast",
+    "moco_v1",
     "moco_v2",
+    "moco_v3",
+    "nnclr",
     "pcl",
+    "ressl",
     "rotation",
     "simclr",
+    "simclr_v2",
     "simmim",
     "simsiam",
     "slip",
+    "supcon",
     "supervised",
     "swav",
     "vicreg",

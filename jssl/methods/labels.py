@@ -1,4 +1,4 @@
-"""Learning from labels: what a pretrained encoder is fine-tuned with."""
+"""Learning from labels: what a pretrained encoder is fine-tuned with, and contrast between classes."""
 
 import jax
 import jax.numpy as jnp
@@ -6,9 +6,10 @@ import optax
 
 from jssl.methods.base import Method
 from jssl.methods.frames.siamese import siamese
-from jssl.models.heads import linear_head
+from jssl.methods.pairs import labelled
+from jssl.models.heads import linear_head, moco_head
 from jssl.models.network import network, with_heads
-from jssl.objectives import stateless
+from jssl.objectives import stateless, supervised_contrastive
 
 
 def supervised(encoder, classes: int, *, head=None, smoothing: float = 0.0) -> Method:
@@ -43,6 +44,26 @@ def supervised(encoder, classes: int, *, head=None, smoothing: float = 0.0) -> M
         return weight * loss, {"accuracy": weight * right.mean()}
 
     return siamese(with_heads(encoder, logits=head or linear_head(classes)), stateless(losses))
+
+
+def supcon(encoder, *, head=None, temperature: float = 0.1, base_temperature: float = 0.07) -> Method:
+    """Makes an image's views find each other and those of its class among all views of the batch.
+
+    Args:
+        encoder: anything `network` takes.
+        head: the projection MLP, linear, ReLU, linear by default.
+        temperature: T.
+        base_temperature: the loss is multiplied by T over it, as in the authors' code.
+    Returns:
+        A `Method`; views: two global ones, and "label" [B], -1 for none: such an image has its views alone.
+    References:
+        SupCon, arXiv:2004.11362
+    """
+
+    def loss(a, b, labels):
+        return temperature / base_temperature * supervised_contrastive(a, b, labels, temperature=temperature)
+
+    return siamese(with_heads(encoder, cls=head or moco_head()), labelled(loss))
 
 
 def class_logits(method: Method, params, teacher, memory, images, *, head) -> jax.Array:

@@ -34,6 +34,8 @@ from jssl.models.heads import (
     linear_head,
     moco_head,
     moco_v3_head,
+    nnclr_head,
+    nnclr_predictor,
     simclr_head,
     simsiam_head,
     simsiam_predictor,
@@ -41,7 +43,13 @@ from jssl.models.heads import (
     swav_head,
     vicreg_head,
 )
-from jssl.models.layers.initializers import clip_image_init, clip_text_init, truncated_normal, xavier
+from jssl.models.layers.initializers import (
+    clip_image_init,
+    clip_text_init,
+    truncated_normal,
+    xavier,
+    xavier_apart,
+)
 from jssl.models.layers.norms import batch_norm, layer_norm
 from jssl.models.layers.positions import (
     LearnedPositions,
@@ -117,6 +125,8 @@ __all__ = [
     "mae_decoder",
     "moco_head",
     "moco_v3_head",
+    "nnclr_head",
+    "nnclr_predictor",
     "pixel_head",
     "quick_gelu",
     "read_class",
@@ -137,4 +147,5 @@ __all__ = [
     "truncated_normal",
     "vicreg_head",
     "xavier",
+    "xavier_apart",
 ]

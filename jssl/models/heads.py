@@ -121,11 +121,21 @@ def moco_head(out: int = 128, *, hidden: int | None = 2048) -> Head:
     return Head([dense(out)] if hidden is None else [dense(hidden), nn.relu, dense(out)])
 
 
-def moco_v3_head(out: int = 256, *, hidden: int = 4096, layers: int = 3) -> Head:
-    """Makes MoCo v3's projection or, with layers=2, its prediction; a plain batch norm ends it.
-    arXiv:2104.02057
+def moco_v3_head(out: int = 256, *, hidden: int = 4096, layers: int = 3, last_norm: bool = True) -> Head:
+    """Makes MoCo v3's projection or, with layers=2, its prediction; a plain batch norm ends it, but for the
+    prediction of ResNets.  arXiv:2104.02057
     """
-    return Head([*_mlp([hidden] * (layers - 1), out), plain_norm()])
+    return Head([*_mlp([hidden] * (layers - 1), out), *([plain_norm()] if last_norm else [])])
+
+
+def nnclr_head(out: int = 256, *, hidden: int = 2048) -> Head:
+    """Makes NNCLR's projection: three layers, batch norm after each, no ReLU at the end.  arXiv:2104.14548"""
+    return Head([*_mlp([hidden, hidden], out, bias=True), batch_norm()])
+
+
+def nnclr_predictor(out: int = 256, *, hidden: int = 4096) -> Head:
+    """Makes NNCLR's prediction: linear, batch norm, ReLU, linear.  arXiv:2104.14548"""
+    return Head(_mlp([hidden], out, bias=True))
 
 
 def byol_head(out: int = 256, *, hidden: int = 4096) -> Head:

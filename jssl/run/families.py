@@ -174,8 +174,8 @@ class MomentumContrast(Training):
     """Of the key encoder."""
     groups: Count
     """Shares of the batch with batch statistics of their own."""
-    hidden: Count
-    """Width of the projection's hidden layer."""
+    hidden: Count | None
+    """Width of the projection's hidden layer; none: one linear layer."""
     dim: Count
     """Width of the projection."""
 
