@@ -19,6 +19,7 @@ REGISTRY = {
         "MoCo v2", "MoCoV2", "2003.04297", "self-distillation, queue", knn=(51.9, 81.9), linear=(58.8, 73.9)
     ),
     "moco_v3": System("MoCo v3", "MoCoV3", "2104.02057", "self-distillation, predictor"),
+    "infomin": System("InfoMin", "InfoMin", "2005.10243", "self-distillation, queue"),
     "ressl": System("ReSSL", "ReSSL", "2107.09282", "self-distillation, queue"),
     "pcl": System(
         "PCL", "PCL", "2005.04966", "self-distillation, queue, k-means", knn=(51.9, 80.4), linear=(58.8, 72.0)
@@ -65,6 +66,8 @@ REGISTRY = {
     "clip": System(
         "CLIP", "CLIP", "2103.00020", "towers", "images and captions", knn=(56.8, 96.9), linear=(51.1, 97.9)
     ),
+    "flip": System("FLIP", "FLIP", "2212.00794", "towers, patches dropped", "images and captions"),
+    "siglip": System("SigLIP", "SigLIP", "2303.15343", "towers", "images and captions"),
     "slip": System(
         "SLIP",
         "SLIP",

@@ -75,6 +75,9 @@ TABLE = {
         ),
         TWO,
     ),
+    "infomin": Row(
+        lambda: methods.infomin(vit(), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9), TWO
+    ),
     "ressl": Row(
         lambda: methods.ressl(vit(), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9), TWO
     ),
@@ -134,6 +137,15 @@ TABLE = {
     "clip": Row(
         lambda: methods.clip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE
     ),
+    "flip": Row(
+        lambda: methods.flip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE
+    ),
+    "siglip": Row(
+        lambda: methods.siglip(
+            vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=16, logit_bias=-2.0
+        ),
+        ONE,
+    ),
     "rotation": Row(lambda: methods.rotation(vit()), ONE),
     "supcon": Row(lambda: methods.supcon(vit(), head=models.moco_head(8, **SMALL)), TWO),
     "supervised": Row(lambda: methods.supervised(vit(), 3, smoothing=0.1), ONE),
@@ -148,6 +160,6 @@ TABLE = {
     ),
     "mim_contrast": Row(lambda: methods.mim_contrast(vit(), head=models.simclr_head(8, **SMALL)), TWO),
 }
-TAUGHT = ("moco_v1", "moco_v2", "moco_v3", "ressl", "byol", "pcl", "dino", "ibot", "i_jepa")
+TAUGHT = ("moco_v1", "moco_v2", "moco_v3", "infomin", "ressl", "byol", "pcl", "dino", "ibot", "i_jepa")
 
 MASKED = ("ibot", "mae", "simmim", "simmim_swin", "i_jepa", "mim_contrast")

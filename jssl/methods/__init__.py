@@ -7,8 +7,8 @@ from jssl.methods.distillation import dino, ibot
 from jssl.methods.hybrids import mim_contrast, slip
 from jssl.methods.labels import supcon, supervised
 from jssl.methods.masked import i_jepa, mae, simmim
-from jssl.methods.momentum import moco_v1, moco_v3, ressl
-from jssl.methods.multimodal import clip
+from jssl.methods.momentum import infomin, moco_v1, moco_v3, ressl
+from jssl.methods.multimodal import clip, flip, siglip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
 from jssl.methods.pretext import rotation
 from jssl.methods.weighted import weighted_methods
@@ -20,8 +20,10 @@ __all__ = [
     "clip",
     "dcl",
     "dino",
+    "flip",
     "i_jepa",
     "ibot",
+    "infomin",
     "mae",
     "mim_contrast",
     "moco_v1",
@@ -31,6 +33,7 @@ __all__ = [
     "pcl",
     "ressl",
     "rotation",
+    "siglip",
     "simclr",
     "simclr_v2",
     "simmim",

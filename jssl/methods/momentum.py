@@ -30,6 +30,25 @@ def moco_v1(
     return moco_v2(encoder, head=head or moco_head(hidden=None), **how)
 
 
+def infomin(
+    encoder, *, head=None, queue: int = 65536, temperature: float = 0.15, momentum=0.999, groups: int = 8
+) -> Method:
+    """Makes MoCo's contrast between views that share little but what a task needs: stronger ones.
+
+    The authors' second branch, which finds an image by its shuffled tiles, is not here.
+
+    Args:
+        encoder: anything `network` takes.
+        head: the projection MLP.
+        queue, temperature, momentum, groups: as for `moco_v2`.
+    Returns:
+        A `Method`; views: two global ones, query and key, such as those of `jssl.data.views.infomin`.
+    References:
+        InfoMin, arXiv:2005.10243
+    """
+    return moco_v2(encoder, head=head, queue=queue, temperature=temperature, momentum=momentum, groups=groups)
+
+
 def moco_v3(encoder, *, head=None, predictor=None, temperature: float = 0.2, momentum=0.99) -> Method:
     """Makes a prediction of one view find the momentum encoder's key of the other among those of the batch.
 

@@ -11,7 +11,15 @@ from jssl.models.encoders.resnet import (
     torch_padding,
 )
 from jssl.models.encoders.swin import Swin
-from jssl.models.encoders.text import LogitScale, TextTransformer, largest_id, last_place, text_encoder
+from jssl.models.encoders.text import (
+    LogitBias,
+    LogitScale,
+    TextTransformer,
+    largest_id,
+    last_place,
+    start_place,
+    text_encoder,
+)
 from jssl.models.encoders.vit import (
     ConvStem,
     PatchEmbed,
@@ -20,7 +28,9 @@ from jssl.models.encoders.vit import (
     last_class_tokens,
     read_class,
     read_mean,
+    read_mean_of_all,
     read_normed_mean,
+    read_pooled,
 )
 from jssl.models.features import Features
 from jssl.models.heads import (
@@ -51,6 +61,7 @@ from jssl.models.layers.initializers import (
     xavier_apart,
 )
 from jssl.models.layers.norms import batch_norm, layer_norm
+from jssl.models.layers.pooling import AttentionPool
 from jssl.models.layers.positions import (
     LearnedPositions,
     antialiased_bicubic,
@@ -77,6 +88,7 @@ from jssl.models.zoo import encoder, encoder_names
 
 __all__ = [
     "Attention",
+    "AttentionPool",
     "BasicBlock",
     "Block",
     "Bottleneck",
@@ -84,6 +96,7 @@ __all__ = [
     "Features",
     "Head",
     "LearnedPositions",
+    "LogitBias",
     "LogitScale",
     "MaskedDecoder",
     "Mlp",
@@ -131,7 +144,9 @@ __all__ = [
     "quick_gelu",
     "read_class",
     "read_mean",
+    "read_mean_of_all",
     "read_normed_mean",
+    "read_pooled",
     "rotary_angles",
     "rotary_angles_by_index",
     "same_padding",
@@ -141,6 +156,7 @@ __all__ = [
     "sincos_positions",
     "sincos_positions_rows_first",
     "slip_head",
+    "start_place",
     "swav_head",
     "text_encoder",
     "torch_padding",
