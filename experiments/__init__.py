@@ -12,6 +12,17 @@ from jssl.run.systems import System
 
 REGISTRY = {
     "simclr": System("SimCLR", "SimCLR", "2002.05709", "siamese", knn=(12.6, 69.8), linear=(11.5, 77.8)),
+    "simclr_v2": System("SimCLR v2", "SimCLRV2", "2006.10029", "siamese"),
+    "simclr_v2_fine_tune": System(
+        "SimCLR v2, fine-tuning",
+        "SimCLRV2FineTune",
+        "2006.10029",
+        "supervised, from the head's middle",
+        "labelled images",
+    ),
+    "simclr_v2_distil": System(
+        "SimCLR v2, distillation", "SimCLRV2Distil", "2006.10029", "distillation, frozen teacher"
+    ),
     "dcl": System("DCL", "DCL", "2110.06848", "siamese"),
     "nnclr": System("NNCLR", "NNCLR", "2104.14548", "siamese, predictor, queue"),
     "moco_v1": System("MoCo", "MoCoV1", "1911.05722", "self-distillation, queue"),

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jssl import methods, models
 from jssl.masks import multiblock_masks
 from jssl.methods import Method
+from jssl.methods.labels import classifier
+from jssl.models.network import frozen
 
 BATCH, SIDE = 8, 16
 
@@ -49,7 +51,10 @@ class Row(NamedTuple):
 
 TABLE = {
     "simclr": Row(lambda: methods.simclr(vit(), head=models.simclr_head(8, **SMALL)), TWO),
-    "simclr_v2": Row(lambda: methods.simclr_v2(vit(), head=models.simclr_head(8, layers=3, **SMALL)), TWO),
+    "simclr_v2": Row(
+        lambda: methods.simclr_v2(vit(), head=models.simclr_head(8, layers=3, **SMALL), temperature=0.5),
+        TWO,
+    ),
     "dcl": Row(lambda: methods.dcl(vit(), head=models.simclr_head(8, **SMALL)), TWO),
     "nnclr": Row(
         lambda: methods.nnclr(
@@ -148,6 +153,12 @@ TABLE = {
     ),
     "rotation": Row(lambda: methods.rotation(vit()), ONE),
     "supcon": Row(lambda: methods.supcon(vit(), head=models.moco_head(8, **SMALL)), TWO),
+    "distil": Row(
+        lambda: methods.distil(
+            vit(), frozen(classifier(vit(dim=8), models.linear_head(3, deviation=1.0)), drawn=True), 3
+        ),
+        ONE,
+    ),
     "supervised": Row(lambda: methods.supervised(vit(), 3, smoothing=0.1), ONE),
     "slip": Row(
         lambda: methods.slip(

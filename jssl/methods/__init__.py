@@ -5,7 +5,7 @@ from jssl.methods.clustering import swav
 from jssl.methods.contrastive import dcl, moco_v2, nnclr, pcl, simclr, simclr_v2
 from jssl.methods.distillation import dino, ibot
 from jssl.methods.hybrids import mim_contrast, slip
-from jssl.methods.labels import supcon, supervised
+from jssl.methods.labels import distil, supcon, supervised
 from jssl.methods.masked import i_jepa, mae, simmim
 from jssl.methods.momentum import infomin, moco_v1, moco_v3, ressl
 from jssl.methods.multimodal import clip, flip, siglip
@@ -20,6 +20,7 @@ __all__ = [
     "clip",
     "dcl",
     "dino",
+    "distil",
     "flip",
     "i_jepa",
     "ibot",

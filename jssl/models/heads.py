@@ -47,6 +47,27 @@ class Head(nn.Module):
         return x
 
 
+def cut(head: Head, keep: int) -> Head:
+    """Keeps the first layers of a head, under their names: what SimCLR v2 fine-tunes from.
+
+    Args:
+        head: whole.
+        keep: how many layers; norms and activations count as layers.
+    Returns:
+        A `Head`.
+    Raises:
+        ValueError: for more layers than there are.
+    References:
+        SimCLR v2, arXiv:2006.10029
+
+    >>> len(cut(simclr_head(layers=3), 3).layers)  # linear, batch norm, ReLU
+    3
+    """
+    if not 0 < keep <= len(head.layers):
+        raise ValueError(f"cut: keep must lie between 1 and the head's {len(head.layers)} layers, got {keep}")
+    return Head(head.layers[:keep])
+
+
 def logits(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Multiplies in the input's precision and adds up in float32, in which softmax and targets are computed.
 
@@ -213,6 +234,8 @@ def clip_head(out: int = 512) -> Head:
     return Head([nn.Dense(out, use_bias=False, kernel_init=init)])
 
 
-def linear_head(classes: int) -> Head:
-    """Makes one linear layer, to predict classes or rotations.  arXiv:1803.07728"""
-    return Head([nn.Dense(classes, kernel_init=nn.initializers.normal(0.01))])
+def linear_head(classes: int, *, deviation: float = 0.01) -> Head:
+    """Makes one linear layer, to predict classes or rotations, from normal weights or, at 0, from none.
+    arXiv:1803.07728
+    """
+    return Head([nn.Dense(classes, kernel_init=nn.initializers.normal(deviation))])

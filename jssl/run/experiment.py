@@ -20,6 +20,7 @@ from jssl.weights.preprocessing import Preprocess
 Figure = Callable[[TrainState, jax.Array], list[tuple[str, bytes]]]
 Data = str | Source | tuple[Source, Source]
 Weights = str | Loaded
+RANDOM = "random"  # in place of weights: a network as it is drawn
 
 
 class DataInfo(NamedTuple):
