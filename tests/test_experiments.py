@@ -128,6 +128,7 @@ def test_every_number_of_a_paper_stands_on_its_page(name):
         "canvas",
         "share",
         "per_class",
+        "only",
         "start",
         "continued_rate",
         "layer_decay",

@@ -167,6 +167,7 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         canvas=settings.canvas,
         share=settings.share,
         per_class=settings.per_class,
+        only=settings.only,
     )
     require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
     info = info_of(data)

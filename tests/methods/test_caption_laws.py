@@ -129,7 +129,15 @@ def test_siglip_begins_with_its_bias_and_its_factor_has_no_bound():
     params, memory = method.init(KEY, views)
     value, (_, metrics) = method.loss(params, None, memory, views, KEY, 0)
     assert float(metrics["logit_scale"]) == pytest.approx(10) and float(metrics["logit_bias"]) == -10
-    assert float(value) == pytest.approx(np.log1p(np.exp(10.0)), abs=10)  # a matching pair is doubted by e^10
+    seen = method.outputs(params, None, memory, views, KEY).student
+    unit = [
+        np.asarray(seen[x] / jnp.linalg.norm(seen[x], axis=1, keepdims=True)) for x in ("image", "caption")
+    ]
+    doubts = np.log1p(np.exp(-(2 * np.eye(4) - 1) * (10 * unit[0] @ unit[1].T - 10)))
+    assert float(value) == pytest.approx(doubts.sum() / 4, rel=1e-4)
+    assert np.trace(doubts) > 10 * (
+        doubts.sum() - np.trace(doubts)
+    )  # at first the matching pairs' terms count
     for initial, maximum, wanted in ((1000.0, math.inf, 1000.0), (1000.0, 100.0, 100.0)):
         scale = models.LogitScale(initial, maximum)
         held = scale.init(KEY)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jssl.experiments import MoCoV1, MoCoV3
+from jssl.experiments import MoCoV1, MoCoV3, ReSSL
 
 from jssl import methods, models, objectives
 from jssl.arrays.vectors import unit
@@ -199,6 +199,15 @@ def test_ressl_shows_the_student_the_strong_view():
     image = jnp.broadcast_to(jnp.array([200, 40, 90], jnp.uint8), (8, 12, 12, 3))
     strong, weak = pairs.ressl(size=8)(jax.random.key(0), {"image": image, "index": jnp.arange(8)})["global"]
     assert float(weak.std(0).max()) < 1e-5 < 0.1 < float(strong.std(0).max())
+
+
+def test_ressl_spares_biases_and_norms():
+    params = {"cls": {"layers_0": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}}
+    optimizer = ReSSL(warmup=0).build(IMAGENET).optimizer
+    still = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(still, optimizer.init(params), params)
+    moved = jax.tree.map(lambda x: bool(jnp.any(x != 0)), updates)["cls"]["layers_0"]
+    assert moved == {"kernel": True, "bias": False}
 
 
 def test_settings_of_moco_v3_on_resnets_are_another_published_run():
