@@ -20,6 +20,10 @@ def vit(**fields):
     return models.ViT(**dict(patch=4, dim=16, depth=1, heads=2) | fields)
 
 
+def text():
+    return models.text_encoder("text_n", vocabulary=20, length=4, dim=16, depth=1, heads=2)
+
+
 def noisy(globals_, locals_=0):
     """Views that cost nothing to compile: the image with noise, and corners of it."""
 
@@ -142,15 +146,8 @@ TABLE = {
     "clip": Row(
         lambda: methods.clip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE
     ),
-    "flip": Row(
-        lambda: methods.flip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE
-    ),
-    "siglip": Row(
-        lambda: methods.siglip(
-            vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=16, logit_bias=-2.0
-        ),
-        ONE,
-    ),
+    "flip": Row(lambda: methods.flip(vit(), text(), dim=8), ONE),
+    "siglip": Row(lambda: methods.siglip(vit(), text(), dim=16, logit_bias=-2.0), ONE),
     "rotation": Row(lambda: methods.rotation(vit()), ONE),
     "supcon": Row(lambda: methods.supcon(vit(), head=models.moco_head(8, **SMALL)), TWO),
     "distil": Row(

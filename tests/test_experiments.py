@@ -43,7 +43,7 @@ SMALLER = {  # of the demos' own settings, to compile quickly
     "predictor_dim": 24,
     "min_keep": 2,
 }
-IMAGENET = DataInfo("imagenet", 1_281_167, (224, 224, 3), 224, 1000, {"caption": ((77,), "int32")})
+IMAGENET = DataInfo("imagenet", 1_281_167, (224, 224, 3), 224, 1000, {"caption": ((32,), "int32")})
 
 
 @pytest.fixture(scope="module")

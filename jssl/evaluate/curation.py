@@ -4,9 +4,13 @@ Every function takes features [N, D] and returns the numbers of rows, in order, 
 restricted by them. Cosines are exact, and computed on the device in blocks.
 """
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from jssl.arrays.vectors import unit
 from jssl.evaluate.protocols.knn import nearest_neighbours
+from jssl.objectives import kmeans, random_rows
 
 PART = 16_384  # queries whose neighbours are on the device at a time
 
@@ -101,3 +105,37 @@ def retrieve(pool: np.ndarray, wanted: np.ndarray, *, k: int = 4) -> np.ndarray:
     [1, 2]
     """
     return np.unique(neighbours(pool, wanted, k=k)[1])
+
+
+def retrieve_by_cluster(
+    pool: np.ndarray,
+    wanted: np.ndarray,
+    *,
+    clusters: int,
+    hits: int = 3,
+    most: int = 10_000,
+    seed: int = 0,
+) -> np.ndarray:
+    """Takes from a pool the clusters that some of the wanted images fall into, for many wanted images.
+
+    Args:
+        pool: [N, D].
+        wanted: [M, D] of curated images, by the same network.
+        clusters: of spherical k-means on the pool; DINOv2 has 100,000.
+        hits: wanted images that a cluster must hold more of.
+        most: images taken from a cluster, drawn at random.
+        seed: of the clusters and of the draw.
+    Returns:
+        [K] rows of the pool, each once.
+    Raises:
+        ValueError: for features of different widths, or more clusters than images.
+    References:
+        arXiv:2304.07193
+    """
+    key, how = jax.random.key(seed), dict(spherical=True, first_rows=random_rows)
+    found = kmeans(key, unit(jnp.asarray(pool, jnp.float32)), clusters, **how)
+    held = np.bincount(neighbours(np.asarray(found.centroids), wanted, k=1)[1][:, 0], minlength=clusters)
+    order = np.random.default_rng(seed).permutation(len(pool))
+    home = np.asarray(found.assignment)[order]
+    taken = [order[home == cluster][:most] for cluster in np.flatnonzero(held > hits)]
+    return np.sort(np.concatenate(taken)) if taken else np.zeros(0, int)

@@ -74,7 +74,7 @@ def siglip(
     logit_bias: float = -10.0,
     block_size: int | None = None,
 ) -> Method:
-    """Makes every pair of an image and a caption of the batch a question of its own: do they match?
+    """Asks of every pair of an image and a caption of the batch, by itself, whether they belong together.
 
     Args:
         encoder: the image's, anything `network` takes.

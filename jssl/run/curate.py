@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jssl.evaluate.curation import retrieve, without, without_copies
+from jssl.evaluate.curation import retrieve, retrieve_by_cluster, without, without_copies
 
 
 def curate(
@@ -30,6 +30,7 @@ def curate(
     held_out_above: float = 0.45,
     wanted=None,
     nearest: int = 4,
+    clusters: int | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Writes which images of a pool are kept.
@@ -43,6 +44,8 @@ def curate(
         held_out_above: The cosine from which on it does.
         wanted: A file of `jssl embed` of images of which more are wanted; None: all that is left is kept.
         nearest: Images retrieved for each of them.
+        clusters: In place of the nearest ones, those of so many clusters of the pool that hold more than
+            three wanted images; 10,000 of each at most.
         say: Where lines for the reader go.
     Returns:
         The file's path.
@@ -64,13 +67,19 @@ def curate(
         say(f"without what resembles {held_out}, cosines above {held_out_above:g}: {len(kept):,}")
         features, rows = features[kept], rows[kept]
     if wanted is not None and len(rows):
-        kept = retrieve(features, _embedded(wanted)[0], k=min(nearest, len(features)))
-        say(f"nearest to {wanted}, {nearest} of each: {len(kept):,}")
+        if clusters is None:
+            kept = retrieve(features, _embedded(wanted)[0], k=min(nearest, len(features)))
+            told = f"nearest to {wanted}, {nearest} of each"
+        else:
+            kept = retrieve_by_cluster(features, _embedded(wanted)[0], clusters=clusters)
+            told = f"in the clusters of {wanted}, of {clusters:,}"
+        say(f"{told}: {len(kept):,}")
         features, rows = features[kept], rows[kept]
     if not len(rows):
         raise ValueError(f"{pool}: no image is left; raise the thresholds")
     asked = dict(pool=str(pool), copies=copies, neighbours=neighbours, held_out_above=held_out_above)
     asked |= dict(held_out=held_out and str(held_out), wanted=wanted and str(wanted), nearest=nearest)
+    asked["clusters"] = clusters
     np.savez(out, names=names[rows], rows=rows, about=np.array(json.dumps(asked)))
     return out
 
@@ -104,9 +113,10 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--wanted", help="a file of `jssl embed` of images of which more are wanted")
     parser.add_argument("--nearest", type=int, default=4, help="images retrieved for each of them")
+    parser.add_argument("--clusters", type=int, help="retrieve clusters of so many, not the nearest images")
     chosen = vars(parser.parse_args(arguments))
-    for name in ("neighbours", "nearest"):
-        if chosen[name] < 1:
+    for name in ("neighbours", "nearest", "clusters"):
+        if chosen[name] is not None and chosen[name] < 1:
             raise ValueError(f"--{name} must be at least 1, got {chosen[name]}")
     path = curate(**chosen, say=print)
     print(f"{path}: names and rows of the images that are kept; jssl train ... --only {path}")

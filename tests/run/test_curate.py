@@ -57,6 +57,17 @@ def test_what_resembles_an_evaluation_image_is_removed_and_retrieval_is_idempote
     np.testing.assert_array_equal(found[again], found)
 
 
+def test_clusters_with_several_wanted_images_are_taken():
+    centres = 10 * np.eye(4, 6)
+    pool = np.repeat(centres, 30, 0) + RNG.normal(size=(120, 6))
+    wanted = np.concatenate([np.repeat(centres[1:2], 5, 0), centres[2:3]]) + 0.1 * RNG.normal(size=(6, 6))
+    found = curation.retrieve_by_cluster(pool, wanted, clusters=4, seed=1)
+    assert found.tolist() == list(range(30, 60))
+    few = curation.retrieve_by_cluster(pool, wanted, clusters=4, most=7, seed=1)
+    assert len(few) == 7 and set(few) <= set(found)
+    assert len(curation.retrieve_by_cluster(pool, wanted, clusters=4, hits=5, seed=1)) == 0
+
+
 @pytest.fixture
 def files(tmp_path):
     """Features of 30 images, ten of them copies, as `jssl embed` writes them, and the images."""

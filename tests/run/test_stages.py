@@ -6,10 +6,12 @@ import jax
 import numpy as np
 import pytest
 from jssl.experiments import SimCLRV2, SimCLRV2Distil, SimCLRV2FineTune
+from jssl.experiments.flip import demo
 
 import jssl
 from jssl import weights
 from jssl.data import from_arrays
+from jssl.data.sources.scenes import scenes
 from jssl.run.plan import Options, plan
 
 SETTINGS = dict(batch=8, steps=1, warmup=0, size=16, encoder="resnet10x0.125_cifar", rate_per=None)
@@ -44,3 +46,14 @@ def test_a_chain_of_runs(tmp_path):
         plan(replace(student, teacher=first), Options(out=str(tmp_path / "a")))
     with pytest.raises(ValueError, match="frozen network without its weights"):
         plan(replace(student, teacher=None), Options(out=str(tmp_path / "a")))
+
+
+def test_flip_is_tuned_on_whole_images_from_all_that_it_has_learned(tmp_path):
+    data = (scenes(count=16, side=16),) * 2
+    settings = replace(demo, data=data, scan=True, batch=8, steps=1, warmup=0, size=16, dim=8)
+    first = str(tmp_path / "first")
+    jssl.run(settings, out=first)
+    tuned = plan(replace(settings, start=first, ratio=0.0), Options(out=str(tmp_path / "second"))).start()
+    for head in ("image", "caption", "logit_scale"):
+        assert f"head {head} taken" in tuned.sentence
+    assert "new here" not in tuned.sentence
