@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 
@@ -52,7 +52,7 @@ class FLIP(Texts):
     """Of the joint space."""
 
     def build(self, data: DataInfo) -> Experiment:
-        how = dict(mlp=partial(Mlp, activation=jax.nn.gelu), kernel_init=xavier)
+        how: dict[str, Any] = dict(mlp=partial(Mlp, activation=jax.nn.gelu), kernel_init=xavier)
         network = self.network(hides="visible", positions=sincos_positions, readout=read_mean_of_all, **how)
         text = self.text_network(data, causal=False, **how)
         method = flip(network, text, ratio=self.ratio, dim=self.dim)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import optax
@@ -60,15 +60,14 @@ class MoCoV3(Training):
         near = nn.initializers.normal(1e-6)
         fixed = dict(positions=sincos_positions_rows_first, kernel_init=xavier_apart, token_init=near)
         network = self.network(where_it_has=fixed | dict(last_scale=nn.initializers.zeros))
-        widths = dict(hidden=self.hidden)
         method = moco_v3(
             network,
-            head=moco_v3_head(self.dim, **widths, layers=self.layers),
-            predictor=moco_v3_head(self.dim, **widths, layers=2, last_norm=self.predictor_norm),
+            head=moco_v3_head(self.dim, hidden=self.hidden, layers=self.layers),
+            predictor=moco_v3_head(self.dim, hidden=self.hidden, layers=2, last_norm=self.predictor_norm),
             temperature=self.temperature,
             momentum=teacher_momentum(self.momentum, self.length(data)),
         )
-        kinds = dict(adamw=partial(adamw, decays=everything), lars=lars)
+        kinds: dict[str, Any] = dict(adamw=partial(adamw, decays=everything), lars=lars)
         optimizer = kinds[self.optimizer](self.rate(data), weight_decay=self.weight_decay)
         if self.frozen_patches and hasattr(network, "patch"):
             still = freeze_during(math.inf, lambda path: path[:2] == ("encoder", "stem"))

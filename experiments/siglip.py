@@ -10,7 +10,16 @@ import optax
 
 from jssl.data.sources import scenes
 from jssl.methods import siglip
-from jssl.models import AttentionPool, LearnedPositions, Mlp, clip_head, encoder, read_pooled, xavier_apart
+from jssl.models import (
+    AttentionPool,
+    LearnedPositions,
+    Mlp,
+    ViT,
+    clip_head,
+    encoder,
+    read_pooled,
+    xavier_apart,
+)
 from jssl.optim import adamw, clip_by_global_norm
 from jssl.run import Count, Data, DataInfo, Experiment, Texts, caption_figure, main
 from jssl.run.numbers import Range
@@ -53,16 +62,12 @@ class SigLIP(Texts):
     vocabulary: Count = 32_000
     caption_length: Count = 64
     end: Literal["largest", "last", "first"] = "last"
-    dim: Count = 768
-    """Of the joint space: a vision transformer's own width."""
 
     def image_network(self):
         """Makes SigLIP's image transformer; another encoder is taken as it is."""
         if not self.encoder.startswith("vit"):
             return self.network()
         width, heads = encoder(self.encoder).dim, encoder(self.encoder).heads
-        if width != self.dim:
-            raise ValueError(f"--dim must be the width of --encoder {self.encoder}, {width}, got {self.dim}")
         pool = partial(AttentionPool, heads, 4 * width, GELU, kernel_init=xavier_apart)
         near = nn.initializers.normal(width**-0.5)
         return self.network(
@@ -76,9 +81,11 @@ class SigLIP(Texts):
     def build(self, data: DataInfo) -> Experiment:
         network = self.image_network()
         text = self.text_network(data, causal=False, mlp=GELU, kernel_init=xavier_apart)
-        head = None if self.encoder.startswith("vit") else clip_head(self.dim)
-        learned = dict(logit_scale=self.logit_scale, logit_bias=self.logit_bias)
-        method = siglip(network, text, head=head, dim=self.dim, **learned)
+        own = isinstance(network, ViT)  # whose width is the joint space's
+        dim, head = (network.dim, None) if own else (text.dim, clip_head(text.dim))
+        method = siglip(
+            network, text, head=head, dim=dim, logit_scale=self.logit_scale, logit_bias=self.logit_bias
+        )
         adam = adamw(self.rate(data), b2=0.95, weight_decay=self.weight_decay)
         optimizer = optax.chain(clip_by_global_norm(self.clip), adam)
         figures = caption_figure(method, self.view(data))
@@ -105,7 +112,6 @@ demo = SigLIP(
     text="text_n",
     vocabulary=len(scenes.WORDS),
     caption_length=scenes.CAPTION_LENGTH,
-    dim=96,
 )
 
 if __name__ == "__main__":

@@ -46,18 +46,16 @@ class SimCLRV2FineTune(Training):
         if data.classes < 2:
             raise ValueError(f"--data {data.name} has {data.classes} classes; give labels of two at least")
         network = self.network()
-        layers = dict(
-            head=linear_head(data.classes, deviation=0.0),
-            between=cut(simclr_head(hidden=self.hidden, layers=3), 3),
-        )
-        method = supervised(network, data.classes, **layers)
+        head = linear_head(data.classes, deviation=0.0)
+        first = cut(simclr_head(hidden=self.hidden, layers=3), 3)  # linear, batch norm, ReLU
+        method = supervised(network, data.classes, head=head, between=first)
         return self.experiment(
             data,
             method,
             optimizer=lars(self.rate(data), weight_decay=self.weight_decay, rate_inside_momentum=True),
             views=self.make_views(data, magnitude=self.magnitude),
             network=network,
-            logits=partial(class_logits, method, **layers),
+            logits=partial(class_logits, method, head=head, between=first),
         )
 
 

@@ -29,8 +29,9 @@ def neighbours(bank: np.ndarray, queries: np.ndarray, *, k: int) -> tuple[np.nda
     References:
         arXiv:2304.07193
     """
+    held = jnp.asarray(bank, jnp.float32)
     parts = [
-        nearest_neighbours(bank, np.asarray(queries[start : start + PART], np.float32), k=k)
+        nearest_neighbours(held, jnp.asarray(queries[start : start + PART], jnp.float32), k=k)
         for start in range(0, len(queries), PART)
     ]
     cosines, rows = (
@@ -132,8 +133,8 @@ def retrieve_by_cluster(
     References:
         arXiv:2304.07193
     """
-    key, how = jax.random.key(seed), dict(spherical=True, first_rows=random_rows)
-    found = kmeans(key, unit(jnp.asarray(pool, jnp.float32)), clusters, **how)
+    rows = unit(jnp.asarray(pool, jnp.float32))
+    found = kmeans(jax.random.key(seed), rows, clusters, spherical=True, first_rows=random_rows)
     held = np.bincount(neighbours(np.asarray(found.centroids), wanted, k=1)[1][:, 0], minlength=clusters)
     order = np.random.default_rng(seed).permutation(len(pool))
     home = np.asarray(found.assignment)[order]

@@ -10,8 +10,8 @@ from jssl.objectives.base import Objective, Outputs
 
 
 def distillation(model, taught, objective: Objective, *, across=together) -> Method:
-    """Compares what a network makes of views with what a frozen one makes of them: loss =
-    objective(network(views), taught(views)).
+    """Compares what a network and a frozen one make of views: loss = objective(network(views),
+    taught(views)).
 
     Args:
         model: anything `network` takes; its outputs reach the objective as `outputs.student`.
