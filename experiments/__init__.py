@@ -12,9 +12,26 @@ from jssl.run.systems import System
 
 REGISTRY = {
     "simclr": System("SimCLR", "SimCLR", "2002.05709", "siamese", knn=(12.6, 69.8), linear=(11.5, 77.8)),
+    "simclr_v2": System("SimCLR v2", "SimCLRV2", "2006.10029", "siamese"),
+    "simclr_v2_fine_tune": System(
+        "SimCLR v2, fine-tuning",
+        "SimCLRV2FineTune",
+        "2006.10029",
+        "supervised, from the head's middle",
+        "labelled images",
+    ),
+    "simclr_v2_distil": System(
+        "SimCLR v2, distillation", "SimCLRV2Distil", "2006.10029", "distillation, frozen teacher"
+    ),
+    "dcl": System("DCL", "DCL", "2110.06848", "siamese"),
+    "nnclr": System("NNCLR", "NNCLR", "2104.14548", "siamese, predictor, queue"),
+    "moco_v1": System("MoCo", "MoCoV1", "1911.05722", "self-distillation, queue"),
     "moco_v2": System(
         "MoCo v2", "MoCoV2", "2003.04297", "self-distillation, queue", knn=(51.9, 81.9), linear=(58.8, 73.9)
     ),
+    "moco_v3": System("MoCo v3", "MoCoV3", "2104.02057", "self-distillation, predictor"),
+    "infomin": System("InfoMin", "InfoMin", "2005.10243", "self-distillation, queue"),
+    "ressl": System("ReSSL", "ReSSL", "2107.09282", "self-distillation, queue"),
     "pcl": System(
         "PCL", "PCL", "2005.04966", "self-distillation, queue, k-means", knn=(51.9, 80.4), linear=(58.8, 72.0)
     ),
@@ -60,6 +77,8 @@ REGISTRY = {
     "clip": System(
         "CLIP", "CLIP", "2103.00020", "towers", "images and captions", knn=(56.8, 96.9), linear=(51.1, 97.9)
     ),
+    "flip": System("FLIP", "FLIP", "2212.00794", "towers, patches dropped", "images and captions"),
+    "siglip": System("SigLIP", "SigLIP", "2303.15343", "towers", "images and captions"),
     "slip": System(
         "SLIP",
         "SLIP",
@@ -72,6 +91,7 @@ REGISTRY = {
     "rotation": System(
         "Image rotations", "Rotation", "1803.07728", "pretext", knn=(12.6, 26.4), linear=(12.5, 27.2)
     ),
+    "supcon": System("SupCon", "SupCon", "2004.11362", "siamese, labels", "labelled images"),
     "fine_tune": System(
         "Fine-tuning", "FineTune", "2111.06377", "supervised, from any weights", "labelled images"
     ),

@@ -17,6 +17,7 @@ from jssl.citations import citation
 from jssl.data import load, views
 from jssl.methods import Method, weighted_methods
 from jssl.methods.base import Refresh, Teacher, ema
+from jssl.methods.frames.distillation import distillation
 from jssl.methods.frames.forward import apart, together
 from jssl.methods.frames.joint_predictive import joint_predictive
 from jssl.methods.frames.masked_prediction import masked_prediction
@@ -45,6 +46,7 @@ __all__ = [
     "citation",
     "collecting",
     "data",
+    "distillation",
     "ema",
     "encoder",
     "evaluate",

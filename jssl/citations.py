@@ -11,6 +11,7 @@ _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 _PAPERS = {  # arXiv id: (first author, title)
     "1301.3781": ("Mikolov, Tomas", "Efficient Estimation of Word Representations in Vector Space"),
     "1409.4842": ("Szegedy, Christian", "Going Deeper with Convolutions"),
+    "1503.02531": ("Hinton, Geoffrey", "Distilling the Knowledge in a Neural Network"),
     "1505.05192": ("Doersch, Carl", "Unsupervised Visual Representation Learning by Context Prediction"),
     "1512.03385": ("He, Kaiming", "Deep Residual Learning for Image Recognition"),
     "1602.07868": (

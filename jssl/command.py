@@ -33,6 +33,10 @@ COMMANDS = {
     "embed": Command(
         "write the features of a data set: jssl embed dinov2_vits14 DATA --out F", "jssl.run.embed:main"
     ),
+    "curate": Command(
+        "choose images by their features: drop copies, retrieve the nearest of wanted ones",
+        "jssl.run.curate:main",
+    ),
     "export": Command(
         "write the encoder of a run as safetensors, under timm's, Meta's or the hub's names",
         "jssl.run.export:main",

@@ -10,12 +10,18 @@ import jax.numpy as jnp
 from jssl import methods, models
 from jssl.masks import multiblock_masks
 from jssl.methods import Method
+from jssl.methods.labels import classifier
+from jssl.models.network import frozen
 
 BATCH, SIDE = 8, 16
 
 
 def vit(**fields):
     return models.ViT(**dict(patch=4, dim=16, depth=1, heads=2) | fields)
+
+
+def text():
+    return models.text_encoder("text_n", vocabulary=20, length=4, dim=16, depth=1, heads=2)
 
 
 def noisy(globals_, locals_=0):
@@ -49,8 +55,40 @@ class Row(NamedTuple):
 
 TABLE = {
     "simclr": Row(lambda: methods.simclr(vit(), head=models.simclr_head(8, **SMALL)), TWO),
+    "simclr_v2": Row(
+        lambda: methods.simclr_v2(vit(), head=models.simclr_head(8, layers=3, **SMALL), temperature=0.5),
+        TWO,
+    ),
+    "dcl": Row(lambda: methods.dcl(vit(), head=models.simclr_head(8, **SMALL)), TWO),
+    "nnclr": Row(
+        lambda: methods.nnclr(
+            vit(),
+            head=models.nnclr_head(8, **SMALL),
+            predictor=models.nnclr_predictor(8, **SMALL),
+            queue=16,
+        ),
+        TWO,
+    ),
+    "moco_v1": Row(
+        lambda: methods.moco_v1(vit(), head=models.moco_head(8, hidden=None), queue=16, momentum=0.9), TWO
+    ),
     "moco_v2": Row(
         lambda: methods.moco_v2(vit(), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9), TWO
+    ),
+    "moco_v3": Row(
+        lambda: methods.moco_v3(
+            vit(),
+            head=models.moco_v3_head(8, **SMALL),
+            predictor=models.moco_v3_head(8, layers=2, **SMALL),
+            momentum=0.9,
+        ),
+        TWO,
+    ),
+    "infomin": Row(
+        lambda: methods.infomin(vit(), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9), TWO
+    ),
+    "ressl": Row(
+        lambda: methods.ressl(vit(), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9), TWO
     ),
     "byol": Row(
         lambda: methods.byol(
@@ -108,7 +146,16 @@ TABLE = {
     "clip": Row(
         lambda: methods.clip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE
     ),
+    "flip": Row(lambda: methods.flip(vit(), text(), dim=8), ONE),
+    "siglip": Row(lambda: methods.siglip(vit(), text(), dim=16, logit_bias=-2.0), ONE),
     "rotation": Row(lambda: methods.rotation(vit()), ONE),
+    "supcon": Row(lambda: methods.supcon(vit(), head=models.moco_head(8, **SMALL)), TWO),
+    "distil": Row(
+        lambda: methods.distil(
+            vit(), frozen(classifier(vit(dim=8), models.linear_head(3, deviation=1.0)), drawn=True), 3
+        ),
+        ONE,
+    ),
     "supervised": Row(lambda: methods.supervised(vit(), 3, smoothing=0.1), ONE),
     "slip": Row(
         lambda: methods.slip(
@@ -121,6 +168,6 @@ TABLE = {
     ),
     "mim_contrast": Row(lambda: methods.mim_contrast(vit(), head=models.simclr_head(8, **SMALL)), TWO),
 }
-TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "i_jepa")
+TAUGHT = ("moco_v1", "moco_v2", "moco_v3", "infomin", "ressl", "byol", "pcl", "dino", "ibot", "i_jepa")
 
 MASKED = ("ibot", "mae", "simmim", "simmim_swin", "i_jepa", "mim_contrast")

@@ -45,7 +45,7 @@ def test_methods_name_their_paper_and_what_they_need(name):
 
 
 def test_frames_are_modules_of_their_own():
-    assert len(FRAMES) == 6 and all(
+    assert len(FRAMES) == 7 and all(
         inspect.ismodule(importlib.import_module(f"jssl.methods.frames.{name}")) for name in FRAMES
     )
     assert not hasattr(frames, "__all__")

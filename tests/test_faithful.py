@@ -82,8 +82,8 @@ def tree(**extra):
 
 # ResNets
 
-ZERO = ("simclr", "byol", "barlow_twins", "vicreg", "simsiam")
-ONE = ("moco_v2", "pcl", "swav")
+ZERO = ("simclr", "simclr_v2", "nnclr", "byol", "barlow_twins", "vicreg", "simsiam")
+ONE = ("moco_v1", "moco_v2", "infomin", "ressl", "supcon", "dcl", "pcl", "swav")
 
 
 @pytest.mark.parametrize("name", [*ZERO, *ONE])
@@ -92,7 +92,7 @@ def test_the_last_scale_of_a_residual_block(name):
     assert first.tolist() == [float(name in ONE)] * 4
 
 
-@pytest.mark.parametrize("name", ["moco_v2", "pcl", "simsiam", "rotation"])
+@pytest.mark.parametrize("name", ["moco_v1", "moco_v2", "infomin", "pcl", "simsiam", "rotation"])
 def test_sgd_decays_biases_and_norms_too(name):
     settings = named(name)(steps=10, epochs=1) if name != "rotation" else Rotation(steps=10)
     params = tree() | {"cls": {"bias": jnp.ones(2)}, "prediction": {"bias": jnp.ones(2)}}
@@ -552,7 +552,21 @@ def test_spans_are_epochs(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["simclr", "byol", "barlow_twins", "vicreg", "simsiam", "dino", "ibot", "mae"]
+    "name",
+    [
+        "simclr",
+        "simclr_v2",
+        "nnclr",
+        "moco_v3",
+        "flip",
+        "byol",
+        "barlow_twins",
+        "vicreg",
+        "simsiam",
+        "dino",
+        "ibot",
+        "mae",
+    ],
 )
 def test_rates_are_given_per_256_images(name):
     settings = named(name)()

@@ -2,12 +2,13 @@
 
 from jssl.methods.base import Method
 from jssl.methods.clustering import swav
-from jssl.methods.contrastive import moco_v2, pcl, simclr
+from jssl.methods.contrastive import dcl, moco_v2, nnclr, pcl, simclr, simclr_v2
 from jssl.methods.distillation import dino, ibot
 from jssl.methods.hybrids import mim_contrast, slip
-from jssl.methods.labels import supervised
+from jssl.methods.labels import distil, supcon, supervised
 from jssl.methods.masked import i_jepa, mae, simmim
-from jssl.methods.multimodal import clip
+from jssl.methods.momentum import infomin, moco_v1, moco_v3, ressl
+from jssl.methods.multimodal import clip, flip, siglip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
 from jssl.methods.pretext import rotation
 from jssl.methods.weighted import weighted_methods
@@ -17,18 +18,29 @@ __all__ = [
     "barlow_twins",
     "byol",
     "clip",
+    "dcl",
     "dino",
+    "distil",
+    "flip",
     "i_jepa",
     "ibot",
+    "infomin",
     "mae",
     "mim_contrast",
+    "moco_v1",
     "moco_v2",
+    "moco_v3",
+    "nnclr",
     "pcl",
+    "ressl",
     "rotation",
+    "siglip",
     "simclr",
+    "simclr_v2",
     "simmim",
     "simsiam",
     "slip",
+    "supcon",
     "supervised",
     "swav",
     "vicreg",

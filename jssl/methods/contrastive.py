@@ -5,9 +5,18 @@ from jssl.methods.frames.forward import apart, in_groups, key_view, query_view
 from jssl.methods.frames.self_distillation import self_distillation
 from jssl.methods.frames.siamese import siamese
 from jssl.methods.pairs import over_views
-from jssl.models.heads import moco_head, simclr_head
+from jssl.models.heads import moco_head, nnclr_head, nnclr_predictor, simclr_head
 from jssl.models.network import with_heads
-from jssl.objectives import nt_xent, prototype_contrast, queue_contrast, refresh, remember, weighted_sum
+from jssl.objectives import (
+    decoupled_nt_xent,
+    neighbour_contrast,
+    nt_xent,
+    prototype_contrast,
+    queue_contrast,
+    refresh,
+    remember,
+    weighted_sum,
+)
 
 
 def simclr(encoder, *, head=None, temperature: float = 0.1, block_size: int | None = None) -> Method:
@@ -31,6 +40,66 @@ def simclr(encoder, *, head=None, temperature: float = 0.1, block_size: int | No
     return siamese(network, over_views(both_directions))
 
 
+def simclr_v2(encoder, *, head=None, temperature: float = 0.1, block_size: int | None = None) -> Method:
+    """Makes two views find each other as SimCLR does, under a head of three layers, the first to be kept.
+
+    Fine-tuning begins at the output of the head's first layer (`cut`), not at the encoder's.
+
+    Args:
+        encoder: anything `network` takes.
+        head: the projection MLP, 3 layers to 128 by default.
+        temperature, block_size: as for `simclr`.
+    Returns:
+        A `Method`; views: two global ones.
+    References:
+        SimCLR v2, arXiv:2006.10029
+    """
+    head = head or simclr_head(layers=3)
+    return simclr(encoder, head=head, temperature=temperature, block_size=block_size)
+
+
+def dcl(encoder, *, head=None, temperature: float = 0.1, sigma: float | None = None) -> Method:
+    """Makes two views find each other among the batch, the pair itself left out of what it is compared with.
+
+    Args:
+        encoder: anything `network` takes.
+        head: the projection MLP, SimCLR's by default.
+        temperature: T.
+        sigma: the width of the weights of DCLW, 0.5 in the paper; None for none.
+    Returns:
+        A `Method`; views: two global ones. The loss adds up both directions' means and may be negative.
+    References:
+        DCL, arXiv:2110.06848
+    """
+    network = with_heads(encoder, cls=head or simclr_head())
+
+    def both_directions(a, b):
+        return 2 * decoupled_nt_xent(a, b, temperature=temperature, sigma=sigma)
+
+    return siamese(network, over_views(both_directions), across=apart)
+
+
+def nnclr(encoder, *, head=None, predictor=None, queue: int = 98304, temperature: float = 0.1) -> Method:
+    """Makes a view's nearest past neighbour find the other view's prediction among those of the batch.
+
+    Args:
+        encoder: anything `network` takes.
+        head: the projection MLP.
+        predictor: the prediction MLP.
+        queue: past projections kept, a multiple of the batch.
+        temperature: of the contrast.
+    Returns:
+        A `Method`; views: two global ones. The loss is the mean of both directions.
+    References:
+        NNCLR, arXiv:2104.14548
+    """
+    network = with_heads(
+        encoder, cls=head or nnclr_head(), prediction=("cls", predictor or nnclr_predictor())
+    )
+    objective = neighbour_contrast("prediction", "cls", size=queue, temperature=temperature)
+    return siamese(network, objective, across=apart)
+
+
 def moco_v2(
     encoder, *, head=None, queue: int = 65536, temperature: float = 0.2, momentum=0.999, groups: int = 8
 ) -> Method:
@@ -38,7 +107,7 @@ def moco_v2(
 
     Args:
         encoder: anything `network` takes.
-        head: the projection MLP; v1 has `moco_head(hidden=None)` and temperature 0.07 (arXiv:1911.05722).
+        head: the projection MLP.
         queue: past keys kept, a multiple of the batch.
         temperature: of the contrast.
         momentum: of the key encoder, a number or a schedule.

@@ -1,23 +1,27 @@
-"""Learning from labels: what a pretrained encoder is fine-tuned with."""
+"""Learning from labels: what a pretrained encoder is fine-tuned with, and contrast between classes."""
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jssl.methods.base import Method
+from jssl.methods.frames.distillation import distillation
 from jssl.methods.frames.siamese import siamese
-from jssl.models.heads import linear_head
-from jssl.models.network import network, with_heads
-from jssl.objectives import stateless
+from jssl.methods.pairs import labelled
+from jssl.models.heads import linear_head, moco_head
+from jssl.models.network import Network, network, with_heads
+from jssl.objectives import soft_cross_entropy, stateless, supervised_contrastive
 
 
-def supervised(encoder, classes: int, *, head=None, smoothing: float = 0.0) -> Method:
+def supervised(encoder, classes: int, *, head=None, between=None, smoothing: float = 0.0) -> Method:
     """Predicts classes, by the cross-entropy with labels or with targets that views have mixed.
 
     Args:
         encoder: anything `network` takes; `frozen(...)` of it trains the head alone.
         classes: how many there are.
         head: [B, D] -> [B, classes], linear by default.
+        between: layers between the encoder and the head, such as the first of a pretrained head (`cut`),
+            under that head's name, `cls`; none by default.
         smoothing: share of the target that is spread over all classes.
     Returns:
         A `Method`; views: one global one, and "label" [B], -1 for none, or "target" [B, classes]. Images
@@ -42,19 +46,79 @@ def supervised(encoder, classes: int, *, head=None, smoothing: float = 0.0) -> M
         weight = len(known) / jnp.maximum(known.sum(), 1.0)
         return weight * loss, {"accuracy": weight * right.mean()}
 
-    return siamese(with_heads(encoder, logits=head or linear_head(classes)), stateless(losses))
+    return siamese(classifier(encoder, head or linear_head(classes), between=between), stateless(losses))
 
 
-def class_logits(method: Method, params, teacher, memory, images, *, head) -> jax.Array:
+def classifier(encoder, head, *, between=None) -> Network:
+    """Puts a classifier on an encoder.
+
+    Args:
+        encoder: anything `network` takes.
+        head: [B, D] -> [B, classes].
+        between: as for `supervised`.
+    Returns:
+        A `Network` with an output `logits`.
+    """
+    layers = {} if between is None else {"cls": between}
+    return with_heads(encoder, **layers, logits=("cls", head))
+
+
+def distil(encoder, taught, classes: int, *, head=None, temperature: float = 1.0) -> Method:
+    """Predicts what a frozen classifier makes of images, whose own labels nobody reads.
+
+    Args:
+        encoder: anything `network` takes, often smaller than the teacher's.
+        taught: a `frozen` network with an output `logits`, such as `frozen(classifier(...))`.
+        classes: how many there are.
+        head: [B, D] -> [B, classes], linear by default.
+        temperature: of both softmaxes.
+    Returns:
+        A `Method`; views: one global one. The metric `agreement` is how often both find the same class.
+    References:
+        SimCLR v2, arXiv:2006.10029
+    """
+
+    def losses(outputs):
+        ours, theirs = (side["logits"][0] for side in (outputs.student, outputs.target))
+        same = jnp.mean(jnp.argmax(ours, -1) == jnp.argmax(theirs, -1))
+        return soft_cross_entropy(ours, theirs, temperature=temperature), {"agreement": same}
+
+    return distillation(classifier(encoder, head or linear_head(classes)), taught, stateless(losses))
+
+
+def supcon(encoder, *, head=None, temperature: float = 0.1, base_temperature: float = 0.07) -> Method:
+    """Makes an image's views find each other and those of its class among all views of the batch.
+
+    Args:
+        encoder: anything `network` takes.
+        head: the projection MLP, linear, ReLU, linear by default.
+        temperature: T.
+        base_temperature: the loss is multiplied by T over it, as in the authors' code.
+    Returns:
+        A `Method`; views: two global ones, and "label" [B], -1 for none: such an image has its views alone.
+    References:
+        SupCon, arXiv:2004.11362
+    """
+
+    def loss(a, b, labels):
+        return temperature / base_temperature * supervised_contrastive(a, b, labels, temperature=temperature)
+
+    return siamese(with_heads(encoder, cls=head or moco_head()), labelled(loss))
+
+
+def class_logits(method: Method, params, teacher, memory, images, *, head, between=None) -> jax.Array:
     """Computes what a trained network makes of images.
 
     Args:
         method: of `supervised`.
         params, teacher, memory: of the state.
         images: [B, H, W, C] as the evaluation view makes them.
-        head: as given to `supervised`.
+        head, between: as given to `supervised`.
     Returns:
         [B, classes]
     """
-    features = method.features(params, teacher, memory, images).cls
-    return network(head).apply(params["logits"], memory["statistics"]["logits"], features)[0]
+    x, statistics = method.features(params, teacher, memory, images).cls, memory["statistics"]
+    statistics = statistics.get("student", statistics)  # of `distil`
+    for name, layers in (("cls", between), ("logits", head)):
+        x = x if layers is None else network(layers).apply(params[name], statistics[name], x)[0]
+    return x

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import jax.numpy as jnp
 
-from jssl.objectives import Objective, stateless
+from jssl.objectives import Objective, named, stateless
 
 
 def between_views(loss, *, student: str = "cls", teacher: str = "cls") -> Objective:
@@ -38,6 +38,24 @@ def over_views(loss, *, name: str = "cls") -> Objective:
     def losses(outputs):
         _check_two(outputs.student[name])
         return loss(*outputs.student[name][:2])
+
+    return stateless(losses)
+
+
+def labelled(loss, *, name: str = "cls") -> Objective:
+    """Compares the first two views, given the images' labels: loss(view a, view b, labels).
+
+    Args:
+        loss: ([B, D], [B, D], [B]) -> losses. An image without a label, -1, has one of its own.
+        name: of the student's output.
+    Returns:
+        An `Objective` that remembers nothing; it reads views["label"] [B].
+    """
+
+    def losses(outputs):
+        labels = named(outputs.views, "label", "views")
+        _check_two(outputs.student[name])
+        return loss(*outputs.student[name][:2], jnp.where(labels < 0, -1 - jnp.arange(len(labels)), labels))
 
     return stateless(losses)
 

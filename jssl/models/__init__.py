@@ -11,7 +11,15 @@ from jssl.models.encoders.resnet import (
     torch_padding,
 )
 from jssl.models.encoders.swin import Swin
-from jssl.models.encoders.text import LogitScale, TextTransformer, largest_id, last_place, text_encoder
+from jssl.models.encoders.text import (
+    LogitBias,
+    LogitScale,
+    TextTransformer,
+    largest_id,
+    last_place,
+    start_place,
+    text_encoder,
+)
 from jssl.models.encoders.vit import (
     ConvStem,
     PatchEmbed,
@@ -20,7 +28,9 @@ from jssl.models.encoders.vit import (
     last_class_tokens,
     read_class,
     read_mean,
+    read_mean_of_all,
     read_normed_mean,
+    read_pooled,
 )
 from jssl.models.features import Features
 from jssl.models.heads import (
@@ -30,10 +40,13 @@ from jssl.models.heads import (
     barlow_head,
     byol_head,
     clip_head,
+    cut,
     dino_head,
     linear_head,
     moco_head,
     moco_v3_head,
+    nnclr_head,
+    nnclr_predictor,
     simclr_head,
     simsiam_head,
     simsiam_predictor,
@@ -41,8 +54,15 @@ from jssl.models.heads import (
     swav_head,
     vicreg_head,
 )
-from jssl.models.layers.initializers import clip_image_init, clip_text_init, truncated_normal, xavier
+from jssl.models.layers.initializers import (
+    clip_image_init,
+    clip_text_init,
+    truncated_normal,
+    xavier,
+    xavier_apart,
+)
 from jssl.models.layers.norms import batch_norm, layer_norm
+from jssl.models.layers.pooling import AttentionPool
 from jssl.models.layers.positions import (
     LearnedPositions,
     antialiased_bicubic,
@@ -69,6 +89,7 @@ from jssl.models.zoo import encoder, encoder_names
 
 __all__ = [
     "Attention",
+    "AttentionPool",
     "BasicBlock",
     "Block",
     "Bottleneck",
@@ -76,6 +97,7 @@ __all__ = [
     "Features",
     "Head",
     "LearnedPositions",
+    "LogitBias",
     "LogitScale",
     "MaskedDecoder",
     "Mlp",
@@ -101,6 +123,7 @@ __all__ = [
     "clip_image_init",
     "clip_text_init",
     "cls_attention",
+    "cut",
     "depth_scaled",
     "dino_bicubic",
     "dino_head",
@@ -117,11 +140,15 @@ __all__ = [
     "mae_decoder",
     "moco_head",
     "moco_v3_head",
+    "nnclr_head",
+    "nnclr_predictor",
     "pixel_head",
     "quick_gelu",
     "read_class",
     "read_mean",
+    "read_mean_of_all",
     "read_normed_mean",
+    "read_pooled",
     "rotary_angles",
     "rotary_angles_by_index",
     "same_padding",
@@ -131,10 +158,12 @@ __all__ = [
     "sincos_positions",
     "sincos_positions_rows_first",
     "slip_head",
+    "start_place",
     "swav_head",
     "text_encoder",
     "torch_padding",
     "truncated_normal",
     "vicreg_head",
     "xavier",
+    "xavier_apart",
 ]

@@ -47,6 +47,27 @@ class Head(nn.Module):
         return x
 
 
+def cut(head: Head, keep: int) -> Head:
+    """Keeps the first layers of a head, under their names: what SimCLR v2 fine-tunes from.
+
+    Args:
+        head: whole.
+        keep: how many layers; norms and activations count as layers.
+    Returns:
+        A `Head`.
+    Raises:
+        ValueError: for more layers than there are.
+    References:
+        SimCLR v2, arXiv:2006.10029
+
+    >>> len(cut(simclr_head(layers=3), 3).layers)  # linear, batch norm, ReLU
+    3
+    """
+    if not 0 < keep <= len(head.layers):
+        raise ValueError(f"cut: keep must lie between 1 and the head's {len(head.layers)} layers, got {keep}")
+    return Head(head.layers[:keep])
+
+
 def logits(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Multiplies in the input's precision and adds up in float32, in which softmax and targets are computed.
 
@@ -121,11 +142,21 @@ def moco_head(out: int = 128, *, hidden: int | None = 2048) -> Head:
     return Head([dense(out)] if hidden is None else [dense(hidden), nn.relu, dense(out)])
 
 
-def moco_v3_head(out: int = 256, *, hidden: int = 4096, layers: int = 3) -> Head:
-    """Makes MoCo v3's projection or, with layers=2, its prediction; a plain batch norm ends it.
-    arXiv:2104.02057
+def moco_v3_head(out: int = 256, *, hidden: int = 4096, layers: int = 3, last_norm: bool = True) -> Head:
+    """Makes MoCo v3's projection or, with layers=2, its prediction; a plain batch norm ends it, but for the
+    prediction of ResNets.  arXiv:2104.02057
     """
-    return Head([*_mlp([hidden] * (layers - 1), out), plain_norm()])
+    return Head([*_mlp([hidden] * (layers - 1), out), *([plain_norm()] if last_norm else [])])
+
+
+def nnclr_head(out: int = 256, *, hidden: int = 2048) -> Head:
+    """Makes NNCLR's projection: three layers, batch norm after each, no ReLU at the end.  arXiv:2104.14548"""
+    return Head([*_mlp([hidden, hidden], out, bias=True), batch_norm()])
+
+
+def nnclr_predictor(out: int = 256, *, hidden: int = 4096) -> Head:
+    """Makes NNCLR's prediction: linear, batch norm, ReLU, linear.  arXiv:2104.14548"""
+    return Head(_mlp([hidden], out, bias=True))
 
 
 def byol_head(out: int = 256, *, hidden: int = 4096) -> Head:
@@ -203,6 +234,8 @@ def clip_head(out: int = 512) -> Head:
     return Head([nn.Dense(out, use_bias=False, kernel_init=init)])
 
 
-def linear_head(classes: int) -> Head:
-    """Makes one linear layer, to predict classes or rotations.  arXiv:1803.07728"""
-    return Head([nn.Dense(classes, kernel_init=nn.initializers.normal(0.01))])
+def linear_head(classes: int, *, deviation: float = 0.01) -> Head:
+    """Makes one linear layer, to predict classes or rotations, from normal weights or, at 0, from none.
+    arXiv:1803.07728
+    """
+    return Head([nn.Dense(classes, kernel_init=nn.initializers.normal(deviation))])

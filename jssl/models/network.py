@@ -139,7 +139,7 @@ def collecting(model, *wanted: str) -> Network:
     return net._replace(apply=apply)
 
 
-def frozen(model, variables: Mapping[str, Any] | None = None) -> Network:
+def frozen(model, variables: Mapping[str, Any] | None = None, *, drawn: bool = False) -> Network:
     """Makes a network that never changes, its weights among the statistics.
 
     So they are in the checkpoint and lie on the devices as parameters do, but have no gradient and no
@@ -150,6 +150,7 @@ def frozen(model, variables: Mapping[str, Any] | None = None) -> Network:
         variables: {"params": ..., "batch_stats": ... where there are}. None: `init_state(start=...)` must
             give them, which is better for large ones: given here, they are constants of the program that
             makes the first state.
+        drawn: without variables, leave the weights as they are drawn.
     Returns:
         A `Network` without parameters, with statistics {"frozen": variables}; never in training mode.
     Raises:
@@ -161,7 +162,7 @@ def frozen(model, variables: Mapping[str, Any] | None = None) -> Network:
         params, statistics = net.init(key, *inputs, **named)
         weights = {"params": params, **statistics}
         if variables is None:
-            return {}, {"frozen": weights, UNFILLED: {}}
+            return {}, {"frozen": weights} | ({} if drawn else {UNFILLED: {}})
         return {}, {"frozen": _complete(weights, variables, "frozen")}
 
     def own(statistics, dtype=None):

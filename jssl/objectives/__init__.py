@@ -28,6 +28,7 @@ from jssl.objectives.reconstruction import masked_mean, masked_reconstruction, m
 from jssl.objectives.redundancy import barlow_twins, koleo, vicreg
 from jssl.objectives.ressl import relational, relational_consistency
 from jssl.objectives.sinkhorn import sinkhorn_knopp
+from jssl.objectives.soft_labels import soft_cross_entropy
 from jssl.objectives.swav import swapped_assignment, swapped_prediction
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "sigmoid_pairwise",
     "sincos_position_embedding",
     "sinkhorn_knopp",
+    "soft_cross_entropy",
     "spread_rows",
     "stateless",
     "supervised_contrastive",

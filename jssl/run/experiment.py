@@ -20,6 +20,7 @@ from jssl.weights.preprocessing import Preprocess
 Figure = Callable[[TrainState, jax.Array], list[tuple[str, bytes]]]
 Data = str | Source | tuple[Source, Source]
 Weights = str | Loaded
+RANDOM = "random"  # in place of weights: a network as it is drawn
 
 
 class DataInfo(NamedTuple):
@@ -120,6 +121,8 @@ class Settings:
     """Share of each class's training images that is trained on; a larger share holds all of a smaller one."""
     per_class: Count | None = None
     """So many training images of each class, in place of a share."""
+    only: str | None = None
+    """Train on these images alone: a file of `jssl curate`."""
 
     def build(self, data: DataInfo) -> Experiment:
         """Composes the experiment of its settings and the sizes of its data. Opens no file.

@@ -22,6 +22,7 @@ from jssl.models import (
     last_place,
     moco_head,
     quick_gelu,
+    start_place,
     text_encoder,
 )
 from jssl.models.encoders.text import TEXTS
@@ -136,12 +137,14 @@ class Texts(Training):
     """Number of different token ids."""
     caption_length: Count
     """The most tokens of a caption."""
-    end: Literal["largest", "last"]
-    """The token that stands for the caption: the largest id, CLIP's end token, or the last place."""
+    end: Literal["largest", "last", "first"]
+    """The token that stands for the caption: the largest id, CLIP's end token, or the last or first place."""
 
-    def text_network(self, data: DataInfo) -> TextTransformer:
+    def text_network(self, data: DataInfo, **overrides: Any) -> TextTransformer:
         """Makes CLIP's text transformer, with its activation and first weights.
 
+        Args:
+            overrides: Fields of the module that are not CLIP's, such as causal=False.
         Raises:
             ValueError: for data without captions, or with longer ones.
         """
@@ -152,13 +155,13 @@ class Texts(Training):
                 f"of {given} tokens"
             )
         depth = TEXTS[self.text]["depth"] if self.text in TEXTS else 0
+        clips = dict(mlp=partial(Mlp, activation=quick_gelu), kernel_init=clip_text_init(depth))
         return text_encoder(
             self.text,
             vocabulary=self.vocabulary,
             length=self.caption_length,
-            end={"largest": largest_id, "last": last_place}[self.end],
-            mlp=partial(Mlp, activation=quick_gelu),
-            kernel_init=clip_text_init(depth),
+            end={"largest": largest_id, "last": last_place, "first": start_place}[self.end],
+            **clips | overrides,
         )
 
 
@@ -174,8 +177,8 @@ class MomentumContrast(Training):
     """Of the key encoder."""
     groups: Count
     """Shares of the batch with batch statistics of their own."""
-    hidden: Count
-    """Width of the projection's hidden layer."""
+    hidden: Count | None
+    """Width of the projection's hidden layer; none: one linear layer."""
     dim: Count
     """Width of the projection."""
 

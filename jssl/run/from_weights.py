@@ -87,6 +87,8 @@ def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int
     heads = dict(_heads(loaded, params, place))
     tree = {place: _nested({".".join(path): leaf for path, leaf in taken.items()})}
     tree |= _statistics(memory, dict(variables.get("batch_stats", {})), place) | heads
+    for at in heads:
+        tree |= _statistics_of_head(memory, loaded.heads, at.removeprefix("params."))
     own = {f"encoder/{'/'.join(path)}" for path in wanted if path not in given}
     own |= {
         part
@@ -134,8 +136,23 @@ def _statistics(memory: Any, given: Any, place: str) -> dict[str, Any]:
     }
 
 
+def _statistics_of_head(memory: Any, given: Any, head: str) -> dict[str, Any]:
+    """A head's batch statistics wherever the memory has them; of one that was cut, its first layers'."""
+    held = _flat(dict(given.get(head, (None, {}))[1].get("batch_stats", {})))
+    return {
+        f"{at}.{'.'.join(path)}": held[path]
+        for at, node in _nodes(memory, "memory")
+        if at.endswith(f".{head}.batch_stats")
+        for path, leaf in _flat(node).items()
+        if path in held and np.shape(held[path]) == leaf.shape
+    }
+
+
 def _heads(loaded: Loaded, params: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Heads whose every array has its place in the method: by the same name, or the only one of this form."""
+    """Heads whose every array has its place in the method: by the same name, or the only one of this form.
+
+    Under the same name a head may have been cut: its first layers are taken.
+    """
     nodes = {
         at: node for at, node in _nodes(params, "params") if at != place and not at.startswith(f"{place}.")
     }
@@ -147,7 +164,8 @@ def _heads(loaded: Loaded, params: Any, place: str) -> Iterator[tuple[str, Any]]
             if wanted and all(
                 path in formed and formed[path].shape == leaf.shape for path, leaf in wanted.items()
             ):
-                if len(wanted) >= len(formed) - 1:  # a fixed scale may be missing
+                # a fixed scale may be missing, or all after a cut
+                if len(wanted) >= len(formed) - 1 or at.rpartition(".")[2] == name:
                     fits[at] = _nested({".".join(path): formed[path] for path in wanted})
         same = [at for at in fits if at.rpartition(".")[2] == name]
         chosen = same[0] if same else next(iter(fits)) if len(fits) == 1 else None

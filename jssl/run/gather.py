@@ -57,6 +57,7 @@ def gather(
     canvas: int = CANVAS,
     share: float = 1.0,
     per_class: int | None = None,
+    only: str | None = None,
 ) -> Gathered:
     """Opens data and reads what fits in memory.
 
@@ -67,6 +68,7 @@ def gather(
         data_dir: Where TFDS has its data sets.
         canvas: The largest side that images in files are kept at, in pixels.
         share, per_class: Of the training images, as `balanced`; what is held out is no part of them.
+        only: A file of `jssl curate` with the names of the training images that there are at all.
     Returns:
         `Gathered`.
     Raises:
@@ -75,15 +77,34 @@ def gather(
     some = None if share == 1.0 and per_class is None else partial(balanced, share=share, per_class=per_class)
     if not isinstance(data, str):
         train, held = (data, None) if isinstance(data, Source) else data
-        return _of_sources(train, held, some)
+        return _of_sources(_only(train, in_memory(train), only), held, some)
     kind = data.partition(":")[0]
     if kind not in RECORDS:
-        return _of_sources(load(data, data_dir=data_dir), _test(load, data, data_dir), some)
+        train = load(data, data_dir=data_dir)
+        return _of_sources(_only(train, in_memory(train), only), _test(load, data, data_dir), some)
     records, test = open_records(data, data_dir=data_dir), _test(open_records, data, data_dir)
     if kind == "tfds" and one_size(records) and fits_in_memory(records, canvas=_side(records)):
         test = test and load(data, data_dir=data_dir, split="test")
-        return _of_sources(load(data, data_dir=data_dir), test, some)
-    return _of_records(data, records, test, canvas, some)
+        return _of_sources(_only(load(data, data_dir=data_dir), records, only), test, some)
+    return _of_records(data, _only(records, records, only), test, canvas, some)
+
+
+def _only(found, records: Records, path: str | None):
+    """Of images in memory or in files those that a file of `jssl curate` names, as the records name them."""
+    if path is None:
+        return found
+    try:
+        with np.load(path) as file:
+            names = set(file["names"].tolist())
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"--only {path} is no file of `jssl curate` ({error})") from None
+    rows = np.array([row for row in range(len(records)) if records.describe(row) in names], int)
+    if len(rows) < len(names):
+        raise ValueError(
+            f"--only {path}: {len(names) - len(rows):,} of its {len(names):,} images are not in the data; "
+            "give the data that it was made of"
+        )
+    return found.some(rows) if isinstance(found, Source) else Some(found, rows)
 
 
 def _side(records):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jssl.data.reading.resident import steps_per_epoch
 from jssl.data.source import Source
 from jssl.extras import require
-from jssl.run.experiment import DataInfo, Experiment, Settings
+from jssl.run.experiment import RANDOM, DataInfo, Experiment, Settings, Weights
 from jssl.run.export import code_version, evaluated
 from jssl.run.footprint import footprint
 from jssl.run.from_weights import Start, fitted, opened
@@ -168,6 +168,7 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         canvas=settings.canvas,
         share=settings.share,
         per_class=settings.per_class,
+        only=settings.only,
     )
     require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
     info = info_of(data)
@@ -264,12 +265,24 @@ def settings_with_weights(
     Returns:
         The settings with `start` opened, and what was opened; None without `start`.
     """
+    settings = replace(settings, **_opened_beside(settings))
     start = getattr(settings, "start", None)
     if start is None:
         return settings, None
     loaded = opened(start, config)
     changed: dict[str, Any] = {"start": loaded}  # a field of classes of settings, not of all
     return replace(settings, **changed), loaded
+
+
+def _opened_beside(settings: Settings) -> dict[str, Any]:
+    """Further weights that settings name, such as a frozen teacher's, opened."""
+    hints = get_type_hints(type(settings))
+    named = {field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "start"}
+    return {
+        name: opened(value, None)
+        for name, value in named.items()
+        if hints[name] == Weights | None and value is not None and value != RANDOM
+    }
 
 
 def fit(experiment: Experiment, info: DataInfo, loaded: Loaded, name: str) -> Start:

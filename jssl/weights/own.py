@@ -121,14 +121,22 @@ def _of_run(directory: Any, config: Mapping[str, Any]) -> Loaded:
     variables = {
         kind: unstack_blocks(part) for kind, part in encoder_variables(state, config, directory).items()
     }
-    root = config[EVALUATED].get("params", "").rpartition(".")[0]
+    params, statistics = (
+        _beside(state, config[EVALUATED].get(kind, ""), kind) for kind in ("params", "batch_stats")
+    )
     heads: dict[str, tuple[Any, Any]] = {
-        name: (None, {"params": params})
-        for name, params in (take(state, root) if root else {}).items()
+        name: (None, {"params": part, **statistics.get(name, {})})
+        for name, part in params.items()
         if name != "encoder"
     }
     jax.block_until_ready(variables)
     return Loaded(encoder, variables, heads, preprocess, FAMILY, config=config)
+
+
+def _beside(state: Any, place: str, kind: str) -> Mapping[str, Any]:
+    """What lies in a state beside the encoder at a place: the heads' parameters or statistics by name."""
+    root = place.removesuffix(f".{kind}").rpartition(".")[0]
+    return take(state, root) if root else {}
 
 
 def _of_file(source: str, tensors: Archive, text: str) -> Loaded:

@@ -197,6 +197,12 @@ CASES = {
     ),
     "vicreg": Case(o.vicreg, PAIRS, **TWO, returns="", least=2, optimum=(dict(z_a=SPREAD, z_b=SPREAD), 0.0)),
     "koleo": Case(o.koleo, _normal("z", (0, D)), trained=("z",), batched=dict(z=0), cosine=("z",), least=2),
+    "soft_cross_entropy": Case(
+        _with(o.soft_cross_entropy, temperature=2.0),
+        _normal("student_logits", (0, K), "teacher_logits", (0, K)),
+        trained=("student_logits",),
+        batched=dict(student_logits=0, teacher_logits=0),
+    ),
     "dino_cross_entropy": Case(
         _with(o.dino_cross_entropy, student_temperature=0.5, teacher_temperature=0.3),
         VIEWS,

@@ -1,9 +1,8 @@
-"""Two views of an image: SimCLR's, MoCo v2's, BYOL's, InfoMin's."""
+"""Two views of an image: SimCLR's, MoCo's, ReSSL's, BYOL's, InfoMin's."""
 
 from jssl.data.augment.base import (
     UNCHANGED,
     Augmentation,
-    Statistics,
     chain,
     identity,
     normalize,
@@ -37,8 +36,6 @@ def simclr_view(
     size: int,
     scale=(0.08, 1.0),
     strength: float = 1.0,
-    extra: Augmentation = identity,
-    normalized: Statistics = UNCHANGED,
 ) -> Augmentation:
     """Makes one view of SimCLR: crop, flip, color distortion, grey, blur.
 
@@ -46,10 +43,8 @@ def simclr_view(
         size: the side of the view.
         scale: range of the crops' area.
         strength: of the color distortion.
-        extra: what else happens to it, after the color distortion.
-        normalized: what it is normalised with; the authors leave it in [0, 1].
     Returns:
-        An augmentation, [B, H, W, C] -> [B, size, size, C].
+        An augmentation, [B, H, W, C] -> [B, size, size, C] in [0, 1], as the authors leave it.
     References:
         arXiv:2002.05709, appendix A; google-research/simclr, data_util.py
     """
@@ -60,10 +55,9 @@ def simclr_view(
         random_resized_crop(size=size, scale=scale, method="bicubic"),
         horizontal_flip(),
         with_probability(0.8, jitter),
-        extra,
         with_probability(0.2, grayscale()),
         papers_blur(size),
-        normalize(mean=normalized.mean, std=normalized.std),
+        normalize(mean=UNCHANGED.mean, std=UNCHANGED.std),
     )
 
 
@@ -83,6 +77,25 @@ def simclr(*, size: int = 224, scale=(0.08, 1.0), strength: float | None = None)
     if strength is None:
         strength = 0.5 if size < SMALL else 1.0
     return two_views(simclr_view(size=size, scale=scale, strength=strength))
+
+
+def moco_v1(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
+    """Makes MoCo's first two views, also NPID's: grey before colors, which always change, and no blur.
+
+    Returns:
+        (key, batch) -> {"global": [2, B, size, size, C], ...}.
+    References:
+        arXiv:1911.05722; facebookresearch/moco, main_moco.py
+    """
+    return two_views(
+        chain(
+            random_resized_crop(size=size, scale=scale),
+            with_probability(0.2, grayscale()),
+            color_jitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.4),
+            horizontal_flip(),
+            normalize(),
+        )
+    )
 
 
 def moco_v2_view(*, size: int, scale=(0.2, 1.0), strength: float = 1.0) -> Augmentation:
@@ -119,6 +132,18 @@ def moco_v2(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
         arXiv:2003.04297
     """
     return two_views(moco_v2_view(size=size, scale=scale))
+
+
+def ressl(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
+    """Makes ReSSL's two views: MoCo v2's, strong, for the student, then a crop and a flip for the teacher.
+
+    Returns:
+        (key, batch) -> {"global": [2, B, size, size, C], ...}, the strong view first.
+    References:
+        arXiv:2107.09282
+    """
+    weak = chain(random_resized_crop(size=size, scale=scale), horizontal_flip(), normalize())
+    return two_views(moco_v2_view(size=size, scale=scale), weak)
 
 
 def byol_view(
@@ -164,17 +189,32 @@ def byol(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
     )
 
 
-def infomin(*, size: int = 224, scale=(0.2, 1.0), magnitude: float = 10) -> Views:
-    """Makes InfoMin's stronger views: SimCLR's, on MoCo v2's crops, with RandAugment.
+def infomin(*, size: int = 224, scale=(0.2, 1.0), magnitude: float = 10, strength: float = 1.0) -> Views:
+    """Makes InfoMin's stronger views: SimCLR's color on MoCo v2's crops, RandAugment, and grey last.
+
+    RandAugment is torchvision's; the authors draw from timm's operations, whose magnitude varies.
 
     Args:
         size: the side of the views.
         scale: range of the crops' area.
         magnitude: RandAugment's, 0 to 30.
+        strength: of the color distortion; how much of it is best is what the paper asks.
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], ...}.
     References:
-        arXiv:2005.10243
+        arXiv:2005.10243; HobbitLong/PyContrast, datasets/util.py
     """
-    extra = randaugment(count=2, magnitude=magnitude)
-    return two_views(simclr_view(size=size, scale=scale, extra=extra, normalized=Statistics()))
+    jitter = color_jitter(
+        brightness=0.8 * strength, contrast=0.8 * strength, saturation=0.8 * strength, hue=0.2 * strength
+    )
+    return two_views(
+        chain(
+            random_resized_crop(size=size, scale=scale),
+            horizontal_flip(),
+            with_probability(0.8, jitter),
+            papers_blur(size),
+            randaugment(count=2, magnitude=magnitude),
+            with_probability(0.2, grayscale()),
+            normalize(),
+        )
+    )

@@ -4,12 +4,12 @@ import jax
 
 from jssl.methods.base import Method
 from jssl.methods.frames.assemble import assemble
-from jssl.methods.frames.forward import first_view
+from jssl.methods.frames.forward import first_view, masking_keys
 from jssl.models.network import as_outputs, network
 from jssl.objectives.base import Objective, Outputs
 
 
-def towers(model, objective: Objective, *, learned=None, **others) -> Method:
+def towers(model, objective: Objective, *, learned=None, visible=None, **others) -> Method:
     """Compares modalities in a joint space: loss = objective({"image": model(image), name:
     tower(views[name]), ...}).
 
@@ -18,6 +18,8 @@ def towers(model, objective: Objective, *, learned=None, **others) -> Method:
             probes and export use.
         objective: given `outputs.student`, one array for each modality and learned number.
         learned: name -> module without input, for learned numbers such as CLIP's logit scale.
+        visible: (keys [B], images) -> [B, n], the only patches that the image's network is shown in training;
+            None: all of them.
         others: name=tower for every further modality: anything `network` takes, with an output of that name
             (or `cls`), given `views[name]`, such as caption=text tower and tokens [B, L].
     Returns:
@@ -36,8 +38,10 @@ def towers(model, objective: Objective, *, learned=None, **others) -> Method:
 
     def forward(params, teacher, statistics, views, key):
         own = {name: part for name, part in statistics.items() if name not in others and name not in numbers}
-        keys = jax.random.split(key, 1 + len(others))
-        outputs, own = image.apply(params, own, first_view(views), train=True, key=keys[0])
+        keys, images, shown = jax.random.split(key, 1 + len(others)), first_view(views), {}
+        if visible is not None:
+            shown["visible"] = visible(masking_keys(keys[0], views), images)
+        outputs, own = image.apply(params, own, images, train=True, key=keys[0], **shown)
         student, after = {"image": outputs["image"]}, dict(statistics) | own
         for tower_key, (name, tower) in zip(keys[1:], others.items(), strict=True):
             settings = dict(train=True, key=tower_key)

@@ -27,6 +27,11 @@ def last_place(tokens: jax.Array) -> jax.Array:
     return jnp.full(tokens.shape[0], tokens.shape[1] - 1)
 
 
+def start_place(tokens: jax.Array) -> jax.Array:
+    """Takes the first place (FLIP): [B, L] -> [B]."""
+    return jnp.zeros(tokens.shape[0], jnp.int32)
+
+
 def first_place(tokens: jax.Array, *, of: int) -> jax.Array:
     """The first place of an id in each text, 0 where there is none: [B, L] -> [B]."""
     return jnp.argmax(tokens == of, axis=-1)
@@ -108,6 +113,20 @@ class LogitScale(nn.Module):
     def __call__(self) -> jax.Array:
         log_scale = self.param("log_scale", nn.initializers.constant(math.log(self.initial)), ())
         return jnp.exp(at_most(log_scale, math.log(self.maximum)))
+
+
+class LogitBias(nn.Module):
+    """The learned number that is added to cosines; () -> scalar.
+
+    Args:
+        initial: its value at the start.
+    """
+
+    initial: float = -10.0
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        return self.param("bias", nn.initializers.constant(self.initial), ())
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))

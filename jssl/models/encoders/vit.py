@@ -236,6 +236,12 @@ def read_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features
     return Features(patches.mean(axis=1), patches)
 
 
+def read_mean_of_all(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
+    """Reads the normalised patch tokens, and the mean of them and of the class token (FLIP)."""
+    tokens = norm(name="norm")(jnp.concatenate([prefix, patches], axis=1))
+    return Features(tokens.mean(axis=1), tokens[:, prefix.shape[1] :])
+
+
 def read_normed_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
     """Reads the mean of the patch tokens, then normalised; the tokens stay as they are (fine-tuned MAE,
     BEiT).

@@ -28,6 +28,26 @@ def truncated_normal(deviation: float) -> Callable:
 kernel_init = truncated_normal(0.02)  # of the published sizes; too little for a width of 100
 
 
+def xavier_apart(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
+    """Draws a kernel by Xavier, uniform, the queries', keys' and values' [D, 3 D] as three of [D, D].
+
+    Args:
+        key: of the draw.
+        shape: (rows, columns).
+        dtype: of the kernel.
+    Returns:
+        [rows, columns]
+    References:
+        MoCo v3, arXiv:2104.02057; facebookresearch/moco-v3, vits.py
+
+    >>> round(float(xavier_apart(jax.random.key(0), (100, 300)).max()), 2)  # sqrt(6 / 200)
+    0.17
+    """
+    rows, columns = shape
+    limit = (6 / (rows + (rows if columns == 3 * rows else columns))) ** 0.5
+    return jax.random.uniform(key, shape, dtype, -limit, limit)
+
+
 def clip_text_init(depth: int) -> Callable:
     """Makes the initialiser of the blocks of CLIP's text transformer.
 

@@ -1,0 +1,142 @@
+"""Curation: which images of a large pool are kept, by their features alone.  arXiv:2304.07193
+
+Every function takes features [N, D] and returns the numbers of rows, in order, so that any source can be
+restricted by them. Cosines are exact, and computed on the device in blocks.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jssl.arrays.vectors import unit
+from jssl.evaluate.protocols.knn import nearest_neighbours
+from jssl.objectives import kmeans, random_rows
+
+PART = 16_384  # queries whose neighbours are on the device at a time
+
+
+def neighbours(bank: np.ndarray, queries: np.ndarray, *, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the k rows of a bank most like each query, a part of the queries at a time.
+
+    Args:
+        bank: [N, D] features to search; in memory of the device.
+        queries: [M, D] features to search for; a memory map is read in parts.
+        k: neighbours of each, at most N.
+    Returns:
+        (cosines [M, k], rows of the bank [M, k]), most similar first.
+    Raises:
+        ValueError: for wrong ranks, widths that differ, or k out of range.
+    References:
+        arXiv:2304.07193
+    """
+    held = jnp.asarray(bank, jnp.float32)
+    parts = [
+        nearest_neighbours(held, jnp.asarray(queries[start : start + PART], jnp.float32), k=k)
+        for start in range(0, len(queries), PART)
+    ]
+    cosines, rows = (
+        np.concatenate([np.asarray(one) for one in column]) for column in zip(*parts, strict=True)
+    )
+    return cosines, rows
+
+
+def without_copies(features: np.ndarray, *, threshold: float = 0.6, k: int = 64) -> np.ndarray:
+    """Keeps one image of each group of copies: images joined by cosines above a threshold.
+
+    Args:
+        features: [N, D], best of a network that tells copies from images of one kind.
+        threshold: two images above it are copies; DINOv2 has 0.6 for features of copy detection.
+        k: neighbours of each image that are looked at, itself too.
+    Returns:
+        [M] rows that are kept, the first of each group.
+    Raises:
+        ValueError: for features that are no [N, D].
+    References:
+        arXiv:2304.07193
+
+    >>> without_copies(np.array([[1.0, 0], [0, 1], [1, 0.01], [2, 0]])).tolist()
+    [0, 1]
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    cosines, rows = neighbours(features, features, k=min(k, len(features)))
+    one, place = np.nonzero(cosines > threshold)
+    joined = coo_array((np.ones(len(one), bool), (one, rows[one, place])), shape=(len(features),) * 2)
+    _, group = connected_components(joined, directed=False)
+    return np.sort(np.unique(group, return_index=True)[1])
+
+
+def without(features: np.ndarray, held_out: np.ndarray, *, threshold: float = 0.45) -> np.ndarray:
+    """Keeps the images that no image of a held-out set resembles, so that nothing is evaluated on them.
+
+    Args:
+        features: [N, D].
+        held_out: [M, D] of the images that are evaluated on, by the same network.
+        threshold: what lies above it is removed.
+    Returns:
+        [K] rows that are kept.
+    Raises:
+        ValueError: for features of different widths.
+    References:
+        arXiv:2304.07193
+
+    >>> without(np.eye(3), np.array([[0.1, 1.0, 0.0]])).tolist()
+    [0, 2]
+    """
+    cosines, _ = neighbours(held_out, features, k=1)
+    return np.flatnonzero(cosines[:, 0] <= threshold)
+
+
+def retrieve(pool: np.ndarray, wanted: np.ndarray, *, k: int = 4) -> np.ndarray:
+    """Takes from a pool the images that are nearest to some of which more are wanted.
+
+    Args:
+        pool: [N, D].
+        wanted: [M, D] of curated images, by the same network.
+        k: images taken for each; DINOv2 has 4, and 32 for ImageNet.
+    Returns:
+        [K] rows of the pool, each once.
+    Raises:
+        ValueError: for features of different widths, or k above N.
+    References:
+        arXiv:2304.07193
+
+    >>> retrieve(np.eye(4), np.array([[0.0, 2.0, 1.0, 0.0]]), k=2).tolist()
+    [1, 2]
+    """
+    return np.unique(neighbours(pool, wanted, k=k)[1])
+
+
+def retrieve_by_cluster(
+    pool: np.ndarray,
+    wanted: np.ndarray,
+    *,
+    clusters: int,
+    hits: int = 3,
+    most: int = 10_000,
+    seed: int = 0,
+) -> np.ndarray:
+    """Takes from a pool the clusters that some of the wanted images fall into, for many wanted images.
+
+    Args:
+        pool: [N, D].
+        wanted: [M, D] of curated images, by the same network.
+        clusters: of spherical k-means on the pool; DINOv2 has 100,000.
+        hits: wanted images that a cluster must hold more of.
+        most: images taken from a cluster, drawn at random.
+        seed: of the clusters and of the draw.
+    Returns:
+        [K] rows of the pool, each once.
+    Raises:
+        ValueError: for features of different widths, or more clusters than images.
+    References:
+        arXiv:2304.07193
+    """
+    rows = unit(jnp.asarray(pool, jnp.float32))
+    found = kmeans(jax.random.key(seed), rows, clusters, spherical=True, first_rows=random_rows)
+    held = np.bincount(neighbours(np.asarray(found.centroids), wanted, k=1)[1][:, 0], minlength=clusters)
+    order = np.random.default_rng(seed).permutation(len(pool))
+    home = np.asarray(found.assignment)[order]
+    taken = [order[home == cluster][:most] for cluster in np.flatnonzero(held > hits)]
+    return np.sort(np.concatenate(taken)) if taken else np.zeros(0, int)

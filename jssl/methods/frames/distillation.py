@@ -1,0 +1,50 @@
+"""Distillation: a network learns from another one that stands still."""
+
+import jax
+
+from jssl.methods.base import Method
+from jssl.methods.frames.assemble import assemble
+from jssl.methods.frames.forward import first_view, together
+from jssl.models.network import as_outputs, network
+from jssl.objectives.base import Objective, Outputs
+
+
+def distillation(model, taught, objective: Objective, *, across=together) -> Method:
+    """Compares what a network and a frozen one make of views: loss = objective(network(views),
+    taught(views)).
+
+    Args:
+        model: anything `network` takes; its outputs reach the objective as `outputs.student`.
+        taught: a `frozen` network of any width; its outputs reach the objective as `outputs.target`, both
+            [V, B, ...] by name.
+        objective: given both.
+        across: as in `siamese`, the student's.
+    Returns:
+        A `Method` without a teacher of its own: the frozen network lies in the memory, under statistics,
+        taught.
+    Raises:
+        ValueError: when initialised, for a network that would be trained too.
+    """
+    student, teacher = network(model), network(taught)
+
+    def init(key, views):
+        params, statistics = student.init(jax.random.fold_in(key, 0), first_view(views))
+        learned, held = teacher.init(jax.random.fold_in(key, 1), first_view(views))
+        if jax.tree.leaves(learned):
+            raise ValueError("distillation: the taught network would be trained too; give frozen(network)")
+        return params, {"student": statistics, "taught": held}
+
+    def forward(params, _, statistics, views, key):
+        outputs, own = across(student, params, statistics["student"], views, key=key)
+        target = jax.vmap(lambda x: as_outputs(teacher.apply({}, statistics["taught"], x)[0]))(
+            views["global"]
+        )
+        return Outputs(outputs, target, views=views), statistics | {"student": own}
+
+    def features(params, _, statistics, images):
+        return student.features(params, statistics["student"], images)
+
+    def encoder(params, _, statistics):
+        return student.encoder(params, statistics["student"])
+
+    return assemble(objective, init=init, forward=forward, features=features, encoder=encoder)

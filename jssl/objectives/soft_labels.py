@@ -1,0 +1,32 @@
+"""Soft labels: a student predicts another network's distribution over classes."""
+
+import jax
+import optax
+
+from jssl.arrays.checks import check, check_positive
+
+
+def soft_cross_entropy(student_logits, teacher_logits, *, temperature=1.0) -> jax.Array:
+    """Computes the loss of distillation: the cross-entropy with a teacher's softened classes.
+
+    l_b = T^2 H(softmax(t_b / T), softmax(s_b / T))
+
+    Args:
+        student_logits: [B, K].
+        teacher_logits: [B, K], no gradient.
+        temperature: T; its square keeps the gradient's size.
+    Returns:
+        [B]; where both agree, T^2 times the entropy of the teacher.
+    Raises:
+        ValueError: for other shapes.
+    References:
+        SimCLR v2, arXiv:2006.10029; distillation, arXiv:1503.02531
+
+    >>> import jax.numpy as jnp
+    >>> print(soft_cross_entropy(jnp.zeros((1, 2)), jnp.zeros((1, 2)), temperature=2.0).round(3))
+    [2.773]
+    """
+    student, teacher = check(student_logits=(student_logits, "B K"), teacher_logits=(teacher_logits, "B K"))
+    check_positive(temperature=temperature)
+    target = jax.lax.stop_gradient(jax.nn.softmax(teacher / temperature))
+    return temperature**2 * optax.softmax_cross_entropy(student / temperature, target)

@@ -1,0 +1,122 @@
+"""Curation of a pool of images by their features: copies dropped, evaluation images kept out, the nearest
+of wanted ones retrieved.
+
+    jssl embed dinov2_vits14 folder:/pool --out pool.npz
+    jssl curate pool.npz --copies 0.6 --out kept.npz
+    jssl curate pool.npz --copies 0.6 --held-out test.npz --wanted few.npz --nearest 32 --out kept.npz
+    jssl train dino --data folder:/pool --only kept.npz
+
+The file has `names` and `rows` of the images that are kept, in the pool's order; `--only` of any training
+takes it. Cosines are exact: N images cost N^2 D multiplications on the device, and memory of N D floats.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from jssl.evaluate.curation import retrieve, retrieve_by_cluster, without, without_copies
+
+
+def curate(
+    pool,
+    out,
+    *,
+    copies: float | None = None,
+    neighbours: int = 64,
+    held_out=None,
+    held_out_above: float = 0.45,
+    wanted=None,
+    nearest: int = 4,
+    clusters: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """Writes which images of a pool are kept.
+
+    Args:
+        pool: A file of `jssl embed`.
+        out: The .npz file.
+        copies: Images whose cosine is above it are copies, of which one is kept; None: all are.
+        neighbours: Of each image that are looked at for copies.
+        held_out: A file of `jssl embed` of images that are evaluated on: what resembles one is left out.
+        held_out_above: The cosine from which on it does.
+        wanted: A file of `jssl embed` of images of which more are wanted; None: all that is left is kept.
+        nearest: Images retrieved for each of them.
+        clusters: In place of the nearest ones, those of so many clusters of the pool that hold more than
+            three wanted images; 10,000 of each at most.
+        say: Where lines for the reader go.
+    Returns:
+        The file's path.
+    Raises:
+        ValueError: for files without features, of different widths, or where nothing is left.
+    """
+    out = Path(out)
+    if out.suffix != ".npz":
+        raise ValueError(f"--out must end in .npz, got {out}")
+    features, names = _embedded(pool)
+    rows = np.arange(len(features))
+    say(f"{pool}: {len(rows):,} images")
+    if copies is not None:
+        kept = without_copies(features, threshold=copies, k=neighbours)
+        say(f"without copies, cosines above {copies:g}: {len(kept):,}")
+        features, rows = features[kept], rows[kept]
+    if held_out is not None:
+        kept = without(features, _embedded(held_out)[0], threshold=held_out_above)
+        say(f"without what resembles {held_out}, cosines above {held_out_above:g}: {len(kept):,}")
+        features, rows = features[kept], rows[kept]
+    if wanted is not None and len(rows):
+        if clusters is None:
+            kept = retrieve(features, _embedded(wanted)[0], k=min(nearest, len(features)))
+            told = f"nearest to {wanted}, {nearest} of each"
+        else:
+            kept = retrieve_by_cluster(features, _embedded(wanted)[0], clusters=clusters)
+            told = f"in the clusters of {wanted}, of {clusters:,}"
+        say(f"{told}: {len(kept):,}")
+        features, rows = features[kept], rows[kept]
+    if not len(rows):
+        raise ValueError(f"{pool}: no image is left; raise the thresholds")
+    asked = dict(pool=str(pool), copies=copies, neighbours=neighbours, held_out_above=held_out_above)
+    asked |= dict(held_out=held_out and str(held_out), wanted=wanted and str(wanted), nearest=nearest)
+    asked["clusters"] = clusters
+    np.savez(out, names=names[rows], rows=rows, about=np.array(json.dumps(asked)))
+    return out
+
+
+def _embedded(path) -> tuple[np.ndarray, np.ndarray]:
+    """Features and names of a file of `jssl embed`."""
+    try:
+        with np.load(path) as file:
+            features, names = file["features"], file["names"]
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path} is no file of `jssl embed` ({' '.join(str(error).split())[:120]})"
+        ) from None
+    if features.ndim != 2:
+        raise ValueError(f"{path} has features {list(features.shape)}; embed one vector of each image")
+    return features, names
+
+
+def main(arguments: list[str]) -> None:
+    """The command `jssl curate`."""
+    parser = argparse.ArgumentParser(
+        prog="jssl curate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("pool", help="a file of `jssl embed`")
+    parser.add_argument("--out", required=True, help="the .npz file to write")
+    parser.add_argument("--copies", type=float, help="drop copies: images whose cosine is above this")
+    parser.add_argument("--neighbours", type=int, default=64, help="of each image looked at for copies")
+    parser.add_argument("--held-out", help="a file of `jssl embed` of images that are evaluated on")
+    parser.add_argument(
+        "--held-out-above", type=float, default=0.45, help="the cosine that is too near to them"
+    )
+    parser.add_argument("--wanted", help="a file of `jssl embed` of images of which more are wanted")
+    parser.add_argument("--nearest", type=int, default=4, help="images retrieved for each of them")
+    parser.add_argument("--clusters", type=int, help="retrieve clusters of so many, not the nearest images")
+    chosen = vars(parser.parse_args(arguments))
+    for name in ("neighbours", "nearest", "clusters"):
+        if chosen[name] is not None and chosen[name] < 1:
+            raise ValueError(f"--{name} must be at least 1, got {chosen[name]}")
+    path = curate(**chosen, say=print)
+    print(f"{path}: names and rows of the images that are kept; jssl train ... --only {path}")

@@ -1,0 +1,121 @@
+"""Contrast within a batch: what DCL, SupCon and NNCLR do that SimCLR does not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jssl import methods
+from jssl.arrays.vectors import unit
+from jssl.objectives import info_nce, nearest_neighbour, nt_xent
+from tests.law_table import TABLE
+from tests.methods import toys
+from tests.methods.test_momentum_laws import BARE, BATCH, begun, loss_of, normal, views_of, with_queue
+
+T = 0.5
+
+
+def dcl(**how):
+    return methods.dcl(toys.identity(), **BARE, temperature=T, **how)
+
+
+def simclr():
+    return methods.simclr(toys.identity(), **BARE, temperature=T)
+
+
+def supcon():
+    return methods.supcon(toys.identity(), **BARE, temperature=T, base_temperature=T)
+
+
+def labelled(pair, labels):
+    return views_of(*pair) | {"label": jnp.asarray(labels)}
+
+
+def test_dcl_is_simclr_plus_the_logarithm_of_what_the_pair_leaves_over():
+    pair = normal(0)
+    losses = nt_xent(*pair, temperature=T)
+    wanted = 2 * jnp.mean(losses + jnp.log1p(-jnp.exp(-losses)))  # exp(-loss): the probability of the pair
+    assert loss_of(dcl(), views_of(*pair))[0] == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_dcl_goes_below_zero_and_simclr_does_not():
+    apart = jnp.array([[1.0, 0], [-1, 0]])
+    assert loss_of(dcl(), views_of(apart, apart))[0] < 0 < loss_of(simclr(), views_of(apart, apart))[0]
+
+
+def test_weights_of_dcl_are_1_where_all_pairs_agree_alike():
+    equal = views_of(jnp.eye(BATCH), jnp.eye(BATCH))
+    assert loss_of(dcl(sigma=0.5), equal)[0] == pytest.approx(loss_of(dcl(), equal)[0], rel=1e-6)
+    mixed = views_of(*normal(1))
+    assert loss_of(dcl(sigma=0.5), mixed)[0] != pytest.approx(loss_of(dcl(), mixed)[0], rel=1e-3)
+
+
+def test_an_easy_pair_keeps_its_gradient_under_dcl_and_loses_it_under_simclr():
+    """Two images whose views agree nearly and lie apart, at a temperature at which the pair is certain."""
+    a = jnp.array([[1.0, 0.1], [-1.0, 0.1]])
+    b = jnp.array([[1.0, -0.1], [-1.0, -0.1]])
+    sizes = {}
+    for make in (methods.dcl, methods.simclr):
+        method = make(toys.identity(), **BARE, temperature=0.07)
+        params, teacher, memory = begun(method, views_of(a, b))
+
+        def loss(a, method=method, memory=memory, params=params, teacher=teacher):
+            return method.loss(params, teacher, memory, views_of(a, b), jax.random.key(0), 0)[0]
+
+        sizes[make] = float(jnp.abs(jax.grad(loss)(a)).max())
+    assert sizes[methods.dcl] > 0.5 and sizes[methods.simclr] < 1e-6
+
+
+def test_supcon_with_all_labels_different_or_none_is_nt_xent():
+    pair = normal(2)
+    wanted = pytest.approx(float(jnp.mean(nt_xent(*pair, temperature=T))), rel=1e-5)
+    for labels in (range(BATCH), [-1] * BATCH, [3, -1, 0, -1, 7, 1]):
+        assert loss_of(supcon(), labelled(pair, list(labels)))[0] == wanted
+    shared = loss_of(supcon(), labelled(pair, [0, 0, 1, 1, 2, 2]))[0]
+    assert shared != wanted
+    assert loss_of(supcon(), labelled(pair, [7, 7, 0, 0, 4, 4]))[0] == pytest.approx(shared, rel=1e-6)
+
+
+def test_supcon_of_equal_vectors_of_one_class_is_the_logarithm_of_their_number():
+    same = labelled(jnp.ones((2, BATCH, 4)), [2] * BATCH)
+    assert loss_of(supcon(), same)[0] == pytest.approx(np.log(2 * BATCH - 1), rel=1e-6)
+    base = methods.supcon(toys.identity(), **BARE)  # the authors' factor
+    assert loss_of(base, same)[0] == pytest.approx(0.1 / 0.07 * np.log(2 * BATCH - 1), rel=1e-6)
+    with pytest.raises(ValueError, match="the objective needs 'label' of outputs.views"):
+        loss_of(supcon(), views_of(*normal(0)))
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_only_supcon_and_fine_tuning_read_labels(name):
+    count = 3 if name == "slip" else 2
+    shapes = {"global": (count, 8, 16, 16, 3), "index": (8,), "caption": (8, 4)}
+    views = {
+        kind: jax.ShapeDtypeStruct(shape, jnp.float32 if kind == "global" else jnp.int32)
+        for kind, shape in shapes.items()
+    }
+    method, key = TABLE[name].make(), jax.random.key(0)
+
+    def loss(views):
+        params, memory = method.init(key, views)
+        return method.loss(params, method.teacher and method.teacher.init(params), memory, views, key, 0)[0]
+
+    if name in ("supcon", "supervised"):
+        with pytest.raises(ValueError, match="label"):
+            jax.eval_shape(loss, views)
+    else:
+        assert jax.eval_shape(loss, views).shape == ()
+
+
+def test_nnclr_whose_queue_is_the_batch_is_contrast_with_predictions():
+    """A view's neighbour then is the first view's own row, bit for bit."""
+    a = normal(3)[0]
+    b = a + 0.01 * normal(4)[0]
+    method = methods.nnclr(toys.identity(), **BARE, predictor=toys.identity(), queue=BATCH, temperature=T)
+    views = views_of(a, b)
+    _, _, memory = begun(method, views)
+    value, _ = loss_of(method, views, with_queue(memory, unit(a)))
+    wanted = (info_nce(a, b, temperature=T) + info_nce(a, a, temperature=T)) / 2
+    assert value == pytest.approx(float(jnp.mean(wanted)), rel=1e-5)
+    np.testing.assert_array_equal(nearest_neighbour(b, unit(a)), unit(a))
+    elsewhere, _ = loss_of(method, views, with_queue(memory, unit(normal(9)[0])))
+    assert elsewhere != pytest.approx(value, rel=1e-2)  # SimCLR has no queue to tell

@@ -1,0 +1,111 @@
+"""Curation: copies, evaluation images and neighbours by features, and a run on what is left."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jssl.command import main
+from jssl.data import from_arrays
+from jssl.data.reading.records import in_memory
+from jssl.evaluate import curation
+from jssl.run.curate import curate
+from jssl.run.gather import gather
+
+RNG = np.random.default_rng(0)
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def planted(count=600, copies=120, dim=24, noise=0.02):
+    """Random features, the last of them copies of the first but for some noise."""
+    first = RNG.normal(size=(count, dim))
+    return np.concatenate([first, first[:copies] + noise * RNG.normal(size=(copies, dim))]), count
+
+
+def test_one_image_of_each_group_of_copies_is_kept():
+    features, count = planted()
+    kept = curation.without_copies(features, threshold=0.9)
+    assert kept.tolist() == list(range(count))  # all copies found, no false alarm
+    thrice = np.concatenate([features, features[:5], features[:5]])
+    np.testing.assert_array_equal(curation.without_copies(thrice, threshold=0.9), kept)
+    chain = unit(np.array([[1.0, 0.0], [1.0, 0.5], [1.0, 1.2], [-1.0, 0.0]]))  # each like the next alone
+    assert curation.without_copies(chain, threshold=0.85).tolist() == [0, 3]
+
+
+def test_neighbours_in_parts_are_those_of_all_at_once(monkeypatch):
+    features, _ = planted(50, 10)
+    whole = curation.neighbours(features, features, k=3)
+    monkeypatch.setattr(curation, "PART", 16)
+    for ours, theirs in zip(curation.neighbours(features, features, k=3), whole, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    cosines = unit(features) @ unit(features).T
+    np.testing.assert_array_equal(np.sort(whole[1], 1), np.sort(np.argsort(-cosines, 1)[:, :3], 1))
+
+
+def test_what_resembles_an_evaluation_image_is_removed_and_retrieval_is_idempotent():
+    features, count = planted(200, 20)
+    held_out = features[count:]
+    kept = curation.without(features[:count], held_out, threshold=0.9)
+    assert kept.tolist() == list(range(20, count))
+    wanted = RNG.normal(size=(7, features.shape[1]))
+    found = curation.retrieve(features, wanted, k=4)
+    assert len(found) <= 28 and np.all(np.diff(found) > 0)
+    again = curation.retrieve(features[found], wanted, k=4)
+    np.testing.assert_array_equal(found[again], found)
+
+
+def test_clusters_with_several_wanted_images_are_taken():
+    centres = 10 * np.eye(4, 6)
+    pool = np.repeat(centres, 30, 0) + RNG.normal(size=(120, 6))
+    wanted = np.concatenate([np.repeat(centres[1:2], 5, 0), centres[2:3]]) + 0.1 * RNG.normal(size=(6, 6))
+    found = curation.retrieve_by_cluster(pool, wanted, clusters=4, seed=1)
+    assert found.tolist() == list(range(30, 60))
+    few = curation.retrieve_by_cluster(pool, wanted, clusters=4, most=7, seed=1)
+    assert len(few) == 7 and set(few) <= set(found)
+    assert len(curation.retrieve_by_cluster(pool, wanted, clusters=4, hits=5, seed=1)) == 0
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Features of 30 images, ten of them copies, as `jssl embed` writes them, and the images."""
+    images = RNG.integers(0, 256, (30, 8, 8, 3), np.uint8)
+    source = from_arrays(images, np.arange(30) % 3, name="pool")
+    features, _ = planted(20, 10)
+    names = np.array([in_memory(source).describe(i) for i in range(30)])
+    np.savez(tmp_path / "pool.npz", features=features.astype(np.float32), names=names)
+    np.savez(tmp_path / "test.npz", features=features[:2].astype(np.float32), names=names[:2])
+    np.savez(tmp_path / "few.npz", features=features[[5, 9]].astype(np.float32), names=names[:2])
+    return tmp_path, source
+
+
+def test_the_command_writes_what_a_run_can_be_restricted_to(files, capsys):
+    folder, source = files
+    asked = ["curate", f"{folder}/pool.npz", "--copies", "0.9", "--held-out", f"{folder}/test.npz"]
+    asked += ["--held-out-above", "0.9", "--wanted", f"{folder}/few.npz", "--nearest", "3"]
+    main([*asked, "--out", f"{folder}/kept.npz"])
+    told = capsys.readouterr().out
+    assert "30 images" in told and "cosines above 0.9: 20" in told and "cosines above 0.9: 18" in told
+    with np.load(folder / "kept.npz") as file:
+        rows, names, about = file["rows"], file["names"], json.loads(str(file["about"]))
+    assert {5, 9} <= set(rows) and len(rows) <= 6 and about["copies"] == 0.9
+    found = gather(source, only=f"{folder}/kept.npz")
+    np.testing.assert_array_equal(found.train.images, source.images[rows])
+    assert names.tolist() == [f"pool[{row}]" for row in rows]
+
+
+def test_what_cannot_be_curated_costs_one_line(files, tmp_path):
+    folder, source = files
+    np.savez(folder / "tokens.npz", features=np.zeros((4, 3, 2)), names=np.array(["a"] * 4))
+    for kind, words in (("tokens", "features \\[4, 3, 2\\]"), ("none", "no file of `jssl embed`")):
+        with pytest.raises(ValueError, match=words):
+            curate(folder / f"{kind}.npz", tmp_path / "x.npz", copies=0.9)
+    with pytest.raises(ValueError, match="no image is left"):
+        curate(folder / "test.npz", tmp_path / "x.npz", held_out=folder / "pool.npz")
+    with pytest.raises(ValueError, match="--only .* is no file of `jssl curate`"):
+        gather(source, only=str(folder / "missing.npz"))
+    kept = curate(folder / "pool.npz", tmp_path / "kept.npz", copies=0.9)
+    with pytest.raises(ValueError, match="10 of its 20 images are not in the data"):
+        gather(source.some(np.arange(10)), only=str(kept))
