@@ -88,6 +88,9 @@ TABLE = {
         ),
         CROPS,
     ),
+    "msn": Row(
+        lambda: methods.msn(vit(), prototypes=6, head=models.msn_head(8, **SMALL), momentum=0.9), CROPS
+    ),
     "mae": Row(lambda: methods.mae(vit(), decoder=models.mae_decoder(4, dim=8, depth=1, heads=2)), ONE),
     "simmim": Row(lambda: methods.simmim(vit(), unit=8), ONE),
     "simmim_swin": Row(
@@ -121,6 +124,6 @@ TABLE = {
     ),
     "mim_contrast": Row(lambda: methods.mim_contrast(vit(), head=models.simclr_head(8, **SMALL)), TWO),
 }
-TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "i_jepa")
+TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "msn", "i_jepa")
 
 MASKED = ("ibot", "mae", "simmim", "simmim_swin", "i_jepa", "mim_contrast")

@@ -6,6 +6,7 @@ from jssl.methods.contrastive import moco_v2, pcl, simclr
 from jssl.methods.distillation import dino, ibot
 from jssl.methods.hybrids import mim_contrast, slip
 from jssl.methods.labels import supervised
+from jssl.methods.latent import msn
 from jssl.methods.masked import i_jepa, mae, simmim
 from jssl.methods.multimodal import clip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
@@ -23,6 +24,7 @@ __all__ = [
     "mae",
     "mim_contrast",
     "moco_v2",
+    "msn",
     "pcl",
     "rotation",
     "simclr",

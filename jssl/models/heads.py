@@ -197,6 +197,13 @@ def dino_head(
     return Head([*trunk, linear(bottleneck), l2_normalize, WeightNormDense(prototypes, scale_init)])
 
 
+def msn_head(out: int = 256, *, hidden: int = 2048) -> Head:
+    """Makes MSN's projection: three linear layers, batch norm and exact GELU between.  arXiv:2204.07141"""
+    linear = partial(nn.Dense, kernel_init=kernel_init)
+    inner = [linear(hidden), batch_norm(), gelu, linear(hidden), batch_norm(), gelu]
+    return Head([*inner, linear(out)])
+
+
 def clip_head(out: int = 512) -> Head:
     """Makes CLIP's projection into the joint space, one linear layer without bias.  arXiv:2103.00020"""
     init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")

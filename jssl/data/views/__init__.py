@@ -4,7 +4,7 @@ from jssl.data.augment.base import UNCHANGED, Statistics
 from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, renormalized, two_views
 from jssl.data.views.evaluation import evaluation_view
 from jssl.data.views.labelled import fine_tuning, mixed
-from jssl.data.views.multicrop import SWAV, dino, dinov2, ibot, local_side, swav
+from jssl.data.views.multicrop import SWAV, dino, dinov2, ibot, local_side, msn, swav
 from jssl.data.views.pairs import (
     byol,
     byol_view,
@@ -26,6 +26,7 @@ NAMED = {
         dino,
         ibot,
         dinov2,
+        msn,
         swav,
         mae,
         simmim,
@@ -75,6 +76,7 @@ __all__ = [
     "mixed",
     "moco_v2",
     "moco_v2_view",
+    "msn",
     "multi_crop",
     "papers_blur",
     "renormalized",

@@ -9,6 +9,32 @@ from jssl.masks import visible_indices
 from jssl.models.network import Network, as_features, as_outputs, network
 
 
+def visible_only(encoder, *, visible: Callable[[int], int]) -> Network:
+    """Makes an encoder that drops the patches that a mask hides, and sees whole images where there is none.
+
+    Args:
+        encoder: images, visible [B, n] -> `Features`, such as `ViT`.
+        visible: N -> how many of N patches are visible; a static number, as many as the masks leave.
+    Returns:
+        A `Network` of images and mask [B, N] or None, with the encoder's own parameters; its tokens [B, n, D]
+        are those of the visible patches, in their order.
+    References:
+        MSN, arXiv:2204.07141; MAE, arXiv:2111.06377
+    """
+    inner = network(encoder)
+
+    def seen(mask):
+        return {} if mask is None else {"visible": visible_indices(mask, visible(mask.shape[-1]))}
+
+    def init(key, images, *, mask=None):
+        return inner.init(key, images, **seen(mask))
+
+    def apply(params, statistics, images, *, mask=None, **how):
+        return inner.apply(params, statistics, images, **seen(mask), **how)
+
+    return inner._replace(init=init, apply=apply)
+
+
 def encode_decode(encoder, decoder, *, visible: Callable[[int], int]) -> Network:
     """Makes MAE's network: decoder(encoder(visible patches), where they belong).
 
