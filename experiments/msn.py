@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-import jax
 import optax
 
 from jssl.methods import msn
 from jssl.models import msn_head
-from jssl.optim import adamw, clip_by_global_norm, cosine, linear, warmup_cosine, weights_and_tokens
+from jssl.optim import adamw, all_but, clip_by_global_norm, cosine, linear, warmup_cosine, weights_and_tokens
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 
@@ -57,15 +56,13 @@ class MSN(Training):
     """Of the softmax over prototypes."""
     sharpening: float = 0.25
     """Targets are raised to the power of its inverse."""
-    sinkhorn: bool = True
-    """Balance the targets."""
     entropy_weight: float = 1.0
     """Of the mean prediction's entropy."""
 
     def rate(self, data: DataInfo):
-        peak, steps, warmup = self.peak_rate, self.planned(data), self.span(self.warmup, data)
-        ends = dict(start=self.start_rate * peak, end=self.final_rate * peak)
-        return warmup_cosine(peak, steps=steps, warmup=warmup, **ends)
+        ends = dict(start=self.start_rate * self.peak_rate, end=self.final_rate * self.peak_rate)
+        warmup = self.span(self.warmup, data)
+        return warmup_cosine(self.peak_rate, steps=self.planned(data), warmup=warmup, **ends)
 
     def planned(self, data: DataInfo) -> int:
         """How many steps the schedules are made for."""
@@ -81,24 +78,13 @@ class MSN(Training):
             momentum=linear(self.momentum, 1.0, steps),
             temperature=self.temperature,
             sharpening=self.sharpening,
-            sinkhorn=self.sinkhorn,
             entropy_weight=self.entropy_weight,
         )
         decay = cosine(self.weight_decay, self.final_weight_decay, steps)
-        clipped = optax.masked(clip_by_global_norm(self.clip), all_but_prototypes)
-        decayed = adamw(self.rate(data), weight_decay=decay, decays=decaying)
-        views = self.make_views(data, locals=self.locals)
-        return self.experiment(
-            data, method, optimizer=optax.chain(clipped, decayed), network=network, views=views
-        )
-
-
-def all_but_prototypes(params):
-    return {part: jax.tree.map(lambda leaf: part != "scores", tree) for part, tree in params.items()}
-
-
-def decaying(params):
-    return jax.tree.map(lambda a, b: a and b, weights_and_tokens(params), all_but_prototypes(params))
+        clipped = optax.masked(clip_by_global_norm(self.clip), all_but("scores"))
+        decayed = adamw(self.rate(data), weight_decay=decay, decays=all_but("scores", weights_and_tokens))
+        optimizer, views = optax.chain(clipped, decayed), self.make_views(data, locals=self.locals)
+        return self.experiment(data, method, optimizer=optimizer, network=network, views=views)
 
 
 SOURCES = {
