@@ -50,6 +50,8 @@ REGISTRY = {
     "i_jepa": System(
         "I-JEPA", "IJEPA", "2301.08243", "joint-predictive", knn=(85.7, 83.9), linear=(67.5, 73.2)
     ),
+    "data2vec": System("data2vec", "Data2Vec", "2202.03555", "self-distillation, mask tokens"),
+    "sdae": System("SdAE", "SdAE", "2208.00449", "masked prediction, teacher of the hidden patches"),
     "mim_contrast": System(
         "MIM + contrast",
         "MIMContrast",

@@ -108,6 +108,11 @@ TABLE = {
         ),
         ONE,
     ),
+    "data2vec": Row(lambda: methods.data2vec(vit(), layers=1, ratio=0.5, momentum=0.9), ONE),
+    "sdae": Row(
+        lambda: methods.sdae(vit(), decoder=models.MaskedDecoder(16, dim=8, depth=1, heads=2), momentum=0.9),
+        ONE,
+    ),
     "clip": Row(
         lambda: methods.clip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE
     ),
@@ -124,6 +129,6 @@ TABLE = {
     ),
     "mim_contrast": Row(lambda: methods.mim_contrast(vit(), head=models.simclr_head(8, **SMALL)), TWO),
 }
-TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "msn", "i_jepa")
+TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "msn", "i_jepa", "data2vec", "sdae")
 
-MASKED = ("ibot", "mae", "simmim", "simmim_swin", "i_jepa", "mim_contrast")
+MASKED = ("ibot", "mae", "simmim", "simmim_swin", "i_jepa", "data2vec", "sdae", "mim_contrast")

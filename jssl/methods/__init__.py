@@ -6,7 +6,7 @@ from jssl.methods.contrastive import moco_v2, pcl, simclr
 from jssl.methods.distillation import dino, ibot
 from jssl.methods.hybrids import mim_contrast, slip
 from jssl.methods.labels import supervised
-from jssl.methods.latent import msn
+from jssl.methods.latent import data2vec, msn, sdae
 from jssl.methods.masked import i_jepa, mae, simmim
 from jssl.methods.multimodal import clip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
@@ -18,6 +18,7 @@ __all__ = [
     "barlow_twins",
     "byol",
     "clip",
+    "data2vec",
     "dino",
     "i_jepa",
     "ibot",
@@ -27,6 +28,7 @@ __all__ = [
     "msn",
     "pcl",
     "rotation",
+    "sdae",
     "simclr",
     "simmim",
     "simsiam",

@@ -1,7 +1,7 @@
 """What every encoder returns."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -18,4 +18,4 @@ class Features(NamedTuple):
 
     cls: jax.Array
     tokens: jax.Array
-    inner: Mapping[str, tuple[jax.Array, ...]] | None = None
+    inner: Mapping[str, Any] | None = None

@@ -15,6 +15,7 @@ from jssl.objectives.contrastive import (
     supervised_contrastive,
     symmetric_info_nce,
 )
+from jssl.objectives.data2vec import averaged_blocks, patch_regression
 from jssl.objectives.dino import centered, dino_cross_entropy, update_center, view_distillation
 from jssl.objectives.dinov2 import balanced_patch_distillation, balanced_view_distillation
 from jssl.objectives.gradients import hog
@@ -36,6 +37,7 @@ __all__ = [
     "Metrics",
     "Objective",
     "Outputs",
+    "averaged_blocks",
     "balanced_patch_distillation",
     "balanced_view_distillation",
     "barlow_twins",
@@ -67,6 +69,7 @@ __all__ = [
     "normalized_mse",
     "nt_xent",
     "patch_distillation",
+    "patch_regression",
     "patchify",
     "proto_nce",
     "prototype_contrast",
