@@ -52,6 +52,9 @@ REGISTRY = {
     ),
     "data2vec": System("data2vec", "Data2Vec", "2202.03555", "self-distillation, mask tokens"),
     "sdae": System("SdAE", "SdAE", "2208.00449", "masked prediction, teacher of the hidden patches"),
+    "splitmask": System("SplitMask", "SplitMask", "2112.10740", "masked prediction, halves, words, contrast"),
+    "cmae": System("CMAE", "CMAE", "2207.13532", "masked prediction, contrast with a teacher"),
+    "sit": System("SiT", "SiT", "2104.03602", "self-distillation, corrupted pixels"),
     "mim_contrast": System(
         "MIM + contrast",
         "MIMContrast",

@@ -53,6 +53,8 @@ from jssl.data.splits import subset
 from jssl.data.views import (
     Views,
     byol,
+    cmae,
+    corrupted,
     dino,
     dinov2,
     evaluation_view,
@@ -138,6 +140,8 @@ __all__ = [
     "subset",
     "Views",
     "byol",
+    "cmae",
+    "corrupted",
     "dino",
     "dinov2",
     "evaluation_view",

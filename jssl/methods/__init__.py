@@ -4,7 +4,7 @@ from jssl.methods.base import Method
 from jssl.methods.clustering import swav
 from jssl.methods.contrastive import moco_v2, pcl, simclr
 from jssl.methods.distillation import dino, ibot
-from jssl.methods.hybrids import mim_contrast, slip
+from jssl.methods.hybrids import cmae, mim_contrast, sit, slip, splitmask
 from jssl.methods.labels import supervised
 from jssl.methods.latent import data2vec, msn, sdae
 from jssl.methods.masked import i_jepa, mae, simmim
@@ -18,6 +18,7 @@ __all__ = [
     "barlow_twins",
     "byol",
     "clip",
+    "cmae",
     "data2vec",
     "dino",
     "i_jepa",
@@ -32,7 +33,9 @@ __all__ = [
     "simclr",
     "simmim",
     "simsiam",
+    "sit",
     "slip",
+    "splitmask",
     "supervised",
     "swav",
     "vicreg",

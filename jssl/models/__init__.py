@@ -38,6 +38,7 @@ from jssl.models.heads import (
     simclr_head,
     simsiam_head,
     simsiam_predictor,
+    sit_head,
     slip_head,
     swav_head,
     vicreg_head,
@@ -64,8 +65,9 @@ from jssl.models.layers.transformer import (
     gelu,
     quick_gelu,
 )
-from jssl.models.masked.decoders import MaskedDecoder, mae_decoder, pixel_head
+from jssl.models.masked.decoders import MaskedDecoder, WordDecoder, deep_pixel_head, mae_decoder, pixel_head
 from jssl.models.masked.predictors import Predictor
+from jssl.models.masked.words import random_words
 from jssl.models.zoo import encoder, encoder_names
 
 __all__ = [
@@ -90,6 +92,7 @@ __all__ = [
     "TextTransformer",
     "Transformer",
     "ViT",
+    "WordDecoder",
     "WeightNormDense",
     "antialiased_bicubic",
     "barlow_head",
@@ -102,6 +105,7 @@ __all__ = [
     "clip_image_init",
     "clip_text_init",
     "cls_attention",
+    "deep_pixel_head",
     "depth_scaled",
     "dino_bicubic",
     "dino_head",
@@ -121,6 +125,7 @@ __all__ = [
     "msn_head",
     "pixel_head",
     "quick_gelu",
+    "random_words",
     "read_class",
     "read_mean",
     "read_normed_mean",
@@ -130,6 +135,7 @@ __all__ = [
     "simclr_head",
     "simsiam_head",
     "simsiam_predictor",
+    "sit_head",
     "sincos_positions",
     "sincos_positions_rows_first",
     "slip_head",

@@ -128,6 +128,13 @@ def moco_v3_head(out: int = 256, *, hidden: int = 4096, layers: int = 3) -> Head
     return Head([*_mlp([hidden] * (layers - 1), out), plain_norm()])
 
 
+def sit_head(out: int = 256, *, hidden: int = 4096) -> Head:
+    """Makes SiT's projection: three layers with batch norm, ReLU and GELU between.  arXiv:2104.03602"""
+    linear = partial(nn.Dense, kernel_init=kernel_init)
+    inner = [linear(hidden), batch_norm(), nn.relu, linear(hidden), batch_norm(), gelu]
+    return Head([*inner, linear(out), plain_norm()])
+
+
 def byol_head(out: int = 256, *, hidden: int = 4096) -> Head:
     """Makes BYOL's projection or its prediction: linear, batch norm, ReLU, linear.  arXiv:2006.07733"""
     return Head([dense(hidden), batch_norm(), nn.relu, dense(out, use_bias=False)])

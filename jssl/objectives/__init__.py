@@ -7,6 +7,7 @@ from jssl.objectives.alignment import negative_cosine_similarity, normalized_mse
 from jssl.objectives.base import Memory, Metrics, Objective, Outputs, named, stateless, value_at, weighted_sum
 from jssl.objectives.cached import cached_gradients, microbatched
 from jssl.objectives.clusters import Clusters, concentration, kmeans, lloyd, random_rows, spread_rows
+from jssl.objectives.cmae import scaled_info_nce
 from jssl.objectives.contrastive import (
     decoupled_nt_xent,
     info_nce,
@@ -29,6 +30,8 @@ from jssl.objectives.reconstruction import masked_mean, masked_reconstruction, m
 from jssl.objectives.redundancy import barlow_twins, koleo, vicreg
 from jssl.objectives.ressl import relational, relational_consistency
 from jssl.objectives.sinkhorn import sinkhorn_knopp
+from jssl.objectives.sit import restored_pixels
+from jssl.objectives.splitmask import match_of_halves, words_of_halves
 from jssl.objectives.swav import swapped_assignment, swapped_prediction
 
 __all__ = [
@@ -61,6 +64,7 @@ __all__ = [
     "masked_siamese",
     "masked_siamese_objective",
     "masked_token_cross_entropy",
+    "match_of_halves",
     "microbatched",
     "named",
     "nearest_neighbour",
@@ -79,6 +83,8 @@ __all__ = [
     "relational",
     "relational_consistency",
     "remember",
+    "restored_pixels",
+    "scaled_info_nce",
     "sigmoid_pairwise",
     "sincos_position_embedding",
     "sinkhorn_knopp",
@@ -94,4 +100,5 @@ __all__ = [
     "vicreg",
     "view_distillation",
     "weighted_sum",
+    "words_of_halves",
 ]

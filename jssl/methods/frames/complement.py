@@ -12,9 +12,7 @@ from jssl.models.network import as_features, network
 from jssl.objectives.base import Objective, Outputs
 
 
-def complement(
-    encoder, decoder, objective: Objective, *, momentum, masking, visible, folds: int = 1
-) -> Method:
+def complement(encoder, decoder, objective: Objective, *, momentum, masking, visible, folds=1) -> Method:
     """Predicts a teacher's tokens of the hidden patches: loss = objective(decoder(encoder(visible)),
     teacher(hidden)).
 
@@ -54,13 +52,11 @@ def complement(
     def forward(params, teacher, statistics, views, key):
         mask_key, student_key = jax.random.split(key)
         images, mask, places = hidden(mask_key, views)
-        student, own = net.apply(
-            params, statistics["student"], images, mask=mask, train=True, key=student_key
-        )
-        repeated, parts = jnp.repeat(images, folds, axis=0), places.reshape(-1, places.shape[-1])
-        taught, theirs = following.apply(
-            teacher["encoder"], statistics["teacher"], repeated, visible=parts, train=True
-        )
+        how = dict(mask=mask, train=True, key=student_key)
+        student, own = net.apply(params, statistics["student"], images, **how)
+        parts = dict(visible=places.reshape(-1, places.shape[-1]), train=True)
+        repeated = jnp.repeat(images, folds, axis=0)
+        taught, theirs = following.apply(teacher["encoder"], statistics["teacher"], repeated, **parts)
         tokens = as_features(taught).tokens.reshape(len(images), -1, student["patch"].shape[-1])
         empty = jnp.zeros((len(images), mask.shape[-1], tokens.shape[-1]), tokens.dtype)
         wanted = jax.vmap(lambda row, at, x: row.at[at].set(x))(
@@ -76,9 +72,7 @@ def complement(
         objective,
         init=init,
         forward=forward,
-        features=lambda params, teacher, statistics, images: net.features(
-            params, statistics["student"], images
-        ),
-        encoder=lambda params, teacher, statistics: net.encoder(params, statistics["student"]),
+        features=lambda params, teacher, own, images: net.features(params, own["student"], images),
+        encoder=lambda params, teacher, own: net.encoder(params, own["student"]),
         teacher=ema(momentum, lambda params: {"encoder": params["encoder"]}),
     )
