@@ -2,7 +2,7 @@
 
 from jssl.data.augment.base import UNCHANGED, Statistics
 from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, renormalized, two_views
-from jssl.data.views.corrupted import corrupted
+from jssl.data.views.corruption import corrupted
 from jssl.data.views.evaluation import evaluation_view
 from jssl.data.views.labelled import fine_tuning, mixed
 from jssl.data.views.multicrop import SWAV, dino, dinov2, ibot, local_side, msn, swav
