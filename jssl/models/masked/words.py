@@ -26,8 +26,8 @@ def random_words(count: int, patch: int) -> Network:
         return {}, {"directions": random_units(count, patchify(images, patch), seed=seed)}
 
     def apply(params, statistics, images, *, train=False, key=None):
-        cosines = unit(patchify(images, patch)) @ statistics["directions"].T.astype(images.dtype)
-        return jnp.argmax(cosines, axis=-1).astype(jnp.int32), statistics
+        pixels = unit(patchify(images, patch).astype(jnp.float32))
+        return jnp.argmax(pixels @ statistics["directions"].T, axis=-1).astype(jnp.int32), statistics
 
     def features(params, statistics, images):
         return as_features(jax.nn.one_hot(apply(params, statistics, images)[0], count))
