@@ -19,8 +19,9 @@ class SiT(Training):
     jssl train sit --demo                                                   # a few minutes on a CPU
     jssl train sit --data tfds:imagenet2012 --out gs://bucket/sit           # on a pod
 
-    The paper: ViT-S/16, ImageNet, 800 epochs; it reports fine-tuned networks on small data alone. On such
-    data, a weight of 5 on the pixels, as the authors advise.
+    The paper: ViT-S/16, ImageNet, 800 epochs; its figures are of fine-tuned networks, and none is quoted
+    here. For small data the authors advise a weight of 5 on the pixels. In their code an image is filled
+    either with zeros or with another.
     """
 
     data: Data = "tfds:imagenet2012"
