@@ -140,7 +140,7 @@ def test_a_target_of_data2vec_depends_on_every_patch_and_one_of_mae_on_its_own()
 def test_a_collapsed_teacher_shows_in_data2vecs_figures():
     objective, mask = objectives.patch_regression(), jnp.ones((1, 2, 3), bool)
     spread = {}
-    for name, target in (("same", jnp.ones((1, 2, 3, 4))), ("all", images_of(0)[None, :2, :3, :4, :1])):
+    for name, target in (("same", jnp.ones((1, 2, 3, 4))), ("all", images_of(0)[None, :2, :3, :4, 0])):
         target = jnp.broadcast_to(target, (1, 2, 3, 4))
         outputs = objectives.Outputs({"patch": target}, {"patch": target}, mask=mask)
         loss, _, figures = objective.apply((), outputs, 0)
