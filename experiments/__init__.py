@@ -52,6 +52,7 @@ REGISTRY = {
     "ibot": System(
         "iBOT", "IBOT", "2111.07832", "self-distillation, masks", knn=(81.5, 87.6), linear=(72.7, 80.7)
     ),
+    "msn": System("MSN", "MSN", "2204.07141", "self-distillation, prototypes, tokens dropped, multi-crop"),
     "mae": System(
         "MAE", "MAE", "2111.06377", "masked prediction, tokens dropped", knn=(86.5, 66.7), linear=(71.3, 82.6)
     ),
@@ -66,6 +67,11 @@ REGISTRY = {
     "i_jepa": System(
         "I-JEPA", "IJEPA", "2301.08243", "joint-predictive", knn=(85.7, 83.9), linear=(67.5, 73.2)
     ),
+    "data2vec": System("data2vec", "Data2Vec", "2202.03555", "self-distillation, mask tokens"),
+    "sdae": System("SdAE", "SdAE", "2208.00449", "masked prediction, teacher of the hidden patches"),
+    "splitmask": System("SplitMask", "SplitMask", "2112.10740", "masked prediction, halves, words, contrast"),
+    "cmae": System("CMAE", "CMAE", "2207.13532", "masked prediction, contrast with a teacher"),
+    "sit": System("SiT", "SiT", "2104.03602", "self-distillation, corrupted pixels"),
     "mim_contrast": System(
         "MIM + contrast",
         "MIMContrast",

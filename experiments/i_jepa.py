@@ -82,14 +82,13 @@ demo = IJEPA(
     size=24,
     batch=64,
     epochs=10,
-    steps=600,
+    steps=400,
     warmup=1,
-    learning_rate=2e-3,
     start_rate=0.0,
     final_rate=0.0,
     min_keep=6,
-    predictor_dim=48,
-    predictor_depth=2,
+    predictor_dim=96,
+    predictor_depth=3,
     predictor_heads=3,
 )
 

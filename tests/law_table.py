@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl import methods, models
+from jssl.data.views import corrupted
 from jssl.masks import multiblock_masks
 from jssl.methods import Method
 from jssl.methods.labels import classifier
@@ -126,6 +127,9 @@ TABLE = {
         ),
         CROPS,
     ),
+    "msn": Row(
+        lambda: methods.msn(vit(), prototypes=6, head=models.msn_head(8, **SMALL), momentum=0.9), CROPS
+    ),
     "mae": Row(lambda: methods.mae(vit(), decoder=models.mae_decoder(4, dim=8, depth=1, heads=2)), ONE),
     "simmim": Row(lambda: methods.simmim(vit(), unit=8), ONE),
     "simmim_swin": Row(
@@ -143,6 +147,29 @@ TABLE = {
         ),
         ONE,
     ),
+    "data2vec": Row(lambda: methods.data2vec(vit(), layers=1, ratio=0.5, momentum=0.9), ONE),
+    "sdae": Row(
+        lambda: methods.sdae(vit(), decoder=models.MaskedDecoder(16, dim=8, depth=1, heads=2), momentum=0.9),
+        ONE,
+    ),
+    "splitmask": Row(
+        lambda: methods.splitmask(
+            vit(), decoder=models.WordDecoder(6, models.MaskedDecoder(None, 8, 1, 2)), words=6
+        ),
+        ONE,
+    ),
+    "cmae": Row(
+        lambda: methods.cmae(
+            vit(),
+            decoder=models.mae_decoder(4, dim=8, depth=1, heads=2),
+            describer=models.MaskedDecoder(16, dim=8, depth=1, heads=2),
+            projection=models.byol_head(8, **SMALL),
+            prediction=models.byol_head(8, **SMALL),
+            momentum=0.9,
+        ),
+        TWO,
+    ),
+    "sit": Row(lambda: methods.sit(vit(), head=models.sit_head(8, **SMALL), momentum=0.9), corrupted(TWO)),
     "clip": Row(
         lambda: methods.clip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE
     ),
@@ -169,5 +196,17 @@ TABLE = {
     "mim_contrast": Row(lambda: methods.mim_contrast(vit(), head=models.simclr_head(8, **SMALL)), TWO),
 }
 TAUGHT = ("moco_v1", "moco_v2", "moco_v3", "infomin", "ressl", "byol", "pcl", "dino", "ibot", "i_jepa")
+TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "msn", "i_jepa", "data2vec", "sdae", "cmae", "sit")
 
-MASKED = ("ibot", "mae", "simmim", "simmim_swin", "i_jepa", "mim_contrast")
+MASKED = (
+    "ibot",
+    "mae",
+    "simmim",
+    "simmim_swin",
+    "i_jepa",
+    "data2vec",
+    "sdae",
+    "splitmask",
+    "cmae",
+    "mim_contrast",
+)

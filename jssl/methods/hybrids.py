@@ -3,15 +3,21 @@
 from functools import partial
 
 from jssl import objectives
-from jssl.masks import random_mask
+from jssl.masks import random_mask, unit_mask
 from jssl.methods.base import Method, check_hides, shown
 from jssl.methods.contrastive import simclr
+from jssl.methods.frames.masked_contrast import masked_contrast
 from jssl.methods.frames.masked_prediction import masked_prediction
+from jssl.methods.frames.self_distillation import self_distillation
 from jssl.methods.multimodal import clip
-from jssl.methods.pairs import over_patches, over_views
+from jssl.methods.pairs import between_views, over_patches, over_views, with_the_teacher
 from jssl.methods.weighted import weighted_methods
-from jssl.models.heads import simclr_head, slip_head
-from jssl.models.masked.decoders import pixel_head
+from jssl.models.encoders.vit import read_raw_mean
+from jssl.models.heads import byol_head, simclr_head, sit_head, slip_head
+from jssl.models.masked.autoencoder import encode_decode
+from jssl.models.masked.decoders import MaskedDecoder, WordDecoder, deep_pixel_head, mae_decoder, pixel_head
+from jssl.models.masked.halves import halves
+from jssl.models.masked.words import random_words
 from jssl.models.network import with_heads
 
 
@@ -79,3 +85,142 @@ def mim_contrast(
         masking=lambda keys, images: random_mask(keys, encoder.grid(images.shape), ratio=ratio),
         target=lambda images: objectives.patchify(images, encoder.patch),
     )
+
+
+def splitmask(
+    encoder, *, words: int = 8192, tokenizer=None, decoder=None, match: float = 1.0, temperature: float = 0.2
+) -> Method:
+    """Lets each half of an image's patches predict the words of the other, and both halves match.
+
+    Args:
+        encoder: a `ViT`.
+        words: in the vocabulary.
+        tokenizer: of images, as `masked_prediction`'s target, with words [B, N]; `random_words` by default.
+        decoder: with outputs "patch" and "image", a `WordDecoder` of two blocks by default.
+        match: weight of the contrast.
+        temperature: of the contrast.
+    Returns:
+        A `Method`; views: one global one.
+    References:
+        SplitMask, arXiv:2112.10740
+    """
+    check_hides(encoder, "splitmask")
+    decoder = decoder or WordDecoder(words, MaskedDecoder(None, depth=2))
+    objective = objectives.weighted_sum(
+        words=(1.0, objectives.words_of_halves()),
+        match=(match, objectives.match_of_halves(temperature=temperature)),
+    )
+    return masked_prediction(
+        halves(encode_decode(encoder, decoder, visible=lambda patches: patches // 2)),
+        objective,
+        masking=lambda keys, images: random_mask(keys, encoder.grid(images.shape), ratio=0.5),
+        target=tokenizer or random_words(words, encoder.patch),
+    )
+
+
+def cmae(
+    encoder,
+    *,
+    decoder=None,
+    describer=None,
+    projection=None,
+    prediction=None,
+    ratio: float = 0.65,
+    unit: int = 2,
+    momentum=0.996,
+    contrast: float = 1.0,
+    temperature: float = 0.07,
+) -> Method:
+    """Reconstructs a masked view as MAE does, and finds what the teacher makes of a view that is close to it.
+
+    Args:
+        encoder: a `ViT`.
+        decoder: of pixels, `mae_decoder(encoder.patch)` by default.
+        describer: of tokens as wide as the encoder's, whose mean is contrasted; two blocks by default.
+        projection, prediction: the contrast's heads, `byol_head(hidden=1536)` by default.
+        ratio: share of the units hidden.
+        unit: their side in patches.
+        momentum: of the teacher, a number or a schedule.
+        contrast: weight of the contrast.
+        temperature: of the contrast.
+    Returns:
+        A `Method`; views: two global ones, of which the student reconstructs the first.
+    References:
+        CMAE, arXiv:2207.13532
+    """
+    check_hides(encoder, "cmae")
+    pixels = partial(objectives.masked_reconstruction, normalize_target=True)
+    pair = partial(objectives.scaled_info_nce, temperature=temperature)
+    return masked_contrast(
+        encode_decode(
+            encoder,
+            decoder or mae_decoder(encoder.patch),
+            visible=lambda patches: unit**2 * int(patches // unit**2 * (1 - ratio)),
+            describer=describer or MaskedDecoder(encoder.dim, depth=2),
+        ),
+        objectives.weighted_sum(
+            patch=(1.0, over_patches(pixels)), contrast=(contrast, with_the_teacher(pair, "prediction"))
+        ),
+        teacher=encoder.clone(readout=read_raw_mean),
+        projection=projection or byol_head(hidden=1536),
+        prediction=prediction or byol_head(hidden=1536),
+        momentum=momentum,
+        masking=lambda keys, images: unit_mask(keys, encoder.grid(images.shape), ratio=ratio, unit=unit),
+        target=lambda images: objectives.patchify(images, encoder.patch),
+    )
+
+
+def sit(
+    encoder,
+    *,
+    head=None,
+    momentum=0.996,
+    restoration: float = 1.0,
+    temperature: float = 0.2,
+    channels: int = 3,
+) -> Method:
+    """Restores corrupted pixels, and finds what the teacher makes of the other view, clean.
+
+    Args:
+        encoder: a `ViT`.
+        head: the projection, `sit_head()` by default.
+        momentum: of the teacher, a number or a schedule; 0.996 rising to 1 in the paper.
+        restoration: weight of the pixels; 5 for small data in the paper.
+        temperature: of the contrast.
+        channels: of the images.
+    Returns:
+        A `Method`; views: two global ones as `corrupted` makes them. The student's features are evaluated.
+    References:
+        SiT, arXiv:2104.03602
+    """
+    check_hides(encoder, "sit")
+    pixels = deep_pixel_head(encoder.patch, encoder.dim, channels=channels)
+    pair = partial(objectives.scaled_info_nce, temperature=temperature)
+    objective = objectives.weighted_sum(
+        contrast=(1.0, between_views(pair, student="projection", teacher="projection")),
+        pixels=(restoration, restored(encoder.patch)),
+    )
+    return self_distillation(
+        with_heads(encoder, projection=head or sit_head(), patch=pixels),
+        objective,
+        momentum=momentum,
+        student_only=("patch",),
+        teacher_sees=clean_views,
+        evaluated="student",
+    )
+
+
+def restored(patch: int) -> objectives.Objective:
+    """Makes SiT's objective of pixels: `restored_pixels` of all views."""
+
+    def losses(outputs):
+        views = outputs.student["patch"], outputs.views["clean"], outputs.views["corrupted"]
+        flat = (x.reshape(-1, *x.shape[2:]) for x in views)
+        return objectives.restored_pixels(*flat, patch=patch)
+
+    return objectives.stateless(losses)
+
+
+def clean_views(views):
+    """Selects the views as they were before they were corrupted."""
+    return {"global": views["clean"]}

@@ -2,9 +2,6 @@
 
 from functools import partial
 
-import jax
-import jax.numpy as jnp
-
 from jssl import objectives
 from jssl.masks import multiblock_masks, multiblock_sizes, random_mask, unit_mask
 from jssl.methods.base import Method, check_hides
@@ -15,6 +12,7 @@ from jssl.models.masked.autoencoder import encode_decode
 from jssl.models.masked.decoders import mae_decoder, pixel_head
 from jssl.models.masked.predictors import Predictor
 from jssl.models.network import with_heads
+from jssl.objectives.data2vec import normalized
 
 
 def mae(encoder, *, decoder=None, ratio: float = 0.75, normalize_target: bool = True) -> Method:
@@ -109,4 +107,4 @@ def layer_normalized(tokens):
     Returns:
         [B, N, D] float32.
     """
-    return jax.nn.standardize(tokens.astype(jnp.float32), axis=-1, epsilon=1e-5)
+    return normalized(tokens, axis=-1)

@@ -60,6 +60,23 @@ def labelled(loss, *, name: str = "cls") -> Objective:
     return stateless(losses)
 
 
+def with_the_teacher(loss, name: str = "cls") -> Objective:
+    """Compares each view's output with its target of the same name: loss(student, target).
+
+    Args:
+        loss: ([B, D], [B, D]) -> [B].
+        name: of the outputs.
+    Returns:
+        An `Objective` that remembers nothing.
+    """
+
+    def losses(outputs):
+        pairs = zip(outputs.student[name], outputs.target[name], strict=True)
+        return jnp.stack([loss(*pair) for pair in pairs])
+
+    return stateless(losses)
+
+
 def over_patches(loss, *, name: str = "patch") -> Objective:
     """Averages loss(prediction, target, mask) on patches over the views.
 

@@ -45,11 +45,13 @@ from jssl.models.heads import (
     linear_head,
     moco_head,
     moco_v3_head,
+    msn_head,
     nnclr_head,
     nnclr_predictor,
     simclr_head,
     simsiam_head,
     simsiam_predictor,
+    sit_head,
     slip_head,
     swav_head,
     vicreg_head,
@@ -83,8 +85,9 @@ from jssl.models.layers.transformer import (
     gelu,
     quick_gelu,
 )
-from jssl.models.masked.decoders import MaskedDecoder, mae_decoder, pixel_head
+from jssl.models.masked.decoders import MaskedDecoder, WordDecoder, deep_pixel_head, mae_decoder, pixel_head
 from jssl.models.masked.predictors import Predictor
+from jssl.models.masked.words import random_words
 from jssl.models.zoo import encoder, encoder_names
 
 __all__ = [
@@ -112,6 +115,7 @@ __all__ = [
     "Transformer",
     "ViT",
     "WeightNormDense",
+    "WordDecoder",
     "antialiased_bicubic",
     "barlow_head",
     "batch_norm",
@@ -124,6 +128,7 @@ __all__ = [
     "clip_text_init",
     "cls_attention",
     "cut",
+    "deep_pixel_head",
     "depth_scaled",
     "dino_bicubic",
     "dino_head",
@@ -140,10 +145,12 @@ __all__ = [
     "mae_decoder",
     "moco_head",
     "moco_v3_head",
+    "msn_head",
     "nnclr_head",
     "nnclr_predictor",
     "pixel_head",
     "quick_gelu",
+    "random_words",
     "read_class",
     "read_mean",
     "read_mean_of_all",
@@ -157,6 +164,7 @@ __all__ = [
     "simsiam_predictor",
     "sincos_positions",
     "sincos_positions_rows_first",
+    "sit_head",
     "slip_head",
     "start_place",
     "swav_head",

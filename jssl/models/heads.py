@@ -159,6 +159,13 @@ def nnclr_predictor(out: int = 256, *, hidden: int = 4096) -> Head:
     return Head(_mlp([hidden], out, bias=True))
 
 
+def sit_head(out: int = 256, *, hidden: int = 4096) -> Head:
+    """Makes SiT's projection: three layers with batch norm, ReLU and GELU between.  arXiv:2104.03602"""
+    linear = partial(nn.Dense, kernel_init=kernel_init)
+    inner = [linear(hidden), batch_norm(), nn.relu, linear(hidden), batch_norm(), gelu]
+    return Head([*inner, linear(out), plain_norm()])
+
+
 def byol_head(out: int = 256, *, hidden: int = 4096) -> Head:
     """Makes BYOL's projection or its prediction: linear, batch norm, ReLU, linear.  arXiv:2006.07733"""
     return Head([dense(hidden), batch_norm(), nn.relu, dense(out, use_bias=False)])
@@ -226,6 +233,13 @@ def dino_head(
     for _ in range(layers - 1):
         trunk += [linear(hidden), *before, gelu]
     return Head([*trunk, linear(bottleneck), l2_normalize, WeightNormDense(prototypes, scale_init)])
+
+
+def msn_head(out: int = 256, *, hidden: int = 2048) -> Head:
+    """Makes MSN's projection: three linear layers, batch norm and exact GELU between.  arXiv:2204.07141"""
+    linear = partial(nn.Dense, kernel_init=kernel_init)
+    inner = [linear(hidden), batch_norm(), gelu, linear(hidden), batch_norm(), gelu]
+    return Head([*inner, linear(out)])
 
 
 def clip_head(out: int = 512) -> Head:

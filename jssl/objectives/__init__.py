@@ -7,6 +7,7 @@ from jssl.objectives.alignment import negative_cosine_similarity, normalized_mse
 from jssl.objectives.base import Memory, Metrics, Objective, Outputs, named, stateless, value_at, weighted_sum
 from jssl.objectives.cached import cached_gradients, microbatched
 from jssl.objectives.clusters import Clusters, concentration, kmeans, lloyd, random_rows, spread_rows
+from jssl.objectives.cmae import scaled_info_nce
 from jssl.objectives.contrastive import (
     decoupled_nt_xent,
     info_nce,
@@ -15,6 +16,7 @@ from jssl.objectives.contrastive import (
     supervised_contrastive,
     symmetric_info_nce,
 )
+from jssl.objectives.data2vec import averaged_blocks, patch_regression
 from jssl.objectives.dino import centered, dino_cross_entropy, update_center, view_distillation
 from jssl.objectives.dinov2 import balanced_patch_distillation, balanced_view_distillation
 from jssl.objectives.gradients import hog
@@ -28,7 +30,9 @@ from jssl.objectives.reconstruction import masked_mean, masked_reconstruction, m
 from jssl.objectives.redundancy import barlow_twins, koleo, vicreg
 from jssl.objectives.ressl import relational, relational_consistency
 from jssl.objectives.sinkhorn import sinkhorn_knopp
+from jssl.objectives.sit import restored_pixels
 from jssl.objectives.soft_labels import soft_cross_entropy
+from jssl.objectives.splitmask import match_of_halves, words_of_halves
 from jssl.objectives.swav import swapped_assignment, swapped_prediction
 
 __all__ = [
@@ -37,6 +41,7 @@ __all__ = [
     "Metrics",
     "Objective",
     "Outputs",
+    "averaged_blocks",
     "balanced_patch_distillation",
     "balanced_view_distillation",
     "barlow_twins",
@@ -60,6 +65,7 @@ __all__ = [
     "masked_siamese",
     "masked_siamese_objective",
     "masked_token_cross_entropy",
+    "match_of_halves",
     "microbatched",
     "named",
     "nearest_neighbour",
@@ -68,6 +74,7 @@ __all__ = [
     "normalized_mse",
     "nt_xent",
     "patch_distillation",
+    "patch_regression",
     "patchify",
     "proto_nce",
     "prototype_contrast",
@@ -77,6 +84,8 @@ __all__ = [
     "relational",
     "relational_consistency",
     "remember",
+    "restored_pixels",
+    "scaled_info_nce",
     "sigmoid_pairwise",
     "sincos_position_embedding",
     "sinkhorn_knopp",
@@ -93,4 +102,5 @@ __all__ = [
     "vicreg",
     "view_distillation",
     "weighted_sum",
+    "words_of_halves",
 ]

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
+from jssl.arrays.vectors import cosine
 
 
 def masked_reconstruction(
@@ -15,13 +16,13 @@ def masked_reconstruction(
     each image.
 
     d = prediction - target; l2: d^2; l1: |d|; smooth_l1: d^2 / (2 beta) where |d| < beta, else |d| - beta /
-    2.
+    2; cosine: 1 - cos of the two tokens, in place of an average over features.
 
     Args:
         prediction: [B, N, D].
         target: [B, N, D], no gradient.
         mask: [B, N] bool, True = hidden.
-        distance: "l2", "l1" or "smooth_l1".
+        distance: "l2", "l1", "smooth_l1" or "cosine".
         normalize_target: whether each target token is brought to mean 0 and unbiased variance 1 (1e-6 is
             added inside the root).
         beta: where smooth_l1 turns from a square to a line.
@@ -34,6 +35,7 @@ def masked_reconstruction(
         MAE, arXiv:2111.06377 (l2)
         SimMIM, arXiv:2111.09886 (l1)
         data2vec, arXiv:2202.03555, and I-JEPA, arXiv:2301.08243 (smooth_l1)
+        SdAE, arXiv:2208.00449 (cosine)
 
     >>> mask = jnp.array([[True, False]])
     >>> prediction, target = jnp.full((1, 2, 3), 2.0), jnp.zeros((1, 2, 3))
@@ -45,10 +47,12 @@ def masked_reconstruction(
     prediction, target, mask = check(
         prediction=(prediction, "B N D"), target=(target, "B N D"), mask=(mask, "B N", bool)
     )
-    if distance not in ("l2", "l1", "smooth_l1"):
-        raise ValueError(f"distance is {distance!r}, expected 'l2', 'l1' or 'smooth_l1'")
+    if distance not in ("l2", "l1", "smooth_l1", "cosine"):
+        raise ValueError(f"distance is {distance!r}, expected 'l2', 'l1', 'smooth_l1' or 'cosine'")
     if normalize_target:
         target = _normalized(target)
+    if distance == "cosine":
+        return masked_mean(1 - cosine(prediction, jax.lax.stop_gradient(target)), mask)
     difference = jnp.abs(prediction - jax.lax.stop_gradient(target))
     if distance == "l2":
         difference = difference**2

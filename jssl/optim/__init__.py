@@ -5,6 +5,7 @@ from optax import clip_by_global_norm
 from jssl.optim.layers import decay_encoder_layers, layer_decay, scale_updates
 from jssl.optim.optimizers import adamw, larc, lars, sgd
 from jssl.optim.parameters import (
+    all_but,
     all_but_class_token,
     biases_and_norms,
     everything,
@@ -16,6 +17,7 @@ from jssl.optim.schedules import (
     Schedule,
     constant,
     cosine,
+    every,
     linear,
     teacher_momentum,
     warmup_cosine,
@@ -25,6 +27,7 @@ from jssl.optim.schedules import (
 __all__ = [
     "Schedule",
     "adamw",
+    "all_but",
     "all_but_class_token",
     "biases_and_norms",
     "clip_by_global_norm",
@@ -32,6 +35,7 @@ __all__ = [
     "constant",
     "cosine",
     "decay_encoder_layers",
+    "every",
     "everything",
     "freeze_during",
     "larc",

@@ -1,6 +1,7 @@
 """Which leaves of a parameter tree are weights, by their name and rank as Flax models have them."""
 
 import re
+from collections.abc import Callable
 
 import jax
 
@@ -25,6 +26,25 @@ def everything(params):
     {'bias': True, 'kernel': True}
     """
     return jax.tree.map(lambda leaf: True, params)
+
+
+def all_but(part: str, choose: Callable = everything) -> Callable:
+    """Makes a choice that leaves out a part of the parameters, such as MSN's prototypes.
+
+    Args:
+        part: its name, at the top of the tree.
+        choose: params -> a pytree of bool, which chooses among the others.
+    Returns:
+        A function, params -> a pytree of bool of the same structure.
+
+    >>> all_but("scores")({"scores": {"kernel": 1.0}, "encoder": {"kernel": 2.0}})
+    {'scores': {'kernel': False}, 'encoder': {'kernel': True}}
+    """
+
+    def chosen(params):
+        return choose(params) | {part: jax.tree.map(lambda leaf: False, params[part])}
+
+    return chosen
 
 
 def biases_and_norms(params):

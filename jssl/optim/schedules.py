@@ -156,6 +156,31 @@ def teacher_momentum(base: float, steps: int) -> Schedule:
     return cosine(base, 1.0, steps)
 
 
+def every(steps: int, momentum: Schedule) -> Schedule:
+    """Makes the momentum of a teacher that moves once in so many steps, and stands still between.
+
+    Args:
+        steps: between two moves, such as those of an epoch, at least 1.
+        momentum: number of moves so far -> momentum.
+    Returns:
+        A schedule, step -> momentum [], 1 but at the last of every `steps` steps.
+    Raises:
+        ValueError: if steps is below 1.
+    References:
+        SdAE, arXiv:2208.00449, `--ema_op per_epoch`
+
+    >>> [round(float(every(2, linear(0.5, 1.0, 4))(step)), 3) for step in range(6)]
+    [1.0, 0.5, 1.0, 0.625, 1.0, 0.75]
+    """
+    _check_steps("every", steps)
+
+    def value(step):
+        step = jnp.asarray(step)
+        return jnp.where((step + 1) % steps == 0, momentum(step // steps), 1.0)
+
+    return value
+
+
 def _progress(step, steps: int) -> jax.Array:
     return jnp.clip(jnp.asarray(step) / steps, 0.0, 1.0)
 

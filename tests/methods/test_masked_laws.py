@@ -7,7 +7,7 @@ import pytest
 
 from jssl import methods, models
 from jssl.arrays.keys import sample_keys
-from jssl.masks import multiblock_masks
+from jssl.masks import multiblock_masks, multiblock_sizes
 
 SIDE, PATCH, BATCH = 32, 4, 4
 GRID = (SIDE // PATCH,) * 2
@@ -95,8 +95,33 @@ def test_a_quarter_of_the_patches_costs_mae_about_a_quarter():
 
     shapes = [jax.eval_shape(f, params, memory, images).shape for f in (masked, whole)]
     assert shapes == [(1, BATCH, 16, 96), (BATCH, 64, 96)]
-    part, full = (
-        jax.jit(f).lower(params, memory, images).compile().cost_analysis()["flops"] for f in (masked, whole)
-    )
+    part, full = (flops(f, params, memory, images) for f in (masked, whole))
     assert full > 2 * 12 * 12 * 96**2 * BATCH * 64  # the matrices alone, so that it counts what it should
     assert part < 0.35 * full
+
+
+def flops(function, *shapes):
+    return jax.jit(function).lower(*shapes).compile().cost_analysis()["flops"]
+
+
+def test_i_jepas_student_costs_what_its_context_costs():
+    """The compiled encoder of the context, without a predictor, against that of whole images."""
+    vit = models.ViT(patch=PATCH, dim=96, depth=4, heads=6, class_token=False)
+
+    def mean(params, context, visible, places, grid, **more):
+        return jnp.broadcast_to(context.mean(1)[:, None], (*places.shape, 96))
+
+    method = methods.i_jepa(vit, predictor=(lambda *inputs: {}, mean))
+    images = jax.ShapeDtypeStruct((BATCH, SIDE, SIDE, 3), jnp.float32)
+    params, memory = jax.eval_shape(lambda images: method.init(jax.random.key(0), seen_as(images)), images)
+
+    def student(params, memory, images):
+        teacher = {"encoder": params["encoder"]}
+        return method.outputs(params, teacher, memory, seen_as(images), jax.random.key(0)).student["patch"]
+
+    def whole(params, memory, images):
+        return vit.apply({"params": params["encoder"]}, images).tokens
+
+    part, full = (flops(f, params, memory, images) for f in (student, whole))
+    context = multiblock_sizes(GRID)[0] / 64  # the most patches that a context can have
+    assert 0.5 < context < 0.8 and 0.8 * context * full < part < 1.1 * context * full

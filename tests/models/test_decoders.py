@@ -3,7 +3,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jssl.models import Features, Predictor, mae_decoder, pixel_head
+from jssl.models import (
+    Features,
+    MaskedDecoder,
+    Predictor,
+    WordDecoder,
+    deep_pixel_head,
+    mae_decoder,
+    pixel_head,
+    random_words,
+)
 
 KEY = jax.random.key(0)
 GRID = (2, 3)
@@ -85,3 +94,35 @@ def test_predictor_ignores_fillers(predict):
     want = predict(FEATURES.tokens, VISIBLE, TARGETS, present=present)
     other = predict(FEATURES.tokens.at[:, 1].add(3.0), VISIBLE, TARGETS.at[..., 2].set(0), present=present)
     np.testing.assert_allclose(other[:, :, :2], want[:, :, :2], atol=1e-5)
+
+
+def test_a_decoder_of_words_tells_each_patch_and_the_mean_of_its_tokens():
+    decoder = WordDecoder(5, MaskedDecoder(None, dim=8, depth=1, heads=2))
+    variables = decoder.init(KEY, FEATURES, VISIBLE, GRID)
+    found = decoder.apply(variables, FEATURES, VISIBLE, GRID)
+    tokens = MaskedDecoder(None, dim=8, depth=1, heads=2).apply(
+        {"params": variables["params"]["decoder"]}, FEATURES, VISIBLE, GRID
+    )
+    assert found["patch"].shape == (2, 6, 5) and tokens.shape == (2, 6, 8)
+    np.testing.assert_allclose(found["image"], tokens.mean(1), atol=1e-6)
+    head = variables["params"]["predict"]
+    np.testing.assert_allclose(found["patch"], tokens @ head["kernel"] + head["bias"], atol=1e-5)
+
+
+def test_a_deep_pixel_head_has_three_layers_before_the_pixels():
+    head = deep_pixel_head(2, 12)
+    params = head.init(KEY, FEATURES.tokens)["params"]
+    kernels = [layer["kernel"].shape for layer in params.values()]
+    assert kernels == [(12, 12)] * 3 + [(12, 12)] and head.layers[-1].features == 2 * 2 * 3
+
+
+def test_random_words_are_the_nearest_directions():
+    tokenizer = random_words(9, 2)
+    images = jax.random.normal(KEY, (3, 4, 6, 3))
+    params, statistics = tokenizer.init(KEY, images)
+    words, _ = tokenizer.apply(params, statistics, images)
+    assert params == {} and words.shape == (3, 6) and words.dtype == jnp.int32
+    patch = np.asarray(images[1, 2:4, 4:6]).reshape(-1)  # the last of the second image
+    cosines = statistics["directions"] @ patch / np.linalg.norm(patch)
+    assert words[1, 5] == np.argmax(cosines) and len(np.unique(words)) > 3
+    np.testing.assert_array_equal(words, tokenizer.apply(params, statistics, 3 * images)[0])

@@ -61,6 +61,10 @@ def _mask(rng, batch):
     return rng.uniform(size=(batch, N)) < 0.6
 
 
+def _corrupted(rng, batch):
+    return rng.uniform(size=(batch, 2, 2)) < 0.6
+
+
 def _ids(high, *shape):
     return lambda rng, batch: rng.integers(high, size=[batch, *shape]).astype(np.int32)
 
@@ -113,6 +117,14 @@ CASES = {
         trained=("query", "key"),
         batched=dict(query=0, key=0),
         cosine=("query", "key", "negatives"),
+    ),
+    "scaled_info_nce": Case(
+        _with(o.scaled_info_nce, temperature=0.5),
+        _normal("student", (0, D), "teacher", (0, D)),
+        trained=("student",),
+        batched=dict(student=0, teacher=0),
+        cosine=("student", "teacher"),
+        least=2,
     ),
     "symmetric_info_nce": Case(
         o.symmetric_info_nce,
@@ -234,6 +246,14 @@ CASES = {
     "masked_reconstruction_l2": _reconstruction(normalize_target=True),
     "masked_reconstruction_l1": _reconstruction(distance="l1"),
     "masked_reconstruction_smooth_l1": _reconstruction(distance="smooth_l1", beta=0.5),
+    "masked_reconstruction_cosine": _reconstruction(distance="cosine"),
+    "restored_pixels": Case(
+        _with(o.restored_pixels, patch=1),
+        _normal("prediction", (0, 4, D), "clean", (0, 2, 2, D), corrupted=_corrupted),
+        trained=("prediction",),
+        batched=dict(prediction=0, clean=0, corrupted=0),
+        returns="",
+    ),
     "masked_token_cross_entropy": Case(
         o.masked_token_cross_entropy,
         _normal("logits", (0, N, K), mask=_mask, tokens=_ids(K, N)),

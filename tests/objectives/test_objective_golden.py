@@ -168,6 +168,50 @@ def test_ijepa():
     agree(loss, [c.in_pred], c.out_loss, [c.grad_pred])
 
 
+@pytest.mark.parametrize("name, norm", [("data2vec_vision", -1), ("data2vec_instance_norm", -2)])
+def test_data2vec(name, norm):
+    """The authors add up over features and tokens, and scale."""
+    c = load(name)
+    settings = dict(last=c.hp_average_top_k_layers, each=norm, mean=None)
+    targets, mask = o.averaged_blocks(list(c.in_teacher_layers), **settings), c.in_mask.astype(bool)
+    near(targets, c.out_targets)
+    scale = c.hp_loss_scale * targets.shape[-1]
+
+    def loss(prediction):
+        losses = o.masked_reconstruction(prediction, targets, mask, distance="smooth_l1", beta=c.hp_loss_beta)
+        return scale * jnp.sum(losses * mask.sum(-1))
+
+    agree(loss, [c.in_pred], c.out_loss_sum, [c.grad_pred_of_loss_sum])
+
+
+def test_sdae():
+    c = load("sdae")
+
+    def loss(prediction):
+        hidden = c.in_mask.astype(bool)
+        return jnp.mean(
+            o.masked_reconstruction(
+                prediction, c.in_teacher, hidden, distance="cosine", normalize_target=True
+            )
+        )
+
+    agree(loss, [c.in_pred], c.out_loss, [c.grad_pred])
+
+
+def test_cmae():
+    c = load("cmae")
+    target, mask = o.patchify(nhwc(c.in_images), c.hp_patch_size), c.in_mask == 1
+
+    def loss(pixels, student):
+        losses = o.masked_reconstruction(pixels, target, mask, normalize_target=True)
+        pairs = student[:, 0], c.in_proj_teacher[:, 0]
+        contrast = jnp.mean(o.scaled_info_nce(*pairs, temperature=c.hp_temperature))
+        return jnp.sum(losses * mask.sum(-1)) / mask.sum() + contrast
+
+    slopes = [c.grad_pred_pixel, c.grad_pred_student]
+    agree(loss, [c.in_pred_pixel, c.in_pred_student], c.out_loss, slopes)
+
+
 def test_beit():
     c = load("beit")
     mask, tokens = (x.reshape(len(x), -1) for x in (c.in_mask.astype(bool), c.in_token_ids))

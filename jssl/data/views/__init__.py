@@ -2,12 +2,14 @@
 
 from jssl.data.augment.base import CLIP, UNCHANGED, Statistics
 from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, renormalized, two_views
+from jssl.data.views.corruption import corrupted
 from jssl.data.views.evaluation import evaluation_view
 from jssl.data.views.labelled import fine_tuning, mixed
-from jssl.data.views.multicrop import SWAV, dino, dinov2, ibot, local_side, swav
+from jssl.data.views.multicrop import SWAV, dino, dinov2, ibot, local_side, msn, swav
 from jssl.data.views.pairs import (
     byol,
     byol_view,
+    cmae,
     infomin,
     moco_v1,
     moco_v2,
@@ -17,7 +19,17 @@ from jssl.data.views.pairs import (
     simclr,
     simclr_view,
 )
-from jssl.data.views.plain import clip, crops, handwriting, i_jepa, mae, rotation, simmim, slip
+from jssl.data.views.plain import (
+    clip,
+    crops,
+    data2vec,
+    handwriting,
+    i_jepa,
+    mae,
+    rotation,
+    simmim,
+    slip,
+)
 
 NAMED = {
     views.__name__: views
@@ -30,14 +42,17 @@ NAMED = {
         dino,
         ibot,
         dinov2,
+        msn,
         swav,
         mae,
         simmim,
         i_jepa,
+        data2vec,
         rotation,
         clip,
         slip,
         infomin,
+        cmae,
         handwriting,
         crops,
         fine_tuning,
@@ -65,7 +80,10 @@ __all__ = [
     "byol",
     "byol_view",
     "clip",
+    "cmae",
+    "corrupted",
     "crops",
+    "data2vec",
     "dino",
     "dinov2",
     "evaluation_view",
@@ -80,6 +98,7 @@ __all__ = [
     "moco_v1",
     "moco_v2",
     "moco_v2_view",
+    "msn",
     "multi_crop",
     "papers_blur",
     "renormalized",

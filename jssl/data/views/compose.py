@@ -53,6 +53,11 @@ def images_of(batch: Batch) -> Images:
     return Canvas(image, batch[IMAGE_SIZE])
 
 
+def others_of(batch: Batch) -> dict[str, jax.Array]:
+    """Selects what travels from a batch into its views unchanged: all but the images."""
+    return {name: value for name, value in batch.items() if name not in ("image", IMAGE_SIZE)}
+
+
 def _stack(augmentations: Sequence[Augmentation], keys: jax.Array, images: Images, first: int) -> jax.Array:
     """[V, B, ...]: equal neighbours are traced once, so that eight local crops compile as one."""
     parts, start = [], 0
@@ -110,7 +115,7 @@ def multi_crop(*global_views: Augmentation, local_view: Augmentation | None = No
     def views(key, batch):
         images = images_of(batch)
         keys = sample_keys(key, batch["index"])
-        result = {name: value for name, value in batch.items() if name not in ("image", IMAGE_SIZE)}
+        result = others_of(batch)
         result["global"] = _stack(global_views, keys, images, 0)
         if locals:
             result["local"] = _stack([local_view] * locals, keys, images, len(global_views))

@@ -1,4 +1,4 @@
-"""Multi-crop: large views and small ones, DINO's, iBOT's, DINOv2's, SwAV's."""
+"""Multi-crop: large views and small ones, DINO's, iBOT's, DINOv2's, SwAV's, MSN's."""
 
 from jssl.data.augment.base import Statistics, chain, normalize, with_probability
 from jssl.data.augment.color import color_jitter, grayscale
@@ -7,7 +7,7 @@ from jssl.data.views.compose import Views, multi_crop
 from jssl.data.views.pairs import byol_view, papers_blur
 
 WIDE = 23  # taps of the authors' blur, which small crops do not narrow
-SWAV = Statistics(std=(0.228, 0.224, 0.225))
+IMAGENET, SWAV = Statistics(), Statistics(std=(0.228, 0.224, 0.225))
 
 
 def dino(
@@ -93,16 +93,35 @@ def swav(*, size: int = 224, local_size: int | None = None, locals: int = 6) -> 
         arXiv:2006.09882
     """
 
-    def view(side, scale):
-        return chain(
-            random_resized_crop(size=side, scale=scale),
-            horizontal_flip(),
-            with_probability(0.8, color_jitter(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2)),
-            with_probability(0.2, grayscale()),
-            papers_blur(side, kernel=WIDE),
-            normalize(mean=SWAV.mean, std=SWAV.std),
-        )
-
-    large = view(size, (0.14, 1.0))
-    small = view(local_size or local_side(size), (0.05, 0.14))
+    large = _distorted(size, (0.14, 1.0), strength=1.0, normalized=SWAV)
+    small = _distorted(local_size or local_side(size), (0.05, 0.14), strength=1.0, normalized=SWAV)
     return multi_crop(large, large, local_view=small, locals=locals)
+
+
+def msn(*, size: int = 224, local_size: int | None = None, locals: int = 10) -> Views:
+    """Makes MSN's multi-crop: two global views, of which the student sees one, and ten small ones.
+
+    Returns:
+        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C],
+        ...}.
+    References:
+        arXiv:2204.07141; facebookresearch/msn, src/data_manager.py
+    """
+    large = _distorted(size, (0.3, 1.0), strength=0.5)
+    small = _distorted(local_size or local_side(size), (0.05, 0.3), strength=0.5)
+    return multi_crop(large, large, local_view=small, locals=locals)
+
+
+def _distorted(side, scale, *, strength, normalized=IMAGENET):
+    """A bilinear crop with SimCLR's color distortion, as SwAV and MSN have it."""
+    jitter = color_jitter(
+        brightness=0.8 * strength, contrast=0.8 * strength, saturation=0.8 * strength, hue=0.2 * strength
+    )
+    return chain(
+        random_resized_crop(size=side, scale=scale),
+        horizontal_flip(),
+        with_probability(0.8, jitter),
+        with_probability(0.2, grayscale()),
+        papers_blur(side, kernel=WIDE),
+        normalize(mean=normalized.mean, std=normalized.std),
+    )

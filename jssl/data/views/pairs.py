@@ -1,5 +1,9 @@
-"""Two views of an image: SimCLR's, MoCo's, ReSSL's, BYOL's, InfoMin's."""
+"""Two views of an image: SimCLR's, MoCo's, ReSSL's, BYOL's, InfoMin's, CMAE's."""
 
+import jax
+import jax.numpy as jnp
+
+from jssl.arrays.keys import fold_keys, sample_keys, uniform
 from jssl.data.augment.base import (
     UNCHANGED,
     Augmentation,
@@ -12,7 +16,7 @@ from jssl.data.augment.color import color_jitter, grayscale, solarize
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.augment.filters import gaussian_blur
 from jssl.data.augment.randaugment import randaugment
-from jssl.data.views.compose import SMALL, Views, two_views
+from jssl.data.views.compose import SMALL, Views, images_of, others_of, two_views
 
 
 def papers_blur(size: int, *, probability: float = 0.5, kernel: int | None = None) -> Augmentation:
@@ -218,3 +222,37 @@ def infomin(*, size: int = 224, scale=(0.2, 1.0), magnitude: float = 10, strengt
             normalize(),
         )
     )
+
+
+def cmae(*, size: int = 224, scale=(0.2, 1.0), shift: int | None = None, strength: float = 1.0) -> Views:
+    """Makes CMAE's two views, windows of one crop: a plain one, and one shifted by some pixels, with color.
+
+    Args:
+        size: the side of the views.
+        scale: range of the area of the crop, which is larger than the views by `shift`.
+        shift: pixels that the second is shifted by in either direction, less than these; by default a seventh
+            of the size, 32 at 224; 0: none.
+        strength: of the second's color distortion; without it the colors stay.
+    Returns:
+        (key, batch) -> {"global": [2, B, size, size, C], ...}, the plain one first.
+    References:
+        arXiv:2207.13532; ZhichengHuang/CMAE, cmae/datasets/cmae_dataset.py
+    """
+    room = size // 7 if shift is None else shift
+    crop = chain(random_resized_crop(size=size + room, scale=scale, method="bicubic"), horizontal_flip())
+    jitter = color_jitter(
+        brightness=0.4 * strength, contrast=0.4 * strength, saturation=0.4 * strength, hue=0.1 * strength
+    )
+    distorted = [with_probability(0.8, jitter), with_probability(0.2, grayscale()), papers_blur(size)]
+    second = chain(*(distorted if strength else []), normalize())
+
+    def views(key, batch):
+        images, keys = images_of(batch), sample_keys(key, batch["index"])
+        wide = crop(fold_keys(keys, 0), images)
+        corners = jnp.floor(uniform(fold_keys(keys, 1), shape=(2,)) * room).astype(jnp.int32)
+        moved = jax.vmap(lambda x, at: jax.lax.dynamic_slice(x, (*at, 0), (size, size, x.shape[-1])))
+        shifted = second(fold_keys(keys, 2), moved(wide, corners))
+        plain = normalize()(keys, wide[:, :size, :size])
+        return others_of(batch) | {"global": jnp.stack([plain, shifted])}
+
+    return views

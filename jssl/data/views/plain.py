@@ -30,6 +30,22 @@ def simmim(*, size: int = 224, scale=(0.67, 1.0)) -> Views:
     return multi_crop(chain(random_resized_crop(size=size, scale=scale), horizontal_flip(), normalize()))
 
 
+def data2vec(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
+    """Makes data2vec's single view: a bicubic crop, a flip, and always some change of brightness, contrast
+    and saturation.
+
+    The authors change the colors of the whole image, before the crop.
+
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}.
+    References:
+        arXiv:2202.03555; facebookresearch/data2vec_vision, beit/datasets.py
+    """
+    crop = random_resized_crop(size=size, scale=scale, method="bicubic")
+    jitter = color_jitter(brightness=0.4, contrast=0.4, saturation=0.4)
+    return multi_crop(chain(crop, horizontal_flip(), jitter, normalize()))
+
+
 def rotation(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
     """Makes the single view that is turned: a bilinear crop of any size, and a flip.
 

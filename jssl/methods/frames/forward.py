@@ -156,6 +156,11 @@ def query_view(views):
     return {"global": _two(views)[:1]}
 
 
+def anchor_views(views):
+    """Selects the first of two global views and all local ones."""
+    return views | query_view(views)
+
+
 def key_view(views):
     """Selects the last of two global views."""
     return {"global": _two(views)[-1:]}

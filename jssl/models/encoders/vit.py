@@ -254,6 +254,11 @@ def read_raw(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
     return Features(prefix[:, 0] if prefix.shape[1] else patches.mean(axis=1), patches)
 
 
+def read_raw_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
+    """Reads the patch tokens as they leave the last block, and their mean (CMAE's teacher)."""
+    return Features(patches.mean(axis=1), patches)
+
+
 def read_normed_class(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
     """Reads the normalised class token; the patch tokens stay as they are (CLIP)."""
     return Features(norm(name="norm")(prefix[:, 0]), patches)

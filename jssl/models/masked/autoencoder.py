@@ -9,20 +9,49 @@ from jssl.masks import visible_indices
 from jssl.models.network import Network, as_features, as_outputs, network
 
 
-def encode_decode(encoder, decoder, *, visible: Callable[[int], int]) -> Network:
+def visible_only(encoder, *, visible: Callable[[int], int]) -> Network:
+    """Makes an encoder that drops the patches that a mask hides, and sees whole images where there is none.
+
+    Args:
+        encoder: images, visible [B, n] -> `Features`, such as `ViT`.
+        visible: N -> how many of N patches are visible; a static number, as many as the masks leave.
+    Returns:
+        A `Network` of images and mask [B, N] or None, with the encoder's own parameters; its tokens [B, n, D]
+        are those of the visible patches, in their order.
+    References:
+        MSN, arXiv:2204.07141; MAE, arXiv:2111.06377
+    """
+    inner = network(encoder)
+
+    def seen(mask):
+        return {} if mask is None else {"visible": visible_indices(mask, visible(mask.shape[-1]))}
+
+    def init(key, images, *, mask=None):
+        return inner.init(key, images, **seen(mask))
+
+    def apply(params, statistics, images, *, mask=None, **how):
+        return inner.apply(params, statistics, images, **seen(mask), **how)
+
+    return inner._replace(init=init, apply=apply)
+
+
+def encode_decode(encoder, decoder, *, visible: Callable[[int], int], **others) -> Network:
     """Makes MAE's network: decoder(encoder(visible patches), where they belong).
 
     Args:
         encoder: images, visible [B, n] -> `Features`; with a method grid(image shape), such as `ViT`.
-        decoder: (features, visible [B, n], grid) -> [B, N, D], such as `MaskedDecoder`.
+        decoder: (features, visible [B, n], grid) -> [B, N, D], such as `MaskedDecoder`; or several such
+            arrays by name, of which one is "patch".
         visible: N -> how many of N patches are visible; a static number, as many as the masks leave.
+        others: name=decoder for further decoders of the same features, with outputs of these names.
     Returns:
-        A `Network` of images and mask [B, N], with params {"encoder", "decoder"} and outputs {"cls",
-        "tokens"} of the visible patches and "patch" [B, N, D].
+        A `Network` of images and mask [B, N], with params {"encoder", "decoder", name: ...} and outputs
+        {"cls", "tokens"} of the visible patches, "patch" [B, N, D] and those of `others`.
     References:
         arXiv:2111.06377
     """
-    inner, outer = network(encoder), network(decoder)
+    inner = network(encoder)
+    outer = {name: network(one) for name, one in {"decoder": decoder, **others}.items()}
 
     def places(images, mask):
         grid = encoder.grid(images.shape)
@@ -30,30 +59,29 @@ def encode_decode(encoder, decoder, *, visible: Callable[[int], int]) -> Network
 
     def init(key, images, *, mask):
         grid, seen = places(images, mask)
-        encoder_key, decoder_key = jax.random.split(key)
+        encoder_key, *keys = jax.random.split(key, 1 + len(outer))
         params, statistics = {}, {}
         params["encoder"], statistics["encoder"] = inner.init(encoder_key, images)
         features = inner.apply(params["encoder"], statistics["encoder"], images, visible=seen)[0]
-        params["decoder"], statistics["decoder"] = outer.init(decoder_key, features, seen, grid)
+        for decoder_key, (name, one) in zip(keys, outer.items(), strict=True):
+            params[name], statistics[name] = one.init(decoder_key, features, seen, grid)
         return params, statistics
 
     def apply(params, statistics, images, *, mask, train=False, key=None):
         grid, seen = places(images, mask)
-        keys = (None, None) if key is None else jax.random.split(key)
-        features, encoder_statistics = inner.apply(
+        keys = [None] * (1 + len(outer)) if key is None else jax.random.split(key, 1 + len(outer))
+        features, encoded = inner.apply(
             params["encoder"], statistics["encoder"], images, visible=seen, train=train, key=keys[0]
         )
-        patches, decoder_statistics = outer.apply(
-            params["decoder"],
-            statistics["decoder"],
-            as_features(features),
-            seen,
-            grid,
-            train=train,
-            key=keys[1],
-        )
-        after = {"encoder": encoder_statistics, "decoder": decoder_statistics}
-        return as_outputs(features) | {"patch": patches}, after
+        outputs, after = as_outputs(features), {"encoder": encoded}
+        inputs = as_features(features), seen, grid
+        for decoder_key, (name, one) in zip(keys[1:], outer.items(), strict=True):
+            decoded, after[name] = one.apply(
+                params[name], statistics[name], *inputs, train=train, key=decoder_key
+            )
+            told = "patch" if name == "decoder" else name
+            outputs = outputs | (decoded if isinstance(decoded, dict) else {told: decoded})
+        return outputs, after
 
     def features(params, statistics, images):
         return inner.features(params["encoder"], statistics["encoder"], images)

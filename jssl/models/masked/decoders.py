@@ -12,21 +12,21 @@ from jssl.models.heads import Head
 from jssl.models.layers.initializers import kernel_init, xavier
 from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid, sincos_positions
-from jssl.models.layers.transformer import Block, Transformer
+from jssl.models.layers.transformer import Block, Transformer, gelu
 
 
 class MaskedDecoder(nn.Module):
     """MAE's decoder: mask tokens take the hidden places, a few blocks, one linear layer.  arXiv:2111.06377
 
     Args:
-        out: numbers predicted per patch, P * P * C for pixels.
+        out: numbers predicted per patch, P * P * C for pixels; None: the tokens before the linear layer.
         dim, depth, heads: the sizes.
         positions: (grid, dim, prefix=) -> [prefix + N, dim].
         mlp_ratio, norm, kernel_init: as `Block`.
         scan, remat: as `Transformer`.
     """
 
-    out: int
+    out: int | None
     dim: int = 512
     depth: int = 8
     heads: int = 16
@@ -50,7 +50,7 @@ class MaskedDecoder(nn.Module):
             grid: (rows, columns) of all N patches.
             train: changes nothing.
         Returns:
-            [B, N, out], row-major.
+            [B, N, out], row-major, or [B, N, dim].
         """
         count = grid[0] * grid[1]
         x = jnp.concatenate([features.cls[:, None], features.tokens], axis=1)
@@ -64,7 +64,36 @@ class MaskedDecoder(nn.Module):
         block = partial(block, kernel_init=self.kernel_init)
         x = Transformer(self.depth, block, scan=self.scan, remat=self.remat, name="blocks")(x)
         x = self.norm(name="norm")(x[:, 1:])
+        if self.out is None:
+            return x
         return nn.Dense(self.out, kernel_init=self.kernel_init, name="predict")(x)
+
+
+class WordDecoder(nn.Module):
+    """Tells each patch's word and, by the mean of its tokens, which image it is of: SplitMask's decoder.
+    arXiv:2112.10740
+
+    Args:
+        words: in the vocabulary.
+        decoder: (features, visible, grid) -> tokens [B, N, D], such as `MaskedDecoder(None)`.
+    """
+
+    words: int
+    decoder: nn.Module
+
+    @nn.compact
+    def __call__(self, features: Features, visible: jax.Array, grid: Grid, *, train: bool = False) -> dict:
+        """Decodes.
+
+        Args:
+            features, visible, grid: as for `MaskedDecoder`.
+            train: handed on to the decoder.
+        Returns:
+            {"patch": logits [B, N, words], "image": [B, D]}
+        """
+        tokens = self.decoder(features, visible, grid, train=train)
+        logits = nn.Dense(self.words, kernel_init=kernel_init, name="predict")(tokens)
+        return {"patch": logits, "image": tokens.mean(axis=1)}
 
 
 def mae_decoder(patch: int, *, channels: int = 3, **sizes) -> MaskedDecoder:
@@ -93,3 +122,19 @@ def pixel_head(side: int, *, channels: int = 3) -> Head:
         arXiv:2111.09886
     """
     return Head([nn.Dense(side * side * channels, kernel_init=kernel_init)])
+
+
+def deep_pixel_head(side: int, dim: int, *, channels: int = 3) -> Head:
+    """Makes SiT's decoder: three linear layers, each with exact GELU, and one from a token to its pixels.
+
+    Args:
+        side: of the square of pixels that a token covers.
+        dim: of a token.
+        channels: of a pixel, C.
+    Returns:
+        The head; the order of its pixels is that of `pixel_head`.
+    References:
+        arXiv:2104.03602
+    """
+    inner = [layer for _ in range(3) for layer in (nn.Dense(dim, kernel_init=kernel_init), gelu)]
+    return Head([*inner, nn.Dense(side * side * channels, kernel_init=kernel_init)])

@@ -1,0 +1,36 @@
+"""SiT: pixels that were corrupted are restored, and those alone count."""
+
+import jax
+import jax.numpy as jnp
+
+from jssl.arrays.checks import check
+from jssl.arrays.patches import patchify
+
+
+def restored_pixels(prediction, clean, corrupted, *, patch: int) -> jax.Array:
+    """Computes the absolute error on corrupted pixels, averaged over all of the batch.
+
+    l = sum |prediction - clean| corrupted / sum corrupted, over pixels and channels.
+
+    Args:
+        prediction: [B, N, P * P * C], pixels of patches as `patchify` orders them.
+        clean: [B, H, W, C], no gradient.
+        corrupted: [B, H, W] bool, True where the network saw something else.
+        patch: the side P of a patch.
+    Returns:
+        A scalar; 0 where nothing is corrupted.
+    Raises:
+        ValueError: for other shapes.
+        TypeError: for a mask that is not bool.
+    References:
+        SiT, arXiv:2104.03602
+
+    >>> clean, corrupted = jnp.zeros((1, 2, 2, 1)), jnp.array([[[True, False], [False, False]]])
+    >>> float(restored_pixels(jnp.array([[[3.0, 5.0, 5.0, 5.0]]]), clean, corrupted, patch=2))
+    3.0
+    """
+    clean, corrupted = check(clean=(clean, "B H W C"), corrupted=(corrupted, "B H W", bool))
+    where = patchify(jnp.broadcast_to(corrupted[..., None], clean.shape), patch)
+    prediction, target = check(prediction=(prediction, "B N D"), clean=(patchify(clean, patch), "B N D"))
+    error = jnp.abs(prediction - jax.lax.stop_gradient(target))
+    return jnp.sum(error, where=where) / jnp.maximum(jnp.sum(where), 1)

@@ -1,0 +1,64 @@
+"""SplitMask: either half of an image's patches tells the words of the other, and both stand for one image."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from jssl.arrays.distributions import entropy
+from jssl.objectives.base import Objective, named, stateless
+from jssl.objectives.contrastive import symmetric_info_nce
+from jssl.objectives.reconstruction import masked_token_cross_entropy
+
+
+def words_of_halves(name: str = "patch", rest: str = "patch_rest") -> Objective:
+    """Makes the objective of words: the cross entropy of each half with the words of the other, added up.
+
+    It reads student[name] [V, B, N, K], made of what the mask shows, student[rest], made of what it hides,
+    target[name] [V, B, N] and the mask [V, B, N].
+
+    Args:
+        name: of the logits and the words.
+        rest: of the logits of the hidden half.
+    Returns:
+        An `Objective` that remembers nothing; metrics unigram, the entropy of the batch's words: the loss of
+        one half that knows no more than how often words are.
+    Raises:
+        ValueError: for a missing name, or other shapes.
+    References:
+        SplitMask, arXiv:2112.10740
+    """
+
+    def losses(outputs):
+        logits, words = named(outputs.student, name, "student"), named(outputs.target, name, "target")
+        told = jax.vmap(masked_token_cross_entropy)
+        shown = told(logits, words, outputs.mask)
+        hidden = told(named(outputs.student, rest, "student"), words, ~outputs.mask)
+        counts = jnp.bincount(words.reshape(-1), length=logits.shape[-1])
+        return shown + hidden, {"unigram": entropy(counts / words.size)}
+
+    return stateless(losses)
+
+
+def match_of_halves(name: str = "image", rest: str = "image_rest", *, temperature=0.2) -> Objective:
+    """Makes the objective of images: the vectors of an image's halves find each other in the batch.
+
+    It reads student[name] and student[rest], [V, B, D].
+
+    Args:
+        name: of the vectors of what the mask shows.
+        rest: of those of what it hides.
+        temperature: T.
+    Returns:
+        An `Objective` that remembers nothing.
+    Raises:
+        ValueError: for a missing name, other shapes, or a batch of one.
+    References:
+        SplitMask, arXiv:2112.10740
+    """
+
+    def losses(outputs):
+        pairs = (named(outputs.student, one, "student") for one in (name, rest))
+        return jax.vmap(partial(symmetric_info_nce, logit_scale=1 / temperature))(*pairs)
+
+    return stateless(losses)
