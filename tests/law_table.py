@@ -195,8 +195,23 @@ TABLE = {
     ),
     "mim_contrast": Row(lambda: methods.mim_contrast(vit(), head=models.simclr_head(8, **SMALL)), TWO),
 }
-TAUGHT = ("moco_v1", "moco_v2", "moco_v3", "infomin", "ressl", "byol", "pcl", "dino", "ibot", "i_jepa")
-TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "msn", "i_jepa", "data2vec", "sdae", "cmae", "sit")
+TAUGHT = {
+    "moco_v1",
+    "moco_v2",
+    "moco_v3",
+    "infomin",
+    "ressl",
+    "pcl",
+    "byol",
+    "dino",
+    "ibot",
+    "msn",
+    "i_jepa",
+    "data2vec",
+    "sdae",
+    "cmae",
+    "sit",
+}
 
 MASKED = (
     "ibot",
