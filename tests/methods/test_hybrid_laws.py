@@ -65,6 +65,13 @@ def test_splitmasks_halves_are_halves_and_never_see_each_other():
         assert told.any() and not (told[0] & (pixels_of(unseen) == 0)).any()
 
 
+def test_the_encoder_of_splitmasks_neighbour_sees_all_places():
+    method, views = methods.mim_contrast(VIT, ratio=0.5), views_of(images_of(0), images_of(1))
+    state = jax.eval_shape(method.init, KEY, views)
+    seen = jax.eval_shape(lambda params, memory: method.outputs(params, None, memory, views, KEY), *state)
+    assert seen.student["tokens"].shape == (2, BATCH, N, 16)
+
+
 def pixels_of(mask):
     """[B, H, W, 1] -> of patches, [B, N]."""
     return np.asarray(mask[:, ::PATCH, ::PATCH, 0]).reshape(len(mask), -1)

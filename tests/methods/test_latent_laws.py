@@ -161,7 +161,7 @@ def test_sdaes_folds_do_not_see_each_other_nor_what_is_visible():
     outputs, _ = seen_by("sdae")
     found = outputs(views_of(images_of(0)))
     mask, moved = np.asarray(found.mask[0]), moved_targets("sdae", range(N)).swapaxes(0, 1)
-    assert np.all(mask.sum(-1) == 12)
+    assert np.all(mask.sum(-1) == 12) and found.student["tokens"].shape == (1, BATCH, 4, 16)
     for hidden, sees in zip(mask, moved, strict=True):  # sees[p, n]: the target of n moves with patch p
         assert not sees[~hidden].any() and not sees[:, ~hidden].any()
         assert np.all(sees[hidden].sum(-1) == 4) and np.all(np.diag(sees)[hidden])
