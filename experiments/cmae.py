@@ -1,6 +1,7 @@
 """CMAE, arXiv:2207.13532."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from jssl.methods import cmae
 from jssl.models import MaskedDecoder, byol_head, mae_decoder, sincos_positions, xavier
@@ -58,7 +59,7 @@ class CMAE(Training):
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(hides="visible", positions=sincos_positions, kernel_init=xavier)
-        sizes = dict(dim=self.decoder_dim, heads=self.decoder_heads)
+        sizes: dict[str, Any] = dict(dim=self.decoder_dim, heads=self.decoder_heads)
         method = cmae(
             network,
             decoder=mae_decoder(network.patch, depth=self.decoder_depth, **sizes),

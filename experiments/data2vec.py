@@ -68,10 +68,12 @@ class Data2Vec(Training):
             near = nn.initializers.truncated_normal(self.initial, lower=-1.0, upper=1.0)
             own |= dict(kernel_init=near, token_init=near)
         network = self.network(hides="mask", **own)
-        settings = dict(layers=self.layers, ratio=self.ratio, momentum=self.momentum, beta=self.beta)
+        method = data2vec(
+            network, layers=self.layers, ratio=self.ratio, momentum=self.momentum, beta=self.beta
+        )
         decayed = adamw(self.rate(data), weight_decay=self.weight_decay, decays=all_but_class_token)
         optimizer = optax.chain(clip_by_global_norm(self.clip), decayed)
-        return self.experiment(data, data2vec(network, **settings), optimizer=optimizer, network=network)
+        return self.experiment(data, method, optimizer=optimizer, network=network)
 
 
 SOURCES = {

@@ -1,6 +1,7 @@
 """SdAE, arXiv:2208.00449."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from jssl.methods import sdae
 from jssl.models import MaskedDecoder, sincos_positions, xavier
@@ -48,7 +49,7 @@ class SdAE(Training):
     """Its heads."""
 
     def build(self, data: DataInfo) -> Experiment:
-        own = dict(positions=sincos_positions, kernel_init=xavier, drop_path=self.drop_path)
+        own: dict[str, Any] = dict(positions=sincos_positions, kernel_init=xavier, drop_path=self.drop_path)
         network = self.network(hides="visible", **own)
         decoder = MaskedDecoder(network.dim, self.decoder_dim, self.decoder_depth, self.decoder_heads)
         epochs = max(1, round(self.epochs))

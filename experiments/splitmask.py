@@ -49,8 +49,13 @@ class SplitMask(Training):
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(hides="visible", positions=sincos_positions, kernel_init=xavier)
         tokens = MaskedDecoder(None, self.decoder_dim, self.decoder_depth, self.decoder_heads)
-        settings = dict(words=self.words, match=self.match, temperature=self.temperature)
-        method = splitmask(network, decoder=WordDecoder(self.words, tokens), **settings)
+        method = splitmask(
+            network,
+            words=self.words,
+            decoder=WordDecoder(self.words, tokens),
+            match=self.match,
+            temperature=self.temperature,
+        )
         optimizer = adamw(self.rate(data), weight_decay=self.weight_decay)
         return self.experiment(data, method, optimizer=optimizer, network=network)
 

@@ -162,7 +162,7 @@ def nnclr_predictor(out: int = 256, *, hidden: int = 4096) -> Head:
 def sit_head(out: int = 256, *, hidden: int = 4096) -> Head:
     """Makes SiT's projection: three layers with batch norm, ReLU and GELU between.  arXiv:2104.03602"""
     linear = partial(nn.Dense, kernel_init=kernel_init)
-    inner = [linear(hidden), batch_norm(), nn.relu, linear(hidden), batch_norm(), gelu]
+    inner: list[Callable] = [linear(hidden), batch_norm(), nn.relu, linear(hidden), batch_norm(), gelu]
     return Head([*inner, linear(out), plain_norm()])
 
 
@@ -238,7 +238,7 @@ def dino_head(
 def msn_head(out: int = 256, *, hidden: int = 2048) -> Head:
     """Makes MSN's projection: three linear layers, batch norm and exact GELU between.  arXiv:2204.07141"""
     linear = partial(nn.Dense, kernel_init=kernel_init)
-    inner = [linear(hidden), batch_norm(), gelu, linear(hidden), batch_norm(), gelu]
+    inner: list[Callable] = [linear(hidden), batch_norm(), gelu, linear(hidden), batch_norm(), gelu]
     return Head([*inner, linear(out)])
 
 

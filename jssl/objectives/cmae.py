@@ -2,6 +2,7 @@
 
 import jax
 
+from jssl.arrays.checks import check, check_batch
 from jssl.objectives.contrastive import info_nce
 
 
@@ -25,4 +26,6 @@ def scaled_info_nce(student, teacher, *, temperature=0.2) -> jax.Array:
     >>> print(f"{scaled_info_nce(jnp.eye(2), jnp.eye(2), temperature=1.0).mean():.3f}")
     0.627
     """
+    student, teacher = check(student=(student, "B D"), teacher=(teacher, "B D"))
+    check_batch(2, "negatives", student=student)
     return 2 * temperature * info_nce(student, jax.lax.stop_gradient(teacher), temperature=temperature)

@@ -29,8 +29,11 @@ def restored_pixels(prediction, clean, corrupted, *, patch: int) -> jax.Array:
     >>> float(restored_pixels(jnp.array([[[3.0, 5.0, 5.0, 5.0]]]), clean, corrupted, patch=2))
     3.0
     """
-    clean, corrupted = check(clean=(clean, "B H W C"), corrupted=(corrupted, "B H W", bool))
+    prediction, clean, corrupted = check(
+        prediction=(prediction, "B N D"), clean=(clean, "B H W C"), corrupted=(corrupted, "B H W", bool)
+    )
     where = patchify(jnp.broadcast_to(corrupted[..., None], clean.shape), patch)
-    prediction, target = check(prediction=(prediction, "B N D"), clean=(patchify(clean, patch), "B N D"))
+    target = patchify(clean, patch)
+    check(prediction=(prediction, "B N D"), patches_of_clean=(target, "B N D"))
     error = jnp.abs(prediction - jax.lax.stop_gradient(target))
     return jnp.sum(error, where=where) / jnp.maximum(jnp.sum(where), 1)

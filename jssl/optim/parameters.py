@@ -37,8 +37,8 @@ def all_but(part: str, choose: Callable = everything) -> Callable:
     Returns:
         A function, params -> a pytree of bool of the same structure.
 
-    >>> all_but("scores")({"scores": {"kernel": 1.0}, "encoder": {"kernel": 2.0}})
-    {'scores': {'kernel': False}, 'encoder': {'kernel': True}}
+    >>> all_but("scores")({"encoder": {"kernel": 1.0}, "scores": {"kernel": 2.0}})
+    {'encoder': {'kernel': True}, 'scores': {'kernel': False}}
     """
 
     def chosen(params):

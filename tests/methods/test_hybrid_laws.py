@@ -65,6 +65,13 @@ def test_splitmasks_halves_are_halves_and_never_see_each_other():
         assert told.any() and not (told[0] & (pixels_of(unseen) == 0)).any()
 
 
+def test_the_encoder_of_splitmasks_neighbour_sees_all_places():
+    method, views = methods.mim_contrast(VIT, ratio=0.5), views_of(images_of(0), images_of(1))
+    state = jax.eval_shape(method.init, KEY, views)
+    seen = jax.eval_shape(lambda params, memory: method.outputs(params, None, memory, views, KEY), *state)
+    assert seen.student["tokens"].shape == (2, BATCH, N, 16)
+
+
 def pixels_of(mask):
     """[B, H, W, 1] -> of patches, [B, N]."""
     return np.asarray(mask[:, ::PATCH, ::PATCH, 0]).reshape(len(mask), -1)
@@ -142,7 +149,7 @@ def test_cmae_without_contrast_is_mae_on_the_first_window():
     )
     views = views_of(images_of(0), images_of(1))
     own = {name: params[name] for name in ("encoder", "decoder")}
-    _, other = jax.jit(mae.init)(KEY, views)
+    _, other = jax.eval_shape(mae.init, KEY, views)  # without arrays
 
     def one(method, params, teacher, memory, views):
         run = jax.jit(
@@ -184,11 +191,14 @@ def batch_of(images):
     return {"image": jnp.asarray(images), "index": jnp.arange(len(images))}
 
 
+def windows(images, **settings):
+    return np.asarray(jax.jit(cmae_views(size=28, **settings))(KEY, batch_of(images))["global"])
+
+
 def test_cmaes_windows_are_of_one_crop():
     images = np.random.default_rng(0).integers(0, 256, (6, 40, 40, 3), np.uint8)
-    still = cmae_views(size=28, shift=0, strength=0.0)(KEY, batch_of(images))["global"]
-    np.testing.assert_array_equal(*still)
-    first, second = np.asarray(cmae_views(size=28, strength=0.0)(KEY, batch_of(images))["global"])
+    np.testing.assert_array_equal(*windows(images, shift=0, strength=0.0))
+    first, second = windows(images, strength=0.0)
     shifts = set()
     for a, b in zip(first, second, strict=True):  # b is a, moved by less than a seventh of 28
         found = [
@@ -200,7 +210,7 @@ def test_cmaes_windows_are_of_one_crop():
         assert len(found) == 1
         shifts |= set(found)
     assert len(shifts) > 2
-    colored = cmae_views(size=28, shift=0)(KEY, batch_of(images))["global"]
+    colored = windows(images, shift=0)
     assert np.abs(colored[0] - colored[1]).max() > 0.1
 
 

@@ -68,13 +68,10 @@ def test_what_an_anchor_drops_changes_nothing_and_it_is_dropped():
     np.testing.assert_array_equal(first.target["cls"], changed.target["cls"])
     changed = outputs(views_of(anchor + noise * (1 - hidden), target))
     assert np.all(np.abs(first.student["cls"] - changed.student["cls"]).max((0, 2)) > 1e-3)
-    for neighbour in (
-        "dino",
-        "ibot",
-    ):  # DINO drops nothing, and iBOT's hidden patches are tokens all the same
+    for neighbour in ("dino", "ibot"):  # one drops nothing, and the other's hidden patches are tokens
         outputs, _ = seen_by(neighbour)
         first, changed = outputs(views_of(anchor, target)), outputs(views_of(anchor + noise * hidden, target))
-        assert np.abs(first.student["cls"] - changed.student["cls"]).max() > 1e-3
+        assert not np.array_equal(first.student["cls"], changed.student["cls"])
         assert first.student["tokens"].shape == (2, BATCH, N, 16)
 
 
@@ -103,7 +100,7 @@ def test_with_one_block_and_no_norm_data2vec_regresses_the_teachers_last_block()
     images = images_of(0)
     blocks = collecting(VIT, "blocks").apply(teacher["encoder"], {}, images)[0].inner["blocks"]
     found = outputs(views_of(images)).target["patch"]
-    np.testing.assert_allclose(found[0], blocks[-1][:, 1:], atol=1e-5)
+    np.testing.assert_allclose(found[0], blocks[-1][:, 1:], rtol=1e-4, atol=1e-5)
     assert np.abs(blocks[-1] - blocks[0]).max() > 0.1
 
 
@@ -164,7 +161,7 @@ def test_sdaes_folds_do_not_see_each_other_nor_what_is_visible():
     outputs, _ = seen_by("sdae")
     found = outputs(views_of(images_of(0)))
     mask, moved = np.asarray(found.mask[0]), moved_targets("sdae", range(N)).swapaxes(0, 1)
-    assert np.all(mask.sum(-1) == 12)
+    assert np.all(mask.sum(-1) == 12) and found.student["tokens"].shape == (1, BATCH, 4, 16)
     for hidden, sees in zip(mask, moved, strict=True):  # sees[p, n]: the target of n moves with patch p
         assert not sees[~hidden].any() and not sees[:, ~hidden].any()
         assert np.all(sees[hidden].sum(-1) == 4) and np.all(np.diag(sees)[hidden])
