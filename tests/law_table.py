@@ -18,6 +18,18 @@ def vit(**fields):
     return models.ViT(**dict(patch=4, dim=16, depth=1, heads=2) | fields)
 
 
+def small_resnet(**fields):
+    """Three stages, so that 16 pixels make 4 x 4 tokens."""
+    sizes = dict(widths=(8, 8, 16), stem_width=8, stem=models.cifar_stem)
+    return models.ResNet(**dict(depths=(1, 1, 1), block=models.BasicBlock) | sizes | fields)
+
+
+def patchwise(**fields):
+    """Patches of 7 pixels, 3 apart, so that 16 pixels make 4 x 4 tokens."""
+    encoder = small_resnet(depths=(1,), widths=(8,), norm=models.sample_norm)
+    return models.Patchwise(encoder, side=7, stride=3, **fields)
+
+
 def noisy(globals_, locals_=0):
     """Views that cost nothing to compile: the image with noise, and corners of it."""
 
@@ -38,6 +50,15 @@ def noisy(globals_, locals_=0):
     return views
 
 
+def with_whole(views):
+    """The same views, and the image as it is for a teacher."""
+
+    def more(key, batch):
+        return views(key, batch) | {"whole": batch["image"].astype(jnp.float32)[None] / 255 - 0.5}
+
+    return more
+
+
 ONE, TWO, THREE, CROPS = noisy(1), noisy(2), noisy(3), noisy(2, 2)
 SMALL = dict(hidden=16)
 
@@ -49,6 +70,18 @@ class Row(NamedTuple):
 
 TABLE = {
     "simclr": Row(lambda: methods.simclr(vit(), head=models.simclr_head(8, **SMALL)), TWO),
+    "npid": Row(
+        lambda: methods.npid(vit(), examples=BATCH, head=models.moco_head(8, hidden=None), negatives=0), ONE
+    ),
+    "npid_noise": Row(
+        lambda: methods.npid(
+            vit(), examples=512, head=models.moco_head(8, hidden=None), negatives=5, temperature=0.5
+        ),
+        ONE,
+    ),
+    "invariant_spreading": Row(
+        lambda: methods.invariant_spreading(vit(), head=models.moco_head(8, hidden=None)), TWO
+    ),
     "moco_v2": Row(
         lambda: methods.moco_v2(vit(), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9), TWO
     ),
@@ -70,6 +103,28 @@ TABLE = {
         lambda: methods.swav(vit(), prototypes=6, head=models.swav_head(8, **SMALL), queue=16, queue_start=1),
         CROPS,
     ),
+    "deepcluster_v2": Row(
+        lambda: methods.deepcluster_v2(
+            vit(), examples=BATCH, clusters=(3, 4, 3), head=models.swav_head(8, **SMALL)
+        ),
+        CROPS,
+    ),
+    "obow": Row(
+        lambda: methods.obow(small_resnet(), levels=("layer2",), words=16, momentum=0.9),
+        with_whole(noisy(2, 1)),
+    ),
+    "smog": Row(
+        lambda: methods.smog(
+            vit(),
+            prototypes=4,
+            head=models.moco_v3_head(8, layers=2, **SMALL),
+            predictor=models.swav_head(8, **SMALL),
+            momentum=0.9,
+            recent=16,
+            restart=100,
+        ),
+        TWO,
+    ),
     "pcl": Row(
         lambda: methods.pcl(
             vit(), examples=BATCH, clusters=(3, 4), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9
@@ -79,6 +134,15 @@ TABLE = {
     "dino": Row(
         lambda: methods.dino(
             vit(), prototypes=8, head=partial(models.dino_head, bottleneck=8, **SMALL), momentum=0.9
+        ),
+        CROPS,
+    ),
+    "esvit": Row(
+        lambda: methods.esvit(
+            models.Swin(patch=2, dim=8, depths=(1, 2), heads=(1, 2), window=2),
+            prototypes=8,
+            head=partial(models.dino_head, bottleneck=8, **SMALL),
+            momentum=0.9,
         ),
         CROPS,
     ),
@@ -105,6 +169,17 @@ TABLE = {
         ),
         ONE,
     ),
+    "cpc": Row(lambda: methods.cpc(patchwise(), offsets=(1, 2), dim=8, hidden=8, blocks=1), ONE),
+    "cpc_v2": Row(
+        lambda: methods.cpc_v2(
+            patchwise(augment=partial(models.augmented_patches, flip=0.5, drop=0.5)),
+            offsets=(2,),
+            dim=8,
+            hidden=8,
+            blocks=1,
+        ),
+        ONE,
+    ),
     "clip": Row(
         lambda: methods.clip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE
     ),
@@ -121,6 +196,6 @@ TABLE = {
     ),
     "mim_contrast": Row(lambda: methods.mim_contrast(vit(), head=models.simclr_head(8, **SMALL)), TWO),
 }
-TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "i_jepa")
+TAUGHT = ("moco_v2", "byol", "obow", "smog", "pcl", "dino", "esvit", "ibot", "i_jepa")
 
 MASKED = ("ibot", "mae", "simmim", "simmim_swin", "i_jepa", "mim_contrast")

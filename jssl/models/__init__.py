@@ -1,6 +1,7 @@
 """Encoders, heads and what sits between them. Every encoder returns `Features`."""
 
 from jssl.arrays.vectors import l2_normalize
+from jssl.models.encoders.patchwise import Patchwise, augmented_patches, first_stages
 from jssl.models.encoders.resnet import (
     BasicBlock,
     Bottleneck,
@@ -34,6 +35,7 @@ from jssl.models.heads import (
     linear_head,
     moco_head,
     moco_v3_head,
+    obow_generator,
     simclr_head,
     simsiam_head,
     simsiam_predictor,
@@ -42,7 +44,7 @@ from jssl.models.heads import (
     vicreg_head,
 )
 from jssl.models.layers.initializers import clip_image_init, clip_text_init, truncated_normal, xavier
-from jssl.models.layers.norms import batch_norm, layer_norm
+from jssl.models.layers.norms import batch_norm, layer_norm, sample_norm
 from jssl.models.layers.positions import (
     LearnedPositions,
     antialiased_bicubic,
@@ -63,6 +65,7 @@ from jssl.models.layers.transformer import (
     gelu,
     quick_gelu,
 )
+from jssl.models.masked.context import MaskedContext, RowPredictions
 from jssl.models.masked.decoders import MaskedDecoder, mae_decoder, pixel_head
 from jssl.models.masked.predictors import Predictor
 from jssl.models.zoo import encoder, encoder_names
@@ -77,13 +80,16 @@ __all__ = [
     "Head",
     "LearnedPositions",
     "LogitScale",
+    "MaskedContext",
     "MaskedDecoder",
     "Mlp",
     "PatchEmbed",
+    "Patchwise",
     "Predictor",
     "Prototypes",
     "RelativePositionBias",
     "ResNet",
+    "RowPredictions",
     "SwiGlu",
     "Swin",
     "TextTransformer",
@@ -91,6 +97,7 @@ __all__ = [
     "ViT",
     "WeightNormDense",
     "antialiased_bicubic",
+    "augmented_patches",
     "barlow_head",
     "batch_norm",
     "bicubic",
@@ -106,6 +113,7 @@ __all__ = [
     "dino_head",
     "encoder",
     "encoder_names",
+    "first_stages",
     "gelu",
     "imagenet_stem",
     "l2_normalize",
@@ -117,6 +125,7 @@ __all__ = [
     "mae_decoder",
     "moco_head",
     "moco_v3_head",
+    "obow_generator",
     "pixel_head",
     "quick_gelu",
     "read_class",
@@ -125,6 +134,7 @@ __all__ = [
     "rotary_angles",
     "rotary_angles_by_index",
     "same_padding",
+    "sample_norm",
     "simclr_head",
     "simsiam_head",
     "simsiam_predictor",

@@ -3,6 +3,7 @@
 from jssl.data.augment.base import UNCHANGED, Statistics
 from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, renormalized, two_views
 from jssl.data.views.evaluation import evaluation_view
+from jssl.data.views.instances import CIFAR, invariant_spreading, npid, npid_view
 from jssl.data.views.labelled import fine_tuning, mixed
 from jssl.data.views.multicrop import SWAV, dino, dinov2, ibot, local_side, swav
 from jssl.data.views.pairs import (
@@ -14,23 +15,33 @@ from jssl.data.views.pairs import (
     papers_blur,
     simclr,
     simclr_view,
+    smog,
 )
+from jssl.data.views.patches import cpc, cpc_v2
 from jssl.data.views.plain import CLIP, clip, crops, handwriting, i_jepa, mae, rotation, simmim, slip
+from jssl.data.views.whole import obow, whole_and_crops
 
 NAMED = {
     views.__name__: views
     for views in (
         simclr,
         moco_v2,
+        npid,
+        invariant_spreading,
         byol,
+        smog,
         dino,
         ibot,
         dinov2,
         swav,
+        obow,
+        whole_and_crops,
         mae,
         simmim,
         i_jepa,
         rotation,
+        cpc,
+        cpc_v2,
         clip,
         slip,
         infomin,
@@ -48,7 +59,8 @@ def statistics(name: str) -> Statistics:
     >>> statistics("swav").std
     (0.228, 0.224, 0.225)
     """
-    return {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP}.get(name, Statistics())
+    others = {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "invariant_spreading": CIFAR}
+    return others.get(name, Statistics())
 
 
 __all__ = [
@@ -61,6 +73,8 @@ __all__ = [
     "byol",
     "byol_view",
     "clip",
+    "cpc",
+    "cpc_v2",
     "crops",
     "dino",
     "dinov2",
@@ -70,12 +84,16 @@ __all__ = [
     "i_jepa",
     "ibot",
     "infomin",
+    "invariant_spreading",
     "local_side",
     "mae",
     "mixed",
     "moco_v2",
     "moco_v2_view",
     "multi_crop",
+    "npid",
+    "npid_view",
+    "obow",
     "papers_blur",
     "renormalized",
     "rotation",
@@ -83,7 +101,9 @@ __all__ = [
     "simclr_view",
     "simmim",
     "slip",
+    "smog",
     "statistics",
     "swav",
     "two_views",
+    "whole_and_crops",
 ]
