@@ -94,6 +94,12 @@ def recluster(key, memory: Memory, *, iterations: int = 10) -> Memory:
         ValueError: for a clustering of more clusters than a bank has rows.
     References:
         DeepCluster v2, arXiv:2006.09882, appendix
+
+    >>> from jssl.objectives.base import Outputs
+    >>> outputs = Outputs({"cls": jnp.zeros((2, 2, 5))})
+    >>> memory = cluster_classification(examples=8, clusters=(3,)).init(outputs)
+    >>> bool(recluster(jax.random.key(1), memory)["clustered"])
+    True
     """
     clusterings = []
     for i, old in enumerate(memory["clusterings"]):

@@ -120,6 +120,15 @@ def bag_prediction(
         ValueError: for a missing name, other shapes, or a map of less than 5 x 5 places.
     References:
         OBoW, arXiv:2012.11552
+
+    >>> from jssl.objectives.base import Outputs
+    >>> objective = bag_prediction(lambda kernel, words, dim: words @ kernel, levels=("map",), words=4)
+    >>> student = {"cls": jnp.zeros((1, 2, 6)), "generators": {"map": jnp.zeros((3, 6))}}
+    >>> views = {"index": jnp.arange(2), "global": jnp.zeros((1, 2))}
+    >>> outputs = Outputs(student, {"map": jnp.ones((1, 2, 5, 5, 3))}, views=views)
+    >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
+    >>> int(memory["map"]["pointer"])
+    2
     """
     check_positive(inverse_delta=inverse_delta, kappa=kappa)
 

@@ -141,6 +141,10 @@ def regroup(key, memory: Memory, *, iterations: int = 10) -> Memory:
         ValueError: for more groups than projections are kept.
     References:
         SMoG, arXiv:2207.06167, table 7b
+
+    >>> memory = {"groups": jnp.ones((2, 2)), "queue": jnp.eye(2), "pointer": jnp.array(0)}
+    >>> sorted(regroup(jax.random.key(0), memory)["groups"].tolist())
+    [[0.0, 1.0], [1.0, 0.0]]
     """
     found = kmeans(key, memory["queue"], len(memory["groups"]), iterations=iterations, spherical=True)
     return memory | {"groups": found.centroids}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jssl import data
-from jssl.data.views import statistics
+from jssl.data.views import NAMED, statistics
 
 VIEWS = {
     "simclr": (2, 0),
@@ -18,6 +18,11 @@ VIEWS = {
     "swav": (2, 6),
     "mae": (1, 0),
     "infomin": (2, 0),
+    "npid": (1, 0),
+    "invariant_spreading": (2, 0),
+    "smog": (2, 0),
+    "cpc": (1, 0),
+    "cpc_v2": (1, 0),
 }
 
 
@@ -30,7 +35,7 @@ def batch(number=6, side=32, channels=3):
 @pytest.mark.parametrize("name", VIEWS)
 def test_shapes(name, size):
     whole, local = VIEWS[name]
-    views = jax.eval_shape(getattr(data, name)(size=size), jax.random.key(0), batch(side=40))
+    views = jax.eval_shape(NAMED[name](size=size), jax.random.key(0), batch(side=40))
     assert views["global"].shape == (whole, 6, size, size, 3) and views["global"].dtype == jnp.float32
     assert ("local" in views) == bool(local)
     if local:

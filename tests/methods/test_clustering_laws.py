@@ -2,7 +2,7 @@
 an epoch, SMoG's groups move with every batch.
 """
 
-from functools import cache
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -158,8 +158,9 @@ def test_names_of_clusters_mean_nothing_and_one_cluster_teaches_nothing():
     np.testing.assert_allclose(slope, 0, atol=1e-6)
 
 
-def grouped(predicted, z, taught, groups, **settings):
-    objective = objectives.momentum_grouping(groups=len(groups), recent=len(z), **settings)
+@partial(jax.jit, static_argnames="momentum")
+def grouped(predicted, z, taught, groups, momentum=0.99):
+    objective = objectives.momentum_grouping(groups=len(groups), recent=len(z), momentum=momentum)
     outputs = objectives.Outputs(
         {"prediction": predicted[None], "projection": z[None]}, {"projection": taught[None]}
     )

@@ -8,7 +8,7 @@ import pytest
 
 from jssl import methods, models, objectives
 from jssl.arrays.vectors import unit
-from jssl.data.reading.order import shuffled
+from jssl.data import batch_indices
 from tests.methods import toys
 
 EXAMPLES, DIM = 24, 8
@@ -50,11 +50,13 @@ def test_against_a_random_bank_the_loss_is_that_of_random_vectors():
     assert abs(batch_alone - expected) > 1
 
 
-def test_an_epoch_names_every_image_at_most_once():
-    """A bank's rows have no defined order where a batch names one twice."""
-    for n in (24, 31):
-        order = np.asarray(shuffled(3, 1, np.arange(n), n=n))
-        assert sorted(order) == list(range(n))
+def test_no_batch_names_an_image_twice_nor_does_an_epoch():
+    """A bank's rows have no defined order where one is written twice."""
+    for n in (24, 31):  # 31 leaves seven images of each epoch out
+        epochs = [[batch_indices(3, 3 * e + i, n=n, batch=8) for i in range(3)] for e in range(3)]
+        for epoch in epochs:
+            assert len(set(np.concatenate(epoch).tolist())) == 24
+        assert not np.array_equal(epochs[0], epochs[1])
 
 
 def spread_against(x, y, temperature):
