@@ -119,6 +119,7 @@ TABLE = {
             prototypes=4,
             head=models.moco_v3_head(8, layers=2, **SMALL),
             predictor=models.swav_head(8, **SMALL),
+            temperature=1.0,
             momentum=0.9,
             recent=16,
             restart=100,

@@ -139,7 +139,7 @@ def bag_prediction(
             return {
                 "queue": jax.nn.relu(drawn),
                 "pointer": jnp.zeros((), jnp.int32),
-                "distance": jnp.full((), 0.5),
+                "distance": jnp.full((), 0.5, drawn.dtype),
             }
 
         return {level: dictionary(level, number) for number, level in enumerate(levels)}
