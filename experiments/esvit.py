@@ -47,14 +47,9 @@ class EsViT(SelfDistillation):
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(where_it_has=self.encoder_settings())
-        method = esvit(
-            network,
-            prototypes=self.prototypes,
-            head=self.head(),
-            region_weight=self.region_weight,
-            momentum=self.teacher_momentum(data),
-            teacher_temperature=self.temperature(data),
-        )
+        heads = dict(prototypes=self.prototypes, head=self.head(), region_weight=self.region_weight)
+        teacher = dict(momentum=self.teacher_momentum(data), teacher_temperature=self.temperature(data))
+        method = esvit(network, **heads, **teacher)
         return self.distillation(data, method, network)
 
 
