@@ -87,6 +87,27 @@ def test_supervised_contrastive():
     agree(loss, [c.in_features], c.out_loss, [c.grad_features])
 
 
+def test_cpc_along_a_sequence():
+    """CPC's loss of sound: products are averaged over features, negatives are shared by all offsets."""
+    c = load("cpc")
+    length, steps = c.in_context.shape[1], c.hp_n_predicts
+
+    def losses(context, encoded, maps):
+        window, dim = length - steps, encoded.shape[-1]
+        negatives = encoded.reshape(-1, dim)[c.in_negative_index].swapaxes(1, 2)  # [B, T, negatives, D]
+        for k in range(1, steps + 1):
+            made = context[:, :window] @ maps[k - 1].T
+            candidates = jnp.concatenate([encoded[:, k : k + window, None], negatives], axis=2)
+            each = jax.vmap(lambda p, t: o.place_contrast(p[None], t, jnp.array([0]), scale=1 / p.shape[-1]))
+            flat = made.reshape(-1, dim), candidates.reshape(-1, candidates.shape[2], dim)
+            yield jnp.mean(each(*flat))
+
+    arrays = [c.in_context, c.in_encoded, c.in_prediction_weights]
+    slopes = [c.grad_context, c.grad_encoded, c.grad_prediction_weights]
+    near(jnp.stack(list(losses(*arrays))), c.out_loss_per_step)
+    agree(lambda *arrays: sum(losses(*arrays)), arrays, c.out_loss_per_step.sum(), slopes)
+
+
 def test_cpc_on_a_grid_of_patches():
     """With the authors' draw of negatives: every place chooses among its own five candidates."""
     c = load("cpc_image")
