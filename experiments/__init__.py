@@ -26,6 +26,8 @@ REGISTRY = {
     "dcl": System("DCL", "DCL", "2110.06848", "siamese"),
     "nnclr": System("NNCLR", "NNCLR", "2104.14548", "siamese, predictor, queue"),
     "moco_v1": System("MoCo", "MoCoV1", "1911.05722", "self-distillation, queue"),
+    "npid": System("NPID", "NPID", "1805.01978", "siamese, bank"),
+    "invariant_spreading": System("Invariant and spreading", "InvariantSpreading", "1904.03436", "siamese"),
     "moco_v2": System(
         "MoCo v2", "MoCoV2", "2003.04297", "self-distillation, queue", knn=(51.9, 81.9), linear=(58.8, 73.9)
     ),
@@ -46,9 +48,13 @@ REGISTRY = {
     "swav": System(
         "SwAV", "SwAV", "2006.09882", "siamese, prototypes, multi-crop", knn=(51.9, 78.9), linear=(58.8, 76.6)
     ),
+    "deepcluster_v2": System("DeepCluster v2", "DeepClusterV2", "2006.09882", "siamese, k-means, multi-crop"),
+    "obow": System("OBoW", "OBoW", "2012.11552", "self-distillation, dictionary of words"),
+    "smog": System("SMoG", "SMoG", "2207.06167", "self-distillation, predictor, groups"),
     "dino": System(
         "DINO", "Dino", "2104.14294", "self-distillation, multi-crop", knn=(81.1, 90.3), linear=(75.5, 85.0)
     ),
+    "esvit": System("EsViT", "EsViT", "2106.09785", "self-distillation, regions, multi-crop"),
     "ibot": System(
         "iBOT", "IBOT", "2111.07832", "self-distillation, masks", knn=(81.5, 87.6), linear=(72.7, 80.7)
     ),
@@ -94,6 +100,8 @@ REGISTRY = {
         knn=(73.1, 96.3),
         linear=(66.9, 97.8),
     ),
+    "cpc": System("CPC", "CPC", "1807.03748", "siamese, patches, contexts"),
+    "cpc_v2": System("CPC v2", "CPCV2", "1905.09272", "siamese, patches, contexts"),
     "rotation": System(
         "Image rotations", "Rotation", "1803.07728", "pretext", knn=(12.6, 26.4), linear=(12.5, 27.2)
     ),

@@ -25,6 +25,18 @@ def text():
     return models.text_encoder("text_n", vocabulary=20, length=4, dim=16, depth=1, heads=2)
 
 
+def small_resnet(**fields):
+    """Three stages, so that 16 pixels make 4 x 4 tokens."""
+    sizes = dict(widths=(8, 8, 16), stem_width=8, stem=models.cifar_stem)
+    return models.ResNet(**dict(depths=(1, 1, 1), block=models.BasicBlock) | sizes | fields)
+
+
+def patchwise(**fields):
+    """Patches of 7 pixels, 3 apart, so that 16 pixels make 4 x 4 tokens."""
+    encoder = small_resnet(depths=(1,), widths=(8,), norm=models.sample_norm)
+    return models.Patchwise(encoder, side=7, stride=3, **fields)
+
+
 def noisy(globals_, locals_=0):
     """Views that cost nothing to compile: the image with noise, and corners of it."""
 
@@ -43,6 +55,15 @@ def noisy(globals_, locals_=0):
         return result
 
     return views
+
+
+def with_whole(views):
+    """The same views, and the image as it is for a teacher."""
+
+    def more(key, batch):
+        return views(key, batch) | {"whole": batch["image"].astype(jnp.float32)[None] / 255 - 0.5}
+
+    return more
 
 
 ONE, TWO, THREE, CROPS = noisy(1), noisy(2), noisy(3), noisy(2, 2)
@@ -72,6 +93,18 @@ TABLE = {
     ),
     "moco_v1": Row(
         lambda: methods.moco_v1(vit(), head=models.moco_head(8, hidden=None), queue=16, momentum=0.9), TWO
+    ),
+    "npid": Row(
+        lambda: methods.npid(vit(), examples=BATCH, head=models.moco_head(8, hidden=None), negatives=0), ONE
+    ),
+    "npid_noise": Row(
+        lambda: methods.npid(
+            vit(), examples=512, head=models.moco_head(8, hidden=None), negatives=5, temperature=0.5
+        ),
+        ONE,
+    ),
+    "invariant_spreading": Row(
+        lambda: methods.invariant_spreading(vit(), head=models.moco_head(8, hidden=None)), TWO
     ),
     "moco_v2": Row(
         lambda: methods.moco_v2(vit(), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9), TWO
@@ -109,6 +142,29 @@ TABLE = {
         lambda: methods.swav(vit(), prototypes=6, head=models.swav_head(8, **SMALL), queue=16, queue_start=1),
         CROPS,
     ),
+    "deepcluster_v2": Row(
+        lambda: methods.deepcluster_v2(
+            vit(), examples=BATCH, clusters=(3, 4, 3), head=models.swav_head(8, **SMALL)
+        ),
+        CROPS,
+    ),
+    "obow": Row(
+        lambda: methods.obow(small_resnet(), levels=("layer2",), words=16, momentum=0.9),
+        with_whole(noisy(2, 1)),
+    ),
+    "smog": Row(
+        lambda: methods.smog(
+            vit(),
+            prototypes=4,
+            head=models.moco_v3_head(8, layers=2, **SMALL),
+            predictor=models.swav_head(8, **SMALL),
+            temperature=1.0,
+            momentum=0.9,
+            recent=16,
+            restart=100,
+        ),
+        TWO,
+    ),
     "pcl": Row(
         lambda: methods.pcl(
             vit(), examples=BATCH, clusters=(3, 4), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9
@@ -118,6 +174,15 @@ TABLE = {
     "dino": Row(
         lambda: methods.dino(
             vit(), prototypes=8, head=partial(models.dino_head, bottleneck=8, **SMALL), momentum=0.9
+        ),
+        CROPS,
+    ),
+    "esvit": Row(
+        lambda: methods.esvit(
+            models.Swin(patch=2, dim=8, depths=(1, 2), heads=(1, 2), window=2),
+            prototypes=8,
+            head=partial(models.dino_head, bottleneck=8, **SMALL),
+            momentum=0.9,
         ),
         CROPS,
     ),
@@ -170,6 +235,17 @@ TABLE = {
         TWO,
     ),
     "sit": Row(lambda: methods.sit(vit(), head=models.sit_head(8, **SMALL), momentum=0.9), corrupted(TWO)),
+    "cpc": Row(lambda: methods.cpc(patchwise(), offsets=(1, 2), dim=8, hidden=8, blocks=1), ONE),
+    "cpc_v2": Row(
+        lambda: methods.cpc_v2(
+            patchwise(augment=partial(models.augmented_patches, flip=0.5, drop=0.5)),
+            offsets=(2,),
+            dim=8,
+            hidden=8,
+            blocks=1,
+        ),
+        ONE,
+    ),
     "clip": Row(
         lambda: methods.clip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE
     ),
@@ -203,7 +279,10 @@ TAUGHT = {
     "ressl",
     "pcl",
     "byol",
+    "obow",
+    "smog",
     "dino",
+    "esvit",
     "ibot",
     "msn",
     "i_jepa",

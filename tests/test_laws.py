@@ -131,8 +131,9 @@ def test_features_are_of_the_named_shapes_and_change_with_training(name):
 
 
 # What bfloat16 may do to a loss of eight samples: their correlations are noisy; at a temperature of 0.1 the
-# rounding of a cosine counts ten times, in both of SimCLR's directions (its loss begins near 5.4 at random).
-ROUNDING = {"barlow_twins": 0.2, "simclr": 0.5, "dcl": 0.5}
+# rounding of a cosine counts ten times, in both of SimCLR's directions (its loss begins near 5.4 at random);
+# and one of SMoG's images may be nearest to another group.
+ROUNDING = {"barlow_twins": 0.2, "simclr": 0.5, "dcl": 0.5, "smog": 0.3}
 
 
 @every_method

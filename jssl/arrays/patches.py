@@ -63,6 +63,36 @@ def unpatchify(patches, patch: int, *, channels: int = 3, grid: tuple[int, int] 
     return cells.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows * patch, columns * patch, channels)
 
 
+def overlapping_patches(images, side: int, stride: int) -> jax.Array:
+    """Cuts images into square patches that may overlap, row by row.
+
+    Args:
+        images: [B, H, W, C].
+        side: of a patch, in pixels.
+        stride: from one patch to the next, in pixels; what is left at the right and below is not used.
+    Returns:
+        [B, N, side, side, C] with N = rows * columns, rows = (H - side) // stride + 1 and so on.
+    Raises:
+        ValueError: for other shapes, or patches larger than the images.
+
+    >>> overlapping_patches(jnp.arange(9.0).reshape(1, 3, 3, 1), 2, 1)[0, :, 0, 0, 0].tolist()
+    [0.0, 1.0, 3.0, 4.0]
+    """
+    images = jnp.asarray(images)
+    if images.ndim != 4 or not 1 <= side <= min(images.shape[1:3]) or stride < 1:
+        raise ValueError(
+            f"images has shape {images.shape}, expected [B, H, W, C] of at least the patches' {side} pixels, "
+            f"{stride} apart"
+        )
+    batch, height, width, channels = images.shape
+    rows, columns = (
+        jnp.arange((length - side) // stride + 1)[:, None] * stride + jnp.arange(side)
+        for length in (height, width)
+    )
+    cut = images[:, rows][:, :, :, columns]  # [B, rows, side, columns, side, C]
+    return cut.swapaxes(2, 3).reshape(batch, -1, side, side, channels)
+
+
 def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> jax.Array:
     """Makes the fixed sine-cosine embeddings of a grid's positions, row by row.
 

@@ -1,9 +1,9 @@
 """Named methods, each a choice of networks and losses over one of a few engines (`jssl.methods.frames`)."""
 
 from jssl.methods.base import Method
-from jssl.methods.clustering import swav
-from jssl.methods.contrastive import dcl, moco_v2, nnclr, pcl, simclr, simclr_v2
-from jssl.methods.distillation import dino, ibot
+from jssl.methods.clustering import deepcluster_v2, smog, swav
+from jssl.methods.contrastive import dcl, invariant_spreading, moco_v2, nnclr, npid, pcl, simclr, simclr_v2
+from jssl.methods.distillation import dino, esvit, ibot
 from jssl.methods.hybrids import cmae, mim_contrast, sit, slip, splitmask
 from jssl.methods.labels import distil, supcon, supervised
 from jssl.methods.latent import data2vec, msn, sdae
@@ -11,8 +11,10 @@ from jssl.methods.masked import i_jepa, mae, simmim
 from jssl.methods.momentum import infomin, moco_v1, moco_v3, ressl
 from jssl.methods.multimodal import clip, flip, siglip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
+from jssl.methods.patches import cpc, cpc_v2
 from jssl.methods.pretext import rotation
 from jssl.methods.weighted import weighted_methods
+from jssl.methods.words import obow
 
 __all__ = [
     "Method",
@@ -20,14 +22,22 @@ __all__ = [
     "byol",
     "clip",
     "cmae",
+    "cpc",
+    "cpc_v2",
     "data2vec",
     "dcl",
+    "deepcluster_v2",
+    "dino",
     "dino",
     "distil",
+    "esvit",
     "flip",
     "i_jepa",
+    "i_jepa",
+    "ibot",
     "ibot",
     "infomin",
+    "invariant_spreading",
     "mae",
     "mim_contrast",
     "moco_v1",
@@ -35,6 +45,8 @@ __all__ = [
     "moco_v3",
     "msn",
     "nnclr",
+    "npid",
+    "obow",
     "pcl",
     "ressl",
     "rotation",
@@ -46,6 +58,7 @@ __all__ = [
     "simsiam",
     "sit",
     "slip",
+    "smog",
     "splitmask",
     "supcon",
     "supervised",

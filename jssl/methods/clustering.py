@@ -1,10 +1,15 @@
 """Clustering methods: views agree on an assignment to prototypes."""
 
+import jax.numpy as jnp
+
 from jssl import objectives
-from jssl.methods.base import Method
+from jssl.methods.base import Method, Refresh
+from jssl.methods.frames.forward import apart, key_view, query_view
+from jssl.methods.frames.self_distillation import self_distillation
 from jssl.methods.frames.siamese import siamese
-from jssl.models.heads import Prototypes, swav_head
+from jssl.models.heads import Prototypes, moco_v3_head, swav_head
 from jssl.models.network import with_heads
+from jssl.objectives.base import value_at
 
 
 def swav(
@@ -41,3 +46,83 @@ def swav(
         "scores", temperature=temperature, epsilon=epsilon, queue=queue, queue_start=queue_start
     )
     return siamese(network, objective, exposes=lambda params: {"prototypes": params["scores"]["kernel"].T})
+
+
+def deepcluster_v2(
+    encoder,
+    *,
+    examples: int,
+    clusters: tuple[int, ...] = (3000, 3000, 3000),
+    head=None,
+    temperature: float = 0.1,
+) -> Method:
+    """Classifies every view by its image's clusters, which are found anew after every epoch.
+
+    In the first epoch nothing is learned: it fills the banks that are clustered.
+
+    Args:
+        encoder: anything `network` takes.
+        examples: how many images the data has: each is remembered by its index.
+        clusters: how many, of each clustering.
+        head: the projection MLP.
+        temperature: of the softmax.
+    Returns:
+        A `Method` with `refresh`; views: two global ones, which are clustered, with multi-crop local ones,
+        and "index" [B].
+    References:
+        DeepCluster v2, arXiv:2006.09882
+    """
+    objective = objectives.cluster_classification(
+        "cls", examples=examples, clusters=clusters, temperature=temperature
+    )
+    network = with_heads(encoder, cls=head or swav_head())
+    return siamese(network, objective, refresh=Refresh(None, objectives.recluster))
+
+
+def smog(
+    encoder,
+    *,
+    prototypes: int = 300,
+    head=None,
+    predictor=None,
+    temperature: float = 0.1,
+    group_momentum: float = 0.99,
+    momentum=0.99,
+    recent: int = 10000,
+    restart: int = 300,
+) -> Method:
+    """Predicts the group of the other view, among groups that move with every batch.
+
+    Args:
+        encoder: anything `network` takes.
+        prototypes: how many groups.
+        head: the projection MLP, a plain batch norm at its end.
+        predictor: the prediction MLP, which the teacher lacks.
+        temperature: of the softmax.
+        group_momentum: of the groups.
+        momentum: of the teacher, a number or a schedule.
+        recent: past projections that are clustered.
+        restart: steps after which the groups begin anew by k-means, and the teacher as the student is.
+    Returns:
+        A `Method` with `refresh`; views: two global ones, the student's and the teacher's.
+    References:
+        SMoG, arXiv:2207.06167
+    """
+    head, predictor = head or moco_v3_head(128, hidden=2048, layers=2), predictor or swav_head()
+    network = with_heads(encoder, projection=head, prediction=("projection", predictor))
+    settings = dict(groups=prototypes, momentum=group_momentum, temperature=temperature, recent=recent)
+
+    def follows(step):
+        return jnp.where((step + 1) % restart == 0, 0.0, value_at(momentum, step))
+
+    return self_distillation(
+        network,
+        objectives.momentum_grouping(**settings),
+        momentum=follows,
+        student_only=("prediction",),
+        student_sees=query_view,
+        teacher_sees=key_view,
+        across=apart,
+        evaluated="student",
+        refresh=Refresh(restart, objectives.regroup),
+    )

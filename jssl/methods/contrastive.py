@@ -1,5 +1,7 @@
 """Contrastive methods: an image's views are told apart from other images."""
 
+from functools import partial
+
 from jssl.methods.base import Method, Refresh
 from jssl.methods.frames.forward import apart, in_groups, key_view, query_view
 from jssl.methods.frames.self_distillation import self_distillation
@@ -9,6 +11,7 @@ from jssl.models.heads import moco_head, nnclr_head, nnclr_predictor, simclr_hea
 from jssl.models.network import with_heads
 from jssl.objectives import (
     decoupled_nt_xent,
+    instance_memory,
     neighbour_contrast,
     nt_xent,
     prototype_contrast,
@@ -17,6 +20,7 @@ from jssl.objectives import (
     remember,
     weighted_sum,
 )
+from jssl.objectives import invariant_spreading as spread
 
 
 def simclr(encoder, *, head=None, temperature: float = 0.1, block_size: int | None = None) -> Method:
@@ -98,6 +102,58 @@ def nnclr(encoder, *, head=None, predictor=None, queue: int = 98304, temperature
     )
     objective = neighbour_contrast("prediction", "cls", size=queue, temperature=temperature)
     return siamese(network, objective, across=apart)
+
+
+def npid(
+    encoder,
+    *,
+    examples: int,
+    head=None,
+    temperature: float = 0.07,
+    momentum: float = 0.5,
+    negatives: int = 4096,
+    proximal: float = 0.0,
+) -> Method:
+    """Makes every image a class of its own, which is found in a bank of all images' last embeddings.
+
+    Args:
+        encoder: anything `network` takes.
+        examples: how many images the data has: each is remembered by its index.
+        head: the projection, one linear layer to 128 by default.
+        temperature: 0.07 on ImageNet, 0.1 on CIFAR.
+        momentum: of an image's row towards its new embedding.
+        negatives: rows drawn for each image; 0 for all rows, the exact softmax.
+        proximal: the weight of the squared distance to the own row.
+    Returns:
+        A `Method`; views: one global one, and "index" [B], which must not name an image twice.
+    References:
+        NPID, arXiv:1805.01978
+    """
+    objective = instance_memory(
+        "cls",
+        examples=examples,
+        temperature=temperature,
+        momentum=momentum,
+        negatives=negatives,
+        proximal=proximal,
+    )
+    return siamese(with_heads(encoder, cls=head or moco_head(hidden=None)), objective)
+
+
+def invariant_spreading(encoder, *, head=None, temperature: float = 0.1) -> Method:
+    """Makes an image's two views alike and all other images of the batch unlike it, each anchor by itself.
+
+    Args:
+        encoder: anything `network` takes.
+        head: the projection, one linear layer to 128 by default.
+        temperature: of the softmax over the batch.
+    Returns:
+        A `Method`; views: two global ones.
+    References:
+        Invariant and spreading instances, arXiv:1904.03436
+    """
+    network = with_heads(encoder, cls=head or moco_head(hidden=None))
+    return siamese(network, over_views(partial(spread, temperature=temperature)))
 
 
 def moco_v2(

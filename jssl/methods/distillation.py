@@ -50,6 +50,42 @@ def dino(
     return self_distillation(network, objective, momentum=momentum)
 
 
+def esvit(
+    encoder,
+    *,
+    prototypes: int = 65536,
+    head=dino_head,
+    region_weight: float = 0.5,
+    momentum=0.996,
+    student_temperature: float = 0.1,
+    teacher_temperature=0.04,
+    center_momentum: float = 0.9,
+) -> Method:
+    """Distils views as DINO does, and every region of a view from the one that is most like it in another.
+
+    Args:
+        encoder: one with tokens, such as `Swin`; its image vector is their mean there.
+        region_weight: of the regions' term; the views' has the rest of 1.
+        prototypes, head, momentum, student_temperature, teacher_temperature, center_momentum: as for `dino`;
+            views and regions have heads of their own.
+    Returns:
+        A `Method`; views: two global ones and, with multi-crop, local ones, whose regions count too.
+    References:
+        EsViT, arXiv:2106.09785
+    """
+    heads = {"cls": head(prototypes), "patch": head(prototypes), "patch/local": ("tokens/local", "patch")}
+    settings = dict(
+        student_temperature=student_temperature,
+        teacher_temperature=teacher_temperature,
+        center_momentum=center_momentum,
+    )
+    objective = objectives.weighted_sum(
+        cls=(1 - region_weight, objectives.view_distillation("cls", **settings)),
+        patch=(region_weight, objectives.region_distillation("patch", "tokens", **settings)),
+    )
+    return self_distillation(with_heads(encoder, **heads), objective, momentum=momentum)
+
+
 def ibot(
     encoder,
     *,

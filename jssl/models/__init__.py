@@ -1,6 +1,7 @@
 """Encoders, heads and what sits between them. Every encoder returns `Features`."""
 
 from jssl.arrays.vectors import l2_normalize
+from jssl.models.encoders.patchwise import Patchwise, augmented_patches, first_stages
 from jssl.models.encoders.resnet import (
     BasicBlock,
     Bottleneck,
@@ -48,6 +49,7 @@ from jssl.models.heads import (
     msn_head,
     nnclr_head,
     nnclr_predictor,
+    obow_generator,
     simclr_head,
     simsiam_head,
     simsiam_predictor,
@@ -63,7 +65,7 @@ from jssl.models.layers.initializers import (
     xavier,
     xavier_apart,
 )
-from jssl.models.layers.norms import batch_norm, layer_norm
+from jssl.models.layers.norms import batch_norm, layer_norm, sample_norm
 from jssl.models.layers.pooling import AttentionPool
 from jssl.models.layers.positions import (
     LearnedPositions,
@@ -85,6 +87,7 @@ from jssl.models.layers.transformer import (
     gelu,
     quick_gelu,
 )
+from jssl.models.masked.context import MaskedContext, RowPredictions
 from jssl.models.masked.decoders import MaskedDecoder, WordDecoder, deep_pixel_head, mae_decoder, pixel_head
 from jssl.models.masked.predictors import Predictor
 from jssl.models.masked.words import random_words
@@ -102,13 +105,16 @@ __all__ = [
     "LearnedPositions",
     "LogitBias",
     "LogitScale",
+    "MaskedContext",
     "MaskedDecoder",
     "Mlp",
     "PatchEmbed",
+    "Patchwise",
     "Predictor",
     "Prototypes",
     "RelativePositionBias",
     "ResNet",
+    "RowPredictions",
     "SwiGlu",
     "Swin",
     "TextTransformer",
@@ -117,6 +123,7 @@ __all__ = [
     "WeightNormDense",
     "WordDecoder",
     "antialiased_bicubic",
+    "augmented_patches",
     "barlow_head",
     "batch_norm",
     "bicubic",
@@ -134,6 +141,7 @@ __all__ = [
     "dino_head",
     "encoder",
     "encoder_names",
+    "first_stages",
     "gelu",
     "imagenet_stem",
     "l2_normalize",
@@ -148,6 +156,7 @@ __all__ = [
     "msn_head",
     "nnclr_head",
     "nnclr_predictor",
+    "obow_generator",
     "pixel_head",
     "quick_gelu",
     "random_words",
@@ -159,6 +168,7 @@ __all__ = [
     "rotary_angles",
     "rotary_angles_by_index",
     "same_padding",
+    "sample_norm",
     "simclr_head",
     "simsiam_head",
     "simsiam_predictor",

@@ -128,6 +128,33 @@ def _mlp(hidden: Sequence[int], out: int, *, bias: bool = False) -> list[Callabl
 plain_norm = partial(batch_norm, use_bias=False, use_scale=False)  # batch norm without parameters
 
 
+class OverRows(nn.Module):
+    """Normalises each feature over the rows, with a learned scale and shift, [N, D] -> [N, D].
+
+    It is batch norm of rows that are all there at every call, such as a dictionary's, and so needs no running
+    statistics.
+
+    Args:
+        epsilon: added to the variance.
+    """
+
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
+        return jax.nn.standardize(x, axis=0, epsilon=self.epsilon) * scale + bias
+
+
+def obow_generator(out: int, *, hidden: int | None = None) -> Head:
+    """Makes OBoW's generator of classifiers, words [W, C] -> weights [W, out] of length 1; `hidden` is
+    twice `out` by default.  arXiv:2012.11552
+    """
+    first = dense(hidden or 2 * out, use_bias=False)
+    return Head([l2_normalize, first, OverRows(), nn.relu, dense(out), l2_normalize])
+
+
 def simclr_head(out: int = 128, *, hidden: int = 2048, layers: int = 2) -> Head:
     """Makes SimCLR's projection, no ReLU after the last layer; v2 has layers=3.  arXiv:2002.05709,
     arXiv:2006.10029

@@ -226,16 +226,17 @@ def with_heads(encoder, **heads) -> Network:
         encoder: anything `network` takes.
         heads: name=head, applied in order. A head named `patch` reads the patch tokens, any other the image's
             vector [B, D]; name=(source, head) reads the output of that name, an earlier head's before the
-            encoder's; name="other" applies the other head, parameters shared. A head whose parameters are
-            absent is not computed: so a teacher can lack the student's predictor. Given `places`, heads over
-            tokens run there alone, but those with batch statistics, which see all tokens: a place may be
-            listed twice.
+            encoder's; name="other" and name=(source, "other") apply the other head, parameters shared. The
+            source "tokens/local" is the local views' tokens. A head whose parameters or source are absent is
+            not computed: so a teacher can lack the student's predictor, and there may be no local views.
+            Given `places`, heads over tokens run there alone, but those with batch statistics, which see all
+            tokens: a place may be listed twice.
     Returns:
         A `Network` with params {"encoder": ..., name: ...} and outputs {"cls", "tokens", name: ...}.
     Raises:
         ValueError: for a head that shares or reads what is not there.
     """
-    encoder, plans, seen = network(encoder), {}, {"cls", "tokens"}
+    encoder, plans, seen = network(encoder), {}, {"cls", "tokens", "tokens/local"}
     for name, head in heads.items():
         source, named = "tokens" if name == "patch" else "cls", False
         if isinstance(head, tuple) and isinstance(head[0], str):
@@ -255,7 +256,8 @@ def with_heads(encoder, **heads) -> Network:
     def walk(encoded, each_head):
         outputs = {}
         for name, (source, named, owner, _) in plans.items():
-            value = each_head(name, owner, (encoded | outputs if named else encoded)[source])
+            given = encoded | outputs if named else encoded
+            value = each_head(name, owner, given[source]) if source in given else None
             if value is not None:
                 outputs[name] = value
         return encoded | outputs

@@ -6,7 +6,15 @@ from jssl.arrays.patches import patchify, sincos_position_embedding, unpatchify
 from jssl.objectives.alignment import negative_cosine_similarity, normalized_mse
 from jssl.objectives.base import Memory, Metrics, Objective, Outputs, named, stateless, value_at, weighted_sum
 from jssl.objectives.cached import cached_gradients, microbatched
-from jssl.objectives.clusters import Clusters, concentration, kmeans, lloyd, random_rows, spread_rows
+from jssl.objectives.clusters import (
+    Clusters,
+    assigned_cross_entropy,
+    concentration,
+    kmeans,
+    lloyd,
+    random_rows,
+    spread_rows,
+)
 from jssl.objectives.cmae import scaled_info_nce
 from jssl.objectives.contrastive import (
     decoupled_nt_xent,
@@ -16,23 +24,29 @@ from jssl.objectives.contrastive import (
     supervised_contrastive,
     symmetric_info_nce,
 )
+from jssl.objectives.cpc import contrastive_prediction, place_contrast
 from jssl.objectives.data2vec import averaged_blocks, patch_regression
+from jssl.objectives.deepcluster import cluster_classification, recluster
 from jssl.objectives.dino import centered, dino_cross_entropy, update_center, view_distillation
 from jssl.objectives.dinov2 import balanced_patch_distillation, balanced_view_distillation
+from jssl.objectives.esvit import matching_regions, region_cross_entropy, region_distillation
 from jssl.objectives.gradients import hog
 from jssl.objectives.ibot import masked_cross_entropy, masked_patch_distillation, patch_distillation
 from jssl.objectives.moco import enqueue, queue_contrast
 from jssl.objectives.msn import masked_siamese, masked_siamese_objective
 from jssl.objectives.nnclr import nearest_neighbour, neighbour_contrast
-from jssl.objectives.npid import instance_discrimination, instance_memory
+from jssl.objectives.npid import instance_discrimination, instance_memory, noise_contrast
+from jssl.objectives.obow import bag_divergence, bag_of_words, bag_prediction, word_distances
 from jssl.objectives.pcl import proto_nce, prototype_contrast, refresh, remember
 from jssl.objectives.reconstruction import masked_mean, masked_reconstruction, masked_token_cross_entropy
 from jssl.objectives.redundancy import barlow_twins, koleo, vicreg
 from jssl.objectives.ressl import relational, relational_consistency
 from jssl.objectives.sinkhorn import sinkhorn_knopp
 from jssl.objectives.sit import restored_pixels
+from jssl.objectives.smog import momentum_grouping, moved_groups, nearest_group, regroup
 from jssl.objectives.soft_labels import soft_cross_entropy
 from jssl.objectives.splitmask import match_of_halves, words_of_halves
+from jssl.objectives.spreading import invariant_spreading
 from jssl.objectives.swav import swapped_assignment, swapped_prediction
 
 __all__ = [
@@ -41,13 +55,19 @@ __all__ = [
     "Metrics",
     "Objective",
     "Outputs",
+    "assigned_cross_entropy",
     "averaged_blocks",
+    "bag_divergence",
+    "bag_of_words",
+    "bag_prediction",
     "balanced_patch_distillation",
     "balanced_view_distillation",
     "barlow_twins",
     "cached_gradients",
     "centered",
+    "cluster_classification",
     "concentration",
+    "contrastive_prediction",
     "decoupled_nt_xent",
     "dino_cross_entropy",
     "enqueue",
@@ -55,6 +75,7 @@ __all__ = [
     "info_nce",
     "instance_discrimination",
     "instance_memory",
+    "invariant_spreading",
     "kmeans",
     "koleo",
     "lloyd",
@@ -66,21 +87,31 @@ __all__ = [
     "masked_siamese_objective",
     "masked_token_cross_entropy",
     "match_of_halves",
+    "matching_regions",
     "microbatched",
+    "momentum_grouping",
+    "moved_groups",
     "named",
+    "nearest_group",
     "nearest_neighbour",
     "negative_cosine_similarity",
     "neighbour_contrast",
+    "noise_contrast",
     "normalized_mse",
     "nt_xent",
     "patch_distillation",
     "patch_regression",
     "patchify",
+    "place_contrast",
     "proto_nce",
     "prototype_contrast",
     "queue_contrast",
     "random_rows",
+    "recluster",
     "refresh",
+    "region_cross_entropy",
+    "region_distillation",
+    "regroup",
     "relational",
     "relational_consistency",
     "remember",
@@ -102,5 +133,6 @@ __all__ = [
     "vicreg",
     "view_distillation",
     "weighted_sum",
+    "word_distances",
     "words_of_halves",
 ]

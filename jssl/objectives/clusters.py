@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
-from jssl.arrays.vectors import unit
+from jssl.arrays.vectors import similarity, unit
 
 
 class Clusters(NamedTuple):
@@ -179,6 +179,39 @@ def lloyd(x, centroids, *, iterations: int = 20, spherical: bool = False, block_
     centroids = jax.lax.fori_loop(0, iterations, move, centroids)
     assignment = assign(centroids)
     return Clusters(centroids, assignment, jnp.sum((x - centroids[assignment]) ** 2, axis=1))
+
+
+def assigned_cross_entropy(z, assignment, centroids, *, temperature=0.1) -> jax.Array:
+    """Computes how well each row's cluster is told from the others by cosine.
+
+    l_b = -z_b . c_assignment[b] / T + log sum_k exp(z_b . c_k / T), all normalised. Gradients reach rows and
+    centroids; a caller stops those of centroids that are fixed.
+
+    Args:
+        z: [B, D].
+        assignment: [B] integers below K.
+        centroids: [K, D].
+        temperature: T.
+    Returns:
+        [B].
+    Raises:
+        ValueError: for other shapes.
+        TypeError: for ids that are no integers.
+    References:
+        DeepCluster v2, arXiv:2006.09882
+        SMoG, arXiv:2207.06167
+
+    >>> loss = assigned_cross_entropy(jnp.eye(2), jnp.array([0, 1]), jnp.eye(2), temperature=1.0)
+    >>> print(f"{loss.mean():.3f}")
+    0.313
+    """
+    z, assignment, centroids = check(
+        z=(z, "B D"), assignment=(assignment, "B", int), centroids=(centroids, "K D")
+    )
+    check_positive(temperature=temperature)
+    logits = similarity(unit(z), unit(centroids)) / temperature
+    own = jnp.take_along_axis(logits, assignment[:, None], axis=1)[:, 0]
+    return jax.nn.logsumexp(logits, axis=1) - own
 
 
 def concentration(distance, assignment, clusters: int, *, smoothing=10.0) -> jax.Array:

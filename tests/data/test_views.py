@@ -22,6 +22,11 @@ VIEWS = {
     "mae": (1, 0),
     "cmae": (2, 0),
     "infomin": (2, 0),
+    "npid": (1, 0),
+    "invariant_spreading": (2, 0),
+    "smog": (2, 0),
+    "cpc": (1, 0),
+    "cpc_v2": (1, 0),
 }
 
 

@@ -1,4 +1,8 @@
-"""SwAV's assignments are balanced, and its queue waits for its time."""
+"""SwAV's assignments are balanced, and its queue waits for its time; DeepCluster's clusters stand still for
+an epoch, SMoG's groups move with every batch.
+"""
+
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +10,8 @@ import numpy as np
 import optax
 import pytest
 
-from jssl import methods, models
+from jssl import methods, models, objectives, train_step
+from jssl.arrays.vectors import unit
 from jssl.objectives import swav as swav_file
 from tests.methods import toys
 
@@ -70,3 +75,141 @@ def test_the_queue_is_used_only_after_its_start():
         differs.append(not np.isclose(plain, figures["loss"], rtol=1e-5))
         assert jnp.any(state.memory["objective"]["queue"]) == (state.step > 2)
     assert differs == [False] * 4 + [True] * 2
+
+
+EXAMPLES = 24
+
+
+def deepcluster():
+    head = models.swav_head(8, hidden=16)
+    return methods.deepcluster_v2(toys.Mlp(), examples=EXAMPLES, clusters=(3, 4, 5), head=head)
+
+
+@cache
+def two_epochs():
+    """States of two epochs of three batches, the memory clustered between them."""
+    method = deepcluster()
+    batches = [toys.batch(i, size=8) | {"index": jnp.arange(8) + 8 * (i % 3)} for i in range(6)]
+    states, metrics = toys.record(method, optax.sgd(0.1), toys.noisy(2), batches[:3])
+    clustered = states[-1].replace(memory=jax.jit(method.refresh.call)(jax.random.key(7), states[-1].memory))
+    step = jax.jit(train_step(method, optax.sgd(0.1), toys.noisy(2)))
+    later = [clustered]
+    for batch in batches[3:]:
+        state, figures = step(later[-1], batch)
+        later.append(state)
+        metrics.append(figures)
+    return states, later, metrics
+
+
+def test_deepclusters_first_epoch_fills_the_banks_and_teaches_nothing():
+    states, later, metrics = two_epochs()
+    assert [float(m["loss"]) for m in metrics[:3]] == [0.0] * 3 and float(metrics[3]["loss"]) > 0
+    for a, b in zip(*map(jax.tree.leaves, (states[0].params, states[3].params)), strict=True):
+        np.testing.assert_array_equal(a, b)
+    first, filled = (np.asarray(s.memory["objective"]["bank"]) for s in (states[0], states[1]))
+    np.testing.assert_array_equal(first[:, 8:], filled[:, 8:])  # rows not seen stay as they are
+    assert (np.abs(first - filled)[:, :8].max(-1) > 1e-3).all()
+    assert np.abs(filled[0] - filled[1])[:8].max() > 1e-3  # a bank for each of two views
+    assert optax.tree.norm(optax.tree.sub(later[-1].params, later[0].params)) > 1e-3
+
+
+def test_deepclusters_clusters_are_the_memorys_and_stand_still_for_an_epoch():
+    states, later, _ = two_epochs()
+    kept = [state.memory["objective"]["clusterings"] for state in later]
+    for one in kept[1:]:
+        for a, b in zip(*map(jax.tree.leaves, (kept[0], one)), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert {len(one["prototypes"]) for one in kept[0]} == {3, 4, 5}
+    assert set(later[0].params) == {"encoder", "cls"}
+    with_prototypes = swav().init(jax.random.key(0), toys.noisy(2)(jax.random.key(0), toys.batch()))[0]
+    assert "scores" in with_prototypes  # SwAV learns them
+
+
+def test_names_of_clusters_mean_nothing_and_one_cluster_teaches_nothing():
+    z = jax.random.normal(jax.random.key(0), (2, 6, 8))
+    outputs = objectives.Outputs({"cls": z}, views={"index": jnp.arange(6)})
+    objective = objectives.cluster_classification(examples=6, clusters=(4,))
+    memory = objectives.recluster(jax.random.key(1), objective.init(outputs))
+    (found,) = memory["clusterings"]
+    order = jnp.array([2, 0, 3, 1])
+    renamed = {
+        "assignment": jnp.argsort(order)[found["assignment"]],
+        "prototypes": found["prototypes"][order],
+    }
+    expected = objective.apply(memory, outputs, 0)[0]
+    np.testing.assert_allclose(
+        objective.apply(memory | {"clusterings": [renamed]}, outputs, 0)[0], expected, rtol=1e-5
+    )
+    assert (
+        abs(
+            objective.apply(
+                memory | {"clusterings": [found | {"prototypes": renamed["prototypes"]}]}, outputs, 0
+            )[0]
+            - expected
+        )
+        > 1e-2
+    )
+    one = objectives.cluster_classification(examples=6, clusters=(1,))
+    memory = objectives.recluster(jax.random.key(1), one.init(outputs))
+    loss, slope = jax.value_and_grad(lambda z: one.apply(memory, outputs._replace(student={"cls": z}), 0)[0])(
+        z
+    )
+    np.testing.assert_allclose(loss, 0, atol=1e-6)
+    np.testing.assert_allclose(slope, 0, atol=1e-6)
+
+
+@partial(jax.jit, static_argnames="momentum")
+def grouped(predicted, z, taught, groups, momentum=0.99):
+    objective = objectives.momentum_grouping(groups=len(groups), recent=len(z), momentum=momentum)
+    outputs = objectives.Outputs(
+        {"prediction": predicted[None], "projection": z[None]}, {"projection": taught[None]}
+    )
+    return objective.apply(objective.init(outputs) | {"groups": groups}, outputs, 0)
+
+
+def test_smogs_groups_move_with_their_members_alone_and_carry_the_gradient():
+    predicted, z, taught = jax.random.normal(jax.random.key(0), (3, 8, 5))
+    far = -10 * z.mean(0, keepdims=True)
+    groups = jnp.concatenate([jax.random.normal(jax.random.key(1), (3, 5)), far])
+    own = objectives.nearest_group(z, groups)
+    lonely = sorted(set(range(4)) - set(own.tolist()))
+    moved = grouped(predicted, z, taught, groups)[1]["groups"]
+    assert lonely and all(np.array_equal(moved[i], groups[i]) for i in lonely)
+    expected = 0.99 * groups[own[0]] + 0.01 * z[own == own[0]].mean(0)
+    np.testing.assert_allclose(moved[own[0]], expected, atol=1e-6)
+
+    def slope(momentum):
+        return jax.grad(lambda z: grouped(predicted, z, taught, groups, momentum=momentum)[0])(z)
+
+    assert np.abs(slope(0.9)).max() > 1e-3
+    np.testing.assert_array_equal(slope(1.0), 0)
+    loss, memory, metrics = grouped(predicted, z, taught, groups[:1])
+    np.testing.assert_allclose(loss, 0, atol=1e-6)  # one group
+    assert abs(metrics["groups_used"] - 1) < 1e-5
+
+
+def test_smog_assigns_before_the_groups_move():
+    """The first group turns away from the image that was its own, which would then find the second one."""
+    groups = unit(jnp.array([[1.0, 0.1], [1.0, -0.1]]))
+    z = jnp.array([[0.0, 1.0], [1.0, -0.02]])  # each nearest to its own
+    loss, memory, _ = grouped(groups, z, groups, groups, momentum=0.0)
+    np.testing.assert_allclose(memory["groups"], z, atol=1e-6)
+    before, after = (objectives.nearest_group(groups, x) for x in (groups, z))
+    assert before.tolist() == [0, 1] and after.tolist() == [1, 1]
+    first, second = (objectives.assigned_cross_entropy(groups, own, z).mean() for own in (before, after))
+    np.testing.assert_allclose(loss, first, rtol=1e-5)
+    assert abs(first - second) > 1
+
+
+def test_smogs_teacher_begins_anew_as_the_student():
+    head, predictor = models.moco_v3_head(8, hidden=16, layers=2), models.swav_head(8, hidden=16)
+    method = methods.smog(toys.Mlp(), prototypes=4, head=head, predictor=predictor, recent=16, restart=3)
+    states, _ = toys.record(method, optax.sgd(0.5), toys.noisy(2), [toys.batch(i) for i in range(4)])
+    apart = [optax.tree.norm(optax.tree.sub(s.params["encoder"], s.teacher["encoder"])) for s in states]
+    assert apart[1] > 1e-4 and apart[2] > 1e-4 and apart[3] == 0 and apart[4] > 1e-4
+    assert set(states[0].teacher) == {"encoder", "projection"}
+    again = method.refresh.call(jax.random.key(0), states[3].memory)["objective"]
+    assert method.refresh.every == 3 and not np.allclose(
+        again["groups"], states[3].memory["objective"]["groups"]
+    )
+    np.testing.assert_allclose(np.linalg.norm(again["groups"], axis=1), 1, atol=1e-5)

@@ -57,6 +57,11 @@ def _probabilities(rng, batch):
     return draws / draws.sum(-1, keepdims=True)
 
 
+def _region_targets(rng, batch):
+    draws = rng.uniform(0.1, 1.0, (batch, N - 1, K))
+    return draws / draws.sum(-1, keepdims=True)
+
+
 def _mask(rng, batch):
     return rng.uniform(size=(batch, N)) < 0.6
 
@@ -170,6 +175,21 @@ CASES = {
         batched=dict(z=0, index=0),
         cosine=("z", "memory"),
     ),
+    "noise_contrast": Case(
+        _with(o.noise_contrast, temperature=0.5),
+        _normal("z", (0, D), "memory", (Q, D), index=_ids(Q), noise=_ids(Q, 3), normalizer=_positive),
+        trained=("z",),
+        batched=dict(z=0, index=0, noise=0),
+        cosine=("z", "memory"),
+    ),
+    "invariant_spreading": Case(
+        _with(o.invariant_spreading, temperature=0.5),
+        PAIRS,
+        **TWO_COSINE,
+        returns="2B",
+        least=2,
+        partial=("z_a", "z_b"),
+    ),
     "proto_nce": Case(
         _with(o.proto_nce, temperature=0.5),
         _normal(
@@ -184,6 +204,26 @@ CASES = {
         trained=("z",),
         batched=dict(z=0, assignment=0),
         cosine=("z", "prototypes"),
+    ),
+    "assigned_cross_entropy": Case(
+        _with(o.assigned_cross_entropy, temperature=0.5),
+        _normal("z", (0, D), "centroids", (K, D), assignment=_ids(K)),
+        trained=("z", "centroids"),
+        batched=dict(z=0, assignment=0),
+        cosine=("z", "centroids"),
+    ),
+    "bag_divergence": Case(
+        o.bag_divergence,
+        _normal("logits", (0, K), bag=lambda rng, batch: _probabilities(rng, batch)[0]),
+        trained=("logits",),
+        batched=dict(logits=0, bag=0),
+        optimum=(dict(logits=np.zeros((4, K)), bag=np.full((4, K), 1 / K)), 0.0),
+    ),
+    "place_contrast": Case(
+        _with(o.place_contrast, scale=0.5),
+        _normal("predictions", (0, D), "targets", (Q, D), positive=_ids(Q)),
+        trained=("predictions", "targets"),
+        batched=dict(predictions=0, positive=0),
     ),
     "relational_consistency": Case(
         _with(o.relational_consistency, student_temperature=0.5, teacher_temperature=0.3),
@@ -232,6 +272,12 @@ CASES = {
         PATCHES,
         trained=("student_logits",),
         batched=dict(student_logits=0, teacher_logits=0, mask=0),
+    ),
+    "region_cross_entropy": Case(
+        _with(o.region_cross_entropy, temperature=0.5),
+        _normal("student_logits", (0, N, K), targets=_region_targets, match=_ids(N - 1, N)),
+        trained=("student_logits",),
+        batched=dict(student_logits=0, targets=0, match=0),
     ),
     "masked_siamese": Case(
         _msn,

@@ -38,6 +38,18 @@ def test_decoupled_nt_xent():
     agree(loss(c.hp_sigma), [c.in_z0, c.in_z1], c.out_loss_weighted, slopes)
 
 
+def test_invariant_spreading():
+    c = load("spreading_instance")
+    rows = c.in_x.reshape(2, -1, c.in_x.shape[-1])
+    slopes = tangent(c.grad_x, c.in_x).reshape(rows.shape)
+    agree(
+        lambda a, b: jnp.mean(o.invariant_spreading(a, b, temperature=c.hp_temperature)),
+        list(rows),
+        c.out_loss,
+        list(slopes),
+    )
+
+
 @pytest.mark.parametrize("block_size", [None, 3])
 def test_clip(block_size):
     c = load("clip")
@@ -73,6 +85,48 @@ def test_supervised_contrastive():
         return c.hp_temperature / c.hp_base_temperature * jnp.mean(losses)
 
     agree(loss, [c.in_features], c.out_loss, [c.grad_features])
+
+
+def test_cpc_along_a_sequence():
+    """CPC's loss of sound: products are averaged over features, negatives are shared by all offsets."""
+    c = load("cpc")
+    length, steps = c.in_context.shape[1], c.hp_n_predicts
+
+    def losses(context, encoded, maps):
+        window, dim = length - steps, encoded.shape[-1]
+        negatives = encoded.reshape(-1, dim)[c.in_negative_index].swapaxes(1, 2)  # [B, T, negatives, D]
+        for k in range(1, steps + 1):
+            made = context[:, :window] @ maps[k - 1].T
+            candidates = jnp.concatenate([encoded[:, k : k + window, None], negatives], axis=2)
+            each = jax.vmap(lambda p, t: o.place_contrast(p[None], t, jnp.array([0]), scale=1 / p.shape[-1]))
+            flat = made.reshape(-1, dim), candidates.reshape(-1, candidates.shape[2], dim)
+            yield jnp.mean(each(*flat))
+
+    arrays = [c.in_context, c.in_encoded, c.in_prediction_weights]
+    slopes = [c.grad_context, c.grad_encoded, c.grad_prediction_weights]
+    near(jnp.stack(list(losses(*arrays))), c.out_loss_per_step)
+    agree(lambda *arrays: sum(losses(*arrays)), arrays, c.out_loss_per_step.sum(), slopes)
+
+
+def test_cpc_on_a_grid_of_patches():
+    """With the authors' draw of negatives: every place chooses among its own five candidates."""
+    c = load("cpc_image")
+
+    def loss(z, context, maps):
+        z, context = z.transpose(0, 2, 3, 1), context.transpose(0, 2, 3, 1)
+        steps = []
+        for k in range(c.hp_prediction_steps):
+            below = k + 1 + c.hp_skip_step
+            rows = z[:, below:].transpose(1, 2, 0, 3)  # the places of negatives are numbered in this order
+            made = (context[:, :-below] @ maps[k]).transpose(1, 2, 0, 3).reshape(-1, maps.shape[-1])
+            positive = rows.reshape(-1, rows.shape[-1])
+            drawn = positive[vars(c)[f"in_negative_index_{k}"]].reshape(len(made), -1, rows.shape[-1])
+            candidates = jnp.concatenate([positive[:, None], drawn], axis=1)
+            each = jax.vmap(lambda p, t: o.place_contrast(p[None], t, jnp.array([0]), scale=1.0))
+            steps.append(jnp.mean(each(made, candidates)))
+        return sum(steps) / len(steps)
+
+    agree(loss, [c.in_z, c.in_c, c.in_W], c.out_loss, [c.grad_z, c.grad_c, c.grad_W])
 
 
 def test_moco_v3():

@@ -82,6 +82,22 @@ def test_npid():
     near(memory["bank"], c.out_memory)
 
 
+def test_npid_with_noise(monkeypatch):
+    """With the authors' draw of negatives in place of ours; they add 1e-7 to the odds of noise."""
+    c = load("npid")
+    monkeypatch.setattr(jax.random, "randint", lambda *_: jnp.asarray(c.in_noise_index[:, 1:]))
+    objective = o.instance_memory(
+        examples=20, temperature=c.hp_temperature, momentum=c.hp_memory_momentum, negatives=c.hp_K
+    )
+    outputs = o.Outputs({"cls": c.in_x[None]}, views={"index": c.in_noise_index[:, 0]})
+    memory = {"bank": c.in_memory, "normalizer": np.array(c.hp_Z)}
+    loss, slopes, memory = student_gradient(objective, memory, outputs)
+    np.testing.assert_allclose(loss, c.out_loss_nce[0], rtol=3e-6)
+    np.testing.assert_allclose(slopes["cls"][0], tangent(c.grad_x_nce, c.in_x), rtol=3e-6, atol=3e-6)
+    near(memory["normalizer"], c.out_nce_Z)
+    near(memory["bank"], c.out_memory_nce)
+
+
 def test_pcl(monkeypatch):
     """With the authors' draw of negatives in place of ours."""
     c = load("pcl_protonce")
@@ -125,6 +141,42 @@ def test_spherical_kmeans_of_deepcluster():
         found = o.lloyd(bank, start, iterations=c.hp_kmeans_iters, spherical=True, block_size=7)
         near(found.centroids, vars(c)[f"out_centroids_{i}"])
         near(found.assignment, c.out_assignments[i])
+
+
+def test_deepcluster():
+    c = load("deepcluster_v2")
+    memory, examples = c.in_memory, c.in_memory.shape[1]
+    clusterings = [
+        {"assignment": c.out_assignments[i], "prototypes": vars(c)[f"out_centroids_{i}"]} for i in range(3)
+    ]
+    objective = o.cluster_classification(examples=examples, clusters=(4, 4, 4), temperature=c.hp_temperature)
+    memory = {"bank": memory, "clusterings": clusterings, "clustered": np.array(True)}
+    features = crops(c.in_features, len(c.in_index))
+    outputs = o.Outputs({"cls": features}, views={"index": c.in_index})
+    loss, slopes, after = student_gradient(objective, memory, outputs)
+    near(loss, c.out_loss)
+    near(slopes["cls"], tangent(crops(c.grad_features, len(c.in_index)), features))
+    written = c.out_memory_after[:, : len(c.in_index)]  # theirs lie in the order of the batches
+    near(after["bank"][:, c.out_memory_index_after[: len(c.in_index)]], written)
+
+
+def test_smog():
+    c = load("smog")
+    objective = o.momentum_grouping(
+        groups=len(c.in_groups0), momentum=c.hp_beta, temperature=c.hp_temperature, recent=12
+    )
+    memory = {"groups": c.in_groups0, "queue": np.ones((12, 8)), "pointer": np.array(0)}
+    for i in range(len(c.out_loss)):
+        student = {"prediction": c.in_student_predicted[i][None], "projection": c.in_student_encoded[i][None]}
+        outputs = o.Outputs(student, {"projection": c.in_teacher_encoded[i][None]})
+        assert np.array_equal(
+            o.nearest_group(c.in_teacher_encoded[i], memory["groups"]), c.out_assignments[i]
+        )
+        loss, slopes, memory = student_gradient(objective, memory, outputs)
+        near(loss, c.out_loss[i])
+        near(slopes["prediction"][0], c.grad_student_predicted[i])
+        near(slopes["projection"][0], c.grad_student_encoded[i])
+        near(memory["groups"], c.out_groups[i])
 
 
 def test_dino():

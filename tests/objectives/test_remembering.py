@@ -27,7 +27,8 @@ def outputs(seed=0):
         "prediction": rng.normal(size=(V, B, D)),
         "prototypes": rng.normal(size=(K, D)),
     }
-    teacher = {name: rng.normal(size=student[name][:G].shape) for name in ("cls", "scores", "patch")}
+    taught = ("cls", "scores", "patch", "projection")
+    teacher = {name: rng.normal(size=student[name][:G].shape) for name in taught}
     index = rng.permutation(EXAMPLES)[:B].astype(np.int32)
     arrays = o.Outputs(student, teacher, rng.uniform(size=(G, B, N)) < 0.5, {"index": index})
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32) if x.dtype == float else jnp.asarray(x), arrays)
@@ -44,16 +45,25 @@ def refreshed(objective):
     )
 
 
+def clustered(objective):
+    """Clusters found in the banks before anything is compared with them."""
+    return objective._replace(init=lambda outputs: o.recluster(jax.random.key(3), objective.init(outputs)))
+
+
 OBJECTIVES = {
     "view_distillation": o.view_distillation("scores"),
     "balanced_view_distillation": o.balanced_view_distillation("scores"),
     "patch_distillation": o.patch_distillation(),
     "balanced_patch_distillation": o.balanced_patch_distillation(),
+    "region_distillation": o.region_distillation(features="patch"),
     "queue_contrast": o.queue_contrast(size=2 * B),
     "relational": o.relational(size=2 * B),
     "neighbour_contrast": o.neighbour_contrast(size=2 * B),
     "instance_memory": o.instance_memory(examples=EXAMPLES, proximal=0.1),
+    "instance_memory_noise": o.instance_memory(examples=EXAMPLES, negatives=7),
     "prototype_contrast": refreshed(o.prototype_contrast(examples=EXAMPLES, clusters=(9, 10))),
+    "cluster_classification": clustered(o.cluster_classification(examples=EXAMPLES, clusters=(9, 5))),
+    "momentum_grouping": o.momentum_grouping(groups=5, recent=2 * B),
     "swapped_assignment": o.swapped_assignment(),
     "swapped_assignment_queue": o.swapped_assignment(queue=2 * B),
     "masked_siamese": o.masked_siamese_objective(),

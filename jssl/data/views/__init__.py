@@ -4,6 +4,7 @@ from jssl.data.augment.base import CLIP, UNCHANGED, Statistics
 from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, renormalized, two_views
 from jssl.data.views.corruption import corrupted
 from jssl.data.views.evaluation import evaluation_view
+from jssl.data.views.instances import CIFAR, invariant_spreading, npid, npid_view
 from jssl.data.views.labelled import fine_tuning, mixed
 from jssl.data.views.multicrop import SWAV, dino, dinov2, ibot, local_side, msn, swav
 from jssl.data.views.pairs import (
@@ -18,7 +19,9 @@ from jssl.data.views.pairs import (
     ressl,
     simclr,
     simclr_view,
+    smog,
 )
+from jssl.data.views.patches import cpc, cpc_v2
 from jssl.data.views.plain import (
     clip,
     crops,
@@ -30,6 +33,7 @@ from jssl.data.views.plain import (
     simmim,
     slip,
 )
+from jssl.data.views.whole import obow, whole_and_crops
 
 NAMED = {
     views.__name__: views
@@ -38,17 +42,24 @@ NAMED = {
         moco_v1,
         moco_v2,
         ressl,
+        npid,
+        invariant_spreading,
         byol,
+        smog,
         dino,
         ibot,
         dinov2,
         msn,
         swav,
+        obow,
+        whole_and_crops,
         mae,
         simmim,
         i_jepa,
         data2vec,
         rotation,
+        cpc,
+        cpc_v2,
         clip,
         slip,
         infomin,
@@ -67,7 +78,8 @@ def statistics(name: str) -> Statistics:
     >>> statistics("swav").std
     (0.228, 0.224, 0.225)
     """
-    return {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP}.get(name, Statistics())
+    others = {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "invariant_spreading": CIFAR}
+    return others.get(name, Statistics())
 
 
 __all__ = [
@@ -82,6 +94,8 @@ __all__ = [
     "clip",
     "cmae",
     "corrupted",
+    "cpc",
+    "cpc_v2",
     "crops",
     "data2vec",
     "dino",
@@ -92,6 +106,7 @@ __all__ = [
     "i_jepa",
     "ibot",
     "infomin",
+    "invariant_spreading",
     "local_side",
     "mae",
     "mixed",
@@ -100,6 +115,9 @@ __all__ = [
     "moco_v2_view",
     "msn",
     "multi_crop",
+    "npid",
+    "npid_view",
+    "obow",
     "papers_blur",
     "renormalized",
     "ressl",
@@ -108,7 +126,9 @@ __all__ = [
     "simclr_view",
     "simmim",
     "slip",
+    "smog",
     "statistics",
     "swav",
     "two_views",
+    "whole_and_crops",
 ]

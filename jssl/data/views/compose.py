@@ -152,6 +152,6 @@ def renormalized(views: Views, made: Statistics, wanted: Statistics) -> Views:
 
     def others(key, batch):
         seen = views(key, batch)
-        return seen | {name: moved(seen[name]) for name in ("global", "local") if name in seen}
+        return seen | {name: moved(seen[name]) for name in ("global", "local", "whole") if name in seen}
 
     return others

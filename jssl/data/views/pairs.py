@@ -1,4 +1,4 @@
-"""Two views of an image: SimCLR's, MoCo's, ReSSL's, BYOL's, InfoMin's, CMAE's."""
+"""Two views of an image: SimCLR's, MoCo's, ReSSL's, BYOL's, SMoG's, InfoMin's, CMAE's."""
 
 import jax
 import jax.numpy as jnp
@@ -191,6 +191,40 @@ def byol(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
         byol_view(size=size, scale=scale, blur=1.0, solarization=0.0),
         byol_view(size=size, scale=scale, blur=0.1, solarization=0.2),
     )
+
+
+def smog(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
+    """Makes SMoG's two views, in an order that is drawn for each image.
+
+    The color of every view is changed; one is blurred half of the time, the other rarely, and solarized now
+    and then. lightly exchanges the two in every other step; here half of the images have them exchanged.
+
+    Returns:
+        (key, batch) -> {"global": [2, B, size, size, C], ...}.
+    References:
+        arXiv:2207.06167; lightly-ai/lightly, transforms/smog_transform.py
+    """
+
+    def view(blur, solarization):
+        return chain(
+            random_resized_crop(size=size, scale=scale),
+            horizontal_flip(),
+            color_jitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1),
+            with_probability(0.2, grayscale()),
+            papers_blur(size, probability=blur),
+            with_probability(solarization, solarize()),
+            normalize(),
+        )
+
+    in_order = two_views(view(0.5, 0.0), view(0.1, 0.2))
+
+    def views(key, batch):
+        seen = in_order(key, batch)
+        first = uniform(fold_keys(sample_keys(key, batch["index"]), 2)) < 0.5
+        pair = seen["global"]
+        return seen | {"global": jnp.where(first[:, None, None, None], pair, pair[::-1])}
+
+    return views
 
 
 def infomin(*, size: int = 224, scale=(0.2, 1.0), magnitude: float = 10, strength: float = 1.0) -> Views:

@@ -14,7 +14,7 @@ def together(net: Network, params, statistics, views, *, train=True, key=None, p
     DINO).
 
     So views share batch statistics. What is more than a vector for each image, such as patch tokens, is the
-    global views' alone, and so is what heads make of it.
+    global views' alone, and so is what heads make of it; the local views' is named "tokens/local" and so on.
 
     Args:
         net: its heads run apart from its encoder where it says how.
@@ -193,17 +193,24 @@ def _parted(x, views):
 
 def _joined(parts, globals_: int = 1):
     """Views [V, B, ...] of several parts as one; what is more than a vector for each image, of the first
-    parts alone.
+    parts alone, and of the others as name/local.
     """
 
-    def join(name):
-        first = parts[0][name]
-        vectors = all(x.ndim <= 3 for x in jax.tree.leaves(first))
-        chosen = [part[name] for part in (parts if vectors else parts[:globals_])]
-        alike = [x for x in chosen if jax.tree.map(_of_view, x) == jax.tree.map(_of_view, first)]
+    def join(name, chosen):
+        first = chosen[0][name]
+        alike = [
+            part[name]
+            for part in chosen
+            if jax.tree.map(_of_view, part[name]) == jax.tree.map(_of_view, first)
+        ]
         return jax.tree.map(lambda *xs: jnp.concatenate(xs) if len(xs) > 1 else xs[0], *alike)
 
-    return {name: join(name) for name in parts[0]}
+    def vectors(name):
+        return all(x.ndim <= 3 for x in jax.tree.leaves(parts[0][name]))
+
+    joined = {name: join(name, parts if vectors(name) else parts[:globals_]) for name in parts[0]}
+    local = parts[globals_:]
+    return joined | {f"{name}/local": join(name, local) for name in parts[0] if local and not vectors(name)}
 
 
 def _of_view(x):

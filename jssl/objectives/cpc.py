@@ -1,0 +1,96 @@
+"""CPC: what is further on in a grid is told from all other places of the batch."""
+
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from jssl.arrays.checks import check, check_positive
+from jssl.arrays.vectors import similarity
+from jssl.objectives.base import Objective, named
+
+
+def place_contrast(predictions, targets, positive, *, scale=0.1) -> jax.Array:
+    """Computes how well each prediction tells its own target from all others, by inner products.
+
+    l_m = -scale p_m . t_positive[m] + log sum_q exp(scale p_m . t_q), nothing normalised.
+
+    Args:
+        predictions: [M, D].
+        targets: [Q, D], with gradient.
+        positive: [M] integers below Q.
+        scale: of the inner products.
+    Returns:
+        [M].
+    Raises:
+        ValueError: for other shapes.
+        TypeError: for a positive that is no integer.
+    References:
+        CPC, arXiv:1807.03748
+
+    >>> loss = place_contrast(jnp.eye(2), jnp.eye(2), jnp.array([0, 1]), scale=1.0)
+    >>> print(f"{loss.mean():.3f}")
+    0.313
+    """
+    predictions, targets, positive = check(
+        predictions=(predictions, "M D"), targets=(targets, "Q D"), positive=(positive, "M", int)
+    )
+    check_positive(scale=scale)
+    logits = scale * similarity(predictions, targets)
+    return jax.nn.logsumexp(logits, axis=1) - jnp.take_along_axis(logits, positive[:, None], axis=1)[:, 0]
+
+
+def contrastive_prediction(
+    directions: Mapping[str, int], name: str = "target", *, offsets: Sequence[int], scale=0.1
+) -> Objective:
+    """Makes CPC's objective: the targets some rows further on are found among those of the whole batch.
+
+    For each direction it reads student[direction] [V, B, O, R, C, D], of which view 0 counts: predictions
+    from the grid as it is after so many quarter turns; and student[name] [V, B, N, D], the targets of the
+    grid as it was, row by row. The prediction of row r for offset k is compared with the targets of row
+    r + k; the loss is the mean over places, then over offsets and directions.
+
+    Args:
+        directions: quarter turns by name.
+        name: of the targets.
+        offsets: rows further on, one for each of the O predictions.
+        scale: of the inner products.
+    Returns:
+        An `Objective` that remembers nothing; metric accuracy, how often the own target is the nearest.
+    Raises:
+        ValueError: for a missing name, other shapes, or an offset that leaves the grid.
+    References:
+        CPC, arXiv:1807.03748, and v2, arXiv:1905.09272
+
+    >>> from jssl.objectives.base import Outputs
+    >>> objective = contrastive_prediction({"down": 0}, offsets=(1,))
+    >>> outputs = Outputs({"down": jnp.zeros((1, 3, 1, 2, 2, 5)), "target": jnp.ones((1, 3, 4, 5))})
+    >>> print(f"{objective.apply((), outputs, 0)[0]:.3f}")  # log of 3 x 4 places
+    2.485
+    """
+
+    def apply(memory, outputs, step):
+        losses, hits = [], []
+        for direction, turns in directions.items():
+            predictions, targets = check(
+                predictions=(named(outputs.student, direction, "student")[0], "B O R C D"),
+                targets=(named(outputs.student, name, "student")[0], "B N D"),
+            )
+            rows, columns = predictions.shape[2:4]
+            if max(offsets) >= rows or min(offsets) < 1:
+                raise ValueError(
+                    f"offsets are {tuple(offsets)}, expected 1 to {rows - 1} for a grid of {rows} rows; make "
+                    "patches smaller or images larger"
+                )
+            grid = targets.reshape(len(targets), rows, columns, -1)
+            candidates = jnp.rot90(grid, turns, axes=(1, 2)).reshape(-1, targets.shape[-1])
+            place = jnp.arange(len(candidates)).reshape(len(targets), rows, columns)
+            for i, offset in enumerate(offsets):
+                own = place[:, offset:].ravel()
+                made = predictions[:, i, :-offset].reshape(-1, predictions.shape[-1])
+                losses.append(jnp.mean(place_contrast(made, candidates, own, scale=scale)))
+                nearest = jnp.argmax(jax.lax.stop_gradient(similarity(made, candidates)), axis=1)
+                hits.append(jnp.mean(nearest == own))
+        return jnp.mean(jnp.stack(losses)), memory, {"accuracy": jnp.mean(jnp.stack(hits))}
+
+    return Objective(lambda outputs: (), apply)
