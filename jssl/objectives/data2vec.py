@@ -68,6 +68,12 @@ def patch_regression(name: str = "patch", *, beta=2.0) -> Objective:
         ValueError: for a missing name or mask, or other shapes.
     References:
         data2vec, arXiv:2202.03555
+
+    >>> from jssl.objectives.base import Outputs
+    >>> patches, mask = jnp.ones((1, 2, 4, 3)), jnp.ones((1, 2, 4), bool)
+    >>> outputs = Outputs({"patch": patches}, {"patch": 0 * patches}, mask)
+    >>> float(patch_regression(beta=2.0).apply((), outputs, 0)[0])  # 1 / (2 beta)
+    0.25
     """
 
     def losses(outputs):

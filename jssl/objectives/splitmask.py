@@ -27,6 +27,13 @@ def words_of_halves(name: str = "patch", rest: str = "patch_rest") -> Objective:
         ValueError: for a missing name, or other shapes.
     References:
         SplitMask, arXiv:2112.10740
+
+    >>> from jssl.objectives.base import Outputs
+    >>> logits, words = jnp.zeros((1, 2, 4, 8)), jnp.zeros((1, 2, 4), int)  # eight words, all as likely
+    >>> mask = jnp.zeros((1, 2, 4), bool).at[..., :2].set(True)
+    >>> outputs = Outputs({"patch": logits, "patch_rest": logits}, {"patch": words}, mask)
+    >>> round(float(words_of_halves().apply((), outputs, 0)[0]), 4)  # 2 log 8
+    4.1589
     """
 
     def losses(outputs):
@@ -55,6 +62,12 @@ def match_of_halves(name: str = "image", rest: str = "image_rest", *, temperatur
         ValueError: for a missing name, other shapes, or a batch of one.
     References:
         SplitMask, arXiv:2112.10740
+
+    >>> from jssl.objectives.base import Outputs
+    >>> images = jnp.eye(3)[None]  # halves that are told apart
+    >>> outputs = Outputs({"image": images, "image_rest": images})
+    >>> round(float(match_of_halves(temperature=0.01).apply((), outputs, 0)[0]), 4)
+    0.0
     """
 
     def losses(outputs):

@@ -4,7 +4,7 @@ from jssl.data.augment.base import CLIP, UNCHANGED, Statistics
 from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, renormalized, two_views
 from jssl.data.views.corruption import corrupted
 from jssl.data.views.evaluation import evaluation_view
-from jssl.data.views.instances import CIFAR, invariant_spreading, npid, npid_view
+from jssl.data.views.instances import CIFAR, invariant_spreading, moco_v1, npid, npid_view
 from jssl.data.views.labelled import fine_tuning, mixed
 from jssl.data.views.multicrop import SWAV, dino, dinov2, ibot, local_side, msn, swav
 from jssl.data.views.pairs import (
@@ -12,7 +12,6 @@ from jssl.data.views.pairs import (
     byol_view,
     cmae,
     infomin,
-    moco_v1,
     moco_v2,
     moco_v2_view,
     papers_blur,

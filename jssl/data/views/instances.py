@@ -36,6 +36,17 @@ def npid(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
     return multi_crop(npid_view(size=size, scale=scale))
 
 
+def moco_v1(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
+    """Makes MoCo's first two views: NPID's, twice.
+
+    Returns:
+        (key, batch) -> {"global": [2, B, size, size, C], ...}.
+    References:
+        arXiv:1911.05722; facebookresearch/moco, main_moco.py
+    """
+    return two_views(npid_view(size=size, scale=scale))
+
+
 def invariant_spreading(*, size: int = 32, scale=(0.2, 1.0)) -> Views:
     """Makes the two views of invariant and spreading instances: NPID's, grey after the change of color.
 

@@ -83,25 +83,6 @@ def simclr(*, size: int = 224, scale=(0.08, 1.0), strength: float | None = None)
     return two_views(simclr_view(size=size, scale=scale, strength=strength))
 
 
-def moco_v1(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
-    """Makes MoCo's first two views, also NPID's: grey before colors, which always change, and no blur.
-
-    Returns:
-        (key, batch) -> {"global": [2, B, size, size, C], ...}.
-    References:
-        arXiv:1911.05722; facebookresearch/moco, main_moco.py
-    """
-    return two_views(
-        chain(
-            random_resized_crop(size=size, scale=scale),
-            with_probability(0.2, grayscale()),
-            color_jitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.4),
-            horizontal_flip(),
-            normalize(),
-        )
-    )
-
-
 def moco_v2_view(*, size: int, scale=(0.2, 1.0), strength: float = 1.0) -> Augmentation:
     """Makes one view of MoCo v2: SimCLR's with weaker color and larger crops, flipped last.
 
