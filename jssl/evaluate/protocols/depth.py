@@ -46,7 +46,7 @@ def depth_protocol(*, bins: int = BINS, **settings) -> Protocol:
         seen = beside_image(train_tokens, train_features)
         depths = jnp.linspace(known.min(), known.max(), bins)
         targets = patch_depths(train, seen.shape[1]), jnp.broadcast_to(depths, (len(seen), bins))
-        probe = fit_patches(seen, targets, _loss, outputs=bins, **settings)
+        probe = fit_patches(seen, targets, _loss, bins, **settings)
         total: dict[str, float] = {}
         for some in pieces(len(test), outputs=bins * test[0].size):
             tokens = beside_image(test_tokens[some], test_features[some])

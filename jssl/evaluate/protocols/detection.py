@@ -37,7 +37,7 @@ def detection_protocol(*, overlap: float = 0.5, **settings) -> Protocol:
         if train.max() < 1:
             raise ValueError(f"{NAME}: no training mask has an object: expected numbers from 1, 0 for none")
         targets = center_targets(*boxes_of(jnp.asarray(train), count=int(train.max())), grid=grid)
-        probe = fit_patches(train_tokens, targets, center_loss, outputs=OUTPUTS, **settings)
+        probe = fit_patches(train_tokens, targets, center_loss, OUTPUTS, **settings)
         scores, boxes = _detected(probe, jnp.asarray(test_tokens), grid)
         truth = boxes_of(jnp.asarray(test), count=max(1, int(test.max())))
         return {

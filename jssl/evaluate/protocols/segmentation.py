@@ -37,7 +37,7 @@ def segmentation_protocol(**settings) -> Protocol:
         check_dense(NAME, train_segmentation=(train, train_tokens), test_segmentation=(test, test_tokens))
         classes = int(train.max()) + 1
         shares = class_shares(train, train_tokens.shape[1], classes=classes)
-        probe = fit_patches(train_tokens, shares, shares_cross_entropy, outputs=classes, **settings)
+        probe = fit_patches(train_tokens, shares, shares_cross_entropy, classes, **settings)
         counts = np.zeros((classes, classes), np.int64)
         for some in pieces(len(test), outputs=classes * test[0].size):
             counts += np.asarray(_counts(probe, jnp.asarray(test_tokens[some]), jnp.asarray(test[some])))
