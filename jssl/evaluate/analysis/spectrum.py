@@ -22,7 +22,7 @@ def log_amplitudes(tokens, grid: tuple[int, int]) -> np.ndarray:
         arXiv:2305.00729; naver-ai/cl-vs-mim, which leaves the highest frequency of an even grid out
     Examples:
         >>> checks = np.indices((4, 4)).sum(0) % 2 + 0.5
-        >>> log_amplitudes(checks.reshape(1, 16, 1), (4, 4)).round(2).tolist()[-1]
+        >>> round(float(log_amplitudes(checks.reshape(1, 16, 1), (4, 4))[-1]), 2)
         -0.69
     """
     tokens = np.asarray(tokens)

@@ -55,7 +55,7 @@ def fit_patches(
         batch: Images per step.
         learning_rate: At the first step.
         weight_decay: As AdamW has it.
-        seed: Of the order.
+        seed: Of the first weights and of the order.
     Returns:
         A `PatchProbe`.
     Raises:
@@ -75,11 +75,13 @@ def _fit(tokens, targets, key, learning_rate, weight_decay, *, loss, outputs, st
     moving = deviation > 1e-6 * jnp.max(deviation)  # a dead dimension says nothing
     scale = jnp.where(moving, 1 / jnp.where(moving, deviation, 1.0), 0.0)
     optimizer = optax.adamw(cosine(learning_rate, 0.0, steps), weight_decay=weight_decay)
-    probe = PatchProbe(jnp.zeros((tokens.shape[-1], outputs), tokens.dtype), jnp.zeros(outputs, tokens.dtype))
+    first_key, order_key = jax.random.split(key)
+    first = 0.01 * jax.random.normal(first_key, (tokens.shape[-1], outputs), tokens.dtype)
+    probe = PatchProbe(first, jnp.zeros(outputs, tokens.dtype))
 
     def step(i, carry):
         probe, state = carry
-        rows = jax.random.randint(jax.random.fold_in(key, i), (batch,), 0, len(tokens))
+        rows = jax.random.randint(jax.random.fold_in(order_key, i), (batch,), 0, len(tokens))
         seen, wanted = (tokens[rows] - mean) * scale, jax.tree.map(lambda x: x[rows], targets)
         gradient = jax.grad(lambda p: loss(seen @ p.kernel + p.bias, wanted))(probe)
         updates, state = optimizer.update(gradient, state, probe)

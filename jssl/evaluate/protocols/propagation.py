@@ -114,8 +114,9 @@ def _propagate(tokens, first, near, temperature, *, classes, frames, top):
 
     def frame(carry, now):
         earlier, labels, filled = carry  # the first frame, then the last ones, newest at the end
-        like = jnp.exp(jnp.einsum("nd,fmd->nfm", now, earlier, precision="highest") / temperature)
-        like = jnp.where(near[:, None] & filled[:, None], like, 0.0).reshape(count, -1)
+        like = jnp.einsum("nd,fmd->nfm", now, earlier, precision="highest") / temperature
+        like = jnp.where(near[:, None] & filled[:, None], like, -jnp.inf).reshape(count, -1)
+        like = jnp.exp(like - jnp.max(like, -1, keepdims=True))  # the same after normalisation, and finite
         least = jax.lax.top_k(like, top)[0][:, -1:]
         like = jnp.where(like < least, 0.0, like)
         found = like / jnp.sum(like, -1, keepdims=True) @ labels.reshape(-1, classes)

@@ -33,9 +33,9 @@ def segmentation_protocol(**settings) -> Protocol:
     """
 
     def run(train_tokens, train_segmentation, test_tokens, test_segmentation):
-        train, test = _classes(train_segmentation, test_segmentation)
+        train, test = np.asarray(train_segmentation), np.asarray(test_segmentation)
         check_dense(NAME, train_segmentation=(train, train_tokens), test_segmentation=(test, test_tokens))
-        classes = int(train.max()) + 1
+        classes = _classes(train, test)
         shares = class_shares(train, train_tokens.shape[1], classes=classes)
         probe = fit_patches(train_tokens, shares, shares_cross_entropy, classes, **settings)
         counts = np.zeros((classes, classes), np.int64)
@@ -81,13 +81,12 @@ def _counts(probe: PatchProbe, tokens, labels):
     return confusion(jnp.argmax(logits, -1), labels, classes=logits.shape[-1])
 
 
-def _classes(train, test):
-    """The labels as arrays, of at least two classes, which training images all have."""
-    train, test = np.asarray(train), np.asarray(test)
+def _classes(train, test) -> int:
+    """The number of classes, at least two, of which training masks have all that test masks have."""
     found = np.unique(train[train >= 0])
     if len(found) < 2:
         raise ValueError(f"{NAME}: it needs training masks of at least two classes, they have {len(found)}")
     missing = np.setdiff1d(test[test >= 0], found)
     if len(missing):
         raise ValueError(f"{NAME}: test masks have class {missing[0]}, which no training mask has")
-    return train, test
+    return int(train.max()) + 1
