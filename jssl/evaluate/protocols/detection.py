@@ -30,6 +30,8 @@ def detection_protocol(*, overlap: float = 0.5, **settings) -> Protocol:
         Centers as boxes: arXiv:1904.07850
     """
 
+    metric = f"ap{round(100 * overlap)}_proxy"
+
     def run(train_tokens, train_objects, test_tokens, test_objects):
         train, test = np.asarray(train_objects), np.asarray(test_objects)
         check_dense(NAME, train_objects=(train, train_tokens), test_objects=(test, test_tokens))
@@ -40,9 +42,7 @@ def detection_protocol(*, overlap: float = 0.5, **settings) -> Protocol:
         probe = fit_patches(train_tokens, targets, center_loss, OUTPUTS, **settings)
         scores, boxes = _detected(probe, jnp.asarray(test_tokens), grid)
         truth = boxes_of(jnp.asarray(test), count=max(1, int(test.max())))
-        return {
-            f"ap{round(100 * overlap)}_proxy": detection_precision(scores, boxes, *truth, overlap=overlap)
-        }
+        return {metric: detection_precision(scores, boxes, *truth, overlap=overlap)}
 
     return Protocol(NAME, ("train_tokens", "train_objects", "test_tokens", "test_objects"), run)
 
