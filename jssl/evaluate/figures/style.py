@@ -36,7 +36,7 @@ def png(figure, *, dpi: int = 160) -> bytes:
 
 
 def svg(figure) -> bytes:
-    """Draws a figure as an SVG file, cut to its contents, with text as text; the same figure gives the same
+    """Draws a figure as an SVG file, cut to its contents, with text as text; the same data give the same
     file.
 
     Args:
