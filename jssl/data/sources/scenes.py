@@ -5,6 +5,8 @@ A scene has a described object before a textured ground, and a second, grey one 
 (split, index) alone, drawn on the device at any resolution; nothing is stored and nothing is ever downloaded.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -160,7 +162,8 @@ def render(index: jax.Array, *, side: int, split: str = "train", time: float = 0
     Returns:
         {"image": uint8 [B, side, side, 3], "label": int32 [B] the shape, "depth": float [B, side, side] in
         [0, 1], 1 the farthest, "segmentation": int32 [B, side, side] 0 the ground, else 1 + shape, "caption":
-        int32 [B, 12] word numbers, "attributes": int32 [B, 6], "index": int32 [B]}.
+        int32 [B, 12] word numbers, "attributes": int32 [B, 6], "index": int32 [B], "objects": int32 [B, side,
+        side] 0 the ground, 1 the grey object, 2 the described one}.
     """
     values, draws = attributes(index, split=split), _draws(index, split)
     shape, color, position, size, texture, ground = values.T
@@ -186,7 +189,7 @@ def render(index: jax.Array, *, side: int, split: str = "train", time: float = 0
     shade = 0.75 + 0.15 * jnp.tanh(4 * pattern) + 0.1 * y
     image = shade[..., None] * (0.35 + 0.5 * palette[ground])[:, None, None]
     depth = jnp.broadcast_to(0.85 - 0.15 * y, shade.shape)
-    segmentation = jnp.zeros(shade.shape, jnp.int32)
+    segmentation = objects = jnp.zeros(shade.shape, jnp.int32)
 
     # Two objects, the grey one first, because the described one hides it.
     jitter, drift = (draws[:, 8:10] - 0.5) * 0.2, (draws[:, 10:12] - 0.5) * 0.1
@@ -203,13 +206,15 @@ def render(index: jax.Array, *, side: int, split: str = "train", time: float = 0
         angle=draws[:, 18] * 6,
     )
     tones = (jnp.broadcast_to(0.35 + 0.4 * draws[:, 19:20], (len(draws), 3)), palette[color])
-    for thing, tone, distance in zip((grey, described), tones, (0.6, 0.35), strict=True):
+    things = zip((1, 2), (grey, described), tones, (0.6, 0.35), strict=True)
+    for number, thing, tone, distance in things:
         covered = cover(**thing)
         solid = covered > 0.5
         light = 1 - 0.2 * (y + 1)
         image += covered[..., None] * (light[..., None] * tone[:, None, None] - image)
         depth = jnp.where(solid, whole(distance - 0.4 * (thing["radius"] - 0.3)), depth)
         segmentation = jnp.where(solid, whole(thing["kind"]) + 1, segmentation)
+        objects = jnp.where(solid, number, objects)
     return {
         "image": jnp.round(jnp.clip(image, 0, 1) * 255).astype(jnp.uint8),
         "label": shape,
@@ -218,6 +223,7 @@ def render(index: jax.Array, *, side: int, split: str = "train", time: float = 0
         "caption": caption_tokens(values),
         "attributes": values,
         "index": jnp.asarray(index, jnp.int32),
+        "objects": objects,
     }
 
 
@@ -255,7 +261,17 @@ def sound(index: jax.Array, *, seconds: float = 1.0, split: str = "train") -> ja
     return jnp.clip(0.9 * tone * tremolo + noise, -1, 1)
 
 
-def scenes(*, split: str = "train", side: int = 32, count: int | None = None, label: str = "shape") -> Source:
+FIELDS = ("caption", "attributes", "depth", "segmentation")
+
+
+def scenes(
+    *,
+    split: str = "train",
+    side: int = 32,
+    count: int | None = None,
+    label: str = "shape",
+    fields: Sequence[str] = FIELDS,
+) -> Source:
     """Draws scenes into memory, for everything that reads arrays; captions, depth and segmentation travel
     along.
 
@@ -264,17 +280,24 @@ def scenes(*, split: str = "train", side: int = 32, count: int | None = None, la
         side: pixels.
         count: how many, by default 8,192 to train on and 1,024 others.
         label: which of `ATTRIBUTES` is the class.
+        fields: what else `render` draws that travels along, such as "objects".
     Returns:
-        A `Source`, extras "caption", "attributes", "depth", "segmentation".
+        A `Source`, its extras the fields.
     Raises:
         ValueError: for an unknown label.
     """
     if label not in ATTRIBUTES:
         raise ValueError(f"scenes can be labelled by {', '.join(ATTRIBUTES)}, got {label!r}")
     count = count or (8192 if split == "train" else 1024)
-    draw = jax.jit(lambda index: render(index, side=side, split=split))
+    wanted = ("image", "attributes", *fields)
+
+    @jax.jit
+    def draw(index):
+        drawn = render(index, side=side, split=split)
+        return {name: drawn[name] for name in wanted}
+
     parts = [jax.device_get(draw(jnp.arange(i, i + 512))) for i in range(0, count, 512)]
     arrays = {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
-    extras = {name: arrays[name] for name in ("caption", "attributes", "depth", "segmentation")}
+    extras = {name: arrays[name] for name in fields}
     labels, names = arrays["attributes"][:, ATTRIBUTES.index(label)], _COLUMNS[label]
     return from_arrays(arrays["image"], labels, class_names=names, name=f"scenes:{label}", **extras)

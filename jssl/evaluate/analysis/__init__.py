@@ -1,8 +1,25 @@
-"""What a network has learned, looked into: its patch features and its attention, as arrays that figures
-draw.
+"""What a network has learned, looked into: its patch features, their frequencies and its attention, as arrays
+that figures draw.
 """
 
-from jssl.evaluate.analysis.attention import most_attended
+from jssl.evaluate.analysis.attention import (
+    among_patches,
+    attention_distance,
+    attention_information,
+    attention_rows,
+    most_attended,
+)
+from jssl.evaluate.analysis.maps import tsne
 from jssl.evaluate.analysis.patches import patch_components
+from jssl.evaluate.analysis.spectrum import log_amplitudes
 
-__all__ = ["most_attended", "patch_components"]
+__all__ = [
+    "among_patches",
+    "attention_distance",
+    "attention_information",
+    "attention_rows",
+    "log_amplitudes",
+    "most_attended",
+    "patch_components",
+    "tsne",
+]

@@ -1,6 +1,15 @@
-"""Where attention lies."""
+"""Where attention lies: the patches that hold most of it, how far it reaches, how it depends on the query."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
+
+from jssl.arrays.stacks import unstack_blocks
+from jssl.models.layers.transformer import attention_weights
 
 
 def most_attended(attention, *, share: float = 0.6) -> np.ndarray:
@@ -29,3 +38,98 @@ def most_attended(attention, *, share: float = 0.6) -> np.ndarray:
     chosen = np.zeros(attention.shape, bool)
     np.put_along_axis(chosen, order, before < wanted - 1e-9 * np.abs(wanted), axis=-1)
     return chosen
+
+
+def attention_rows(module: nn.Module, variables: Mapping[str, Any], images: jax.Array) -> list[jax.Array]:
+    """Computes what every token attends to, in every block.
+
+    Args:
+        module: An encoder whose blocks attend by its field `attend`, such as a `ViT`.
+        variables: {"params": ...}.
+        images: [B, H, W, C] floats; few, since memory is depth * B * heads * M * M.
+    Returns:
+        For each block [B, heads, M, M], rows of the softmax; the class token and registers come first.
+    Raises:
+        ValueError: for an encoder without such a field.
+    """
+    if not hasattr(module, "attend"):
+        raise ValueError(
+            f"attention_rows needs a transformer with the field attend, got {type(module).__name__}"
+        )
+    rows: list[jax.Array] = []
+
+    def attend(query, key, value, bias=None):
+        rows.append(attention_weights(query, key, bias))
+        return jnp.einsum("bhmn,bnhd->bmhd", rows[-1].astype(value.dtype), value)
+
+    module.clone(attend=attend, scan=False, remat=None).apply(unstack_blocks(variables), images)
+    return rows
+
+
+def among_patches(rows: jax.Array, count: int) -> jax.Array:
+    """Keeps what patches attend to among patches, each row normalised again.
+
+    Args:
+        rows: [B, heads, M, M], as `attention_rows`.
+        count: Patches N, the last of the M tokens.
+    Returns:
+        [B, heads, N, N].
+    """
+    kept = rows[..., -count:, -count:] + 1e-8
+    return kept / kept.sum(-1, keepdims=True)
+
+
+def attention_distance(attention: jax.Array, grid: tuple[int, int], *, patch: float = 1.0) -> jax.Array:
+    """Measures how far away patches look: the mean distance of what they attend to.
+
+    Args:
+        attention: [..., N, N] weights, a row for each patch, of sum 1.
+        grid: (rows, columns) of patches, row-major.
+        patch: The side of a patch, in the unit of the result, such as pixels.
+    Returns:
+        [...].
+    Raises:
+        ValueError: for a grid that does not fit.
+    References:
+        arXiv:2010.11929, figure 7; arXiv:2305.00729; naver-ai/cl-vs-mim
+    Examples:
+        >>> float(attention_distance(jnp.full((2, 2), 0.5), (1, 2), patch=16))
+        8.0
+    """
+    _check_square(attention, grid)
+    places = jnp.stack(jnp.meshgrid(*map(jnp.arange, grid), indexing="ij"), -1).reshape(-1, 2)
+    apart = jnp.linalg.norm((places[:, None] - places).astype(jnp.float32), axis=-1)
+    return patch * jnp.mean(jnp.sum(attention * apart, -1), -1)
+
+
+def attention_information(attention: jax.Array) -> jax.Array:
+    """Measures how much attention depends on the query: normalised mutual information of query and key.
+
+    I(q, k) / sqrt(H(q) H(k)),  p(q, k) = attention[q, k] / N
+
+    Args:
+        attention: [..., N, N] weights, a row for each patch, of sum 1.
+    Returns:
+        [...] in [0, 1]; 0 where all queries attend alike, 1 where each has a key of its own.
+    References:
+        arXiv:2305.00729; naver-ai/cl-vs-mim
+    Examples:
+        >>> own, alike = jnp.eye(4), jnp.full((4, 4), 0.25)
+        >>> round(float(attention_information(own)), 4), float(attention_information(alike))
+        (1.0, 0.0)
+    """
+    _check_square(attention, None)
+    count = attention.shape[-1]
+    joint, key = attention / count, attention.mean(-2)
+    information = jnp.sum(
+        jax.scipy.special.xlogy(joint, attention / jnp.maximum(key, 1e-30)[..., None, :]), (-2, -1)
+    )
+    key_entropy = -jnp.sum(jax.scipy.special.xlogy(key, key), -1)
+    return information / jnp.sqrt(jnp.maximum(key_entropy, 1e-12) * jnp.log(count))
+
+
+def _check_square(attention, grid):
+    count = attention.shape[-1] if grid is None else grid[0] * grid[1]
+    if attention.shape[-2:] != (count, count):
+        expected = "[..., N, N]" + ("" if grid is None else f", N = {grid[0]} * {grid[1]}")
+        raise ValueError(f"attention has shape {attention.shape}, expected {expected}")

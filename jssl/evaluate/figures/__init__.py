@@ -1,4 +1,4 @@
-"""Figures of a run: data in, a matplotlib figure out, which `png` turns into bytes."""
+"""Figures of a run: data in, a matplotlib figure out, which `png` and `svg` turn into bytes."""
 
 from jssl.evaluate.figures.curves import health_curves, loss_curve, probe_curve
 from jssl.evaluate.figures.galleries import (
@@ -10,19 +10,30 @@ from jssl.evaluate.figures.galleries import (
     turned_gallery,
     view_gallery,
 )
-from jssl.evaluate.figures.style import legible, png, unnormalized
+from jssl.evaluate.figures.layers import layer_curves, spectrum_curves
+from jssl.evaluate.figures.scatter import feature_map
+from jssl.evaluate.figures.segments import attention_segments, label_gallery, mask_gallery, masks_of_all
+from jssl.evaluate.figures.style import legible, png, svg, unnormalized
 
 __all__ = [
     "attention_maps",
+    "attention_segments",
     "caption_similarities",
+    "feature_map",
     "health_curves",
+    "label_gallery",
+    "layer_curves",
     "legible",
     "loss_curve",
+    "mask_gallery",
+    "masks_of_all",
     "neighbour_gallery",
     "patch_pca",
     "png",
     "probe_curve",
     "reconstructions",
+    "spectrum_curves",
+    "svg",
     "turned_gallery",
     "unnormalized",
     "view_gallery",

@@ -13,6 +13,7 @@ INK, MUTED, GRID = "#1d2733", "#5f6c7b", "#e6e9ed"
 BLUE, ORANGE, TEAL, VIOLET = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # told apart by the color-blind too
 RIGHT, WRONG = BLUE, ORANGE
 SERIES = (BLUE, ORANGE, TEAL, VIOLET)
+WHEEL = (*SERIES, "#e69f00", "#56b4e9", "#2b333d", "#b8a90d")  # Okabe and Ito's, yellow darkened
 FONT = 9
 LONGEST = 32  # characters of a name
 
@@ -31,6 +32,31 @@ def png(figure, *, dpi: int = 160) -> bytes:
         # A name in a script that the font lacks is drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.08, facecolor="white")
+    return buffer.getvalue()
+
+
+def svg(figure) -> bytes:
+    """Draws a figure as an SVG file, cut to its contents, with text as text; the same data give the same
+    file.
+
+    Args:
+        figure: A matplotlib figure.
+    Returns:
+        The bytes of the file.
+    """
+    with extra():
+        from matplotlib import rc_context
+
+    buffer = io.BytesIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "jssl"}):
+        figure.savefig(
+            buffer,
+            format="svg",
+            bbox_inches="tight",
+            pad_inches=0.08,
+            facecolor="white",
+            metadata={"Date": None},
+        )
     return buffer.getvalue()
 
 

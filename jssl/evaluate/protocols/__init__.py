@@ -2,10 +2,17 @@
 
 from collections.abc import Callable
 
+from jssl.evaluate.protocols.attention_segments import attention_segments_protocol
 from jssl.evaluate.protocols.base import Protocol
+from jssl.evaluate.protocols.copies import copies_protocol
+from jssl.evaluate.protocols.depth import depth_protocol
+from jssl.evaluate.protocols.detection import detection_protocol
 from jssl.evaluate.protocols.knn import knn_protocol
 from jssl.evaluate.protocols.linear import linear_protocol
 from jssl.evaluate.protocols.logistic import logistic_protocol
+from jssl.evaluate.protocols.propagation import propagation_protocol
+from jssl.evaluate.protocols.retrieval import cross_retrieval_protocol, retrieval_protocol
+from jssl.evaluate.protocols.segmentation import segmentation_protocol
 from jssl.evaluate.protocols.zero_shot import zero_shot_protocol
 
 PROTOCOLS: dict[str, Callable[..., Protocol]] = {
@@ -13,6 +20,14 @@ PROTOCOLS: dict[str, Callable[..., Protocol]] = {
     "linear": linear_protocol,
     "logistic": logistic_protocol,
     "zero_shot": zero_shot_protocol,
+    "linear_segmentation": segmentation_protocol,
+    "linear_depth": depth_protocol,
+    "detection": detection_protocol,
+    "attention_segments": attention_segments_protocol,
+    "propagate": propagation_protocol,
+    "retrieval": retrieval_protocol,
+    "cross_retrieval": cross_retrieval_protocol,
+    "copies": copies_protocol,
 }
 """What makes each protocol, by its name; keyword arguments are the protocol's settings."""
 

@@ -13,6 +13,23 @@ WORDS = {
     "classes": "the number of classes",
     "test_embeddings": "test images embedded beside captions",
     "prompts": "embedded captions of every class",
+    "caption_embeddings": "the test images' own captions, embedded",
+    "train_tokens": "patch tokens of training images",
+    "test_tokens": "patch tokens of test images",
+    "test_attention": "the class token's attention on test images",
+    "train_segmentation": "dense labels of training images: segmentation",
+    "test_segmentation": "dense labels of test images: segmentation",
+    "train_depth": "dense labels of training images: depth",
+    "test_depth": "dense labels of test images: depth",
+    "train_objects": "dense labels of training images: objects",
+    "test_objects": "dense labels of test images: objects",
+    "film_tokens": "patch tokens of films' frames",
+    "film_objects": "dense labels of films' frames: objects",
+    "query_features": "features of queries",
+    "query_tokens": "patch tokens of queries",
+    "gallery_features": "features of the images to search",
+    "gallery_tokens": "patch tokens of the images to search",
+    "relevance": "which image answers which query",
 }
 SHARES = ("top1", "top5", "accuracy")  # last words of metrics in [0, 1], which are shown in percent
 

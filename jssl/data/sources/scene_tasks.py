@@ -1,0 +1,142 @@
+"""Tasks made of scenes: films whose objects are known in every frame, images to search, copies to find."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jssl.arrays.keys import sample_keys
+from jssl.data.augment.base import as_float, chain, with_probability
+from jssl.data.augment.color import color_jitter, grayscale
+from jssl.data.augment.crop import horizontal_flip, random_resized_crop
+from jssl.data.augment.filters import gaussian_blur
+from jssl.data.sources.scenes import ATTRIBUTES, render
+
+SHAPE, COLOR, POSITION = (ATTRIBUTES.index(name) for name in ("shape", "color", "position"))
+
+
+class Search(NamedTuple):
+    """Images to look for among others.
+
+    Attributes:
+        queries: uint8 [Q, side, side, 3].
+        gallery: uint8 [G, side, side, 3].
+        relevance: int32 [Q, G]: 1 and 2 for easy and hard answers, -1 for images that do not count, 0 for all
+            others, as `jssl.evaluate.measures.ranking` has them.
+    """
+
+    queries: np.ndarray
+    gallery: np.ndarray
+    relevance: np.ndarray
+
+
+def scene_films(
+    *, count: int = 32, side: int = 32, frames: int = 8, pace: float = 2.0, split: str = "test"
+) -> dict[str, np.ndarray]:
+    """Draws short films of moving objects and says where each object is.
+
+    Args:
+        count: Films F.
+        side: Pixels.
+        frames: Of each film, T.
+        pace: Time from frame to frame; at 1 an object drifts by up to 5 % of the half picture.
+        split: "train", "test" or "unseen".
+    Returns:
+        {"image": uint8 [F, T, side, side, 3], "segmentation", "objects": int32 [F, T, side, side], as
+        `render` draws them}.
+    """
+
+    @jax.jit
+    def draw(time):
+        drawn = render(jnp.arange(count), side=side, split=split, time=time)
+        return {name: drawn[name] for name in ("image", "segmentation", "objects")}
+
+    drawn = [jax.device_get(draw(pace * frame)) for frame in range(frames)]
+    return {name: np.stack([frame[name] for frame in drawn], axis=1) for name in drawn[0]}
+
+
+def same_object_search(
+    *, queries: int = 64, gallery: int = 512, side: int = 32, split: str = "test"
+) -> Search:
+    """Makes queries whose object stands in other images too, at the same place or elsewhere.
+
+    An image with an object of the same shape and color at the same position is an easy answer, at another
+    position a hard one; one of the same shape in another color does not count.
+
+    Args:
+        queries: How many, Q.
+        gallery: How many other scenes there are to search, G.
+        side: Pixels.
+        split: "train", "test" or "unseen".
+    Returns:
+        A `Search`.
+    """
+    images, attributes = _drawn(np.arange(queries + gallery), side=side, split=split)
+    return Search(images[:queries], images[queries:], answers(attributes[:queries], attributes[queries:]))
+
+
+def answers(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+    """Says how scenes answer scenes that are looked for, see `same_object_search`.
+
+    Args:
+        queries: [Q, 6] attributes.
+        gallery: [G, 6] attributes.
+    Returns:
+        int32 [Q, G].
+    Examples:
+        >>> gallery = np.array([[3, 1, 0, 1, 2, 4], [3, 1, 2, 0, 0, 0], [3, 5, 0, 0, 0, 0]])
+        >>> answers(np.array([[3, 1, 0, 0, 0, 0]]), gallery).tolist()
+        [[1, 2, -1]]
+    """
+    same = queries[:, None] == gallery
+    easy = same[..., [SHAPE, COLOR, POSITION]].all(-1)
+    hard = same[..., [SHAPE, COLOR]].all(-1)
+    return np.where(easy, 1, np.where(hard, 2, -same[..., SHAPE].astype(int))).astype(np.int32)
+
+
+def copy_search(
+    *, queries: int = 64, others: int = 448, side: int = 32, split: str = "test", seed: int = 0
+) -> Search:
+    """Makes strongly altered copies of scenes, to be found among the originals and other scenes.
+
+    A copy is cropped to at least half of the area, flipped or not, changed in brightness, contrast,
+    saturation and hue, now and then grey, and blurred. Others come from the same world, many of the same
+    shape and color.
+
+    Args:
+        queries: How many copies, Q.
+        others: How many scenes beside their originals, so that G = queries + others.
+        side: Pixels.
+        split: "train", "test" or "unseen".
+        seed: Of the alterations.
+    Returns:
+        A `Search`; the gallery starts with the originals.
+    """
+    images, _ = _drawn(np.arange(queries + others), side=side, split=split)
+    altered = jax.jit(_alteration(side))(
+        sample_keys(jax.random.key(seed), jnp.arange(queries)), as_float(jnp.asarray(images[:queries]))
+    )
+    copies = np.asarray(jnp.round(jnp.clip(altered, 0, 1) * 255).astype(jnp.uint8))
+    return Search(copies, images, np.eye(queries, queries + others, dtype=np.int32))
+
+
+def _alteration(side: int):
+    return chain(
+        random_resized_crop(size=side, scale=(0.5, 0.9)),
+        horizontal_flip(),
+        color_jitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.05),
+        with_probability(0.2, grayscale()),
+        gaussian_blur(sigma=(0.3, 1.0), kernel=max(3, side // 8 | 1)),
+    )
+
+
+def _drawn(index: np.ndarray, *, side: int, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """(images, attributes) of scenes."""
+
+    @jax.jit
+    def draw(index):
+        drawn = render(index, side=side, split=split)
+        return drawn["image"], drawn["attributes"]
+
+    return jax.device_get(draw(jnp.asarray(index)))

@@ -1,0 +1,67 @@
+"""What dense, film and search protocols need, made of images, their fields and a network."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from jssl.evaluate.extract import extract_features
+from jssl.models.encoders.vit import ViT
+from jssl.models.network import network
+
+
+def look(module: nn.Module, variables: Mapping[str, Any]) -> jax.tree_util.Partial:
+    """Makes the function that says what an encoder makes of images, with all that protocols read of it.
+
+    Args:
+        module: A Linen encoder that returns `Features`.
+        variables: {"params": ..., and "batch_stats" where it has them}.
+    Returns:
+        images float [B, H, W, C] -> {"features" [B, D], "tokens" [B, N, D], and of a ViT with a class token
+        "attention" [B, heads, N], what it attends to in the last block}.
+    """
+    attends = isinstance(module, ViT) and module.class_token
+    prefix = int(module.class_token) + module.registers if attends else 0
+
+    def seen(variables, images):
+        statistics = {name: value for name, value in variables.items() if name != "params"}
+        collect = ("attention",) if attends else ()
+        found, _ = network(module).apply(variables["params"], statistics, images, collect=collect)
+        more = {"attention": found.inner["attention"][-1][..., prefix:]} if attends else {}
+        return {"features": found.cls, "tokens": found.tokens, **more}
+
+    return jax.tree_util.Partial(seen, variables)
+
+
+def given(
+    part: str,
+    looks: Callable[[jax.Array], Mapping[str, jax.Array]],
+    images: np.ndarray,
+    fields: Mapping[str, np.ndarray] | None = None,
+    **extraction,
+) -> dict[str, Any]:
+    """Names what protocols need of one part of the data, for `score`.
+
+    The view has to show whole images: it resizes them, and cuts nothing off that dense labels have.
+
+    Args:
+        part: "train", "test", "film", "query" or "gallery".
+        looks: As `look` makes it.
+        images: [..., H, W, C]; of films [F, T, H, W, C].
+        fields: Dense labels and others by name, such as a source's extras.
+        **extraction: batch and view of `extract_features`.
+    Returns:
+        {"part_name": array}, for what `looks` returns and for the fields.
+    Examples:
+        >>> films = np.zeros((2, 3, 4, 4, 1), np.uint8)
+        >>> looks = lambda x: {"tokens": x.reshape(len(x), 4, 4)}
+        >>> found = given("film", looks, films, {"objects": films[..., 0]})
+        >>> {name: values.shape for name, values in found.items()}
+        {'film_tokens': (2, 3, 4, 4), 'film_objects': (2, 3, 4, 4)}
+    """
+    leading = images.shape[:-3]
+    found = extract_features(looks, images.reshape(-1, *images.shape[-3:]), **extraction)
+    seen = {f"{part}_{name}": values.reshape(*leading, *values.shape[1:]) for name, values in found.items()}
+    return seen | {f"{part}_{name}": values for name, values in (fields or {}).items()}

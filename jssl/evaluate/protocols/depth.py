@@ -1,0 +1,116 @@
+"""Linear depth of frozen patch tokens: DINOv2's probe, an expectation over bins of depth."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jssl.evaluate.measures.distances import depth_errors, sig_loss
+from jssl.evaluate.protocols.base import Protocol
+from jssl.evaluate.protocols.patches import (
+    PatchProbe,
+    at_every_pixel,
+    check_dense,
+    fit_patches,
+    in_patches,
+    patch_outputs,
+    pieces,
+)
+
+NAME = "linear_depth"
+BINS = 256
+
+
+def depth_protocol(*, bins: int = BINS, **settings) -> Protocol:
+    """Makes the protocol of linear depth: its error, and the share of pixels that are nearly right.
+
+    The image's feature stands beside each of its patch tokens. The authors' second loss, of the gradients of
+    depth between pixels, is left out: the probe is trained on whole patches.
+
+    Args:
+        bins: Depths between the least and the largest of the training images that are weighed.
+        **settings: Keyword arguments of `fit_patches`, such as steps.
+    Returns:
+        The `Protocol` "linear_depth" with the metrics of `depth_errors`: "rmse", "abs_rel", "delta1" ...
+    References:
+        arXiv:2304.07193, section 7.4; facebookresearch/dinov2, dinov2/eval/depth
+    """
+
+    def run(train_tokens, train_features, train_depth, test_tokens, test_features, test_depth):
+        train, test = (np.asarray(depth, np.float32) for depth in (train_depth, test_depth))
+        check_dense(NAME, train_depth=(train, train_tokens), test_depth=(test, test_tokens))
+        known = train[train > 0]
+        if not len(known) or known.min() == known.max():
+            raise ValueError(f"{NAME}: training images have no two depths above 0 to tell apart")
+        seen = beside_image(train_tokens, train_features)
+        depths = jnp.linspace(known.min(), known.max(), bins)
+        targets = patch_depths(train, seen.shape[1]), jnp.broadcast_to(depths, (len(seen), bins))
+        probe = fit_patches(seen, targets, _loss, bins, **settings)
+        total: dict[str, float] = {}
+        for some in pieces(len(test), outputs=bins * test[0].size):
+            tokens = beside_image(test_tokens[some], test_features[some])
+            errors, count = _errors(probe, depths, tokens, jnp.asarray(test[some]))
+            total = {name: total.get(name, 0.0) + float(value) for name, value in errors.items()} | {
+                "pixels": total.get("pixels", 0.0) + float(count)
+            }
+        pixels = total.pop("pixels")
+        means = {name: value / pixels for name, value in total.items()}
+        return means | {"rmse": means["rmse"] ** 0.5}
+
+    needs = ("train_tokens", "train_features", "train_depth", "test_tokens", "test_features", "test_depth")
+    return Protocol(NAME, needs, run)
+
+
+def beside_image(tokens: jax.Array, features: jax.Array) -> jax.Array:
+    """Puts an image's feature [M, E] beside each of its patch tokens [M, N, D]: [M, N, D + E]."""
+    tokens, features = jnp.asarray(tokens), jnp.asarray(features)
+    return jnp.concatenate(
+        [tokens, jnp.broadcast_to(features[:, None], (*tokens.shape[:2], features.shape[-1]))], -1
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("count",))
+def patch_depths(depth: jax.Array, count: int) -> jax.Array:
+    """Averages depth over the pixels of each patch.
+
+    Args:
+        depth: [M, H, W]; pixels that are not above 0 have none.
+        count: Patches N.
+    Returns:
+        [M, N]; 0 where no pixel of the patch has a depth.
+    """
+    cells = in_patches(depth, count)
+    known = cells > 0
+    return jnp.sum(jnp.where(known, cells, 0), -1) / jnp.maximum(jnp.sum(known, -1), 1)
+
+
+def expected_depth(outputs: jax.Array, depths: jax.Array) -> jax.Array:
+    """Averages bins of depth, each weighed by what the probe says of it: relu(output) + 0.1, normalised.
+
+    Args:
+        outputs: [..., K].
+        depths: [..., K], of the bins.
+    Returns:
+        [...].
+    Examples:
+        >>> float(expected_depth(jnp.array([-1.0, 0.9]), jnp.array([0.0, 1.1])))
+        1.0
+    """
+    weights = jax.nn.relu(outputs) + 0.1
+    return jnp.sum(weights * depths, axis=-1) / jnp.sum(weights, axis=-1)
+
+
+def _loss(outputs, targets):
+    depth, depths = targets
+    return sig_loss(expected_depth(outputs, depths[:, None]), depth)
+
+
+@jax.jit
+def _errors(probe: PatchProbe, depths, tokens, depth):
+    """(sums over pixels of what the metrics are means of, how many have a depth)."""
+    outputs = at_every_pixel(patch_outputs(probe, tokens), depth.shape[1:])
+    found = depth_errors(expected_depth(outputs, depths), depth)
+    count = jnp.sum(depth > 0)
+    means = found | {"rmse": found["rmse"] ** 2}
+    return {name: jnp.where(count > 0, value * count, 0.0) for name, value in means.items()}, count
