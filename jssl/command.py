@@ -33,6 +33,13 @@ COMMANDS = {
     "embed": Command(
         "write the features of a data set: jssl embed dinov2_vits14 DATA --out F", "jssl.run.embed:main"
     ),
+    "evaluate": Command(
+        "score weights or a run by named protocols: jssl evaluate runs/dino --protocol knn linear_dino",
+        "jssl.run.evaluation:main",
+    ),
+    "compare": Command(
+        "put runs side by side, over their seeds: jssl compare runs/*", "jssl.run.comparison:main"
+    ),
     "export": Command(
         "write the encoder of a run as safetensors, under timm's, Meta's or the hub's names",
         "jssl.run.export:main",

@@ -10,6 +10,7 @@ from jssl.evaluate.figures.galleries import (
     turned_gallery,
     view_gallery,
 )
+from jssl.evaluate.figures.seeds import over_seeds
 from jssl.evaluate.figures.style import legible, png, unnormalized
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "legible",
     "loss_curve",
     "neighbour_gallery",
+    "over_seeds",
     "patch_pca",
     "png",
     "probe_curve",

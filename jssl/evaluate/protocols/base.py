@@ -91,9 +91,10 @@ def settings_of(function: Callable, given: Mapping[str, Any] = {}, *, of: str = 
     """
     known = inspect.signature(function).parameters.values()
     values = {one.name: one.default for one in known if one.kind is one.KEYWORD_ONLY}
+    values.pop("classes", None)  # it belongs to the data
     if unknown := next((name for name in given if name not in values), None):
         raise ValueError(f"{of or function.__name__} has no setting {unknown}; it has {', '.join(values)}")
-    return {name: given.get(name, value) for name, value in values.items() if name != "classes"}
+    return {name: given.get(name, value) for name, value in values.items()}
 
 
 def refusal(protocol: Protocol, given: Mapping[str, Any]) -> str | None:

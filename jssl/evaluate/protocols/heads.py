@@ -110,7 +110,8 @@ def train_heads(
         params = _masked(params, reads)
         return params, statistics, optimizer.init(params)
 
-    state = jax.vmap(start)(jax.random.split(jax.random.key(seed), count), reads)
+    keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.arange(count))
+    state = jax.vmap(start)(keys, reads)
     each = jax.device_put((jnp.asarray(rates, jnp.float32), reads), replicated(mesh))
     state = jax.device_put(state, replicated(mesh))
     advance = jax.jit(partial(_advance, net, optimizer), donate_argnums=0)

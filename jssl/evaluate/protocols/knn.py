@@ -40,7 +40,7 @@ def knn_protocol(*, k: int | Sequence[int] = 20, temperature: float = 0.07) -> P
         labels = jnp.asarray(train_labels)[rows]
 
         def top1(k):
-            scores = _votes(similarities[:, :k], labels[:, :k], temperature, classes)
+            scores = votes(similarities[:, :k], labels[:, :k], temperature, classes)
             return jnp.mean(jnp.argmax(scores, -1) == jnp.asarray(test_labels))
 
         found = {k: top1(min(k, most)) for k in several}
@@ -120,7 +120,7 @@ def knn_classify(
     _check_neighbours(k, train_features)
     chunk = min(chunk, len(test_features))
     similarities, rows = _nearest_neighbours(train_features, test_features, k, chunk, BLOCK)
-    return _votes(similarities, train_labels[rows], temperature, classes)
+    return votes(similarities, train_labels[rows], temperature, classes)
 
 
 def knn_accuracy(
@@ -242,7 +242,17 @@ def _nearest_neighbours(bank, queries, k, chunk, block):
 
 
 @functools.partial(jax.jit, static_argnames="classes")
-def _votes(similarities, labels, temperature, classes):
+def votes(similarities: jax.Array, labels: jax.Array, temperature: float, classes: int) -> jax.Array:
+    """Adds up the votes of neighbours, each of the weight exp(similarity / temperature).
+
+    Args:
+        similarities: [M, k].
+        labels: [M, k] integers in [0, classes).
+        temperature: The width of the weight.
+        classes: Number of classes.
+    Returns:
+        [M, classes].
+    """
     rows = jnp.arange(len(labels))[:, None]
     scores = jnp.zeros((len(labels), classes), similarities.dtype)
     return scores.at[rows, labels].add(jnp.exp(similarities / temperature))
