@@ -15,6 +15,7 @@ import hashlib
 import inspect
 import json
 import time
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from jssl.run.features import store
 from jssl.run.record import CONFIG, as_path, read_config
 from jssl.run.results import FILE, LEARNED, RANDOM, RAW, in_words, jsonable, merged, write
 from jssl.run.subject import Subject
+from jssl.run.towers import towers_of
 from jssl.run.training import start
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import EVALUATED
@@ -116,14 +118,15 @@ def _subject(source, data, test, directory, say, settings) -> Subject:
     loaded = source if isinstance(source, Loaded) else weights.load(source)
     if not isinstance(loaded.preprocess, Preprocess):
         raise ValueError(f"jssl evaluate is for images; {loaded.family} takes others")
-    return Subject(LEARNED, loaded, data, (), directory, say=say, **settings)
+    towers = towers_of(source) if isinstance(source, str) and (as_path(source) / CONFIG).exists() else None
+    return Subject(LEARNED, loaded, data, (), directory, towers=towers, say=say, **settings)
 
 
 def _holds_features(path: str) -> bool:
     try:
         with np.load(path) as file:
             return "features" in file
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
 
 
@@ -145,7 +148,7 @@ def _baselines(subject: Subject) -> list[Subject]:
         RAW: replace(loaded, encoder=Pixels(), variables={"params": {}}),
     }
     return [
-        replace(subject, name=name, loaded=replace(other, heads={}, layout=None), _splits={})
+        replace(subject, name=name, loaded=replace(other, heads={}, layout=None), towers=None, _splits={})
         for name, other in others.items()
     ]
 
@@ -215,12 +218,10 @@ def _network_in_words(source, subject: Subject) -> str:
     if subject.loaded is None:
         return "features of a file"
     loaded, pixels = subject.loaded, subject.pixels
-    params = loaded.config.get(EVALUATED, {}).get("params") if subject.name == LEARNED else None
-    part = params or loaded.part
+    kind, part = type(loaded.encoder).__name__, loaded.config.get(EVALUATED, {}).get("params") or loaded.part
     name = source if isinstance(source, str) else loaded.family
-    of = f"{name}, {part}" if part else str(name)
-    kind = type(loaded.encoder).__name__
-    return f"{subject.name}: {kind} of {of}; short side {pixels.size}, central {pixels.crop} pixels"
+    of = f" of {name}{f', {part}' if part else ''}" if subject.name == LEARNED else f", images as for {name}"
+    return f"{subject.name}: {kind}{of}; short side {pixels.size}, central {pixels.crop} pixels"
 
 
 def catalogue() -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,7 +94,7 @@ def read_columns(path: str | Path) -> Columns:
     try:
         with np.load(path) as file:
             held = {name: file[name] for name in ("features", "labels", "class_names") if name in file}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read as features: {' '.join(str(error).split())}") from None
     if "features" not in held:
         raise ValueError(f"{path} holds no features; `jssl embed` writes such files")

@@ -47,6 +47,8 @@ class Subject:
         features: Files of features of the training and, perhaps, of the test split, in place of a network.
         store: The directory where features are kept.
         fine_tune: (settings) -> {metric: value}, which goes on training the network; None where it cannot.
+        towers: data -> (embeddings of its test images [M, D], of captions of its classes [classes, T, D]), of
+            a run of images and captions; None for any other.
         sets: Names of further data sets, for transfer.
         data_dir: Where TFDS has its data sets.
         size: Side of the prepared images, in place of the publisher's.
@@ -63,6 +65,7 @@ class Subject:
     features: tuple[Path, ...] = ()
     store: Path = Path()
     fine_tune: Callable[[dict[str, Any]], dict[str, float]] | None = None
+    towers: Callable[[str], tuple[jax.Array, jax.Array] | None] | None = None
     sets: tuple[str, ...] = ()
     data_dir: str | None = None
     size: int | None = None
@@ -184,29 +187,30 @@ class Subject:
             found.append(jnp.concatenate([of(network, keys[part], some[part]) for part in parts]))
         return jnp.stack(found, axis=1)
 
-    def prompts(self) -> jax.Array | None:
-        """Embeds what every class is called, in all templates: [classes, T, D].
+    @cached_property
+    def zero_shot(self) -> tuple[jax.Array | None, jax.Array | None]:
+        """Embeds the test images, [M, D], and what every class is called in all templates, [classes, T, D].
 
-        Returns:
-            None without two towers, a vocabulary, and names of classes.
+        Either is None where there is no text tower, or no vocabulary to read names with.
         """
+        if self.towers is not None and (found := self.towers(self.data)) is not None:
+            return found
         splits = self.splits("cls")
-        if self.loaded is None or self.vocabulary is None or "text" not in self.loaded.heads or not splits:
-            return None
+        if self.loaded is None or self.loaded.heads.get("text", (None,))[0] is None or not splits:
+            return None, None
+        images = self.loaded.joint(splits[1].features)
+        if self.vocabulary is None:
+            self.say(
+                "zero_shot reads the names of classes by --vocabulary, CLIP's bpe_simple_vocab_16e6.txt.gz"
+            )
+            return images, None
         length = getattr(self.loaded.heads["text"][0], "length", 77)
         tokenizer = bpe_tokenizer(read_merges(self.vocabulary), length=length)
         names = [name.replace("_", " ") for name in splits[1].class_names]
         rows = [
             self.loaded.text(tokenizer.encode([t.format(name) for t in self.templates])) for name in names
         ]
-        return jnp.stack(rows)
-
-    def embeddings(self) -> jax.Array | None:
-        """Brings the test images' features into the space of the prompts; None where there is none."""
-        splits = self.splits("cls")
-        if self.loaded is None or "text" not in self.loaded.heads or not splits:
-            return None
-        return self.loaded.joint(splits[1].features)
+        return images, jnp.stack(rows)
 
     def given(self, name: str) -> Any:
         """Gives what a protocol needs, by its name; None where this subject has it not."""
@@ -249,7 +253,7 @@ GIVEN: dict[str, Callable[[Subject], Any]] = {
     "train_views": lambda subject: subject.loaded and subject.views,
     "fine_tune": lambda subject: subject.fine_tune,
     "sets": _sets,
-    "test_embeddings": Subject.embeddings,
-    "prompts": Subject.prompts,
+    "test_embeddings": lambda subject: subject.zero_shot[0],
+    "prompts": lambda subject: subject.zero_shot[1],
 }
 """What gives each of the things that protocols need, by its name."""

@@ -45,6 +45,11 @@ class Heads(NamedTuple):
             found.append(np.asarray(predict(rows_over(mesh, some)))[:, : len(some)])
         return np.concatenate(found, axis=1)
 
+    def only(self, number: int) -> "Heads":
+        """Selects one of the heads."""
+        params, statistics = jax.tree.map(lambda x: x[number : number + 1], (self.params, self.statistics))
+        return Heads(self.module, params, statistics)
+
     def top1(self, features: jax.Array | np.ndarray, labels: jax.Array | np.ndarray) -> np.ndarray:
         """Measures the accuracy of each head.
 
@@ -69,6 +74,7 @@ def train_heads(
     batch: int,
     rates: Sequence[float] = (1.0,),
     columns: np.ndarray | None = None,
+    rows: np.ndarray | None = None,
     seed: int = 0,
 ) -> Heads:
     """Trains a head for every rate by the cross-entropy with labels; all see the same rows and none another.
@@ -81,9 +87,11 @@ def train_heads(
         labels: [N] integers.
         optimizer: For a head of rate 1; its updates are multiplied by the rate.
         steps: Optimizer steps.
-        batch: Rows of each, at most N. Every epoch has its own order and drops the last, partial batch.
+        batch: Rows of each, at most those that there are. Every epoch has its own order and drops the last,
+            partial batch.
         rates: One for each head.
         columns: [S, D] booleans, the features that each head reads; by default all.
+        rows: Numbers of the rows that are trained on; by default all.
         seed: Of initial weights and order.
     Returns:
         `Heads`.
@@ -115,9 +123,10 @@ def train_heads(
     each = jax.device_put((jnp.asarray(rates, jnp.float32), reads), replicated(mesh))
     state = jax.device_put(state, replicated(mesh))
     advance = jax.jit(partial(_advance, net, optimizer), donate_argnums=0)
-    batch = min(batch, len(features))
-    for rows in _parts(len(features), steps, batch, max(1, PART // (batch * width)), seed):
-        taken = np.asarray(features)[rows], np.asarray(labels)[rows]
+    chosen = np.arange(len(features)) if rows is None else rows
+    batch = min(batch, len(chosen))
+    for part in _parts(len(chosen), steps, batch, max(1, PART // (batch * width)), seed):
+        taken = np.asarray(features)[chosen[part]], np.asarray(labels)[chosen[part]]
         x, y = (rows_over(mesh, some, axis=1, pad=False) for some in taken)
         state = advance(state, each, x.astype(jnp.float32), y)
     params, statistics, _ = state

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from itertools import product
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -133,26 +132,21 @@ def linear_dinov2(
         size = min(batch, len(rest))
         heads = train_heads(
             linear_head(classes),
-            train[rest],
-            labels[rest],
+            train,
+            labels,
             optimizer=sgd(cosine(size / 256, 0.0, steps), momentum=momentum, weight_decay=0.0),
             steps=steps,
             batch=size,
             rates=[rate for _, _, rate in grid],
+            rows=rest,
             columns=np.stack([_columns(train_layers, count, also) for count, also, _ in grid]),
             seed=seed,
         )
         found = heads.top1(train[held], labels[held])
         best = int(np.argmax(found))
-        chosen = heads._replace(
-            **{
-                part: jax.tree.map(lambda x: x[best : best + 1], getattr(heads, part))
-                for part in ("params", "statistics")
-            }
-        )
         count, also, rate = grid[best]
         own = {"rate": rate, "blocks": count, "mean": float(also)}
-        return {"top1": chosen.top1(test, test_labels)[0], "validation_top1": found[best]} | own
+        return {"top1": heads.only(best).top1(test, test_labels)[0], "validation_top1": found[best]} | own
 
     return Protocol("linear_dinov2", LAYERED, run, settings=settings)
 

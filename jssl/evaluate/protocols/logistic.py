@@ -73,7 +73,8 @@ def logistic_probe(
     then fitted. Rows on the host are spread over all devices.
 
     loss(W, b) = C sum_i cross_entropy(x_i W + b, y_i) + |W|^2 / 2, scikit-learn's objective, of the features
-    as they are; of two classes the penalty is that of the difference of their weights, |w_1 - w_0|^2 / 2. Each C starts from the optimum of the smaller one before. The test rows are seen once.
+    as they are; of two classes the penalty is that of one logit, |w_1 - w_0|^2 / 2. Each C starts from the
+    optimum of the smaller one before. The test rows are seen once.
 
     Args:
         train_features: [N, D] frozen features.
