@@ -37,6 +37,13 @@ COMMANDS = {
         "choose images by their features: drop copies, retrieve the nearest of wanted ones",
         "jssl.run.curate:main",
     ),
+    "evaluate": Command(
+        "score weights or a run by named protocols: jssl evaluate runs/dino --protocol knn linear_dino",
+        "jssl.run.evaluation:main",
+    ),
+    "compare": Command(
+        "put runs side by side, over their seeds: jssl compare runs/*", "jssl.run.comparison:main"
+    ),
     "export": Command(
         "write the encoder of a run as safetensors, under timm's, Meta's or the hub's names",
         "jssl.run.export:main",

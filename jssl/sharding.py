@@ -72,6 +72,30 @@ def over_batch(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
 
 
+def rows_over(mesh: Mesh, array: np.ndarray, *, axis: int = 0, pad: bool = True) -> jax.Array:
+    """Puts an array on the devices, its rows spread over all of them.
+
+    Args:
+        mesh: as `make_mesh` makes it.
+        array: the same in every process.
+        axis: where its rows are.
+        pad: fill up with zeros until the devices have equally many; without, rows that cannot be shared
+            equally are put on every device.
+    Returns:
+        A global array, with the padding.
+    Examples:
+        >>> rows_over(make_mesh("data=1"), np.ones((3, 2))).shape
+        (3, 2)
+    """
+    short = -array.shape[axis] % mesh.size
+    if short and pad:
+        array = np.pad(array, [(0, short if at == axis else 0) for at in range(array.ndim)])
+    elif short:
+        return jax.device_put(array, replicated(mesh))
+    spec = PartitionSpec(*(None,) * axis, *over_batch(mesh).spec)
+    return jax.device_put(array, NamedSharding(mesh, spec))
+
+
 def state_sharding(mesh: Mesh, state, *, smallest: int = 2**14):
     """Says where the arrays of a train state lie: large ones are spread over `fsdp`, the rest are on every
     device.

@@ -9,6 +9,7 @@ import numpy as np
 from jssl.data.source import Source
 
 SHARE = 10  # of so many images one is held out
+UNKNOWN = -2  # the label of a class that the training images have not
 TRAINING, TESTING = 10, 4  # labelled images that a probe needs at least
 
 
@@ -109,22 +110,41 @@ def by_name(test: Source, class_names: tuple[str, ...]) -> tuple[Source, list[st
     Returns:
         (the test images, sentences about what did not match).
     """
+    labels, sentences = renumbered(test.labels, test.class_names, class_names)
+    return replace(test, labels=labels, class_names=class_names).some(labels != UNKNOWN), sentences
+
+
+def renumbered(
+    labels: np.ndarray, names: tuple[str, ...], class_names: tuple[str, ...]
+) -> tuple[np.ndarray, list[str]]:
+    """Numbers labels of test images as those of the training images, by the names of their classes.
+
+    Args:
+        labels: [N] of the test images, -1 for none.
+        names: of their classes.
+        class_names: the training images' classes.
+    Returns:
+        ([N] int32, `UNKNOWN` for classes that training has not; sentences about what did not match).
+
+    >>> renumbered(np.array([0, 1, -1]), ("b", "a"), ("a", "b"))[0].tolist()
+    [1, 0, -1]
+    """
     numbers = {name: number for number, name in reversed(list(enumerate(class_names)))}
-    if test.class_names == class_names:
+    if names == class_names:
         table = np.arange(len(class_names))
     else:
-        table = np.array([numbers.get(name, -2) for name in test.class_names], np.int64)
-    labels = np.where(test.labels < 0, -1, np.append(table, -1)[test.labels]).astype(np.int32)
-    sentences, unknown = [], labels == -2
+        table = np.array([numbers.get(name, UNKNOWN) for name in names], np.int64)
+    found = np.where(labels < 0, -1, np.append(table, -1)[labels]).astype(np.int32)
+    sentences, unknown = [], found == UNKNOWN
     if unknown.any():
-        names = [test.class_names[label] for label in np.unique(test.labels[unknown])]
+        others = [names[label] for label in np.unique(labels[unknown])]
         sentences.append(
-            f"{unknown.sum():,} test images are left out, of classes that training has not: {_some(names)}"
+            f"{unknown.sum():,} test images are left out, of classes that training has not: {_some(others)}"
         )
-    missing = [class_names[label] for label in np.setdiff1d(np.arange(len(class_names)), labels)]
-    if missing and (labels >= 0).any() and len(missing) < len(class_names):
+    missing = [class_names[label] for label in np.setdiff1d(np.arange(len(class_names)), found)]
+    if missing and (found >= 0).any() and len(missing) < len(class_names):
         sentences.append(f"there are no test images of {len(missing)} classes: {_some(missing)}")
-    return replace(test, labels=labels, class_names=class_names).some(~unknown), sentences
+    return found, sentences
 
 
 def _some(names):

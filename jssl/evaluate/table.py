@@ -18,7 +18,6 @@ Table = Mapping[str, Mapping[str, float]]
 """{row: {metric: value}}, in the order to print."""
 
 USUAL = (knn_protocol(), linear_protocol())
-STANDARDISING = ("linear", "logistic")  # protocols that see no difference between pixels and centred pixels
 
 
 def score_network(
@@ -69,7 +68,7 @@ def score_pixels(
     """
     a, b = (pixels(part.values, side=side) for part in (train, test))
     raw = _score(protocols, a, b, train.labels, test.labels, classes)
-    moved = [protocol for protocol in protocols if protocol.name not in STANDARDISING]
+    moved = [protocol for protocol in protocols if not protocol.standardises]
     mean = a.mean(axis=0)
     centred = _score(moved, a - mean, b - mean, train.labels, test.labels, classes)
     return {"raw pixels": raw, "raw pixels, centred": raw | centred}

@@ -31,12 +31,14 @@ from jssl.data.reading.decode import DamagedImage, as_rgb, decode, decoders
 from jssl.data.reading.records import fetch
 from jssl.data.source import IMAGE_SIZE
 from jssl.extras import extra
+from jssl.models import last_class_tokens
 from jssl.models.network import network
 from jssl.sharding import make_mesh, over_batch, replicated
 from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess
 
-TOKENS = ("cls", "mean", "both", "patches")
+TOKENS = ("cls", "mean", "both", "patches", "layers")
+LAYERS = 4  # last blocks whose class tokens "layers" has
 FLUSH = 16  # batches in a part of the unfinished file
 COLUMNS = ("features", "labels", "names")
 
@@ -48,8 +50,9 @@ def chooser(
 
     Args:
         loaded: The weights.
-        tokens: "cls" [B, D], "mean" over the patches [B, D], "both" side by side [B, 2 D], or all
-            "patches" [B, N, D].
+        tokens: "cls" [B, D], "mean" over the patches [B, D], "both" side by side [B, 2 D], all "patches"
+            [B, N, D], or "layers" [B, L + 1, D]: the class tokens of the last four blocks, each after the
+            final norm, and the mean over the patches; of a network without them, its output and that mean.
         blocks: Numbers of blocks whose outputs are taken, side by side, in place of the network's own; from
             0, negative ones from the end.
     Returns:
@@ -61,6 +64,8 @@ def chooser(
         raise ValueError(f"--tokens must be one of {', '.join(TOKENS)}, got {tokens!r}")
     encoder = loaded.encoder
     depth = getattr(encoder, "depth", 0)
+    if tokens == "layers" and blocks:
+        raise ValueError("--tokens layers takes the last blocks; leave --blocks out")
     if any(not -depth <= block < depth for block in blocks):
         has = f"it has {depth}" if depth else "it has none that can be chosen"
         raise ValueError(f"--blocks {' '.join(map(str, blocks))}: the network has no such block; {has}")
@@ -77,6 +82,12 @@ def chooser(
         statistics = {name: value for name, value in variables.items() if name != "params"}
         settings = {"collect": ("blocks",)} if blocks else {}
         found, _ = net.apply(variables["params"], statistics, images, **settings)
+        if tokens == "layers":
+            rows, mean = found.cls[:, None], found.tokens.mean(1)
+            if classes and "norm" in variables["params"]:
+                last = last_class_tokens(encoder, variables, images, blocks=LAYERS)
+                rows = last.reshape(len(mean), -1, mean.shape[-1])
+            return jnp.concatenate([rows, mean[:, None]], 1) if rows.shape[-1] == mean.shape[-1] else rows
         if not blocks:
             return of(found.cls, found.tokens)
         rows = [found.inner["blocks"][block] for block in blocks]
@@ -88,7 +99,7 @@ def chooser(
 
 def embed(
     source: str | Loaded,
-    data: str | Source,
+    data: str | Source | Records,
     out,
     *,
     data_dir: str | None = None,
@@ -107,7 +118,7 @@ def embed(
 
     Args:
         source: Weights, as `jssl.weights.load` takes them: a published name, a file, or a run's directory.
-        data: A name, as `--data` of a run, or a `Source`.
+        data: A name, as `--data` of a run, a `Source`, or records.
         out: The .npz file.
         data_dir: Where TFDS has its data sets.
         split: "train" or "test".
@@ -129,13 +140,16 @@ def embed(
         )
     if size is not None:
         pixels = replace(pixels, size=round(size * pixels.size / pixels.crop), crop=size)
-    records = open_records(data, data_dir=data_dir, split=split) if isinstance(data, str) else in_memory(data)
+    if isinstance(data, str):
+        records: Records = open_records(data, data_dir=data_dir, split=split)
+    else:
+        records = in_memory(data) if isinstance(data, Source) else data
     compute = chooser(loaded, tokens=tokens, blocks=blocks)
     mesh = make_mesh()
     batch = -(-min(batch, len(records)) // mesh.size) * mesh.size
     asked: dict[str, Any] = {
         "source": source if isinstance(source, str) else loaded.family,
-        "data": data if isinstance(data, str) else data.name,
+        "data": data if isinstance(data, str) else getattr(data, "name", type(data).__name__),
         "split": split,
         "tokens": tokens,
         "blocks": list(blocks),
@@ -210,7 +224,7 @@ def _batches(
 
     def ask(start):
         numbers = range(start, min(start + batch, len(records)))
-        return pool.map(lambda number: _read(records, number, pixels), numbers)
+        return pool.map(lambda number: read_prepared(records, number, pixels), numbers)
 
     ahead = ask(starts[0])
     for following in [*starts[1:], None]:
@@ -221,7 +235,18 @@ def _batches(
         yield [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
 
 
-def _read(records: Records, number: int, pixels: Preprocess):
+def read_prepared(
+    records: Records, number: int, pixels: Preprocess
+) -> tuple[np.ndarray | None, int, str, str]:
+    """Reads one image and prepares it as `prepared` does.
+
+    Args:
+        records: Where it is.
+        number: Which one.
+        pixels: The weights' preprocessing.
+    Returns:
+        (uint8 [crop, crop, C] or None, label or -1, name, "" or why it cannot be read).
+    """
     name = records.describe(number)
     try:
         record = fetch(records, number)

@@ -41,7 +41,7 @@ def check_directory(directory, config: Mapping[str, Any]) -> None:
             )
         return
     there = read_config(directory)
-    _read_rows(path / METRICS)
+    read_rows(path / METRICS)
     if (name := there.get("experiment")) != config["experiment"]:
         raise ValueError(
             f"--out {directory} belongs to experiment {name}, not {config['experiment']}; give another"
@@ -85,7 +85,7 @@ class Record:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """What was written, in order; a last line cut short by a crash is left out."""
-        return _read_rows(self.directory / METRICS)
+        return read_rows(self.directory / METRICS)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Writes one line of metrics.jsonl, and the same in TensorBoard's events.
@@ -170,8 +170,16 @@ def _length(config: Mapping[str, Any]) -> Any:
     return config.get("steps")
 
 
-def _read_rows(path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl; a last one that a crash has cut short is left out."""
+def read_rows(path) -> list[dict[str, Any]]:
+    """Reads the lines of a metrics.jsonl; a last one that a crash has cut short is left out.
+
+    Args:
+        path: Of the file.
+    Returns:
+        {"step": step, name: value} of each line; nothing where there is no file.
+    Raises:
+        ValueError: for a line that is not what a run writes.
+    """
     if not path.exists():
         return []
     lines = path.read_bytes().splitlines() if is_file(path) else [b"", b""]

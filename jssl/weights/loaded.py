@@ -78,8 +78,18 @@ class Loaded:
         Raises:
             ValueError: where the file holds no two towers.
         """
+        return self.joint(self.features(images).cls)
+
+    def joint(self, features: Any) -> jax.Array:
+        """Brings features of images into the space they share with texts: [B, D], not yet of unit length.
+
+        Args:
+            features: [B, D], the encoder's `cls`.
+        Raises:
+            ValueError: where the file holds no two towers.
+        """
         self._towers()
-        return self._projected("image_projection", self.features(images).cls)
+        return self._projected("image_projection", jnp.asarray(features))
 
     def text(self, ids: Any) -> jax.Array:
         """Texts in the space they share with images: [B, D], not yet of unit length.

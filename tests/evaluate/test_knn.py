@@ -36,6 +36,9 @@ def test_the_bank_is_searched_in_blocks(block, monkeypatch):
     train[31] = train[4]  # as similar: the first comes first
     whole = nearest_neighbours(train, test, k=7)
     monkeypatch.setattr("jssl.evaluate.protocols.knn.BLOCK", block)
+    on_devices = nearest_neighbours(jnp.asarray(train), jnp.asarray(test), k=7)
+    np.testing.assert_array_equal(on_devices[1], whole[1])
+    monkeypatch.setattr("jssl.evaluate.protocols.knn.STREAMED", max(block, 11))
     similarities, rows = nearest_neighbours(train, test, k=7)
     np.testing.assert_array_equal(rows, whole[1])
     np.testing.assert_allclose(similarities, whole[0], rtol=1e-5)

@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -26,6 +27,32 @@ def test_agrees_with_scikit_learn(strength):
     centred = (s - s.mean(1, keepdims=True) for s in (scores, theirs))
     np.testing.assert_allclose(*centred, rtol=0.02, atol=0.02 * np.abs(theirs).max())
     assert np.mean(scores.argmax(1) == y[1200:]) == pytest.approx(float(ours.accuracy), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer"])
+def test_agrees_with_scikit_learn_on_other_data(name):
+    from sklearn import datasets
+    from sklearn.linear_model import LogisticRegression
+
+    x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(x))
+    x, y = ((x - x.mean(0)) / x.std(0))[order], y[order]
+    half = len(x) // 2
+    theirs = LogisticRegression(max_iter=5000).fit(x[:half], y[:half]).score(x[half:], y[half:])
+    arrays = x[:half].astype(np.float32), y[:half], x[half:].astype(np.float32), y[half:]
+    ours = logistic_probe(*arrays, classes=int(y.max()) + 1, strengths=(1.0,))
+    assert abs(float(ours.accuracy) - theirs) <= 0.003 and theirs > 0.9
+
+
+def test_rows_that_are_spread_over_devices_give_the_same():
+    x, y = digits()
+    arrays = x[:301] / 16, y[:301], x[301:400] / 16, y[301:400]
+    settings = dict(classes=10, strengths=(1e-2, 1.0))
+    spread = logistic_probe(*arrays, **settings)
+    whole = logistic_probe(*map(jnp.asarray, arrays), **settings)
+    np.testing.assert_allclose(spread.kernel, whole.kernel, atol=2e-3)
+    assert float(spread.accuracy) == pytest.approx(float(whole.accuracy), abs=0.011)
+    np.testing.assert_allclose(spread.validation, whole.validation, atol=0.04)
 
 
 def test_held_out_rows_choose_the_strength():

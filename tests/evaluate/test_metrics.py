@@ -3,7 +3,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jssl.evaluate import alignment, dead_dimensions, feature_std, rank_me, uniformity
+from jssl.evaluate import (
+    alignment,
+    alpha_req,
+    dead_dimensions,
+    feature_std,
+    lidar,
+    rank_correlation,
+    rank_me,
+    uniformity,
+)
 
 
 def sphere(rows, width, seed=0):
@@ -62,3 +71,30 @@ def test_dead_dimensions_are_counted_whatever_their_value():
 def test_wrong_arguments_are_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_alpha_req_is_the_exponent_of_a_power_law():
+    q = np.linalg.qr(np.random.default_rng(0).normal(size=(400, 60)))[0]
+    q = np.linalg.qr(q - q.mean(0))[0]  # centred columns, orthogonal
+    for alpha in (0.5, 1.5):
+        z = q * np.arange(1, 61) ** (-alpha / 2)
+        assert float(alpha_req(100 * z + 3)) == pytest.approx(alpha, abs=0.01)
+    assert np.isfinite(float(alpha_req(np.eye(4))))
+
+
+def test_lidar_counts_directions_that_tell_images_apart():
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(200, 1, 8)) * np.array([9.0] * 3 + [0.0] * 5)  # three directions of images
+    noise = 0.3 * rng.normal(size=(200, 10, 8))
+    assert float(lidar(images + noise)) == pytest.approx(3, abs=0.3)
+    loud = np.array([30.0, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3])  # views hide one of them
+    assert float(lidar(images + loud * noise)) < 2.3
+    with pytest.raises(ValueError, match="views has shape .* at least 2 for views of an image"):
+        lidar(images)
+
+
+def test_rank_correlation_is_scipys():
+    from scipy.stats import spearmanr
+
+    a, b = np.array([1.0, 2.0, 2.0, 5.0, 4.0]), np.array([0.3, 0.1, 0.4, 0.4, 0.9])
+    assert float(rank_correlation(a, b)) == pytest.approx(spearmanr(a, b).statistic, abs=1e-6)

@@ -12,6 +12,7 @@ from jssl.evaluate.figures.galleries import (
 )
 from jssl.evaluate.figures.layers import layer_curves, spectrum_curves
 from jssl.evaluate.figures.scatter import feature_map
+from jssl.evaluate.figures.seeds import over_seeds
 from jssl.evaluate.figures.segments import attention_segments, label_gallery, mask_gallery, masks_of_all
 from jssl.evaluate.figures.style import legible, png, svg, unnormalized
 
@@ -28,6 +29,7 @@ __all__ = [
     "mask_gallery",
     "masks_of_all",
     "neighbour_gallery",
+    "over_seeds",
     "patch_pca",
     "png",
     "probe_curve",

@@ -1,24 +1,37 @@
 """Protocols: named evaluations of a representation, and the registry of their names."""
 
+import inspect
 from collections.abc import Callable
 
 from jssl.evaluate.protocols.attention_segments import attention_segments_protocol
-from jssl.evaluate.protocols.base import Protocol
+from jssl.evaluate.protocols.base import Protocol, settings_of
 from jssl.evaluate.protocols.copies import copies_protocol
 from jssl.evaluate.protocols.depth import depth_protocol
 from jssl.evaluate.protocols.detection import detection_protocol
+from jssl.evaluate.protocols.few_labels import k_shot, low_shot
+from jssl.evaluate.protocols.fine_tuned import fine_tune_beit, fine_tune_mae
 from jssl.evaluate.protocols.knn import knn_protocol
+from jssl.evaluate.protocols.label_free import label_free, label_free_views
 from jssl.evaluate.protocols.linear import linear_protocol
+from jssl.evaluate.protocols.linear_published import linear_dino, linear_dinov2, linear_mae, linear_moco
 from jssl.evaluate.protocols.logistic import logistic_protocol
 from jssl.evaluate.protocols.propagation import propagation_protocol
 from jssl.evaluate.protocols.retrieval import cross_retrieval_protocol, retrieval_protocol
 from jssl.evaluate.protocols.segmentation import segmentation_protocol
+from jssl.evaluate.protocols.self_augment import self_augment
+from jssl.evaluate.protocols.transfer import transfer
 from jssl.evaluate.protocols.zero_shot import zero_shot_protocol
 
 PROTOCOLS: dict[str, Callable[..., Protocol]] = {
     "knn": knn_protocol,
     "linear": linear_protocol,
+    "linear_dino": linear_dino,
+    "linear_dinov2": linear_dinov2,
+    "linear_moco": linear_moco,
+    "linear_mae": linear_mae,
     "logistic": logistic_protocol,
+    "low_shot": low_shot,
+    "k_shot": k_shot,
     "zero_shot": zero_shot_protocol,
     "linear_segmentation": segmentation_protocol,
     "linear_depth": depth_protocol,
@@ -28,6 +41,12 @@ PROTOCOLS: dict[str, Callable[..., Protocol]] = {
     "retrieval": retrieval_protocol,
     "cross_retrieval": cross_retrieval_protocol,
     "copies": copies_protocol,
+    "fine_tune_mae": fine_tune_mae,
+    "fine_tune_beit": fine_tune_beit,
+    "transfer": transfer,
+    "self_augment": self_augment,
+    "label_free": label_free,
+    "label_free_views": label_free_views,
 }
 """What makes each protocol, by its name; keyword arguments are the protocol's settings."""
 
@@ -41,11 +60,14 @@ def protocol(name: str, **settings) -> Protocol:
     Returns:
         The `Protocol`.
     Raises:
-        ValueError: for an unknown name.
+        ValueError: for an unknown name, or settings that it does not have.
     Examples:
         >>> protocol("knn", k=5).name
         'knn'
     """
     if name not in PROTOCOLS:
         raise ValueError(f"unknown protocol {name!r}: expected one of {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[name](**settings)
+    make = PROTOCOLS[name]
+    if all(one.kind != one.VAR_KEYWORD for one in inspect.signature(make).parameters.values()):
+        settings_of(make, settings, of=name)
+    return make(**settings)

@@ -41,7 +41,8 @@ def attention_segments_protocol(*, share: float = 0.6) -> Protocol:
         best = {"jaccard": found.max(1).mean(), "jaccard_head": found.mean(0).max()}
         return best | {"jaccard_mean": found.mean()}
 
-    return Protocol(NAME, ("test_attention", "test_segmentation"), run)
+    needs = "test_attention", "test_segmentation"
+    return Protocol(NAME, needs, run, main="jaccard", settings={"share": share})
 
 
 def segment_overlaps(attention: np.ndarray, labels: np.ndarray, *, share: float = 0.6) -> np.ndarray:

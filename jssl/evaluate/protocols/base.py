@@ -1,5 +1,6 @@
 """What a protocol is: a named evaluation that says what it needs and returns its metrics."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -30,8 +31,22 @@ WORDS = {
     "gallery_features": "features of the images to search",
     "gallery_tokens": "patch tokens of the images to search",
     "relevance": "which image answers which query",
+    "train_layers": "class tokens of the last blocks of training images",
+    "test_layers": "class tokens of the last blocks of test images",
+    "train_images": "training images as they are stored",
+    "test_images": "test images as they are stored",
+    "train_views": "features of several views of each training image",
+    "encode": "a network to compute features with",
+    "fine_tune": "a network to go on training",
+    "sets": "several data sets",
 }
-SHARES = ("top1", "top5", "accuracy")  # last words of metrics in [0, 1], which are shown in percent
+SHARES = (
+    "top1",
+    "top5",
+    "accuracy",
+    "spread",
+    "interval",
+)  # last words of metrics in [0, 1], which are shown in percent
 
 
 class Labelled(NamedTuple):
@@ -53,11 +68,50 @@ class Protocol(NamedTuple):
         name: Its metrics are called `name_metric` in tables and logs.
         needs: Names of what `run` takes, such as those of `WORDS`.
         run: (**needs) -> {metric: value}.
+        main: The metric that stands for it where there is room for one.
+        settings: Every number that defines it, by name.
+        standardises: Whether it takes the mean of the training features away itself, so that a shift of all
+            features changes nothing.
     """
 
     name: str
     needs: tuple[str, ...]
     run: Callable[..., dict[str, float]]
+    main: str = "top1"
+    settings: Mapping[str, Any] = {}
+    standardises: bool = False
+
+    @property
+    def headline(self) -> str:
+        """The full name of its main metric, such as "knn_top1"."""
+        return f"{self.name}_{self.main}"
+
+
+LABELLED = ("train_features", "train_labels", "test_features", "test_labels", "classes")
+"""What most protocols need: features of both splits with their labels."""
+
+
+def settings_of(function: Callable, given: Mapping[str, Any] = {}, *, of: str = "") -> dict[str, Any]:
+    """Lists all settings of a function: what is given, and the defaults of its other keyword arguments.
+
+    Args:
+        function: What takes them.
+        given: Some of them.
+        of: What the settings belong to, for the message.
+    Returns:
+        {name: value}, in the function's order.
+    Raises:
+        ValueError: for a setting that the function does not have.
+    Examples:
+        >>> settings_of(lambda x, *, k=20, temperature=0.07: x, {"k": 5})
+        {'k': 5, 'temperature': 0.07}
+    """
+    known = inspect.signature(function).parameters.values()
+    values = {one.name: one.default for one in known if one.kind is one.KEYWORD_ONLY}
+    values.pop("classes", None)  # it belongs to the data
+    if unknown := next((name for name in given if name not in values), None):
+        raise ValueError(f"{of or function.__name__} has no setting {unknown}; it has {', '.join(values)}")
+    return {name: given.get(name, value) for name, value in values.items()}
 
 
 def refusal(protocol: Protocol, given: Mapping[str, Any]) -> str | None:
@@ -79,6 +133,11 @@ def refusal(protocol: Protocol, given: Mapping[str, Any]) -> str | None:
     missing = [WORDS.get(name, name) for name in protocol.needs if given.get(name) is None]
     if missing:
         return f"{out} {' and '.join(missing)}"
+    for name in (name for name in protocol.needs if name.startswith("train_")):
+        other = given.get(name.replace("train_", "test_"))
+        widths = [np.shape(x)[1:] for x in (given[name], other) if hasattr(x, "shape")]
+        if "labels" not in name and len(widths) == 2 and widths[0] != widths[1]:
+            return f"{out} {name.removeprefix('train_')} of one width, they are {widths[0]} and {widths[1]}"
     if "classes" not in protocol.needs:
         return None
     classes = given["classes"]

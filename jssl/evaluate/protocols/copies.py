@@ -51,7 +51,8 @@ def copies_protocol(*, power: float = 4.0, whiten: bool = True, false_alarms: fl
 
     parts = ("train", "query", "gallery")
     needs = tuple(f"{part}_{what}" for part in parts for what in ("features", "tokens"))
-    return Protocol(NAME, (*needs, "relevance"), run)
+    chosen = dict(power=power, whiten=whiten, false_alarms=false_alarms)
+    return Protocol(NAME, (*needs, "relevance"), run, main="map", settings=chosen)
 
 
 def descriptors(features: jax.Array, tokens: jax.Array, *, power: float) -> jax.Array:

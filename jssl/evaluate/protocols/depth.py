@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl.evaluate.measures.distances import depth_errors, sig_loss
-from jssl.evaluate.protocols.base import Protocol
+from jssl.evaluate.protocols.base import Protocol, settings_of
 from jssl.evaluate.protocols.patches import (
     PatchProbe,
     at_every_pixel,
@@ -59,7 +59,8 @@ def depth_protocol(*, bins: int = BINS, **settings) -> Protocol:
         return means | {"rmse": means["rmse"] ** 0.5}
 
     needs = ("train_tokens", "train_features", "train_depth", "test_tokens", "test_features", "test_depth")
-    return Protocol(NAME, needs, run)
+    chosen = {"bins": bins} | settings_of(fit_patches, settings, of=NAME)
+    return Protocol(NAME, needs, run, main="delta1", settings=chosen)
 
 
 def beside_image(tokens: jax.Array, features: jax.Array) -> jax.Array:

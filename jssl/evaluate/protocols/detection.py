@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl.evaluate.measures.boxes import boxes_of, detection_precision
-from jssl.evaluate.protocols.base import Protocol
+from jssl.evaluate.protocols.base import Protocol, settings_of
 from jssl.evaluate.protocols.patches import PatchProbe, check_dense, fit_patches, patch_grid, patch_outputs
 
 NAME = "detection"
@@ -44,7 +44,9 @@ def detection_protocol(*, overlap: float = 0.5, **settings) -> Protocol:
         truth = boxes_of(jnp.asarray(test), count=max(1, int(test.max())))
         return {metric: detection_precision(scores, boxes, *truth, overlap=overlap)}
 
-    return Protocol(NAME, ("train_tokens", "train_objects", "test_tokens", "test_objects"), run)
+    needs = "train_tokens", "train_objects", "test_tokens", "test_objects"
+    chosen = {"overlap": overlap} | settings_of(fit_patches, settings, of=NAME)
+    return Protocol(NAME, needs, run, main=metric, settings=chosen)
 
 
 @functools.partial(jax.jit, static_argnames=("grid",))

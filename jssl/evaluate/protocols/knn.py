@@ -1,41 +1,62 @@
 """Weighted nearest neighbours on frozen features: DINO's protocol, exact, in bounded memory."""
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
 
 from jssl.arrays.checks import check, check_positive
 from jssl.arrays.vectors import similarity, unit
-from jssl.evaluate.protocols.base import Protocol
+from jssl.evaluate.protocols.base import LABELLED, Protocol
+from jssl.sharding import make_mesh, over_batch, replicated, rows_over
 
 BLOCK = 65_536  # rows of the bank that queries are compared with at a time
+STREAMED = 4 * BLOCK  # rows of a bank on the host that are brought to the devices at a time
 
 
-def knn_protocol(*, k: int = 20, temperature: float = 0.07) -> Protocol:
-    """Makes the kNN protocol: top-1 accuracy of `knn_classify`.
+def knn_protocol(*, k: int | Sequence[int] = 20, temperature: float = 0.07) -> Protocol:
+    """Makes the kNN protocol: top-1 accuracy of `knn_classify`, of one k or of several in one pass.
 
     Args:
-        k: Neighbours that vote, at most the training rows.
+        k: Neighbours that vote, at most the training rows; of several, the first is the main one. DINO
+            reports the best of 10, 20, 100 and 200, most often 20.
         temperature: The width of their weight.
     Returns:
-        The `Protocol` "knn" with the metric "top1".
+        The `Protocol` "knn" with the metric "top1", and "k10_top1" and so on where there are several k.
+    Raises:
+        ValueError: for a k or a temperature that is not above 0.
     References:
-        arXiv:2104.14294
+        arXiv:2104.14294, eval_knn.py
     """
+    several = (k,) if isinstance(k, int) else tuple(k)
+    check_positive(temperature=temperature, k=min(several, default=0))
 
     def run(train_features, train_labels, test_features, test_labels, classes):
-        settings = dict(classes=classes, k=min(k, len(train_features)), temperature=temperature)
-        return {"top1": knn_accuracy(train_features, train_labels, test_features, test_labels, **settings)}
+        most = min(max(several), len(train_features))
+        similarities, rows = nearest_neighbours(train_features, test_features, k=most)
+        labels = jnp.asarray(train_labels)[rows]
 
-    needs = ("train_features", "train_labels", "test_features", "test_labels", "classes")
-    return Protocol("knn", needs, run)
+        def top1(k):
+            scores = votes(similarities[:, :k], labels[:, :k], temperature, classes)
+            return jnp.mean(jnp.argmax(scores, -1) == jnp.asarray(test_labels))
+
+        found = {k: top1(min(k, most)) for k in several}
+        listed = {f"k{k}_top1": value for k, value in found.items()} if len(several) > 1 else {}
+        return {"top1": found[several[0]]} | listed
+
+    settings = {"k": k if isinstance(k, int) else several, "temperature": temperature}
+    return Protocol("knn", LABELLED, run, settings=settings)
 
 
 def nearest_neighbours(
-    bank: jax.Array, queries: jax.Array, *, k: int, chunk: int = 256
+    bank: jax.Array | np.ndarray, queries: jax.Array | np.ndarray, *, k: int, chunk: int = 256
 ) -> tuple[jax.Array, jax.Array]:
     """Finds the k rows of a bank most like each query by cosine, most similar first.
+
+    Queries on the host are spread over all devices, and a bank on the host comes to them in parts.
 
     Args:
         bank: [N, D] features to search.
@@ -51,6 +72,8 @@ def nearest_neighbours(
         >>> [int(row) for row in rows[0]]
         [1, 2]
     """
+    if isinstance(bank, np.ndarray) and isinstance(queries, np.ndarray):
+        return _from_host(bank, queries, k, chunk)
     bank, queries = check(bank=(bank, "N D"), queries=(queries, "M D"))
     _check_neighbours(k, bank)
     return _nearest_neighbours(bank, queries, k, min(chunk, len(queries)), BLOCK)
@@ -97,7 +120,7 @@ def knn_classify(
     _check_neighbours(k, train_features)
     chunk = min(chunk, len(test_features))
     similarities, rows = _nearest_neighbours(train_features, test_features, k, chunk, BLOCK)
-    return _votes(similarities, train_labels[rows], temperature, classes)
+    return votes(similarities, train_labels[rows], temperature, classes)
 
 
 def knn_accuracy(
@@ -154,6 +177,47 @@ def _check_neighbours(k, bank):
         )
 
 
+def _from_host(bank, queries, k, chunk):
+    """The best of every part of the bank, each of the queries' shares on a device of its own."""
+    check(bank=(bank[:1], "N D"), queries=(queries[:1], "M D"))
+    _check_neighbours(k, bank)
+    mesh = make_mesh()
+    placed = rows_over(mesh, queries)
+    chunk, best = min(chunk, len(placed) // mesh.size), None
+    for start in range(0, len(bank), STREAMED):
+        part = jax.device_put(bank[start : start + STREAMED], replicated(mesh))
+        similarities, rows = _on_each(mesh)(part, placed, min(k, len(part)), chunk, BLOCK)
+        found = similarities, rows + start
+        best = found if best is None else _better(*best, *found, k)
+    assert best is not None
+    return best[0][: len(queries)], best[1][: len(queries)]
+
+
+@functools.cache
+def _on_each(mesh: Mesh):
+    """`_nearest_neighbours`, each device for its own queries."""
+    spread, whole = over_batch(mesh).spec, replicated(mesh).spec
+
+    @functools.partial(jax.jit, static_argnums=(2, 3, 4))
+    def search(bank, queries, k, chunk, block):
+        def mine(bank, queries):
+            bank, queries = check(bank=(bank, "N D"), queries=(queries, "M D"))
+            return _nearest_neighbours(bank, queries, k, chunk, block)
+
+        specs = dict(in_specs=(whole, spread), out_specs=(spread, spread), check_vma=False)
+        return jax.shard_map(mine, mesh=mesh, **specs)(bank, queries)
+
+    return search
+
+
+@functools.partial(jax.jit, static_argnums=4)
+def _better(similarities, rows, others, their_rows, k):
+    """The k best of two lists, those of the first before equal ones of the second."""
+    both = jnp.concatenate([similarities, others], axis=1)
+    found, where = jax.lax.top_k(both, min(k, both.shape[1]))
+    return found, jnp.take_along_axis(jnp.concatenate([rows, their_rows], axis=1), where, axis=1)
+
+
 @functools.partial(jax.jit, static_argnames=("k", "chunk", "block"))
 def _nearest_neighbours(bank, queries, k, chunk, block):
     rows, width = queries.shape
@@ -165,15 +229,11 @@ def _nearest_neighbours(bank, queries, k, chunk, block):
         some = unit(some)
 
         def merge(best, start):
-            first = jnp.minimum(
-                start, len(bank) - block
-            )  # the last block is whole, and overlaps the one before
+            first = jnp.minimum(start, len(bank) - block)  # the last block is whole, and overlaps another
             numbers = first + jnp.arange(block, dtype=jnp.int32)
             cosines = similarity(some, unit(jax.lax.dynamic_slice_in_dim(bank, first, block)))
             found, where = jax.lax.top_k(jnp.where(numbers >= start, cosines, -jnp.inf), k)
-            both = [jnp.concatenate(pair, axis=1) for pair in zip(best, (found, first + where), strict=True)]
-            found, where = jax.lax.top_k(both[0], k)
-            return (found, jnp.take_along_axis(both[1], where, axis=1)), None
+            return _better(*best, found, first + where, k), None
 
         none = jnp.full((chunk, k), -jnp.inf, bank.dtype), jnp.zeros((chunk, k), jnp.int32)
         return jax.lax.scan(merge, none, starts)[0]
@@ -182,7 +242,17 @@ def _nearest_neighbours(bank, queries, k, chunk, block):
 
 
 @functools.partial(jax.jit, static_argnames="classes")
-def _votes(similarities, labels, temperature, classes):
+def votes(similarities: jax.Array, labels: jax.Array, temperature: float, classes: int) -> jax.Array:
+    """Adds up the votes of neighbours, each of the weight exp(similarity / temperature).
+
+    Args:
+        similarities: [M, k].
+        labels: [M, k] integers in [0, classes).
+        temperature: The width of the weight.
+        classes: Number of classes.
+    Returns:
+        [M, classes].
+    """
     rows = jnp.arange(len(labels))[:, None]
     scores = jnp.zeros((len(labels), classes), similarities.dtype)
     return scores.at[rows, labels].add(jnp.exp(similarities / temperature))

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
-from jssl.evaluate.protocols.base import Protocol
+from jssl.evaluate.protocols.base import LABELLED, Protocol, settings_of
 from jssl.optim.schedules import cosine
 
 
@@ -41,6 +41,8 @@ def linear_protocol(**settings) -> Protocol:
         **settings: Keyword arguments of `linear_probe`, such as steps.
     Returns:
         The `Protocol` "linear" with the metric "top1".
+    Raises:
+        ValueError: for a setting that the probe does not have.
     References:
         arXiv:2104.14294
     """
@@ -49,8 +51,8 @@ def linear_protocol(**settings) -> Protocol:
         arrays = train_features, train_labels, test_features, test_labels
         return {"top1": linear_probe(*arrays, classes=classes, **settings).accuracy}
 
-    needs = ("train_features", "train_labels", "test_features", "test_labels", "classes")
-    return Protocol("linear", needs, run)
+    chosen = settings_of(linear_probe, settings, of="linear")
+    return Protocol("linear", LABELLED, run, settings=chosen, standardises=True)
 
 
 def linear_probe(

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jssl.arrays.checks import check, check_positive
-from jssl.evaluate.protocols.base import Protocol
+from jssl.evaluate.protocols.base import LABELLED, Protocol, settings_of
+from jssl.sharding import make_mesh, rows_over
 
 STRENGTHS = tuple(10.0**exponent for exponent in range(-6, 6))
 
@@ -40,6 +42,8 @@ def logistic_protocol(**settings) -> Protocol:
         **settings: Keyword arguments of `logistic_probe`, such as strengths.
     Returns:
         The `Protocol` "logistic" with the metric "top1".
+    Raises:
+        ValueError: for a setting that the probe does not have.
     References:
         arXiv:2304.07193
     """
@@ -48,8 +52,8 @@ def logistic_protocol(**settings) -> Protocol:
         arrays = train_features, train_labels, test_features, test_labels
         return {"top1": logistic_probe(*arrays, classes=classes, **settings).accuracy}
 
-    needs = ("train_features", "train_labels", "test_features", "test_labels", "classes")
-    return Protocol("logistic", needs, run)
+    chosen = settings_of(logistic_probe, settings, of="logistic")
+    return Protocol("logistic", LABELLED, run, settings=chosen, standardises=True)
 
 
 def logistic_probe(
@@ -66,10 +70,11 @@ def logistic_probe(
     seed: int = 0,
 ) -> LogisticProbe:
     """Fits softmax regression with an L2 penalty; held-out rows choose its strength, all training rows are
-    then fitted.
+    then fitted. Rows on the host are spread over all devices.
 
     loss(W, b) = C sum_i cross_entropy(x_i W + b, y_i) + |W|^2 / 2, scikit-learn's objective, of the features
-    as they are. Each C starts from the optimum of the smaller one before. The test rows are seen once.
+    as they are; of two classes the penalty is that of one logit, |w_1 - w_0|^2 / 2. Each C starts from the
+    optimum of the smaller one before. The test rows are seen once.
 
     Args:
         train_features: [N, D] frozen features.
@@ -94,6 +99,7 @@ def logistic_probe(
         >>> float(logistic_probe(features, labels, features, labels, classes=2).accuracy)
         1.0
     """
+    spread = isinstance(train_features, np.ndarray)
     train_features, train_labels, test_features, test_labels = check(
         train_features=(train_features, "N D"),
         train_labels=(train_labels, "N", int),
@@ -110,47 +116,41 @@ def logistic_probe(
             f"{held_out}, expected at least one row held out and one to fit; or give a single strength"
         )
     order = jax.random.permutation(jax.random.key(seed), len(train_features))
-    if len(strengths) == 1:
-        held_out = 0
-    arrays = train_features, train_labels, test_features, test_labels
+    held = jnp.zeros(len(order), bool).at[order[: held_out if len(strengths) > 1 else 0]].set(True)
+    train = train_features, train_labels, 1.0 - held, jnp.asarray(held, jnp.float32)
+    test = test_features, test_labels, jnp.ones(len(test_labels))
+    if spread and (mesh := make_mesh()).size > 1:
+        train, test = jax.tree.map(lambda x: rows_over(mesh, np.asarray(x)), (train, test))
     strengths = jnp.array(sorted(strengths), train_features.dtype)
-    return _logistic_probe(*arrays, order, strengths, tolerance, classes, iterations, held_out)
+    return _logistic_probe(train, test, strengths, tolerance, classes, iterations)
 
 
-@functools.partial(jax.jit, static_argnames=("classes", "iterations", "held_out"))
-def _logistic_probe(
-    train_features,
-    train_labels,
-    test_features,
-    test_labels,
-    order,
-    strengths,
-    tolerance,
-    classes,
-    iterations,
-    held_out,
-):
-    mean = train_features.mean(axis=0)
-    held, rest = order[:held_out], order[held_out:]
-    weights = jnp.zeros((len(mean), classes), mean.dtype), jnp.zeros(classes, mean.dtype)
+@functools.partial(jax.jit, static_argnames=("classes", "iterations"))
+def _logistic_probe(train, test, strengths, tolerance, classes, iterations):
+    """Rows stay where they are, on however many devices: who counts is said by weights beside them."""
+    features, labels, fitted, held = train
+    everyone = fitted + held
+    mean = everyone @ features / everyone.sum()
+    features, weights = features - mean, (jnp.zeros((len(mean), classes)), jnp.zeros(classes))
+    weights = jax.tree.map(lambda x: x.astype(features.dtype), weights)
 
-    def fit(weights, features, labels, strength):
-        return _fit(weights, features - mean, labels, strength, tolerance=tolerance, iterations=iterations)
+    def fit(weights, rows, strength):
+        return _fit(weights, features, labels, rows, strength, tolerance=tolerance, iterations=iterations)
 
-    def accuracy(features, labels, weights):
-        return jnp.mean(jnp.argmax(_logits(weights, features - mean), axis=-1) == labels)
+    def accuracy(weights, features, labels, rows):
+        return rows @ (jnp.argmax(_logits(weights, features), axis=-1) == labels) / rows.sum()
 
     def one(weights, strength):
-        weights = fit(weights, train_features[rest], train_labels[rest], strength)
-        return weights, (weights, accuracy(train_features[held], train_labels[held], weights))
+        weights = fit(weights, fitted, strength)
+        return weights, (weights, accuracy(weights, features, labels, held))
 
     best, found = 0, jnp.full(len(strengths), jnp.nan)
-    if held_out:
+    if len(strengths) > 1:
         _, (path, found) = jax.lax.scan(one, weights, strengths)
         best = jnp.argmax(found)
         weights = jax.tree.map(lambda x: x[best], path)
-    kernel, bias = weights = fit(weights, train_features, train_labels, strengths[best])
-    top1 = accuracy(test_features, test_labels, weights)
+    kernel, bias = weights = fit(weights, everyone, strengths[best])
+    top1 = accuracy(weights, test[0] - mean, *test[1:])
     return LogisticProbe(top1, found, strengths[best], kernel, bias - mean @ kernel)
 
 
@@ -159,7 +159,7 @@ def _logits(weights, features):
     return jnp.matmul(features, kernel, precision="highest") + bias
 
 
-def _fit(weights, features, labels, strength, *, tolerance, iterations):
+def _fit(weights, features, labels, rows, strength, *, tolerance, iterations):
     """The optimum for centred features, from these weights on.
 
     L-BFGS works on the kernel in units of the loss's curvature along each feature, as it is where all classes
@@ -167,15 +167,16 @@ def _fit(weights, features, labels, strength, *, tolerance, iterations):
     """
     kernel, bias = weights
     chance = (1 - 1 / len(bias)) / len(bias)
-    decay = 1 / (strength * len(labels))
-    scale = jax.lax.rsqrt(chance * jnp.mean(features**2, axis=0) + decay)[:, None]
+    count = rows.sum()
+    decay = (2 if len(bias) == 2 else 1) / (strength * count)
+    scale = jax.lax.rsqrt(chance * (rows @ features**2) / count + decay)[:, None]
 
     def loss(scaled):
         kernel, bias = scaled[0] * scale, scaled[1]
         cross_entropy = optax.softmax_cross_entropy_with_integer_labels(
             _logits((kernel, bias), features), labels
         )
-        return jnp.mean(cross_entropy) + decay / 2 * jnp.sum(kernel**2)
+        return jnp.sum(rows * cross_entropy) / count + decay / 2 * jnp.sum(kernel**2)
 
     solver = optax.lbfgs()
     value_and_grad = optax.value_and_grad_from_state(loss)

@@ -9,7 +9,7 @@ import numpy as np
 from jssl.arrays.checks import check, check_positive
 from jssl.arrays.vectors import unit
 from jssl.evaluate.measures.regions import boundary_f, jaccard
-from jssl.evaluate.protocols.base import Protocol
+from jssl.evaluate.protocols.base import Protocol, settings_of
 from jssl.evaluate.protocols.patches import at_every_pixel, patch_grid
 
 NAME = "propagate"
@@ -51,7 +51,8 @@ def propagation_protocol(**settings) -> Protocol:
         j, f = np.mean(regions), np.mean(boundaries)
         return {"jf": (j + f) / 2, "j": j, "f": f}
 
-    return Protocol(NAME, ("film_tokens", "film_objects"), run)
+    chosen = settings_of(propagate, settings, of=NAME)
+    return Protocol(NAME, ("film_tokens", "film_objects"), run, main="jf", settings=chosen)
 
 
 def propagate(

@@ -49,7 +49,8 @@ def retrieval_protocol(*, k: int = 10) -> Protocol:
         everything = {name: np.concatenate(values) for name, values in found.items()}
         return {name: np.nanmean(v) for name, v in everything.items() if not np.isnan(v).all()}
 
-    return Protocol(NAME, ("query_features", "gallery_features", "relevance"), run)
+    needs = "query_features", "gallery_features", "relevance"
+    return Protocol(NAME, needs, run, main="map_medium", settings={"k": k})
 
 
 def cross_retrieval_protocol(*, ks: Sequence[int] = (1, 5, 10)) -> Protocol:
@@ -77,7 +78,8 @@ def cross_retrieval_protocol(*, ks: Sequence[int] = (1, 5, 10)) -> Protocol:
             found[f"{what}_median_rank"] = np.median(ranks)
         return found
 
-    return Protocol(CROSS, ("test_embeddings", "caption_embeddings"), run)
+    needs = "test_embeddings", "caption_embeddings"
+    return Protocol(CROSS, needs, run, main="image_recall1", settings={"ks": ks})
 
 
 def checked_relevance(name: str, queries: jax.Array, gallery: jax.Array, relevance) -> np.ndarray:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl.evaluate.measures.regions import class_ious, confusion
-from jssl.evaluate.protocols.base import Protocol
+from jssl.evaluate.protocols.base import Protocol, settings_of
 from jssl.evaluate.protocols.patches import (
     PatchProbe,
     at_every_pixel,
@@ -44,7 +44,8 @@ def segmentation_protocol(**settings) -> Protocol:
         ious = class_ious(counts)
         return {"miou": np.nanmean(ious), "pixel_accuracy": np.trace(counts) / counts.sum()}
 
-    return Protocol(NAME, ("train_tokens", "train_segmentation", "test_tokens", "test_segmentation"), run)
+    needs = "train_tokens", "train_segmentation", "test_tokens", "test_segmentation"
+    return Protocol(NAME, needs, run, main="miou", settings=settings_of(fit_patches, settings, of=NAME))
 
 
 @functools.partial(jax.jit, static_argnames=("count", "classes"))

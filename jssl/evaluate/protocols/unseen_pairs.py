@@ -29,6 +29,22 @@ def prompts() -> np.ndarray:
     return np.asarray(tokens).reshape(*rows.shape[:2], -1)
 
 
+def class_prompts(label: str, *, templates: int = 8) -> np.ndarray:
+    """Writes captions of every class of scenes: those of a few scenes, each with the class in its place.
+
+    Args:
+        label: Which of the scenes' attributes is the class.
+        templates: How many scenes' captions.
+    Returns:
+        Token ids [classes, T, L].
+    """
+    column = scenes.ATTRIBUTES.index(label)
+    classes = len(scenes.scenes(split="test", count=1, label=label).class_names)
+    rows = scenes.attributes(jnp.arange(templates), split="test")
+    each = [rows.at[:, column].set(number) for number in range(classes)]
+    return np.stack([scenes.caption_tokens(x) for x in each])
+
+
 def embed_pairs(
     method: Method, state: TrainState, images: jax.Array, captions: jax.Array
 ) -> tuple[jax.Array, jax.Array]:

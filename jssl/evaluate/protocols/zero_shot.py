@@ -8,18 +8,25 @@ from jssl.evaluate.protocols.base import Protocol
 
 
 def zero_shot_protocol() -> Protocol:
-    """Makes the zero-shot protocol: top-1 accuracy of `zero_shot_classify`.
+    """Makes the zero-shot protocol: top-1 accuracy of `zero_shot_classify`, and of single templates.
 
     Returns:
-        The `Protocol` "zero_shot" with the metric "top1"; it needs test_embeddings [M, D], prompts [classes,
-        T, D] and test_labels [M].
+        The `Protocol` "zero_shot"; it needs test_embeddings [M, D], prompts [classes, T, D] and test_labels
+        [M]. Its metrics are "top1" of the mean over the T templates, and with several of them
+        "one_template_top1", the mean accuracy of each template alone.
     References:
         arXiv:2103.00020
     """
 
     def run(test_embeddings, prompts, test_labels):
-        found = zero_shot_classify(test_embeddings, prompts).argmax(-1)
-        return {"top1": jnp.mean(found == jnp.asarray(test_labels))}
+        labels = jnp.asarray(test_labels)
+
+        def top1(prompts):
+            return jnp.mean(zero_shot_classify(test_embeddings, prompts).argmax(-1) == labels)
+
+        alone = [top1(prompts[:, [template]]) for template in range(prompts.shape[1])]
+        single = {"one_template_top1": jnp.mean(jnp.stack(alone))} if len(alone) > 1 else {}
+        return {"top1": top1(prompts)} | single
 
     return Protocol("zero_shot", ("test_embeddings", "prompts", "test_labels"), run)
 

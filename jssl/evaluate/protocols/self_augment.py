@@ -1,0 +1,50 @@
+"""SelfAugment's probe: how well frozen features tell by how much an image was turned. It takes no labels."""
+
+import numpy as np
+
+from jssl.evaluate.protocols.base import Protocol
+from jssl.evaluate.protocols.linear import linear_probe
+
+
+def self_augment(
+    *, images: int = 2000, steps: int = 500, batch: int = 512, validation: float = 0.1, seed: int = 0
+) -> Protocol:
+    """Makes the rotation probe: a linear layer tells four rotations apart.
+
+    Its accuracy ranks augmentations as accuracy with labels does, where the contrastive loss does not.
+
+    Args:
+        images: Of each split, the most that are turned.
+        steps: Of `linear_probe`, whose other numbers are its defaults.
+        batch: Of `linear_probe`.
+        validation: Of `linear_probe`.
+        seed: Of `linear_probe`.
+    Returns:
+        The `Protocol` "self_augment" with the metric "top1"; chance is 1/4. It needs `train_images` and
+        `test_images`, uint8 [N, H, W, C] and square, and `encode`: images -> [N, D].
+    References:
+        arXiv:2009.07724
+    """
+    settings = dict(images=images, steps=steps, batch=batch, validation=validation, seed=seed)
+    probe = dict(steps=steps, batch=batch, validation=validation, seed=seed)
+
+    def run(train_images, test_images, encode):
+        (train, turns), (test, test_turns) = (
+            _turned(_spread(part, images), encode) for part in (train_images, test_images)
+        )
+        return {"top1": linear_probe(train, turns, test, test_turns, classes=4, **probe).accuracy}
+
+    return Protocol("self_augment", ("train_images", "test_images", "encode"), run, settings=settings)
+
+
+def _spread(images, count: int):
+    return images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
+
+
+def _turned(images, encode):
+    """Features [4 N, D] of each image in its four rotations, and by how many quarter turns."""
+    images = np.asarray(images)
+    if images.shape[1] != images.shape[2]:
+        raise ValueError(f"self_augment turns square images, got {images.shape[1]} x {images.shape[2]}")
+    found = [np.asarray(encode(np.rot90(images, turns, axes=(1, 2)))) for turns in range(4)]
+    return np.concatenate(found), np.repeat(np.arange(4), len(images))

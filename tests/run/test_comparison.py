@@ -1,0 +1,107 @@
+"""Runs side by side."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jssl.command import main
+from jssl.run.comparison import Compared, compare, correlations, table
+
+
+def run_of(path, seed=0, name="dino", knn=0.5, linear=0.6, evaluations=(), **settings):
+    """A directory as a run leaves it."""
+    path.mkdir(parents=True)
+    config = {"experiment": name, "settings": {"batch": 8} | settings, "numbers": {"seed": seed}}
+    (path / "config.json").write_text(json.dumps(config | {"data": {"name": "digits"}}))
+    rows = [
+        {"step": 0, "raw_pixels_knn_top1": 0.1, "raw_pixels_linear_top1": 0.2},
+        {"step": 9, "knn_top1": knn, "linear_top1": linear},
+    ]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if evaluations:
+        (path / "evaluation").mkdir()
+        held = {"source": str(path), "evaluations": list(evaluations)}
+        (path / "evaluation" / "evaluation.json").write_text(json.dumps(held))
+    return str(path)
+
+
+def entry(metric, value, data="digits", row="learned"):
+    return {"protocol": metric.split("_")[0], "metrics": {metric: value}, "row": row, "data": data}
+
+
+def test_seeds_are_one_row_and_settings_are_several(tmp_path):
+    found = compare(
+        [
+            run_of(tmp_path / "a", 0, knn=0.5),
+            run_of(tmp_path / "b", 1, knn=0.7),
+            run_of(tmp_path / "c", 0, batch=16, knn=0.9),
+            run_of(tmp_path / "d", 0, name="byol", temperature=None),
+        ]
+    )
+    assert [row.name for row in found] == ["dino, batch 8", "dino, batch 16", "byol"]
+    first = found[0]
+    assert first.metrics["knn_top1"] == (0.5, 0.7) and first.mean("knn_top1") == pytest.approx(0.6)
+    assert first.spread("knn_top1") == pytest.approx(np.std([0.5, 0.7], ddof=1))
+    assert np.isnan(found[1].spread("knn_top1"))
+    lines = table(found).splitlines()
+    assert "60.0 ± 14.1" in lines[1] and "90.0 " in lines[2] and "±" not in lines[2]
+
+
+def test_evaluations_of_a_run_and_of_weights_stand_beside(tmp_path):
+    later = [
+        entry("logistic_top1", 0.8),
+        entry("knn_top1", 0.4, "scenes"),
+        entry("knn_top1", 0, row="raw pixels"),
+    ]
+    run = run_of(tmp_path / "run", evaluations=later)
+    (tmp_path / "dinov2").mkdir()
+    (tmp_path / "dinov2" / "evaluation.json").write_text(
+        json.dumps({"evaluations": [entry("knn_top1", 0.9, "scenes")]})
+    )
+    found = compare([run, str(tmp_path / "dinov2")])
+    assert found[0].metrics["logistic_top1"] == (0.8,) and found[0].metrics["knn_top1"] == (0.5,)
+    assert [row.mean("scenes: knn_top1") for row in found] == [0.4, 0.9]
+    assert " -" in table(found).splitlines()[2]
+
+
+def test_measures_that_rank_rows_alike():
+    rows = [
+        Compared(
+            str(i), ("run",), {"linear_top1": (x,), "rank_me": (y,), "loss": (-x,), "rare": (x,) * (i < 2)}
+        )
+        for i, (x, y) in enumerate([(0.1, 3.0), (0.5, 9.0), (0.3, 20.0)])
+    ]
+    assert correlations(rows, "linear_top1") == {"rank_me": 0.5, "loss": -1.0}
+    assert correlations(rows[:2], "linear_top1") == {}
+
+
+def test_the_command_writes_table_figure_and_report(tmp_path, capsys):
+    runs = [
+        run_of(tmp_path / str(i), i % 2, name="abc"[i // 2], knn=0.1 * i, linear=0.05 * i) for i in range(6)
+    ]
+    (tmp_path / "other").mkdir()
+    main(["compare", *runs, str(tmp_path / "other"), "--out", str(tmp_path / "out")])
+    said = capsys.readouterr().out
+    assert "+1.00  kNN top-1" in said and "rank correlation with linear top-1 over 3 rows" in said
+    held = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert held["rank_correlation"] == {"against": "linear_top1", "knn_top1": 1.0}
+    assert held["rows"][1]["mean"]["knn_top1"] == pytest.approx(0.25)
+    assert (tmp_path / "out" / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "out" / "comparison.md").read_text().startswith("|  | runs | kNN top-1, % |")
+    assert "data:image/png" in (tmp_path / "out" / "comparison.html").read_text()
+    for arguments, words in (
+        ([str(tmp_path / "other")], "is a run or an evaluation"),
+        ([runs[0], "--against", "loss"], "there is no such metric; the runs have knn_top1, linear_top1"),
+        ([runs[0], "--metrics", "loss"], "there is no such metric"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["compare", *arguments])
+        assert words in capsys.readouterr().err
+
+
+def test_a_run_without_figures_is_named(tmp_path):
+    run = run_of(tmp_path / "new")
+    (tmp_path / "new" / "metrics.jsonl").write_text("")
+    with pytest.raises(ValueError, match="new has no figures yet"):
+        compare([run])

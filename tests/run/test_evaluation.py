@@ -1,0 +1,181 @@
+"""The command that evaluates: protocols, what it keeps, what it leaves out."""
+
+import json
+from dataclasses import fields
+
+import jax
+import numpy as np
+import pytest
+from jssl.experiments import FineTune
+
+from jssl import weights
+from jssl.command import main
+from jssl.data import from_arrays, in_memory
+from jssl.models import ViT
+from jssl.run import evaluation, features
+from jssl.run.evaluation import chosen_protocols, evaluate
+from jssl.run.features import Columns, mark_of_data, mark_of_network, matched, read_columns
+from jssl.run.training import Run
+from jssl.weights import Loaded, Preprocess
+
+VIT = ViT(patch=4, dim=8, depth=2, heads=2)
+QUICK = [
+    "knn.k=5,20",
+    "linear_dino.epochs=1",
+    "k_shot.draws=2",
+    "self_augment.images=40",
+    "self_augment.steps=5",
+]
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    variables = VIT.init(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32))
+    return Loaded(VIT, variables, preprocess=Preprocess(8, 8))
+
+
+def test_protocols_of_weights_and_what_is_kept(loaded, tmp_path, monkeypatch, capsys):
+    weights.save(loaded, tmp_path / "own.safetensors")
+    line = ["evaluate", str(tmp_path / "own.safetensors"), "--data", "digits", "--batch", "512"]
+    line += ["--out", str(tmp_path / "out"), "--cache", str(tmp_path / "kept"), "--set", *QUICK, "--protocol"]
+    names = ["knn", "linear_dino", "k_shot", "label_free", "self_augment", "zero_shot"]
+    main([*line, *names])
+    said = capsys.readouterr().out
+    assert "knn of learned on digits: " in said and "k 5 20, temperature 0.07" in said
+    assert "zero_shot is left out: it needs test images embedded beside captions" in said
+    assert "learning_rate 0.001, epochs 1, batch 1024" in said and "kNN k20 top-1" in said
+    held = json.loads((tmp_path / "out" / "evaluation.json").read_text())["evaluations"]
+    assert [entry["protocol"] for entry in held] == names[:-1]
+    knn = held[0]
+    assert knn["settings"] == {"k": [5, 20], "temperature": 0.07} and knn["metrics"]["knn_k5_top1"] > 0.5
+    assert "central 8 pixels" in knn["network"] and "10 classes" in knn["looked_at"]
+    assert held[1]["looked_at"][0].endswith("training images as layers of 3 x 8")
+    assert "<table" in (tmp_path / "out" / "evaluation.html").read_text()
+    assert "| learned | digits | kNN k5 top-1, % |" in (tmp_path / "out" / "evaluation.md").read_text()
+
+    def never(*arguments, **settings):
+        raise AssertionError("features were there")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "embed", never)
+        again = evaluate(
+            str(tmp_path / "own.safetensors"),
+            data="digits",
+            protocols=chosen_protocols(["logistic", "knn"], ["logistic.strengths=[1.0]", *QUICK[:1]]),
+            out=tmp_path / "out",
+            cache=tmp_path / "kept",
+        )
+    assert again[1]["metrics"] == knn["metrics"]
+    held = json.loads((tmp_path / "out" / "evaluation.json").read_text())["evaluations"]
+    assert [entry["protocol"] for entry in held] == [*names[:-1], "logistic"]  # knn in its old place
+
+
+def test_baselines_stand_beside_it(loaded, tmp_path):
+    protocols = chosen_protocols(["knn", "transfer"], ["transfer.strengths=[1.0]"])
+    where = dict(out=tmp_path / "out", cache=tmp_path / "kept", batch=512)
+    found = evaluate(loaded, data="digits", protocols=protocols, sets=("digits",), baselines=True, **where)
+    rows = {(entry["row"], entry["protocol"]): entry["metrics"][entry["main"]] for entry in found}
+    assert set(rows) == {
+        ("learned", "knn"),
+        ("learned", "transfer"),
+        ("random network", "knn"),
+        ("raw pixels", "knn"),
+    }
+    assert rows["raw pixels", "knn"] > 0.95 and rows["learned", "transfer"] > 0.5
+
+
+def file_of(path, count=60, classes=3, width=4, seed=0, **more):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, count)
+    columns = {"features": np.eye(width)[labels] + 0.1 * rng.normal(size=(count, width)), "labels": labels}
+    names = {"class_names": np.array([f"c{i}" for i in range(classes)])}
+    np.savez(path, **{name: x for name, x in (columns | names | more).items() if x is not None})
+    return str(path)
+
+
+def test_a_file_of_features_with_and_without_a_test_split(tmp_path):
+    train = file_of(tmp_path / "train.npz")
+    other = file_of(tmp_path / "test.npz", seed=1, class_names=np.array(["c2", "c1", "c0"]))
+    where = dict(protocols=["knn"], out=tmp_path / "out")
+    with np.load(other) as file:  # classes go by name: the same numbers mean others there
+        mirrored = dict(file) | {"labels": 2 - file["labels"]}
+    np.savez(other, **mirrored)
+    assert evaluate(train, test=other, **where)[0]["metrics"] == {"knn_top1": 1.0}
+    (held,) = evaluate(train, **where)
+    assert held["metrics"] == {"knn_top1": 1.0} and "a stratified tenth, are held out" in held["notes"][0]
+
+
+def test_what_does_not_fit_costs_one_line(tmp_path, loaded, capsys):
+    train = file_of(tmp_path / "train.npz")
+    bare = file_of(tmp_path / "bare.npz", labels=None, class_names=None)
+    wide = file_of(tmp_path / "wide.npz", width=5)
+    alone = file_of(tmp_path / "alone.npz", labels=np.zeros(60, int), class_names=np.array(["only"]))
+    (tmp_path / "junk.npz").write_bytes(b"junk")
+    np.savez(tmp_path / "odd.npz", features=np.ones((3, 2)), labels=np.zeros(4))
+    for arguments, words in (
+        ([train, "--protocol", "linear_dino"], "it needs class tokens of the last blocks of training images"),
+        ([bare], "it needs labels of training images"),
+        ([alone], "it needs at least two classes, there is 1"),
+        ([train, "--test", wide], "features of one width, they are (4,) and (5,)"),
+        ([train, "--protocol", "svm"], "unknown protocol 'svm'"),
+        ([train, "--set", "knn.n=3"], "knn has no setting n"),
+        ([train, "--set", "k_shot.n=3"], "expected PROTOCOL.SETTING=VALUE of knn, linear"),
+        ([str(tmp_path / "junk.npz")], "junk.npz cannot be read"),
+        ([str(tmp_path / "odd.npz")], "labels (4,), expected [N, D] and [N]"),
+        ([train, "--baselines"], "--baselines needs a network"),
+        (["dinov2_vits14"], "say on which images: --data"),
+        ([], "say what to evaluate"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(["evaluate", *arguments, "--out", str(tmp_path / "out")])
+        error = capsys.readouterr().err.strip().splitlines()
+        assert end.value.code == 2 and len(error) == 1 and words in error[0], (arguments, error)
+
+
+def test_a_class_that_training_lacks_is_said():
+    test = Columns(np.ones((4, 2)), np.array([0, 1, 2, -1]), ("a", "b", "c"))
+    train = Columns(np.ones((3, 2)), np.array([0, 1, -1]), ("a", "b"))
+    kept, tested, notes = matched(train, test)
+    assert len(kept.labels) == 2 and tested.labels.tolist() == [0, 1]
+    assert notes == ["1 test images are left out, of classes that training has not: c"]
+    _, tested, notes = matched(train._replace(class_names=("a", "b", "c")), test)
+    assert "no training images of 1 classes (c); their 1 test images count as wrong" in notes[0]
+    assert tested.labels.tolist() == [0, 1, 2]
+
+
+def test_marks_change_with_network_and_data(loaded):
+    other = jax.tree.map(lambda x: x + 1e-6, loaded.variables)
+    marks = {mark_of_network(loaded), mark_of_network(Loaded(VIT, other, preprocess=Preprocess(8, 8)))}
+    assert len(marks | {mark_of_network(Loaded(VIT, loaded.variables, preprocess=Preprocess(9, 8)))}) == 3
+    assert mark_of_network(loaded) in marks
+    images = np.zeros((3, 8, 8, 3), np.uint8)
+    records = [in_memory(from_arrays(x, [0, 1, 0])) for x in (images, images + 1, images)]
+    assert mark_of_data(records[0]) == mark_of_data(records[2]) != mark_of_data(records[1])
+
+
+def test_fine_tuning_is_the_experiments(loaded, tmp_path, monkeypatch):
+    asked = {}
+
+    def start(name, **settings):
+        asked.update(settings, name=name)
+        return Run(None, None, {"learned": {"head_top1": 0.7}})
+
+    monkeypatch.setattr(evaluation, "start", start)
+    protocols = chosen_protocols(["fine_tune_beit"], ["fine_tune_beit.epochs=2"])
+    (found,) = evaluate(loaded, data="digits", protocols=protocols, out=tmp_path)
+    assert found["metrics"] == {"fine_tune_beit_top1": 0.7} and asked["name"] == "fine_tune"
+    assert asked["epochs"] == 2 and asked["learning_rate"] == 4e-3 and asked["start"] is loaded
+    assert asked["data"] == "digits" and str(tmp_path) in asked["out"]
+    known = {field.name for field in fields(FineTune)}
+    assert set(found["settings"]) <= known  # the experiment has all of them
+
+
+def test_the_catalogue_names_every_protocol(capsys):
+    main(["evaluate", "--list"])
+    listed = capsys.readouterr().out
+    assert "linear_mae\n  Makes MAE's linear probe" in listed and "needs train_layers" in listed
+
+
+def test_a_file_without_names_of_classes_has_numbers(tmp_path):
+    columns = read_columns(file_of(tmp_path / "f.npz", class_names=None))
+    assert columns.class_names == ("0", "1", "2") and columns.labels.dtype == np.int32
