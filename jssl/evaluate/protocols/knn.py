@@ -97,7 +97,7 @@ def knn_classify(
     _check_neighbours(k, train_features)
     chunk = min(chunk, len(test_features))
     similarities, rows = _nearest_neighbours(train_features, test_features, k, chunk, BLOCK)
-    return _votes(similarities, train_labels[rows], temperature, classes)
+    return _votes(similarities, train_labels, rows, temperature, classes)
 
 
 def knn_accuracy(
@@ -144,7 +144,7 @@ def knn_accuracy(
         temperature=temperature,
         chunk=chunk,
     )
-    return jnp.mean(jnp.argmax(scores, axis=-1) == test_labels)
+    return _share_right(scores, test_labels)
 
 
 def _check_neighbours(k, bank):
@@ -182,7 +182,12 @@ def _nearest_neighbours(bank, queries, k, chunk, block):
 
 
 @functools.partial(jax.jit, static_argnames="classes")
-def _votes(similarities, labels, temperature, classes):
-    rows = jnp.arange(len(labels))[:, None]
-    scores = jnp.zeros((len(labels), classes), similarities.dtype)
-    return scores.at[rows, labels].add(jnp.exp(similarities / temperature))
+def _votes(similarities, train_labels, rows, temperature, classes):
+    labels, queries = train_labels[rows], jnp.arange(len(rows))[:, None]
+    scores = jnp.zeros((len(rows), classes), similarities.dtype)
+    return scores.at[queries, labels].add(jnp.exp(similarities / temperature))
+
+
+@jax.jit
+def _share_right(scores, labels):
+    return jnp.mean(jnp.argmax(scores, axis=-1) == labels)
