@@ -83,16 +83,23 @@ def markdown_table(registry: Mapping[str, System]) -> str:
 def text_table(registry: Mapping[str, System]) -> str:
     """Writes the table of all systems for a terminal."""
     rows = [("name", "paper", "kind", "needs", "its demo: random network -> learned")]
-    return _aligned(rows + [(name, s.paper, s.kind, s.needs, s.reaches) for name, s in registry.items()])
+    return aligned(rows + [(name, s.paper, s.kind, s.needs, s.reaches) for name, s in registry.items()])
 
 
 def weights_table() -> str:
     """All published weights for a terminal: what `--start`, `jssl embed` and `weights.load` know by name."""
     columns = ("name", "family", "licence", "from")
-    return _aligned([columns, *(tuple(row[column] for column in columns) for row in weights.names())])
+    return aligned([columns, *(tuple(row[column] for column in columns) for row in weights.names())])
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+def aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    """Writes rows as columns of equal width.
+
+    Examples:
+        >>> print(aligned([("a", "b"), ("long", "c")]))
+        a     b
+        long  c
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
