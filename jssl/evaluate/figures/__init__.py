@@ -10,17 +10,20 @@ from jssl.evaluate.figures.galleries import (
     turned_gallery,
     view_gallery,
 )
+from jssl.evaluate.figures.plane import feature_map, principal_plane
 from jssl.evaluate.figures.style import legible, png, unnormalized
 
 __all__ = [
     "attention_maps",
     "caption_similarities",
+    "feature_map",
     "health_curves",
     "legible",
     "loss_curve",
     "neighbour_gallery",
     "patch_pca",
     "png",
+    "principal_plane",
     "probe_curve",
     "reconstructions",
     "turned_gallery",

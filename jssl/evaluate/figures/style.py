@@ -14,10 +14,11 @@ BLUE, ORANGE, TEAL, VIOLET = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # told 
 RIGHT, WRONG = BLUE, ORANGE
 SERIES = (BLUE, ORANGE, TEAL, VIOLET)
 FONT = 9
+DPI = 160  # pixels per inch of a PNG file
 LONGEST = 32  # characters of a name
 
 
-def png(figure, *, dpi: int = 160) -> bytes:
+def png(figure, *, dpi: int = DPI) -> bytes:
     """Draws a figure as a PNG file, cut to its contents.
 
     Args:
