@@ -48,9 +48,12 @@ COMMANDS = {
 
 def completion(arguments: list[str]) -> None:
     """Prints the script that completes these commands: `eval "$(jssl completion bash)"`."""
-    from jssl.run.completion import script
+    from jssl.run import completion as made
 
-    print(script(arguments[0] if arguments else "", COMMANDS))
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: jssl completion bash|zsh\n\n{made.__doc__}")
+        return
+    print(made.script(arguments[0], COMMANDS))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -26,15 +26,15 @@ def choices(registry: Mapping[str, System]) -> str:
         Lines for a terminal.
     """
     needs = dict.fromkeys(system.needs for system in registry.values())
-    parts = ["usage: jssl train NAME [--demo] [OPTIONS]", "", f"You have {NOTHING[0]}: {NOTHING[1]}"]
+    parts = ["usage: jssl train NAME [--demo] [OPTIONS]", "", f"You have {NOTHING[0]}:\n  {NOTHING[1]}"]
     for need in needs:
         have, line = WITH.get(need, (need, "jssl train NAME --data ..."))
         rows = sorted(
             ((name, system) for name, system in registry.items() if system.needs == need),
             key=lambda row: -max(row[1].linear or (0.0,)),
         )
-        table = aligned([(f"  {name}", s.title, s.kind, f"demo: {s.reaches}") for name, s in rows])
-        parts += ["", f"You have {have}: {line}", table]
+        table = aligned([(f"    {name}", s.title, s.kind, f"demo: {s.reaches}") for name, s in rows])
+        parts += ["", f"You have {have}:\n  {line}", table]
     parts += [
         "",
         "jssl train NAME --help     every setting of a system, with the published value as default",

@@ -157,6 +157,14 @@ def _cell(value) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+LISTING = """usage: jssl list [--weights | --markdown | --settings]
+
+    jssl list                 every system: its paper, its data, what its demo reaches
+    jssl list --weights       published weights by name, with their licences
+    jssl list --settings      every setting of every system, as published and in our demos
+    jssl list --markdown      the table of the README"""
+
+
 def listing(arguments: list[str]) -> None:
     """Prints all systems: `jssl list`; `--weights` published weights, `--markdown` the README's table,
     `--settings` docs/systems.md.
@@ -168,6 +176,9 @@ def listing(arguments: list[str]) -> None:
         "--weights": weights_table,
     }
     asked = " ".join(arguments)
+    if asked in ("-h", "--help"):
+        print(LISTING)
+        return
     if asked not in pages:
         raise ValueError(f"jssl list takes --weights, --markdown, --settings or nothing, got {asked}")
     print(pages[asked]())

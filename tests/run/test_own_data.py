@@ -107,3 +107,15 @@ def test_a_path_is_a_name(tmp_path, monkeypatch):
         ValueError, match="unknown data 'fotos': .* or the path of a folder or .npz file that is there"
     ):
         gather("fotos")
+
+
+def test_grains_sources_are_numbered_and_its_iterators_pass():
+    grain = pytest.importorskip("grain")
+    samples = grain.MapDataset.source(
+        [{"image": x, "label": int(y)} for x, y in zip(IMAGES, LABELS, strict=True)]
+    )
+    found = gather(samples)
+    assert found.held_out and len(found.train) + len(found.test) == len(IMAGES)
+    passing = opened(samples.batch(8).to_iter_dataset())
+    assert isinstance(passing, Passing) and passing.size == 8
+    np.testing.assert_array_equal(next(passing.at(2))["image"], IMAGES[16:24])

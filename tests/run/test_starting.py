@@ -74,7 +74,7 @@ def test_a_program_compiled_ahead_is_the_same_program():
 
 def test_without_a_name_train_lists_systems_by_what_one_has():
     said = choices(REGISTRY)
-    assert all(f"  {name} " in said for name in REGISTRY)
+    assert all(f"    {name} " in said for name in REGISTRY)
     images, captions = (
         said.index("You have a folder of images and"),
         said.index("You have images and captions"),
@@ -135,3 +135,13 @@ def test_what_comes_next_is_said_in_commands_that_can_be_typed():
 @pytest.mark.parametrize("seconds, words", [(40, "40 s"), (600, "10 min"), (9000, "2.5 h")])
 def test_the_time_left_is_said_in_a_unit_that_one_reads(seconds, words):
     assert _time_left(seconds).startswith(f"about {words} of steps to go")
+
+
+@pytest.mark.parametrize("name", [name for name in command.COMMANDS if name != "train"])
+def test_the_help_of_every_command_has_an_example(name, capsys):
+    try:
+        command.main([name, "--help"])
+    except SystemExit as end:
+        assert end.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith("usage:") and f"jssl {name} " in said.split("\n\n", 1)[1]
