@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-WORKERS = 3  # the step's program, that of its health, and raw pixels
+WORKERS = 2  # the step's program, and raw pixels
 
 
 class Ahead:

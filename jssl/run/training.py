@@ -163,7 +163,6 @@ def _carry_out(
         state=plan.state,
         ahead=meanwhile,
     )
-    health = health_of(e, plan.data.source, plan.data.train, state=plan.state, ahead=meanwhile)
     probes = None if plan.data.test is None else Probes(e, plan.data.source, plan.data.test)
     name, images = plan.data.source.name, (len(plan.data.source), len(plan.data.test or ()))
     say(f"{plan.name} on {name}: {plan.budget}; results in {record.directory}")
@@ -211,7 +210,7 @@ def _carry_out(
 
     if int(state.step) < e.steps:
         interrupts.doing = "training"
-        state = _train(plan, state, data, health, record, checkpoints, probes, interrupts, say, bar)
+        state = _train(plan, state, data, ahead, record, checkpoints, probes, interrupts, say, bar)
     interrupts.doing = "writing the report"
     following = next_commands(record.directory, name)
     table = write_summary(plan, record, state, probes, began=began, following=following)
@@ -234,7 +233,7 @@ def _train(
     plan: Plan,
     state: TrainState,
     data: Supply,
-    health,
+    ahead: Ahead,
     record: Record,
     checkpoints: Checkpoints,
     probes,
@@ -261,6 +260,8 @@ def _train(
                 say(f"warning: {sentence}")
 
     log = Log(record, batch=e.batch, rates={"learning_rate": e.learning_rate}, waited=data.waited, show=show)
+    # the first steps are taken meanwhile: compiled any sooner, it would hold up what they wait for
+    health = health_of(e, plan.data.source, plan.data.train, state=plan.state, ahead=ahead)
     probed: dict[int, dict[str, float]] = {}  # by step, the latest only
 
     def evaluate(step, state, metrics):
