@@ -1,4 +1,5 @@
 # make setup: .venv with the pinned set · make demo: SimCLR on digits · make check: before a commit · make test: everything
+# make docs: the site
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -7,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 # on Linux huge pages take a quarter off every step on a CPU
 export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 
-.PHONY: setup demo lint check test clean
+.PHONY: setup demo lint check test docs clean
 setup: $(STAMP)
 
 $(STAMP): requirements.txt pyproject.toml
@@ -30,5 +31,14 @@ check: lint
 test: lint
 	$(PYTEST)
 
+# the site, in build/site; mkdocs has an environment of its own
+docs: build/docs/.installed
+	build/docs/bin/mkdocs build --strict
+
+build/docs/.installed: pyproject.toml
+	$(PYTHON) -m venv build/docs
+	build/docs/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	touch $@
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv build runs

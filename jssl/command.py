@@ -29,7 +29,10 @@ COMMANDS = {
         "show every system: its paper, its data, what its demo reaches; --weights: published weights",
         "jssl.run.systems:listing",
     ),
-    "train": Command("train a system: jssl train simclr --demo", "jssl.run.command:train"),
+    "train": Command(
+        "train a system: jssl train simclr --demo; without a name: which one, by what you have",
+        "jssl.run.command:train",
+    ),
     "embed": Command(
         "write the features of a data set: jssl embed dinov2_vits14 DATA --out F", "jssl.run.embed:main"
     ),
@@ -49,7 +52,19 @@ COMMANDS = {
         "jssl.run.export:main",
     ),
     "gallery": Command("draw what the views of a method look like", "jssl.run.gallery:main"),
+    "open": Command("show the report of a run in a browser", "jssl.run.opening:main"),
+    "completion": Command("print what completes these commands in bash or zsh", "jssl.command:completion"),
 }
+
+
+def completion(arguments: list[str]) -> None:
+    """Prints the script that completes these commands: `eval "$(jssl completion bash)"`."""
+    from jssl.run import completion as made
+
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: jssl completion bash|zsh\n\n{made.__doc__}")
+        return
+    print(made.script(arguments[0], COMMANDS))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -61,7 +76,8 @@ def main(arguments: list[str] | None = None) -> None:
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("-h", "--help"):
         print("usage: jssl COMMAND ...\n")
-        print("\n".join(f"  {command:<9} {entry.does}" for command, entry in COMMANDS.items()))
+        print("\n".join(f"  {command:<11} {entry.does}" for command, entry in COMMANDS.items()))
+        print('\n`jssl COMMAND --help` has examples. Completion: eval "$(jssl completion bash)"')
         return
     if name == "--version":
         print(__version__)

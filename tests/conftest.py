@@ -15,6 +15,8 @@ SLOW = (  # files and folders that `make check` leaves to `make test`
     "test_laws.py",
     "test_sharding.py",
     "test_experiments.py",
+    "test_docs.py",
+    "test_notebooks.py",
     "methods",
     "objectives/test_device_count.py",
     "objectives/test_large_batches.py",

@@ -1,5 +1,7 @@
 """Data by name: what `--data` understands."""
 
+from pathlib import Path
+
 from jssl.data.reading.memory import decode_squares
 from jssl.data.reading.records import Records, in_memory
 from jssl.data.reading.sizes import sides
@@ -12,6 +14,7 @@ from jssl.data.sources.tfds import one_size, prepared, prepared_records
 
 FORMS = ("digits", "scenes", "tfds:<name>", "folder:<path>", "npz:<file>")
 WITHOUT_ARGUMENT = ("digits", "scenes")
+KINDS = tuple(form.partition(":")[0] for form in FORMS)
 RECORDS = ("tfds", "folder")  # read one by one where they lie; `open_records` has a branch for each
 
 
@@ -20,7 +23,8 @@ def load(
 ) -> Source:
     """Loads images by name into memory, all of one size.
 
-    Names are "digits", "scenes", "tfds:cifar10" or another TFDS data set, "folder:path" and "npz:file.npz".
+    Names are "digits", "scenes", "tfds:cifar10" or another TFDS data set, "folder:path" and "npz:file.npz"; a
+    path by itself is a folder or an .npz file that is there.
     Scenes are labelled by shape; "scenes:color" and so on by another of their attributes. Images of files and
     of TFDS data of several sizes become central squares; `open_records` gives them whole.
 
@@ -71,12 +75,32 @@ def open_records(name: str, *, data_dir: str | None = None, split: str = "train"
     return in_memory(load(name, data_dir=data_dir, split=split))
 
 
+def named(name: str) -> str:
+    """Gives data its whole name: a path that is there becomes folder:path or npz:path.
+
+    Args:
+        name: One of `FORMS`, or a path.
+    Examples:
+        >>> named("digits"), named("folder:photos")
+        ('digits', 'folder:photos')
+    """
+    if name.partition(":")[0] in KINDS:
+        return name
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return f"folder:{path}"
+    return f"npz:{path}" if path.is_file() and path.suffix == ".npz" else name
+
+
 def _parsed(name, split):
     if split not in ("train", "test"):
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-    kind, _, rest = name.partition(":")
-    if kind not in {form.partition(":")[0] for form in FORMS} or (kind not in WITHOUT_ARGUMENT and not rest):
-        raise ValueError(f"unknown data {name!r}: expected one of {', '.join(FORMS)}")
+    kind, _, rest = named(name).partition(":")
+    if kind not in KINDS or (kind not in WITHOUT_ARGUMENT and not rest):
+        raise ValueError(
+            f"unknown data {name!r}: expected one of {', '.join(FORMS)}, or the path of a folder or .npz "
+            "file that is there"
+        )
     if kind == "digits" and rest:
         raise ValueError(f"digits have one labelling, got {name!r}; write digits")
     return kind, rest

@@ -56,9 +56,12 @@ def extract_features(
         if len(some) < batch:
             some = np.pad(np.asarray(some), [(0, batch - len(some))] + [(0, 0)] * 3)
         parts.append(_features_on(mesh)(features_fn, view, _placed(some, mesh)))
-    return jax.tree.map(
-        lambda *arrays: jnp.concatenate([x.addressable_data(0) for x in arrays])[: len(images)], *parts
-    )
+
+    def joined(*arrays):
+        here = [np.asarray(x.addressable_data(0)) for x in arrays]  # on the host: nothing to compile
+        return jnp.asarray(np.concatenate(here)[: len(images)])
+
+    return jax.tree.map(joined, *parts)
 
 
 def _check_images(images):

@@ -5,10 +5,14 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from jssl.evaluate.figures.style import DPI
 from jssl.evaluate.protocols.base import heading, is_share, shown
 from jssl.evaluate.table import Table, metrics_of
+
+CSS_DPI = 96  # pixels of a page in an inch
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2733; --soft: #5f6c7b; --line: #e3e7ec; --page: #fbfcfd;
@@ -25,6 +29,13 @@ h2 { font-size: 1.15rem; margin: 3rem 0 1rem; }
 p { max-width: 44rem; margin: 0 0 0.75rem; color: var(--soft); }
 ul.alarm { list-style: none; margin: 1.5rem 0; padding: 0.9rem 1.2rem; border-left: 3px solid var(--alarm);
   background: var(--alarm-tint); border-radius: 6px; }
+.scroll { overflow-x: auto; }
+dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 0.2rem 1.2rem; margin: 1.5rem 0;
+  font-size: 0.9rem; }
+dt { color: var(--soft); }
+dd { margin: 0; overflow-wrap: anywhere; }
+pre { background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: 0.8rem 1rem;
+  overflow-x: auto; font: 0.85rem/1.7 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 table.results { width: 100%; max-width: 44rem; margin: 2rem 0; }
 th { font-weight: 600; text-align: left; }
@@ -46,7 +57,11 @@ table.settings th, table.settings td { padding: 0.25rem 1rem 0.25rem 0; vertical
   border-bottom: 1px solid var(--line); }
 table.settings th { color: var(--soft); font-weight: 400; white-space: nowrap; width: 1%; }
 table.settings td { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
-  overflow-wrap: anywhere; }
+  overflow-wrap: anywhere; min-width: 9rem; }
+h1, h2, p, li { overflow-wrap: anywhere; }
+@media (max-width: 34rem) { main { padding: 2rem 1rem 3rem; } h1 { font-size: 1.5rem; }
+  figure div { padding: 0.4rem; } td .bar { display: none; }
+  table.results th, table.results td { padding: 0.5rem 0.5rem; } }
 """
 
 
@@ -59,6 +74,8 @@ def render_report(
     config: Mapping[str, Any],
     warnings: Sequence[str] = (),
     notes: Sequence[str] = (),
+    about: Mapping[str, str] = MappingProxyType({}),
+    following: Sequence[str] = (),
 ) -> str:
     """Writes the page as HTML: no script, nothing fetched, readable by day and by night.
 
@@ -70,6 +87,8 @@ def render_report(
         config: The run's settings, possibly nested.
         warnings: Sentences of `diagnose`, shown in a frame of their own.
         notes: Lines below the figures, such as which of them could not be drawn.
+        about: When, how long, on what, by which command, and so on, below the results.
+        following: Commands that are usually given next.
     Returns:
         The HTML text; what UTF-8 cannot hold, such as an odd file name, is a question mark in it.
     Raises:
@@ -85,6 +104,8 @@ def render_report(
         ),
         f'<ul class="alarm">{alarm}</ul>' if alarm else "",
         _results(table) if table else "",
+        _about(about) if about else "",
+        f"<h2>Next</h2><pre>{html.escape(chr(10).join(following))}</pre>" if following else "",
         "<h2>Figures</h2>" if figures else "",
         *(_figure(caption, image) for caption, image in figures),
         *(f"<p>{html.escape(line)}</p>" for line in notes),
@@ -152,14 +173,22 @@ def _results(table: Table) -> str:
 
     heads = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in ("", *map(heading, metrics)))
     rows = "\n".join(row(name, scores) for name, scores in table.items())
-    return f'<table class="results"><thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody></table>'
+    page = f'<table class="results"><thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody></table>'
+    return f'<div class="scroll">{page}</div>'
+
+
+def _about(about: Mapping[str, str]) -> str:
+    rows = (f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in about.items())
+    return f"<dl>{''.join(rows)}</dl>"
 
 
 def _figure(caption: str, image: bytes) -> str:
     if not image.startswith(b"\x89PNG"):
         raise ValueError(f"the figure {caption!r} must be the bytes of a PNG file, got {image[:8]!r}")
     text, data = html.escape(caption), base64.b64encode(image).decode()
-    picture = f'<div><img alt="{text}" src="data:image/png;base64,{data}"></div>'
+    pixels = int.from_bytes(image[16:20], "big")  # its header's; shown by their inches, all type has one size
+    width = max(1, round(pixels * CSS_DPI / DPI))
+    picture = f'<div><img alt="{text}" width="{width}" src="data:image/png;base64,{data}"></div>'
     return f"<figure>{picture}<figcaption>{text}</figcaption></figure>"
 
 
@@ -174,4 +203,4 @@ def _settings(config: Mapping[str, Any]) -> str:
     rows = (
         f'<tr><th scope="row">{html.escape(n)}</th><td>{html.escape(v)}</td></tr>' for n, v in flatten(config)
     )
-    return f'<table class="settings">{"".join(rows)}</table>'
+    return f'<div class="scroll"><table class="settings">{"".join(rows)}</table></div>'

@@ -3,6 +3,7 @@ weights.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -100,11 +101,16 @@ def pixels(images: jax.Array | np.ndarray, *, side: int = 32) -> jax.Array:
     _, height, width, channels = images.shape
     size = min(height, side), min(width, side), channels
 
-    def shrink(some):
-        some = as_float(some)
-        return some if some.shape[1:] == size else jax.image.resize(some, (len(some), *size), "linear")
+    return extract_features(_flat, images, view=jax.tree_util.Partial(partial(_shrunk, size=size)))
 
-    return extract_features(lambda some: some.reshape(len(some), -1), images, view=shrink)
+
+def _flat(images):
+    return images.reshape(len(images), -1)
+
+
+def _shrunk(images, *, size):
+    images = as_float(images)
+    return images if images.shape[1:] == size else jax.image.resize(images, (len(images), *size), "linear")
 
 
 def score_table(

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Mapping
 
 from jssl.extras import extra
+from jssl.run.trackers import grouped
 
 
 class Board:
@@ -22,9 +23,10 @@ class Board:
         with extra():
             from tensorboardX.event_file_writer import EventsWriter
             from tensorboardX.proto.event_pb2 import Event, SessionLog
+            from tensorboardX.proto.summary_pb2 import Summary
             from tensorboardX.summary import scalar
 
-        self._event, self._scalar, self._file = Event, scalar, None
+        self._event, self._scalar, self._summary, self._file = Event, scalar, Summary, None
         fraction = f".{time.time_ns() % 10**9:09d}"  # names have seconds only, and are read in their order
         try:
             self._file = EventsWriter(f"{directory}/events", fraction)
@@ -36,11 +38,20 @@ class Board:
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
         """Writes the figures of one step."""
+        self._write(step, [self._scalar(grouped(name), value) for name, value in figures.items()])
+
+    def image(self, step: int, name: str, png: bytes) -> None:
+        """Writes a picture."""
+        width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))  # its header's
+        shown = self._summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
+        value = self._summary.Value(tag=f"figures/{name}", image=shown)
+        self._write(step, [self._summary(value=[value])])
+
+    def _write(self, step: int, summaries: list) -> None:
         if self._file is None:
             return
         try:
-            for name, value in figures.items():
-                summary = self._scalar(name, value)
+            for summary in summaries:
                 self._file.write_event(self._event(step=step, wall_time=time.time(), summary=summary))
             self._file.flush()
         except Exception as error:  # buckets and file systems raise their own kinds
@@ -59,4 +70,4 @@ class Board:
     def _give_up(self, error: Exception) -> None:
         self._file = None
         reason = " ".join(str(error).split())[:200]
-        warnings.warn(f"TensorBoard's events are written no more: {reason}", stacklevel=4)
+        warnings.warn(f"TensorBoard's events are written no more: {reason}", stacklevel=5)

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import logging
-import os
 import re
 import shlex
 import sys
@@ -19,11 +18,13 @@ import jax
 from jssl.checkpoint import Unusable
 from jssl.data.source import Source
 from jssl.extras import extra
+from jssl.run.baselines import user_cache
+from jssl.run.choosing import print_choices
 from jssl.run.experiment import Settings
 from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import Occupied
 from jssl.run.plan import Options, experiment_name, plan
-from jssl.run.systems import experiments, module_of
+from jssl.run.systems import module_of
 from jssl.run.training import carry_out
 from jssl.run.watch import NonFinite
 from jssl.sharding import join_processes
@@ -59,7 +60,8 @@ def _main(demo: Settings, arguments: list[str], command: list[str], interrupts: 
     with one_line():
         settings, options = parse(demo, arguments, command=command)
         join_processes(options.coordinator, processes=options.processes, process=options.process)
-        planned = plan(settings, options)
+        planned = plan(settings, options, given=flags(arguments))
+        planned = planned._replace(command=shlex.join([*command, *arguments]))
         with extra():
             from tqdm import tqdm
 
@@ -80,11 +82,7 @@ def train(arguments: list[str]) -> None:
     """Runs a system by its name: `jssl train NAME ...`."""
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
-        print(
-            "usage: jssl train NAME [--demo] [OPTIONS]\n\n`jssl train NAME --help` lists a system's "
-            "options.\n"
-        )
-        print("systems: " + ", ".join(experiments().REGISTRY))
+        print_choices()
         return
     with one_line():
         module = module_of(name)
@@ -100,8 +98,7 @@ def keep_compiled() -> None:
     config: Any = jax.config  # its options are added at run time
     wanted = config.jax_enable_compilation_cache and config.jax_compilation_cache_dir is None
     if wanted and jax.default_backend() != "cpu":
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(cache / "jssl" / "xla"))
+        jax.config.update("jax_compilation_cache_dir", str(user_cache() / "xla"))
 
 
 @dataclass(frozen=True)
@@ -154,9 +151,21 @@ def parse(demo: Settings, arguments: list[str], *, command: list[str]) -> tuple[
             raise
         raise ValueError(_complaint(said.getvalue())) from None
     chosen = {field.name: getattr(run, field.name) for field in fields(Options)}
+    if run.demo and run.preset:
+        raise ValueError("--demo and --preset each choose all settings; give one of them")
     if run.demo and chosen["out"] is None:
         chosen["out"] = f"runs/{experiment_name(settings)}-demo"
     return settings, Options(**chosen)
+
+
+def flags(arguments: list[str]) -> set[str]:
+    """Names the settings that a command line gives.
+
+    Examples:
+        >>> sorted(flags(["--batch", "8", "--layer-decay=0.9", "-h"]))
+        ['batch', 'layer_decay']
+    """
+    return {one[2:].partition("=")[0].replace("-", "_") for one in arguments if one.startswith("--")}
 
 
 def _names_of_data():

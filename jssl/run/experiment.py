@@ -18,7 +18,7 @@ from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess
 
 Figure = Callable[[TrainState, jax.Array], list[tuple[str, bytes]]]
-Data = str | Source | tuple[Source, Source]
+Data = str | Source | tuple[Source, Source]  # in Python also what `run.own_data.opened` takes
 Weights = str | Loaded
 RANDOM = "random"  # in place of weights: a network as it is drawn
 
@@ -110,7 +110,7 @@ class Settings:
     """
 
     data: Data
-    """What to train on, such as digits, scenes, tfds:<name>, folder:<path>; `jssl.load` has all names."""
+    """What to train on: the path of a folder of images, or digits, scenes, tfds:<name>, npz:<file>."""
     data_dir: str | None = None
     """Where TFDS has its data sets."""
     canvas: int = CANVAS

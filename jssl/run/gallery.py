@@ -1,4 +1,8 @@
-"""What views do to images, as a picture: each row is an image, first as it is, then its views."""
+"""What views do to images, as a picture: each row is an image, first as it is, then its views.
+
+jssl gallery dino --data photos --out views.png
+jssl gallery simclr --data scenes --images 4 --seed 1 --out views.png
+"""
 
 import argparse
 from collections.abc import Callable
@@ -56,7 +60,9 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: By default those of the process.
     """
-    parser = argparse.ArgumentParser(prog="jssl gallery", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="jssl gallery", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("views", choices=NAMED)
     parser.add_argument("--data", default="digits", help=f"one of {', '.join(FORMS)}")
     parser.add_argument("--data-dir", help="where TFDS has its data sets")

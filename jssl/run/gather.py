@@ -3,19 +3,22 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from pathlib import PurePath
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from jssl.data.catalog import RECORDS, load, open_records
+from jssl.data.catalog import RECORDS, load, named, open_records
 from jssl.data.reading.decode import decoders
 from jssl.data.reading.memory import decode_all, decode_squares, fits_in_memory, shaped_like
 from jssl.data.reading.records import Records, Some, in_memory
 from jssl.data.reading.sizes import CANVAS, sides
 from jssl.data.source import IMAGE_SIZE, NoSplit, Source
+from jssl.data.sources.arrays import from_arrays
 from jssl.data.sources.tfds import one_size
 from jssl.data.splits import balanced, by_name, held_out, why_not_probed
 from jssl.run.experiment import Data
+from jssl.run.own_data import PASSED, Numbered, Passing, as_batch, opened
 
 SAMPLE = 10_000  # images of data that is too large for memory that the probes look at
 Chosen = Callable[[np.ndarray], np.ndarray]  # labels -> numbers of the images that are trained on
@@ -33,6 +36,7 @@ class Gathered(NamedTuple):
         test: held-out images of the same classes and size as `source`; None where nothing can be probed.
         held_out: a sentence where they are a part of the training data, else "".
         notes: sentences about the data for whoever runs this.
+        passing: batches that are taken as they come, in place of all images; `train` is the first of them.
     """
 
     train: Source
@@ -41,9 +45,16 @@ class Gathered(NamedTuple):
     test: Source | None
     held_out: str = ""
     notes: tuple[str, ...] = ()
+    passing: Passing | None = None
 
     def __len__(self) -> int:
+        if self.passing is not None:
+            return self.passing.images
         return len(self.train if self.records is None else self.records)
+
+    def changed(self, **fields: Any) -> "Gathered":
+        """Gives the same with other fields."""
+        return Gathered(**{name: getattr(self, name) for name in self._fields} | fields)
 
     @property
     def canvas(self) -> int:
@@ -64,7 +75,8 @@ def gather(
     Without test images, a tenth of the labelled training images is held out.
 
     Args:
-        data: A name, a `Source`, or a pair of them to train and to test on.
+        data: A name or a path; a `Source`, samples by number or batches, as `own_data.opened` takes them; or
+            a pair of those to train and to test on.
         data_dir: Where TFDS has its data sets.
         canvas: The largest side that images in files are kept at, in pixels.
         share, per_class: Of the training images, as `balanced`; what is held out is no part of them.
@@ -75,9 +87,16 @@ def gather(
         ValueError, FileNotFoundError, ImportError: where it cannot be read, saying what to do.
     """
     some = None if share == 1.0 and per_class is None else partial(balanced, share=share, per_class=per_class)
+    data = str(data) if isinstance(data, PurePath) else data
     if not isinstance(data, str):
-        train, held = (data, None) if isinstance(data, Source) else data
-        return _of_sources(_only(train, in_memory(train), only), held, some)
+        train, held = data if isinstance(data, tuple) else (data, None)
+        train = opened(train)
+        if only is not None and isinstance(train, Passing):
+            raise ValueError("--only chooses images by name; batches of your own have none")
+        if not isinstance(train, Passing):
+            train = _only(train, in_memory(train) if isinstance(train, Source) else train, only)
+        return _of_given(train, None if held is None else opened(held), canvas, some)
+    data = named(data)
     kind = data.partition(":")[0]
     if kind not in RECORDS:
         train = load(data, data_dir=data_dir)
@@ -105,6 +124,30 @@ def _only(found, records: Records, path: str | None):
             "give the data that it was made of"
         )
     return found.some(rows) if isinstance(found, Source) else Some(found, rows)
+
+
+def _of_given(train, test, canvas: int, some: Chosen | None) -> Gathered:
+    """Data that was handed over as objects."""
+
+    def whole(data):
+        if not isinstance(data, Numbered):
+            return data
+        side = sides(data, canvas=canvas).canvas
+        return decode_all(data, canvas=side, name=data.name) if fits_in_memory(data, canvas=side) else data
+
+    train, test = whole(train), whole(test)
+    if isinstance(train, Passing) and test is None:
+        first: dict[str, Any] = as_batch(next(iter(train.batches)), train.name)
+        source = from_arrays(first.pop("image"), first.pop("label", None), name=train.name, **first)
+        notes = (PASSED.format(name=train.name), f"{train.name}: no probes: they need all of the images")
+        return Gathered(source, source, None, None, notes=notes, passing=train)
+    if isinstance(train, Source) and isinstance(test, Source | None):
+        return _of_sources(train, test, some)
+    if isinstance(train, Numbered) and isinstance(test, Numbered | None):
+        return _of_records(train.name, train, test, canvas, some)
+    raise ValueError(
+        "data to train and to test on must be of one kind, and fit in memory where they are batches"
+    )
 
 
 def _side(records):

@@ -35,6 +35,10 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(f"interrupted {where or f'at step {step}'}")
         self.where, self.step, self.state, self.lost = where, step, state, lost
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in place of a traceback."""
+        return [f"{self}; run the cell again to {'take the lost steps and ' if self.lost else ''}go on"]
+
     def after(self, saved: list[int]) -> "Interrupted":
         """Says what of the run is kept.
 

@@ -2,12 +2,11 @@
 others.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jssl.arrays.programs import used_once
 from jssl.data.augment.base import Statistics
 from jssl.data.sources import scenes
 from jssl.evaluate.protocols.unseen_pairs import embed_pairs, zero_shot_accuracy
@@ -39,9 +38,13 @@ def attention_figure(
         from jssl.evaluate import figures
         from jssl.models import cls_attention
 
-        seen = view(images[:6])
+        @used_once
+        def attended(variables, images):
+            seen = view(images)
+            return seen, cls_attention(encoder, variables, seen)
+
         variables = method.encoder(state.params, state.teacher, state.memory)
-        attention = jax.jit(partial(cls_attention, encoder))(variables, seen)
+        seen, attention = attended(variables, images[:6])
         drawn = figures.attention_maps(
             figures.unnormalized(seen, normalized), np.asarray(attention), encoder.grid(seen.shape)
         )
@@ -70,9 +73,11 @@ def reconstruction_figure(
     def figure(state, images):
         from jssl.evaluate import figures
 
-        seen = view(jnp.asarray(images[:8]))
+        seen = view(jnp.asarray(images[:6]))
         views = {"global": seen[None], "index": jnp.arange(len(seen))}
-        outputs = jax.jit(method.outputs)(state.params, state.teacher, state.memory, views, jax.random.key(0))
+        outputs = used_once(method.outputs)(
+            state.params, state.teacher, state.memory, views, jax.random.key(0)
+        )
         predicted, target = outputs.student["patch"][0], patchify(seen, patch)
         if standardized:
             mean, variance = target.mean(-1, keepdims=True), target.var(-1, keepdims=True, ddof=1)

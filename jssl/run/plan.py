@@ -1,7 +1,7 @@
 """Everything about a run that can be refused, decided before anything is compiled or written."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from jssl.run.footprint import footprint
 from jssl.run.from_weights import Start, fitted, opened
 from jssl.run.gather import Gathered, gather
 from jssl.run.numbers import LARGEST, Count, Range, check_numbers
+from jssl.run.presets import preset
 from jssl.run.record import BUDGET, check_directory
 from jssl.sharding import make_mesh, over_batch, state_sharding
 from jssl.train import TrainState, init_state, train_step
@@ -29,6 +30,8 @@ from jssl.weights.loaded import Loaded
 from jssl.weights.own import about
 from jssl.weights.preprocessing import Preprocess
 
+BUDGETED = ("batch", "steps")
+SELDOM = 10  # steps that are between two probes by default, at least
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
 
@@ -49,11 +52,15 @@ class Options:
     log_every: Count = 10
     """Steps between two lines of metrics.jsonl."""
     eval_every: Count | None = None
-    """Steps between two kNN probes; by default a tenth of the run."""
+    """Steps between two kNN probes; by default a tenth of the run, ten at least."""
     checkpoint_every: Count | None = None
     """Steps between two checkpoints; by default a tenth of the run."""
     skip_nonfinite: int = 0
     """Steps that may be skipped because a loss or gradient is not finite, before the run stops."""
+    log: Literal["wandb", "mlflow"] | None = None
+    """A service that is told what metrics.jsonl has; its own settings say where it is."""
+    preset: Literal["small"] | None = None
+    """small: settings that suit 300 to 50,000 images, chosen by how many there are; what is given stays."""
     mesh: str | None = None
     """Such as data=8 or data=4,fsdp=2; by default all devices on data."""
     coordinator: str | None = None
@@ -93,6 +100,7 @@ class Plan(NamedTuple):
         budget: Steps, epochs and the highest learning rate, in words.
         extends: What the run was when it was begun, where it is resumed with more steps.
         start: () -> what the first state takes from other weights; None where all of it is random.
+        command: What was typed to start it; "" from Python.
     """
 
     name: str
@@ -106,6 +114,7 @@ class Plan(NamedTuple):
     budget: str
     extends: "Shorter | None" = None
     start: Callable[[], Start] | None = None
+    command: str = ""
 
     @property
     def places(self) -> TrainState:
@@ -135,12 +144,13 @@ def experiment_name(settings: Settings | type[Settings]) -> str:
     return stem if stem.isidentifier() else kind.__name__
 
 
-def plan(settings: Settings, options: Options | None = None) -> Plan:
+def plan(settings: Settings, options: Options | None = None, *, given: Set[str] = frozenset()) -> Plan:
     """Opens an experiment's data, builds it and traces its step, compiling and writing nothing.
 
     Args:
         settings: Of the experiment.
         options: Of the run.
+        given: Names of settings that were given explicitly, which a preset does not change.
     Returns:
         A `Plan`.
     Raises:
@@ -151,6 +161,13 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
     check_numbers(options)
     name = experiment_name(settings)
     options = replace(options, out=options.out or f"runs/{name}")
+    data = weights = None
+    if options.preset is not None:
+        data = _gathered(settings)
+        named: dict[str, Any] = {"start": getattr(settings, "start", None)}
+        settings, weights = settings_with_weights(settings, _there(options.out))
+        settings, sentence = preset(name, settings, info_of(data), given)
+        data, settings = data.changed(notes=(sentence, *data.notes)), replace(settings, **named)
     config: dict[str, Any] = {
         "experiment": name,
         "settings": {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)},
@@ -160,21 +177,21 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         "versions": {"jax": jax.__version__, **code_version()},
     }
     check_directory(options.out, config)
-    settings, weights = settings_with_weights(settings, _there(options.out))
+    settings, weights = settings_with_weights(settings, _there(options.out), weights)
     mesh = make_mesh(options.mesh)
-    data = gather(
-        settings.data,
-        data_dir=settings.data_dir,
-        canvas=settings.canvas,
-        share=settings.share,
-        per_class=settings.per_class,
-        only=settings.only,
-    )
+    data = _gathered(settings) if data is None else data
+    require(*([options.log] if options.log else []), name="log")
     require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
+    if data.passing is not None:
+        data = data.changed(passing=data.passing.of_run(*(getattr(settings, at, None) for at in BUDGETED)))
     info = info_of(data)
     if (batch := getattr(settings, "batch", None)) is not None:
         steps_per_epoch(info.examples, batch)
     experiment = settings.build(info)
+    if data.passing is not None and experiment.method.refresh is not None:
+        raise ValueError(
+            f"{name} looks at all images between epochs; give data with an end that fits in memory"
+        )
     per_epoch = steps_per_epoch(info.examples, experiment.batch)
     if not 1 <= experiment.steps <= LARGEST:
         raise ValueError(
@@ -184,7 +201,7 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
     tenth = max(1, experiment.steps // 10)
     options = replace(
         options,
-        eval_every=options.eval_every or tenth,
+        eval_every=options.eval_every or max(tenth, SELDOM),
         checkpoint_every=options.checkpoint_every or tenth,
     )
     if experiment.batch % options.accumulate:
@@ -213,6 +230,17 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         )
     where = evaluated(experiment.method, state)
     return planned._replace(needs=_needs(planned, info), config=config | {EVALUATED: where})
+
+
+def _gathered(settings: Settings) -> Gathered:
+    return gather(
+        settings.data,
+        data_dir=settings.data_dir,
+        canvas=settings.canvas,
+        share=settings.share,
+        per_class=settings.per_class,
+        only=settings.only,
+    )
 
 
 def _extended(out, settings: Settings, info: DataInfo, steps: int) -> Shorter | None:
@@ -255,13 +283,14 @@ def state_shapes(experiment: Experiment, options: Options, info: DataInfo, start
 
 
 def settings_with_weights(
-    settings: Settings, config: Mapping[str, Any] | None
+    settings: Settings, config: Mapping[str, Any] | None, loaded: Loaded | None = None
 ) -> tuple[Settings, Loaded | None]:
     """Opens what the settings start from.
 
     Args:
         settings: Of the experiment, `start` a name perhaps.
         config: What the run's config.json holds; None before it is begun.
+        loaded: The same opened already.
     Returns:
         The settings with `start` opened, and what was opened; None without `start`.
     """
@@ -269,7 +298,7 @@ def settings_with_weights(
     start = getattr(settings, "start", None)
     if start is None:
         return settings, None
-    loaded = opened(start, config)
+    loaded = loaded or opened(start, config)
     changed: dict[str, Any] = {"start": loaded}  # a field of classes of settings, not of all
     return replace(settings, **changed), loaded
 
@@ -387,4 +416,7 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    return repr(value)
+    text = repr(value)
+    return (
+        f"a {type(value).__name__}" if " at 0x" in text or len(text) > 200 else text
+    )  # an object of a library

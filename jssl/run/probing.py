@@ -1,6 +1,7 @@
 """How good the representation is: protocols before, while and after training, beside two baselines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import jax
 import numpy as np
@@ -15,10 +16,12 @@ from jssl.evaluate import (
     knn_protocol,
     linear_protocol,
     pair_health,
-    score_network,
-    score_pixels,
 )
+from jssl.evaluate.protocols.base import score
 from jssl.evaluate.table import Table
+from jssl.methods.base import Method
+from jssl.run.ahead import Ahead
+from jssl.run.baselines import pixel_scores
 from jssl.run.experiment import Experiment
 from jssl.train import TrainState
 
@@ -51,11 +54,14 @@ class Probes:
         """
         method = experiment.method
 
-        def cls(params, teacher, memory, images):
-            return method.features(params, teacher, memory, images).cls
+        cls = _Cls(method)
 
+        def both(params, teacher, memory, images):  # in one pass over the images
+            return cls(params, teacher, memory, images), linear(params, teacher, memory, images)
+
+        linear = experiment.linear_features
         self._cls, self._view = cls, jax.tree_util.Partial(experiment.evaluation_view)
-        self._linear = experiment.linear_features or cls
+        self._both = None if linear is None else both
         self._train, self._test = (Labelled(source.images, source.labels) for source in (train, test))
         self._bank, self._queries = _some(self._train, BANK), _some(self._test, QUERIES)
         self._logits = experiment.logits
@@ -68,11 +74,7 @@ class Probes:
         return len(self._bank.labels), len(self._queries.labels)
 
     def features(self, state: TrainState):
-        """Makes features_fn of a state, which is its argument, so that it compiles once.
-
-        Returns:
-            images as the evaluation view makes them -> [B, D].
-        """
+        """Makes features_fn of a state, see `features_of`."""
         return jax.tree_util.Partial(self._cls, state.params, state.teacher, state.memory)
 
     def on_a_part(self, state: TrainState) -> dict[str, float]:
@@ -84,33 +86,40 @@ class Probes:
         return self._score(state, self._train, self._test, self._at_the_ends)
 
     def _score(self, state, train, test, protocols):
-        own = [
-            protocol for protocol in protocols if protocol.name == "linear" and self._linear is not self._cls
-        ]
-        others = [protocol for protocol in protocols if protocol not in own]
+        own = [protocol for protocol in protocols if protocol.name == "linear" and self._both is not None]
+        read = jax.tree_util.Partial(
+            self._both if own else self._cls, state.params, state.teacher, state.memory
+        )
+        found = [extract_features(read, part.values, view=self._view) for part in (train, test)]
+        labels = dict(train_labels=train.labels, test_labels=test.labels, classes=self.classes)
         figures = {}
-        for read, some in ((self._cls, others), (self._linear, own)):
-            if some:
-                features = jax.tree_util.Partial(read, state.params, state.teacher, state.memory)
-                settings = dict(classes=self.classes, view=self._view, protocols=some)
-                figures |= score_network(features, train, test, **settings)
+        for protocol in protocols:
+            seen = [one[protocol in own] for one in found] if own else found
+            figures |= score([protocol], train_features=seen[0], test_features=seen[1], **labels)
         if self._logits is None:
             return figures
         head = jax.tree_util.Partial(self._logits, state.params, state.teacher, state.memory)
         found = np.asarray(extract_features(head, test.values, view=self._view)).argmax(-1)
         return figures | {"head_top1": float((found == np.asarray(test.labels)).mean())}
 
-    def baselines(self, state: TrainState, *, network: str = RANDOM) -> dict[str, dict[str, float]]:
+    def pixels(self) -> Table:
+        """Scores raw pixels on all of the data, or finds what they reached on it before."""
+        return pixel_scores(self._train, self._test, classes=self.classes, protocols=self._at_the_ends)
+
+    def baselines(
+        self, state: TrainState, *, pixels: Callable[[], Table] | None = None, network: str = RANDOM
+    ) -> Table:
         """Scores raw pixels, and the network of `state`, which has not been trained yet.
 
         Args:
             state: The first one.
+            pixels: Gives the scores of raw pixels, perhaps from another thread; by default `self.pixels`.
             network: What the table calls it: `RANDOM`, or `STARTED` where it starts from weights.
         Returns:
             A table.
         """
-        raw = score_pixels(self._train, self._test, classes=self.classes, protocols=self._at_the_ends)
-        return {**raw, network: self.scores(state)}
+        scores = self.scores(state)
+        return {**(pixels or self.pixels)(), network: scores}
 
     def at_start(self, table: Table) -> dict[str, float]:
         """Takes the curve's first values from the baselines: those of the network that has not been trained
@@ -121,7 +130,38 @@ class Probes:
         return {name: value for name, value in first.items() if name.startswith(names)}
 
 
-def health_of(experiment: Experiment, source: Source, train: Source, *, rows: int = 128, pairs: int = 32):
+def features_of(method: Method, state: TrainState):
+    """Makes features_fn of a state, which is its argument, so that it compiles once.
+
+    Args:
+        method: What is trained.
+        state: Of the run.
+    Returns:
+        images as the evaluation view makes them -> [B, D].
+    """
+    return jax.tree_util.Partial(_Cls(method), state.params, state.teacher, state.memory)
+
+
+@dataclass(frozen=True)
+class _Cls:
+    """Equal for one method, so that what it was compiled for is found again."""
+
+    method: Method
+
+    def __call__(self, params, teacher, memory, images):
+        return self.method.features(params, teacher, memory, images).cls
+
+
+def health_of(
+    experiment: Experiment,
+    source: Source,
+    train: Source,
+    *,
+    rows: int = 128,
+    pairs: int = 32,
+    state: TrainState | None = None,
+    ahead: Ahead | None = None,
+):
     """Makes a function that measures health of a few images, on the device and without waiting for it.
 
     Args:
@@ -130,6 +170,8 @@ def health_of(experiment: Experiment, source: Source, train: Source, *, rows: in
         train: Images as steps see them.
         rows: How many images' features are looked at.
         pairs: Of how many the first two views' projections, where the method has such.
+        state: The train state without its values, each array with its place.
+        ahead: Threads in which to compile it meanwhile, for a `state`.
     Returns:
         state -> {name: scalar}.
     """
@@ -149,7 +191,10 @@ def health_of(experiment: Experiment, source: Source, train: Source, *, rows: in
         paired = "cls" in student and student["cls"].ndim == 3 and len(student["cls"]) > 1
         return health | (pair_health(*student["cls"][:2]) if paired else {})
 
-    return lambda state: figures(state.params, state.teacher, state.memory, images, batch)
+    program: Callable = figures
+    if ahead is not None and state is not None:
+        program = ahead.compiled(figures, state.params, state.teacher, state.memory, images, batch)
+    return lambda state: program(state.params, state.teacher, state.memory, images, batch)
 
 
 ROWS = {

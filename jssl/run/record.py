@@ -10,6 +10,7 @@ import jax
 
 from jssl.checkpoint import first_difference
 from jssl.run.board import Board
+from jssl.run.trackers import TRACKERS, Careful, Tracker
 from jssl.weights.directory import CONFIG, as_path, is_file, read_config
 
 METRICS, FIGURES, REPORT = "metrics.jsonl", "figures", "report.html"
@@ -69,14 +70,19 @@ class Record:
     Args:
         directory: Made where it is missing; `check_directory` has allowed it.
         config: Written as config.json, once, and again when a run is extended.
+        log: One of `TRACKERS`, which is told everything too; None: no other.
     """
 
-    def __init__(self, directory, config: Mapping[str, Any]):
+    def __init__(self, directory, config: Mapping[str, Any], *, log: str | None = None):
         self.directory = as_path(directory)
         self._writes = jax.process_index() == 0
         self._board: Board | None = None
+        self._tracker: Careful | None = None
+        self._last = 0  # step that was written
         if not self._writes:
             return
+        if log is not None:
+            self._tracker = Careful(TRACKERS[log](directory, config), log)
         self.directory.mkdir(parents=True, exist_ok=True)
         if not (self.directory / CONFIG).exists() or _length(read_config(directory)) != _length(config):
             self._replace(CONFIG, json.dumps(config, indent=2) + "\n")
@@ -104,8 +110,9 @@ class Record:
         else:
             with path.open("a") as file:
                 file.write(line)
-        if self._board is not None:
-            self._board.write(step, values)
+        self._last = step
+        for board in self._boards:
+            board.write(step, values)
 
     def check_there(self) -> None:
         """Makes sure that the directory is still this run's.
@@ -130,7 +137,8 @@ class Record:
             kept = [json.dumps(row) + "\n" for row in self.rows if row["step"] <= step]
             self._replace(METRICS, "".join(kept))
         if "://" not in str(self.directory):
-            self.close()
+            if self._board is not None:
+                self._board.close()
             self._board = Board(self.directory, after=step)
 
     def figure(self, name: str, png: bytes) -> None:
@@ -138,6 +146,8 @@ class Record:
         if self._writes:
             (self.directory / FIGURES).mkdir(parents=True, exist_ok=True)
             (self.directory / FIGURES / f"{name}.png").write_bytes(png)
+            for board in self._boards:
+                board.image(self._last, name, png)
 
     def text(self, name: str, content: str) -> None:
         """Writes a file of text, such as report.html."""
@@ -145,9 +155,13 @@ class Record:
             self._replace(name, content)
 
     def close(self) -> None:
-        """Closes TensorBoard's events."""
-        if self._board is not None:
-            self._board.close()
+        """Closes TensorBoard's events and the tracker."""
+        for board in self._boards:
+            board.close()
+
+    @property
+    def _boards(self) -> list[Tracker]:
+        return [board for board in (self._board, self._tracker) if board is not None]
 
     def _replace(self, name: str, content: str) -> None:
         whole = self.directory / f".{name}.new"  # so that a crash leaves the old file or the new one

@@ -11,6 +11,7 @@ import optax
 from jssl.data import evaluation_view, views
 from jssl.data.augment.base import Statistics
 from jssl.data.views import SMALL, Views, renormalized, statistics
+from jssl.data.views.multicrop import local_side
 from jssl.models import encoder as encoder_named
 from jssl.optim import Schedule, decay_encoder_layers, warmup_cosine, warmup_drops
 from jssl.run.experiment import DataInfo, Experiment, Settings, Weights
@@ -165,10 +166,22 @@ class Training(Settings):
         """
         if self.views not in views.NAMED:
             raise ValueError(f"--views must be one of {', '.join(views.NAMED)}, got {self.views!r}")
-        made = views.NAMED[self.views](size=self.view_side(data), **settings)
+        make, size = views.NAMED[self.views], self.view_side(data)
+        if "local_size" in inspect.signature(make).parameters:
+            settings = {"local_size": self._local_side(size)} | settings
+        made = make(size=size, **settings)
         return (
             made if self._started is None else renormalized(made, statistics(self.views), self.normalization)
         )
+
+    def _local_side(self, size: int) -> int:
+        """The side of local views beside global ones of a size, of whole patches of the encoder."""
+        plain, side = (
+            encoder_named(self.encoder) if self._started is None else self._started.encoder,
+            local_side(size),
+        )
+        patch = getattr(plain, "patch", 1)
+        return max(patch, round(side / patch) * patch) if side % patch else side
 
     @property
     def normalization(self) -> Statistics:

@@ -1,17 +1,22 @@
 """The end of a run: its table, its figures and its report."""
 
 import math
+import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
+import jax
 import numpy as np
 
-from jssl.evaluate import diagnose, extract_features, nearest_neighbours
+from jssl.data.augment.base import Statistics
+from jssl.evaluate import diagnose, extract_features
 from jssl.evaluate.figures import legible
 from jssl.evaluate.table import Table, metrics_of
 from jssl.run.experiment import Figure
 from jssl.run.plan import Plan
-from jssl.run.probing import Probes, from_figures
+from jssl.run.probing import Probes, features_of, from_figures
 from jssl.run.record import REPORT, Record
 from jssl.sharding import on_one_device
 from jssl.train import TrainState
@@ -28,12 +33,20 @@ HEALTH = (
     "prototypes_used",
     "gradient_norm",
 )
-QUERIES, SEEN = 8, 8_000  # rows of the gallery, and images among which neighbours are looked for
+QUERIES, NEAREST, SEEN = 6, 6, 4_000  # rows and columns of the gallery, and images that are searched
+TRIAL = 50  # steps of a run whose report is worth compiling its views once more
+MAPPED, SHOWN = 1_000, 5  # images on the map, and rows of views
 LOOKED_AT = 512  # images that an experiment's own figures are given
 
 
 def write_summary(
-    plan: Plan, record: Record, state: TrainState, probes: Probes | None
+    plan: Plan,
+    record: Record,
+    state: TrainState,
+    probes: Probes | None,
+    *,
+    began: float | None = None,
+    following: Sequence[str] = (),
 ) -> dict[str, dict[str, float]]:
     """Draws the figures and writes report.html; a figure that fails costs a line of the report, no more.
 
@@ -42,6 +55,8 @@ def write_summary(
         record: Where its metrics are, and where figures and report go.
         state: The last.
         probes: None where there is nothing to test on.
+        began: When this process began the run or went on with it, in seconds as of `time.time`.
+        following: Commands that are usually given next.
     Returns:
         The table of the record, baselines first; empty without probes.
     """
@@ -60,9 +75,30 @@ def write_summary(
         config={key: plan.config[key] for key in ("settings", "numbers", "versions")},
         warnings=diagnose({k: math.nan if v is None else v for k, v in rows[-1].items()}) if rows else [],
         notes=notes,
+        about=_about(plan, began),
+        following=following,
     )
     record.text(REPORT, page)
     return table
+
+
+def _about(plan: Plan, began: float | None) -> dict[str, str]:
+    """When, how long, on what and by which command."""
+    devices, ended = plan.mesh.devices.flat, datetime.now(UTC)
+    kind = (
+        f"{plan.mesh.size} x {devices[0].device_kind}, {jax.process_count()} processes, on {platform.node()}"
+    )
+    versions = plan.config["versions"]
+    told = {"finished": f"{ended:%Y-%m-%d %H:%M} UTC"}
+    if began is not None:
+        told["took"] = (
+            f"{timedelta(seconds=round(ended.timestamp() - began))}, since it was started or resumed"
+        )
+    told["data"] = f"{plan.data.source.name}, {len(plan.data):,} training images"
+    told["on"] = kind if jax.process_count() > 1 else kind.replace("1 processes, ", "")
+    told["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
+    told["command"] = plan.command or f'from Python: jssl.run("{plan.name}", out="{plan.options.out}", ...)'
+    return told
 
 
 def _drawn(figures: Iterable[tuple[str, Callable]]) -> tuple[list[tuple[str, str, bytes]], list[str]]:
@@ -85,8 +121,11 @@ def _figures(plan: Plan, rows, table: Table, state: TrainState, probes: Probes |
     yield "loss", lambda: _loss(rows)
     yield "health", lambda: _health(rows)
     yield "probe", lambda: _probe(rows, table)
-    if probes is not None:
-        yield "neighbours", lambda: _neighbours(plan, probes.features(state))
+    looked = cache(lambda: _looked_at(plan, state))
+    yield "map", lambda: _map(plan, *looked())
+    yield "neighbours", lambda: _neighbours(plan, *looked())
+    if plan.experiment.steps >= TRIAL:
+        yield "views", lambda: _views(plan)
     for number, figure in enumerate(plan.experiment.figures):
         yield f"figure_{number}", lambda figure=figure: _own(plan, figure, state)
 
@@ -147,28 +186,64 @@ def _probe(rows, table: Table):
         yield WHILE_TRAINING, figures.png(figures.probe_curve(curves, baselines=baselines))
 
 
-def _neighbours(plan: Plan, features):
+def _looked_at(plan: Plan, state: TrainState) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Some training images and some held-out ones, where there are any: their numbers, and their features of
+    unit length.
+    """
+    train, view = plan.data.source, plan.experiment.evaluation_view
+    test, features = plan.data.test or train, features_of(plan.experiment.method, state)
+    rows = np.linspace(0, len(train) - 1, min(SEEN, len(train))).astype(int)
+    held = np.linspace(0, len(test) - 1, min(MAPPED, len(test))).astype(int)
+    images = np.concatenate([train.images[rows], test.images[held]])
+    both = np.asarray(extract_features(features, images, view=jax.tree_util.Partial(view)), np.float32)
+    both = both / np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-12)
+    return rows, both[: len(rows)], held, both[len(rows) :]
+
+
+def _map(plan: Plan, rows, bank, held, found):
+    from jssl.evaluate import analysis, figures
+
+    test = plan.data.test or plan.data.source
+    points, share = analysis.principal_plane(found)
+    drawn = figures.feature_map(points, test.labels[held], names=test.class_names)
+    kind = "training" if plan.data.test is None else "held-out"
+    caption = (
+        f"Features of {len(held):,} {kind} images, a point each, in the plane in which they vary most: "
+        f"{share:.0%} of their variance."
+    )
+    yield caption, figures.png(drawn)
+
+
+def _views(plan: Plan):
     from jssl.evaluate import figures
 
-    train, test, view = plan.data.source, plan.data.test, plan.experiment.evaluation_view
-    assert test is not None  # there are probes
-    rows = np.linspace(0, len(train) - 1, min(SEEN, len(train))).astype(int)
-    asked = np.linspace(0, len(test) - 1, min(QUERIES, len(test))).astype(int)
-    queries = test.images[asked]
-    both = extract_features(
-        features, np.concatenate([train.images[rows], queries]), view=view
-    )  # at once: one compilation
-    _, nearest = nearest_neighbours(both[: len(rows)], both[len(rows) :], k=min(8, len(rows)))
-    nearest = rows[np.asarray(nearest)]
+    rows = np.linspace(0, len(plan.data.train) - 1, min(SHOWN, len(plan.data.train))).astype(int)
+    pixels = plan.experiment.preprocess
+    normalized = None if pixels is None else Statistics(pixels.mean, pixels.std)
+    arrays = plan.data.train.some(rows).arrays
+    shapes = jax.eval_shape(plan.experiment.views, jax.random.key(0), arrays | {"index": rows})
+    if getattr(shapes.get("global"), "ndim", 0) == 5:
+        drawn = figures.view_gallery(plan.experiment.views, arrays, draws=1, normalized=normalized)
+        yield "What the network was shown: images as they are, and views of them.", figures.png(drawn)
+
+
+def _neighbours(plan: Plan, rows, bank, held, found):
+    from jssl.evaluate import figures
+
+    train, test = plan.data.source, plan.data.test or plan.data.source
+    some = np.linspace(0, len(held) - 1, min(QUERIES, len(held))).astype(int)
+    cosines, asked = found[some] @ bank.T, held[some]  # so few that compiling would take longer
+    if plan.data.test is None:
+        cosines[asked[:, None] == rows] = -np.inf  # itself
+    nearest = rows[np.argsort(-cosines, axis=1, kind="stable")[:, :NEAREST]]
     drawn = figures.neighbour_gallery(
-        queries,
+        test.images[asked],
         test.labels[asked],
         train.images[nearest],
         train.labels[nearest],
         names=train.class_names,
     )
-    caption = (
-        f"Held-out images, left, and their nearest among {len(rows):,} training images; "
-        "blue: the same class, dashed orange: another."
-    )
+    left, labelled = "Training" if plan.data.test is None else "Held-out", test.labels[asked].min() >= 0
+    caption = f"{left} images, left, and their nearest among {len(rows):,} training images"
+    caption += "; blue: the same class, dashed orange: another." if labelled else "."
     yield caption, figures.png(drawn)

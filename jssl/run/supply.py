@@ -4,15 +4,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from jssl.data.reading.clock import Clock
 from jssl.data.reading.loader import loader
 from jssl.data.reading.records import Records
 from jssl.data.reading.resident import batch_indices, resident, take
+from jssl.run.ahead import Ahead
 from jssl.run.gather import Gathered
+from jssl.run.own_data import Passing
 from jssl.sharding import over_batch, replicated
-from jssl.train import Batch, feed, scanned
+from jssl.train import Batch, TrainState, feed, scanned
 
 
 class Supply(NamedTuple):
@@ -33,7 +36,17 @@ class Supply(NamedTuple):
     how: str
 
 
-def supply(step, data: Gathered, *, batch: int, seed: int, mesh: Mesh, stepwise: bool = False) -> Supply:
+def supply(
+    step,
+    data: Gathered,
+    *,
+    batch: int,
+    seed: int,
+    mesh: Mesh,
+    stepwise: bool = False,
+    state: TrainState | None = None,
+    ahead: Ahead | None = None,
+) -> Supply:
     """Supplies steps with data: what fits lives on the devices, other data is read ahead, in the same order.
 
     Args:
@@ -43,6 +56,8 @@ def supply(step, data: Gathered, *, batch: int, seed: int, mesh: Mesh, stepwise:
         seed: of the order.
         mesh: the devices.
         stepwise: start steps one by one even where many could be started at once.
+        state: the train state without its values, each array with its place.
+        ahead: threads in which to compile the step meanwhile, for a `state`.
     Returns:
         A `Supply`.
     """
@@ -50,6 +65,11 @@ def supply(step, data: Gathered, *, batch: int, seed: int, mesh: Mesh, stepwise:
         stream = Stream(data.records, batch=batch, canvas=data.canvas, seed=seed, mesh=mesh)
         advance = feed(jax.jit(step, donate_argnums=0), stream)
         return Supply(advance, stream, stream.clock.read, True, "read ahead from where they are")
+
+    if data.passing is not None:
+        passing = Taken(data.passing, mesh=mesh)
+        advance = feed(jax.jit(step, donate_argnums=0), passing)
+        return Supply(advance, passing, passing.clock.read, True, "taken as they come")
 
     arrays, clock = resident(data.train, sharding=replicated(mesh)), Clock()
 
@@ -64,11 +84,37 @@ def supply(step, data: Gathered, *, batch: int, seed: int, mesh: Mesh, stepwise:
             return compiled(step, arrays)
 
     if stepwise or jax.default_backend() == "cpu":  # whose loops are slow, see `scanned`
-        advance = feed(jax.jit(step, donate_argnums=0), batch_of)
-        return Supply(advance, batch_of, clock.read, True, "in memory, one step at a time")
+        program = jax.jit(step, donate_argnums=0)
+        if ahead is not None and state is not None:
+            place, shapes = over_batch(mesh), jax.eval_shape(batch_at, 0, arrays)
+            placed = {n: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place) for n, x in shapes.items()}
+            program = ahead.compiled(program, state, placed)
+        return Supply(feed(program, batch_of), batch_of, clock.read, True, "in memory, one step at a time")
     return Supply(
         scanned(step, batch_at, arrays), batch_of, clock.read, False, "on the device, many steps at a time"
     )
+
+
+class Taken:
+    """Batches of somebody else's, asked for in order; the last one can be asked for again."""
+
+    def __init__(self, passing: Passing, *, mesh: Mesh):
+        self.clock, self._passing, self._place = Clock(), passing, over_batch(mesh)
+        self._next: int | None = None  # the step of the batch that comes next
+        self._batch: Batch = {}
+
+    def __call__(self, step: int) -> Batch:
+        if self._next is None or step not in (self._next - 1, self._next):
+            self._iterator, self._next = self._passing.at(step), step
+        if step == self._next:
+            with self.clock:
+                arrays = next(self._iterator)
+                size = len(arrays["image"])
+                arrays.setdefault("label", np.full(size, -1, np.int32))
+                arrays["index"] = np.arange(step * size, (step + 1) * size).astype(np.int32)
+                self._batch = {name: jax.device_put(values, self._place) for name, values in arrays.items()}
+            self._next += 1
+        return self._batch
 
 
 class Stream:

@@ -83,16 +83,23 @@ def markdown_table(registry: Mapping[str, System]) -> str:
 def text_table(registry: Mapping[str, System]) -> str:
     """Writes the table of all systems for a terminal."""
     rows = [("name", "paper", "kind", "needs", "its demo: random network -> learned")]
-    return _aligned(rows + [(name, s.paper, s.kind, s.needs, s.reaches) for name, s in registry.items()])
+    return aligned(rows + [(name, s.paper, s.kind, s.needs, s.reaches) for name, s in registry.items()])
 
 
 def weights_table() -> str:
     """All published weights for a terminal: what `--start`, `jssl embed` and `weights.load` know by name."""
     columns = ("name", "family", "licence", "from")
-    return _aligned([columns, *(tuple(row[column] for column in columns) for row in weights.names())])
+    return aligned([columns, *(tuple(row[column] for column in columns) for row in weights.names())])
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+def aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    """Writes rows as columns of equal width.
+
+    Examples:
+        >>> print(aligned([("a", "b"), ("long", "c")]))
+        a     b
+        long  c
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
@@ -150,6 +157,14 @@ def _cell(value) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+LISTING = """usage: jssl list [--weights | --markdown | --settings]
+
+    jssl list                 every system: its paper, its data, what its demo reaches
+    jssl list --weights       published weights by name, with their licences
+    jssl list --settings      every setting of every system, as published and in our demos
+    jssl list --markdown      the table of the README"""
+
+
 def listing(arguments: list[str]) -> None:
     """Prints all systems: `jssl list`; `--weights` published weights, `--markdown` the README's table,
     `--settings` docs/systems.md.
@@ -161,6 +176,9 @@ def listing(arguments: list[str]) -> None:
         "--weights": weights_table,
     }
     asked = " ".join(arguments)
+    if asked in ("-h", "--help"):
+        print(LISTING)
+        return
     if asked not in pages:
         raise ValueError(f"jssl list takes --weights, --markdown, --settings or nothing, got {asked}")
     print(pages[asked]())

@@ -1,6 +1,9 @@
 """Running an experiment: from a plan to a directory of results, through however many interruptions."""
 
 import difflib
+import html
+import sys
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -8,14 +11,17 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jssl.arrays.programs import used_once
 from jssl.checkpoint import Checkpoints
 from jssl.evaluate import diagnose, format_table
 from jssl.evaluate.protocols.base import heading, shown
 from jssl.extras import extra
+from jssl.run.ahead import Ahead, working_ahead
 from jssl.run.experiment import Experiment, Settings
 from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import writer_of
+from jssl.run.opening import next_commands
 from jssl.run.plan import Options, Plan, Shorter, experiment_name, initial_state, plan, step_of
 from jssl.run.probing import RANDOM, STARTED, Probes, as_figures, health_of
 from jssl.run.record import REPORT, Record, compared
@@ -41,11 +47,23 @@ class Run(NamedTuple):
     state: TrainState
     table: dict[str, dict[str, float]]
 
+    def __repr__(self) -> str:
+        learned = self.table.get("learned", {})
+        told = [f"{heading(name)} {shown(name, value)}" for name, value in learned.items()]
+        return f"Run({', '.join([str(self.directory), f'step {int(self.state.step):,}', *told])})"
+
+    def _repr_html_(self) -> str:
+        """The report, in a frame of its own: what a notebook shows."""
+        page = html.escape((self.directory / REPORT).read_text(encoding="utf-8"))
+        style = "width: 100%; height: 40rem; border: 1px solid #e3e7ec; border-radius: 6px"
+        return f'<iframe title="report" style="{style}" srcdoc="{page}"></iframe>'
+
 
 def start(experiment: Settings | type[Settings] | str, **settings) -> Run:
     """Runs an experiment from Python, as its command does: the same directory, resumed the same way.
 
-    This is what `jssl.run(...)` calls.
+    This is what `jssl.run(...)` calls. In a notebook it shows a bar and what the command prints; a cell that
+    is interrupted says what is saved, and goes on when it is run again.
 
     Args:
         experiment: An experiment's settings, such as `jssl.experiments.Dino(data="digits")` or
@@ -69,8 +87,20 @@ def start(experiment: Settings | type[Settings] | str, **settings) -> Run:
             raise ValueError(f"{experiment_name(experiment)} has no setting {name}{meant}")
     chosen = experiment(**settings) if isinstance(experiment, type) else replace(experiment, **settings)
     with listening() as interrupts:
-        planned = plan(chosen, Options(**options))
-        return carry_out(planned, interrupts, say=lambda text: None, bar=False)
+        planned = plan(chosen, Options(**options), given={*settings, *_changed(chosen)})
+        shown_to = print if in_notebook() else lambda text: None
+        return carry_out(planned, interrupts, say=shown_to, bar=in_notebook())
+
+
+def in_notebook() -> bool:
+    """Tells whether this is a cell of a notebook, whose reader sees nothing but what is printed."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return shell is not None and "IPKernelApp" in shell.config
+
+
+def _changed(settings: Settings) -> list[str]:
+    """The fields that differ from their defaults."""
+    return [f.name for f in fields(settings) if getattr(settings, f.name) is not f.default]
 
 
 def carry_out(
@@ -96,11 +126,12 @@ def carry_out(
         say, bar = (lambda text: None), False
     interrupts.doing = "preparing"
     with writer_of(plan.options.out):
-        record = Record(plan.options.out, plan.config)
+        record = Record(plan.options.out, plan.config, log=plan.options.log)
         checkpoints = Checkpoints(record.directory / CHECKPOINTS, config=compared(plan.config))
         try:
             try:
-                return _carry_out(plan, record, checkpoints, interrupts, say, bar)
+                with working_ahead() as ahead:
+                    return _carry_out(plan, record, checkpoints, interrupts, say, bar, ahead)
             finally:
                 record.close()
                 checkpoints.close()
@@ -112,16 +143,30 @@ def carry_out(
 
 
 def _carry_out(
-    plan: Plan, record: Record, checkpoints: Checkpoints, interrupts: Interrupts, say, bar: bool
+    plan: Plan,
+    record: Record,
+    checkpoints: Checkpoints,
+    interrupts: Interrupts,
+    say,
+    bar: bool,
+    ahead: Ahead,
 ) -> Run:
-    e, options = plan.experiment, plan.options
+    e, options, began = plan.experiment, plan.options, time.time()
     skips = options.skip_nonfinite > 0  # counting them takes every step's metrics
+    meanwhile = None if checkpoints.steps[-1:] == [e.steps] else ahead  # a run that has ended takes no step
     data = supply(
-        step_of(plan), plan.data, batch=e.batch, seed=options.seed31, mesh=plan.mesh, stepwise=skips
+        step_of(plan),
+        plan.data,
+        batch=e.batch,
+        seed=options.seed31,
+        mesh=plan.mesh,
+        stepwise=skips,
+        state=plan.state,
+        ahead=meanwhile,
     )
     probes = None if plan.data.test is None else Probes(e, plan.data.source, plan.data.test)
     name, images = plan.data.source.name, (len(plan.data.source), len(plan.data.test or ()))
-    say(plan.budget)
+    say(f"{plan.name} on {name}: {plan.budget}; results in {record.directory}")
     say(f"{name}: {len(plan.data):,} images {data.how}; {_words(plan.mesh)}")
     for note in plan.data.notes:
         say(note)
@@ -145,16 +190,14 @@ def _carry_out(
         state, said = _restored(plan, checkpoints)
     if state is None:
         record.forget_after(-1)
-        quick = (
-            {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
-        )  # 3 s, not 12, same bits
-        init = jax.jit(initial_state(e, options), out_shardings=plan.places, compiler_options=quick)
+        raw = None if probes is None else ahead.start(probes.pixels)
+        init = used_once(initial_state(e, options), out_shardings=plan.places)
         start = plan.start and plan.start()
         if start:
             say(start.sentence)
         state = init(data.batch_of(0), start and start.tree)
-        if probes is not None:
-            table = probes.baselines(state, network=STARTED if start else RANDOM)
+        if probes is not None and raw is not None:
+            table = probes.baselines(state, pixels=raw.result, network=STARTED if start else RANDOM)
             held = {"held_out_images": images[1]} if plan.data.held_out else {}
             record.write(0, probes.at_start(table) | as_figures(table) | held)
             say(format_table(table))
@@ -168,12 +211,14 @@ def _carry_out(
 
     if int(state.step) < e.steps:
         interrupts.doing = "training"
-        state = _train(plan, state, data, record, checkpoints, probes, interrupts, say, bar)
+        state = _train(plan, state, data, ahead, record, checkpoints, probes, interrupts, say, bar)
     interrupts.doing = "writing the report"
-    table = write_summary(plan, record, state, probes)
+    following = next_commands(record.directory, name)
+    table = write_summary(plan, record, state, probes, began=began, following=following)
     if table:
         say(format_table(table))
     say(f"report: {record.directory / REPORT}")
+    say("next: " + "; ".join(following))
     return Run(record.directory, state, table)
 
 
@@ -189,6 +234,7 @@ def _train(
     plan: Plan,
     state: TrainState,
     data: Supply,
+    ahead: Ahead,
     record: Record,
     checkpoints: Checkpoints,
     probes,
@@ -201,17 +247,22 @@ def _train(
 
     e, options = plan.experiment, plan.options
     bar = tqdm(total=e.steps, initial=int(state.step), unit="step", disable=not bar, dynamic_ncols=True)
+    bar.set_postfix_str("compiling")
     said: set[str] = set()
 
     def show(figures):
         bar.set_postfix_str(_short(figures))
+        if "images_per_second" in figures and "time" not in said:
+            said.add("time")
+            say(_time_left((e.steps - bar.n) * e.batch / figures["images_per_second"]))
         for sentence in diagnose(figures):
             if (advice := sentence.rpartition(":")[2]) not in said:
                 said.add(advice)
                 say(f"warning: {sentence}")
 
     log = Log(record, batch=e.batch, rates={"learning_rate": e.learning_rate}, waited=data.waited, show=show)
-    health = health_of(e, plan.data.source, plan.data.train)
+    # the first steps are taken meanwhile: compiled any sooner, it would hold up what they wait for
+    health = health_of(e, plan.data.source, plan.data.train, state=plan.state, ahead=ahead)
     probed: dict[int, dict[str, float]] = {}  # by step, the latest only
 
     def evaluate(step, state, metrics):
@@ -272,6 +323,19 @@ def _words(mesh) -> str:
     parts = [f"{axis}={size}" for axis, size in mesh.shape.items() if size > 1]
     kind = mesh.devices.flat[0].platform
     return f"mesh {','.join(parts)} of {kind}" if parts else f"one {kind}"
+
+
+def _time_left(seconds: float) -> str:
+    """How long steps will take, by those measured."""
+    minutes = seconds / 60
+    words = (
+        f"{seconds:.0f} s"
+        if minutes < 2
+        else f"{minutes:.0f} min"
+        if minutes < 120
+        else f"{minutes / 60:.1f} h"
+    )
+    return f"about {words} of steps to go; probes and checkpoints come on top"
 
 
 def _short(figures) -> str:

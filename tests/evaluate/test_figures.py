@@ -15,6 +15,7 @@ from PIL import Image  # noqa: E402
 
 from jssl.data import normalize  # noqa: E402
 from jssl.evaluate import figures  # noqa: E402
+from jssl.evaluate.analysis import principal_plane  # noqa: E402
 from jssl.evaluate.figures.style import RIGHT, WRONG, enlarge, label_lines, panels, rgb  # noqa: E402
 
 
@@ -225,3 +226,25 @@ def test_all_type_has_one_size():
 def test_images_of_any_kind_become_rgb():
     assert rgb(np.full((2, 2, 1), 255, np.uint8)).shape == (2, 2, 3)
     np.testing.assert_array_equal(rgb(np.array([[[-1.0, 0.5, 2.0]]])), [[[0.0, 0.5, 1.0]]])
+
+
+def test_the_plane_is_the_widest_and_the_same_each_time():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 5)) * [0.1, 5.0, 0.1, 3.0, 0.1]
+    points, share = principal_plane(x)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    centred = unit - unit.mean(0)
+    singular = np.linalg.svd(centred, compute_uv=False)
+    assert share == pytest.approx((singular[:2] ** 2).sum() / (singular**2).sum())
+    np.testing.assert_allclose(points.std(0), singular[:2] / np.sqrt(60), rtol=1e-6)
+    np.testing.assert_array_equal(points, principal_plane(x)[0])
+    assert principal_plane(np.ones((3, 1)))[0].shape == (3, 2)
+
+
+def test_the_map_has_a_mark_for_each_class():
+    points, labels = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 13
+    figure = figures.feature_map(points, labels, names=[f"class {i}" for i in range(13)])
+    assert {f"class {i}" for i in range(10)} | {"other classes"} == words(figure) - {""}
+    marks = {line.get_marker() for line in figure.axes[0].get_lines()}
+    assert len(marks) == 11 and pixels(figure).size
+    assert words(figures.feature_map(points, np.full(40, -1))) <= {""}

@@ -1,11 +1,14 @@
 import base64
+import html
 import html.parser
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
 
-from jssl.evaluate import figures, write_report
+from jssl.evaluate import figures, render_report, write_report
 
 TABLE = {
     "raw pixels": {"knn_top1": 0.131, "linear_top1": 0.3},
@@ -93,3 +96,95 @@ def test_what_is_not_a_png_is_refused(tmp_path):
     with pytest.raises(ValueError, match="the figure 'the loss' must be the bytes of a PNG"):
         write(tmp_path, figures=[("the loss", b"GIF89a")])
     assert not (tmp_path / "deep").exists()
+
+
+ABOUT = {"finished": "2026-11-27 16:20 UTC", "command": "jssl train dino --data photos --out " + "x" * 300}
+
+
+def whole_page(tmp_path):
+    """A page with everything on it, and words longer than a telephone is wide."""
+    wide = {f"{row}, {'w' * 40}": {f"{'m' * 20}_{i}_top1": 0.5 for i in range(8)} for row in TABLE}
+    page = render_report(
+        title="dino on folder:" + "photos" * 20,
+        summary="One sentence " + "y" * 200,
+        table=TABLE | wide,
+        figures=[("the loss", figures.png(figures.loss_curve([0, 1, 2], [3.0, 2.0, 1.0])))],
+        config={"data": "/a/" + "path/" * 60},
+        warnings=["z" * 200],
+        notes=["n" * 200],
+        about=ABOUT,
+        following=["jssl open runs/dino", "jssl embed runs/dino photos --out " + "f" * 200],
+    )
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    return page
+
+
+def inside(page, tag, container):
+    """Whether every element of a kind has an element of a class around it."""
+    found = []
+
+    class Nested(html.parser.HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.open = []
+            self.feed(page)
+
+        def handle_starttag(self, name, attributes):
+            if name == tag:
+                found.append(any(container in one for one in self.open))
+            if name not in ("meta", "img"):
+                self.open.append(dict(attributes).get("class") or "")
+
+        def handle_endtag(self, name):
+            self.open.pop()
+
+    Nested()
+    return found and all(found)
+
+
+def test_nothing_on_the_page_is_wider_than_a_telephone(tmp_path):
+    page = whole_page(tmp_path)
+    tags = Page(page).tags
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in tags
+    assert inside(page, "table", "scroll") and ".scroll { overflow-x: auto; }" in page
+    assert re.search(r"figure img \{[^}]*max-width: 100%;[^}]*height: auto", page)
+    assert re.search(r"pre \{[^}]*overflow-x: auto", page) and re.search(
+        r"dd \{[^}]*overflow-wrap: anywhere", page
+    )
+    assert "h1, h2, p, li { overflow-wrap: anywhere; }" in page
+    (image,) = [attributes for tag, attributes in tags if tag == "img"]
+    pixels = int.from_bytes(base64.b64decode(image["src"].partition(",")[2])[16:20], "big")
+    assert int(image["width"]) == round(pixels * 96 / 160)  # by its inches, as all figures: one size of type
+
+
+def test_the_page_says_what_made_it_and_what_comes_next(tmp_path):
+    text = " ".join(Page(whole_page(tmp_path)).text)
+    parts = (
+        "80.0",
+        "finished",
+        "2026-11-27 16:20 UTC",
+        "jssl train dino",
+        "Next",
+        "jssl open runs/dino",
+        "the loss",
+    )
+    order = [text.index(part) for part in parts]
+    assert order == sorted(order)
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_in_a_browser_nothing_is_cut(width, tmp_path):
+    page = html.escape(whole_page(tmp_path))
+    measure = "document.title = document.querySelector('iframe').contentDocument.documentElement.scrollWidth"
+    frame = f'<iframe style="width:{width}px;border:0" onload="{measure}" srcdoc="{page}"></iframe>'
+    (tmp_path / "frame.html").write_text(f"<!doctype html><title></title>{frame}", encoding="utf-8")
+    asked = [CHROMIUM, "--headless", "--no-sandbox", "--virtual-time-budget=5000", "--dump-dom"]
+    done = subprocess.run(
+        [*asked, (tmp_path / "frame.html").as_uri()], capture_output=True, text=True, timeout=60
+    )
+    (title,) = re.findall(r"<title>(\d+)</title>", done.stdout)
+    assert int(title) == width

@@ -91,8 +91,10 @@ def test_neighbours_stay_neighbours_in_the_plane():
     np.testing.assert_array_equal(points, tsne(8 * features, seed=1))  # directions count, and the same again
     apart = np.linalg.norm(points[:, None] - points, axis=-1) + 1e9 * np.eye(36)
     assert (labels[apart.argmin(1)] == labels).all()
-    figure = figures.feature_map(points, np.where(labels == 2, -1, labels), names=["a", "b"])
-    assert {"a", "b", "Features by t-SNE"} <= words(figure)
+    figure = figures.feature_map(
+        points, np.where(labels == 2, -1, labels), names=["a", "b"], heading="By t-SNE"
+    )
+    assert {"a", "b", "By t-SNE"} <= words(figure)
     shown = {to_hex(line.get_color()): len(line.get_xdata()) for line in figure.axes[0].get_lines()}
     assert shown[WHEEL[0]] == shown[WHEEL[1]] == 12 and len(shown) == 3
     with pytest.raises(ValueError, match="N of at least 4"):

@@ -112,7 +112,7 @@ def test_tensorboard_shows_every_step_once_after_a_resume(tmp_path):
         for step in steps:
             record.write(step, {"loss": step + 0.5})
         record.close()
-    assert shown(tmp_path) == [(step, "loss", step + 0.5) for step in range(9)]
+    assert shown(tmp_path) == [(step, "train/loss", step + 0.5) for step in range(9)]
     assert [row["step"] for row in record.rows] == list(range(9))
 
 

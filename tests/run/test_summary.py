@@ -13,9 +13,11 @@ from jssl.data.augment.base import chain
 from jssl.methods import dino, mae
 from jssl.models import ViT, dino_head, mae_decoder
 from jssl.run.interrupt import Interrupted
+from jssl.run.plan import Options, plan
 from jssl.run.probing import as_figures, from_figures
-from jssl.run.summary import _drawn
+from jssl.run.summary import _drawn, _figures, _map, _neighbours, _views
 from jssl.train import init_state
+from tests.run import tiny
 
 
 def test_a_figure_that_fails_costs_a_line():
@@ -77,3 +79,27 @@ def test_attention_is_that_of_the_network_which_is_evaluated(method, evaluated):
     state = jax.eval_shape(start)
     variables = method.encoder(state.params, state.teacher, state.memory)
     assert list(variables) == ["params"] and variables["params"] is getattr(state, evaluated)["encoder"]
+
+
+def test_the_views_are_drawn_as_the_network_is_shown_them(tmp_path):
+    planned = plan(tiny.Tiny(), Options(out=str(tmp_path)))
+    ((caption, image),) = _views(planned)
+    assert caption.startswith("What the network was shown") and image.startswith(b"\x89PNG")
+    assert "views" not in {name for name, _ in _figures(planned, [], {}, None, None)}  # of twelve steps
+    longer = plan(tiny.Tiny(steps=60), Options(out=str(tmp_path)))
+    assert "views" in {name for name, _ in _figures(longer, [], {}, None, None)}
+
+
+def test_the_nearest_are_found_among_others_and_only_labels_are_framed(tmp_path):
+    labelled = plan(tiny.Tiny(), Options(out=str(tmp_path)))
+    bare = plan(tiny.Tiny(data="bare"), Options(out=str(tmp_path)))
+    for planned, said in ((labelled, "Held-out images, left"), (bare, "Training images, left")):
+        train, test = planned.data.source, planned.data.test or planned.data.source
+        rows, held = np.arange(len(train)), np.arange(len(test))
+        bank, found = (x.images.reshape(len(x), -1) / np.float32(255) for x in (train, test))
+        ((caption, _),) = _neighbours(planned, rows, bank, held, found)
+        assert caption.startswith(said) and ("blue" in caption) == (planned is labelled)
+        ((caption, _),) = _map(planned, rows, bank, held, found)
+        assert caption.startswith(
+            f"Features of {len(test)} {'held-out' if planned is labelled else 'training'}"
+        )

@@ -9,7 +9,7 @@ from jssl.evaluate.analysis.attention import (
     attention_rows,
     most_attended,
 )
-from jssl.evaluate.analysis.maps import tsne
+from jssl.evaluate.analysis.maps import principal_plane, tsne
 from jssl.evaluate.analysis.patches import patch_components
 from jssl.evaluate.analysis.spectrum import log_amplitudes
 
@@ -21,5 +21,6 @@ __all__ = [
     "log_amplitudes",
     "most_attended",
     "patch_components",
+    "principal_plane",
     "tsne",
 ]

@@ -5,6 +5,30 @@ import numpy as np
 from jssl.extras import extra
 
 
+def principal_plane(features) -> tuple[np.ndarray, float]:
+    """Finds the plane in which features of unit length vary most.
+
+    The same features give the same points: each axis points to where its largest coordinate is positive.
+
+    Args:
+        features: [N, D], N >= 2.
+    Returns:
+        (points [N, 2], the share of the variance that the plane has).
+    Examples:
+        >>> points, share = principal_plane([[3.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 2.0]])
+        >>> points.shape, round(share, 3)
+        ((3, 2), 1.0)
+    """
+    x = np.asarray(features, np.float64)
+    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    x = np.nan_to_num(x - x.mean(0))
+    values, vectors = np.linalg.eigh(x.T @ x)  # in rising order
+    axes = vectors[:, ::-1][:, :2]
+    axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])
+    points = np.pad(x @ axes, ((0, 0), (0, 2 - axes.shape[1])))
+    return points, float(values[::-1][:2].sum() / max(values.sum(), 1e-12))
+
+
 def tsne(features, *, perplexity: float = 30.0, seed: int = 0) -> np.ndarray:
     """Places features in the plane by t-SNE, as scikit-learn computes it, on vectors of length 1.
 

@@ -18,6 +18,8 @@ from jssl.evaluate.figures.style import (
 )
 from jssl.evaluate.protocols.base import heading, is_share, shown
 
+WIDTH = 5.8  # inches: type that is read on a telephone too, where the figure is as wide as the screen
+
 
 def loss_curve(steps: Sequence[int], loss: Sequence[float], *, smoothing: float = 0.015):
     """Draws the loss: faint as logged, bold as its smooth course.
@@ -30,7 +32,7 @@ def loss_curve(steps: Sequence[int], loss: Sequence[float], *, smoothing: float 
         A matplotlib figure.
     """
     steps, loss = np.asarray(steps), np.asarray(loss, float)
-    figure, ((ax,),) = panels(1, 1, width=9.2, height=2.9)
+    figure, ((ax,),) = panels(1, 1, width=WIDTH, height=2.6)
     smooth = smoothed(loss, smoothing * len(loss))
     line(ax, steps, loss, color=BLUE, alpha=0.25, linewidth=1)
     line(ax, steps, smooth, color=BLUE, linewidth=1.8)
@@ -82,8 +84,8 @@ def probe_curve(
         A matplotlib figure.
     """
     halo = dict(markeredgecolor="white")
-    figure, (axes,) = panels(1, len(curves), width=4.6 * len(curves), height=3.0)
-    for ax, (metric, (steps, values)) in zip(axes, curves.items(), strict=True):
+    figure, axes = panels(len(curves), 1, width=WIDTH, height=2.6 * len(curves))
+    for ax, (metric, (steps, values)) in zip(axes.flat, curves.items(), strict=True):
         unit = 100 if is_share(metric) else 1
         values = unit * np.asarray(values, float)
         rows = {row: scores[metric] for row, scores in (baselines or {}).items() if metric in scores}
@@ -105,7 +107,7 @@ def probe_curve(
     return figure
 
 
-def health_curves(steps: Sequence[int], metrics: Mapping[str, Sequence[float]], *, columns: int = 3):
+def health_curves(steps: Sequence[int], metrics: Mapping[str, Sequence[float]], *, columns: int = 2):
     """Draws small panels, one per health figure, with its last value.
 
     Args:
@@ -117,7 +119,7 @@ def health_curves(steps: Sequence[int], metrics: Mapping[str, Sequence[float]], 
     """
     columns = min(columns, len(metrics))
     rows = -(-len(metrics) // columns)
-    figure, axes = panels(rows, columns, width=3.1 * columns, height=1.75 * rows)
+    figure, axes = panels(rows, columns, width=WIDTH, height=1.75 * rows)
     for i, ax in enumerate(axes.flat):
         if i >= len(metrics):
             ax.axis("off")

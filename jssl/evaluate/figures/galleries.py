@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jssl.arrays.programs import used_once
 from jssl.data.augment.base import Statistics
 from jssl.evaluate.analysis.patches import patch_components
 from jssl.evaluate.figures.style import INK, RIGHT, WRONG, enlarge, rgb, tiles, unnormalized, write
@@ -20,7 +21,7 @@ def neighbour_gallery(
 
     Args:
         queries: [Q, H, W, C] images.
-        query_labels: [Q].
+        query_labels: [Q]; -1 where there is none: its neighbours have no frame.
         neighbours: [Q, k, H, W, C] images, nearest first.
         neighbour_labels: [Q, k].
         names: Of the classes, to name the rows.
@@ -30,13 +31,16 @@ def neighbour_gallery(
     query_labels, neighbour_labels = np.asarray(query_labels), np.asarray(neighbour_labels)
     agree = neighbour_labels == query_labels[:, None]
     grid = [[query, *found] for query, found in zip(rgb(queries), rgb(neighbours), strict=True)]
-    frames = [[None, *(RIGHT if same else WRONG for same in row)] for row in agree]
-    rows = [names[label] for label in query_labels] if names is not None else []
+    frames: list[list[str | None]] = [
+        [None, *(None if label < 0 else RIGHT if same else WRONG for same in row)]
+        for label, row in zip(query_labels, agree, strict=True)
+    ]
+    rows = [names[label] for label in query_labels] if names and query_labels.min() >= 0 else []
     columns = ["query", "nearest"] + [str(i + 2) for i in range(agree.shape[1] - 1)]
     return tiles(grid, columns=columns, rows=rows, frames=frames)
 
 
-def attention_maps(images, attention, grid: tuple[int, int], *, heads: int = 6):
+def attention_maps(images, attention, grid: tuple[int, int], *, heads: int = 4):
     """Draws what [CLS] attends to: the image, the mean over heads, and single heads, laid over the image.
 
     Args:
@@ -174,7 +178,7 @@ def view_gallery(
     batch = {name: jnp.asarray(values) for name, values in arrays.items()} | {
         "index": jnp.arange(len(images))
     }
-    compiled = jax.jit(views)
+    compiled = used_once(views)
     columns, shown = ["image"], [rgb(images)]
     for draw in range(draws):
         made = compiled(jax.random.key(seed + draw), batch)

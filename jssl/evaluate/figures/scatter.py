@@ -6,15 +6,16 @@ import numpy as np
 
 from jssl.evaluate.figures.style import FONT, INK, MUTED, WHEEL, legible, panels, title
 
-_MARKERS = ("o", "^", "s")  # beside the colors, so that more classes than colors are told apart
+MARKERS = "os^DvPX*<>"  # beside the colors, so that classes are told apart without them
+MOST = len(MARKERS)  # classes that get a look of their own
 
 
-def feature_map(points, labels, *, names: Sequence[str], heading: str = "Features by t-SNE"):
-    """Draws points in the plane, colored by their class.
+def feature_map(points, labels, *, names: Sequence[str] = (), heading: str = ""):
+    """Draws a point for each image; each class has a color and a mark of its own, ten classes at most.
 
     Args:
-        points: [N, 2], such as `jssl.evaluate.analysis.tsne` gives.
-        labels: [N] integers; -1 for none, drawn grey.
+        points: [N, 2], such as `jssl.evaluate.analysis.tsne` or `principal_plane` give.
+        labels: [N] class numbers; -1 for none.
         names: Of the classes.
         heading: Over the figure.
     Returns:
@@ -24,21 +25,27 @@ def feature_map(points, labels, *, names: Sequence[str], heading: str = "Feature
     """
     points, labels = np.asarray(points, float), np.asarray(labels)
     if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
-        expected = "[N, 2] and [N]"
         raise ValueError(
-            f"points and labels have shapes {points.shape} and {labels.shape}, expected {expected}"
+            f"points and labels have shapes {points.shape} and {labels.shape}, expected [N, 2] and [N]"
         )
-    figure, ((ax,),) = panels(1, 1, width=5.6, height=4.2)
-    dots = dict(linestyle="", markersize=4, alpha=0.75, markeredgewidth=0)
-    if (labels < 0).any():
-        ax.plot(*points[labels < 0].T, marker=".", color=MUTED, **dots)
-    for label in np.unique(labels[labels >= 0]):
-        look = dict(color=WHEEL[label % len(WHEEL)], marker=_MARKERS[label // len(WHEEL) % len(_MARKERS)])
-        ax.plot(*points[labels == label].T, label=legible(names[label]), **look, **dots)
-    title(ax, heading)
+    figure, ((ax,),) = panels(1, 1, width=5.8, height=4.4)
+    dots = dict(linestyle="", markeredgewidth=0)
+    found = np.unique(labels[labels >= 0])[:MOST]
+    rest = ~np.isin(labels, found)
+    if rest.any():
+        others = "other classes" if (labels[rest] >= 0).any() else None
+        ax.plot(*points[rest].T, marker=".", color=MUTED, markersize=4, alpha=0.5, label=others, **dots)
+    for place, label in enumerate(found):
+        look = dict(color=WHEEL[place % len(WHEEL)], marker=MARKERS[place], markersize=4, alpha=0.75)
+        name = legible(names[label]) if label < len(names) else str(label)
+        ax.plot(*points[labels == label].T, label=name, **look, **dots)
+    if heading:
+        title(ax, heading)
     ax.grid(False)
     ax.set(xticks=[], yticks=[])
+    ax.set_anchor("W")
     ax.margins(0.03)
-    place = dict(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
-    ax.legend(fontsize=FONT, frameon=False, labelcolor=INK, handletextpad=0.2, **place)
+    if len(found) > 1:
+        place = dict(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+        ax.legend(fontsize=FONT, frameon=False, labelcolor=INK, handletextpad=0.2, **place)
     return figure

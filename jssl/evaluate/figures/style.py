@@ -15,10 +15,11 @@ RIGHT, WRONG = BLUE, ORANGE
 SERIES = (BLUE, ORANGE, TEAL, VIOLET)
 WHEEL = (*SERIES, "#e69f00", "#56b4e9", "#2b333d", "#b8a90d")  # Okabe and Ito's, yellow darkened
 FONT = 9
+DPI = 160  # pixels per inch of a PNG file
 LONGEST = 32  # characters of a name
 
 
-def png(figure, *, dpi: int = 160) -> bytes:
+def png(figure, *, dpi: int = DPI) -> bytes:
     """Draws a figure as a PNG file, cut to its contents.
 
     Args:

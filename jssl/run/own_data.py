@@ -1,0 +1,187 @@
+"""Data that is handed over as an object: samples by number, or batches in a row, of any library.
+
+jssl.run("simclr", data=my_grain_source, ...)          numbered: read in our order, resumed exactly
+jssl.run("simclr", data=torch_data_loader, ...)        batches with an end that fit in memory: read once
+jssl.run("simclr", data=endless_batches, steps=...)    batches without an end: taken as they come
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jssl.data.reading.memory import MEMORY
+from jssl.data.source import Source
+from jssl.data.sources.arrays import from_arrays
+
+PASSED = (
+    "{name}: batches are taken as they come; a run that is resumed passes over those it has seen, which "
+    "gives the same images only where the order is the same again"
+)
+
+
+class Numbered:
+    """Samples by number, of a Grain source or a torch data set, as records.
+
+    Args:
+        source: Has a length and items: dicts with "image", or pairs (image, label).
+    """
+
+    class_names: tuple[str, ...] = ()
+
+    def __init__(self, source: Any):
+        self.source, self.name = source, type(source).__name__
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        entries = named_entries(self.source[index], self.name)
+        image = entries["image"]
+        return entries if isinstance(image, bytes) else entries | {"image": as_pixels(image, self.name)}
+
+    def describe(self, index: int) -> str:
+        """Names a record in messages."""
+        return f"{self.name}[{index}]"
+
+
+class Passing(NamedTuple):
+    """Batches that are taken as they come.
+
+    Attributes:
+        batches: Gives an iterator of batches, each time it is asked.
+        name: Of their kind.
+        size: Images in each.
+        images: Until their end; 0 where it is not known.
+    """
+
+    batches: Iterable
+    name: str
+    size: int
+    images: int
+
+    def at(self, step: int) -> Iterator[dict[str, np.ndarray]]:
+        """Gives the batches from a step on, beginning anew where they end; those before are passed over."""
+        number = 0
+        while True:
+            first = number
+            for batch in self.batches:
+                if number >= step:
+                    arrays = as_batch(batch, self.name)
+                    if len(arrays["image"]) == self.size:  # a last one may be shorter
+                        yield arrays
+                number += 1
+            if number == first:
+                raise ValueError(f"{self.name}: the batches have come to an end, after {number}")
+
+    def of_run(self, batch: int | None, steps: int | None) -> "Passing":
+        """Checks that a run can take these batches.
+
+        Args:
+            batch: Images per step of the run.
+            steps: Of the run; None: not given.
+        Returns:
+            The same; where no end is known, the run's images are all there are.
+        Raises:
+            ValueError: for batches of another size, without an end and without steps, or of many processes.
+        """
+        if self.size != batch:
+            raise ValueError(f"{self.name} has batches of {self.size}, the run of {batch}; make them equal")
+        if jax.process_count() > 1:
+            raise ValueError(f"{self.name}: batches are for one process; give samples by number, or a name")
+        if not self.images and steps is None:
+            raise ValueError(f"{self.name} does not say how long it is; give steps")
+        return self if self.images else self._replace(images=self.size * (steps or 0))
+
+
+def opened(data: Any) -> Source | Numbered | Passing:
+    """Finds out what data is.
+
+    Args:
+        data: A `Source`; an object with a length and items by number; or an iterable of batches.
+    Returns:
+        A source where all of it is in memory, or what gives samples by number, or batches in a row.
+    Raises:
+        ValueError: for anything else, in one line.
+    """
+    if isinstance(data, Source):
+        return data
+    name = type(data).__name__
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not _of_batches(data, name):
+        return Numbered(data)
+    if not hasattr(data, "__iter__"):
+        raise ValueError(
+            f"data is a {name}; expected a name, a path, a Source, samples by number, or batches to iterate"
+        )
+    try:
+        first = as_batch(next(iter(data)), name)["image"]
+    except StopIteration:
+        raise ValueError(f"data is a {name} without a single batch") from None
+    count = len(data) if hasattr(data, "__len__") else 0
+    if count and count * first.nbytes <= MEMORY:
+        parts = [as_batch(batch, name) for batch in data]
+        arrays: dict[str, Any] = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        return from_arrays(arrays.pop("image"), arrays.pop("label", None), name=name, **arrays)
+    return Passing(data, name, len(first), count * len(first))
+
+
+def _of_batches(data: Any, name: str) -> bool:
+    """Whether what is numbered are batches, such as a list of them."""
+    return len(data) > 0 and np.ndim(named_entries(data[0], name)["image"]) == 4
+
+
+def as_batch(batch: Any, name: str) -> dict[str, np.ndarray]:
+    """Gives the arrays of a batch their names, and its images our layout.
+
+    Args:
+        batch: A dict with "image", or a pair (images, labels), or images; of numpy, jax or torch.
+        name: Of the data, for what is said.
+    Returns:
+        {"image": uint8 [B, H, W, C], and what else are numbers}.
+    Raises:
+        ValueError: for images of another shape or type.
+    """
+    entries = named_entries(batch, name)
+    arrays = {key: np.asarray(value) for key, value in entries.items() if key not in ("image", "index")}
+    images = as_pixels(entries["image"], name)
+    if images.ndim != 4:
+        raise ValueError(f"{name}: a batch's images must be [B, H, W, C], got shape {images.shape}")
+    labels = {"label": arrays["label"].astype(np.int32)} if "label" in arrays else {}
+    return {"image": images} | {k: v for k, v in arrays.items() if v.dtype.kind in "iufb"} | labels
+
+
+def named_entries(sample: Any, name: str) -> dict[str, Any]:
+    """Makes a dict with "image" of what a library's data gives: a dict, or images and perhaps labels."""
+    if isinstance(sample, tuple | list):
+        sample = {"image": sample[0], **({"label": sample[1]} if len(sample) > 1 else {})}
+    if not isinstance(sample, dict):
+        sample = {"image": sample}
+    if "image" not in sample:
+        raise ValueError(f"{name}: a sample or batch needs an entry image, it has {', '.join(sample)}")
+    return dict(sample)
+
+
+def as_pixels(images: Any, name: str) -> np.ndarray:
+    """Brings images to uint8 with the channels last.
+
+    Args:
+        images: [..., H, W, C] or, as torch has them, [..., C, H, W]; uint8, or floats in [0, 1].
+        name: Of the data, for what is said.
+    Raises:
+        ValueError: for floats outside of [0, 1], which were normalised already: views do that.
+    """
+    images = np.asarray(images)
+    if images.ndim >= 3 and images.shape[-3] in (1, 3) and images.shape[-1] not in (1, 3):
+        images = np.moveaxis(images, -3, -1)
+    if np.issubdtype(images.dtype, np.floating):
+        low, high = float(images.min()), float(images.max())
+        if not (low >= 0 and high <= 1):
+            raise ValueError(
+                f"{name}: images must be uint8, or floats in [0, 1], got {low:.3g} to {high:.3g}; "
+                "leave the normalisation to the views"
+            )
+        images = np.round(images * 255).astype(np.uint8)
+    if images.dtype != np.uint8:
+        raise ValueError(f"{name}: images must be uint8, or floats in [0, 1], got {images.dtype}")
+    return images

@@ -1,0 +1,121 @@
+"""Data that is handed over as an object: what it is taken for, and what a run makes of it."""
+
+import numpy as np
+import pytest
+
+from jssl import run
+from jssl.run.gather import gather
+from jssl.run.own_data import Numbered, Passing, as_pixels, opened
+from tests.run import tiny
+
+IMAGES, LABELS = tiny.colored().images, tiny.colored().labels
+
+
+class Samples:
+    """As a torch data set: floats with the channels first, and a label."""
+
+    def __len__(self):
+        return len(IMAGES)
+
+    def __getitem__(self, number):
+        return np.moveaxis(IMAGES[number], -1, 0).astype(np.float32) / 255, int(LABELS[number])
+
+
+class Loader:
+    """As a torch loader: batches of such samples, with a length or without, and a shorter last one."""
+
+    def __init__(self, batch=8):
+        self.batch, self.begun = batch, 0
+
+    def __iter__(self):
+        self.begun += 1
+        for first in range(0, len(IMAGES), self.batch):
+            some = slice(first, first + self.batch)
+            yield np.moveaxis(IMAGES[some], -1, 1), LABELS[some]
+
+
+class Counted(Loader):
+    def __len__(self):
+        return -(-len(IMAGES) // self.batch)
+
+
+@pytest.mark.parametrize(
+    "data", [Samples(), Counted(7), [{"image": x, "label": y} for x, y in zip(IMAGES, LABELS, strict=True)]]
+)
+def test_what_ends_and_fits_is_read_into_memory_and_probed(data):
+    found = gather(data)
+    images = np.concatenate([found.train.images, found.test.images])
+    assert found.records is None and found.passing is None and found.held_out
+    assert sorted(map(bytes, images)) == sorted(map(bytes, IMAGES))
+    assert found.train.class_names == ("0", "1", "2") and len(found) == len(found.train)
+
+
+def test_a_pair_is_trained_and_tested_on():
+    found = gather((Samples(), Counted()))
+    assert len(found.train) == len(found.test) == len(IMAGES) and not found.held_out
+
+
+def test_batches_without_an_end_are_taken_as_they_come_and_passed_over_on_resuming(tmp_path):
+    loader = Loader()
+    settings = dict(method="center", size=8, mesh="data=1", eval_every=6, checkpoint_every=6)
+    first = run(tiny.Tiny, data=loader, steps=6, out=str(tmp_path / "run"), **settings)
+    assert first.table == {} and int(first.state.step) == 6
+    longer = run(tiny.Tiny, data=loader, steps=12, out=str(tmp_path / "run"), **settings)
+    assert int(longer.state.step) == 12
+    passing = opened(loader)
+    assert isinstance(passing, Passing) and passing.size == 8 and passing.images == 0
+    (sixth, seventh), epoch = (next(passing.at(step))["image"] for step in (5, 6)), len(IMAGES) // 8
+    np.testing.assert_array_equal(sixth, IMAGES[40:48])
+    np.testing.assert_array_equal(seventh, IMAGES[:8])
+    assert epoch == 6
+
+
+@pytest.mark.parametrize(
+    "data, settings, words",
+    [
+        (Loader(), {"batch": 16, "steps": 2}, "Loader has batches of 8, the run of 16; make them equal"),
+        (3, {}, "data is a int; expected a name, a path, a Source"),
+        (iter(()), {}, "without a single batch"),
+        ([{"picture": IMAGES[0]}], {}, "needs an entry image, it has picture"),
+        ([IMAGES[0] / 100.0] * 9, {}, "leave the normalisation to the views"),
+        ([IMAGES[0].astype(int)] * 9, {}, r"must be uint8, or floats in \[0, 1\], got int64"),
+    ],
+)
+def test_what_cannot_be_used_costs_one_line(data, settings, words, tmp_path):
+    with pytest.raises(ValueError, match=words) as refused:
+        run(tiny.Tiny, data=data, out=str(tmp_path / "run"), **settings)
+    assert "\n" not in str(refused.value) and not (tmp_path / "run").exists()
+
+
+def test_pixels_are_brought_into_one_layout():
+    assert as_pixels(np.zeros((2, 3, 8, 9)), "x").shape == (2, 8, 9, 3)
+    assert as_pixels(np.zeros((2, 8, 9, 3)), "x").shape == (2, 8, 9, 3)
+    assert as_pixels(np.full((1, 4, 4), 0.5), "x").max() == 128
+    assert isinstance(opened(Samples()), Numbered)
+
+
+def test_a_path_is_a_name(tmp_path, monkeypatch):
+    from PIL import Image
+
+    for number in range(len(IMAGES)):
+        (tmp_path / "photos" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(IMAGES[number]).save(tmp_path / "photos" / "ab"[number % 2] / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    for data in ("photos", "folder:photos", tmp_path / "photos"):
+        assert len(gather(data).train) == 44 and gather(data).train.class_names == ("a", "b")
+    with pytest.raises(
+        ValueError, match="unknown data 'fotos': .* or the path of a folder or .npz file that is there"
+    ):
+        gather("fotos")
+
+
+def test_grains_sources_are_numbered_and_its_iterators_pass():
+    grain = pytest.importorskip("grain")
+    samples = grain.MapDataset.source(
+        [{"image": x, "label": int(y)} for x, y in zip(IMAGES, LABELS, strict=True)]
+    )
+    found = gather(samples)
+    assert found.held_out and len(found.train) + len(found.test) == len(IMAGES)
+    passing = opened(samples.batch(8).to_iter_dataset())
+    assert isinstance(passing, Passing) and passing.size == 8
+    np.testing.assert_array_equal(next(passing.at(2))["image"], IMAGES[16:24])

@@ -1,0 +1,79 @@
+"""--preset small: every system gets settings that it can be built with, and what is given stays."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from jssl.experiments import REGISTRY
+
+from jssl.run import DataInfo
+from jssl.run.command import flags, parse
+from jssl.run.plan import experiment_name
+from jssl.run.presets import preset, small
+from jssl.run.systems import module_of, named
+from tests.run import tiny
+
+SYSTEMS = [name for name, system in REGISTRY.items() if "image" in system.needs]
+
+
+def photos(count, side=256):
+    return DataInfo("folder:photos", count, (side, side, 3), side, 5, {"caption": ((77,), "int32")})
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_is_built_for_few_and_for_many_images(name):
+    sizes = []
+    for count in (270, 5_000, 50_000):
+        chosen, said = preset(name, named(name)(data="photos"), photos(count), set())
+        experiment = chosen.build(photos(count))
+        if getattr(chosen, "locals", 0) and "vit" in chosen.encoder:  # local views are of whole patches
+            assert chosen._local_side(chosen.size) % int(re.sub(r"vit_[a-z]+", "", chosen.encoder)) == 0
+        assert chosen.data == "photos" and f"{count:,} images" in said and chosen.encoder in said
+        assert 8 <= experiment.batch <= 256 and count // experiment.batch >= 8
+        assert 50 <= experiment.steps // (count // experiment.batch) <= 200
+        assert experiment.peak_rate <= named(name)().peak_rate
+        sizes.append(chosen.size)
+    assert sizes == [64, 96, 128]
+
+
+def test_small_images_are_not_enlarged_and_what_is_given_stays():
+    settings = named("dino")(data="photos", batch=12, encoder="vit_s8", temperature_warmup=3)
+    chosen, said = preset("dino", settings, photos(300, side=50), {"batch", "encoder", "out"})
+    assert (chosen.size, chosen.batch, chosen.encoder) == (48, 12, "vit_s8")
+    assert said.endswith("as given: batch, encoder") and chosen.steps == 200 * (300 // 12)
+    assert chosen.temperature_warmup == module_of("dino").demo.temperature_warmup  # it was not said to stay
+    assert (
+        chosen.views == "dino"
+        and chosen.locals == 4
+        and chosen.prototypes == module_of("dino").demo.prototypes
+    )
+
+
+def test_weights_to_start_from_set_the_size_and_need_fewer_steps():
+    from jssl.models import encoder
+    from jssl.weights.loaded import Loaded
+    from jssl.weights.preprocessing import Preprocess
+
+    settings = named("dino")(data="photos")
+    anew, _ = small(settings, module_of("dino").demo, examples=300, side=500)
+    started = replace(settings, start=Loaded(encoder("vit_n14"), None, preprocess=Preprocess(256, 224)))
+    chosen, said = small(started, module_of("dino").demo, examples=300, side=200)
+    assert chosen.size == 196 and chosen.steps * 4 == anew.steps and "the weights' network" in said
+    assert chosen.peak_rate == pytest.approx(0.1 * anew.peak_rate)  # as --continued-rate has it
+
+
+def test_a_preset_is_for_systems_and_not_for_demos():
+    with pytest.raises(ValueError, match="for the systems of `jssl list`; tiny is none of them"):
+        preset(experiment_name(tiny.Tiny), tiny.Tiny(), photos(300), set())
+    with pytest.raises(ValueError, match="--demo and --preset each choose all settings"):
+        parse(module_of("dino").demo, ["--demo", "--preset", "small"], command=["jssl"])
+    assert flags(["--batch", "8", "--layer-decay=1", "x"]) == {"batch", "layer_decay"}
+
+
+def test_epochs_that_are_given_decide_and_memory_holds_no_more_than_there_is():
+    chosen, said = preset("moco_v2", named("moco_v2")(data="photos", epochs=7), photos(300), {"epochs"})
+    assert chosen.steps is None and chosen.length(photos(300)) == 7 * (300 // 32) and "7 epochs" in said
+    assert chosen.queue == 128 and chosen.queue % chosen.batch == 0
+    many, _ = preset("moco_v2", named("moco_v2")(data="photos"), photos(50_000), set())
+    assert many.queue == module_of("moco_v2").demo.queue
+    assert preset("pcl", named("pcl")(data="photos"), photos(300), set())[0].clusters == (37, 75)
