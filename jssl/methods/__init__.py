@@ -1,5 +1,6 @@
 """Named methods, each a choice of networks and losses over one of a few engines (`jssl.methods.frames`)."""
 
+from jssl.methods.attended import attmask
 from jssl.methods.base import Method
 from jssl.methods.clustering import swav
 from jssl.methods.contrastive import moco_v2, pcl, simclr
@@ -14,6 +15,7 @@ from jssl.methods.weighted import weighted_methods
 
 __all__ = [
     "Method",
+    "attmask",
     "barlow_twins",
     "byol",
     "clip",
