@@ -47,6 +47,13 @@ REGISTRY = {
         knn=(45.1, 46.0),
         linear=(43.6, 48.0),
     ),
+    "tokenizer": System(
+        "Tokenizer", "Tokenizer", "2102.12092", "discrete autoencoder, words for beit and cae"
+    ),
+    "beit": System("BEiT", "BEiT", "2106.08254", "masked prediction, words of patches"),
+    "cae": System("CAE", "CAE", "2202.03026", "masked prediction, latents and words, tokens dropped"),
+    "maskfeat": System("MaskFeat", "MaskFeat", "2112.09133", "masked prediction, histograms of gradients"),
+    "eva": System("EVA", "EVA", "2211.07636", "masked prediction, a frozen CLIP", "images, a CLIP"),
     "i_jepa": System(
         "I-JEPA", "IJEPA", "2301.08243", "joint-predictive", knn=(85.7, 83.9), linear=(67.5, 73.2)
     ),

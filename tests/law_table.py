@@ -10,12 +10,18 @@ import jax.numpy as jnp
 from jssl import methods, models
 from jssl.masks import multiblock_masks
 from jssl.methods import Method
+from jssl.models.network import frozen
 
 BATCH, SIDE = 8, 16
 
 
 def vit(**fields):
     return models.ViT(**dict(patch=4, dim=16, depth=1, heads=2) | fields)
+
+
+def teacher(module):
+    """First variables of a network that is frozen."""
+    return module.init(jax.random.key(8), jnp.zeros((1, SIDE, SIDE, 3)))
 
 
 def noisy(globals_, locals_=0):
@@ -107,6 +113,26 @@ TABLE = {
         ),
         ONE,
     ),
+    "tokenizer": Row(
+        lambda: methods.tokenizer(models.TokenEncoder(4, 8, 8), models.TokenDecoder(4, 8, 8)), ONE
+    ),
+    "beit": Row(lambda: methods.beit(vit(), models.patch_words(4, 8), words=8, count=6, min_block=2), ONE),
+    "cae": Row(
+        lambda: methods.cae(
+            vit(positions=models.sincos_positions_rows_first),
+            models.patch_words(4, 8),
+            words=8,
+            regressor=models.LatentRegressor(depth=1, heads=2),
+            decoder=models.LatentDecoder(8, depth=1, heads=2),
+            count=8,
+            min_block=2,
+        ),
+        ONE,
+    ),
+    "maskfeat": Row(lambda: methods.maskfeat(vit(), cell=2), ONE),
+    "eva": Row(
+        lambda: methods.eva(vit(), frozen(vit(dim=8), teacher(vit(dim=8))), dim=8, count=6, min_block=2), ONE
+    ),
     "i_jepa": Row(
         lambda: methods.i_jepa(
             vit(class_token=False),
@@ -134,4 +160,15 @@ TABLE = {
 }
 TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "attmask", "i_jepa")
 
-MASKED = ("ibot", "attmask", "mae", "simmim", "simmim_swin", "i_jepa", "mim_contrast")
+MASKED = (
+    "ibot",
+    "attmask",
+    "mae",
+    "simmim",
+    "simmim_swin",
+    "beit",
+    "maskfeat",
+    "eva",
+    "i_jepa",
+    "mim_contrast",
+)

@@ -6,6 +6,7 @@ import inspect
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from jssl.experiments import REGISTRY
@@ -13,6 +14,7 @@ from jssl.experiments import REGISTRY
 import jssl
 from jssl.data import from_arrays
 from jssl.data.sources import scenes
+from jssl.models import ViT
 from jssl.run import DataInfo, Training
 from jssl.run.plan import experiment_name
 from jssl.run.systems import (
@@ -25,9 +27,18 @@ from jssl.run.systems import (
     text_table,
     with_table,
 )
+from jssl.weights import Loaded
 
 ROOT = Path(__file__).parent.parent
 TINY = dict(batch=8, steps=2, size=16)
+
+
+def tower(**sizes):
+    """A network whose features are predicted, as weights hold one."""
+    vit = ViT(**sizes)
+    return Loaded(vit, vit.init(jax.random.key(0), np.zeros((1, 16, 16, 3), np.float32)))
+
+
 SMALLER = {  # of the demos' own settings, to compile quickly
     "encoder": {"resnet10x0.25_cifar": "resnet10x0.125_cifar"},
     "queue": 16,
@@ -42,6 +53,9 @@ SMALLER = {  # of the demos' own settings, to compile quickly
     "decoder_dim": 16,
     "predictor_dim": 24,
     "min_keep": 2,
+    "count": 2,
+    "words": 8,
+    "target": tower(patch=8, dim=8, depth=1, heads=2),
 }
 IMAGENET = DataInfo("imagenet", 1_281_167, (224, 224, 3), 224, 1000, {"caption": ((77,), "int32")})
 

@@ -8,21 +8,27 @@ from jssl.methods.distillation import dino, ibot
 from jssl.methods.hybrids import mim_contrast, slip
 from jssl.methods.labels import supervised
 from jssl.methods.masked import i_jepa, mae, simmim
+from jssl.methods.masked_targets import beit, cae, eva, maskfeat
 from jssl.methods.multimodal import clip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
 from jssl.methods.pretext import rotation
+from jssl.methods.tokens import tokenizer
 from jssl.methods.weighted import weighted_methods
 
 __all__ = [
     "Method",
     "attmask",
     "barlow_twins",
+    "beit",
     "byol",
+    "cae",
     "clip",
     "dino",
+    "eva",
     "i_jepa",
     "ibot",
     "mae",
+    "maskfeat",
     "mim_contrast",
     "moco_v2",
     "pcl",
@@ -33,6 +39,7 @@ __all__ = [
     "slip",
     "supervised",
     "swav",
+    "tokenizer",
     "vicreg",
     "weighted_methods",
 ]

@@ -63,8 +63,12 @@ from jssl.models.layers.transformer import (
     gelu,
     quick_gelu,
 )
-from jssl.models.masked.decoders import MaskedDecoder, mae_decoder, pixel_head
+from jssl.models.masked.context import LatentDecoder, context_autoencoder
+from jssl.models.masked.decoders import MaskedDecoder, mae_decoder, patch_head, pixel_head
 from jssl.models.masked.predictors import Predictor
+from jssl.models.masked.regressors import LatentRegressor
+from jssl.models.masked.tokenizers import TokenDecoder, TokenEncoder, discrete_autoencoder
+from jssl.models.masked.words import likeliest, patch_words
 from jssl.models.zoo import encoder, encoder_names
 
 __all__ = [
@@ -75,6 +79,8 @@ __all__ = [
     "ConvStem",
     "Features",
     "Head",
+    "LatentDecoder",
+    "LatentRegressor",
     "LearnedPositions",
     "LogitScale",
     "MaskedDecoder",
@@ -87,6 +93,8 @@ __all__ = [
     "SwiGlu",
     "Swin",
     "TextTransformer",
+    "TokenDecoder",
+    "TokenEncoder",
     "Transformer",
     "ViT",
     "WeightNormDense",
@@ -101,9 +109,11 @@ __all__ = [
     "clip_image_init",
     "clip_text_init",
     "cls_attention",
+    "context_autoencoder",
     "depth_scaled",
     "dino_bicubic",
     "dino_head",
+    "discrete_autoencoder",
     "encoder",
     "encoder_names",
     "gelu",
@@ -113,10 +123,13 @@ __all__ = [
     "last_class_tokens",
     "last_place",
     "layer_norm",
+    "likeliest",
     "linear_head",
     "mae_decoder",
     "moco_head",
     "moco_v3_head",
+    "patch_head",
+    "patch_words",
     "pixel_head",
     "quick_gelu",
     "read_class",

@@ -5,6 +5,7 @@ name.
 from jssl.arrays.patches import patchify, sincos_position_embedding, unpatchify
 from jssl.objectives.alignment import negative_cosine_similarity, normalized_mse
 from jssl.objectives.base import Memory, Metrics, Objective, Outputs, named, stateless, value_at, weighted_sum
+from jssl.objectives.beit import word_figures
 from jssl.objectives.cached import cached_gradients, microbatched
 from jssl.objectives.clusters import Clusters, concentration, kmeans, lloyd, random_rows, spread_rows
 from jssl.objectives.contrastive import (
@@ -17,7 +18,8 @@ from jssl.objectives.contrastive import (
 )
 from jssl.objectives.dino import centered, dino_cross_entropy, update_center, view_distillation
 from jssl.objectives.dinov2 import balanced_patch_distillation, balanced_view_distillation
-from jssl.objectives.gradients import hog
+from jssl.objectives.eva import masked_negative_cosine
+from jssl.objectives.gradients import hog, hog_of_patches
 from jssl.objectives.ibot import masked_cross_entropy, masked_patch_distillation, patch_distillation
 from jssl.objectives.moco import enqueue, queue_contrast
 from jssl.objectives.msn import masked_siamese, masked_siamese_objective
@@ -29,6 +31,7 @@ from jssl.objectives.redundancy import barlow_twins, koleo, vicreg
 from jssl.objectives.ressl import relational, relational_consistency
 from jssl.objectives.sinkhorn import sinkhorn_knopp
 from jssl.objectives.swav import swapped_assignment, swapped_prediction
+from jssl.objectives.tokenizer import image_error, word_divergence, word_usage
 
 __all__ = [
     "Clusters",
@@ -46,6 +49,8 @@ __all__ = [
     "dino_cross_entropy",
     "enqueue",
     "hog",
+    "hog_of_patches",
+    "image_error",
     "info_nce",
     "instance_discrimination",
     "instance_memory",
@@ -54,6 +59,7 @@ __all__ = [
     "lloyd",
     "masked_cross_entropy",
     "masked_mean",
+    "masked_negative_cosine",
     "masked_patch_distillation",
     "masked_reconstruction",
     "masked_siamese",
@@ -91,4 +97,7 @@ __all__ = [
     "vicreg",
     "view_distillation",
     "weighted_sum",
+    "word_divergence",
+    "word_figures",
+    "word_usage",
 ]

@@ -16,6 +16,7 @@ from jssl.run.pictures import attention_figure, caption_figure, reconstruction_f
 from jssl.run.plan import Options
 from jssl.run.saved import SavedRun, open_run
 from jssl.run.settings import Training
+from jssl.run.targets import FrozenTarget, Words
 from jssl.run.training import Run, start
 from jssl.run.watch import NonFinite
 
@@ -24,6 +25,7 @@ __all__ = [
     "Data",
     "DataInfo",
     "Experiment",
+    "FrozenTarget",
     "Interrupted",
     "MomentumContrast",
     "NonFinite",
@@ -37,6 +39,7 @@ __all__ = [
     "Share",
     "Training",
     "Weights",
+    "Words",
     "attention_figure",
     "caption_figure",
     "main",

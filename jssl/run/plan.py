@@ -18,10 +18,11 @@ from jssl.extras import require
 from jssl.run.experiment import DataInfo, Experiment, Settings
 from jssl.run.export import code_version, evaluated
 from jssl.run.footprint import footprint
-from jssl.run.from_weights import Start, fitted, opened
+from jssl.run.from_weights import Start, beside, fitted, opened
 from jssl.run.gather import Gathered, gather
 from jssl.run.numbers import LARGEST, Count, Range, check_numbers
 from jssl.run.record import BUDGET, CONFIG, as_path, check_directory, read_config
+from jssl.run.targets import TARGET, FrozenTarget, opened_target
 from jssl.sharding import make_mesh, over_batch, state_sharding
 from jssl.train import TrainState, init_state, train_step
 from jssl.weights.loaded import Loaded
@@ -104,7 +105,7 @@ class Plan(NamedTuple):
     needs: dict[str, int]
     budget: str
     extends: "Shorter | None" = None
-    start: Callable[[], Start] | None = None
+    start: Callable[[], Start | None] | None = None
 
     @property
     def places(self) -> TrainState:
@@ -148,6 +149,8 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
     options = options or Options()
     check_numbers(settings)
     check_numbers(options)
+    if (missing := settings.lacks()) is not None:
+        raise ValueError(missing)
     name = experiment_name(settings)
     options = replace(options, out=options.out or f"runs/{name}")
     config: dict[str, Any] = {
@@ -159,7 +162,10 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         "versions": {"jax": jax.__version__, **code_version()},
     }
     check_directory(options.out, config)
+    named = settings
     settings, weights = settings_with_weights(settings, _there(options.out))
+    if isinstance(settings, FrozenTarget):
+        config[TARGET] = settings.target_in_words()
     mesh = make_mesh(options.mesh)
     data = gather(
         settings.data,
@@ -192,6 +198,7 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
             f"a batch of {experiment.batch} does not spread over {mesh.size} devices; change it or --mesh"
         )
     start = None if weights is None else fit(experiment, info, weights, config["settings"]["start"])
+    start = beside(start, experiment.given)
     state = _placed(mesh, state_shapes(experiment, options, info, start))
     config |= {
         "data": info._asdict(),
@@ -205,10 +212,8 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
         f"epochs of {info.examples:,}{peak}"
     )
     planned = Plan(name, experiment, options, config, data, mesh, state, {}, budget, extends)
-    if weights is not None and start is not None:
-        planned = planned._replace(
-            start=_begin(experiment, info, start, weights, config["settings"]["start"])
-        )
+    if start is not None:
+        planned = planned._replace(start=_begin(named, info, start, config["settings"].get("start")))
     where = evaluated(experiment.method, state)
     return planned._replace(needs=_needs(planned, info), config=config | {EVALUATED: where})
 
@@ -255,14 +260,17 @@ def state_shapes(experiment: Experiment, options: Options, info: DataInfo, start
 def settings_with_weights(
     settings: Settings, config: Mapping[str, Any] | None
 ) -> tuple[Settings, Loaded | None]:
-    """Opens what the settings start from.
+    """Opens what the settings start from, and a frozen target.
 
     Args:
-        settings: Of the experiment, `start` a name perhaps.
+        settings: Of the experiment, `start` and `target` names perhaps.
         config: What the run's config.json holds; None before it is begun.
     Returns:
-        The settings with `start` opened, and what was opened; None without `start`.
+        The settings with both opened, and what was opened; None without `start`.
     """
+    target = getattr(settings, "target", None)
+    if isinstance(settings, FrozenTarget) and target is not None:
+        settings = replace(settings, target=opened_target(target, config))
     start = getattr(settings, "start", None)
     if start is None:
         return settings, None
@@ -281,13 +289,18 @@ def fit(experiment: Experiment, info: DataInfo, loaded: Loaded, name: str) -> St
     return fitted(loaded, e.method, shapes, side=side, name=name)
 
 
-def _begin(
-    experiment: Experiment, info: DataInfo, start: Start, loaded: Loaded, name: str
-) -> Callable[[], Start]:
+def _begin(settings: Settings, info: DataInfo, start: Start, name: Any) -> Callable[[], Start | None]:
     """Weights that were not read, as the run was begun already, are read when they are needed after all."""
-    if loaded.variables is not None:
-        return lambda: start
-    return lambda: fit(experiment, info, opened(name, None), name)
+
+    def begin() -> Start | None:
+        if start.read:
+            return start
+        again, weights = settings_with_weights(settings, None)
+        experiment = again.build(info)
+        own = None if weights is None else fit(experiment, info, weights, name)
+        return beside(own, experiment.given)
+
+    return begin
 
 
 def _there(directory) -> dict[str, Any] | None:

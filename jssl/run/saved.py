@@ -12,6 +12,7 @@ from jssl.evaluate import extract_features
 from jssl.methods.base import Method
 from jssl.run.experiment import DataInfo, Experiment, Settings
 from jssl.run.export import encoder_variables, newest_state
+from jssl.run.from_weights import beside
 from jssl.run.plan import Options, fit, settings_with_weights, state_shapes
 from jssl.run.record import CONFIG, read_config
 from jssl.run.systems import experiments, named
@@ -93,7 +94,7 @@ def open_run(directory, *, kind: type[Settings] | None = None) -> SavedRun:
     experiment = settings.build(info)
     options = Options(seed=config["numbers"]["seed"])
     start = None if weights is None else fit(experiment, info, weights, config["settings"]["start"])
-    like = state_shapes(experiment, options, info, start)
+    like = state_shapes(experiment, options, info, beside(start, experiment.given))
     state = newest_state(directory, config, like)
     return SavedRun(
         directory, config, settings, experiment, state, encoder_variables(state, config, directory)

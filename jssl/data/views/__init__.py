@@ -15,7 +15,19 @@ from jssl.data.views.pairs import (
     simclr,
     simclr_view,
 )
-from jssl.data.views.plain import CLIP, clip, crops, handwriting, i_jepa, mae, rotation, simmim, slip
+from jssl.data.views.plain import (
+    CLIP,
+    beit,
+    clip,
+    crops,
+    eva,
+    handwriting,
+    i_jepa,
+    mae,
+    rotation,
+    simmim,
+    slip,
+)
 
 NAMED = {
     views.__name__: views
@@ -28,6 +40,8 @@ NAMED = {
         dinov2,
         swav,
         mae,
+        beit,
+        eva,
         simmim,
         i_jepa,
         rotation,
@@ -48,7 +62,7 @@ def statistics(name: str) -> Statistics:
     >>> statistics("swav").std
     (0.228, 0.224, 0.225)
     """
-    return {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP}.get(name, Statistics())
+    return {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "eva": CLIP}.get(name, Statistics())
 
 
 __all__ = [
@@ -58,12 +72,14 @@ __all__ = [
     "Images",
     "Statistics",
     "Views",
+    "beit",
     "byol",
     "byol_view",
     "clip",
     "crops",
     "dino",
     "dinov2",
+    "eva",
     "evaluation_view",
     "fine_tuning",
     "handwriting",
