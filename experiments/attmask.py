@@ -1,7 +1,7 @@
 """AttMask, arXiv:2203.12719."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from jssl.methods import attmask
 from jssl.run import Count, Data, DataInfo, Experiment, SelfDistillation, Share, main
@@ -55,7 +55,7 @@ class AttMask(SelfDistillation):
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(hides="mask", where_it_has=self.encoder_settings())
-        masking = dict(hides=self.hides, ratio=self.mask_ratio, probability=self.masked)
+        masking: dict[str, Any] = dict(hides=self.hides, ratio=self.mask_ratio, probability=self.masked)
         temperature = self.temperature(data)
         temperatures = dict(teacher_temperature=temperature, patch_temperature=temperature)
         heads = dict(prototypes=self.prototypes, head=self.head(), shared_head=self.shared_head)

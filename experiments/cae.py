@@ -62,8 +62,8 @@ class CAE(Words):
 
     def build(self, data: DataInfo) -> Experiment:
         shared: dict[str, Any] = dict(drop_path=self.drop_path, layer_scale=self.layer_scale)
-        own = dict(positions=sincos_positions_rows_first, qkv_bias=(True, False, True), kernel_init=xavier)
-        network = self.network(hides="visible", **shared, **own)
+        own = shared | dict(positions=sincos_positions_rows_first, kernel_init=xavier)
+        network = self.network(hides="visible", qkv_bias=(True, False, True), **own)
         tokens = self.tokenizer(data, network, words=self.words)
         shared |= dict(heads=self.decoder_heads)
         method = cae(

@@ -63,7 +63,7 @@ class EVA(FrozenTarget):
         target = self.frozen_target(data, network)
         blocks = dict(count=self.count, min_block=self.min_block)
         method = eva(network, target.network, dim=target.dim, **blocks)
-        adam = dict(b2=0.98, eps=1e-6, decays=weights_and_mask_token)
+        adam: dict[str, Any] = dict(b2=0.98, eps=1e-6, decays=weights_and_mask_token)
         decayed = adamw(self.rate(data), weight_decay=self.weight_decay, **adam)
         optimizer = optax.chain(clip_by_global_norm(self.clip), decayed)
         return self.experiment(data, method, optimizer=optimizer, network=network, given=target.given)

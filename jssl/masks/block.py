@@ -93,8 +93,8 @@ def exact_block_mask(
     >>> exact_block_mask(keys, (4, 4), count=7, min_block=2).sum(-1).tolist()
     [7, 7, 7]
     """
-    sizes = dict(count=count, min_block=min_block, aspect=aspect)
-    mask = block_mask(fold_keys(keys, 0), grid, **sizes, tries=64, draws=64)
+    blocks = fold_keys(keys, 0)
+    mask = block_mask(blocks, grid, count=count, min_block=min_block, aspect=aspect, tries=64, draws=64)
     square = jnp.pad(mask.reshape(-1, *grid), ((0, 0), (1, 1), (1, 1))).astype(jnp.float32)
     beside = square[:, :-2, 1:-1] + square[:, 2:, 1:-1] + square[:, 1:-1, :-2] + square[:, 1:-1, 2:]
     nearest = beside.reshape(mask.shape) + uniform(fold_keys(keys, 1), shape=mask.shape[1:])

@@ -57,6 +57,9 @@ def word_usage(logits) -> Metrics:
         word, 1 where all words are as frequent}.
     References:
         arXiv:2102.12092
+
+    >>> print(word_usage(jnp.eye(4))["usage"], word_usage(jnp.zeros((5, 4)))["usage"])
+    1.0 0.0
     """
     words = logits.shape[-1]
     ids = jnp.argmax(logits, axis=-1).ravel()
