@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jssl.methods import attmask
-from jssl.run import Count, Data, DataInfo, Experiment, SelfDistillation, Share, main
+from jssl.run import Count, Data, DataInfo, Experiment, SelfDistillation, Share, main, masks_figure
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class AttMask(SelfDistillation):
         heads = dict(prototypes=self.prototypes, head=self.head(), shared_head=self.shared_head)
         momentum = self.teacher_momentum(data)
         method = attmask(network, momentum=momentum, **masking, **heads, **temperatures)
-        return self.distillation(data, method, network)
+        pictures = masks_figure(method, network, self.view(data), normalized=self.normalization)
+        return self.distillation(data, method, network, figures=pictures)
 
 
 SOURCES = {

@@ -12,7 +12,13 @@ from jssl.run.families import MomentumContrast, SelfDistillation, Texts
 from jssl.run.interrupt import Interrupted
 from jssl.run.lock import Occupied
 from jssl.run.numbers import Count, Share
-from jssl.run.pictures import attention_figure, caption_figure, reconstruction_figure, rotation_figure
+from jssl.run.pictures import (
+    attention_figure,
+    caption_figure,
+    masks_figure,
+    reconstruction_figure,
+    rotation_figure,
+)
 from jssl.run.plan import Options
 from jssl.run.saved import SavedRun, open_run
 from jssl.run.settings import Training
@@ -43,6 +49,7 @@ __all__ = [
     "attention_figure",
     "caption_figure",
     "main",
+    "masks_figure",
     "open_run",
     "reconstruction_figure",
     "rotation_figure",

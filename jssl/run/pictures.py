@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jssl import masks
 from jssl.data.augment.base import Statistics
 from jssl.data.sources import scenes
 from jssl.evaluate.protocols.unseen_pairs import embed_pairs, zero_shot_accuracy
@@ -46,6 +47,45 @@ def attention_figure(
             figures.unnormalized(seen, normalized), np.asarray(attention), encoder.grid(seen.shape)
         )
         caption = "What the class token attends to, in the last block: the mean over heads, and single heads."
+        return [(caption, figures.png(drawn))]
+
+    return (figure,)
+
+
+def masks_figure(
+    method: Method, encoder, view, *, ratio: float = 0.3, normalized: Statistics | None = None
+) -> tuple[Figure, ...]:
+    """Makes the figure of several ways to hide patches beside each other, as an experiment's `figures`.
+
+    Args:
+        method: Its `encoder` says which network's attention counts.
+        encoder: The Linen module, a ViT with a class token.
+        view: The evaluation view.
+        ratio: Share of the patches hidden.
+        normalized: What the view normalises with, by default ImageNet's statistics.
+    Returns:
+        One figure.
+    """
+
+    def figure(state, images):
+        from jssl.evaluate import figures
+        from jssl.models import cls_attention
+
+        seen = view(jnp.asarray(images[:8]))
+        variables = method.encoder(state.params, state.teacher, state.memory)
+        attention = jax.jit(partial(cls_attention, encoder))(variables, seen).mean(1)
+        keys, grid = jax.random.split(jax.random.key(0), len(seen)), encoder.grid(seen.shape)
+        patches = grid[0] * grid[1]
+        blocks = dict(count=max(1, int(ratio * patches)), min_block=max(1, patches // 12))
+        hidden = {
+            "random": masks.random_mask(keys, grid, ratio=ratio),
+            "blocks": masks.block_mask(keys, grid, **blocks),
+            "most attended": masks.attention_mask(attention, ratio=ratio),
+            "with hints": masks.hint_attention_mask(keys, attention, ratio=ratio, show=0.1),
+            "least attended": masks.low_attention_mask(attention, ratio=ratio),
+        }
+        drawn = figures.mask_gallery(figures.unnormalized(seen, normalized), hidden, grid)
+        caption = f"What is left of images by several ways to hide {ratio:.0%} of their patches."
         return [(caption, figures.png(drawn))]
 
     return (figure,)

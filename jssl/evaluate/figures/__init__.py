@@ -4,6 +4,7 @@ from jssl.evaluate.figures.curves import health_curves, loss_curve, probe_curve
 from jssl.evaluate.figures.galleries import (
     attention_maps,
     caption_similarities,
+    mask_gallery,
     neighbour_gallery,
     patch_pca,
     reconstructions,
@@ -18,6 +19,7 @@ __all__ = [
     "health_curves",
     "legible",
     "loss_curve",
+    "mask_gallery",
     "neighbour_gallery",
     "patch_pca",
     "png",

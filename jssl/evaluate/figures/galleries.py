@@ -82,6 +82,26 @@ def reconstructions(images, mask, predicted, grid: tuple[int, int]):
     return tiles([list(masked), list(filled), list(images)], rows=names, tile=0.95)
 
 
+def mask_gallery(images, masks, grid: tuple[int, int]):
+    """Draws what each way to hide patches leaves of images, one row each, one column per image.
+
+    Args:
+        images: [B, H, W, C].
+        masks: {name: [B, N] bool, True = hidden, row-major}.
+        grid: (rows, columns) of patches, N = rows * columns.
+    Returns:
+        A matplotlib figure: the images, then a row for each name.
+    References:
+        AttMask, arXiv:2203.12719, figure 1
+    """
+    images = rgb(images)
+    rows = {"image": list(images)}
+    for name, mask in masks.items():
+        hidden = enlarge(np.asarray(mask, bool).reshape(-1, *grid, 1), images.shape[1:3])
+        rows[name] = list(np.where(hidden, 0.82, images))
+    return tiles(list(rows.values()), rows=list(rows), tile=0.95)
+
+
 def patch_pca(images, tokens, grid: tuple[int, int]):
     """Draws patch features as colours: three principal components of the foreground, the background black.
 
