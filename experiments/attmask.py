@@ -55,12 +55,11 @@ class AttMask(SelfDistillation):
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(hides="mask", where_it_has=self.encoder_settings())
-        masking: dict[str, Any] = dict(hides=self.hides, ratio=self.mask_ratio, probability=self.masked)
+        settings: dict[str, Any] = dict(hides=self.hides, ratio=self.mask_ratio, probability=self.masked)
+        settings |= dict(prototypes=self.prototypes, head=self.head(), shared_head=self.shared_head)
         temperature = self.temperature(data)
-        temperatures = dict(teacher_temperature=temperature, patch_temperature=temperature)
-        heads = dict(prototypes=self.prototypes, head=self.head(), shared_head=self.shared_head)
-        momentum = self.teacher_momentum(data)
-        method = attmask(network, momentum=momentum, **masking, **heads, **temperatures)
+        settings |= dict(teacher_temperature=temperature, patch_temperature=temperature)
+        method = attmask(network, momentum=self.teacher_momentum(data), **settings)
         pictures = masks_figure(method, network, self.view(data), normalized=self.normalization)
         return self.distillation(data, method, network, figures=pictures)
 

@@ -143,6 +143,7 @@ def test_every_number_of_a_paper_stands_on_its_page(name):
         "share",
         "per_class",
         "start",
+        "target",
         "continued_rate",
         "layer_decay",
         "start_rate",

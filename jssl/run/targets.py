@@ -131,7 +131,7 @@ class FrozenTarget(Training):
             held = dict(weights.resize(loaded.variables, size=side, encoder=loaded.encoder))
             if head is not None:
                 params = {"encoder": held.pop("params"), "patch": head[1]["params"]}
-                held = {"params": params, "encoder": held}
+                held = {**statistics, "params": params, "encoder": held}
         given = {"memory": {"statistics": {"target": {"frozen": held}}}}
         return Target(frozen(_renormalized(net, self.normalization, loaded.preprocess, data)), given, dim)
 
@@ -162,10 +162,10 @@ def _projection(loaded: Loaded) -> tuple[Any, Any] | None:
     """CLIP's projection into the joint space, of published weights or of a run: (module, variables)."""
     if "image_projection" in loaded.heads:
         return loaded.heads["image_projection"]
-    _, variables = loaded.heads.get("image", (None, {}))
-    first = variables.get("params", {}).get("layers_0", {})
-    if set(variables.get("params", {})) == {"layers_0"} and set(first) == {"kernel"}:
-        return clip_head(first["kernel"].shape[-1]), variables
+    variables: Mapping[str, Any] = loaded.heads["image"][1] if "image" in loaded.heads else {}
+    params = variables.get("params", {})
+    if set(params) == {"layers_0"} and set(params["layers_0"]) == {"kernel"}:
+        return clip_head(params["layers_0"]["kernel"].shape[-1]), variables
     return None
 
 
