@@ -48,7 +48,7 @@ def opened_target(source: Weights, config: Mapping[str, Any] | None) -> Loaded:
         source: As `FrozenTarget.target`.
         config: What config.json holds of the run's own directory; None before it is begun.
     Returns:
-        A `Loaded` with at most the head "image_projection"; its variables None where they were not read.
+        A `Loaded`; where nothing was read, without variables and with no other head than "image_projection".
     Raises:
         ValueError: as `jssl.weights.load`.
     """

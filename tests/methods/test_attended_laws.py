@@ -7,7 +7,7 @@ import pytest
 
 from jssl import methods, models
 from jssl.arrays.keys import batch_key, fold_keys, uniform
-from jssl.masks import Masking, attention_mask, low_attention_mask
+from jssl.masks import Masking, attention_mask, hint_attention_mask, low_attention_mask
 from jssl.methods.attended import sometimes_attended
 from tests.methods import toys
 from tests.methods.test_distillation_laws import HEAD
@@ -29,7 +29,10 @@ def test_the_masks_are_the_authors():
     for ratio in (c.hp_mask_ratio, jnp.float32(c.hp_mask_ratio)):  # a number, and one that may be traced
         np.testing.assert_array_equal(attention_mask(attention, ratio=ratio), c.out_mask_high)
         np.testing.assert_array_equal(low_attention_mask(attention, ratio=ratio), c.out_mask_low)
-    assert c.out_hint_count == c.out_mask_hint_example[0].sum()
+        keys = jax.random.split(jax.random.key(0), len(attention))
+        hint = np.asarray(hint_attention_mask(keys, attention, ratio=ratio, show=c.hp_show_max))
+        np.testing.assert_array_equal(hint.sum(1), c.out_mask_hint_example.sum(1))
+        assert not (hint & ~c.out_mask_high).any()
 
 
 @pytest.mark.parametrize("hides", ["high", "hint", "low"])
