@@ -59,6 +59,7 @@ REGISTRY = {
         "iBOT", "IBOT", "2111.07832", "self-distillation, masks", knn=(81.5, 87.6), linear=(72.7, 80.7)
     ),
     "msn": System("MSN", "MSN", "2204.07141", "self-distillation, prototypes, tokens dropped, multi-crop"),
+    "attmask": System("AttMask", "AttMask", "2203.12719", "self-distillation, attended patches hidden"),
     "mae": System(
         "MAE", "MAE", "2111.06377", "masked prediction, tokens dropped", knn=(86.5, 66.7), linear=(71.3, 82.6)
     ),
@@ -70,6 +71,13 @@ REGISTRY = {
         knn=(45.1, 46.0),
         linear=(43.6, 48.0),
     ),
+    "tokenizer": System(
+        "Tokenizer", "Tokenizer", "2102.12092", "discrete autoencoder, words for beit and cae"
+    ),
+    "beit": System("BEiT", "BEiT", "2106.08254", "masked prediction, words of patches"),
+    "cae": System("CAE", "CAE", "2202.03026", "masked prediction, latents and words, tokens dropped"),
+    "maskfeat": System("MaskFeat", "MaskFeat", "2112.09133", "masked prediction, histograms of gradients"),
+    "eva": System("EVA", "EVA", "2211.07636", "masked prediction, a frozen CLIP", "images, a CLIP"),
     "i_jepa": System(
         "I-JEPA", "IJEPA", "2301.08243", "joint-predictive", knn=(85.7, 83.9), linear=(67.5, 73.2)
     ),

@@ -37,6 +37,11 @@ def patchwise(**fields):
     return models.Patchwise(encoder, side=7, stride=3, **fields)
 
 
+def teacher(module):
+    """First variables of a network that is frozen."""
+    return module.init(jax.random.key(8), jnp.zeros((1, SIDE, SIDE, 3)))
+
+
 def noisy(globals_, locals_=0):
     """Views that cost nothing to compile: the image with noise, and corners of it."""
 
@@ -195,6 +200,17 @@ TABLE = {
     "msn": Row(
         lambda: methods.msn(vit(), prototypes=6, head=models.msn_head(8, **SMALL), momentum=0.9), CROPS
     ),
+    "attmask": Row(
+        lambda: methods.attmask(
+            vit(),
+            hides="hint",
+            probability=1.0,
+            prototypes=8,
+            head=partial(models.dino_head, bottleneck=8, **SMALL),
+            momentum=0.9,
+        ),
+        CROPS,
+    ),
     "mae": Row(lambda: methods.mae(vit(), decoder=models.mae_decoder(4, dim=8, depth=1, heads=2)), ONE),
     "simmim": Row(lambda: methods.simmim(vit(), unit=8), ONE),
     "simmim_swin": Row(
@@ -202,6 +218,26 @@ TABLE = {
             models.Swin(patch=2, dim=8, depths=(1, 2), heads=(1, 2), window=2), side=4, unit=8
         ),
         ONE,
+    ),
+    "tokenizer": Row(
+        lambda: methods.tokenizer(models.TokenEncoder(4, 8, 8), models.TokenDecoder(4, 8, 8)), ONE
+    ),
+    "beit": Row(lambda: methods.beit(vit(), models.patch_words(4, 8), words=8, count=6, min_block=2), ONE),
+    "cae": Row(
+        lambda: methods.cae(
+            vit(positions=models.sincos_positions_rows_first),
+            models.patch_words(4, 8),
+            words=8,
+            regressor=models.LatentRegressor(depth=1, heads=2),
+            decoder=models.LatentDecoder(8, depth=1, heads=2),
+            count=8,
+            min_block=2,
+        ),
+        ONE,
+    ),
+    "maskfeat": Row(lambda: methods.maskfeat(vit(), cell=2), ONE),
+    "eva": Row(
+        lambda: methods.eva(vit(), frozen(vit(dim=8), teacher(vit(dim=8))), dim=8, count=6, min_block=2), ONE
     ),
     "i_jepa": Row(
         lambda: methods.i_jepa(
@@ -284,6 +320,7 @@ TAUGHT = {
     "dino",
     "esvit",
     "ibot",
+    "attmask",
     "msn",
     "i_jepa",
     "data2vec",
@@ -294,9 +331,13 @@ TAUGHT = {
 
 MASKED = (
     "ibot",
+    "attmask",
     "mae",
     "simmim",
     "simmim_swin",
+    "beit",
+    "maskfeat",
+    "eva",
     "i_jepa",
     "data2vec",
     "sdae",

@@ -6,6 +6,7 @@ import inspect
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from jssl.experiments import REGISTRY
@@ -13,6 +14,7 @@ from jssl.experiments import REGISTRY
 import jssl
 from jssl.data import from_arrays
 from jssl.data.sources import scenes
+from jssl.models import ViT
 from jssl.run import DataInfo, Settings, Training
 from jssl.run.plan import Options, experiment_name, plan
 from jssl.run.systems import (
@@ -25,9 +27,18 @@ from jssl.run.systems import (
     text_table,
     with_table,
 )
+from jssl.weights import Loaded
 
 ROOT = Path(__file__).parent.parent
 TINY = dict(batch=8, steps=2, size=16)
+
+
+def tower(**sizes):
+    """A network whose features are predicted, as weights hold one."""
+    vit = ViT(**sizes)
+    return Loaded(vit, vit.init(jax.random.key(0), np.zeros((1, 16, 16, 3), np.float32)))
+
+
 SMALLER = {  # of the demos' own settings, to compile quickly
     "encoder": {"resnet10x0.25_cifar": "resnet10x0.125_cifar"},
     "queue": 16,
@@ -48,6 +59,8 @@ SMALLER = {  # of the demos' own settings, to compile quickly
     "decoder_dim": 16,
     "predictor_dim": 24,
     "min_keep": 2,
+    "count": 2,
+    "target": tower(patch=8, dim=8, depth=1, heads=2),
 }
 REPORTED = ("byol", "dino", "mae", "clip", "rotation", "fine_tune")  # one of each kind
 IMAGENET = DataInfo("imagenet", 1_281_167, (224, 224, 3), 224, 1000, {"caption": ((32,), "int32")})
@@ -137,6 +150,7 @@ def test_every_number_of_a_paper_stands_on_its_page(name):
         "per_class",
         "only",
         "start",
+        "target",
         "continued_rate",
         "layer_decay",
         "start_rate",

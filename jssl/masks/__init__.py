@@ -6,7 +6,7 @@ columns.
 """
 
 from jssl.masks.attention import attention_mask, hint_attention_mask, low_attention_mask
-from jssl.masks.block import block_mask
+from jssl.masks.block import block_mask, exact_block_mask
 from jssl.masks.multiblock import multiblock_masks, multiblock_sizes
 from jssl.masks.places import Masking, hidden_indices, visible_indices
 from jssl.masks.random import random_mask, unit_mask
@@ -15,6 +15,7 @@ __all__ = [
     "Masking",
     "attention_mask",
     "block_mask",
+    "exact_block_mask",
     "hidden_indices",
     "hint_attention_mask",
     "low_attention_mask",

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.grids import rectangles
-from jssl.arrays.keys import check_keys, uniform
+from jssl.arrays.keys import check_keys, fold_keys, uniform
+from jssl.masks.random import ranks
 
 
 def block_mask(
@@ -65,3 +66,37 @@ def block_mask(
 
     numbers = uniform(keys, shape=(draws, 4))
     return jax.vmap(one)(numbers, counts).reshape(len(keys), rows * columns)
+
+
+def exact_block_mask(
+    keys: jax.Array,
+    grid: tuple[int, int],
+    *,
+    count: int,
+    min_block: int = 16,
+    aspect: tuple[float, float] = (0.3, 1 / 0.3),
+) -> jax.Array:
+    """Hides rectangles until exactly `count` patches are hidden, as CAE, whose encoder needs a fixed number.
+
+    The authors draw rectangles until the number is met. Here a bounded number of them is drawn, and where
+    some patches are missing then, those beside the most hidden ones are hidden too.
+
+    Args:
+        keys, grid, min_block, aspect: as for `block_mask`.
+        count: patches to hide, a static number.
+    Returns:
+        [B, N] bool.
+    References:
+        CAE, arXiv:2202.03026
+
+    >>> keys = jax.random.split(jax.random.key(0), 3)
+    >>> exact_block_mask(keys, (4, 4), count=7, min_block=2).sum(-1).tolist()
+    [7, 7, 7]
+    """
+    blocks = fold_keys(keys, 0)
+    mask = block_mask(blocks, grid, count=count, min_block=min_block, aspect=aspect, tries=64, draws=64)
+    square = jnp.pad(mask.reshape(-1, *grid), ((0, 0), (1, 1), (1, 1))).astype(jnp.float32)
+    beside = square[:, :-2, 1:-1] + square[:, 2:, 1:-1] + square[:, 1:-1, :-2] + square[:, 1:-1, 2:]
+    nearest = beside.reshape(mask.shape) + uniform(fold_keys(keys, 1), shape=mask.shape[1:])
+    order = ranks(jnp.where(mask, jnp.inf, -nearest))
+    return mask | (order < count - jnp.sum(mask, axis=-1, keepdims=True))

@@ -1,5 +1,6 @@
 """Named methods, each a choice of networks and losses over one of a few engines (`jssl.methods.frames`)."""
 
+from jssl.methods.attended import attmask
 from jssl.methods.base import Method
 from jssl.methods.clustering import deepcluster_v2, smog, swav
 from jssl.methods.contrastive import dcl, invariant_spreading, moco_v2, nnclr, npid, pcl, simclr, simclr_v2
@@ -8,18 +9,23 @@ from jssl.methods.hybrids import cmae, mim_contrast, sit, slip, splitmask
 from jssl.methods.labels import distil, supcon, supervised
 from jssl.methods.latent import data2vec, msn, sdae
 from jssl.methods.masked import i_jepa, mae, simmim
+from jssl.methods.masked_targets import beit, cae, eva, maskfeat
 from jssl.methods.momentum import infomin, moco_v1, moco_v3, ressl
 from jssl.methods.multimodal import clip, flip, siglip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
 from jssl.methods.patches import cpc, cpc_v2
 from jssl.methods.pretext import rotation
+from jssl.methods.tokens import tokenizer
 from jssl.methods.weighted import weighted_methods
 from jssl.methods.words import obow
 
 __all__ = [
     "Method",
+    "attmask",
     "barlow_twins",
+    "beit",
     "byol",
+    "cae",
     "clip",
     "cmae",
     "cpc",
@@ -30,12 +36,14 @@ __all__ = [
     "dino",
     "distil",
     "esvit",
+    "eva",
     "flip",
     "i_jepa",
     "ibot",
     "infomin",
     "invariant_spreading",
     "mae",
+    "maskfeat",
     "mim_contrast",
     "moco_v1",
     "moco_v2",
@@ -60,6 +68,7 @@ __all__ = [
     "supcon",
     "supervised",
     "swav",
+    "tokenizer",
     "vicreg",
     "weighted_methods",
 ]

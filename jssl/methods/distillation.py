@@ -10,7 +10,7 @@ from jssl.masks import Masking, block_mask
 from jssl.methods.base import Method, check_hides
 from jssl.methods.frames.self_distillation import self_distillation
 from jssl.models.heads import dino_head
-from jssl.models.network import with_heads
+from jssl.models.network import collecting, with_heads
 
 
 def dino(
@@ -93,6 +93,7 @@ def ibot(
     head=dino_head,
     shared_head: bool = True,
     masking=None,
+    collects: tuple[str, ...] = (),
     patch_weight: float = 1.0,
     momentum=0.996,
     student_temperature: float = 0.1,
@@ -106,6 +107,7 @@ def ibot(
         encoder: a `ViT`.
         shared_head: one head for [CLS] and patches.
         masking: as for `self_distillation`, `sometimes_blocks(encoder)` by default.
+        collects: inner values of the encoder that the masking looks at, as for `collecting`.
         patch_weight: of the patches' term.
         patch_temperature: the teacher's on patches, 0.04 to 0.07.
         prototypes, head, momentum, student_temperature, teacher_temperature, center_momentum: as for `dino`.
@@ -115,7 +117,8 @@ def ibot(
         iBOT, arXiv:2111.07832
     """
     check_hides(encoder, "ibot")
-    network = with_heads(encoder, cls=head(prototypes), patch="cls" if shared_head else head(prototypes))
+    body, patch = collecting(encoder, *collects), "cls" if shared_head else head(prototypes)
+    network = with_heads(body, cls=head(prototypes), patch=patch)
     settings = dict(student_temperature=student_temperature, center_momentum=center_momentum)
     objective = objectives.weighted_sum(
         cls=(1.0, objectives.view_distillation("cls", teacher_temperature=teacher_temperature, **settings)),

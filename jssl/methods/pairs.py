@@ -2,6 +2,7 @@
 
 from itertools import permutations
 
+import jax
 import jax.numpy as jnp
 
 from jssl.objectives import Objective, named, stateless
@@ -92,6 +93,60 @@ def over_patches(loss, *, name: str = "patch") -> Objective:
         return jnp.stack([loss(*view) for view in views])
 
     return stateless(losses)
+
+
+def over_hidden(loss, *, figures=None, name: str = "patch") -> Objective:
+    """Averages loss(prediction, target, mask) over all hidden patches of the batch, as BEiT and its kin do.
+
+    So an image in which more is hidden weighs more, where `over_patches` weighs images alike.
+
+    Args:
+        loss: ([B, N, D], [B, N, ...], [B, N]) -> [B], each the mean over an image's hidden patches. Where
+            `outputs.places` says that the prediction is of those places alone, so are target and mask.
+        figures: of the same arrays, (prediction, target, mask) -> metrics by name; None: none.
+        name: of the outputs.
+    Returns:
+        An `Objective` that remembers nothing.
+    """
+
+    def losses(outputs):
+        views = outputs.student[name], *_hidden(outputs, name)
+        counts = jnp.sum(views[2], axis=-1)
+        each = jnp.stack([loss(*view) for view in zip(*views, strict=True)])
+        weighted = each * counts / jnp.maximum(jnp.mean(counts), 1)
+        if figures is None:
+            return weighted
+        return weighted, jax.tree.map(jnp.mean, jax.vmap(figures)(*jax.lax.stop_gradient(views)))
+
+    return stateless(losses)
+
+
+def of_the_mean(loss):
+    """Makes the figure of the trivial prediction, the mean target of the batch: what has to be beaten.
+
+    Args:
+        loss: as for `over_hidden`.
+    Returns:
+        (prediction, target, mask) -> {"trivial": the loss of that prediction}.
+    """
+
+    def figures(prediction, target, mask):
+        mean = jnp.mean(target, axis=(0, 1), where=mask[..., None])
+        losses = loss(jnp.broadcast_to(mean, target.shape), target, mask)
+        counts = jnp.sum(mask, axis=-1)
+        return {"trivial": jnp.sum(losses * counts) / jnp.maximum(jnp.sum(counts), 1)}
+
+    return figures
+
+
+def _hidden(outputs, name):
+    """Targets [V, B, N, ...] and mask, or those at the places where the prediction is."""
+    target, mask, places = outputs.target[name], outputs.mask, outputs.places
+    if places is None:
+        return target, mask
+    at = places.reshape(*places.shape, *(1,) * (target.ndim - places.ndim))
+    real = jnp.arange(places.shape[-1]) < jnp.sum(mask, axis=-1, keepdims=True)
+    return jnp.take_along_axis(target, at, axis=2), real
 
 
 def _check_two(views):

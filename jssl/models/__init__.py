@@ -88,9 +88,19 @@ from jssl.models.layers.transformer import (
     quick_gelu,
 )
 from jssl.models.masked.context import MaskedContext, RowPredictions
-from jssl.models.masked.decoders import MaskedDecoder, WordDecoder, deep_pixel_head, mae_decoder, pixel_head
+from jssl.models.masked.decoders import (
+    MaskedDecoder,
+    WordDecoder,
+    deep_pixel_head,
+    mae_decoder,
+    patch_head,
+    pixel_head,
+)
+from jssl.models.masked.latents import LatentDecoder, context_autoencoder
 from jssl.models.masked.predictors import Predictor
-from jssl.models.masked.words import random_words
+from jssl.models.masked.regressors import LatentRegressor
+from jssl.models.masked.tokenizers import TokenDecoder, TokenEncoder, discrete_autoencoder
+from jssl.models.masked.words import likeliest, patch_words, random_words
 from jssl.models.zoo import encoder, encoder_names
 
 __all__ = [
@@ -102,6 +112,8 @@ __all__ = [
     "ConvStem",
     "Features",
     "Head",
+    "LatentDecoder",
+    "LatentRegressor",
     "LearnedPositions",
     "LogitBias",
     "LogitScale",
@@ -118,6 +130,8 @@ __all__ = [
     "SwiGlu",
     "Swin",
     "TextTransformer",
+    "TokenDecoder",
+    "TokenEncoder",
     "Transformer",
     "ViT",
     "WeightNormDense",
@@ -134,11 +148,13 @@ __all__ = [
     "clip_image_init",
     "clip_text_init",
     "cls_attention",
+    "context_autoencoder",
     "cut",
     "deep_pixel_head",
     "depth_scaled",
     "dino_bicubic",
     "dino_head",
+    "discrete_autoencoder",
     "encoder",
     "encoder_names",
     "first_stages",
@@ -149,6 +165,7 @@ __all__ = [
     "last_class_tokens",
     "last_place",
     "layer_norm",
+    "likeliest",
     "linear_head",
     "mae_decoder",
     "moco_head",
@@ -157,6 +174,8 @@ __all__ = [
     "nnclr_head",
     "nnclr_predictor",
     "obow_generator",
+    "patch_head",
+    "patch_words",
     "pixel_head",
     "quick_gelu",
     "random_words",

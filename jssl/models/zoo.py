@@ -13,6 +13,7 @@ from jssl.models.encoders.swin import Swin
 from jssl.models.encoders.vit import ViT
 from jssl.models.layers.initializers import xavier
 from jssl.models.layers.transformer import SwiGlu
+from jssl.models.masked.tokenizers import TokenEncoder
 
 VITS: dict[str, dict[str, Any]] = {
     "n": dict(dim=96, depth=4, heads=3, kernel_init=xavier),
@@ -22,6 +23,7 @@ VITS: dict[str, dict[str, Any]] = {
     "l": dict(dim=1024, depth=24, heads=16),
     "h": dict(dim=1280, depth=32, heads=16),
     "g": dict(dim=1536, depth=40, heads=24, mlp_ratio=8 / 3, mlp=SwiGlu),  # DINOv2's giant
+    "giant": dict(dim=1408, depth=40, heads=16, mlp_ratio=48 / 11),  # EVA's, and that of scaling ViTs
 }
 
 RESNETS: dict[str, Callable[..., ResNet]] = {
@@ -49,9 +51,9 @@ def encoder(name: str, **overrides: Any) -> nn.Module:
     """Makes an encoder by its name.
 
     Args:
-        name: vit_{n,ti,s,b,l,h,g}{patch}, such as vit_s16 or vit_n4; resnet{10,18,34,50,101,152,200} with an
-            optional width multiplier and stem for small images, such as resnet50x2, resnet18_cifar or
-            resnet18x0.25_cifar; swin_{n,t,s,b,l}.
+        name: vit_{n,ti,s,b,l,h,g,giant}{patch}, such as vit_s16 or vit_n4; resnet{10,18,34,50,101,152,200}
+            with an optional width multiplier and stem for small images, such as resnet50x2, resnet18_cifar or
+            resnet18x0.25_cifar; swin_{n,t,s,b,l}; words{patch}, a tokenizer.
         overrides: fields of the module, such as depth=6 or drop_path=0.1.
     Returns:
         A Linen module, images [B, H, W, C] -> Features(cls [B, D], tokens [B, N, D]).
@@ -74,6 +76,8 @@ def encoder(name: str, **overrides: Any) -> nn.Module:
         return _build(name, partial(RESNETS[depth], **{**sizes, **overrides}))
     if match := re.fullmatch(rf"swin_({'|'.join(SWINS)})", name):
         return _build(name, partial(Swin, **{**SWINS[match[1]], **overrides}))
+    if match := re.fullmatch(r"words([1-9]\d*)", name):
+        return _build(name, partial(TokenEncoder, **{"patch": int(match[1]), "words": 8192, **overrides}))
     close = difflib.get_close_matches(name, encoder_names(), n=5, cutoff=0.3)
     raise ValueError(f"unknown encoder {name!r}; did you mean {', '.join(close or encoder_names()[:5])}?")
 

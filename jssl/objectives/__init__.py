@@ -5,6 +5,7 @@ name.
 from jssl.arrays.patches import patchify, sincos_position_embedding, unpatchify
 from jssl.objectives.alignment import negative_cosine_similarity, normalized_mse
 from jssl.objectives.base import Memory, Metrics, Objective, Outputs, named, stateless, value_at, weighted_sum
+from jssl.objectives.beit import word_figures
 from jssl.objectives.cached import cached_gradients, microbatched
 from jssl.objectives.clusters import (
     Clusters,
@@ -30,7 +31,8 @@ from jssl.objectives.deepcluster import cluster_classification, recluster
 from jssl.objectives.dino import centered, dino_cross_entropy, update_center, view_distillation
 from jssl.objectives.dinov2 import balanced_patch_distillation, balanced_view_distillation
 from jssl.objectives.esvit import matching_regions, region_cross_entropy, region_distillation
-from jssl.objectives.gradients import hog
+from jssl.objectives.eva import masked_negative_cosine
+from jssl.objectives.gradients import hog, hog_of_patches
 from jssl.objectives.ibot import masked_cross_entropy, masked_patch_distillation, patch_distillation
 from jssl.objectives.moco import enqueue, queue_contrast
 from jssl.objectives.msn import masked_siamese, masked_siamese_objective
@@ -48,6 +50,7 @@ from jssl.objectives.soft_labels import soft_cross_entropy
 from jssl.objectives.splitmask import match_of_halves, words_of_halves
 from jssl.objectives.spreading import invariant_spreading
 from jssl.objectives.swav import swapped_assignment, swapped_prediction
+from jssl.objectives.tokenizer import image_error, word_divergence, word_usage
 
 __all__ = [
     "Clusters",
@@ -72,6 +75,8 @@ __all__ = [
     "dino_cross_entropy",
     "enqueue",
     "hog",
+    "hog_of_patches",
+    "image_error",
     "info_nce",
     "instance_discrimination",
     "instance_memory",
@@ -81,6 +86,7 @@ __all__ = [
     "lloyd",
     "masked_cross_entropy",
     "masked_mean",
+    "masked_negative_cosine",
     "masked_patch_distillation",
     "masked_reconstruction",
     "masked_siamese",
@@ -134,5 +140,8 @@ __all__ = [
     "view_distillation",
     "weighted_sum",
     "word_distances",
+    "word_divergence",
+    "word_figures",
+    "word_usage",
     "words_of_halves",
 ]

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jssl.arrays.patches import check_images
+from jssl.arrays.patches import check_images, patchify
 from jssl.arrays.vectors import unit
 
 
@@ -46,3 +46,29 @@ def hog(images, *, bins: int = 9, cell: int = 8) -> jax.Array:
     votes = jax.nn.one_hot(orientation, bins, dtype=images.dtype) * jnp.hypot(g_x, g_y)[..., None]
     cells = votes.reshape(batch, height // cell, cell, width // cell, cell, channels, bins).sum((2, 4))
     return unit(cells).reshape(*cells.shape[:3], channels * bins)
+
+
+def hog_of_patches(images, patch: int, *, bins: int = 9, cell: int = 8) -> jax.Array:
+    """Computes `hog` and gathers the histograms of each patch, MaskFeat's target.
+
+    Args:
+        images: [B, H, W, C], floats or uint8.
+        patch: the side of a patch in pixels, a multiple of the cell.
+        bins, cell: as for `hog`.
+    Returns:
+        [B, N, C * bins * (patch / cell)^2], ordered (channel, bin, row and column of the cell in the patch).
+    Raises:
+        ValueError: as `hog`, and for a cell that does not divide the patch.
+    References:
+        MaskFeat, arXiv:2112.09133
+
+    >>> hog_of_patches(jnp.zeros((1, 32, 32, 3)), 16).shape
+    (1, 4, 108)
+    """
+    if patch % cell:
+        raise ValueError(f"cell is {cell}, which does not divide a patch of {patch} pixels")
+    cells = hog(images, bins=bins, cell=cell)
+    features = cells.shape[-1]
+    rows = patchify(cells, patch // cell)
+    rows = rows.reshape(*rows.shape[:2], -1, features).swapaxes(-1, -2)
+    return rows.reshape(*rows.shape[:2], -1)

@@ -10,6 +10,7 @@ from jssl.optim.parameters import (
     biases_and_norms,
     everything,
     weights,
+    weights_and_mask_token,
     weights_and_tokens,
 )
 from jssl.optim.restraints import clip_by_parameter_norm, freeze_during
@@ -48,5 +49,6 @@ __all__ = [
     "warmup_cosine",
     "warmup_drops",
     "weights",
+    "weights_and_mask_token",
     "weights_and_tokens",
 ]

@@ -144,6 +144,27 @@ def all_but_class_token(params):
     return jax.tree_util.tree_map_with_path(chosen, weights_and_tokens(params))
 
 
+def weights_and_mask_token(params):
+    """Chooses `weights` and the mask token: EVA's weight decay leaves out class token and position table.
+
+    Args:
+        params: a pytree of arrays.
+    Returns:
+        A pytree of bool of the same structure.
+    References:
+        baaivision/EVA, `no_weight_decay` of EVA-01/eva/modeling_pretrain.py
+
+    >>> import jax.numpy as jnp
+    >>> weights_and_mask_token({"class_token": jnp.ones((1, 3)), "mask_token": jnp.ones(3)})
+    {'class_token': False, 'mask_token': True}
+    """
+
+    def chosen(path, decays):
+        return decays or names(path)[-1] == "mask_token"
+
+    return jax.tree_util.tree_map_with_path(chosen, weights(params))
+
+
 def _token_or_table(path: tuple[str, ...]) -> bool:
     if not path or path[-1] == "kernel":
         return False

@@ -12,10 +12,17 @@ from jssl.run.families import MomentumContrast, SelfDistillation, Texts
 from jssl.run.interrupt import Interrupted
 from jssl.run.lock import Occupied
 from jssl.run.numbers import Count, Share
-from jssl.run.pictures import attention_figure, caption_figure, reconstruction_figure, rotation_figure
+from jssl.run.pictures import (
+    attention_figure,
+    caption_figure,
+    masks_figure,
+    reconstruction_figure,
+    rotation_figure,
+)
 from jssl.run.plan import Options
 from jssl.run.saved import SavedRun, open_run
 from jssl.run.settings import Training
+from jssl.run.targets import FrozenTarget, Words
 from jssl.run.training import Run, start
 from jssl.run.watch import NonFinite
 
@@ -24,6 +31,7 @@ __all__ = [
     "Data",
     "DataInfo",
     "Experiment",
+    "FrozenTarget",
     "Interrupted",
     "MomentumContrast",
     "NonFinite",
@@ -37,9 +45,11 @@ __all__ = [
     "Share",
     "Training",
     "Weights",
+    "Words",
     "attention_figure",
     "caption_figure",
     "main",
+    "masks_figure",
     "open_run",
     "reconstruction_figure",
     "rotation_figure",

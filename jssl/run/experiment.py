@@ -85,6 +85,8 @@ class Experiment(NamedTuple):
             the linear probe reads; None: the features' `cls`.
         logits: (params, teacher, memory, images as the evaluation view makes them) -> [B, classes], of a
             method that learns the classes itself; its accuracy stands beside the probes'.
+        given: Weights that the first state begins with beside those of --start, as `init_state` takes them,
+            such as a frozen target's; None: none.
     """
 
     method: Method
@@ -100,6 +102,7 @@ class Experiment(NamedTuple):
     figures: tuple[Figure, ...] = ()
     linear_features: Callable[..., jax.Array] | None = None
     logits: Callable[..., jax.Array] | None = None
+    given: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +126,10 @@ class Settings:
     """So many training images of each class, in place of a share."""
     only: str | None = None
     """Train on these images alone: a file of `jssl curate`."""
+
+    def lacks(self) -> str | None:
+        """Says in one line what has to be given before a run; None where nothing is missing."""
+        return None
 
     def build(self, data: DataInfo) -> Experiment:
         """Composes the experiment of its settings and the sizes of its data. Opens no file.

@@ -91,11 +91,11 @@ class SelfDistillation(Training):
 
         return features
 
-    def distillation(self, data: DataInfo, method: Method, network) -> Experiment:
+    def distillation(self, data: DataInfo, method: Method, network, *, figures=()) -> Experiment:
         """Puts together what `build` returns: multi-crop, this optimizer, the authors' linear probe."""
         views, features = self.make_views(data, locals=self.locals), self.linear_features(method, network)
         settings = dict(optimizer=self.optimizer(data), views=views, linear_features=features)
-        return self.experiment(data, method, network=network, **settings)
+        return self.experiment(data, method, network=network, figures=figures, **settings)
 
     def head(self) -> Callable:
         """Makes prototypes -> the head."""

@@ -25,10 +25,17 @@ class Start(NamedTuple):
     Attributes:
         tree: What `init_state` lays over the state: {"params": ..., "memory": ...}.
         sentence: What was taken, resized, left over and made anew.
+        evaluated: Whether the network that is evaluated begins with them.
     """
 
     tree: Mapping[str, Any]
     sentence: str
+    evaluated: bool = True
+
+    @property
+    def read(self) -> bool:
+        """Whether there are arrays, and not shapes that stand in for weights that were not read."""
+        return not any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(self.tree))
 
 
 def opened(source: str | Loaded, config: Mapping[str, Any] | None) -> Loaded:
@@ -48,6 +55,24 @@ def opened(source: str | Loaded, config: Mapping[str, Any] | None) -> Loaded:
         encoder, preprocess = network_of(config[NETWORK])
         return Loaded(encoder, None, preprocess=preprocess)
     return weights.load(source)
+
+
+def beside(start: Start | None, given: Mapping[str, Any] | None) -> Start | None:
+    """Adds what an experiment was given to what its first state begins with.
+
+    Args:
+        start: Of --start; None without one.
+        given: As `Experiment.given`.
+    Returns:
+        A `Start` of both; None where there is neither.
+    """
+    if given is None:
+        return start
+    told = "a frozen network begins with the weights of --target"
+    if start is None:
+        return Start(given, told, evaluated=False)
+    leaves = {".".join(path): leaf for tree in (given, start.tree) for path, leaf in _flat(tree).items()}
+    return Start(_nested(leaves), f"{start.sentence}; {told}")
 
 
 def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int, name: str) -> Start:

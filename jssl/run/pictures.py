@@ -54,6 +54,36 @@ def attention_figure(
     return (figure,)
 
 
+def masks_figure(
+    method: Method, encoder, view, *, normalized: Statistics | None = None
+) -> tuple[Figure, ...]:
+    """Makes the figure of several ways to hide patches beside each other, as an experiment's `figures`.
+
+    Args:
+        method: Its `encoder` says which network's attention counts.
+        encoder: The Linen module, a ViT with a class token.
+        view: The evaluation view.
+        normalized: What the view normalises with, by default ImageNet's statistics.
+    Returns:
+        One figure.
+    """
+
+    def figure(state, images):
+        from jssl.evaluate import figures
+        from jssl.models import cls_attention
+
+        seen = view(jnp.asarray(images[:8]))
+        variables = method.encoder(state.params, state.teacher, state.memory)
+        attention = jax.jit(partial(cls_attention, encoder))(variables, seen).mean(1)
+        grid = encoder.grid(seen.shape)
+        hidden = figures.masks_of_all(attention, grid)
+        drawn = figures.mask_gallery(figures.unnormalized(seen, normalized), hidden, grid)
+        caption = "What is left of images by several ways to hide their patches."
+        return [(caption, figures.png(drawn))]
+
+    return (figure,)
+
+
 def reconstruction_figure(
     method: Method, view, *, patch: int, standardized: bool = False, normalized: Statistics | None = None
 ) -> tuple[Figure, ...]:

@@ -18,11 +18,12 @@ from jssl.extras import require
 from jssl.run.experiment import RANDOM, DataInfo, Experiment, Settings, Weights
 from jssl.run.export import code_version, evaluated
 from jssl.run.footprint import footprint
-from jssl.run.from_weights import Start, fitted, opened
+from jssl.run.from_weights import Start, beside, fitted, opened
 from jssl.run.gather import Gathered, gather
 from jssl.run.numbers import LARGEST, Count, Range, check_numbers
 from jssl.run.presets import preset
 from jssl.run.record import BUDGET, check_directory
+from jssl.run.targets import TARGET, FrozenTarget, opened_target
 from jssl.sharding import make_mesh, over_batch, state_sharding
 from jssl.train import TrainState, init_state, train_step
 from jssl.weights.directory import CONFIG, EVALUATED, NETWORK, as_path, read_config
@@ -113,7 +114,7 @@ class Plan(NamedTuple):
     needs: dict[str, int]
     budget: str
     extends: "Shorter | None" = None
-    start: Callable[[], Start] | None = None
+    start: Callable[[], Start | None] | None = None
     command: str = ""
 
     @property
@@ -159,14 +160,17 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     options = options or Options()
     check_numbers(settings)
     check_numbers(options)
+    if (missing := settings.lacks()) is not None:
+        raise ValueError(missing)
     name = experiment_name(settings)
     options = replace(options, out=options.out or f"runs/{name}")
     data = weights = None
     if options.preset is not None:
         data = _gathered(settings)
-        named: dict[str, Any] = {"start": getattr(settings, "start", None)}
+        unread = settings
         settings, weights = settings_with_weights(settings, _there(options.out))
         settings, sentence = preset(name, settings, info_of(data), given)
+        named = {x.name: getattr(unread, x.name) for x in fields(unread) if _is_open(settings, x.name)}
         data, settings = data.changed(notes=(sentence, *data.notes)), replace(settings, **named)
     config: dict[str, Any] = {
         "experiment": name,
@@ -177,7 +181,10 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         "versions": {"jax": jax.__version__, **code_version()},
     }
     check_directory(options.out, config)
+    unread = settings
     settings, weights = settings_with_weights(settings, _there(options.out), weights)
+    if isinstance(settings, FrozenTarget):
+        config[TARGET] = settings.target_in_words()
     mesh = make_mesh(options.mesh)
     data = _gathered(settings) if data is None else data
     require(*([options.log] if options.log else []), name="log")
@@ -211,6 +218,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
             f"a batch of {experiment.batch} does not spread over {mesh.size} devices; change it or --mesh"
         )
     start = None if weights is None else fit(experiment, info, weights, config["settings"]["start"])
+    start = beside(start, experiment.given)
     state = _placed(mesh, state_shapes(experiment, options, info, start))
     config |= {
         "data": info._asdict(),
@@ -224,10 +232,8 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         f"epochs of {info.examples:,}{peak}"
     )
     planned = Plan(name, experiment, options, config, data, mesh, state, {}, budget, extends)
-    if weights is not None and start is not None:
-        planned = planned._replace(
-            start=_begin(experiment, info, start, weights, config["settings"]["start"])
-        )
+    if start is not None:
+        planned = planned._replace(start=_begin(unread, info, start, config["settings"].get("start")))
     where = evaluated(experiment.method, state)
     return planned._replace(needs=_needs(planned, info), config=config | {EVALUATED: where})
 
@@ -285,16 +291,16 @@ def state_shapes(experiment: Experiment, options: Options, info: DataInfo, start
 def settings_with_weights(
     settings: Settings, config: Mapping[str, Any] | None, loaded: Loaded | None = None
 ) -> tuple[Settings, Loaded | None]:
-    """Opens what the settings start from.
+    """Opens what the settings start from, and a frozen target.
 
     Args:
-        settings: Of the experiment, `start` a name perhaps.
+        settings: Of the experiment, `start` and `target` names perhaps.
         config: What the run's config.json holds; None before it is begun.
         loaded: The same opened already.
     Returns:
-        The settings with `start` opened, and what was opened; None without `start`.
+        The settings with both opened, and what was opened; None without `start`.
     """
-    settings = replace(settings, **_opened_beside(settings))
+    settings = replace(settings, **_opened_beside(settings, config))
     start = getattr(settings, "start", None)
     if start is None:
         return settings, None
@@ -303,12 +309,16 @@ def settings_with_weights(
     return replace(settings, **changed), loaded
 
 
-def _opened_beside(settings: Settings) -> dict[str, Any]:
+def _is_open(settings: Settings, name: str) -> bool:
+    return isinstance(getattr(settings, name), Loaded)
+
+
+def _opened_beside(settings: Settings, config: Mapping[str, Any] | None) -> dict[str, Any]:
     """Further weights that settings name, such as a frozen teacher's, opened."""
     hints = get_type_hints(type(settings))
     named = {field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "start"}
     return {
-        name: opened(value, None)
+        name: opened_target(value, config) if name == TARGET else opened(value, None)
         for name, value in named.items()
         if hints[name] == Weights | None and value is not None and value != RANDOM
     }
@@ -324,13 +334,18 @@ def fit(experiment: Experiment, info: DataInfo, loaded: Loaded, name: str) -> St
     return fitted(loaded, e.method, shapes, side=side, name=name)
 
 
-def _begin(
-    experiment: Experiment, info: DataInfo, start: Start, loaded: Loaded, name: str
-) -> Callable[[], Start]:
+def _begin(settings: Settings, info: DataInfo, start: Start, name: Any) -> Callable[[], Start | None]:
     """Weights that were not read, as the run was begun already, are read when they are needed after all."""
-    if loaded.variables is not None:
-        return lambda: start
-    return lambda: fit(experiment, info, opened(name, None), name)
+
+    def begin() -> Start | None:
+        if start.read:
+            return start
+        again, weights = settings_with_weights(settings, None)
+        experiment = again.build(info)
+        own = None if weights is None else fit(experiment, info, weights, name)
+        return beside(own, experiment.given)
+
+    return begin
 
 
 def _there(directory) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import numpy as np
 from jssl.evaluate import extract_features
 from jssl.methods.base import Method
 from jssl.run.experiment import DataInfo, Experiment, Settings
+from jssl.run.from_weights import beside
 from jssl.run.plan import Options, fit, settings_with_weights, state_shapes
 from jssl.run.systems import experiments, named
 from jssl.train import TrainState
@@ -92,7 +93,7 @@ def open_run(directory, *, kind: type[Settings] | None = None) -> SavedRun:
     experiment = settings.build(info)
     options = Options(seed=config["numbers"]["seed"])
     start = None if weights is None else fit(experiment, info, weights, config["settings"]["start"])
-    like = state_shapes(experiment, options, info, start)
+    like = state_shapes(experiment, options, info, beside(start, experiment.given))
     state = newest_state(directory, like)
     return SavedRun(
         directory, config, settings, experiment, state, encoder_variables(state, config, directory)

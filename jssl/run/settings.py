@@ -216,6 +216,7 @@ class Training(Settings):
         figures=(),
         linear_features=None,
         logits=None,
+        given=None,
     ) -> Experiment:
         """Puts together what `build` returns.
 
@@ -223,7 +224,7 @@ class Training(Settings):
             network: The encoder's module.
             views: Views with settings of their own; by default `make_views(data)`.
             figures: For the report, besides a ViT's attention maps.
-            linear_features, logits: As `Experiment` has them.
+            linear_features, logits, given: As `Experiment` has them.
         """
         view = self.view(data)
         decay = self.layer_decay if self.layer_decay is not None else 1.0 if self.start is None else CONTINUED
@@ -241,4 +242,5 @@ class Training(Settings):
             figures=(*attention_figure(method, network, view, normalized=self.normalization), *figures),
             linear_features=linear_features,
             logits=logits,
+            given=given,
         )

@@ -197,7 +197,9 @@ def _carry_out(
             say(start.sentence)
         state = init(data.batch_of(0), start and start.tree)
         if probes is not None and raw is not None:
-            table = probes.baselines(state, pixels=raw.result, network=STARTED if start else RANDOM)
+            table = probes.baselines(
+                state, pixels=raw.result, network=STARTED if start and start.evaluated else RANDOM
+            )
             held = {"held_out_images": images[1]} if plan.data.held_out else {}
             record.write(0, probes.at_start(table) | as_figures(table) | held)
             say(format_table(table))

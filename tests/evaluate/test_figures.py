@@ -134,6 +134,20 @@ def test_reconstructions_keep_what_was_visible():
     assert "masked 25%" in words(figure)
 
 
+def test_masks_are_shown_row_by_row_and_hide_what_they_say():
+    images = pictures_of(2) / 255
+    upper, lower = np.zeros((2, 2, 4), bool)
+    upper[:, 1] = lower[:, 2] = True
+    figure = figures.mask_gallery(images, {"upper": upper, "lower": lower}, (2, 2))
+    whole, _, above, _, below, _ = pictures(figure)
+    np.testing.assert_allclose(whole, images[0], rtol=1e-6)
+    np.testing.assert_allclose(above[:4, 4:], 0.82, rtol=1e-6)
+    np.testing.assert_allclose(above[4:], images[0, 4:], rtol=1e-6)
+    np.testing.assert_allclose(below[4:, :4], 0.82, rtol=1e-6)
+    np.testing.assert_allclose(below[:4], images[0, :4], rtol=1e-6)
+    assert {"image", "upper, 25%", "lower, 25%"} <= set(words(figure))
+
+
 def test_patch_features_show_the_foreground_alone():
     tokens = np.random.default_rng(0).normal(size=(2, 4, 4, 6)) * 0.01
     tokens[:, 1:3, 1:3, 0] += 5.0

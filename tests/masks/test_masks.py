@@ -34,6 +34,7 @@ MASKINGS = {  # (keys, order of the samples) -> masks, the batch first
     "random": lambda keys, order: masks.random_mask(keys, (4, 4), ratio=0.5),
     "unit": lambda keys, order: masks.unit_mask(keys, (8, 8), ratio=0.5, unit=2),
     "block": lambda keys, order: masks.block_mask(keys, (8, 8), count=20, min_block=4),
+    "exact block": lambda keys, order: masks.exact_block_mask(keys, (8, 8), count=20, min_block=4),
     "multiblock context": lambda keys, order: masks.multiblock_masks(keys, (8, 8))[0],
     "multiblock targets": lambda keys, order: masks.multiblock_masks(keys, (8, 8))[1].swapaxes(0, 1),
     "hint": lambda keys, order: masks.hint_attention_mask(keys, ATTENTION[order], ratio=0.5, show=0.3),
@@ -95,6 +96,16 @@ def test_block_mask_takes_a_count_for_each_image():
     mask = jax.jit(lambda keys, counts: masks.block_mask(keys, (14, 14), count=counts))(keys(4), counts)
     hidden = np.asarray(mask.sum(1))
     assert hidden[0] == 0 and (hidden <= np.asarray(counts)).all() and (hidden[1:] > [10, 60, 120]).all()
+
+
+@pytest.mark.parametrize("grid, count, least", [((14, 14), 98, 16), ((6, 6), 18, 3), ((2, 2), 3, 2)])
+def test_exact_block_masks_hide_exactly_so_many_in_blocks(grid, count, least):
+    mask = np.asarray(masks.exact_block_mask(keys(400), grid, count=count, min_block=least))
+    assert (mask.sum(1) == count).all()
+    if grid[0] > 2:
+        image = mask.reshape(-1, *grid)
+        assert (image[:, 1:] & image[:, :-1]).sum() / image[:, :-1].sum() > 0.75
+        assert len({row.tobytes() for row in mask}) > 390
 
 
 def test_multiblock_masks_are_distributed_as_ijepas():

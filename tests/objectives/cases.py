@@ -300,6 +300,25 @@ CASES = {
         batched=dict(prediction=0, clean=0, corrupted=0),
         returns="",
     ),
+    "masked_negative_cosine": Case(
+        o.masked_negative_cosine,
+        _normal("prediction", (0, N, D), "target", (0, N, D), mask=_mask),
+        **TOKENS,
+        cosine=("prediction", "target"),
+    ),
+    "image_error": Case(
+        o.image_error,
+        _normal("reconstruction", (0, 4, N, 3), "images", (0, 4, N, 3)),
+        trained=("reconstruction",),
+        batched=dict(reconstruction=0, images=0),
+    ),
+    "word_divergence": Case(
+        o.word_divergence,
+        _normal("logits", (0, N, K)),
+        trained=("logits",),
+        batched=dict(logits=0),
+        optimum=(dict(logits=np.zeros((2, N, K))), 0.0),
+    ),
     "masked_token_cross_entropy": Case(
         o.masked_token_cross_entropy,
         _normal("logits", (0, N, K), mask=_mask, tokens=_ids(K, N)),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jssl import objectives as o
+from jssl.methods.pairs import over_hidden
 from tests.objectives.golden_numbers import agree, load, near, nhwc, tangent
 
 
@@ -273,7 +274,8 @@ def test_beit():
 
     def loss(predicted):
         logits = jnp.zeros((*mask.shape, c.hp_vocab)).at[hidden].set(predicted)
-        return jnp.sum(o.masked_token_cross_entropy(logits, tokens, mask) * mask.sum(-1)) / mask.sum()
+        outputs = o.Outputs({"patch": logits[None]}, {"patch": jnp.asarray(tokens)[None]}, mask[None])
+        return over_hidden(o.masked_token_cross_entropy).apply((), outputs, 0)[0]
 
     agree(loss, [c.in_logits_masked], c.out_loss, [c.grad_logits_masked])
 
@@ -283,6 +285,20 @@ def test_hog():
     batch, channels, bins, rows, columns = c.out_hog.shape
     features = o.hog(nhwc(c.in_images), bins=bins, cell=c.hp_pool)
     near(features, c.out_hog.transpose(0, 3, 4, 1, 2).reshape(batch, rows, columns, channels * bins))
+
+
+def test_maskfeat():
+    c = load("maskfeat_hog")
+    target = o.hog_of_patches(nhwc(c.in_images), c.hp_pool * c.hp_feature_grid, cell=c.hp_pool)
+    mask = c.in_mask.astype(bool)
+    near(target[mask], c.out_labels_masked)
+
+    def loss(predicted):
+        prediction = jnp.zeros(target.shape).at[np.nonzero(mask)].set(predicted)
+        outputs = o.Outputs({"patch": prediction[None]}, {"patch": target[None]}, mask[None])
+        return over_hidden(o.masked_reconstruction).apply((), outputs, 0)[0]
+
+    agree(loss, [c.in_pred], c.out_loss, [c.grad_pred])
 
 
 def test_sincos_position_embedding():

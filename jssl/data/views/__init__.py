@@ -22,9 +22,11 @@ from jssl.data.views.pairs import (
 )
 from jssl.data.views.patches import cpc, cpc_v2
 from jssl.data.views.plain import (
+    beit,
     clip,
     crops,
     data2vec,
+    eva,
     handwriting,
     i_jepa,
     mae,
@@ -53,6 +55,8 @@ NAMED = {
         obow,
         whole_and_crops,
         mae,
+        beit,
+        eva,
         simmim,
         i_jepa,
         data2vec,
@@ -79,6 +83,7 @@ def statistics(name: str) -> Statistics:
     """
     others = {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "invariant_spreading": CIFAR}
     return others.get(name, Statistics())
+    return {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "eva": CLIP}.get(name, Statistics())
 
 
 __all__ = [
@@ -88,6 +93,7 @@ __all__ = [
     "Images",
     "Statistics",
     "Views",
+    "beit",
     "byol",
     "byol_view",
     "clip",
@@ -99,6 +105,7 @@ __all__ = [
     "data2vec",
     "dino",
     "dinov2",
+    "eva",
     "evaluation_view",
     "fine_tuning",
     "handwriting",

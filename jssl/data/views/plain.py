@@ -46,6 +46,35 @@ def data2vec(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
     return multi_crop(chain(crop, horizontal_flip(), jitter, normalize()))
 
 
+def beit(*, size: int = 224, scale=(0.08, 1.0), strength: float = 0.4) -> Views:
+    """Makes BEiT's single view: color jitter without hue, a flip, a bicubic crop of any size.
+
+    Args:
+        size: its side.
+        scale: range of the crop's area.
+        strength: of the jitter of brightness, contrast and saturation; 0: none, as in CAE.
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}.
+    References:
+        arXiv:2106.08254; microsoft/unilm, beit/datasets.py
+    """
+    crop = random_resized_crop(size=size, scale=scale, method="bicubic")
+    jitter = color_jitter(brightness=strength, contrast=strength, saturation=strength, hue=0.0)
+    return multi_crop(chain(crop, horizontal_flip(), *([jitter] if strength else []), normalize()))
+
+
+def eva(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
+    """Makes EVA's single view: MAE's, with CLIP's normalisation.
+
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}.
+    References:
+        arXiv:2211.07636; baaivision/EVA, EVA-01/eva/datasets.py
+    """
+    crop = random_resized_crop(size=size, scale=scale, method="bicubic")
+    return multi_crop(chain(crop, horizontal_flip(), normalize(mean=CLIP.mean, std=CLIP.std)))
+
+
 def rotation(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
     """Makes the single view that is turned: a bilinear crop of any size, and a flip.
 

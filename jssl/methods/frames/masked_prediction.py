@@ -2,6 +2,7 @@
 
 import jax
 
+from jssl.masks import Masking, hidden_indices
 from jssl.methods.base import Method
 from jssl.methods.frames.assemble import assemble
 from jssl.methods.frames.forward import first_view, hide, masking_keys, together
@@ -16,11 +17,12 @@ def masked_prediction(model, objective: Objective, *, masking, target, across=to
 
     Args:
         model: anything `network` takes that accepts `mask` [B, N] and makes an output named `patch` [B, N,
-            D].
+            D], or [B, n, D] of the places that its output `places` [B, n] says.
         objective: given the outputs, `outputs.target["patch"]` and the mask.
-        masking: (keys [B], images [B, H, W, C]) -> mask [B, N], True = hidden.
+        masking: (keys [B], images [B, H, W, C]) -> mask [B, N], True = hidden. With a `Masking`, heads over
+            tokens run on the hidden patches alone, and `outputs.places` says where those are.
         target: what the hidden patches held: images [B, H, W, C] -> [B, N, D], such as their pixels, or a
-            `frozen` network whose tokens or token ids it is.
+            `frozen` network whose tokens, output `patch` or token ids it is.
         across: as in `siamese`.
     Returns:
         A `Method` without a teacher; a frozen target lies in the memory, under statistics, target.
@@ -44,12 +46,17 @@ def masked_prediction(model, objective: Objective, *, masking, target, across=to
 
     def forward(params, teacher, statistics, views, key):
         mask_key, network_key = jax.random.split(key)
-        mask = hide(masking, masking_keys(mask_key, views), views["global"])
-        student, own = across(net, params, statistics["network"], views, key=network_key, mask=mask)
+        hidden = {"mask": hide(masking, masking_keys(mask_key, views), views["global"])}
+        if isinstance(masking, Masking) and net.heads is not None:
+            hidden["places"] = hidden_indices(hidden["mask"], masking.most(hidden["mask"].shape[-1]))
+        student, own = across(net, params, statistics["network"], views, key=network_key, **hidden)
+        if "places" in student:
+            hidden["places"] = student["places"]
         wanted = jax.vmap(lambda images: _tokens(taught.apply({}, statistics["target"], images)[0]))(
             views["global"]
         )
-        return Outputs(student, {"patch": wanted}, mask, views), statistics | {"network": own}
+        outputs = Outputs(student, {"patch": wanted}, views=views, **hidden)
+        return outputs, statistics | {"network": own}
 
     def features(params, teacher, statistics, images):
         return net.features(params, statistics["network"], images)
@@ -61,4 +68,7 @@ def masked_prediction(model, objective: Objective, *, masking, target, across=to
 
 
 def _tokens(outputs):
-    return outputs.tokens if isinstance(outputs, Features) else outputs
+    """What a target is compared by, of whatever its network returns."""
+    if isinstance(outputs, Features):
+        return outputs.tokens
+    return outputs["patch"] if isinstance(outputs, dict) else outputs

@@ -121,7 +121,20 @@ def pixel_head(side: int, *, channels: int = 3) -> Head:
     References:
         arXiv:2111.09886
     """
-    return Head([nn.Dense(side * side * channels, kernel_init=kernel_init)])
+    return patch_head(side * side * channels)
+
+
+def patch_head(out: int) -> Head:
+    """Makes one linear layer from a token to what is predicted of its patch, [B, N, D] -> [B, N, out].
+
+    Args:
+        out: numbers predicted, such as the bins of histograms, a teacher's features or the logits of words.
+    Returns:
+        The head.
+    References:
+        arXiv:2106.08254
+    """
+    return Head([nn.Dense(out, kernel_init=kernel_init)])
 
 
 def deep_pixel_head(side: int, dim: int, *, channels: int = 3) -> Head:

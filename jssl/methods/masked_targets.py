@@ -1,0 +1,183 @@
+"""Masked image modelling towards what is no pixel: histograms, words, a frozen network's features."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from jssl import objectives
+from jssl.masks import Masking, block_mask, exact_block_mask
+from jssl.methods.base import Method, check_hides
+from jssl.methods.frames.masked_prediction import masked_prediction
+from jssl.methods.pairs import of_the_mean, over_hidden
+from jssl.models.masked.decoders import patch_head
+from jssl.models.masked.latents import LatentDecoder, context_autoencoder
+from jssl.models.masked.regressors import LatentRegressor
+from jssl.models.network import with_heads
+
+
+def hidden_blocks(encoder, *, count, min_block, draw=block_mask) -> Masking:
+    """Makes BEiT's masking: rectangles, together nearly `count` patches.
+
+    Args:
+        encoder: with a method grid(image shape), such as `ViT`.
+        count: patches hidden at most, a number or N -> number.
+        min_block: the least area of a rectangle, a number or N -> number.
+        draw: `block_mask`, or `exact_block_mask` for exactly so many.
+    Returns:
+        A `Masking` (keys [B], images [B, H, W, C]) -> mask [B, N] bool.
+    Raises:
+        ValueError: when called, for a count that is not between 1 and N.
+    References:
+        BEiT, arXiv:2106.08254
+    """
+
+    def of(value, patches):
+        chosen = value(patches) if callable(value) else value
+        if not 1 <= chosen <= patches:
+            raise ValueError(
+                f"count and min_block must lie between 1 and the {patches} patches, got {chosen}"
+            )
+        return chosen
+
+    def masking(keys, images):
+        rows, columns = encoder.grid(images.shape)
+        patches = rows * columns
+        sizes = dict(count=of(count, patches), min_block=of(min_block, patches))
+        return draw(keys, (rows, columns), **sizes)
+
+    return Masking(masking, lambda patches: of(count, patches))
+
+
+def maskfeat(encoder, *, bins: int = 9, cell: int = 8, ratio: float = 0.4, channels: int = 3) -> Method:
+    """Predicts the histograms of oriented gradients of hidden patches from mask tokens, by one linear layer.
+
+    Args:
+        encoder: a `ViT`.
+        bins: orientations told apart.
+        cell: pixels on the side of what one histogram is of; it divides the patch.
+        ratio: share of the patches hidden, in blocks of at least a fifth of them.
+        channels: of the images.
+    Returns:
+        A `Method`; views: one global one. The loss is the mean square over all hidden patches of the batch.
+    References:
+        MaskFeat, arXiv:2112.09133
+    """
+    check_hides(encoder, "maskfeat")
+    count = lambda patches: round(patches * ratio)  # noqa: E731
+    least = lambda patches: max(1, count(patches) // 5)  # noqa: E731
+    head = patch_head(channels * bins * (encoder.patch // cell) ** 2)
+    return masked_prediction(
+        with_heads(encoder, patch=head),
+        over_hidden(objectives.masked_reconstruction, figures=of_the_mean(objectives.masked_reconstruction)),
+        masking=hidden_blocks(encoder, count=count, min_block=least),
+        target=partial(objectives.hog_of_patches, patch=encoder.patch, bins=bins, cell=cell),
+    )
+
+
+def eva(encoder, target, *, dim: int = 768, count: int = 105, min_block: int = 16) -> Method:
+    """Predicts a frozen network's features of hidden patches from mask tokens, by one linear layer.
+
+    Args:
+        encoder: a `ViT`.
+        target: a `frozen` network with as many tokens as the encoder: its output `patch` [B, N, dim], such as
+            CLIP's projection of tokens, or else its tokens.
+        dim: of the target's features.
+        count: patches hidden at most, in blocks.
+        min_block: the least area of a block.
+    Returns:
+        A `Method`; views: one global one, which the target sees whole. The loss is the negative cosine, the
+        mean over all hidden patches of the batch.
+    References:
+        EVA, arXiv:2211.07636
+    """
+    check_hides(encoder, "eva")
+    loss = objectives.masked_negative_cosine
+    return masked_prediction(
+        with_heads(encoder, patch=patch_head(dim)),
+        over_hidden(loss, figures=of_the_mean(loss)),
+        masking=hidden_blocks(encoder, count=count, min_block=min_block),
+        target=target,
+    )
+
+
+def beit(encoder, target, *, words: int = 8192, count: int = 75, min_block: int = 16) -> Method:
+    """Predicts the words of hidden patches from mask tokens, by one linear layer.
+
+    Args:
+        encoder: a `ViT`; the paper's has relative positions alone.
+        target: a tokenizer with as many tokens as the encoder, images -> [B, N] int, such as `patch_words`,
+            or `likeliest` of a `frozen` network.
+        words: how many the tokenizer knows.
+        count: patches hidden at most, in blocks.
+        min_block: the least area of a block.
+    Returns:
+        A `Method`; views: one global one, which the tokenizer sees whole. The loss is the cross entropy, the
+        mean over all hidden patches of the batch.
+    References:
+        BEiT, arXiv:2106.08254
+    """
+    check_hides(encoder, "beit")
+    return masked_prediction(
+        with_heads(encoder, patch=patch_head(words)),
+        over_hidden(objectives.masked_token_cross_entropy, figures=objectives.word_figures),
+        masking=hidden_blocks(encoder, count=count, min_block=min_block),
+        target=target,
+    )
+
+
+def cae(
+    encoder,
+    target,
+    *,
+    words: int = 8192,
+    regressor=None,
+    decoder=None,
+    alignment: float = 2.0,
+    count: int = 98,
+    min_block: int = 16,
+) -> Method:
+    """Predicts the latents of hidden patches from an encoder that sees the visible ones, and their words from
+    these.
+
+    Args:
+        encoder: a `ViT` with positions.
+        target: a tokenizer, as for `beit`.
+        words: how many the tokenizer knows.
+        regressor: `LatentRegressor()` by default.
+        decoder: `LatentDecoder(words)` by default.
+        alignment: weight of the latents' mean square distance from what the same encoder, without gradient,
+            makes of the hidden patches alone.
+        count: patches hidden, in blocks.
+        min_block: the least area of a block.
+    Returns:
+        A `Method`; views: one global one, which the tokenizer sees whole.
+    References:
+        CAE, arXiv:2202.03026
+    """
+    check_hides(encoder, "cae")
+    parts = regressor or LatentRegressor(), decoder or LatentDecoder(words)
+    model = context_autoencoder(encoder, *parts, count=lambda patches: count)
+    predicted = over_hidden(objectives.masked_token_cross_entropy, figures=objectives.word_figures)
+    aligned = objectives.stateless(latent_distance)
+    return masked_prediction(
+        model,
+        objectives.weighted_sum(words=(1.0, predicted), alignment=(alignment, aligned)),
+        masking=hidden_blocks(encoder, count=count, min_block=min_block, draw=exact_block_mask),
+        target=target,
+    )
+
+
+def latent_distance(outputs) -> jax.Array:
+    """Computes the mean square distance of CAE's predicted latents from those that they are aligned with.
+
+    Args:
+        outputs: with student "latent" and "aligned" [V, B, m, D], the latter without gradient.
+    Returns:
+        [V, B].
+    References:
+        CAE, arXiv:2202.03026
+    """
+    latents = outputs.student["latent"]
+    everywhere = jnp.ones(latents.shape[:3], bool)
+    return jax.vmap(objectives.masked_reconstruction)(latents, outputs.student["aligned"], everywhere)

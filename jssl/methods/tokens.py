@@ -1,0 +1,33 @@
+"""Tokenizers: networks that learn words for patches, for BEiT and its kin to predict."""
+
+import jax
+
+from jssl import objectives
+from jssl.methods.base import Method
+from jssl.methods.frames.siamese import siamese
+from jssl.models.masked.tokenizers import discrete_autoencoder
+from jssl.objectives import stateless
+
+
+def tokenizer(encoder, decoder, *, temperature: float = 0.9, uniform_weight: float = 0.0) -> Method:
+    """Learns words for patches: an image is put together again from them.
+
+    Args:
+        encoder: images -> `Features` whose tokens are logits of words, such as `TokenEncoder`.
+        decoder: (words, grid) -> images, such as `TokenDecoder`.
+        temperature: of the Gumbel-softmax by which words are drawn.
+        uniform_weight: of the divergence of the words' probabilities from uniform ones.
+    Returns:
+        A `Method`; views: one global one. Its features are the words' mean probabilities, and their logits.
+    References:
+        arXiv:2102.12092
+    """
+
+    def losses(outputs):
+        images, logits = outputs.views["global"], outputs.student["tokens"]
+        errors = jax.vmap(objectives.image_error)(outputs.student["image"], images)
+        far = jax.vmap(objectives.word_divergence)(logits)
+        figures = {"reconstruction": errors.mean(), "divergence": far.mean()}
+        return errors + uniform_weight * far, figures | objectives.word_usage(logits)
+
+    return siamese(discrete_autoencoder(encoder, decoder, temperature=temperature), stateless(losses))

@@ -1,0 +1,64 @@
+"""The quoted runs of systems whose targets are no pixels: rates, weight decay, first weights."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jssl.experiments import CAE, EVA, AttMask, BEiT, MaskFeat
+
+from jssl import models
+from tests.test_faithful import KEY, TOKENS, built, decayed, rate, tree
+
+RUNS = {  # first, highest and last rate, as the authors' commands have them
+    "attmask": (AttMask(), 0, 5e-4 * 800 / 256, 1e-6),
+    "maskfeat": (MaskFeat(), 8e-6, 1.6e-3, 8e-6),
+    "eva": (EVA(), 1e-6, 1e-3, 1e-5),
+    "beit": (BEiT(), 1e-6, 1.5e-3, 1e-5),
+    "cae": (CAE(), 1e-6, 1.5e-3, 1e-5),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_rates(name):
+    settings, first, peak, last = RUNS[name]
+    assert rate(settings, 0) == pytest.approx(first, rel=0.01)
+    assert rate(settings, settings.warmup) == pytest.approx(peak, rel=1e-3)
+    assert rate(settings, settings.epochs) == pytest.approx(last, rel=0.01)
+
+
+RELATIVE = {"attention_bias": {"table": jnp.ones((3, 3, 2))}}
+SPARED = {
+    MaskFeat: (),
+    CAE: (),
+    BEiT: ("encoder/class_token",),
+    EVA: ("encoder/class_token", "encoder/positions/table"),
+}
+
+
+@pytest.mark.parametrize("kind", SPARED)
+def test_what_the_authors_let_decay(kind):
+    extra = RELATIVE if kind is BEiT else {}
+    for path, moves in decayed(kind(steps=10), tree(**TOKENS, **extra)).items():
+        assert moves == (not path.endswith(("bias", "scale")) and path not in SPARED[kind]), path
+
+
+def test_the_networks_are_the_authors():
+    eva, beit, cae = (built(kind()).encoder for kind in (EVA, BEiT, CAE))
+    assert (eva.dim, eva.depth, eva.heads, round(eva.dim * eva.mlp_ratio)) == (1408, 40, 16, 6144)
+    assert eva.positions is not None and eva.layer_scale is None and eva.drop_path == 0.1
+    assert beit.positions is None and beit.layer_scale == 0.1 and beit.drop_path == 0.1
+    assert eva.qkv_bias == beit.qkv_bias == cae.qkv_bias == (True, False, True)
+    drawn = eva.kernel_init(KEY, (400, 500), jnp.float32)
+    assert float(jnp.abs(drawn).max()) <= 0.015 and eva.start is beit.start is models.depth_scaled
+    assert cae.kernel_init is models.xavier and cae.layer_scale == 0.1
+    rows = cae.positions((2, 3), 8)  # the first half tells the row
+    np.testing.assert_array_equal(rows[0, :4], rows[2, :4])
+    assert np.any(rows[0, :4] != rows[3, :4])
+
+
+def test_maskfeats_blocks_and_histograms_are_the_configurations():
+    method = built(MaskFeat()).method
+    views = {"global": jnp.zeros((1, 1, 224, 224, 3)), "index": jnp.zeros(1, int)}
+    params, memory = jax.eval_shape(method.init, KEY, views)
+    seen = jax.eval_shape(method.outputs, params, None, memory, views, KEY)
+    assert seen.student["patch"].shape == (1, 1, 78, 108) and seen.target["patch"].shape == (1, 1, 196, 108)
