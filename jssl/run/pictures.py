@@ -74,7 +74,8 @@ def masks_figure(
 
         seen = view(jnp.asarray(images[:8]))
         variables = method.encoder(state.params, state.teacher, state.memory)
-        attention = jax.jit(partial(cls_attention, encoder))(variables, seen).mean(1)
+        attended = used_once(lambda *given: cls_attention(encoder, *given).mean(1))
+        attention = attended(variables, seen)
         grid = encoder.grid(seen.shape)
         hidden = figures.masks_of_all(attention, grid)
         drawn = figures.mask_gallery(figures.unnormalized(seen, normalized), hidden, grid)
