@@ -27,6 +27,7 @@ from jssl.evaluate.analysis import (
     attention_information,
     attention_rows,
     log_amplitudes,
+    masks_of_all,
     tsne,
 )
 from jssl.evaluate.given import given, look
@@ -138,7 +139,7 @@ def draw(out: Path, module, networks: dict, drawn: dict) -> None:
     grid = module.grid(some.shape)
     _, rows = nearest_neighbours(seen["test_features"], seen["test_features"][:6], k=6)
     neighbours = np.asarray(rows)[:, 1:]
-    masks = figures.masks_of_all(attention[:6].mean(1), grid)
+    masks = masks_of_all(attention[:6].mean(1), grid)
     film, frames = 0, slice(0, 6)
     carried = propagate(
         given("film", looks, films["image"][film], view=view)["film_tokens"],

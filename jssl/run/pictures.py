@@ -70,6 +70,7 @@ def masks_figure(
 
     def figure(state, images):
         from jssl.evaluate import figures
+        from jssl.evaluate.analysis import masks_of_all
         from jssl.models import cls_attention
 
         seen = view(jnp.asarray(images[:8]))
@@ -77,7 +78,7 @@ def masks_figure(
         attended = used_once(lambda *given: cls_attention(encoder, *given).mean(1))
         attention = attended(variables, seen)
         grid = encoder.grid(seen.shape)
-        hidden = figures.masks_of_all(attention, grid)
+        hidden = masks_of_all(attention, grid)
         drawn = figures.mask_gallery(figures.unnormalized(seen, normalized), hidden, grid)
         caption = "What is left of images by several ways to hide their patches."
         return [(caption, figures.png(drawn))]

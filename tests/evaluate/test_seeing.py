@@ -19,6 +19,7 @@ from jssl.evaluate.analysis import (  # noqa: E402
     attention_information,
     attention_rows,
     log_amplitudes,
+    masks_of_all,
     tsne,
 )
 from jssl.evaluate.figures.style import BLUE, WHEEL  # noqa: E402
@@ -116,7 +117,7 @@ def test_segments_are_those_that_hold_the_share():
 
 def test_masks_of_all_strategies_stand_side_by_side():
     attention = np.random.default_rng(0).uniform(size=(3, 36))
-    masks = figures.masks_of_all(attention, (6, 6))
+    masks = masks_of_all(attention, (6, 6))
     shares = {name: mask.mean() for name, mask in masks.items()}
     assert shares["random (MAE)"] == 0.75 and 0.2 < shares["blocks (BEiT)"] <= 0.4
     assert masks["most attended (AttMask)"][0, attention[0].argmax()] and len(masks) == 7

@@ -12,6 +12,7 @@ from jssl.evaluate.analysis.attention import (
 from jssl.evaluate.analysis.maps import principal_plane, tsne
 from jssl.evaluate.analysis.patches import patch_components
 from jssl.evaluate.analysis.spectrum import log_amplitudes
+from jssl.evaluate.analysis.strategies import masks_of_all
 
 __all__ = [
     "among_patches",
@@ -19,6 +20,7 @@ __all__ = [
     "attention_information",
     "attention_rows",
     "log_amplitudes",
+    "masks_of_all",
     "most_attended",
     "patch_components",
     "principal_plane",

@@ -13,7 +13,7 @@ from jssl.evaluate.figures.galleries import (
 from jssl.evaluate.figures.layers import layer_curves, spectrum_curves
 from jssl.evaluate.figures.scatter import feature_map
 from jssl.evaluate.figures.seeds import over_seeds
-from jssl.evaluate.figures.segments import attention_segments, label_gallery, mask_gallery, masks_of_all
+from jssl.evaluate.figures.segments import attention_segments, label_gallery, mask_gallery
 from jssl.evaluate.figures.style import legible, png, svg, unnormalized
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "legible",
     "loss_curve",
     "mask_gallery",
-    "masks_of_all",
     "neighbour_gallery",
     "over_seeds",
     "patch_pca",

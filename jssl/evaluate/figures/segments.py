@@ -2,20 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-import jax
 import numpy as np
 
-from jssl.arrays.keys import sample_keys
 from jssl.evaluate.analysis.attention import most_attended
 from jssl.evaluate.figures.style import BLUE, WHEEL, enlarge, rgb, tiles
-from jssl.masks import (
-    attention_mask,
-    block_mask,
-    low_attention_mask,
-    multiblock_masks,
-    random_mask,
-    unit_mask,
-)
 
 HIDDEN = 0.82  # the grey of a hidden patch
 SIDE = 96  # pixels to which smaller images are enlarged, so that outlines are thin
@@ -49,7 +39,8 @@ def mask_gallery(images, masks: Mapping[str, np.ndarray], grid: tuple[int, int])
 
     Args:
         images: [B, H, W, C].
-        masks: {name: [B, N] bool}, True = hidden, row-major; such as `masks_of_all` gives.
+        masks: {name: [B, N] bool}, True = hidden, row-major; such as
+            `jssl.evaluate.analysis.masks_of_all` gives.
         grid: (rows, columns) of patches, N = rows * columns.
     Returns:
         A matplotlib figure: a row for each strategy, a column for each image.
@@ -64,34 +55,6 @@ def mask_gallery(images, masks: Mapping[str, np.ndarray], grid: tuple[int, int])
     return tiles(rows, rows=names, tile=0.95)
 
 
-def masks_of_all(attention, grid: tuple[int, int], *, unit: int = 2, seed: int = 0) -> dict[str, np.ndarray]:
-    """Draws one mask of every strategy for each image, at the papers' shares.
-
-    Args:
-        attention: [B, N] of the class token, which masks by attention follow.
-        grid: (rows, columns) of patches.
-        unit: Side in patches of the squares that SimMIM hides.
-        seed: Of the draws.
-    Returns:
-        {name: [B, N] bool}, True = hidden, as `mask_gallery` takes it.
-    """
-    attention = jax.numpy.asarray(attention)
-    keys = sample_keys(jax.random.key(seed), jax.numpy.arange(len(attention)))
-    context, targets = multiblock_masks(keys, grid)
-    patches = grid[0] * grid[1]
-    blocks = dict(count=int(0.4 * patches), min_block=max(1, min(16, patches // 12)))
-    masks = {
-        "random (MAE)": random_mask(keys, grid, ratio=0.75),
-        "units (SimMIM)": unit_mask(keys, grid, ratio=0.6, unit=unit),
-        "blocks (BEiT)": block_mask(keys, grid, **blocks),
-        "context (I-JEPA)": context,
-        "all but targets (I-JEPA)": ~targets.any(0),
-        "most attended (AttMask)": attention_mask(attention, ratio=0.4),
-        "least attended": low_attention_mask(attention, ratio=0.4),
-    }
-    return {name: np.asarray(mask) for name, mask in masks.items()}
-
-
 def label_gallery(images, labels: Mapping[str, np.ndarray], *, columns: Sequence[str] = ()):
     """Draws labels of pixels over images, a color for each label; 0 and less is shown as the pale image.
 
@@ -103,7 +66,7 @@ def label_gallery(images, labels: Mapping[str, np.ndarray], *, columns: Sequence
         A matplotlib figure: the images, and a row for each of the labels.
     """
     images = rgb(images)
-    palette = np.array([[int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] for color in WHEEL], np.float32)
+    palette = np.array(list(map(_channels, WHEEL)))
     rows = [list(images)]
     for values in labels.values():
         values = enlarge(np.asarray(values)[..., None], images.shape[1:3])
@@ -119,6 +82,11 @@ def _large(images) -> np.ndarray:
     return enlarge(images, (factor * images.shape[1], factor * images.shape[2]))
 
 
+def _channels(color: str) -> np.ndarray:
+    """A color "#rrggbb" as three numbers in [0, 1]."""
+    return np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)], np.float32)
+
+
 def _pale(images: np.ndarray) -> np.ndarray:
     return 0.7 * HIDDEN + 0.3 * images.mean(-1, keepdims=True) + 0 * images
 
@@ -127,5 +95,6 @@ def _outlined(image: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """An image [H, W, 3], pale outside of what is kept [H, W], with a line around it."""
     inner = np.pad(kept, 1, mode="edge")
     inner = inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
-    line = np.array([int(BLUE[i : i + 2], 16) / 255 for i in (1, 3, 5)], np.float32)
-    return np.where((kept & ~inner)[..., None], line, np.where(kept[..., None], image, _pale(image)))
+    return np.where(
+        (kept & ~inner)[..., None], _channels(BLUE), np.where(kept[..., None], image, _pale(image))
+    )

@@ -43,6 +43,8 @@ def depth_protocol(*, bins: int = BINS, **settings) -> Protocol:
         known = train[train > 0]
         if not len(known) or known.min() == known.max():
             raise ValueError(f"{NAME}: training images have no two depths above 0 to tell apart")
+        if not (test > 0).any():
+            raise ValueError(f"{NAME}: no pixel of a test image has a depth above 0")
         seen = beside_image(train_tokens, train_features)
         depths = jnp.linspace(known.min(), known.max(), bins)
         targets = patch_depths(train, seen.shape[1]), jnp.broadcast_to(depths, (len(seen), bins))

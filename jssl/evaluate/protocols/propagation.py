@@ -40,7 +40,7 @@ def propagation_protocol(**settings) -> Protocol:
         classes = int(objects[:, 0].max()) + 1
         regions, boundaries = [], []
         for tokens, truth in zip(film_tokens, objects, strict=True):
-            numbers = np.setdiff1d(np.unique(truth[0]), 0)
+            numbers = np.unique(truth[0][truth[0] > 0])
             if len(numbers) == 0:
                 continue
             found = propagate(jnp.asarray(tokens), jnp.asarray(truth[0]), classes=classes, **settings)

@@ -1,0 +1,43 @@
+"""What every masking strategy hides of the same images."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jssl.arrays.keys import sample_keys
+from jssl.masks import (
+    attention_mask,
+    block_mask,
+    low_attention_mask,
+    multiblock_masks,
+    random_mask,
+    unit_mask,
+)
+
+
+def masks_of_all(attention, grid: tuple[int, int], *, unit: int = 2, seed: int = 0) -> dict[str, np.ndarray]:
+    """Draws one mask of every strategy for each image, at the papers' shares.
+
+    Args:
+        attention: [B, N] of the class token, which masks by attention follow.
+        grid: (rows, columns) of patches.
+        unit: Side in patches of the squares that SimMIM hides.
+        seed: Of the draws.
+    Returns:
+        {name: [B, N] bool}, True = hidden, as `jssl.evaluate.figures.mask_gallery` takes it.
+    """
+    attention = jnp.asarray(attention)
+    keys = sample_keys(jax.random.key(seed), jnp.arange(len(attention)))
+    context, targets = multiblock_masks(keys, grid)
+    patches = grid[0] * grid[1]
+    blocks = dict(count=int(0.4 * patches), min_block=max(1, min(16, patches // 12)))
+    masks = {
+        "random (MAE)": random_mask(keys, grid, ratio=0.75),
+        "units (SimMIM)": unit_mask(keys, grid, ratio=0.6, unit=unit),
+        "blocks (BEiT)": block_mask(keys, grid, **blocks),
+        "context (I-JEPA)": context,
+        "all but targets (I-JEPA)": ~targets.any(0),
+        "most attended (AttMask)": attention_mask(attention, ratio=0.4),
+        "least attended": low_attention_mask(attention, ratio=0.4),
+    }
+    return {name: np.asarray(mask) for name, mask in masks.items()}
