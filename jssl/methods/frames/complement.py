@@ -57,16 +57,13 @@ def complement(encoder, decoder, objective: Objective, *, momentum, masking, vis
         parts = dict(visible=places.reshape(-1, places.shape[-1]), train=True)
         repeated = jnp.repeat(images, folds, axis=0)
         taught, theirs = following.apply(teacher["encoder"], statistics["teacher"], repeated, **parts)
-        tokens = as_features(taught).tokens.reshape(len(images), -1, student["patch"].shape[-1])
-        empty = jnp.zeros((len(images), mask.shape[-1], tokens.shape[-1]), tokens.dtype)
-        wanted = jax.vmap(lambda row, at, x: row.at[at].set(x))(
-            empty, places.reshape(len(images), -1), tokens
-        )
+        batch, dim = len(images), student["patch"].shape[-1]
+        tokens, places = as_features(taught).tokens.reshape(batch, -1, dim), places.reshape(batch, -1)
+        empty = jnp.zeros((*mask.shape, dim), tokens.dtype)
+        wanted = jax.vmap(lambda row, at, x: row.at[at].set(x))(empty, places, tokens)
         outputs = {name: value[None] for name, value in student.items()}
-        return Outputs(outputs, {"patch": wanted[None]}, mask[None], views), {
-            "student": own,
-            "teacher": theirs,
-        }
+        after = {"student": own, "teacher": theirs}
+        return Outputs(outputs, {"patch": wanted[None]}, mask[None], views), after
 
     return assemble(
         objective,
