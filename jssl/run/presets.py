@@ -64,7 +64,7 @@ def small(
         >>> from jssl.experiments import simclr
         >>> chosen, said = small(simclr.SimCLR(data="photos"), simclr.demo, examples=300, side=500)
         >>> chosen.batch, chosen.steps, chosen.size, chosen.encoder
-        (32, 1800, 64, 'resnet10x0.5')
+        (32, 1080, 64, 'resnet10x0.5')
     """
     kind: Any = type(settings)  # every field of a system's has a default
     published, has = kind(), {field.name for field in fields(settings)}
@@ -78,8 +78,8 @@ def small(
         view = max(GRID, side // GRID * GRID)
     view = own.get("size") or view
     batch = own.get("batch", min(256, _power_of_two(examples / 8), examples))
-    epochs = min(200, max(50, 200 * (300 / examples) ** 0.25)) / (1 if settings.start is None else 4)
-    rate = min(published.peak_rate, demo.peak_rate * math.sqrt(batch / demo.batch))
+    epochs = min(120, max(50, 120 * (300 / examples) ** 0.25)) / (1 if settings.start is None else 4)
+    rate = min(one.peak_rate * math.sqrt(batch / one.batch) for one in (published, demo))  # the root rule
     chosen: dict[str, Any] = {
         **{name: getattr(published, name) for name in PUBLISHED if name in has},
         **{name: getattr(settings, name) for name in YOURS if name in has},

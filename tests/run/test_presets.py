@@ -30,8 +30,9 @@ def test_every_system_is_built_for_few_and_for_many_images(name):
             assert chosen._local_side(chosen.size) % int(re.sub(r"vit_[a-z]+", "", chosen.encoder)) == 0
         assert chosen.data == "photos" and f"{count:,} images" in said and chosen.encoder in said
         assert 8 <= experiment.batch <= 256 and count // experiment.batch >= 8
-        assert 50 <= experiment.steps // (count // experiment.batch) <= 200
-        assert experiment.peak_rate <= named(name)().peak_rate
+        assert 50 <= experiment.steps // (count // experiment.batch) <= 120
+        published = named(name)()  # the smaller batch is noisier: the rate falls with its root
+        assert experiment.peak_rate <= 1.05 * published.peak_rate * (chosen.batch / published.batch) ** 0.5
         sizes.append(chosen.size)
     assert sizes == [64, 96, 128]
 
@@ -40,7 +41,7 @@ def test_small_images_are_not_enlarged_and_what_is_given_stays():
     settings = named("dino")(data="photos", batch=12, encoder="vit_s8", temperature_warmup=3)
     chosen, said = preset("dino", settings, photos(300, side=50), {"batch", "encoder", "out"})
     assert (chosen.size, chosen.batch, chosen.encoder) == (48, 12, "vit_s8")
-    assert said.endswith("as given: batch, encoder") and chosen.steps == 200 * (300 // 12)
+    assert said.endswith("as given: batch, encoder") and chosen.steps == 120 * (300 // 12)
     assert chosen.temperature_warmup == module_of("dino").demo.temperature_warmup  # it was not said to stay
     assert (
         chosen.views == "dino"
