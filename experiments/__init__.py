@@ -35,6 +35,7 @@ REGISTRY = {
     "ibot": System(
         "iBOT", "IBOT", "2111.07832", "self-distillation, masks", knn=(81.5, 87.6), linear=(72.7, 80.7)
     ),
+    "dinov2": System("DINOv2", "DINOv2", "2304.07193", "self-distillation, masks, balanced"),
     "mae": System(
         "MAE", "MAE", "2111.06377", "masked prediction, tokens dropped", knn=(86.5, 66.7), linear=(71.3, 82.6)
     ),

@@ -88,6 +88,17 @@ TABLE = {
         ),
         CROPS,
     ),
+    "dinov2": Row(
+        lambda: methods.dinov2(
+            vit(),
+            prototypes=8,
+            patch_prototypes=6,
+            head=partial(models.dino_head, bottleneck=8, **SMALL),
+            patch_head=partial(models.dino_head, bottleneck=4, **SMALL),
+            momentum=0.9,
+        ),
+        CROPS,
+    ),
     "mae": Row(lambda: methods.mae(vit(), decoder=models.mae_decoder(4, dim=8, depth=1, heads=2)), ONE),
     "simmim": Row(lambda: methods.simmim(vit(), unit=8), ONE),
     "simmim_swin": Row(
@@ -121,6 +132,6 @@ TABLE = {
     ),
     "mim_contrast": Row(lambda: methods.mim_contrast(vit(), head=models.simclr_head(8, **SMALL)), TWO),
 }
-TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "i_jepa")
+TAUGHT = ("moco_v2", "byol", "pcl", "dino", "ibot", "dinov2", "i_jepa")
 
-MASKED = ("ibot", "mae", "simmim", "simmim_swin", "i_jepa", "mim_contrast")
+MASKED = ("ibot", "dinov2", "mae", "simmim", "simmim_swin", "i_jepa", "mim_contrast")

@@ -1,6 +1,7 @@
 """A published setting is the authors' setting: each value here is pinned to their code or paper."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -18,6 +19,7 @@ from jssl.experiments import (
     SLIP,
     BarlowTwins,
     Dino,
+    DINOv2,
     MIMContrast,
     Rotation,
     SimCLR,
@@ -33,7 +35,7 @@ from jssl.data import views
 from jssl.data.augment.base import Canvas
 from jssl.masks import multiblock_masks
 from jssl.models import truncated_normal
-from jssl.models.layers.transformer import depth_scaled
+from jssl.models.layers.transformer import depth_scaled, path_factors
 from jssl.objectives.clusters import random_rows
 from jssl.run import DataInfo
 from jssl.run.systems import named
@@ -293,6 +295,28 @@ def test_ibots_quoted_run():
     assert s.learned_norm and rate(s, 800) == pytest.approx(1e-6, rel=1e-2)
 
 
+def test_dinov2s_quoted_run():
+    s = DINOv2()
+    assert (s.batch, s.steps, s.span(1, IMAGENET), s.koleo_group) == (3072, 625_000, 1250, 32)
+    assert s.peak_rate == pytest.approx(2e-4 * 3**0.5)
+    assert float(s.rate(IMAGENET)(s.steps)) == pytest.approx(1e-6, rel=1e-2)
+    encoder = s.network(where_it_has=s.encoder_settings())
+    assert encoder.mlp(hidden=4 * encoder.dim).hidden == 2736  # SwiGLUFFNFused of ViT-L
+    assert (encoder.drop_path, encoder.layer_scale, encoder.patch) == ((0.4, 0.4), 1e-5, 14)
+    kept = path_factors(KEY, encoder.drop_path, depth=3, batch=4000)
+    np.testing.assert_allclose((kept == 0).mean((1, 2)), 0.4, atol=0.03)  # drop_path_uniform
+    assert math.isclose(float(kept.max()), 1 / 0.6, rel_tol=1e-5)
+    params = {
+        "encoder": {"stem": {"kernel": jnp.ones((2, 2))}, "norm": {"scale": jnp.ones(2)}},
+        "image": {"layers_6": {"kernel": jnp.ones((2, 2))}},
+    }
+    optimizer = replace(s, warmup=0, weight_decay=0.0).optimizer(IMAGENET)
+    moves = moved(optimizer, params, jax.tree.map(jnp.ones_like, params))
+    still, scale = moves["image"]["layers_6"]["kernel"], moves["encoder"]["norm"]["scale"]
+    assert not np.any(still) and float(scale[0]) == pytest.approx(-s.peak_rate, rel=1e-3)
+    assert float(moves["encoder"]["stem"]["kernel"][0, 0]) == pytest.approx(0.2 * float(scale[0]), rel=1e-5)
+
+
 @pytest.mark.parametrize("learned", [True, False])
 def test_the_prototypes_length_is_learned_where_the_authors_learn_it(learned):
     head = IBOT(learned_norm=learned, hidden=4, bottleneck=3).head()(5)
@@ -547,7 +571,7 @@ def test_mim_and_contrast_have_one_set_of_numbers():
 
 @pytest.mark.parametrize("name", REGISTRY)
 def test_spans_are_epochs(name):
-    settings = named(name)()
+    settings = replace(named(name)(), steps=None)
     assert settings.span(1, IMAGENET) == per_epoch(settings)
 
 

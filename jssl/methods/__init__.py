@@ -1,5 +1,6 @@
 """Named methods, each a choice of networks and losses over one of a few engines (`jssl.methods.frames`)."""
 
+from jssl.methods.balanced import dinov2
 from jssl.methods.base import Method
 from jssl.methods.clustering import swav
 from jssl.methods.contrastive import moco_v2, pcl, simclr
@@ -18,6 +19,7 @@ __all__ = [
     "byol",
     "clip",
     "dino",
+    "dinov2",
     "i_jepa",
     "ibot",
     "mae",

@@ -25,6 +25,7 @@ from jssl.models.encoders.vit import (
 from jssl.models.features import Features
 from jssl.models.heads import (
     Head,
+    Logits,
     Prototypes,
     WeightNormDense,
     barlow_head,
@@ -62,6 +63,7 @@ from jssl.models.layers.transformer import (
     depth_scaled,
     gelu,
     quick_gelu,
+    swiglu_of_mlp_size,
 )
 from jssl.models.masked.decoders import MaskedDecoder, mae_decoder, pixel_head
 from jssl.models.masked.predictors import Predictor
@@ -77,6 +79,7 @@ __all__ = [
     "Head",
     "LearnedPositions",
     "LogitScale",
+    "Logits",
     "MaskedDecoder",
     "Mlp",
     "PatchEmbed",
@@ -132,6 +135,7 @@ __all__ = [
     "sincos_positions_rows_first",
     "slip_head",
     "swav_head",
+    "swiglu_of_mlp_size",
     "text_encoder",
     "torch_padding",
     "truncated_normal",

@@ -16,7 +16,13 @@ from jssl.objectives.contrastive import (
     symmetric_info_nce,
 )
 from jssl.objectives.dino import centered, dino_cross_entropy, update_center, view_distillation
-from jssl.objectives.dinov2 import balanced_patch_distillation, balanced_view_distillation
+from jssl.objectives.dinov2 import (
+    balanced_patch_distillation,
+    balanced_view_distillation,
+    dinov2_terms,
+    spread_views,
+)
+from jssl.objectives.dinov3 import gram_anchor, gram_anchoring
 from jssl.objectives.gradients import hog
 from jssl.objectives.ibot import masked_cross_entropy, masked_patch_distillation, patch_distillation
 from jssl.objectives.moco import enqueue, queue_contrast
@@ -44,7 +50,10 @@ __all__ = [
     "concentration",
     "decoupled_nt_xent",
     "dino_cross_entropy",
+    "dinov2_terms",
     "enqueue",
+    "gram_anchor",
+    "gram_anchoring",
     "hog",
     "info_nce",
     "instance_discrimination",
@@ -80,6 +89,7 @@ __all__ = [
     "sincos_position_embedding",
     "sinkhorn_knopp",
     "spread_rows",
+    "spread_views",
     "stateless",
     "supervised_contrastive",
     "swapped_assignment",

@@ -2,7 +2,13 @@
 
 from optax import clip_by_global_norm
 
-from jssl.optim.layers import decay_encoder_layers, layer_decay, scale_updates
+from jssl.optim.layers import (
+    decay_encoder_layers,
+    hold_lower_blocks,
+    layer_decay,
+    scale_some,
+    scale_updates,
+)
 from jssl.optim.optimizers import adamw, larc, lars, sgd
 from jssl.optim.parameters import (
     all_but_class_token,
@@ -11,7 +17,7 @@ from jssl.optim.parameters import (
     weights,
     weights_and_tokens,
 )
-from jssl.optim.restraints import clip_by_parameter_norm, freeze_during
+from jssl.optim.restraints import clip_by_parameter_norm, clip_by_part_norm, freeze_during
 from jssl.optim.schedules import (
     Schedule,
     constant,
@@ -29,15 +35,18 @@ __all__ = [
     "biases_and_norms",
     "clip_by_global_norm",
     "clip_by_parameter_norm",
+    "clip_by_part_norm",
     "constant",
     "cosine",
     "decay_encoder_layers",
     "everything",
     "freeze_during",
+    "hold_lower_blocks",
     "larc",
     "lars",
     "layer_decay",
     "linear",
+    "scale_some",
     "scale_updates",
     "sgd",
     "teacher_momentum",

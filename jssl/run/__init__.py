@@ -8,7 +8,7 @@ from types import ModuleType
 
 from jssl.run.command import main
 from jssl.run.experiment import Data, DataInfo, Experiment, Settings, Weights
-from jssl.run.families import MomentumContrast, SelfDistillation, Texts
+from jssl.run.families import BalancedDistillation, MomentumContrast, SelfDistillation, Texts
 from jssl.run.interrupt import Interrupted
 from jssl.run.lock import Occupied
 from jssl.run.numbers import Count, Share
@@ -20,6 +20,7 @@ from jssl.run.training import Run, start
 from jssl.run.watch import NonFinite
 
 __all__ = [
+    "BalancedDistillation",
     "Count",
     "Data",
     "DataInfo",

@@ -197,6 +197,13 @@ CASES = {
     ),
     "vicreg": Case(o.vicreg, PAIRS, **TWO, returns="", least=2, optimum=(dict(z_a=SPREAD, z_b=SPREAD), 0.0)),
     "koleo": Case(o.koleo, _normal("z", (0, D)), trained=("z",), batched=dict(z=0), cosine=("z",), least=2),
+    "gram_anchor": Case(
+        o.gram_anchor,
+        _normal("student", (0, N, D), "target", (0, N, D)),
+        trained=("student",),
+        batched=dict(student=0, target=0),
+        cosine=("student", "target"),
+    ),
     "dino_cross_entropy": Case(
         _with(o.dino_cross_entropy, student_temperature=0.5, teacher_temperature=0.3),
         VIEWS,

@@ -42,17 +42,19 @@ def dino(
     )
 
 
-def local_side(size: int) -> int:
-    """Computes the side of local crops beside global ones of `size`: 3/7 of it (96 at 224) to a multiple of
-    8.
+def local_side(size: int, *, multiple: int = 8) -> int:
+    """Computes the side of local crops beside global ones of `size`: 3/7 of it, to a multiple such as a
+    patch's side.
 
     Returns:
-        Pixels, at least 8.
+        Pixels, at least the multiple.
 
     >>> local_side(224), local_side(32)
     (96, 16)
+    >>> local_side(224, multiple=14), local_side(256, multiple=16)  # DINOv2's and DINOv3's
+    (98, 112)
     """
-    return max(8, round(size * 3 / 7 / 8) * 8)
+    return max(multiple, round(size * 3 / 7 / multiple) * multiple)
 
 
 def ibot(*, size: int = 224, local_size: int | None = None, locals: int = 10) -> Views:
