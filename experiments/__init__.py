@@ -36,6 +36,10 @@ REGISTRY = {
         "iBOT", "IBOT", "2111.07832", "self-distillation, masks", knn=(81.5, 87.6), linear=(72.7, 80.7)
     ),
     "dinov2": System("DINOv2", "DINOv2", "2304.07193", "self-distillation, masks, balanced"),
+    "dinov2_distill": System(
+        "DINOv2, distilled", "DINOv2Distill", "2304.07193", "distillation of a frozen teacher"
+    ),
+    "dinov3": System("DINOv3", "DINOv3", "2508.10104", "self-distillation, masks, Gram anchoring"),
     "mae": System(
         "MAE", "MAE", "2111.06377", "masked prediction, tokens dropped", knn=(86.5, 66.7), linear=(71.3, 82.6)
     ),

@@ -55,6 +55,7 @@ class DINOv2(BalancedDistillation):
     koleo_weight: float = 0.1
     koleo_group: Count | None = 32
     momentum: Share = 0.994
+    final_momentum: Share = 1.0
     initial_teacher_temperature: float = 0.04
     teacher_temperature: float = 0.07
     temperature_warmup: float = 30

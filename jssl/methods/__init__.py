@@ -1,6 +1,6 @@
 """Named methods, each a choice of networks and losses over one of a few engines (`jssl.methods.frames`)."""
 
-from jssl.methods.balanced import dinov2
+from jssl.methods.balanced import dinov2, dinov2_distill, dinov3
 from jssl.methods.base import Method
 from jssl.methods.clustering import swav
 from jssl.methods.contrastive import moco_v2, pcl, simclr
@@ -20,6 +20,8 @@ __all__ = [
     "clip",
     "dino",
     "dinov2",
+    "dinov2_distill",
+    "dinov3",
     "i_jepa",
     "ibot",
     "mae",

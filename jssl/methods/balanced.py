@@ -1,6 +1,7 @@
 """DINOv2 and what follows it: distillation of images and of hidden patches, towards balanced targets."""
 
 import math
+from functools import partial
 
 import jax.numpy as jnp
 
@@ -8,7 +9,8 @@ from jssl import objectives
 from jssl.arrays.keys import fold_keys, uniform
 from jssl.masks import Masking, block_mask
 from jssl.methods.base import Method, check_hides, ema
-from jssl.methods.frames.at_places import distillation_at_places, from_itself
+from jssl.methods.frames.anchor import anchored, from_itself_and_anchor, mean_of
+from jssl.methods.frames.at_places import distillation_at_places, from_frozen, from_itself
 from jssl.models.heads import dino_head
 from jssl.models.network import with_heads
 
@@ -49,6 +51,77 @@ def dinov2(
         lesson=from_itself,
         teacher=ema(momentum),
         masking=masking or stratified_blocks(encoder),
+    )
+
+
+def dinov2_distill(
+    encoder,
+    teacher,
+    *,
+    prototypes: int = 131072,
+    patch_prototypes: int = 131072,
+    head=dino_head,
+    patch_head=dino_head,
+    masking=None,
+    momentum=0.994,
+    **terms,
+) -> Method:
+    """Distils a frozen, larger network with its heads; nothing is hidden from the student, whose running mean
+    is what is evaluated.
+
+    Args:
+        encoder: a `ViT`.
+        teacher: a frozen network with heads named image and patch, of as many prototypes:
+            `frozen(with_heads(large, image=..., patch=...), variables)`.
+        momentum: of the student's mean.
+        prototypes, patch_prototypes, head, patch_head, masking, terms: as for `dinov2`; the masking says at
+            which patches the teacher is asked.
+    Returns:
+        A `Method`; views: two global ones and, with multi-crop, local ones.
+    References:
+        DINOv2, arXiv:2304.07193, section 5
+    """
+    check_hides(encoder, "dinov2_distill")
+    student = with_heads(encoder, image=head(prototypes), patch=patch_head(patch_prototypes))
+    how = dict(teacher=ema(momentum), masking=masking or stratified_blocks(encoder), hides=False)
+    return distillation_at_places(student, _halved(**terms), lesson=lambda _: from_frozen(teacher), **how)
+
+
+def dinov3(
+    encoder,
+    *,
+    prototypes: int = 262144,
+    patch_prototypes: int = 98304,
+    head=dino_head,
+    patch_head=dino_head,
+    masking=None,
+    momentum=0.994,
+    gram_weight=2.0,
+    refreshed=lambda step: False,
+    **terms,
+) -> Method:
+    """Distils as DINOv2 does, while the similarities between a student's patches are held to an earlier
+    teacher's.
+
+    Args:
+        encoder: a `ViT`, with rotary positions in the paper.
+        gram_weight: of the Gram term, a number or a schedule.
+        refreshed: (step) -> whether the earlier teacher becomes the present one after this step. At first it
+            is the first teacher.
+        prototypes, patch_prototypes, head, patch_head, masking, momentum, terms: as for `dinov2`.
+    Returns:
+        A `Method`; views: as for `dinov2`, and perhaps "anchor", the global ones undistorted and large.
+    References:
+        DINOv3, arXiv:2508.10104
+    """
+    check_hides(encoder, "dinov3")
+    return distillation_at_places(
+        with_heads(encoder, image=head(prototypes), patch=patch_head(patch_prototypes)),
+        _halved(gram=(gram_weight, objectives.gram_anchoring()), **terms),
+        lesson=partial(from_itself_and_anchor, grid=encoder.grid),
+        teacher=anchored(ema(momentum), when=refreshed),
+        masking=masking or stratified_blocks(encoder),
+        evaluates=mean_of,
     )
 
 

@@ -53,7 +53,12 @@ from jssl.models.layers.positions import (
     sincos_positions,
     sincos_positions_rows_first,
 )
-from jssl.models.layers.relative import RelativePositionBias, rotary_angles, rotary_angles_by_index
+from jssl.models.layers.relative import (
+    MovingRotary,
+    RelativePositionBias,
+    rotary_angles,
+    rotary_angles_by_index,
+)
 from jssl.models.layers.transformer import (
     Attention,
     Block,
@@ -82,6 +87,7 @@ __all__ = [
     "Logits",
     "MaskedDecoder",
     "Mlp",
+    "MovingRotary",
     "PatchEmbed",
     "Predictor",
     "Prototypes",

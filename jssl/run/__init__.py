@@ -6,9 +6,10 @@ The package can be called: `jssl.run(experiment, out=..., seed=...)`.
 import sys
 from types import ModuleType
 
+from jssl.run.balanced import AnchoredDistillation, BalancedDistillation
 from jssl.run.command import main
 from jssl.run.experiment import Data, DataInfo, Experiment, Settings, Weights
-from jssl.run.families import BalancedDistillation, MomentumContrast, SelfDistillation, Texts
+from jssl.run.families import MomentumContrast, SelfDistillation, Texts
 from jssl.run.interrupt import Interrupted
 from jssl.run.lock import Occupied
 from jssl.run.numbers import Count, Share
@@ -20,6 +21,7 @@ from jssl.run.training import Run, start
 from jssl.run.watch import NonFinite
 
 __all__ = [
+    "AnchoredDistillation",
     "BalancedDistillation",
     "Count",
     "Data",

@@ -84,6 +84,8 @@ class Experiment(NamedTuple):
             the linear probe reads; None: the features' `cls`.
         logits: (params, teacher, memory, images as the evaluation view makes them) -> [B, classes], of a
             method that learns the classes itself; its accuracy stands beside the probes'.
+        given: arrays that the first state begins with, such as a frozen teacher's, as `init_state` takes
+            `start`; what --start gives is laid over them.
     """
 
     method: Method
@@ -99,6 +101,7 @@ class Experiment(NamedTuple):
     figures: tuple[Figure, ...] = ()
     linear_features: Callable[..., jax.Array] | None = None
     logits: Callable[..., jax.Array] | None = None
+    given: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,12 @@ from typing import Any, Literal
 import flax.linen as nn
 import optax
 
-from jssl.data.views import Views, local_side
+from jssl.data.views import Views
 from jssl.methods.base import Method
 from jssl.models import (
     LearnedPositions,
     Mlp,
     TextTransformer,
-    antialiased_bicubic,
     batch_norm,
     clip_text_init,
     dino_bicubic,
@@ -24,7 +23,6 @@ from jssl.models import (
     last_place,
     moco_head,
     quick_gelu,
-    swiglu_of_mlp_size,
     text_encoder,
 )
 from jssl.models.encoders.text import TEXTS
@@ -32,12 +30,10 @@ from jssl.optim import (
     Schedule,
     adamw,
     clip_by_parameter_norm,
-    clip_by_part_norm,
     cosine,
     everything,
     freeze_during,
     linear,
-    scale_some,
     sgd,
     teacher_momentum,
     weights_and_tokens,
@@ -132,81 +128,6 @@ class SelfDistillation(Training):
             freeze_during(
                 self.span(self.frozen, data), lambda path: path[0] in ("cls", "patch") and path[1] == last
             ),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class BalancedDistillation(SelfDistillation):
-    """Settings of DINOv2 and what follows it.  arXiv:2304.07193"""
-
-    patch_prototypes: Count
-    """Outputs of the head on patches."""
-    patch_hidden: Count
-    """Width of its hidden layers."""
-    patch_bottleneck: Count
-    """Width before its last layer."""
-    patch_weight: float
-    """Of the patches' term."""
-    koleo_weight: float
-    """Of KoLeo, which keeps the images of a batch apart."""
-    koleo_group: Count | None
-    """Images among which it seeks the nearest, those of one of the authors' GPUs; None: the whole batch."""
-    mask_ratio: tuple[Share, Share]
-    """Least and most share of its patches that a view hides."""
-    local_size: Count | None
-    """Side of the small views, in pixels; None: three sevenths of the large ones', to whole patches."""
-    stem_rate: Share
-    """Factor of the patch projection's learning rate."""
-    second_moment: Share
-    """Adam's b2."""
-    registers: int
-    """Learned tokens beside the class token."""
-    layer_scale: float
-    """First value of the factor on each branch of a block."""
-    swiglu: bool
-    """Gated layers of DINOv2's width in place of the encoder's own."""
-
-    @property
-    def batch_factor(self) -> float:
-        """By what the batch scales the learning rate: its square root."""
-        return super().batch_factor ** 0.5
-
-    def encoder_settings(self) -> dict[str, Any]:
-        """Fields of encoders that have them; all blocks are dropped at one rate."""
-        own: dict[str, Any] = dict(layer_scale=self.layer_scale, registers=self.registers)
-        own |= dict(mlp=swiglu_of_mlp_size, mlp_ratio=4.0) if self.swiglu else {}
-        own |= dict(positions=LearnedPositions(antialiased_bicubic)) if self.registers else {}
-        return super().encoder_settings() | own | {"drop_path": (self.drop_path, self.drop_path)}
-
-    def multi_crop(self, data: DataInfo, network) -> Views:
-        """Makes the views, small ones of whole patches."""
-        small = self.local_size or local_side(self.view_side(data), multiple=network.patch)
-        return self.make_views(data, locals=self.locals, local_size=small)
-
-    def patch_head(self) -> Callable:
-        """Makes prototypes -> the head on patches."""
-        return partial(self.head(), hidden=self.patch_hidden, bottleneck=self.patch_bottleneck)
-
-    def distills(self, data: DataInfo) -> dict[str, Any]:
-        """Returns what the methods of this family take."""
-        if self.koleo_group and self.batch % self.koleo_group:
-            raise ValueError(f"--koleo-group {self.koleo_group} must divide the batch of {self.batch}")
-        heads = dict(head=self.head(), patch_head=self.patch_head())
-        numbers = dict(prototypes=self.prototypes, patch_prototypes=self.patch_prototypes)
-        terms: dict[str, Any] = dict(patch_weight=self.patch_weight, koleo_weight=self.koleo_weight)
-        terms |= dict(koleo_group=self.koleo_group, teacher_temperature=self.temperature(data))
-        return dict(momentum=self.teacher_momentum(data)) | heads | numbers | terms
-
-    def optimizer(self, data: DataInfo) -> optax.GradientTransformation:
-        """Makes AdamW with a rising decay, each network's gradient clipped, and a slow patch projection."""
-        last = self.head()(self.prototypes).last
-        decay = cosine(self.weight_decay, self.final_weight_decay, self.length(data))
-        still = self.span(self.frozen, data)
-        return optax.chain(
-            clip_by_part_norm(self.clip),
-            adamw(self.rate(data), b2=self.second_moment, weight_decay=decay, decays=weights_and_tokens),
-            scale_some(self.stem_rate, lambda path: path[:2] == ("encoder", "stem")),
-            freeze_during(still, lambda path: path[0] in ("image", "patch") and path[1] == last),
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jssl.data.reading.resident import steps_per_epoch
 from jssl.data.source import Source
 from jssl.extras import require
-from jssl.run.experiment import DataInfo, Experiment, Settings
+from jssl.run.experiment import DataInfo, Experiment, Settings, Weights
 from jssl.run.export import code_version, evaluated
 from jssl.run.footprint import footprint
 from jssl.run.from_weights import Start, fitted, opened
@@ -24,6 +24,7 @@ from jssl.run.numbers import LARGEST, Count, Range, check_numbers
 from jssl.run.record import BUDGET, CONFIG, as_path, check_directory, read_config
 from jssl.sharding import make_mesh, over_batch, state_sharding
 from jssl.train import TrainState, init_state, train_step
+from jssl.weights import load
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import EVALUATED, NETWORK, about
 from jssl.weights.preprocessing import Preprocess
@@ -249,7 +250,19 @@ def initial_state(experiment: Experiment, options: Options) -> Callable[..., Tra
 def state_shapes(experiment: Experiment, options: Options, info: DataInfo, start: Start | None) -> TrainState:
     """The state before the first step without its values."""
     init, batch = initial_state(experiment, options), info.batch(experiment.batch)
-    return jax.eval_shape(init, batch, start and start.tree)
+    return jax.eval_shape(init, batch, first_arrays(experiment, start))
+
+
+def first_arrays(experiment: Experiment, start: Start | None) -> Mapping[str, Any] | None:
+    """Makes what `init_state` begins with: what the experiment is given, under what --start gives."""
+
+    def over(below, above):
+        if not isinstance(below, Mapping):
+            return above
+        return {**below, **{name: over(below.get(name), value) for name, value in above.items()}}
+
+    trees = [tree for tree in (experiment.given, start and start.tree) if tree]
+    return over(*trees) if len(trees) == 2 else next(iter(trees), None)
 
 
 def settings_with_weights(
@@ -263,12 +276,20 @@ def settings_with_weights(
     Returns:
         The settings with `start` opened, and what was opened; None without `start`.
     """
+    settings = replace(settings, **_other_weights(settings))
     start = getattr(settings, "start", None)
     if start is None:
         return settings, None
     loaded = opened(start, config)
     changed: dict[str, Any] = {"start": loaded}  # a field of classes of settings, not of all
     return replace(settings, **changed), loaded
+
+
+def _other_weights(settings: Settings) -> dict[str, Any]:
+    """What fields of weights beside `start` name, such as a frozen teacher, opened."""
+    hints = get_type_hints(type(settings))
+    wanted = [name for name, hint in hints.items() if hint == Weights | None and name != "start"]
+    return {name: load(value) for name in wanted if isinstance(value := getattr(settings, name), str)}
 
 
 def fit(experiment: Experiment, info: DataInfo, loaded: Loaded, name: str) -> Start:

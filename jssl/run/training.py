@@ -16,7 +16,7 @@ from jssl.run.experiment import Experiment, Settings
 from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import writer_of
-from jssl.run.plan import Options, Plan, Shorter, experiment_name, initial_state, plan, step_of
+from jssl.run.plan import Options, Plan, Shorter, experiment_name, first_arrays, initial_state, plan, step_of
 from jssl.run.probing import RANDOM, STARTED, Probes, as_figures, health_of
 from jssl.run.record import CHECKPOINTS, REPORT, Record, compared
 from jssl.run.refreshing import refreshes
@@ -151,7 +151,7 @@ def _carry_out(
         start = plan.start and plan.start()
         if start:
             say(start.sentence)
-        state = init(data.batch_of(0), start and start.tree)
+        state = init(data.batch_of(0), first_arrays(e, start))
         if probes is not None:
             table = probes.baselines(state, network=STARTED if start else RANDOM)
             held = {"held_out_images": images[1]} if plan.data.held_out else {}

@@ -4,7 +4,7 @@ from jssl.data.augment.base import UNCHANGED, Statistics
 from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, renormalized, two_views
 from jssl.data.views.evaluation import evaluation_view
 from jssl.data.views.labelled import fine_tuning, mixed
-from jssl.data.views.multicrop import SWAV, dino, dinov2, ibot, local_side, swav
+from jssl.data.views.multicrop import SWAV, dino, dinov2, dinov3, ibot, local_side, swav
 from jssl.data.views.pairs import (
     byol,
     byol_view,
@@ -26,6 +26,7 @@ NAMED = {
         dino,
         ibot,
         dinov2,
+        dinov3,
         swav,
         mae,
         simmim,
@@ -64,6 +65,7 @@ __all__ = [
     "crops",
     "dino",
     "dinov2",
+    "dinov3",
     "evaluation_view",
     "fine_tuning",
     "handwriting",

@@ -85,6 +85,43 @@ def dinov2(*, size: int = 224, local_size: int | None = None, locals: int = 8) -
     )
 
 
+def dinov3(
+    *,
+    size: int = 256,
+    local_size: int | None = None,
+    locals: int = 8,
+    anchor_size: int | None = None,
+    flip: float = 0.0,
+) -> Views:
+    """Makes DINOv3's multi-crop: DINOv2's, never mirrored, and for Gram anchoring the global crops once more,
+    undistorted.
+
+    Args:
+        size: the side of the global views.
+        local_size: that of the local ones, as for `dino`.
+        locals: how many local views there are.
+        anchor_size: the side of the undistorted crops; None: there are none.
+        flip: how often left and right are exchanged.
+    Returns:
+        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C],
+        "anchor": [2, B, anchor_size, anchor_size, C], ...}.
+    References:
+        arXiv:2508.10104
+    """
+    large, small = dict(size=size, scale=(0.32, 1.0), flip=flip), local_size or local_side(size)
+    crop = random_resized_crop(size=anchor_size or size, scale=(0.32, 1.0), method="bicubic")
+    undistorted = chain(crop, horizontal_flip(probability=flip), normalize())
+    return multi_crop(
+        byol_view(**large, blur=1.0, solarization=0.0),
+        byol_view(**large, blur=0.1, solarization=0.2),
+        local_view=byol_view(
+            size=small, scale=(0.05, 0.32), blur=0.5, solarization=0.0, kernel=WIDE, flip=flip
+        ),
+        locals=locals,
+        beside={"anchor": undistorted} if anchor_size else {},
+    )
+
+
 def swav(*, size: int = 224, local_size: int | None = None, locals: int = 6) -> Views:
     """Makes SwAV's multi-crop: two global views, six small ones, SimCLR's color on all, red deviation 0.228.
 
