@@ -9,15 +9,15 @@ from jssl.run import AnchoredDistillation, Count, Data, DataInfo, Experiment, Sh
 
 @dataclass(frozen=True)
 class DINOv3(AnchoredDistillation):
-    """DINOv3: DINOv2 with rotary positions and constant schedules; then Gram anchoring holds the similarities
-    of patches to an earlier teacher's.  arXiv:2508.10104
+    """DINOv3: DINOv2 with rotary positions and constant schedules; later, Gram anchoring holds the
+    similarities of patches to an earlier teacher's.  arXiv:2508.10104
 
     jssl train dinov3 --demo                                                # a few minutes on a CPU
     jssl train dinov3 --data folder:photos --out runs/first
-    jssl train dinov3 --data folder:photos --start runs/first --gram-weight 2 --steps 200000 --warmup 0
+    jssl train dinov3 --data folder:photos --start runs/first --gram-weight 2 --gram-size 512 --warmup 0
 
-    The paper: ViT-7B/16, batch 4096, 2 x 256 + 8 x 112, 1,689 million images, 1,000,000 steps, then `gram`
-    below. An epoch is the authors' 1000 steps.
+    The paper: ViT-7B/16, batch 4096, 2 x 256 + 8 x 112, 1,689 million images, 1,000,000 steps; then 200,000
+    with the last line's Gram anchoring, a rate of 3e-5 and momentum 0.999. An epoch is 1000 steps.
     """
 
     data: Data = "folder:images"
@@ -28,7 +28,6 @@ class DINOv3(AnchoredDistillation):
     steps: Count | None = 1_000_000
     warmup: float = 100
     learning_rate: float = 5e-5
-    """As it is, constant after the warm-up."""
     rate_per: Count | None = None
     final_rate: Share = 1.0
     weight_decay: float = 0.04
@@ -72,33 +71,18 @@ class DINOv3(AnchoredDistillation):
     def build(self, data: DataInfo) -> Experiment:
         network = self.moving(self.network(hides="mask", where_it_has=self.encoder_settings()))
         how = dict(masking=stratified_blocks(network, ratio=self.mask_ratio), **self.distills(data))
-        anchored = (
-            dinov3(network, **how, **self.anchors(data)) if self.gram_weight else dinov2(network, **how)
-        )
-        return self.distillation(data, anchored, network)
+        plain, anchors = not self.gram_weight, self.anchors(data)
+        method = dinov2(network, **how) if plain else dinov3(network, **how, **anchors)
+        return self.distillation(data, method, network)
 
-
-gram = DINOv3(
-    epochs=200,
-    steps=200_000,
-    warmup=0,
-    learning_rate=3e-5,
-    momentum=0.999,
-    final_momentum=0.999,
-    initial_teacher_temperature=0.07,
-    frozen=0,
-    gram_weight=2.0,
-    gram_size=512,
-)
 
 SOURCES = {
-    "": "facebookresearch/dinov3, configs/train/dinov3_vit7b16_pretrain.yaml; gram: dinov3_vit7b16_gram_anchor",
+    "": "facebookresearch/dinov3, configs/train/dinov3_vit7b16_pretrain.yaml",
     "batch": "the paper, table 2, from memory; batch_size_per_gpu 16",
-    "data": "LVD-1689M is not published",
     "registers": "n_storage_tokens; qkv_bias, the local class tokens' own norm and fp8 are left out",
     "rescale": "drawn once for a call, where the code draws for each block",
     "gram_every": "update_frequency 10000, max_updates 3",
-    "gram_weight": "loss_weight_schedule; the weight of local crops, 0.5 in that stage, is left at 1",
+    "gram_weight": "dinov3_vit7b16_gram_anchor.yaml: 2 in that stage; that of local crops, 0.5, is left at 1",
 }
 
 demo = DINOv3(
@@ -111,7 +95,6 @@ demo = DINOv3(
     steps=200,
     warmup=1,
     learning_rate=2e-3,
-    clip=3.0,
     locals=0,
     local_size=None,
     mask_ratio=(0.05, 0.2),
@@ -122,14 +105,12 @@ demo = DINOv3(
     patch_hidden=256,
     patch_bottleneck=64,
     frozen=0.5,
-    layer_decay=1.0,
     koleo_group=None,
     momentum=0.99,
     final_momentum=1.0,
     temperature_warmup=0,
     drop_path=0.0,
     layer_scale=0.1,
-    registers=2,
     gram_weight=1.0,
     gram_every=5,
     head_norm=True,

@@ -43,8 +43,8 @@ def frozen_teacher(
             if found is None:
                 there = ", ".join(source.heads) or "none"
                 raise ValueError(
-                    f"--teacher needs its head {name!r}, it has {there}; give a run of dinov2 or a checkpoint "
-                    "with heads"
+                    f"--teacher needs its head {name!r}, it has {there}; give a run of dinov2 or a "
+                    "checkpoint with heads"
                 )
             module, variables[name] = source.heads[found]
             heads[name] = module or heads[name]
