@@ -133,6 +133,7 @@ def test_every_number_of_a_paper_stands_on_its_page(name):
         "continued_rate",
         "layer_decay",
         "frozen_blocks",
+        "lora",
         "start_rate",
         "drops",
     }

@@ -9,6 +9,7 @@ from jssl.optim.layers import (
     scale_some,
     scale_updates,
 )
+from jssl.optim.low_rank import low_rank
 from jssl.optim.optimizers import adamw, larc, lars, sgd
 from jssl.optim.parameters import (
     all_but_class_token,
@@ -46,6 +47,7 @@ __all__ = [
     "lars",
     "layer_decay",
     "linear",
+    "low_rank",
     "scale_some",
     "scale_updates",
     "sgd",

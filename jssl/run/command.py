@@ -22,6 +22,7 @@ from jssl.extras import extra
 from jssl.run.experiment import Settings
 from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import Occupied
+from jssl.run.outline import outline
 from jssl.run.plan import Options, experiment_name, plan
 from jssl.run.systems import experiments, module_of
 from jssl.run.training import carry_out
@@ -60,6 +61,9 @@ def _main(demo: Settings, arguments: list[str], command: list[str], interrupts: 
         settings, options = parse(demo, arguments, command=command)
         join_processes(options.coordinator, processes=options.processes, process=options.process)
         planned = plan(settings, options)
+        if "--plan" in arguments:
+            print(*outline(planned), sep="\n")
+            return
         with extra():
             from tqdm import tqdm
 
@@ -106,10 +110,12 @@ def keep_compiled() -> None:
 
 @dataclass(frozen=True)
 class _Run(Options):
-    """The options of a command: those of a run, and whether it is the demo's."""
+    """The options of a command: those of a run, whether it is the demo's, and whether it is to be started."""
 
     demo: bool = False
     """Small data and a small network, for a few minutes on a CPU."""
+    plan: bool = False
+    """Print what the run would take, memory and operations, and start nothing."""
 
 
 def parse(demo: Settings, arguments: list[str], *, command: list[str]) -> tuple[Settings, Options]:

@@ -52,6 +52,8 @@ class Options:
     """Steps between two kNN probes; by default a tenth of the run."""
     checkpoint_every: Count | None = None
     """Steps between two checkpoints; by default a tenth of the run."""
+    stop_when_worse: Count | None = None
+    """Probes in a row below the best at which the run stops and goes back to the best one's checkpoint."""
     skip_nonfinite: int = 0
     """Steps that may be skipped because a loss or gradient is not finite, before the run stops."""
     mesh: str | None = None

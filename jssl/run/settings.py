@@ -12,7 +12,14 @@ from jssl.data import evaluation_view, views
 from jssl.data.augment.base import Statistics
 from jssl.data.views import SMALL, Views, renormalized, statistics
 from jssl.models import encoder as encoder_named
-from jssl.optim import Schedule, decay_encoder_layers, hold_lower_blocks, warmup_cosine, warmup_drops
+from jssl.optim import (
+    Schedule,
+    decay_encoder_layers,
+    hold_lower_blocks,
+    low_rank,
+    warmup_cosine,
+    warmup_drops,
+)
 from jssl.run.experiment import DataInfo, Experiment, Settings, Weights
 from jssl.run.numbers import Count, Share
 from jssl.run.pictures import attention_figure
@@ -66,6 +73,8 @@ class Training(Settings):
     """Factor of the learning rate from each encoder layer to the one before; by default 0.9 with --start."""
     frozen_blocks: int = 0
     """Lowest blocks of the encoder that stand still, with stem, tokens and positions."""
+    lora: Count | None = None
+    """Rank of LoRA: low-rank changes of the attention's kernels; all else of the encoder stands still."""
     scan: bool = False
     """Compile one block of a transformer instead of all of them: a fraction of the time, the same numbers."""
     remat: Literal["none", "elementwise", "blocks"] = "none"
@@ -223,9 +232,10 @@ class Training(Settings):
         decay = self.layer_decay if self.layer_decay is not None else 1.0 if self.start is None else CONTINUED
         layers = [] if decay == 1.0 else [decay_encoder_layers(decay)]
         layers += [hold_lower_blocks(self.frozen_blocks)] if self.frozen_blocks else []
+        optimizer = optax.chain(optimizer, *layers) if layers else optimizer
         return Experiment(
             method,
-            optax.chain(optimizer, *layers) if layers else optimizer,
+            optimizer if self.lora is None else low_rank(optimizer, self.lora),
             self.make_views(data) if views is None else views,
             batch=self.batch,
             steps=self.length(data),

@@ -118,7 +118,7 @@ def test_the_first_loss_is_what_the_papers_formula_says(plain):
     assert float(run(*arguments)[0][0]) == pytest.approx(formula(student, target, 0.2, 0.3), rel=1e-4)
 
 
-def formula(student, target, temperature, koleo):
+def formula(student, target, temperature, koleo, *, group=8, mask=None):
     def balanced(logits):
         q = np.exp(logits / temperature)
         for _ in range(3):
@@ -134,13 +134,16 @@ def formula(student, target, temperature, koleo):
     codes = balanced(target["image"].reshape(2 * batch, -1)).reshape(2, batch, -1)
     pairs = [(g, v) for g in range(2) for v in range(views) if g != v]
     image = np.mean([cross_entropy(codes[g], student["image"][v]).mean() for g, v in pairs])
-    codes = balanced(target["patch"].reshape(-1, target["patch"].shape[-1])).reshape(target["patch"].shape)
-    patch = cross_entropy(codes, student["patch"]).mean() / 2  # the other view of each image hides nothing
+    mask = np.ones(student["patch"].shape[:3], bool) if mask is None else mask
+    hidden = np.zeros_like(student["patch"])
+    hidden[mask] = balanced(target["patch"][mask])
+    losses = cross_entropy(hidden, student["patch"])  # 0 where nothing is hidden
+    patch = (losses.sum(-1) / mask.sum(-1)).mean() / 2  # the other view of each image hides nothing
     apart = 0
-    for z in student["cls"][:2]:
+    for z in student["cls"][:2].reshape(-1, group, student["cls"].shape[-1]):
         z = z / np.linalg.norm(z, axis=-1, keepdims=True)
-        distance = np.linalg.norm(z[:, None] - z, axis=-1) + 9 * np.eye(batch)
-        apart -= np.log(distance.min(1)).mean()
+        distance = np.linalg.norm(z[:, None] - z, axis=-1) + 9 * np.eye(group)
+        apart -= np.log(distance.min(1)).mean() * group / batch
     return image + patch + koleo * apart
 
 
