@@ -301,7 +301,7 @@ def test_dinov2s_quoted_run():
     assert s.peak_rate == pytest.approx(2e-4 * 3**0.5)
     assert float(s.rate(IMAGENET)(s.steps)) == pytest.approx(1e-6, rel=1e-2)
     encoder = s.network(where_it_has=s.encoder_settings())
-    assert encoder.mlp(hidden=4 * encoder.dim).hidden == 2736  # SwiGLUFFNFused of ViT-L
+    assert encoder.mlp is models.SwiGlu and encoder.mlp_ratio * encoder.dim == 2736  # SwiGLUFFNFused
     assert (encoder.drop_path, encoder.layer_scale, encoder.patch) == ((0.4, 0.4), 1e-5, 14)
     kept = path_factors(KEY, encoder.drop_path, depth=3, batch=4000)
     np.testing.assert_allclose((kept == 0).mean((1, 2)), 0.4, atol=0.03)  # drop_path_uniform

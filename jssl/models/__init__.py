@@ -68,7 +68,6 @@ from jssl.models.layers.transformer import (
     depth_scaled,
     gelu,
     quick_gelu,
-    swiglu_of_mlp_size,
 )
 from jssl.models.masked.decoders import MaskedDecoder, mae_decoder, pixel_head
 from jssl.models.masked.predictors import Predictor
@@ -141,7 +140,6 @@ __all__ = [
     "sincos_positions_rows_first",
     "slip_head",
     "swav_head",
-    "swiglu_of_mlp_size",
     "text_encoder",
     "torch_padding",
     "truncated_normal",

@@ -12,10 +12,11 @@ from jssl.models import (
     LearnedPositions,
     Logits,
     MovingRotary,
+    SwiGlu,
     antialiased_bicubic,
     rotary_angles,
-    swiglu_of_mlp_size,
 )
+from jssl.models import encoder as encoder_named
 from jssl.optim import (
     Schedule,
     adamw,
@@ -71,7 +72,9 @@ class BalancedDistillation(SelfDistillation):
     def encoder_settings(self) -> dict[str, Any]:
         """Fields of encoders that have them; all blocks are dropped at one rate."""
         own: dict[str, Any] = dict(layer_scale=self.layer_scale, registers=self.registers)
-        own |= dict(mlp=swiglu_of_mlp_size, mlp_ratio=4.0) if self.swiglu else {}
+        if self.swiglu:  # about the parameters of a plain layer: two thirds of its width, to a multiple of 8
+            dim = encoder_named(self.encoder).dim
+            own |= dict(mlp=SwiGlu, mlp_ratio=(8 * dim // 3 + 7) // 8 * 8 / dim)
         own |= dict(positions=LearnedPositions(antialiased_bicubic)) if self.registers else {}
         return super().encoder_settings() | own | {"drop_path": (self.drop_path, self.drop_path)}
 

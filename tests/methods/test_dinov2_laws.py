@@ -162,7 +162,7 @@ def test_koleo_looks_for_neighbours_in_its_group():
 def test_masks_are_stratified_and_of_one_view_each():
     masking = stratified_blocks(VIT, ratio=(0.1, 0.5))
     crops = jnp.zeros((2, 64, 64, 64, 3))  # 16 x 16 patches
-    mask = np.asarray(jax.jit(masking)(sample_keys(jax.random.key(0), jnp.arange(64)), crops))
+    mask = np.asarray(jax.jit(masking.draw)(sample_keys(jax.random.key(0), jnp.arange(64)), crops))
     counts = mask.sum(-1)
     assert (
         mask.shape == (2, 64, 256) and ((counts > 0).sum(0) == 1).all() and counts.max() <= masking.most(256)
@@ -171,7 +171,7 @@ def test_masks_are_stratified_and_of_one_view_each():
     wanted = np.sort((0.1 + 0.4 * (np.arange(64) + 0.5) / 64) * 256)
     assert np.abs(np.sort(counts.sum(0)) - wanted).mean() < 6  # blocks hide a little less
     order = np.random.default_rng(0).permutation(64)
-    again = jax.jit(masking)(sample_keys(jax.random.key(0), jnp.asarray(order)), crops)
+    again = jax.jit(masking.draw)(sample_keys(jax.random.key(0), jnp.asarray(order)), crops)
     np.testing.assert_array_equal(mask[:, order], again)
 
 

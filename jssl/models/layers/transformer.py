@@ -175,22 +175,6 @@ class SwiGlu(nn.Module):
         return nn.Dense(dim, kernel_init=self.kernel_init, name="w3")(x)
 
 
-def swiglu_of_mlp_size(hidden: int, **settings: Any) -> SwiGlu:
-    """Makes the gated form with about the parameters of an `Mlp`, as DINOv2 and DINOv3: two thirds of the
-    width, to a multiple of 8.
-
-    Args:
-        hidden: the width that an `Mlp` would have.
-        settings: further fields of `SwiGlu`.
-    Returns:
-        A `SwiGlu`.
-
-    >>> swiglu_of_mlp_size(4096).hidden
-    2736
-    """
-    return SwiGlu((2 * hidden // 3 + 7) // 8 * 8, **settings)
-
-
 class Block(nn.Module):
     """Computes x + scale * attention(norm(x)), then x + scale * mlp(norm(x)).
 
