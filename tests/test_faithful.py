@@ -20,6 +20,7 @@ from jssl.experiments import (
     BarlowTwins,
     Dino,
     DINOv2,
+    DINOv3,
     MIMContrast,
     Rotation,
     SimCLR,
@@ -315,6 +316,23 @@ def test_dinov2s_quoted_run():
     still, scale = moves["image"]["layers_6"]["kernel"], moves["encoder"]["norm"]["scale"]
     assert not np.any(still) and float(scale[0]) == pytest.approx(-s.peak_rate, rel=1e-3)
     assert float(moves["encoder"]["stem"]["kernel"][0, 0]) == pytest.approx(0.2 * float(scale[0]), rel=1e-5)
+
+
+def test_dinov3s_quoted_run():
+    s = DINOv3()
+    assert (s.steps, s.span(1, IMAGENET), s.span(s.gram_every, IMAGENET)) == (1_000_000, 1000, 10_000)
+    for step in (100_000, 999_999):  # constant schedules
+        assert float(s.rate(IMAGENET)(step)) == pytest.approx(5e-5)
+        assert float(s.teacher_momentum(IMAGENET)(step)) == pytest.approx(0.994)
+        assert float(s.temperature(IMAGENET)(step)) == pytest.approx(0.07)
+    encoder = s.moving(s.network(where_it_has=s.encoder_settings()))
+    assert encoder.mlp_ratio * encoder.dim == 8192 and encoder.positions is None and encoder.registers == 4
+    assert (encoder.rotary.shift, encoder.rotary.jitter, encoder.rotary.rescale) == (0.0, 1.0, 2.0)
+    refreshed = s.anchors(IMAGENET)["refreshed"]
+    assert [bool(refreshed(n * 10_000 - 1)) for n in (1, 2, 3, 4)] == [True, True, True, False]
+    assert not refreshed(10_000)
+    head = replace(s, hidden=4, bottleneck=3).head()(5)
+    assert set(head.init(KEY, jnp.ones((1, 4)))["params"][head.last]) == {"kernel"}
 
 
 @pytest.mark.parametrize("learned", [True, False])
