@@ -180,6 +180,8 @@ def hold_lower_blocks(number: int, part: str = "encoder") -> optax.GradientTrans
         return optax.identity()
 
     def held(updates, params):
+        if part not in updates:
+            raise ValueError(f"hold_lower_blocks: there is no part {part!r}, only {', '.join(updates)}")
         layers, _ = layer_numbers(updates[part])
         hold = lambda update, layer: jnp.where(np.asarray(layer) > number, update, 0)  # noqa: E731
         return {**updates, part: jax.tree.map(hold, updates[part], layers)}

@@ -85,7 +85,7 @@ def low_rank(
         return {**tree, part: factors}
 
     def init(params):
-        kernels = chosen(params)
+        kernels = chosen(params) if part in params else []
         if not kernels:
             raise ValueError(f"low_rank: no kernel of {part!r} is chosen, so nothing of it would move")
         keys = jax.random.split(jax.random.key(seed), len(kernels))
