@@ -60,6 +60,11 @@ REGISTRY = {
     ),
     "msn": System("MSN", "MSN", "2204.07141", "self-distillation, prototypes, tokens dropped, multi-crop"),
     "attmask": System("AttMask", "AttMask", "2203.12719", "self-distillation, attended patches hidden"),
+    "dinov2": System("DINOv2", "DINOv2", "2304.07193", "self-distillation, masks, balanced"),
+    "dinov2_distill": System(
+        "DINOv2, distilled", "DINOv2Distill", "2304.07193", "distillation of a frozen teacher"
+    ),
+    "dinov3": System("DINOv3", "DINOv3", "2508.10104", "self-distillation, masks, Gram anchoring"),
     "mae": System(
         "MAE", "MAE", "2111.06377", "masked prediction, tokens dropped", knn=(86.5, 66.7), linear=(71.3, 82.6)
     ),

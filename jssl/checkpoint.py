@@ -139,6 +139,13 @@ class Checkpoints:
             )
         return None
 
+    def forget_after(self, step: int) -> None:
+        """Removes the checkpoints after a step."""
+        if jax.process_index() == 0:
+            for later in self.steps:
+                if later > step:
+                    (self.directory / str(later)).rmtree()
+
     def _read(self, step: int, like: State | None) -> State:
         where = f"checkpoint {step} in {self.directory}"
         args, folder = self._orbax.args, self.directory / str(step)

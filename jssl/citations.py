@@ -184,6 +184,7 @@ _PAPERS = {  # arXiv id: (first author, title)
     "2303.15343": ("Zhai, Xiaohua", "Sigmoid Loss for Language Image Pre-Training"),
     "2304.07193": ("Oquab, Maxime", "DINOv2: Learning Robust Visual Features without Supervision"),
     "2305.00729": ("Park, Namuk", "What Do Self-Supervised Vision Transformers Learn?"),
+    "2508.10104": ("Siméoni, Oriane", "DINOv3"),
 }
 
 

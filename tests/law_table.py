@@ -75,6 +75,23 @@ ONE, TWO, THREE, CROPS = noisy(1), noisy(2), noisy(3), noisy(2, 2)
 SMALL = dict(hidden=16)
 
 
+BALANCED = dict(
+    prototypes=8,
+    patch_prototypes=6,
+    head=partial(models.dino_head, bottleneck=8, **SMALL),
+    patch_head=partial(models.dino_head, bottleneck=4, **SMALL),
+    momentum=0.9,
+)
+
+
+def larger():
+    """A frozen teacher with the heads of `BALANCED`."""
+    heads = dict(image=BALANCED["head"](8), patch=BALANCED["patch_head"](6))
+    net = models.network.with_heads(vit(dim=24), **heads)
+    params, statistics = jax.jit(net.init)(jax.random.key(7), jnp.zeros((1, SIDE, SIDE, 3)))
+    return models.network.frozen(net, {"params": params, **statistics})
+
+
 class Row(NamedTuple):
     make: Callable[[], Method]
     views: Callable
@@ -211,6 +228,16 @@ TABLE = {
         ),
         CROPS,
     ),
+    "dinov2": Row(lambda: methods.dinov2(vit(), **BALANCED), CROPS),
+    "dinov2_distill": Row(lambda: methods.dinov2_distill(vit(), larger(), **BALANCED), CROPS),
+    "dinov3": Row(
+        lambda: methods.dinov3(
+            vit(positions=None, rotary=models.MovingRotary(rescale=2.0), registers=2),
+            refreshed=lambda step: step == 1,
+            **BALANCED,
+        ),
+        CROPS,
+    ),
     "mae": Row(lambda: methods.mae(vit(), decoder=models.mae_decoder(4, dim=8, depth=1, heads=2)), ONE),
     "simmim": Row(lambda: methods.simmim(vit(), unit=8), ONE),
     "simmim_swin": Row(
@@ -321,6 +348,9 @@ TAUGHT = {
     "esvit",
     "ibot",
     "attmask",
+    "dinov2",
+    "dinov2_distill",
+    "dinov3",
     "msn",
     "i_jepa",
     "data2vec",
@@ -332,6 +362,9 @@ TAUGHT = {
 MASKED = (
     "ibot",
     "attmask",
+    "dinov2",
+    "dinov2_distill",
+    "dinov3",
     "mae",
     "simmim",
     "simmim_swin",

@@ -132,8 +132,9 @@ def test_the_papers_settings_build_without_a_file(name, monkeypatch):
     monkeypatch.setattr("builtins.open", opened)
     experiment = settings.build(IMAGENET)
     assert experiment.batch == settings.batch and experiment.peak_rate == settings.peak_rate
-    per_epoch = IMAGENET.examples // settings.batch
-    assert experiment.steps == round(settings.epochs * per_epoch)
+    steps = settings.steps or round(settings.epochs * (IMAGENET.examples // settings.batch))
+    per_epoch = steps / settings.epochs
+    assert experiment.steps == steps
     if settings.warmup:
         assert float(experiment.learning_rate(round(settings.warmup * per_epoch))) == pytest.approx(
             settings.peak_rate, rel=1e-5
@@ -153,6 +154,8 @@ def test_every_number_of_a_paper_stands_on_its_page(name):
         "target",
         "continued_rate",
         "layer_decay",
+        "frozen_blocks",
+        "lora",
         "start_rate",
         "drops",
     }

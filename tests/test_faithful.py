@@ -1,6 +1,7 @@
 """A published setting is the authors' setting: each value here is pinned to their code or paper."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -18,6 +19,8 @@ from jssl.experiments import (
     SLIP,
     BarlowTwins,
     Dino,
+    DINOv2,
+    DINOv3,
     MIMContrast,
     Rotation,
     SimCLR,
@@ -33,7 +36,7 @@ from jssl.data import views
 from jssl.data.augment.base import Canvas
 from jssl.masks import multiblock_masks
 from jssl.models import truncated_normal
-from jssl.models.layers.transformer import depth_scaled
+from jssl.models.layers.transformer import depth_scaled, path_factors
 from jssl.objectives.clusters import random_rows
 from jssl.run import DataInfo
 from jssl.run.systems import named
@@ -293,6 +296,45 @@ def test_ibots_quoted_run():
     assert s.learned_norm and rate(s, 800) == pytest.approx(1e-6, rel=1e-2)
 
 
+def test_dinov2s_quoted_run():
+    s = DINOv2()
+    assert (s.batch, s.steps, s.span(1, IMAGENET), s.koleo_group) == (3072, 625_000, 1250, 32)
+    assert s.peak_rate == pytest.approx(2e-4 * 3**0.5)
+    assert float(s.rate(IMAGENET)(s.steps)) == pytest.approx(1e-6, rel=1e-2)
+    encoder = s.network(where_it_has=s.encoder_settings())
+    assert encoder.mlp is models.SwiGlu and encoder.mlp_ratio * encoder.dim == 2736  # SwiGLUFFNFused
+    assert (encoder.drop_path, encoder.layer_scale, encoder.patch) == ((0.4, 0.4), 1e-5, 14)
+    kept = path_factors(KEY, encoder.drop_path, depth=3, batch=4000)
+    np.testing.assert_allclose((kept == 0).mean((1, 2)), 0.4, atol=0.03)  # drop_path_uniform
+    assert math.isclose(float(kept.max()), 1 / 0.6, rel_tol=1e-5)
+    params = {
+        "encoder": {"stem": {"kernel": jnp.ones((2, 2))}, "norm": {"scale": jnp.ones(2)}},
+        "image": {"layers_6": {"kernel": jnp.ones((2, 2))}},
+    }
+    optimizer = replace(s, warmup=0, weight_decay=0.0).optimizer(IMAGENET)
+    moves = moved(optimizer, params, jax.tree.map(jnp.ones_like, params))
+    still, scale = moves["image"]["layers_6"]["kernel"], moves["encoder"]["norm"]["scale"]
+    assert not np.any(still) and float(scale[0]) == pytest.approx(-s.peak_rate, rel=1e-3)
+    assert float(moves["encoder"]["stem"]["kernel"][0, 0]) == pytest.approx(0.2 * float(scale[0]), rel=1e-5)
+
+
+def test_dinov3s_quoted_run():
+    s = DINOv3()
+    assert (s.steps, s.span(1, IMAGENET), s.span(s.gram_every, IMAGENET)) == (1_000_000, 1000, 10_000)
+    for step in (100_000, 999_999):  # constant schedules
+        assert float(s.rate(IMAGENET)(step)) == pytest.approx(5e-5)
+        assert float(s.teacher_momentum(IMAGENET)(step)) == pytest.approx(0.994)
+        assert float(s.temperature(IMAGENET)(step)) == pytest.approx(0.07)
+    encoder = s.moving(s.network(where_it_has=s.encoder_settings()))
+    assert encoder.mlp_ratio * encoder.dim == 8192 and encoder.positions is None and encoder.registers == 4
+    assert (encoder.rotary.shift, encoder.rotary.jitter, encoder.rotary.rescale) == (0.0, 1.0, 2.0)
+    refreshed = s.anchors(IMAGENET)["refreshed"]
+    assert [bool(refreshed(n * 10_000 - 1)) for n in (1, 2, 3, 4)] == [True, True, True, False]
+    assert not refreshed(10_000)
+    head = replace(s, hidden=4, bottleneck=3).head()(5)
+    assert set(head.init(KEY, jnp.ones((1, 4)))["params"][head.last]) == {"kernel"}
+
+
 @pytest.mark.parametrize("learned", [True, False])
 def test_the_prototypes_length_is_learned_where_the_authors_learn_it(learned):
     head = IBOT(learned_norm=learned, hidden=4, bottleneck=3).head()(5)
@@ -547,7 +589,7 @@ def test_mim_and_contrast_have_one_set_of_numbers():
 
 @pytest.mark.parametrize("name", REGISTRY)
 def test_spans_are_epochs(name):
-    settings = named(name)()
+    settings = replace(named(name)(), steps=None)
     assert settings.span(1, IMAGENET) == per_epoch(settings)
 
 

@@ -10,6 +10,7 @@ import pytest
 from flax import linen as nn
 
 from jssl import optim
+from jssl.arrays.stacks import stack_blocks, unstack_blocks
 
 # ---------------------------------------------------------------------------------------- schedules
 
@@ -311,3 +312,70 @@ def test_shared_relative_positions_go_with_the_head():
         {"block_0": {"kernel": jnp.ones(2)}, "attention_bias": {"table": jnp.ones((2, 2))}}, 0.5
     )
     assert scales == {"block_0/kernel": 0.5, "attention_bias/table": 1.0}
+
+
+# --------------------------------------------------------------------------------------- parts that move
+
+
+LAYERS = {
+    "encoder": {
+        "stem": {"kernel": np.ones((3, 4))},
+        "blocks": {
+            name: {"attn": {"qkv": {"kernel": np.ones((4, 12))}}, "mlp": {"kernel": np.ones((4, 4))}}
+            for name in ("block_0", "block_1")
+        },
+    },
+    "image": {"kernel": np.ones((4, 2))},
+}
+
+
+def test_low_rank_is_lora_written_as_parameters():
+    """The same as a network of w + scale a b whose a and b Adam moves, heads beside them."""
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32), LAYERS)
+    target = jax.tree.map(lambda x: x + 1, params)
+
+    def loss(params):
+        return sum(
+            jnp.sum((a - b) ** 2) for a, b in zip(*map(jax.tree.leaves, (params, target)), strict=True)
+        )
+
+    optimizer = optim.low_rank(optax.adam(0.1), rank=2, scale=0.5)
+    state, moved = optimizer.init(params), params
+    factors = state.factors
+    assert jax.tree.structure(factors) == jax.tree.structure(
+        {"blocks": {name: {"attn": {"qkv": {"kernel": {"a": 0, "b": 0}}}} for name in ("block_0", "block_1")}}
+    )
+
+    def network(trained):
+        blocks = {name: dict(block) for name, block in params["encoder"]["blocks"].items()}
+        for name, pairs in trained["encoder"]["blocks"].items():
+            pair, kernel = pairs["attn"]["qkv"]["kernel"], blocks[name]["attn"]["qkv"]["kernel"]
+            blocks[name]["attn"] = {"qkv": {"kernel": kernel + 0.5 * pair["a"] @ pair["b"]}}
+        return {"encoder": params["encoder"] | {"blocks": blocks}, "image": trained["image"]}
+
+    adam, trained = optax.adam(0.1), {"encoder": factors, "image": params["image"]}
+    own = adam.init(trained)
+    for _ in range(4):
+        updates, state = optimizer.update(jax.grad(loss)(moved), state, moved)
+        moved = optax.apply_updates(moved, updates)
+        updates, own = adam.update(jax.grad(lambda t: loss(network(t)))(trained), own, trained)
+        trained = optax.apply_updates(trained, updates)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), moved, network(trained))
+    before, after = (tree["encoder"]["blocks"]["block_0"]["attn"]["qkv"] for tree in (params, moved))
+    change = after["kernel"] - before["kernel"]
+    assert np.linalg.matrix_rank(np.asarray(change), tol=1e-4) == 2
+    with pytest.raises(ValueError, match="no kernel of 'encoder' is chosen"):
+        optim.low_rank(optax.sgd(0.1), 2, where=lambda path: False).init(params)
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_lower_blocks_are_held(stacked):
+    params = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), LAYERS)
+    params = stack_blocks(params) if stacked else params
+    updates, _ = optim.hold_lower_blocks(1).update(params, optax.EmptyState(), params)
+    encoder = unstack_blocks(updates)["encoder"]
+    blocks = encoder["blocks"]
+    assert not np.any(encoder["stem"]["kernel"]) and not np.any(blocks["block_0"]["mlp"]["kernel"])
+    for moves in (blocks["block_1"]["mlp"]["kernel"], updates["image"]["kernel"]):
+        np.testing.assert_array_equal(moves, 1)

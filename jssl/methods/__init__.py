@@ -1,6 +1,7 @@
 """Named methods, each a choice of networks and losses over one of a few engines (`jssl.methods.frames`)."""
 
 from jssl.methods.attended import attmask
+from jssl.methods.balanced import dinov2, dinov2_distill, dinov3
 from jssl.methods.base import Method
 from jssl.methods.clustering import deepcluster_v2, smog, swav
 from jssl.methods.contrastive import dcl, invariant_spreading, moco_v2, nnclr, npid, pcl, simclr, simclr_v2
@@ -34,6 +35,9 @@ __all__ = [
     "dcl",
     "deepcluster_v2",
     "dino",
+    "dinov2",
+    "dinov2_distill",
+    "dinov3",
     "distil",
     "esvit",
     "eva",

@@ -36,6 +36,7 @@ from jssl.models.encoders.vit import (
 from jssl.models.features import Features
 from jssl.models.heads import (
     Head,
+    Logits,
     Prototypes,
     WeightNormDense,
     barlow_head,
@@ -76,7 +77,12 @@ from jssl.models.layers.positions import (
     sincos_positions,
     sincos_positions_rows_first,
 )
-from jssl.models.layers.relative import RelativePositionBias, rotary_angles, rotary_angles_by_index
+from jssl.models.layers.relative import (
+    MovingRotary,
+    RelativePositionBias,
+    rotary_angles,
+    rotary_angles_by_index,
+)
 from jssl.models.layers.transformer import (
     Attention,
     Block,
@@ -117,9 +123,11 @@ __all__ = [
     "LearnedPositions",
     "LogitBias",
     "LogitScale",
+    "Logits",
     "MaskedContext",
     "MaskedDecoder",
     "Mlp",
+    "MovingRotary",
     "PatchEmbed",
     "Patchwise",
     "Predictor",

@@ -105,6 +105,24 @@ class WeightNormDense(nn.Module):
         return logits(x, kernel)
 
 
+class Logits(nn.Module):
+    """A linear layer without bias whose products are added up in float32: DINOv3's last layer.
+
+    Args:
+        features: outputs K.
+        kernel_init: of the weight.
+    References:
+        arXiv:2508.10104
+    """
+
+    features: int
+    kernel_init: Callable = kernel_init
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return logits(x, self.param("kernel", self.kernel_init, (x.shape[-1], self.features)))
+
+
 class Prototypes(nn.Module):
     """Cosine scores against learned prototypes, [..., D] -> [..., count]; the forward pass normalises
     both.
@@ -239,6 +257,7 @@ def dino_head(
     layers: int = 3,
     scale_init: Callable | None = None,
     norm: Callable[[], nn.Module] | None = None,
+    last: Callable[[int], nn.Module] | None = None,
 ) -> Head:
     """Makes DINO's head: linear layers with exact GELU between, unit length, weight-normalised last layer.
 
@@ -249,6 +268,7 @@ def dino_head(
         layers: linear layers before the last.
         scale_init: as for `WeightNormDense`; None keeps the last layer's g at 1.
         norm: after the hidden layers, such as `batch_norm`; the paper's convolutional networks may have one.
+        last: prototypes -> the last layer, such as `Logits`; None: `WeightNormDense`.
     Returns:
         A `Head`, [..., D] -> [..., K].
     References:
@@ -259,7 +279,8 @@ def dino_head(
     trunk: list[Callable] = []
     for _ in range(layers - 1):
         trunk += [linear(hidden), *before, gelu]
-    return Head([*trunk, linear(bottleneck), l2_normalize, WeightNormDense(prototypes, scale_init)])
+    last = last or partial(WeightNormDense, scale_init=scale_init)
+    return Head([*trunk, linear(bottleneck), l2_normalize, last(prototypes)])
 
 
 def msn_head(out: int = 256, *, hidden: int = 2048) -> Head:

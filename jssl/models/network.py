@@ -39,7 +39,8 @@ class Network(NamedTuple):
         encode: as `apply`, without the heads; None for a network in one piece.
         heads: (params, statistics, what `encode` has made by name, train=False, key=None, places=None) ->
             (outputs by name, statistics). Heads over images read rows [B, D]; those over tokens read [B, N,
-            D], at `places` [B, n] alone where given. None for a network in one piece.
+            D], at `places` [B, n] alone where given; with places of fewer rows, [R, n], each counts through
+            the tokens of B / R neighbouring rows. None for a network in one piece.
     """
 
     init: Callable[..., tuple[Params, Statistics]]
@@ -169,15 +170,23 @@ def frozen(model, variables: Mapping[str, Any] | None = None, *, drawn: bool = F
         weights = dict(statistics["frozen"])
         return cast(weights.pop("params"), dtype), weights
 
-    def apply(params, statistics, inputs, *more, train=False, key=None, **named):
-        dtype = inputs.dtype if jnp.issubdtype(inputs.dtype, jnp.floating) else None
-        outputs, _ = net.apply(*own(statistics, dtype), inputs, *more, **named)
-        return jax.lax.stop_gradient(outputs), statistics
+    def of_weights(run):
+        def apply(params, statistics, inputs, *more, train=False, key=None, **named):
+            first = jax.tree.leaves(inputs)[0]
+            dtype = first.dtype if jnp.issubdtype(first.dtype, jnp.floating) else None
+            outputs, _ = run(*own(statistics, dtype), inputs, *more, **named)
+            return jax.lax.stop_gradient(outputs), statistics
+
+        return run and apply
 
     def features(params, statistics, images):
         return net.features(*own(statistics), images)
 
-    return Network(init, apply, features, lambda params, statistics: net.encoder(*own(statistics)))
+    def inner(params, statistics):
+        return net.encoder(*own(statistics))
+
+    apply, encode, heads = map(of_weights, (net.apply, net.encode, net.heads))
+    return Network(init, apply, features, inner, encode, heads)
 
 
 def filled(tree: Any, given: Any, *, path: tuple[str, ...] = ()) -> Any:
@@ -288,9 +297,9 @@ def with_heads(encoder, **heads) -> Network:
                 return None
             chosen = places is not None and plans[name][0] == "tokens"
             every = bool(jax.tree.leaves(statistics[owner]))
-            x = at_places(x, places) if chosen and not every else x
+            x = _at(x, places) if chosen and not every else x
             value, statistics[owner] = plans[owner][-1].apply(params[owner], statistics[owner], x, **how)
-            return at_places(value, places) if chosen and every else value
+            return _at(value, places) if chosen and every else value
 
         return walk(encoded, each_head), statistics
 
@@ -306,6 +315,11 @@ def with_heads(encoder, **heads) -> Network:
         return encoder.encoder(params["encoder"], statistics["encoder"])
 
     return Network(init, apply, features, inner, encode, apply_heads)
+
+
+def _at(x: jax.Array, places: jax.Array) -> jax.Array:
+    """The tokens at the places; where those are of fewer rows, neighbouring rows are one."""
+    return at_places(x.reshape(len(places), -1, x.shape[-1]), places)
 
 
 FLAGS = {  # what a module's flag is called, and whether it is the opposite of training

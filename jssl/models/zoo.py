@@ -24,6 +24,7 @@ VITS: dict[str, dict[str, Any]] = {
     "h": dict(dim=1280, depth=32, heads=16),
     "g": dict(dim=1536, depth=40, heads=24, mlp_ratio=8 / 3, mlp=SwiGlu),  # DINOv2's giant
     "giant": dict(dim=1408, depth=40, heads=16, mlp_ratio=48 / 11),  # EVA's, and that of scaling ViTs
+    "7b": dict(dim=4096, depth=40, heads=32, mlp_ratio=2, mlp=SwiGlu),  # DINOv3's teacher
 }
 
 RESNETS: dict[str, Callable[..., ResNet]] = {
@@ -51,7 +52,7 @@ def encoder(name: str, **overrides: Any) -> nn.Module:
     """Makes an encoder by its name.
 
     Args:
-        name: vit_{n,ti,s,b,l,h,g,giant}{patch}, such as vit_s16 or vit_n4; resnet{10,18,34,50,101,152,200}
+        name: vit_{n,ti,s,b,l,h,g,giant,7b}{patch}, such as vit_s16 or vit_n4; resnet{10,18,34,50,101,152,200}
             with an optional width multiplier and stem for small images, such as resnet50x2, resnet18_cifar or
             resnet18x0.25_cifar; swin_{n,t,s,b,l}; words{patch}, a tokenizer.
         overrides: fields of the module, such as depth=6 or drop_path=0.1.

@@ -29,7 +29,13 @@ from jssl.objectives.cpc import contrastive_prediction, place_contrast
 from jssl.objectives.data2vec import averaged_blocks, patch_regression
 from jssl.objectives.deepcluster import cluster_classification, recluster
 from jssl.objectives.dino import centered, dino_cross_entropy, update_center, view_distillation
-from jssl.objectives.dinov2 import balanced_patch_distillation, balanced_view_distillation
+from jssl.objectives.dinov2 import (
+    balanced_patch_distillation,
+    balanced_view_distillation,
+    dinov2_terms,
+    spread_views,
+)
+from jssl.objectives.dinov3 import gram_anchor, gram_anchoring
 from jssl.objectives.esvit import matching_regions, region_cross_entropy, region_distillation
 from jssl.objectives.eva import masked_negative_cosine
 from jssl.objectives.gradients import hog, hog_of_patches
@@ -73,7 +79,10 @@ __all__ = [
     "contrastive_prediction",
     "decoupled_nt_xent",
     "dino_cross_entropy",
+    "dinov2_terms",
     "enqueue",
+    "gram_anchor",
+    "gram_anchoring",
     "hog",
     "hog_of_patches",
     "image_error",
@@ -128,6 +137,7 @@ __all__ = [
     "sinkhorn_knopp",
     "soft_cross_entropy",
     "spread_rows",
+    "spread_views",
     "stateless",
     "supervised_contrastive",
     "swapped_assignment",

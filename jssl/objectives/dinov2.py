@@ -1,11 +1,15 @@
 """DINOv2: DINO's and iBOT's distillation with targets balanced by Sinkhorn-Knopp in place of a center."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
-from jssl.objectives.base import Objective, value_at
-from jssl.objectives.dino import view_metrics, views_of
-from jssl.objectives.ibot import masked_cross_entropy, patch_metrics, patches_of
+from jssl.arrays.checks import check
+from jssl.objectives.base import Objective, named, stateless, value_at, weighted_sum
+from jssl.objectives.dino import view_distillation, view_metrics, views_of
+from jssl.objectives.ibot import masked_cross_entropy, patch_distillation, patch_metrics, patches_of
+from jssl.objectives.redundancy import koleo
 from jssl.objectives.sinkhorn import sinkhorn_knopp
 from jssl.objectives.swav import swapped_prediction
 
@@ -97,3 +101,88 @@ def balanced_patch_distillation(
         return loss, memory, patch_metrics(loss, codes, mask)
 
     return Objective(lambda outputs: (), apply)
+
+
+def spread_views(name: str = "cls", *, group: int | None = None) -> Objective:
+    """Makes DINOv2's KoLeo term: in every global view the student's vectors keep away from their neighbours.
+
+    It reads student[name] [V, B, D], of which the first G views count, and target[name] [G, B, D'] for G. The
+    views of one image are not kept apart.
+
+    Args:
+        name: of the vectors, such as the encoder's own "cls".
+        group: neighbours are sought among so many consecutive images, as on one of the authors' GPUs; None:
+            in the whole batch.
+    Returns:
+        An `Objective` without memory; its loss is the sum over the global views.
+    Raises:
+        ValueError: for a missing name, or a group that does not divide the batch.
+    References:
+        DINOv2, arXiv:2304.07193
+
+    >>> from jssl.objectives.base import Outputs
+    >>> pair = {"cls": jnp.tile(jnp.eye(2), (1, 2, 1))}
+    >>> print(f"{spread_views(group=2).apply((), Outputs(pair, pair), 0)[0]:.3f}")
+    -0.347
+    """
+
+    def loss(outputs):
+        views = len(named(outputs.target, name, "target"))
+        (z,) = check(student=(named(outputs.student, name, "student")[:views], "G B D"))
+        size = group or z.shape[1]
+        if z.shape[1] % size:
+            raise ValueError(f"group={size} must divide the batch of {z.shape[1]}; choose another, or None")
+        return views * jnp.mean(jax.vmap(koleo)(z.reshape(-1, size, z.shape[-1])))
+
+    return stateless(loss)
+
+
+def dinov2_terms(
+    *,
+    centering: str = "sinkhorn",
+    patch_weight: float = 1.0,
+    koleo_weight: float = 0.1,
+    koleo_group: int | None = None,
+    student_temperature=0.1,
+    teacher_temperature=0.07,
+    **more,
+) -> Objective:
+    """Adds up DINOv2's terms: class tokens, hidden patches, and class tokens that keep apart.
+
+    It reads "image" as `balanced_view_distillation`, "patch" as `balanced_patch_distillation` and "cls" as
+    `spread_views`.
+
+    Args:
+        centering: "sinkhorn" balances the teacher's targets, "centering" subtracts a running mean, as DINO.
+        patch_weight: of the patches' term.
+        koleo_weight: of `spread_views`.
+        koleo_group: its group.
+        student_temperature: a number or a schedule.
+        teacher_temperature: a number or a schedule.
+        more: further terms, name=(weight, objective).
+    Returns:
+        An `Objective`; metrics as those of its terms, "image", "patch" and "koleo".
+    Raises:
+        ValueError: for an unknown centering.
+    References:
+        DINOv2, arXiv:2304.07193
+
+    >>> dinov2_terms(centering="none")
+    Traceback (most recent call last):
+    ...
+    ValueError: centering must be 'sinkhorn' or 'centering', got 'none'
+    """
+    kinds: dict[str, tuple[Callable[..., Objective], ...]] = {
+        "sinkhorn": (balanced_view_distillation, balanced_patch_distillation),
+        "centering": (view_distillation, patch_distillation),
+    }
+    if centering not in kinds:
+        raise ValueError(f"centering must be 'sinkhorn' or 'centering', got {centering!r}")
+    of_views, of_patches = kinds[centering]
+    how = dict(student_temperature=student_temperature, teacher_temperature=teacher_temperature)
+    return weighted_sum(
+        image=(1.0, of_views("image", **how)),
+        patch=(patch_weight, of_patches("patch", **how)),
+        koleo=(koleo_weight, spread_views("cls", group=koleo_group)),
+        **more,
+    )

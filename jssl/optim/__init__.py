@@ -2,7 +2,14 @@
 
 from optax import clip_by_global_norm
 
-from jssl.optim.layers import decay_encoder_layers, layer_decay, scale_updates
+from jssl.optim.layers import (
+    decay_encoder_layers,
+    hold_lower_blocks,
+    layer_decay,
+    scale_some,
+    scale_updates,
+)
+from jssl.optim.low_rank import low_rank
 from jssl.optim.optimizers import adamw, larc, lars, sgd
 from jssl.optim.parameters import (
     all_but,
@@ -13,7 +20,7 @@ from jssl.optim.parameters import (
     weights_and_mask_token,
     weights_and_tokens,
 )
-from jssl.optim.restraints import clip_by_parameter_norm, freeze_during
+from jssl.optim.restraints import clip_by_parameter_norm, clip_by_part_norm, freeze_during
 from jssl.optim.schedules import (
     Schedule,
     constant,
@@ -33,16 +40,20 @@ __all__ = [
     "biases_and_norms",
     "clip_by_global_norm",
     "clip_by_parameter_norm",
+    "clip_by_part_norm",
     "constant",
     "cosine",
     "decay_encoder_layers",
     "every",
     "everything",
     "freeze_during",
+    "hold_lower_blocks",
     "larc",
     "lars",
     "layer_decay",
     "linear",
+    "low_rank",
+    "scale_some",
     "scale_updates",
     "sgd",
     "teacher_momentum",

@@ -1,6 +1,7 @@
 """Layer-wise learning rates: the closer to the image, the smaller the step."""
 
 import re
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -46,6 +47,24 @@ def layer_decay(params, rate: float):
     """
     if not 0.0 < rate <= 1.0:
         raise ValueError(f"layer_decay: rate must lie in (0, 1], got {rate}")
+    layers, last = layer_numbers(params)
+    return jax.tree.map(lambda layer: float(rate) ** (last - layer), layers)
+
+
+def layer_numbers(params):
+    """Counts the layer that each parameter lies in, as `layer_decay` says.
+
+    Args:
+        params: a pytree of arrays.
+    Returns:
+        (a pytree of integers of the same structure, of a stack an array of one for each block that
+        broadcasts; the number of the last layer).
+    Raises:
+        ValueError: if no path names a block.
+
+    >>> layer_numbers({name: jnp.ones(2) for name in ("pos_embed", "block_0", "block_1", "head")})
+    ({'block_0': 1, 'block_1': 2, 'head': 3, 'pos_embed': 0}, 3)
+    """
     leaves = [(names(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)]
     blocks = sorted({block for path, leaf in leaves for block in _blocks(path, leaf)}, key=_natural)
     if not blocks:
@@ -64,15 +83,13 @@ def layer_decay(params, rate: float):
         first = any(TOKEN.search(name) or POSITION.search(name) or _FIRST.search(name) for name in path)
         return 0 if first else last
 
-    def scale(path, leaf):
+    def number(path, leaf):
         path = names(path)
         if not is_stacked(path):
-            return float(rate) ** (last - layer(path))
-        # one for each block of a stack, in an array that broadcasts
-        scales = [float(rate) ** (last - layer(block)) for block in _blocks(path, leaf)]
-        return np.reshape(scales, (-1,) + (1,) * (leaf.ndim - 1))
+            return layer(path)
+        return np.reshape([layer(block) for block in _blocks(path, leaf)], (-1,) + (1,) * (leaf.ndim - 1))
 
-    return jax.tree_util.tree_map_with_path(scale, params)
+    return jax.tree_util.tree_map_with_path(number, params), last
 
 
 def scale_updates(scales) -> optax.GradientTransformation:
@@ -120,6 +137,56 @@ def decay_encoder_layers(rate: float, part: str = "encoder") -> optax.GradientTr
         return {**updates, part: jax.tree.map(scale, updates[part], scales)}
 
     return optax.stateless(scaled)
+
+
+def scale_some(factor: float, predicate: Callable[[tuple[str, ...]], bool]) -> optax.GradientTransformation:
+    """Multiplies some parameters' updates by one factor, such as DINOv2's patch projection's by 0.2.
+
+    Args:
+        factor: last in a chain, it scales learning rate and decay alike.
+        predicate: (names along the path to a leaf) -> whether to scale it.
+    Returns:
+        A stateless `optax.GradientTransformation`.
+
+    >>> transform = scale_some(0.5, lambda path: "stem" in path)
+    >>> updates, _ = transform.update({"stem": jnp.ones(1), "norm": jnp.ones(1)}, optax.EmptyState())
+    >>> jax.tree.map(lambda x: x.item(), updates)
+    {'norm': 1.0, 'stem': 0.5}
+    """
+
+    def scaled(path, update):
+        return factor * update if predicate(names(path)) else update
+
+    return optax.stateless(lambda updates, params: jax.tree_util.tree_map_with_path(scaled, updates))
+
+
+def hold_lower_blocks(number: int, part: str = "encoder") -> optax.GradientTransformation:
+    """Holds the stem, tokens, positions and lowest blocks of an encoder still for ever.
+
+    Put it last in a chain: it stops decay too.
+
+    Args:
+        number: of blocks that stand still, counted from the images; 0 holds nothing.
+        part: of the parameters that the encoder is.
+    Returns:
+        A stateless `optax.GradientTransformation`.
+
+    >>> params = {"encoder": {"block_0": jnp.ones(1), "block_1": jnp.ones(1), "stem": jnp.ones(1)}}
+    >>> updates, _ = hold_lower_blocks(1).update(params, optax.EmptyState(), params)
+    >>> jax.tree.map(lambda x: x.item(), updates)
+    {'encoder': {'block_0': 0.0, 'block_1': 1.0, 'stem': 0.0}}
+    """
+    if not number:
+        return optax.identity()
+
+    def held(updates, params):
+        if part not in updates:
+            raise ValueError(f"hold_lower_blocks: there is no part {part!r}, only {', '.join(updates)}")
+        layers, _ = layer_numbers(updates[part])
+        hold = lambda update, layer: jnp.where(np.asarray(layer) > number, update, 0)  # noqa: E731
+        return {**updates, part: jax.tree.map(hold, updates[part], layers)}
+
+    return optax.stateless(held)
 
 
 def _block(path: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -36,11 +36,42 @@ def clip_by_parameter_norm(max_norm: float) -> optax.GradientTransformation:
     if max_norm <= 0:
         raise ValueError(f"clip_by_parameter_norm: max_norm must be positive, got {max_norm}")
 
-    def clip(gradient):
-        norm = jnp.linalg.norm(gradient.astype(jnp.promote_types(gradient.dtype, jnp.float32)).ravel())
-        return gradient * jnp.minimum(1.0, max_norm / (norm + 1e-6)).astype(gradient.dtype)
+    return optax.stateless(lambda updates, params: map_layers(_clipping(max_norm), updates))
 
-    return optax.stateless(lambda updates, params: map_layers(clip, updates))
+
+def clip_by_part_norm(max_norm: float) -> optax.GradientTransformation:
+    """Scales the gradient of each part, the encoder and every head, down to a norm on its own, as DINOv2.
+
+    Args:
+        max_norm: the largest norm that the gradient of a top-level part of the parameters keeps, positive.
+    Returns:
+        A stateless `optax.GradientTransformation`.
+    Raises:
+        ValueError: if max_norm is not positive.
+    References:
+        DINOv2, arXiv:2304.07193, `clip_grad_norm_` of each of the student's networks
+
+    >>> transform = clip_by_part_norm(1.0)
+    >>> gradients = {"a": {"x": jnp.array([3.0]), "y": jnp.array([4.0])}, "b": jnp.array([0.5])}
+    >>> updates, _ = transform.update(gradients, transform.init(None))
+    >>> [round(float(x[0]), 3) for x in jax.tree.leaves(updates)]
+    [0.6, 0.8, 0.5]
+    """
+    if max_norm <= 0:
+        raise ValueError(f"clip_by_part_norm: max_norm must be positive, got {max_norm}")
+    clip = _clipping(max_norm)
+    return optax.stateless(lambda updates, params: {name: clip(part) for name, part in updates.items()})
+
+
+def _clipping(max_norm: float):
+    """Gradients -> the same times min(1, max_norm / (their common norm + 1e-6))."""
+
+    def clip(gradients):
+        wide = lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32))  # noqa: E731
+        factor = jnp.minimum(1.0, max_norm / (optax.tree.norm(jax.tree.map(wide, gradients)) + 1e-6))
+        return jax.tree.map(lambda g: g * factor.astype(g.dtype), gradients)
+
+    return clip
 
 
 class FreezeState(NamedTuple):

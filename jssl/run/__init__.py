@@ -6,6 +6,7 @@ The package can be called: `jssl.run(experiment, out=..., seed=...)`.
 import sys
 from types import ModuleType
 
+from jssl.run.balanced import AnchoredDistillation, BalancedDistillation
 from jssl.run.command import main
 from jssl.run.experiment import Data, DataInfo, Experiment, Settings, Weights
 from jssl.run.families import MomentumContrast, SelfDistillation, Texts
@@ -27,6 +28,8 @@ from jssl.run.training import Run, start
 from jssl.run.watch import NonFinite
 
 __all__ = [
+    "AnchoredDistillation",
+    "BalancedDistillation",
     "Count",
     "Data",
     "DataInfo",

@@ -23,6 +23,7 @@ from jssl.run.choosing import print_choices
 from jssl.run.experiment import Settings
 from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import Occupied
+from jssl.run.outline import outline
 from jssl.run.plan import Options, experiment_name, plan
 from jssl.run.systems import module_of
 from jssl.run.training import carry_out
@@ -62,6 +63,9 @@ def _main(demo: Settings, arguments: list[str], command: list[str], interrupts: 
         join_processes(options.coordinator, processes=options.processes, process=options.process)
         planned = plan(settings, options, given=flags(arguments))
         planned = planned._replace(command=shlex.join([*command, *arguments]))
+        if "--plan" in arguments:
+            print(*outline(planned), sep="\n")
+            return
         with extra():
             from tqdm import tqdm
 
@@ -103,10 +107,12 @@ def keep_compiled() -> None:
 
 @dataclass(frozen=True)
 class _Run(Options):
-    """The options of a command: those of a run, and whether it is the demo's."""
+    """The options of a command: those of a run, whether it is the demo's, and whether it is to be started."""
 
     demo: bool = False
     """Small data and a small network, for a few minutes on a CPU."""
+    plan: bool = False
+    """Print what the run would take, memory and operations, and start nothing."""
 
 
 def parse(demo: Settings, arguments: list[str], *, command: list[str]) -> tuple[Settings, Options]:

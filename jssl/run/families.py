@@ -8,6 +8,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import optax
 
+from jssl.data.views import Views
 from jssl.methods.base import Method
 from jssl.models import (
     LearnedPositions,
@@ -93,9 +94,13 @@ class SelfDistillation(Training):
 
     def distillation(self, data: DataInfo, method: Method, network, *, figures=()) -> Experiment:
         """Puts together what `build` returns: multi-crop, this optimizer, the authors' linear probe."""
-        views, features = self.make_views(data, locals=self.locals), self.linear_features(method, network)
+        views, features = self.multi_crop(data, network), self.linear_features(method, network)
         settings = dict(optimizer=self.optimizer(data), views=views, linear_features=features)
         return self.experiment(data, method, network=network, figures=figures, **settings)
+
+    def multi_crop(self, data: DataInfo, network) -> Views:
+        """Makes the views."""
+        return self.make_views(data, locals=self.locals)
 
     def head(self) -> Callable:
         """Makes prototypes -> the head."""

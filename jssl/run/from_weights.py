@@ -68,7 +68,7 @@ def beside(start: Start | None, given: Mapping[str, Any] | None) -> Start | None
     """
     if given is None:
         return start
-    told = "a frozen network begins with the weights of --target"
+    told = "a frozen network begins with weights of its own"
     if start is None:
         return Start(given, told, evaluated=False)
     leaves = {".".join(path): leaf for tree in (given, start.tree) for path, leaf in _flat(tree).items()}

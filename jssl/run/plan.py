@@ -56,6 +56,8 @@ class Options:
     """Steps between two kNN probes; by default a tenth of the run, ten at least."""
     checkpoint_every: Count | None = None
     """Steps between two checkpoints; by default a tenth of the run."""
+    stop_when_worse: Count | None = None
+    """Probes in a row below the best at which the run stops and goes back to the best one's checkpoint."""
     skip_nonfinite: int = 0
     """Steps that may be skipped because a loss or gradient is not finite, before the run stops."""
     log: Literal["wandb", "mlflow"] | None = None
@@ -188,6 +190,11 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     mesh = make_mesh(options.mesh)
     data = _gathered(settings) if data is None else data
     require(*([options.log] if options.log else []), name="log")
+    if options.stop_when_worse and data.test is None:
+        raise ValueError(
+            f"--stop-when-worse compares probes, and --data {settings.data} has nothing to test on; give class "
+            "folders"
+        )
     require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
     if data.passing is not None:
         data = data.changed(passing=data.passing.of_run(*(getattr(settings, at, None) for at in BUDGETED)))

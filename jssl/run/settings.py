@@ -13,7 +13,14 @@ from jssl.data.augment.base import Statistics
 from jssl.data.views import SMALL, Views, renormalized, statistics
 from jssl.data.views.multicrop import local_side
 from jssl.models import encoder as encoder_named
-from jssl.optim import Schedule, decay_encoder_layers, warmup_cosine, warmup_drops
+from jssl.optim import (
+    Schedule,
+    decay_encoder_layers,
+    hold_lower_blocks,
+    low_rank,
+    warmup_cosine,
+    warmup_drops,
+)
 from jssl.run.experiment import DataInfo, Experiment, Settings, Weights
 from jssl.run.numbers import Count, Share
 from jssl.run.pictures import attention_figure
@@ -65,6 +72,10 @@ class Training(Settings):
     """What is left of the learning rate with --start, as a share of it."""
     layer_decay: Share | None = None
     """Factor of the learning rate from each encoder layer to the one before; by default 0.9 with --start."""
+    frozen_blocks: int = 0
+    """Lowest blocks of the encoder that stand still, with stem, tokens and positions."""
+    lora: Count | None = None
+    """Rank of LoRA: low-rank changes of the attention's kernels; all else of the encoder stands still."""
     scan: bool = False
     """Compile one block of a transformer instead of all of them: a fraction of the time, the same numbers."""
     remat: Literal["none", "elementwise", "blocks"] = "none"
@@ -136,7 +147,12 @@ class Training(Settings):
     def peak_rate(self) -> float:
         """The highest learning rate, for the batch as it is."""
         share = 1.0 if self.start is None else self.continued_rate
-        return share * self.learning_rate * (self.batch / self.rate_per if self.rate_per else 1)
+        return share * self.learning_rate * self.batch_factor
+
+    @property
+    def batch_factor(self) -> float:
+        """By what the batch scales the learning rate."""
+        return self.batch / self.rate_per if self.rate_per else 1.0
 
     def rate(self, data: DataInfo) -> Schedule:
         """Makes the learning rate: up in a line, down in half a cosine, or by steps if there are `drops`."""
@@ -228,9 +244,12 @@ class Training(Settings):
         """
         view = self.view(data)
         decay = self.layer_decay if self.layer_decay is not None else 1.0 if self.start is None else CONTINUED
+        layers = [] if decay == 1.0 else [decay_encoder_layers(decay)]
+        layers += [hold_lower_blocks(self.frozen_blocks)] if self.frozen_blocks else []
+        optimizer = optax.chain(optimizer, *layers) if layers else optimizer
         return Experiment(
             method,
-            optimizer if decay == 1.0 else optax.chain(optimizer, decay_encoder_layers(decay)),
+            optimizer if self.lora is None else low_rank(optimizer, self.lora),
             self.make_views(data) if views is None else views,
             batch=self.batch,
             steps=self.length(data),

@@ -17,6 +17,7 @@ from jssl.evaluate import diagnose, format_table
 from jssl.evaluate.protocols.base import heading, shown
 from jssl.extras import extra
 from jssl.run.ahead import Ahead, working_ahead
+from jssl.run.best import Best, Worse, earlier, forgotten, go_back, has_stopped
 from jssl.run.experiment import Experiment, Settings
 from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts, listening
@@ -197,12 +198,17 @@ def _carry_out(
             say(start.sentence)
         state = init(data.batch_of(0), start and start.tree)
         if probes is not None and raw is not None:
+            if options.stop_when_worse:
+                checkpoints.save(0, state, probes.on_a_part(state))
             table = probes.baselines(
                 state, pixels=raw.result, network=STARTED if start and start.evaluated else RANDOM
             )
             held = {"held_out_images": images[1]} if plan.data.held_out else {}
             record.write(0, probes.at_start(table) | as_figures(table) | held)
             say(format_table(table))
+    elif options.stop_when_worse and has_stopped(record, int(state.step)):
+        say(f"stopped before; --stop-when-worse keeps step {int(state.step)}")
+        return Run(record.directory, state, write_summary(plan, record, state, probes))
     else:
         record.forget_after(int(state.step))
         say(f"resumed at step {int(state.step)} of {e.steps}")
@@ -213,7 +219,12 @@ def _carry_out(
 
     if int(state.step) < e.steps:
         interrupts.doing = "training"
-        state = _train(plan, state, data, ahead, record, checkpoints, probes, interrupts, say, bar)
+        try:
+            state = _train(plan, state, data, ahead, record, checkpoints, probes, interrupts, say, bar)
+        except Worse as worse:
+            say(str(worse))
+            state = go_back(worse, checkpoints, record, plan.state)
+            record.write(worse.step, as_figures({"learned": probes.scores(state)}))
     interrupts.doing = "writing the report"
     following = next_commands(record.directory, name)
     table = write_summary(plan, record, state, probes, began=began, following=following)
@@ -266,6 +277,7 @@ def _train(
     # the first steps are taken meanwhile: compiled any sooner, it would hold up what they wait for
     health = health_of(e, plan.data.source, plan.data.train, state=plan.state, ahead=ahead)
     probed: dict[int, dict[str, float]] = {}  # by step, the latest only
+    best = Best(options.stop_when_worse, earlier(checkpoints) if options.stop_when_worse else {})
 
     def evaluate(step, state, metrics):
         figures = probes.on_a_part(state) if step < e.steps else as_figures({"learned": probes.scores(state)})
@@ -277,6 +289,11 @@ def _train(
             f"step {step}: "
             + ", ".join(f"{heading(name)} {shown(name, value)}" for name, value in figures.items())
         )
+        for note in forgotten(record.rows, figures):
+            say(f"warning: {note}")
+        if options.stop_when_worse:
+            keep(step, state)
+            best.add(step, figures)
 
     def save(step, state, metrics):
         pace.wait()

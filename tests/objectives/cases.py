@@ -255,6 +255,13 @@ CASES = {
         trained=("student_logits",),
         batched=dict(student_logits=0, teacher_logits=0),
     ),
+    "gram_anchor": Case(
+        o.gram_anchor,
+        _normal("student", (0, N, D), "target", (0, N, D)),
+        trained=("student",),
+        batched=dict(student=0, target=0),
+        cosine=("student", "target"),
+    ),
     "dino_cross_entropy": Case(
         _with(o.dino_cross_entropy, student_temperature=0.5, teacher_temperature=0.3),
         VIEWS,

@@ -6,7 +6,7 @@ from jssl.data.views.corruption import corrupted
 from jssl.data.views.evaluation import evaluation_view
 from jssl.data.views.instances import CIFAR, invariant_spreading, moco_v1, npid, npid_view
 from jssl.data.views.labelled import fine_tuning, mixed
-from jssl.data.views.multicrop import SWAV, dino, dinov2, ibot, local_side, msn, swav
+from jssl.data.views.multicrop import SWAV, dino, dinov2, dinov3, ibot, local_side, msn, swav
 from jssl.data.views.pairs import (
     byol,
     byol_view,
@@ -51,6 +51,7 @@ NAMED = {
         ibot,
         dinov2,
         msn,
+        dinov3,
         swav,
         obow,
         whole_and_crops,
@@ -105,6 +106,7 @@ __all__ = [
     "data2vec",
     "dino",
     "dinov2",
+    "dinov3",
     "eva",
     "evaluation_view",
     "fine_tuning",

@@ -93,13 +93,20 @@ def _repeat(augmentation: Augmentation, numbers: jax.Array, keys: jax.Array, ima
     return jax.lax.platform_dependent(numbers, keys, images, cpu=in_turn, default=together)
 
 
-def multi_crop(*global_views: Augmentation, local_view: Augmentation | None = None, locals: int = 0) -> Views:
+def multi_crop(
+    *global_views: Augmentation,
+    local_view: Augmentation | None = None,
+    locals: int = 0,
+    beside: Mapping[str, Augmentation] = {},
+) -> Views:
     """Makes global views, each by an augmentation of its own, and a number of local ones by another.
 
     Args:
         global_views: one augmentation per global view, all of one size.
         local_view: the local views' augmentation.
         locals: how many local views there are.
+        beside: name=augmentation of further views, one beside each global one and drawn with its keys: what
+            both begin with, such as a crop, is the same.
     Returns:
         (key, batch) -> {"global": [G, B, H, W, C], "local": [L, B, h, w, C] if any, other entries}.
     Raises:
@@ -117,6 +124,8 @@ def multi_crop(*global_views: Augmentation, local_view: Augmentation | None = No
         keys = sample_keys(key, batch["index"])
         result = others_of(batch)
         result["global"] = _stack(global_views, keys, images, 0)
+        for name, augmentation in beside.items():
+            result[name] = _stack([augmentation] * len(global_views), keys, images, 0)
         if locals:
             result["local"] = _stack([local_view] * locals, keys, images, len(global_views))
         return result
@@ -152,6 +161,8 @@ def renormalized(views: Views, made: Statistics, wanted: Statistics) -> Views:
 
     def others(key, batch):
         seen = views(key, batch)
-        return seen | {name: moved(seen[name]) for name in ("global", "local", "whole") if name in seen}
+        return seen | {
+            name: moved(seen[name]) for name in ("global", "local", "whole", "anchor") if name in seen
+        }
 
     return others

@@ -42,17 +42,19 @@ def dino(
     )
 
 
-def local_side(size: int) -> int:
-    """Computes the side of local crops beside global ones of `size`: 3/7 of it (96 at 224) to a multiple of
-    8.
+def local_side(size: int, *, multiple: int = 8) -> int:
+    """Computes the side of local crops beside global ones of `size`: 3/7 of it, to a multiple such as a
+    patch's side.
 
     Returns:
-        Pixels, at least 8.
+        Pixels, at least the multiple.
 
     >>> local_side(224), local_side(32)
     (96, 16)
+    >>> local_side(224, multiple=14), local_side(256, multiple=16)  # DINOv2's and DINOv3's
+    (98, 112)
     """
-    return max(8, round(size * 3 / 7 / 8) * 8)
+    return max(multiple, round(size * 3 / 7 / multiple) * multiple)
 
 
 def ibot(*, size: int = 224, local_size: int | None = None, locals: int = 10) -> Views:
@@ -80,6 +82,43 @@ def dinov2(*, size: int = 224, local_size: int | None = None, locals: int = 8) -
     """
     return dino(
         size=size, local_size=local_size, locals=locals, global_scale=(0.32, 1.0), local_scale=(0.05, 0.32)
+    )
+
+
+def dinov3(
+    *,
+    size: int = 256,
+    local_size: int | None = None,
+    locals: int = 8,
+    anchor_size: int | None = None,
+    flip: float = 0.0,
+) -> Views:
+    """Makes DINOv3's multi-crop: DINOv2's, never mirrored, and for Gram anchoring the global crops once more,
+    undistorted.
+
+    Args:
+        size: the side of the global views.
+        local_size: that of the local ones, as for `dino`.
+        locals: how many local views there are.
+        anchor_size: the side of the undistorted crops; None: there are none.
+        flip: how often left and right are exchanged.
+    Returns:
+        (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C],
+        "anchor": [2, B, anchor_size, anchor_size, C], ...}.
+    References:
+        arXiv:2508.10104
+    """
+    large, small = dict(size=size, scale=(0.32, 1.0), flip=flip), local_size or local_side(size)
+    crop = random_resized_crop(size=anchor_size or size, scale=(0.32, 1.0), method="bicubic")
+    undistorted = chain(crop, horizontal_flip(probability=flip), normalize())
+    return multi_crop(
+        byol_view(**large, blur=1.0, solarization=0.0),
+        byol_view(**large, blur=0.1, solarization=0.2),
+        local_view=byol_view(
+            size=small, scale=(0.05, 0.32), blur=0.5, solarization=0.0, kernel=WIDE, flip=flip
+        ),
+        locals=locals,
+        beside={"anchor": undistorted} if anchor_size else {},
     )
 
 

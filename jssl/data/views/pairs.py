@@ -132,7 +132,13 @@ def ressl(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
 
 
 def byol_view(
-    *, size: int, scale=(0.08, 1.0), blur: float, solarization: float, kernel: int | None = None
+    *,
+    size: int,
+    scale=(0.08, 1.0),
+    blur: float,
+    solarization: float,
+    kernel: int | None = None,
+    flip: float = 0.5,
 ) -> Augmentation:
     """Makes one view of BYOL; the two differ in how often they are blurred and solarized.
 
@@ -142,6 +148,7 @@ def byol_view(
         blur: its probability.
         solarization: its probability.
         kernel: of the blur, as for `papers_blur`.
+        flip: how often left and right are exchanged.
     Returns:
         An augmentation, [B, H, W, C] -> [B, size, size, C] normalised.
     References:
@@ -149,7 +156,7 @@ def byol_view(
     """
     return chain(
         random_resized_crop(size=size, scale=scale, method="bicubic"),
-        horizontal_flip(),
+        horizontal_flip(probability=flip),
         with_probability(0.8, color_jitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1)),
         with_probability(0.2, grayscale()),
         papers_blur(size, probability=blur, kernel=kernel),

@@ -129,7 +129,14 @@ def slip(*, size: int = 224, scale=(0.5, 1.0), contrast_scale=(0.08, 1.0), stren
     return multi_crop(plain, augmented, augmented)
 
 
-def handwriting(*, size: int = 24, locals: int = 0, scale=(0.7, 1.0), local_scale=(0.3, 0.7)) -> Views:
+def handwriting(
+    *,
+    size: int = 24,
+    local_size: int | None = None,
+    locals: int = 0,
+    scale=(0.7, 1.0),
+    local_scale=(0.3, 0.7),
+) -> Views:
     """Makes two views of characters, whose class is their shape alone.
 
     They have any color, are light on dark or dark on light, show nearly the whole picture, and are never
@@ -138,12 +145,13 @@ def handwriting(*, size: int = 24, locals: int = 0, scale=(0.7, 1.0), local_scal
 
     Args:
         size: the side of the views.
+        local_size: the side of further views; by default half of it.
         locals: how many further views of smaller crops there are.
         scale: range of the crops' area.
         local_scale: that of the smaller crops.
     Returns:
-        (key, batch) -> {"global": [2, B, size, size, C], ...}, and "local" [locals, B, size / 2, size / 2,
-        C].
+        (key, batch) -> {"global": [2, B, size, size, C], ...}, and "local" [locals, B, local_size,
+        local_size, C].
     """
 
     def view(side, scale):
@@ -155,20 +163,28 @@ def handwriting(*, size: int = 24, locals: int = 0, scale=(0.7, 1.0), local_scal
             normalize(),
         )
 
-    large, small = view(size, scale), view(size // 2, local_scale)
+    large, small = view(size, scale), view(local_size or size // 2, local_scale)
     return multi_crop(large, large, local_view=small, locals=locals)
 
 
-def crops(*, size: int = 224, locals: int = 0, scale=(0.4, 1.0), local_scale=(0.15, 0.4)) -> Views:
+def crops(
+    *,
+    size: int = 224,
+    local_size: int | None = None,
+    locals: int = 0,
+    scale=(0.4, 1.0),
+    local_scale=(0.15, 0.4),
+) -> Views:
     """Crops and flips alone, two views large and some small, for images whose colors are what matters.
 
     Args:
         size: the side of the large views.
-        locals: how many views of half the size there are.
+        local_size: the side of the small views; by default half of it.
+        locals: how many small views there are.
         scale: range of the large crops' area.
         local_scale: that of the small ones.
     Returns:
-        (key, batch) -> {"global": [2, B, size, size, C], and "local" [locals, B, size / 2, size / 2, C],
+        (key, batch) -> {"global": [2, B, size, size, C], and "local" [locals, B, local_size, local_size, C],
         ...}.
     """
 
@@ -176,4 +192,4 @@ def crops(*, size: int = 224, locals: int = 0, scale=(0.4, 1.0), local_scale=(0.
         return chain(random_resized_crop(size=side, scale=scale), horizontal_flip(), normalize())
 
     large = view(size, scale)
-    return multi_crop(large, large, local_view=view(size // 2, local_scale), locals=locals)
+    return multi_crop(large, large, local_view=view(local_size or size // 2, local_scale), locals=locals)

@@ -116,16 +116,22 @@ def diagnose(metrics: Mapping[str, float]) -> list[str]:
         >>> diagnose({"teacher_entropy": 0.9996})
         ['teacher entropy is log K (share 1.000): collapsed to uniform; check temperatures and centering']
     """
-    known = {name: float(metrics[name]) for name in _FAILURES if name in metrics}
+    known = [
+        (path.rpartition("/"), float(value))  # of one term of several, such as image/teacher_entropy
+        for name in _FAILURES
+        for path, value in metrics.items()
+        if path.rpartition("/")[2] == name
+    ]
     broken = [
-        f"{name} is {value}: not finite; lower the learning rate, warm up longer, or compute in float32"
-        for name, value in known.items()
+        f"{''.join(path)} is {value}: not finite; lower the learning rate, warm up longer, or compute in "
+        "float32"
+        for path, value in known
         if not math.isfinite(value)
     ]
     return broken + [
-        words.format(known[name])
-        for name, (failed, words) in _FAILURES.items()
-        if name in known and math.isfinite(known[name]) and failed(known[name])
+        (f"{path[0]}: " if path[0] else "") + _FAILURES[path[2]][1].format(value)
+        for path, value in known
+        if math.isfinite(value) and _FAILURES[path[2]][0](value)
     ]
 
 

@@ -126,7 +126,7 @@ class ViT(nn.Module):
     qkv_bias: bool | tuple[bool, bool, bool] = True
     attend: Callable = jax.nn.dot_product_attention
     kernel_init: Callable = kernel_init
-    drop_path: float = 0.0
+    drop_path: float | tuple[float, float] = 0.0
     scan: bool = False
     remat: Callable | None = None
     start: Callable[[dict[str, Any]], dict[str, Any]] | None = None

@@ -1,5 +1,6 @@
 """Positions that act inside attention: BEiT's relative bias, and the angles of rotary embedding."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import flax.linen as nn
@@ -77,6 +78,8 @@ def rotary_angles(
     theta: float = 100.0,
     periods: tuple[float, ...] | None = None,
     over: Callable[[Grid], int] | None = None,
+    shift: jax.Array | None = None,
+    factor: jax.Array | None = None,
 ) -> jax.Array:
     """Computes DINOv3's angles: 2 pi * coordinate * theta^(-4k / dim), coordinates of centres in [-1, 1].
 
@@ -86,6 +89,8 @@ def rotary_angles(
         theta: the base of the frequencies.
         periods: of each k, in place of theta^(4k / dim).
         over: such as `max`, the count that both axes' coordinates are divided by; None: each axis by its own.
+        shift: [2], added to the rows' and to the columns' coordinates.
+        factor: [2], that they are multiplied with after it.
     Returns:
         [N, dim], the rows' angles, then the columns', twice.
     References:
@@ -93,7 +98,54 @@ def rotary_angles(
     """
     centres = [(np.arange(side) + 0.5) / (over(grid) if over else side) * 2 - 1 for side in grid]
     frequency = theta ** (-np.arange(dim // 4) * 4 / dim) if periods is None else 1 / np.array(periods)
-    return _twice(np.meshgrid(*centres, indexing="ij"), 2 * np.pi * frequency)
+    coordinates: Sequence = np.meshgrid(*centres, indexing="ij")
+    if shift is not None:
+        coordinates = [x + by for x, by in zip(coordinates, shift, strict=True)]
+    if factor is not None:
+        coordinates = [x * by for x, by in zip(coordinates, factor, strict=True)]
+    return _twice(coordinates, 2 * np.pi * frequency)
+
+
+class MovingRotary(nn.Module):
+    """Turns tokens by angles of coordinates that are moved at random while training, as DINOv3: shifted, then
+    stretched and scaled.
+
+    It draws once for a call, where an rng "dropout" is given; otherwise it is `rotary`.
+
+    Args:
+        rotary: (grid, dim, shift=, factor=) -> angles [N, dim], such as `rotary_angles`.
+        shift: the most that is added to an axis' coordinates, which lie in [-1, 1]; 0 adds nothing.
+        jitter: the largest factor of an axis, the least its inverse; 1 keeps it.
+        rescale: the largest factor of both axes together, the least its inverse; 1 keeps them.
+    References:
+        arXiv:2508.10104
+    """
+
+    rotary: Callable = rotary_angles
+    shift: float = 0.0
+    jitter: float = 1.0
+    rescale: float = 1.0
+
+    @nn.compact
+    def __call__(self, grid: Grid, dim: int) -> jax.Array:
+        """Computes the angles.
+
+        Args:
+            grid: (rows, columns) of patches.
+            dim: of a head.
+        Returns:
+            [N, dim]
+        """
+        if not self.has_rng("dropout"):
+            return self.rotary(grid, dim)
+        keys = jax.random.split(self.make_rng("dropout"), 3)
+
+        def drawn(key, shape, most):
+            return jax.random.uniform(key, shape, minval=-most, maxval=most)
+
+        shift = drawn(keys[0], (2,), self.shift)
+        factor = drawn(keys[1], (2,), math.log(self.jitter)) + drawn(keys[2], (), math.log(self.rescale))
+        return self.rotary(grid, dim, shift=shift, factor=jnp.exp(factor))
 
 
 def rotary_angles_by_index(
@@ -116,6 +168,7 @@ def rotary_angles_by_index(
     return _twice(np.meshgrid(*places, indexing="ij"), theta ** (-np.arange(dim // 4) * 4 / dim))
 
 
-def _twice(coordinates: Sequence[np.ndarray], frequency: np.ndarray) -> jax.Array:
+def _twice(coordinates: Sequence, frequency: np.ndarray) -> jax.Array:
     angles = [coordinate.reshape(-1, 1) * frequency for coordinate in coordinates]
-    return jnp.asarray(np.concatenate(2 * angles, axis=1), jnp.float32)
+    xp = np if all(isinstance(x, np.ndarray) for x in coordinates) else jnp
+    return jnp.asarray(xp.concatenate(2 * angles, axis=1), jnp.float32)

@@ -237,8 +237,8 @@ class Transformer(nn.Module):
     Args:
         depth: how many blocks.
         block: a factory, `block(name=...)`.
-        drop_path: the last block's rate of stochastic depth, from 0 at the first; acts when an rng "dropout"
-            is given.
+        drop_path: the last block's rate of stochastic depth, from 0 at the first, or the first's and the
+            last's; acts when an rng "dropout" is given.
         scan: compile one block instead of all; the parameters are kept stacked, as `jssl.arrays.stacks` says.
         remat: a policy of `jax.checkpoint_policies`, recomputing what it does not save; None saves all.
         start: what is made of the first parameters, {"block_0": ..., "block_1": ...}, such as `depth_scaled`;
@@ -247,7 +247,7 @@ class Transformer(nn.Module):
 
     depth: int
     block: Callable[..., nn.Module]
-    drop_path: float = 0.0
+    drop_path: float | tuple[float, float] = 0.0
     scan: bool = False
     remat: Callable | None = None
     start: Callable[[dict[str, Any]], dict[str, Any]] | None = None
@@ -329,13 +329,14 @@ def _call(block: nn.Module, x: jax.Array, arguments: dict[str, Any]) -> jax.Arra
     return block(x, **arguments)
 
 
-def path_factors(key: jax.Array, rate: float, depth: int, batch: int) -> jax.Array:
+def path_factors(key: jax.Array, rate: float | tuple[float, float], depth: int, batch: int) -> jax.Array:
     """Draws what stochastic depth multiplies branches with: 0 for a dropped one, 1 / (1 - rate) for a kept
     one.
 
     Args:
         key: of the draw.
-        rate: of dropping in the last block; 0 in the first, rising linearly.
+        rate: of dropping in the last block, 0 in the first, rising linearly; or of the first and of the last:
+            DINOv2 has the same in all.
         depth: blocks.
         batch: samples.
     Returns:
@@ -343,5 +344,6 @@ def path_factors(key: jax.Array, rate: float, depth: int, batch: int) -> jax.Arr
     References:
         arXiv:1603.09382
     """
-    keep = 1.0 - jnp.linspace(0.0, rate, depth)[:, None, None]
+    first, last = rate if isinstance(rate, tuple) else (0.0, rate)
+    keep = 1.0 - jnp.linspace(first, last, depth)[:, None, None]
     return jax.random.bernoulli(key, keep, (depth, 2, batch)) / keep

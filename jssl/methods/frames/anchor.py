@@ -1,0 +1,75 @@
+"""An earlier teacher beside the present one, which the student's patch features are held to."""
+
+from collections.abc import Callable
+
+import jax
+
+from jssl.methods.base import Teacher
+from jssl.methods.frames.at_places import Lesson, from_itself
+from jssl.models.layers.positions import bicubic
+from jssl.models.network import Network
+
+MEAN, ANCHOR = "mean", "anchor"  # parts of the teacher: that of self-distillation, and the earlier one
+
+
+def anchored(teacher: Teacher, *, when: Callable) -> Teacher:
+    """Keeps an encoder of an earlier teacher, at first the first one, and takes the present one's now and
+    then.
+
+    Args:
+        teacher: that moves all the time, with a part "encoder".
+        when: (step) -> whether the anchor becomes the present teacher after this step.
+    Returns:
+        A `Teacher` of {"mean": the teacher, "anchor": {"encoder": ...}}.
+    References:
+        DINOv3, arXiv:2508.10104
+    """
+
+    def encoder_of(taught):
+        return {"encoder": taught["encoder"]}
+
+    def init(params):
+        first = teacher.init(params)
+        return {MEAN: first, ANCHOR: encoder_of(first)}
+
+    def move(teachers, params, step):
+        mean = teacher.move(teachers[MEAN], params, step)
+        anchor = jax.lax.cond(when(step), lambda: encoder_of(mean), lambda: teachers[ANCHOR])
+        return {MEAN: mean, ANCHOR: anchor}
+
+    return Teacher(init, move)
+
+
+def mean_of(teachers):
+    """Selects the present teacher, which is evaluated."""
+    return teachers[MEAN]
+
+
+def from_itself_and_anchor(net: Network, *, grid: Callable) -> Lesson:
+    """Lets the student's own teacher say the targets, and the earlier one what patches are like.
+
+    The anchor sees views["anchor"] [G, B, H, W, C], crops of any size of the same pictures as the global
+    views; without them the global views. Its features are brought to the student's grid.
+
+    Args:
+        net: the student's.
+        grid: (shape of images) -> (rows, columns) of patches.
+    Returns:
+        A `Lesson`; its targets have "anchor" [G, B, N, D] too.
+    References:
+        DINOv3, arXiv:2508.10104
+    """
+    itself = from_itself(net)
+
+    def give(teachers, statistics, views, places):
+        targets, after = itself.give(teachers[MEAN], statistics, views, places)
+        crops, wanted = views.get("anchor", views["global"]), grid(views["global"].shape)
+        flat = crops.swapaxes(0, 1).reshape(-1, *crops.shape[2:])  # an image's views side by side
+        tokens = net.features(teachers[ANCHOR], statistics, flat).tokens
+        table = tokens.reshape(len(flat), *grid(crops.shape), tokens.shape[-1])
+        if table.shape[1:3] != tuple(wanted):
+            table = jax.vmap(lambda one: bicubic(one, wanted))(table)
+        anchor = table.reshape(-1, len(crops), wanted[0] * wanted[1], tokens.shape[-1]).swapaxes(0, 1)
+        return targets | {ANCHOR: anchor}, after
+
+    return itself._replace(give=give)

@@ -1,0 +1,108 @@
+"""Self-distillation in which both networks' heads on patches run at the hidden places alone."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jssl.masks import Masking, hidden_indices
+from jssl.methods.base import Method, Teacher, everything
+from jssl.methods.frames.assemble import assemble
+from jssl.methods.frames.forward import global_views, masking_keys, together
+from jssl.models.network import Network, network
+from jssl.objectives.base import Objective, Outputs
+
+
+class Lesson(NamedTuple):
+    """Where the targets come from.
+
+    Args:
+        init: (key, views, the student's statistics) -> statistics.
+        give: (teacher, statistics, views, places [1, B, n]) -> (targets by name, statistics).
+    """
+
+    init: Callable[..., Any]
+    give: Callable[..., tuple[dict[str, jax.Array], Any]]
+
+
+def from_itself(net: Network) -> Lesson:
+    """Lets the student's own teacher say the targets."""
+
+    def give(teacher, statistics, views, places):
+        return together(net, teacher, statistics, global_views(views), places=places)
+
+    return Lesson(lambda key, views, statistics: statistics, give)
+
+
+def from_frozen(net: Network) -> Lesson:
+    """Lets a network of its own say the targets, one of `jssl.models.frozen`."""
+
+    def init(key, views, statistics):
+        return net.init(key, views["global"][0])[1]
+
+    def give(teacher, statistics, views, places):
+        return together(net, {}, statistics, global_views(views), places=places)
+
+    return Lesson(init, give)
+
+
+def distillation_at_places(
+    model,
+    objective: Objective,
+    *,
+    lesson: Callable[[Network], Lesson],
+    teacher: Teacher,
+    masking: Masking,
+    hides: bool = True,
+    evaluates=everything,
+) -> Method:
+    """Learns targets of patches at the places that a masking chooses: loss = objective(student, targets).
+
+    Places are chosen before a network runs, so neither runs its head on other patches; the places of an
+    image's global views are kept in one list. The objective sees them as one view, [1, B, n, ...].
+
+    Args:
+        model: anything `network` takes, with heads.
+        objective: given `outputs.student`, `outputs.target`, and `outputs.mask` [1, B, n], True where one of
+            the places is real and no repetition.
+        lesson: (network) -> the `Lesson`.
+        teacher: how the network is kept that is evaluated, and perhaps learned from.
+        masking: (keys [B], global views [G, B, H, W, C]) -> mask [G, B, N]; its `most` is of all of an
+            image's views.
+        hides: whether the student's patches at the places are hidden from it.
+        evaluates: (teacher) -> the parameters that are evaluated and exported.
+    Returns:
+        A `Method` with a teacher.
+    """
+    net = network(model)
+    taught = lesson(net)
+
+    def shown(mask):
+        return {"mask": mask} if hides else {}
+
+    def init(key, views):
+        mask = masking(masking_keys(key, views), views["global"])
+        params, statistics = net.init(key, views["global"][0], **shown(mask[0]))
+        return params, {"student": statistics, "teacher": taught.init(key, views, statistics)}
+
+    def forward(params, teacher, statistics, views, key):
+        mask_key, student_key = jax.random.split(key)
+        mask = masking(masking_keys(mask_key, views), views["global"])
+        whole = mask.swapaxes(0, 1).reshape(mask.shape[1], -1)  # an image's views side by side
+        places = hidden_indices(whole, masking.most(mask.shape[-1]))[None]
+        real = jnp.arange(places.shape[-1]) < jnp.sum(whole, axis=-1, keepdims=True)
+        targets, after = taught.give(teacher, statistics["teacher"], views, places)
+        how = dict(key=student_key, places=places, **shown(mask))
+        student, own = together(net, params, statistics["student"], views, **how)
+        return Outputs(student, targets, mask=real[None], views=views), {"student": own, "teacher": after}
+
+    def features(params, teacher, statistics, images):
+        return net.features(evaluates(teacher), statistics["student"], images)
+
+    def encoder(params, teacher, statistics):
+        return net.encoder(evaluates(teacher), statistics["student"])
+
+    return assemble(
+        objective, init=init, forward=forward, features=features, encoder=encoder, teacher=teacher
+    )

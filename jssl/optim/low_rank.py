@@ -1,0 +1,121 @@
+"""Low-rank changes of an encoder: LoRA as a transformation of gradients, which no network knows."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jssl.arrays.trees import names
+
+
+class LowRankState(NamedTuple):
+    """The state of `low_rank`.
+
+    Attributes:
+        factors: {path of a kernel: {"a": [..., in, r], "b": [..., r, out]}}, as a nested tree.
+        inner: that of the optimizer that moves them.
+    """
+
+    factors: Any
+    inner: optax.OptState
+
+
+def attention_kernels(path: tuple[str, ...]) -> bool:
+    """Chooses the kernels of attention layers.
+
+    Args:
+        path: names along the path to a leaf.
+    """
+    return "attn" in path and path[-1] == "kernel"
+
+
+def low_rank(
+    inner: optax.GradientTransformation,
+    rank: int,
+    *,
+    scale: float = 1.0,
+    where: Callable[[tuple[str, ...]], bool] = attention_kernels,
+    part: str = "encoder",
+    seed: int = 0,
+) -> optax.GradientTransformation:
+    """Lets an optimizer move low-rank factors of an encoder's kernels in place of the encoder.
+
+    A chosen kernel is at every step what it was at first plus scale * a b, a random at first and b zero; the
+    optimizer sees the gradients of a and b, by the chain rule. All else of the encoder stands still; other
+    parts, such as heads, move as ever. Since the factors are the optimizer's, the network, its teacher and
+    its export know nothing of them.
+
+    Args:
+        inner: the optimizer; its chain of transformations is given the factors as the encoder's parameters.
+        rank: r, columns of a.
+        scale: of their product.
+        where: (names along the path to a leaf) -> whether it is changed; such leaves have two axes, or a
+            stack's three.
+        part: of the parameters that the encoder is.
+        seed: of a.
+    Returns:
+        An `optax.GradientTransformation`; its update needs the parameters.
+    Raises:
+        ValueError: if nothing is chosen, when initialised.
+    References:
+        LoRA, arXiv:2106.09685
+    """
+
+    def chosen(tree):
+        leaves = [(names(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree[part])]
+        return [(path, leaf) for path, leaf in leaves if where(path)]
+
+    def nested(values):
+        tree: dict[str, Any] = {}
+        for path, value in values:
+            at = tree
+            for name in path[:-1]:
+                at = at.setdefault(name, {})
+            at[path[-1]] = value
+        return tree
+
+    def at(tree, path):
+        for name in path:
+            tree = tree[name]
+        return tree
+
+    def beside(tree, factors):
+        return {**tree, part: factors}
+
+    def init(params):
+        kernels = chosen(params) if part in params else []
+        if not kernels:
+            raise ValueError(f"low_rank: no kernel of {part!r} is chosen, so nothing of it would move")
+        keys = jax.random.split(jax.random.key(seed), len(kernels))
+
+        def pair(key, kernel):
+            *stack, rows, columns = kernel.shape
+            a = jax.random.normal(key, (*stack, rows, rank), kernel.dtype) / rows**0.5
+            return {"a": a, "b": jnp.zeros((*stack, rank, columns), kernel.dtype)}
+
+        factors = nested((path, pair(key, kernel)) for key, (path, kernel) in zip(keys, kernels, strict=True))
+        return LowRankState(factors, inner.init(beside(params, factors)))
+
+    def update(gradients, state, params):
+        def slopes(gradient, pair):
+            a, b = pair["a"], pair["b"]
+            return {"a": scale * gradient @ b.mT, "b": scale * a.mT @ gradient}
+
+        kernels = chosen(gradients)
+        own = nested((path, slopes(g, at(state.factors, path))) for path, g in kernels)
+        moves, inner_state = inner.update(beside(gradients, own), state.inner, beside(params, state.factors))
+        factors = optax.apply_updates(state.factors, moves[part])
+
+        def moved(path, gradient):
+            path = names(path)
+            if not where(path):
+                return jnp.zeros_like(gradient)
+            after, before = at(factors, path), at(state.factors, path)
+            return scale * (after["a"] @ after["b"] - before["a"] @ before["b"])
+
+        still = jax.tree_util.tree_map_with_path(moved, gradients[part])
+        return beside(moves, still), LowRankState(factors, inner_state)
+
+    return optax.GradientTransformation(init, update)

@@ -1,0 +1,269 @@
+"""What DINOv2, its distillation and DINOv3 add to iBOT: balance, places, KoLeo, frozen teachers, anchors."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jssl import methods, models, objectives
+from jssl.arrays.keys import sample_keys
+from jssl.masks import Masking
+from jssl.methods.balanced import stratified_blocks
+from jssl.models.network import frozen, with_heads
+from jssl.objectives import Outputs
+from jssl.sharding import make_mesh, over_batch
+from tests.methods import toys
+
+HEAD = partial(models.dino_head, hidden=16, bottleneck=8)
+BALANCED = dict(prototypes=8, patch_prototypes=8, head=HEAD, patch_head=HEAD, momentum=0.9)
+VIT = models.ViT(patch=4, dim=16, depth=1, heads=2)
+HIDDEN = np.zeros((2, 8, 16), bool)  # of each image's two views one hides four patches
+HIDDEN[0, ::2, 3:7] = HIDDEN[1, 1::2, 8:12] = True
+
+
+def fixed(keys, crops):
+    return jnp.asarray(HIDDEN)
+
+
+def by_row(keys, images, taught):
+    """The same masks as iBOT's frame asks for them: an image's views side by side, at first one view's."""
+    rows = HIDDEN.swapaxes(0, 1).reshape(-1, 16)
+    return jnp.asarray(rows if len(keys) == len(rows) else HIDDEN[0])
+
+
+MASKING = Masking(fixed, lambda patches: 4)
+
+
+def started(method, views=None, **changed):
+    """(loss and gradient by the parameters, compiled; their arguments)."""
+    views = views or toys.noisy(2, crops=2)(jax.random.key(0), toys.batch(side=16))
+    params, memory = jax.jit(method.init)(jax.random.key(1), views)
+    state = dict(params=params, teacher=method.teacher.init(params), memory=memory) | changed
+    return jax.jit(jax.value_and_grad(method.loss, has_aux=True)), (
+        *state.values(),
+        views,
+        jax.random.key(2),
+        0,
+    )
+
+
+def test_with_centers_and_without_koleo_it_is_ibot_with_untied_heads():
+    """The same loss, gradient and center of images from the same parameters. The center of patches differs by
+    design: it follows hidden patches, where iBOT's follows all."""
+    settings = dict(shared_head=False, teacher_temperature=0.05, patch_temperature=0.05)
+    ibot = methods.ibot(VIT, prototypes=8, head=HEAD, masking=Masking(by_row, lambda patches: 4), **settings)
+    ours = methods.dinov2(
+        VIT, **BALANCED, masking=MASKING, centering="centering", koleo_weight=0.0, teacher_temperature=0.05
+    )
+    (theirs, given), (mine, own) = started(ibot), started(ours)
+    renamed = {"encoder": given[0]["encoder"], "image": given[0]["cls"], "patch": given[0]["patch"]}
+    (loss, (memory, metrics)), gradient = theirs(*given)
+    (again, (own_memory, own_metrics)), own_gradient = mine(renamed, renamed, *own[2:])
+    assert float(loss) == pytest.approx(float(again), rel=1e-6) and metrics["patch"] > 0.5
+    assert float(metrics["cls"]) == float(own_metrics["image"])
+    assert float(metrics["patch"]) == pytest.approx(float(own_metrics["patch"]) / 2, rel=1e-6)
+    gradient = {"encoder": gradient["encoder"], "image": gradient["cls"], "patch": gradient["patch"]}
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7), gradient, own_gradient)
+    centers = memory["objective"]["cls"]["center"], own_memory["objective"]["image"]["center"]
+    np.testing.assert_array_equal(*centers)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """DINOv2 on views of the same images, nothing done to them: (method, loss and gradient, arguments)."""
+    method = methods.dinov2(VIT, **BALANCED, masking=MASKING, teacher_temperature=0.2, koleo_weight=0.3)
+    images = toys.batch(side=16)
+    views = {"global": jnp.stack([images["image"]] * 2), "index": images["index"]}
+    return (method, *started(method, views))
+
+
+def test_heads_run_at_the_hidden_patches_alone(plain):
+    """Both networks', by the shapes of what they make; and a target is that of its own patch."""
+    method, _, arguments = plain
+    outputs = jax.jit(method.outputs)(*arguments[:-1])
+    assert outputs.student["patch"].shape == outputs.target["patch"].shape == (1, 8, 4, 8)
+    assert outputs.mask.shape == (1, 8, 4) and outputs.mask.all()
+    params, _, memory, views, *_ = arguments
+    net = with_heads(VIT, image=HEAD(8), patch=HEAD(8))
+    for view, images in enumerate(views["global"]):
+        everywhere, _ = net.apply(params, memory["statistics"]["student"], images)
+        for row in np.flatnonzero(HIDDEN[view].any(-1)):
+            expected = everywhere["patch"][row][HIDDEN[view, row]]
+            np.testing.assert_allclose(outputs.target["patch"][0, row], expected, atol=1e-5)
+
+
+def test_a_student_equal_to_its_teacher_on_equal_views_is_left_with_its_entropy(plain):
+    """Of images: both views are one, so the loss is the cross entropy of a distribution with its own logits;
+    where both have one temperature and targets are not balanced, that is their entropy."""
+    logits = {"image": jnp.stack([jax.random.normal(jax.random.key(0), (8, 6))] * 2)}
+    term = objectives.view_distillation("image", student_temperature=0.3, teacher_temperature=0.3)
+    loss, _, metrics = term.apply(term.init(Outputs(logits, logits)), Outputs(logits, logits), 0)
+    p = jax.nn.softmax(logits["image"][0] / 0.3)
+    assert float(loss) == pytest.approx(float(-jnp.sum(p * jnp.log(p), -1).mean()), rel=1e-5)
+    assert float(metrics["kl"]) == pytest.approx(0.0, abs=1e-5)
+    _, run, arguments = plain
+    (_, (_, figures)), _ = run(*arguments)
+    share = figures["image/teacher_entropy"] * np.log(8)
+    assert float(figures["image"] - figures["image/kl"]) == pytest.approx(float(share), rel=1e-4)
+
+
+def test_the_first_loss_is_what_the_papers_formula_says(plain):
+    """Written again, in float64 and in another way: probabilities by exp, Sinkhorn by division."""
+    method, run, arguments = plain
+    outputs = jax.jit(method.outputs)(*arguments[:-1])
+    student, target = ({k: np.asarray(x, np.float64) for k, x in o.items()} for o in outputs[:2])
+    assert float(run(*arguments)[0][0]) == pytest.approx(formula(student, target, 0.2, 0.3), rel=1e-4)
+
+
+def formula(student, target, temperature, koleo, *, group=8, mask=None):
+    def balanced(logits):
+        q = np.exp(logits / temperature)
+        for _ in range(3):
+            q /= q.sum(0)
+            q /= q.sum(1, keepdims=True)
+        return q
+
+    def cross_entropy(p, logits):
+        z = np.exp(logits / 0.1)
+        return -(p * np.log(z / z.sum(-1, keepdims=True))).sum(-1)
+
+    views, batch = student["image"].shape[:2]
+    codes = balanced(target["image"].reshape(2 * batch, -1)).reshape(2, batch, -1)
+    pairs = [(g, v) for g in range(2) for v in range(views) if g != v]
+    image = np.mean([cross_entropy(codes[g], student["image"][v]).mean() for g, v in pairs])
+    mask = np.ones(student["patch"].shape[:3], bool) if mask is None else mask
+    hidden = np.zeros_like(student["patch"])
+    hidden[mask] = balanced(target["patch"][mask])
+    losses = cross_entropy(hidden, student["patch"])  # 0 where nothing is hidden
+    patch = (losses.sum(-1) / mask.sum(-1)).mean() / 2  # the other view of each image hides nothing
+    apart = 0
+    for z in student["cls"][:2].reshape(-1, group, student["cls"].shape[-1]):
+        z = z / np.linalg.norm(z, axis=-1, keepdims=True)
+        distance = np.linalg.norm(z[:, None] - z, axis=-1) + 9 * np.eye(group)
+        apart -= np.log(distance.min(1)).mean() * group / batch
+    return image + patch + koleo * apart
+
+
+def test_koleo_looks_for_neighbours_in_its_group():
+    z = jax.random.normal(jax.random.key(0), (3, 8, 5))
+    outputs = Outputs({"cls": z}, {"cls": z[:2]})
+    loss = float(objectives.spread_views(group=4).apply((), outputs, 0)[0])
+    assert loss == pytest.approx(
+        float(sum(objectives.koleo(z[v, g : g + 4]).mean() / 2 for v in (0, 1) for g in (0, 4))), rel=1e-5
+    )
+    assert loss != pytest.approx(float(objectives.spread_views().apply((), outputs, 0)[0]), rel=1e-3)
+    with pytest.raises(ValueError, match="group=3 must divide the batch of 8"):
+        objectives.spread_views(group=3).apply((), outputs, 0)
+
+
+def test_masks_are_stratified_and_of_one_view_each():
+    masking = stratified_blocks(VIT, ratio=(0.1, 0.5))
+    crops = jnp.zeros((2, 64, 64, 64, 3))  # 16 x 16 patches
+    mask = np.asarray(jax.jit(masking.draw)(sample_keys(jax.random.key(0), jnp.arange(64)), crops))
+    counts = mask.sum(-1)
+    assert (
+        mask.shape == (2, 64, 256) and ((counts > 0).sum(0) == 1).all() and counts.max() <= masking.most(256)
+    )
+    assert 20 < (counts[0] > 0).sum() < 44
+    wanted = np.sort((0.1 + 0.4 * (np.arange(64) + 0.5) / 64) * 256)
+    assert np.abs(np.sort(counts.sum(0)) - wanted).mean() < 6  # blocks hide a little less
+    order = np.random.default_rng(0).permutation(64)
+    again = jax.jit(masking.draw)(sample_keys(jax.random.key(0), jnp.asarray(order)), crops)
+    np.testing.assert_array_equal(mask[:, order], again)
+
+
+def test_balance_over_eight_devices_is_that_of_the_whole_batch():
+    logits = 5 * jax.random.normal(jax.random.key(0), (16, 6))
+    place = over_batch(make_mesh("data=8"))
+    codes = jax.jit(partial(objectives.sinkhorn_knopp, temperature=0.5), in_shardings=place)(logits)
+    np.testing.assert_allclose(codes, objectives.sinkhorn_knopp(logits, temperature=0.5), rtol=1e-5)
+    alone = jnp.concatenate([objectives.sinkhorn_knopp(x, temperature=0.5) for x in jnp.split(logits, 8)])
+    assert np.abs(codes - alone).max() > 0.05
+
+
+def test_a_frozen_teacher_stands_still_and_the_mean_is_the_students():
+    large = with_heads(models.ViT(patch=4, dim=24, depth=1, heads=2), image=HEAD(8), patch=HEAD(8))
+    variables = {"params": jax.jit(large.init)(jax.random.key(3), jnp.zeros((1, 16, 16, 3)))[0]}
+    variables |= {"encoder": {}, "image": {}, "patch": {}}
+    method = methods.dinov2_distill(VIT, frozen(large, variables), **BALANCED)
+    batches = [toys.batch(i, side=16) for i in range(3)]
+    states, figures = toys.record(method, optax.adam(0.01), toys.noisy(2, crops=1), batches)
+    first, last = (jax.tree.leaves(states[i].memory["statistics"]["teacher"]) for i in (0, -1))
+    assert len(first) > 10 and all(np.array_equal(a, b) for a, b in zip(first, last, strict=True))
+    assert len(jax.tree.leaves(states[0].opt_state)) == 1 + 2 * len(jax.tree.leaves(states[0].params))
+    expected = states[0].params
+    for state in states[1:]:
+        expected = jax.tree.map(lambda t, p: 0.9 * t + 0.1 * p, expected, state.params)
+    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-6), expected, states[-1].teacher)
+    assert figures[0]["patch"] > 0 and "mask_token" not in states[0].params["encoder"]
+
+
+@pytest.fixture(scope="module")
+def anchors():
+    """Three steps of DINOv3 whose Gram weight is 0 at the first, and whose anchor is renewed after the
+    second."""
+    method = methods.dinov3(
+        VIT,
+        **BALANCED,
+        masking=MASKING,
+        gram_weight=lambda step: 2.0 * (step > 0),
+        refreshed=lambda step: step == 1,
+    )
+    batches = [toys.batch(i, side=16) for i in range(3)]
+    return toys.record(method, optax.sgd(0.1), toys.noisy(2, crops=1), batches), batches
+
+
+def test_without_gram_weight_the_step_is_dinov2s(anchors):
+    (states, figures), batches = anchors
+    plain = methods.dinov2(VIT, **BALANCED, masking=MASKING)
+    (first, second), (metrics,) = toys.record(plain, optax.sgd(0.1), toys.noisy(2, crops=1), batches[:1])
+    jax.tree.map(np.testing.assert_array_equal, first.params, states[0].params)
+    assert float(metrics["loss"]) == float(figures[0]["loss"])
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7), second.params, states[1].params)
+    gram = figures[1]["loss"] - figures[1]["image"] - figures[1]["patch"] / 2 - 0.1 * figures[1]["koleo"]
+    assert float(gram) == pytest.approx(2 * float(figures[1]["gram"]), rel=1e-3) and gram > 1e-4
+
+
+def test_the_anchor_stands_still_until_it_is_renewed(anchors):
+    (states, _), _ = anchors
+    anchor, mean = ([s.teacher[part]["encoder"] for s in states] for part in ("anchor", "mean"))
+    for now, expected in ((1, mean[0]), (2, mean[2]), (3, mean[2])):
+        jax.tree.map(np.testing.assert_array_equal, anchor[now], expected)
+    assert optax.tree.norm(optax.tree.sub(mean[3], mean[2])) > 1e-4
+
+
+def test_gram_sees_angles_between_patches_alone():
+    a, b = jax.random.normal(jax.random.key(0), (2, 3, 5, 4))
+    turn = jnp.linalg.qr(jax.random.normal(jax.random.key(1), (4, 4)))[0]
+    scales = jnp.linspace(0.5, 3, 5)[:, None]
+    loss = objectives.gram_anchor(a, b)
+    np.testing.assert_allclose(objectives.gram_anchor(a, a @ turn), 0, atol=1e-6)
+    np.testing.assert_allclose(objectives.gram_anchor(scales * a @ turn, b), loss, atol=1e-5)
+    np.testing.assert_allclose(objectives.gram_anchor(a[:, ::-1], b[:, ::-1]), loss, atol=1e-6)
+    assert np.all(loss > 0.01) and not np.any(jax.grad(lambda t: objectives.gram_anchor(a, t).sum())(b))
+
+
+def test_a_larger_crop_for_the_anchor_is_brought_to_the_students_grid():
+    """Features that are linear in the place are, sampled twice as finely, the same ones."""
+    method = methods.dinov3(VIT, **BALANCED, masking=MASKING)
+    batch = toys.batch(side=16)
+    views = {"global": jnp.stack([batch["image"]] * 2), "index": batch["index"]}
+    _, arguments = started(method, views | {"anchor": jnp.zeros((2, 8, 32, 32, 3))})
+    outputs = jax.jit(method.outputs)(*arguments[:-1])
+    assert outputs.target["anchor"].shape == outputs.student["tokens"].shape == (2, 8, 16, 16)
+
+
+def test_rotary_positions_move_in_training_alone():
+    moving = models.MovingRotary(shift=0.5, jitter=1.5, rescale=2.0)
+    still = moving.apply({}, (3, 5), 8)
+    np.testing.assert_array_equal(still, models.rotary_angles((3, 5), 8))
+    draw = jax.vmap(lambda key: moving.apply({}, (3, 5), 8, rngs={"dropout": key}))
+    drawn = np.asarray(jax.jit(draw)(jax.random.split(jax.random.key(0), 500)))[:, :, :4] / (2 * np.pi)
+    rows = drawn[:, [0, 10], 0]  # the slowest frequency but for none: coordinates themselves
+    factor = (rows[:, 1] - rows[:, 0]) / (4 / 3)
+    assert 1 / 3 < factor.min() < 0.5 and 2 < factor.max() < 3
+    shift = rows.mean(1) / factor
+    assert -0.5 <= shift.min() < -0.45 and 0.45 < shift.max() <= 0.5

@@ -1,0 +1,37 @@
+"""A run that stops when its probes are worse goes back to the best one."""
+
+import json
+
+import pytest
+
+from jssl import run
+from jssl.checkpoint import Checkpoints
+from jssl.run.best import Best, Worse
+from jssl.run.probing import Probes
+from tests.run import tiny
+
+PROBES = {0: 0.5, 2: 0.6, 4: 0.7, 6: 0.6, 8: 0.65, 10: 0.9, 12: 0.9}
+
+
+def test_it_keeps_the_best_and_stays_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(Probes, "on_a_part", lambda self, state: {"knn_top1": PROBES[int(state.step)]})
+    settings = dict(out=str(tmp_path), eval_every=2, checkpoint_every=5, log_every=2)
+    for _ in range(2):  # and again, when nothing is left to do
+        result = run(tiny.Tiny, **settings, stop_when_worse=2)
+        assert int(result.state.step) == 4 and "learned" in result.table
+        assert Checkpoints(tmp_path / "checkpoints").steps[-1] == 4
+    assert json.loads((tmp_path / "stopped.json").read_text()) == {"kept": 4, "stopped": 8}
+    rows = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert max(rows) == 8
+    assert int(run(tiny.Tiny, **settings).state.step) == 12  # without the option it goes on
+
+
+def test_the_weights_a_run_started_from_may_be_the_best():
+    best = Best(1, {0: {"knn_top1": 0.8}})
+    with pytest.raises(Worse, match="best at step 0, 80.0%") as stop:
+        best.add(3, {"knn_top1": 0.7})
+    assert (stop.value.best, stop.value.step) == (0, 3)
+    patient = Best(None)
+    for step in range(9):
+        patient.add(step, {"knn_top1": 1 - step / 10})
+    assert patient.step == 0

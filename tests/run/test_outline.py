@@ -1,0 +1,72 @@
+"""What a run is said to take: operations, counted without compiling; and that it is not started."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jssl import methods, models
+from jssl.run import main
+from jssl.run.outline import products
+from tests.run import tiny
+
+
+def counted(function, *shapes):
+    return products(jax.make_jaxpr(function)(*(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)))
+
+
+def test_products_loops_branches_and_convolutions():
+    assert counted(lambda x, y: x @ y, (3, 4), (4, 5)) == 2 * 3 * 4 * 5
+    assert counted(lambda x: jnp.einsum("bij,bkj->bik", x, x), (2, 3, 4)) == 2 * 2 * 3 * 3 * 4
+    assert counted(lambda x: jax.lax.fori_loop(0, 7, lambda i, y: y @ x, x), (4, 4)) == 7 * 128
+    assert counted(lambda x: jax.lax.cond(x[0, 0] > 0, lambda: x @ x, lambda: x), (4, 4)) == 128
+    kernel = dict(window_strides=(1, 1), padding="SAME")
+    convolved = partial(jax.lax.conv_general_dilated, **kernel, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    assert counted(convolved, (1, 8, 8, 3), (3, 3, 3, 5)) == 2 * 64 * 5 * 27
+
+
+def test_the_compiler_counts_the_same():
+    head = models.dino_head(64, hidden=32, bottleneck=16)
+    x = jnp.ones((32, 24))
+    params = head.init(jax.random.key(0), x)
+    gradient = jax.grad(lambda params: head.apply(params, x).sum())
+    said = jax.jit(gradient).lower(params).compile().cost_analysis()["flops"]
+    assert products(jax.make_jaxpr(gradient)(params)) == pytest.approx(said, rel=0.15)
+
+
+def test_dinov2_takes_what_its_modules_need():
+    """ViT-S/14, 2 x 224 + 8 x 98, 65,536 prototypes: the loss and its gradient in at most 1.1 times the
+    operations of blocks, and of heads on images and on the patches that are hidden."""
+    prototypes, batch, dim, depth = 65_536, 4, 384, 12
+    vit = models.ViT(patch=14, dim=dim, depth=depth, heads=6, registers=4)
+    method = methods.dinov2(vit, prototypes=prototypes, patch_prototypes=prototypes)
+    sizes = {"global": (2, batch, 224, 224, 3), "local": (8, batch, 98, 98, 3)}
+    views = {name: jax.ShapeDtypeStruct(shape, jnp.bfloat16) for name, shape in sizes.items()}
+    views["index"] = jax.ShapeDtypeStruct((batch,), jnp.int32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params, memory = jax.eval_shape(method.init, key, views)
+    gradient = jax.value_and_grad(method.loss, has_aux=True)
+    traced = jax.make_jaxpr(gradient)(params, params, memory, views, key, jax.ShapeDtypeStruct((), jnp.int32))
+
+    def blocks(patches):
+        tokens = patches + 1 + 4
+        return depth * (2 * 12 * dim**2 * tokens + 2 * 2 * dim * tokens**2)
+
+    def head(rows):
+        widths = (dim, 2048, 2048, 256, prototypes)
+        return rows * sum(2 * a * b for a, b in zip(widths, widths[1:], strict=False))
+
+    stem, hidden = 2 * 14 * 14 * 3 * dim, 0.3 * 256  # one view of two hides 0.1 to 0.5 of its patches
+    teacher = 2 * (256 * stem + blocks(256)) + head(2 + hidden)
+    student = 2 * (256 * stem * 2 + blocks(256) * 3) + 8 * (49 * stem * 2 + blocks(49) * 3)
+    needed = batch * (teacher + student + 3 * head(2 + 8 + hidden))
+    assert needed < products(traced) <= 1.1 * needed
+
+
+def test_a_plan_is_printed_and_nothing_is_started(tmp_path, capsys):
+    main(tiny.demo, ["--plan", "--out", str(tmp_path / "run")])
+    steps, data, memory, operations = capsys.readouterr().out.splitlines()
+    assert steps.startswith("6 steps of 8 images") and data.startswith("colored: 48 images")
+    assert "per device" in memory and operations.startswith("matrix products of")
+    assert not (tmp_path / "run").exists()
