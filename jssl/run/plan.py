@@ -439,6 +439,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     text = repr(value)
-    return (
-        f"a {type(value).__name__}" if " at 0x" in text or len(text) > 200 else text
-    )  # an object of a library
+    other = " at 0x" in text or len(text) > 200  # an object of some library, which is another one each time
+    return f"a {type(value).__name__}" if other else text

@@ -346,15 +346,9 @@ def _words(mesh) -> str:
 
 def _time_left(seconds: float) -> str:
     """How long steps will take, by those measured."""
-    minutes = seconds / 60
-    words = (
-        f"{seconds:.0f} s"
-        if minutes < 2
-        else f"{minutes:.0f} min"
-        if minutes < 120
-        else f"{minutes / 60:.1f} h"
-    )
-    return f"about {words} of steps to go; probes and checkpoints come on top"
+    long = (unit for unit in (("h", 3600), ("min", 60)) if seconds >= 2 * unit[1])
+    name, size = next(long, ("s", 1))
+    return f"about {seconds / size:.3g} {name} of steps to go; probes and checkpoints come on top"
 
 
 def _short(figures) -> str:
