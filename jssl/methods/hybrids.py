@@ -223,4 +223,9 @@ def restored(patch: int) -> objectives.Objective:
 
 def clean_views(views):
     """Selects the views as they were before they were corrupted."""
+    if "clean" not in views:
+        raise ValueError(
+            f"sit needs views['clean'] and views['corrupted'], the views have {sorted(views)}; "
+            "jssl.data.corrupted(views) makes them"
+        )
     return {"global": views["clean"]}

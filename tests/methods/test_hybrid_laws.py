@@ -259,6 +259,11 @@ def test_sit_without_corruption_is_contrast_with_the_teacher():
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
+def test_sit_asks_for_views_that_are_corrupted():
+    with pytest.raises(ValueError, match=r"sit needs views\['clean'\] .* corrupted\(views\) makes them"):
+        jax.eval_shape(MADE["sit"]().init, KEY, views_of(images_of(0), images_of(1)))
+
+
 def test_sits_teacher_sees_what_is_clean():
     outputs = begun("sit")[-1]
     batch = toys.batch(size=BATCH, side=SIDE)
