@@ -19,6 +19,7 @@ from jssl.objectives.dino import centered, dino_cross_entropy, update_center, vi
 from jssl.objectives.dinov2 import balanced_patch_distillation, balanced_view_distillation
 from jssl.objectives.gradients import hog
 from jssl.objectives.ibot import masked_cross_entropy, masked_patch_distillation, patch_distillation
+from jssl.objectives.infomin import tile_contrast
 from jssl.objectives.moco import enqueue, queue_contrast
 from jssl.objectives.msn import masked_siamese, masked_siamese_objective
 from jssl.objectives.nnclr import nearest_neighbour, neighbour_contrast
@@ -87,6 +88,7 @@ __all__ = [
     "swapped_assignment",
     "swapped_prediction",
     "symmetric_info_nce",
+    "tile_contrast",
     "unpatchify",
     "update_center",
     "value_at",
