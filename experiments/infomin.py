@@ -45,8 +45,8 @@ class InfoMin(MomentumContrast):
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network()
-        tiles = dict(tile=moco_head(self.dim, hidden=self.hidden), join=moco_head(self.dim, hidden=None))
-        method = infomin(network, **tiles, tile_weight=self.tile_weight, **self.contrast())
+        tile, join = (moco_head(self.dim, hidden=width) for width in (self.hidden, None))
+        method = infomin(network, tile=tile, join=join, tile_weight=self.tile_weight, **self.contrast())
         views = self.make_views(data, strength=self.strength, magnitude=self.magnitude)
         return self.experiment(data, method, optimizer=self.optimizer(data), views=views, network=network)
 

@@ -1,6 +1,6 @@
 """Methods with a momentum encoder, MoCo's kin: what it makes of images is what is found or followed."""
 
-from jax.lax import stop_gradient
+from functools import partial
 
 from jssl.methods.base import Method
 from jssl.methods.contrastive import moco_v2, momentum_contrast
@@ -10,7 +10,7 @@ from jssl.methods.pairs import between_views
 from jssl.models.heads import moco_head, moco_v3_head
 from jssl.models.network import with_heads
 from jssl.models.tiles import with_tiles
-from jssl.objectives import info_nce, named, relational, tile_contrast
+from jssl.objectives import named, relational, scaled_info_nce, tile_contrast
 
 
 def moco_v1(
@@ -91,10 +91,7 @@ def moco_v3(encoder, *, head=None, predictor=None, temperature: float = 0.2, mom
         encoder, cls=head or moco_v3_head(), prediction=("cls", predictor or moco_v3_head(layers=2))
     )
 
-    def direction(query, key):
-        return 2 * temperature * info_nce(query, stop_gradient(key), temperature=temperature)
-
-    objective = between_views(direction, student="prediction")
+    objective = between_views(partial(scaled_info_nce, temperature=temperature), student="prediction")
     return self_distillation(
         network, objective, momentum=momentum, student_only=("prediction",), across=apart, evaluated="student"
     )
