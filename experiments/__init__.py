@@ -32,7 +32,7 @@ REGISTRY = {
         "MoCo v2", "MoCoV2", "2003.04297", "self-distillation, queue", knn=(51.9, 81.9), linear=(58.8, 73.9)
     ),
     "moco_v3": System("MoCo v3", "MoCoV3", "2104.02057", "self-distillation, predictor"),
-    "infomin": System("InfoMin", "InfoMin", "2005.10243", "self-distillation, queue"),
+    "infomin": System("InfoMin", "InfoMin", "2005.10243", "self-distillation, queue, tiles"),
     "ressl": System("ReSSL", "ReSSL", "2107.09282", "self-distillation, queue"),
     "pcl": System(
         "PCL", "PCL", "2005.04966", "self-distillation, queue, k-means", knn=(51.9, 80.4), linear=(58.8, 72.0)

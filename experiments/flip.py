@@ -18,12 +18,13 @@ class FLIP(Texts):
     """FLIP: CLIP on images of which half of the patches is never shown in training.  arXiv:2212.00794
 
     jssl train flip --demo                                                  # a few minutes on a CPU
+    jssl train flip --start runs/flip --ratio 0 --learning-rate 4e-8 --epochs 0.32 --warmup 0.064
 
     Data needs token ids under "caption": `scenes`, or a `Source` of your own,
     `jssl.run("flip", data=source)`.
 
-    The paper: ViT-B/16, batch 65,536, LAION-400M, 32 epochs, then tuned on whole images (`tuning` on this
-    page, with --start of the run): zero-shot ImageNet 68.0 %. Images are mirrored, an image is the mean of
+    The paper: ViT-B/16, batch 65,536, LAION-400M, 32 epochs, then tuned on whole images (the second
+    command, `tuning` on this page): zero-shot ImageNet 68.0 %. Images are mirrored, an image is the mean of
     all its tokens and a caption its first one, seen without a causal mask, as in the authors' code.
     """
 

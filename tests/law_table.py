@@ -71,6 +71,14 @@ def with_whole(views):
     return more
 
 
+def tiled(key, batch):
+    """Two views, and an image's quarters as tiles."""
+    views = noisy(2)(key, batch)
+    first = views["global"][0]
+    quarters = [first[:, i : i + 8, j : j + 8] for i in (0, 8) for j in (0, 8)]
+    return views | {"tiles": jnp.stack(quarters, axis=1)}
+
+
 ONE, TWO, THREE, CROPS = noisy(1), noisy(2), noisy(3), noisy(2, 2)
 SMALL = dict(hidden=16)
 
@@ -141,7 +149,15 @@ TABLE = {
         TWO,
     ),
     "infomin": Row(
-        lambda: methods.infomin(vit(), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9), TWO
+        lambda: methods.infomin(
+            vit(),
+            head=models.moco_head(8, **SMALL),
+            tile=models.moco_head(4, **SMALL),
+            join=models.moco_head(8, hidden=None),
+            queue=16,
+            momentum=0.9,
+        ),
+        tiled,
     ),
     "ressl": Row(
         lambda: methods.ressl(vit(), head=models.moco_head(8, **SMALL), queue=16, momentum=0.9), TWO

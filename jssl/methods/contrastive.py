@@ -233,7 +233,7 @@ def pcl(
     return momentum_contrast(network, objective, momentum=momentum, groups=groups, refresh=again)
 
 
-def momentum_contrast(network, objective, *, momentum, groups: int, refresh=None) -> Method:
+def momentum_contrast(network, objective, *, momentum, groups: int, refresh=None, **more) -> Method:
     """Builds MoCo's frame: the student sees queries, the first view, and the teacher keys, the last one.
 
     A query and its key, alone in coming from the same batch, could be told from others by common statistics;
@@ -244,7 +244,7 @@ def momentum_contrast(network, objective, *, momentum, groups: int, refresh=None
         network: with the heads on.
         objective: given queries as student and keys as target.
         groups: of queries, each normalised by itself.
-        momentum, refresh: as for `self_distillation`.
+        momentum, refresh, more: as for `self_distillation`.
     Returns:
         A `Method`.
     References:
@@ -260,4 +260,5 @@ def momentum_contrast(network, objective, *, momentum, groups: int, refresh=None
         teacher_across=apart,
         evaluated="student",
         refresh=refresh,
+        **more,
     )

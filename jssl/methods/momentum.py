@@ -1,6 +1,6 @@
 """Methods with a momentum encoder, MoCo's kin: what it makes of images is what is found or followed."""
 
-from jax.lax import stop_gradient
+from functools import partial
 
 from jssl.methods.base import Method
 from jssl.methods.contrastive import moco_v2, momentum_contrast
@@ -9,7 +9,8 @@ from jssl.methods.frames.self_distillation import self_distillation
 from jssl.methods.pairs import between_views
 from jssl.models.heads import moco_head, moco_v3_head
 from jssl.models.network import with_heads
-from jssl.objectives import info_nce, relational
+from jssl.models.tiles import with_tiles
+from jssl.objectives import named, relational, scaled_info_nce, tile_contrast
 
 
 def moco_v1(
@@ -31,22 +32,43 @@ def moco_v1(
 
 
 def infomin(
-    encoder, *, head=None, queue: int = 65536, temperature: float = 0.15, momentum=0.999, groups: int = 8
+    encoder,
+    *,
+    head=None,
+    tile=None,
+    join=None,
+    tile_weight: float = 0.5,
+    queue: int = 65536,
+    temperature: float = 0.15,
+    momentum=0.999,
+    groups: int = 8,
 ) -> Method:
-    """Makes MoCo's contrast between views that share little but what a task needs: stronger ones.
-
-    The authors' second branch, which finds an image by its shuffled tiles, is not here.
+    """Makes a query, whole and in shuffled tiles, find its key, in views that share what a task needs alone.
 
     Args:
         encoder: anything `network` takes.
-        head: the projection MLP.
+        head: the projection MLP, of queries and keys.
+        tile: that of each tile, as wide by default.
+        join: from the tiles' vectors in a row to one, linear by default.
+        tile_weight: of the tiles' loss; that of the whole query has the rest.
         queue, temperature, momentum, groups: as for `moco_v2`.
     Returns:
-        A `Method`; views: two global ones, query and key, such as those of `jssl.data.views.infomin`.
+        A `Method`; views: two global ones, query and key, and "tiles" [B, N, h, w, C] of the image, such as
+        those of `jssl.data.views.infomin`.
     References:
         InfoMin, arXiv:2005.10243
     """
-    return moco_v2(encoder, head=head, queue=queue, temperature=temperature, momentum=momentum, groups=groups)
+    heads = dict(tile=tile or moco_head(), join=join or moco_head(hidden=None))
+    network = with_tiles(encoder, cls=head or moco_head(), **heads)
+    objective = tile_contrast("cls", size=queue, temperature=temperature, weight=tile_weight)
+    return momentum_contrast(
+        network,
+        objective,
+        momentum=momentum,
+        groups=groups,
+        student_only=("tile", "join"),
+        beside=lambda views: {"tiles": named(views, "tiles", "views")[None]},
+    )
 
 
 def moco_v3(encoder, *, head=None, predictor=None, temperature: float = 0.2, momentum=0.99) -> Method:
@@ -69,10 +91,7 @@ def moco_v3(encoder, *, head=None, predictor=None, temperature: float = 0.2, mom
         encoder, cls=head or moco_v3_head(), prediction=("cls", predictor or moco_v3_head(layers=2))
     )
 
-    def direction(query, key):
-        return 2 * temperature * info_nce(query, stop_gradient(key), temperature=temperature)
-
-    objective = between_views(direction, student="prediction")
+    objective = between_views(partial(scaled_info_nce, temperature=temperature), student="prediction")
     return self_distillation(
         network, objective, momentum=momentum, student_only=("prediction",), across=apart, evaluated="student"
     )

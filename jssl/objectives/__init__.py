@@ -16,11 +16,11 @@ from jssl.objectives.clusters import (
     random_rows,
     spread_rows,
 )
-from jssl.objectives.cmae import scaled_info_nce
 from jssl.objectives.contrastive import (
     decoupled_nt_xent,
     info_nce,
     nt_xent,
+    scaled_info_nce,
     sigmoid_pairwise,
     supervised_contrastive,
     symmetric_info_nce,
@@ -40,6 +40,7 @@ from jssl.objectives.esvit import matching_regions, region_cross_entropy, region
 from jssl.objectives.eva import masked_negative_cosine
 from jssl.objectives.gradients import hog, hog_of_patches
 from jssl.objectives.ibot import masked_cross_entropy, masked_patch_distillation, patch_distillation
+from jssl.objectives.infomin import tile_contrast
 from jssl.objectives.moco import enqueue, queue_contrast
 from jssl.objectives.msn import masked_siamese, masked_siamese_objective
 from jssl.objectives.nnclr import nearest_neighbour, neighbour_contrast
@@ -143,6 +144,7 @@ __all__ = [
     "swapped_assignment",
     "swapped_prediction",
     "symmetric_info_nce",
+    "tile_contrast",
     "unpatchify",
     "update_center",
     "value_at",

@@ -1,4 +1,6 @@
-"""SimCLR, DCL, InfoNCE, CLIP, SigLIP, SupCon: each example of a batch is told apart from the others."""
+"""SimCLR, DCL, InfoNCE, MoCo v3, CLIP, SigLIP, SupCon: each example of a batch is told apart from the
+others.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -120,6 +122,26 @@ def info_nce(query, key, negatives=None, *, temperature=0.07) -> jax.Array:
     positive = jnp.sum(query * key, axis=1) / temperature
     others = similarity(query, jax.lax.stop_gradient(unit(negatives))) / temperature
     return jnp.logaddexp(positive, _logsumexp(others, axis=1)) - positive
+
+
+def scaled_info_nce(query, key, *, temperature=0.2) -> jax.Array:
+    """Computes MoCo v3's loss of one direction: 2 T times InfoNCE among the batch's keys, without gradient.
+
+    Args:
+        query: [B, D].
+        key: [B, D], no gradient.
+        temperature: T.
+    Returns:
+        [B].
+    Raises:
+        ValueError: for other shapes, or a batch of one.
+    References:
+        MoCo v3, arXiv:2104.02057; CMAE, arXiv:2207.13532; SiT, arXiv:2104.03602
+
+    >>> print(f"{scaled_info_nce(jnp.ones((4, 2)), jnp.ones((4, 2)), temperature=0.5)[0]:.3f}")  # log 4
+    1.386
+    """
+    return 2 * temperature * info_nce(query, jax.lax.stop_gradient(key), temperature=temperature)
 
 
 def symmetric_info_nce(a, b, *, logit_scale, block_size: int | None = None) -> jax.Array:

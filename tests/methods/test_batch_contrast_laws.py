@@ -88,9 +88,9 @@ def test_supcon_of_equal_vectors_of_one_class_is_the_logarithm_of_their_number()
 @pytest.mark.parametrize("name", TABLE)
 def test_only_supcon_and_fine_tuning_read_labels(name):
     count = 3 if name == "slip" else 2
-    shapes = {"global": (count, 8, 16, 16, 3), "index": (8,), "caption": (8, 4)}
+    shapes = {"global": (count, 8, 16, 16, 3), "tiles": (8, 4, 8, 8, 3), "index": (8,), "caption": (8, 4)}
     views = {
-        kind: jax.ShapeDtypeStruct(shape, jnp.float32 if kind == "global" else jnp.int32)
+        kind: jax.ShapeDtypeStruct(shape, jnp.float32 if kind in ("global", "tiles") else jnp.int32)
         for kind, shape in shapes.items()
     }
     method, key = TABLE[name].make(), jax.random.key(0)

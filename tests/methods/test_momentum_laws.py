@@ -11,6 +11,7 @@ from jssl.experiments import MoCoV1, MoCoV3, ReSSL
 
 from jssl import methods, models, objectives
 from jssl.arrays.vectors import unit
+from jssl.data.augment.tiles import shuffled_tiles
 from jssl.data.views import pairs
 from jssl.run import DataInfo
 from tests.methods import toys
@@ -170,11 +171,42 @@ def test_ressl_compares_with_past_images_alone_by_a_sharper_teacher():
             methods.ressl(toys.identity(), **MOCO, teacher_temperature=temperature)
 
 
-def test_infomin_is_moco_at_another_temperature_on_other_views(monkeypatch):
-    views = views_of(*normal(6))
-    ours = loss_of(methods.infomin(toys.identity(), **MOCO), views)[0]
-    assert ours == loss_of(methods.moco_v2(toys.identity(), **MOCO, temperature=0.15), views)[0]
-    assert ours != loss_of(methods.moco_v2(toys.identity(), **MOCO), views)[0]
+def test_infomin_without_tiles_is_moco_at_its_temperature_and_with_them_finds_the_key_twice():
+    a, b = normal(6)
+    tiles = normal(7, 1)[0]
+    views = views_of(a, b) | {"tiles": tiles.reshape(BATCH, 2, 2, 1, 1)}
+    bare = MOCO | dict(tile=toys.identity(), join=toys.identity())
+    moco, after = loss_of(methods.moco_v2(toys.identity(), **MOCO, temperature=0.15), views)
+    assert loss_of(methods.infomin(toys.identity(), **bare, tile_weight=0.0), views)[0] == moco
+    value, memory = loss_of(methods.infomin(toys.identity(), **bare), views)
+    np.testing.assert_array_equal(memory["objective"]["queue"], after["objective"]["queue"])  # of keys alone
+    _, _, first = begun(methods.moco_v2(toys.identity(), **MOCO), views)
+    cut = objectives.info_nce(tiles, b, first["objective"]["queue"], temperature=0.15)
+    assert value == pytest.approx(0.5 * moco + 0.5 * float(jnp.mean(cut)), rel=1e-5)
+    with pytest.raises(ValueError, match="needs 'tiles' of outputs.views"):
+        loss_of(methods.infomin(toys.identity(), **bare), views_of(a, b))
+
+
+def test_tiles_come_from_their_cells_in_an_order_of_their_own():
+    """Of images whose pixels say where they are."""
+    place = jnp.stack(jnp.meshgrid(jnp.arange(12.0), jnp.arange(15.0), indexing="ij"), axis=-1)
+    images, keys = jnp.broadcast_to(place, (40, *place.shape)), jax.random.split(jax.random.key(0), 40)
+    found = np.asarray(shuffled_tiles(keys, images, side=3))
+    corners = found[:, :, 0, 0]
+    np.testing.assert_array_equal(
+        found - corners[:, :, None, None], np.broadcast_to(place[:3, :3], found.shape)
+    )
+    cells, room = corners // [4, 5], corners % [4, 5]
+    numbers = (3 * cells[..., 0] + cells[..., 1]).astype(int)
+    assert all(sorted(row) == list(range(9)) for row in numbers) and len({tuple(row) for row in numbers}) > 30
+    assert room.max((0, 1)).tolist() == [1, 2] and room.min() == 0  # every place inside of a cell
+    again = shuffled_tiles(keys[::-1], images, side=3)
+    np.testing.assert_array_equal(again[::-1], found)
+    with pytest.raises(ValueError, match="side must lie between 1 and a cell's 4 pixels, got 5"):
+        shuffled_tiles(keys, images, side=5)
+
+
+def test_the_order_of_augmentations_is_the_authors(monkeypatch):
     order = []
 
     def marked(name):
@@ -192,7 +224,7 @@ def test_infomin_is_moco_at_another_temperature_on_other_views(monkeypatch):
     }.items():
         order.clear()
         make(size=8)(jax.random.key(0), batch)
-        assert order[: len(wanted)] == wanted and set(order) == set(wanted)
+        assert order[-len(wanted) :] == wanted and set(order) == set(wanted)
 
 
 def test_ressl_shows_the_student_the_strong_view():

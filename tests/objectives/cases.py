@@ -116,20 +116,20 @@ CASES = {
         cosine=("query", "key"),
         least=2,
     ),
+    "scaled_info_nce": Case(
+        _with(o.scaled_info_nce, temperature=0.5),
+        _normal("query", (0, D), "key", (0, D)),
+        trained=("query",),
+        batched=dict(query=0, key=0),
+        cosine=("query", "key"),
+        least=2,
+    ),
     "info_nce_queue": Case(
         _with(o.info_nce, temperature=0.5),
         _normal("query", (0, D), "key", (0, D), "negatives", (Q, D)),
         trained=("query", "key"),
         batched=dict(query=0, key=0),
         cosine=("query", "key", "negatives"),
-    ),
-    "scaled_info_nce": Case(
-        _with(o.scaled_info_nce, temperature=0.5),
-        _normal("student", (0, D), "teacher", (0, D)),
-        trained=("student",),
-        batched=dict(student=0, teacher=0),
-        cosine=("student", "teacher"),
-        least=2,
     ),
     "symmetric_info_nce": Case(
         o.symmetric_info_nce,

@@ -14,12 +14,14 @@ import jax.numpy as jnp
 
 from jssl.arrays.keys import fold_keys, sample_keys
 from jssl.data.augment.base import Augmentation, Canvas, Statistics
+from jssl.data.augment.tiles import shuffled_tiles
 from jssl.data.source import IMAGE_SIZE
 
 Batch = Mapping[str, jax.Array]
 Images = jax.Array | Canvas
 Views = Callable[[jax.Array, Batch], dict[str, jax.Array]]
 
+TILES = 101  # the stream of keys of what is cut, beside those of the views
 SMALL = 64  # below this side the papers' small-image settings hold: no blur
 
 
@@ -142,6 +144,26 @@ def two_views(first: Augmentation, second: Augmentation | None = None) -> Views:
     return multi_crop(first, first if second is None else second)
 
 
+def tiled(views: Views, whole: Augmentation, *, cells: int = 3, side: int) -> Views:
+    """Adds to views the tiles of a further view of each image, in random order.
+
+    Args:
+        views: (key, batch) -> views.
+        whole: the augmentation of the image that is cut.
+        cells, side: as for `shuffled_tiles`.
+    Returns:
+        (key, batch) -> views, and "tiles" [B, cells * cells, side, side, C].
+    """
+
+    def both(key, batch):
+        keys = fold_keys(sample_keys(key, batch["index"]), TILES)
+        (seen,) = _stack([whole], fold_keys(keys, 0), images_of(batch), 0)
+        tiles = shuffled_tiles(fold_keys(keys, 1), seen, cells=cells, side=side)
+        return views(key, batch) | {"tiles": tiles}
+
+    return both
+
+
 def renormalized(views: Views, made: Statistics, wanted: Statistics) -> Views:
     """Normalises views by other constants than they were made with, such as those of published weights.
 
@@ -162,7 +184,9 @@ def renormalized(views: Views, made: Statistics, wanted: Statistics) -> Views:
     def others(key, batch):
         seen = views(key, batch)
         return seen | {
-            name: moved(seen[name]) for name in ("global", "local", "whole", "anchor") if name in seen
+            name: moved(seen[name])
+            for name in ("global", "local", "whole", "anchor", "tiles")
+            if name in seen
         }
 
     return others

@@ -16,7 +16,7 @@ from jssl.data.augment.color import color_jitter, grayscale, solarize
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.augment.filters import gaussian_blur
 from jssl.data.augment.randaugment import randaugment
-from jssl.data.views.compose import SMALL, Views, images_of, others_of, two_views
+from jssl.data.views.compose import SMALL, Views, images_of, others_of, tiled, two_views
 
 
 def papers_blur(size: int, *, probability: float = 0.5, kernel: int | None = None) -> Augmentation:
@@ -226,24 +226,26 @@ def infomin(*, size: int = 224, scale=(0.2, 1.0), magnitude: float = 10, strengt
         magnitude: RandAugment's, 0 to 30.
         strength: of the color distortion; how much of it is best is what the paper asks.
     Returns:
-        (key, batch) -> {"global": [2, B, size, size, C], ...}.
+        (key, batch) -> {"global": [2, B, size, size, C], "tiles": [B, 9, side, side, C], ...}, the tiles of a
+        larger crop in random order, 64 pixels wide at 224.
     References:
         arXiv:2005.10243; HobbitLong/PyContrast, datasets/util.py
     """
     jitter = color_jitter(
         brightness=0.8 * strength, contrast=0.8 * strength, saturation=0.8 * strength, hue=0.2 * strength
     )
-    return two_views(
-        chain(
-            random_resized_crop(size=size, scale=scale),
-            horizontal_flip(),
-            with_probability(0.8, jitter),
-            papers_blur(size),
-            randaugment(count=2, magnitude=magnitude),
-            with_probability(0.2, grayscale()),
-            normalize(),
-        )
+    strong = chain(
+        random_resized_crop(size=size, scale=scale),
+        horizontal_flip(),
+        with_probability(0.8, jitter),
+        papers_blur(size),
+        randaugment(count=2, magnitude=magnitude),
+        with_probability(0.2, grayscale()),
+        normalize(),
     )
+    cut = round(size * 255 / 224)
+    plain = chain(random_resized_crop(size=cut, scale=(0.6, 1.0)), horizontal_flip(), normalize())
+    return tiled(two_views(strong), plain, side=round(size * 64 / 224))
 
 
 def cmae(*, size: int = 224, scale=(0.2, 1.0), shift: int | None = None, strength: float = 1.0) -> Views:

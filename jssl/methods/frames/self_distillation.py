@@ -23,6 +23,7 @@ def self_distillation(
     teacher_sees=global_views,
     across=together,
     teacher_across=None,
+    beside=nothing,
     exposes=nothing,
     evaluated: str = "teacher",
     refresh=None,
@@ -43,6 +44,8 @@ def self_distillation(
             MoCo.
         across: as in `siamese`.
         teacher_across: the teacher's, where it differs.
+        beside: views -> further arrays [V, B, ...] by name, which the student's network is given with as many
+            global views, such as an image's tiles.
         exposes: as in `siamese`.
         evaluated: "teacher" or "student", whose features are evaluated and exported.
         refresh: a `Refresh` of the objective's memory.
@@ -62,7 +65,7 @@ def self_distillation(
 
     def init(key, views):
         images = first_view(views)
-        hidden = {}
+        hidden = {name: x[0] for name, x in beside(views).items()}
         if masking is not None:
             hidden["mask"] = masking(masking_keys(key, views), images, _untaught(net, key, images))
         params, statistics = net.init(key, images, **hidden)
@@ -80,7 +83,7 @@ def self_distillation(
         if isinstance(masking, Masking) and net.heads is not None:
             hidden["places"] = hidden_indices(hidden["mask"], masking.most(hidden["mask"].shape[-1]))
         student, student_statistics = across(
-            net, params, statistics["student"], seen, key=student_key, **hidden
+            net, params, statistics["student"], seen, key=student_key, **hidden, **beside(views)
         )
         outputs = Outputs(student | exposes(params), taught | exposes(teacher), views=views, **hidden)
         return outputs, {"student": student_statistics, "teacher": teacher_statistics}
