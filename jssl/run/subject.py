@@ -111,7 +111,7 @@ class Subject:
 
     def _columns(self, records, tokens: str) -> Columns:
         assert self.loaded is not None
-        settings = dict(size=self.size, batch=self.batch, say=self.say, bar=self.bar)
+        settings: dict[str, Any] = dict(size=self.size, batch=self.batch, say=self.say, bar=self.bar)
         return computed(self.loaded, records, tokens=tokens, directory=self.store, **settings)
 
     @cached_property
