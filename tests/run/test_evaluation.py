@@ -38,10 +38,10 @@ def loaded():
 def data(tmp_path_factory):
     """Noise whose brightness is its class, of three; a hue of its own for each image."""
     path, rng, arrays = tmp_path_factory.mktemp("data") / "colored.npz", np.random.default_rng(0), {}
-    for split, count in (("train", 96), ("test", 48)):
+    for split, count in (("", 96), ("test_", 48)):
         labels = rng.integers(0, 3, count)
         images = rng.uniform(0, 60, (count, 8, 8, 3)) + 90 * np.eye(3)[labels][:, None, None]
-        arrays |= {f"{split}_images": images.astype(np.uint8), f"{split}_labels": labels}
+        arrays |= {f"{split}images": images.astype(np.uint8), f"{split}labels": labels}
     np.savez(path, **arrays)
     return f"npz:{path}"
 
