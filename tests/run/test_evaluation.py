@@ -1,7 +1,7 @@
 """The command that evaluates: protocols, what it keeps, what it leaves out."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import jax
 import numpy as np
@@ -11,8 +11,9 @@ from jssl.experiments import FineTune
 from jssl import weights
 from jssl.command import main
 from jssl.data import from_arrays, in_memory
+from jssl.data.sources.scenes import scenes
 from jssl.models import ViT
-from jssl.run import evaluation, features
+from jssl.run import dense, evaluation, features, subject
 from jssl.run.evaluation import chosen_protocols, evaluate
 from jssl.run.features import Columns, mark_of_data, mark_of_network, matched, read_columns
 from jssl.run.training import Run
@@ -180,6 +181,23 @@ def test_fine_tuning_is_the_experiments(loaded, tmp_path, monkeypatch):
     assert asked["data"] == "digits" and str(tmp_path) in asked["out"]
     known = {field.name for field in fields(FineTune)}
     assert set(found["settings"]) <= known  # the experiment has all of them
+
+
+def test_dense_protocols_get_whole_images_and_the_datas_fields(loaded, tmp_path, monkeypatch):
+    wide = replace(loaded, preprocess=Preprocess(10, 8))  # which cuts a margin off that labels have
+    few = {split: scenes(split=split, side=16, count=8) for split in ("train", "test")}
+    monkeypatch.setattr(dense, "load", lambda name, data_dir, split: few[split])
+    records = lambda name, data_dir, split="train": in_memory(few[split])  # noqa: E731
+    monkeypatch.setattr(subject, "open_records", records)
+    one = subject.Subject("learned", wide, "scenes", store=tmp_path, batch=8, say=lambda text: None)
+    seen = one.normalised_whole(few["test"].images)
+    expected = loaded.features(seen).tokens
+    assert one.given("test_tokens").shape == (8, 4, 8) and seen.shape == (8, 8, 8, 3)
+    np.testing.assert_allclose(one.given("test_tokens"), expected, atol=0.1)  # Pillow's resizing, in bytes
+    attention = one.given("test_attention")
+    assert attention.shape == (8, 2, 4) and (attention.sum(-1) < 1).all()
+    np.testing.assert_array_equal(one.given("train_depth"), few["train"].extras["depth"])
+    assert one.given("test_segmentation").shape == (8, 16, 16) and one.given("film_tokens") is None
 
 
 def test_the_catalogue_names_every_protocol(capsys):
