@@ -16,6 +16,7 @@ import numpy as np
 
 from jssl.arrays.trees import names
 from jssl.data.reading.records import Records, Some
+from jssl.data.sources.folder import Files
 from jssl.data.splits import held_out, renumbered
 from jssl.run.embed import embed
 from jssl.weights.loaded import Loaded
@@ -160,7 +161,7 @@ def mark_of_network(loaded: Loaded) -> str:
     for path, leaf in jax.tree_util.tree_leaves_with_path(loaded.variables):
         array = np.asarray(leaf)
         digest.update(f"{names(path)} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).view(np.uint8))
+        digest.update(array.tobytes())
     return digest.hexdigest()
 
 
@@ -180,8 +181,8 @@ def mark_of_data(records: Records) -> str:
     elif hasattr(source, "columns"):
         for name, column in source.columns.items():
             digest.update(f"{name} {column.dtype} {column.shape}".encode())
-            digest.update(np.ascontiguousarray(column).view(np.uint8) if column.size else b"")
-    elif hasattr(records, "paths"):
+            digest.update(column.tobytes())
+    elif isinstance(records, Files):
         for path, label in zip(records.paths, records.labels, strict=True):
             found = os.stat(os.path.join(records.root, path))
             digest.update(f"{path!r} {label} {found.st_size} {found.st_mtime_ns}".encode())
@@ -189,5 +190,5 @@ def mark_of_data(records: Records) -> str:
         for number in np.linspace(0, len(records) - 1, min(SAMPLED, len(records))).astype(int):
             image = records[int(number)]["image"]
             digest.update(records.describe(int(number)).encode())
-            digest.update(image if isinstance(image, bytes) else np.ascontiguousarray(image).view(np.uint8))
+            digest.update(image if isinstance(image, bytes) else np.asarray(image).tobytes())
     return digest.hexdigest()

@@ -17,8 +17,10 @@ from jssl.data.augment.base import as_float, chain
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.reading.bpe import bpe_tokenizer, read_merges
 from jssl.data.reading.decode import decoders
+from jssl.data.reading.records import Records
 from jssl.data.source import NoSplit
 from jssl.evaluate import extract_features
+from jssl.run import dense
 from jssl.run.embed import chooser, read_prepared
 from jssl.run.features import Columns, computed, matched, read_columns
 from jssl.weights.loaded import Loaded
@@ -99,9 +101,7 @@ class Subject:
                 return None
             train, *rest = map(read_columns, self.features)
         else:
-            train, *rest = (
-                self._columns(records, tokens) for records in self._records if records is not None
-            )
+            train, *rest = (self.columns(records, tokens) for records in self.records if records is not None)
         train, test, notes = matched(train, rest[0] if rest else None)
         for note in notes:
             if note not in self.notes:
@@ -109,13 +109,20 @@ class Subject:
                 self.say(f"{self.data or self.features[0]}: {note}")
         return train, test
 
-    def _columns(self, records, tokens: str) -> Columns:
+    def columns(self, records: Records, tokens: str) -> Columns:
+        """Computes features of records, or finds them where they were kept.
+
+        Args:
+            records: Images.
+            tokens: As `jssl.run.embed.chooser`.
+        """
         assert self.loaded is not None
-        settings = dict(size=self.size, batch=self.batch, say=self.say, bar=self.bar)
+        settings: dict[str, Any] = dict(size=self.size, batch=self.batch, say=self.say, bar=self.bar)
         return computed(self.loaded, records, tokens=tokens, directory=self.store, **settings)
 
     @cached_property
-    def _records(self):
+    def records(self) -> tuple[Records, Records | None]:
+        """The images of the training split, and of the test split where there is one."""
         train = open_records(self.data, data_dir=self.data_dir)
         try:
             return train, open_records(self.data, data_dir=self.data_dir, split="test")
@@ -139,9 +146,9 @@ class Subject:
         Returns:
             uint8 [N, crop, crop, C].
         """
-        records = self._records[split] or self._records[0]
+        records = self.records[split] or self.records[0]
         rows = np.linspace(0, len(records) - 1, min(IMAGES, len(records))).astype(int)
-        rows = rows if self._records[1] is not None else rows[split::2]  # of one split, each its own half
+        rows = rows if self.records[1] is not None else rows[split::2]  # of one split, each its own half
         with ThreadPoolExecutor(decoders()) as pool:
             found = pool.map(lambda number: read_prepared(records, int(number), self.pixels)[0], rows)
             return np.stack([image for image in found if image is not None])
@@ -149,12 +156,17 @@ class Subject:
     @cached_property
     def _network(self):
         assert self.loaded is not None
-        pixels, compute = self.pixels, chooser(self.loaded)
+        compute = chooser(self.loaded)
+        return jax.tree_util.Partial(compute, self.loaded.variables), jax.tree_util.Partial(self.normalised)
 
-        def normalised(images):
-            return (as_float(images) - jnp.asarray(pixels.mean)) / jnp.asarray(pixels.std)
+    def normalised(self, images: jax.Array) -> jax.Array:
+        """Normalises images that have their size, as the network's publisher does."""
+        return (as_float(images) - jnp.asarray(self.pixels.mean)) / jnp.asarray(self.pixels.std)
 
-        return jax.tree_util.Partial(compute, self.loaded.variables), jax.tree_util.Partial(normalised)
+    def normalised_whole(self, images: jax.Array) -> jax.Array:
+        """Normalises whole images, resized to the side that the network sees."""
+        size = len(images), self.pixels.crop, self.pixels.crop, images.shape[-1]
+        return self.normalised(jnp.clip(jax.image.resize(as_float(images), size, "cubic"), 0.0, 1.0))
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Computes features of prepared images.
@@ -253,6 +265,7 @@ GIVEN: dict[str, Callable[[Subject], Any]] = {
     "train_views": lambda subject: subject.loaded and subject.views,
     "fine_tune": lambda subject: subject.fine_tune,
     "sets": _sets,
+    **dense.GIVEN,
     "test_embeddings": lambda subject: subject.zero_shot[0],
     "prompts": lambda subject: subject.zero_shot[1],
 }

@@ -31,7 +31,7 @@ def towers_of(directory: str) -> Callable[[str], Embedded | None]:
             return None
         test, texts = load(data, split="test"), class_prompts(label or "shape")
         flat = texts.reshape(-1, texts.shape[-1])
-        seen, found = run.preprocessing(test.images), []
+        seen, found = run.preprocessing(jnp.asarray(test.images)), []
         for at in range(0, len(seen), len(flat)):  # as many images as captions go through together
             rows = np.arange(at, at + len(flat)) % len(seen)
             found.append(embed_pairs(run.method, run.state, seen[rows], jnp.asarray(flat)))

@@ -4,7 +4,7 @@ import pytest
 from jssl.data.splits import balanced
 from jssl.evaluate import knn_accuracy, logistic_probe, protocol
 from jssl.evaluate.protocols.few_labels import _row_normalised
-from jssl.evaluate.protocols.transfer import mean_class_accuracy
+from jssl.evaluate.protocols.suite import mean_class_accuracy
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 4, 200)

@@ -11,15 +11,15 @@ from jssl.evaluate.protocols.detection import detection_protocol
 from jssl.evaluate.protocols.few_labels import k_shot, low_shot
 from jssl.evaluate.protocols.fine_tuned import fine_tune_beit, fine_tune_mae
 from jssl.evaluate.protocols.knn import knn_protocol
-from jssl.evaluate.protocols.label_free import label_free, label_free_views
 from jssl.evaluate.protocols.linear import linear_protocol
 from jssl.evaluate.protocols.linear_published import linear_dino, linear_dinov2, linear_mae, linear_moco
 from jssl.evaluate.protocols.logistic import logistic_protocol
 from jssl.evaluate.protocols.propagation import propagation_protocol
 from jssl.evaluate.protocols.retrieval import cross_retrieval_protocol, retrieval_protocol
+from jssl.evaluate.protocols.rotated import self_augment
 from jssl.evaluate.protocols.segmentation import segmentation_protocol
-from jssl.evaluate.protocols.self_augment import self_augment
-from jssl.evaluate.protocols.transfer import transfer
+from jssl.evaluate.protocols.suite import transfer
+from jssl.evaluate.protocols.unlabelled import label_free, label_free_views
 from jssl.evaluate.protocols.zero_shot import zero_shot_protocol
 
 PROTOCOLS: dict[str, Callable[..., Protocol]] = {

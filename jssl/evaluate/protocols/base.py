@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 WORDS = {
@@ -135,7 +136,7 @@ def refusal(protocol: Protocol, given: Mapping[str, Any]) -> str | None:
         return f"{out} {' and '.join(missing)}"
     for name in (name for name in protocol.needs if name.startswith("train_")):
         other = given.get(name.replace("train_", "test_"))
-        widths = [np.shape(x)[1:] for x in (given[name], other) if hasattr(x, "shape")]
+        widths = [np.shape(x)[1:] for x in (given[name], other) if isinstance(x, np.ndarray | jax.Array)]
         if "labels" not in name and len(widths) == 2 and widths[0] != widths[1]:
             return f"{out} {name.removeprefix('train_')} of one width, they are {widths[0]} and {widths[1]}"
     if "classes" not in protocol.needs:

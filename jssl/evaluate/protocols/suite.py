@@ -37,7 +37,7 @@ def transfer(
     settings = dict(strengths=tuple(strengths), validation=validation, iterations=iterations, seed=seed)
 
     def run(sets):
-        found: dict[str, float] = {}
+        found = {}
         for name, given in sets.items():
             if reason := refusal(logistic_protocol(), given):
                 raise ValueError(f"transfer: {name}: {reason}")
