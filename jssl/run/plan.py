@@ -173,8 +173,8 @@ def plan(settings: Settings, options: Options | None = None) -> Plan:
     )
     if options.stop_when_worse and data.test is None:
         raise ValueError(
-            f"--stop-when-worse compares probes, and --data {settings.data} has nothing to test on; give class "
-            "folders"
+            f"--stop-when-worse compares probes, and --data {settings.data} has nothing to test on; give "
+            "class folders"
         )
     require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
     info = info_of(data)
