@@ -24,7 +24,7 @@ def outline(plan: Plan) -> list[str]:
     whole = each * plan.experiment.steps
     return [
         plan.budget,
-        f"{plan.data.source.name}: {len(plan.data):,} images {plan.data.how}",
+        f"{plan.data.source.name}: {len(plan.data):,} images",
         in_words(plan.needs),
         f"matrix products of {each:.3g} operations a step, {whole:.3g} in all; at 1e14 a second on each "
         f"device {whole / 3.6e17 / plan.mesh.size:.3g} hours",
