@@ -52,13 +52,15 @@ def _products(jaxpr: Jaxpr) -> int:
     total = 0
     for equation in jaxpr.eqns:
         name, params = equation.primitive.name, equation.params
+        made: Any = equation.outvars[0].aval if equation.outvars else None
         inner = [_products(one) for one in _jaxprs(params.values())]
         if name == "dot_general":
             (contracted, _), _ = params["dimension_numbers"]
-            total += 2 * equation.outvars[0].aval.size * _sizes(equation.invars[0].aval.shape, contracted)
+            read: Any = equation.invars[0].aval
+            total += 2 * made.size * _sizes(read.shape, contracted)
         elif name == "conv_general_dilated":
-            kernel, spec = equation.invars[1].aval, params["dimension_numbers"].rhs_spec
-            total += 2 * equation.outvars[0].aval.size * kernel.size // kernel.shape[spec[0]]
+            kernel: Any = equation.invars[1].aval
+            total += 2 * made.size * kernel.size // kernel.shape[params["dimension_numbers"].rhs_spec[0]]
         elif name == "cond":
             total += max(inner)
         else:
