@@ -82,9 +82,14 @@ def dinov2_distill(
         DINOv2, arXiv:2304.07193, section 5
     """
     check_hides(encoder, "dinov2_distill")
-    student = with_heads(encoder, image=head(prototypes), patch=patch_head(patch_prototypes))
-    how = dict(teacher=ema(momentum), masking=masking or stratified_blocks(encoder), hides=False)
-    return distillation_at_places(student, _halved(**terms), lesson=lambda _: from_frozen(teacher), **how)
+    return distillation_at_places(
+        with_heads(encoder, image=head(prototypes), patch=patch_head(patch_prototypes)),
+        _halved(**terms),
+        lesson=lambda student: from_frozen(teacher),
+        teacher=ema(momentum),
+        masking=masking or stratified_blocks(encoder),
+        hides=False,
+    )
 
 
 def dinov3(

@@ -50,7 +50,8 @@ def frozen_teacher(
             heads[name] = module or heads[name]
     net = with_heads(encoder, **heads)
     if variables:
-        params = {name: part["params"] for name, part in variables.items()}
+        params = {name: dict(part["params"]) for name, part in variables.items()}
+        params["encoder"].pop("mask_token", None)  # nothing is hidden from a teacher
         rest = {name: {k: v for k, v in part.items() if k != "params"} for name, part in variables.items()}
     elif seed is not None:
         params, rest = jax.jit(net.init)(jax.random.key(seed), jnp.zeros((1, side, side, 3)))

@@ -24,7 +24,7 @@ def outline(plan: Plan) -> list[str]:
     whole = each * plan.experiment.steps
     return [
         plan.budget,
-        f"{plan.data.source.name}: {len(plan.data):,} images {plan.data.how}",
+        f"{plan.data.source.name}: {len(plan.data):,} images",
         in_words(plan.needs),
         f"matrix products of {each:.3g} operations a step, {whole:.3g} in all; at 1e14 a second on each "
         f"device {whole / 3.6e17 / plan.mesh.size:.3g} hours",
@@ -52,13 +52,15 @@ def _products(jaxpr: Jaxpr) -> int:
     total = 0
     for equation in jaxpr.eqns:
         name, params = equation.primitive.name, equation.params
+        made: Any = equation.outvars[0].aval if equation.outvars else None
         inner = [_products(one) for one in _jaxprs(params.values())]
         if name == "dot_general":
             (contracted, _), _ = params["dimension_numbers"]
-            total += 2 * equation.outvars[0].aval.size * _sizes(equation.invars[0].aval.shape, contracted)
+            read: Any = equation.invars[0].aval
+            total += 2 * made.size * _sizes(read.shape, contracted)
         elif name == "conv_general_dilated":
-            kernel, spec = equation.invars[1].aval, params["dimension_numbers"].rhs_spec
-            total += 2 * equation.outvars[0].aval.size * kernel.size // kernel.shape[spec[0]]
+            kernel: Any = equation.invars[1].aval
+            total += 2 * made.size * kernel.size // kernel.shape[params["dimension_numbers"].rhs_spec[0]]
         elif name == "cond":
             total += max(inner)
         else:

@@ -192,8 +192,8 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     require(*([options.log] if options.log else []), name="log")
     if options.stop_when_worse and data.test is None:
         raise ValueError(
-            f"--stop-when-worse compares probes, and --data {settings.data} has no test images; give class "
-            "folders"
+            f"--stop-when-worse compares probes, and --data {settings.data} has nothing to test on; give "
+            "class folders"
         )
     require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
     if data.passing is not None:

@@ -222,6 +222,7 @@ def _carry_out(
         try:
             state = _train(plan, state, data, ahead, record, checkpoints, probes, interrupts, say, bar)
         except Worse as worse:
+            assert probes is not None  # one of which was worse
             say(str(worse))
             state = go_back(worse, checkpoints, record, plan.state)
             record.write(worse.step, as_figures({"learned": probes.scores(state)}))

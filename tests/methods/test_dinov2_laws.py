@@ -39,7 +39,7 @@ MASKING = Masking(fixed, lambda patches: 4)
 
 def started(method, views=None, **changed):
     """(loss and gradient by the parameters, compiled; their arguments)."""
-    views = views or toys.noisy(2, crops=2)(jax.random.key(0), toys.batch(side=16))
+    views = views or toys.noisy(2)(jax.random.key(0), toys.batch(side=16))
     params, memory = jax.jit(method.init)(jax.random.key(1), views)
     state = dict(params=params, teacher=method.teacher.init(params), memory=memory) | changed
     return jax.jit(jax.value_and_grad(method.loss, has_aux=True)), (

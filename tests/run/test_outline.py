@@ -27,8 +27,8 @@ def test_products_loops_branches_and_convolutions():
 
 
 def test_the_compiler_counts_the_same():
-    head = models.dino_head(64, hidden=32, bottleneck=16)
-    x = jnp.ones((32, 24))
+    head = models.dino_head(1024, hidden=256, bottleneck=128)
+    x = jnp.ones((64, 96))
     params = head.init(jax.random.key(0), x)
     gradient = jax.grad(lambda params: head.apply(params, x).sum())
     said = jax.jit(gradient).lower(params).compile().cost_analysis()["flops"]
@@ -67,6 +67,6 @@ def test_dinov2_takes_what_its_modules_need():
 def test_a_plan_is_printed_and_nothing_is_started(tmp_path, capsys):
     main(tiny.demo, ["--plan", "--out", str(tmp_path / "run")])
     steps, data, memory, operations = capsys.readouterr().out.splitlines()
-    assert steps.startswith("6 steps of 8 images") and data.startswith("colored: 48 images")
+    assert steps.startswith("12 steps of 8 images") and data.startswith("colored: 48 images")
     assert "per device" in memory and operations.startswith("matrix products of")
     assert not (tmp_path / "run").exists()

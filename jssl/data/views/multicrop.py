@@ -1,5 +1,7 @@
 """Multi-crop: large views and small ones, DINO's, iBOT's, DINOv2's, SwAV's, MSN's."""
 
+from functools import partial
+
 from jssl.data.augment.base import Statistics, chain, normalize, with_probability
 from jssl.data.augment.color import color_jitter, grayscale
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
@@ -108,15 +110,15 @@ def dinov3(
     References:
         arXiv:2508.10104
     """
-    large, small = dict(size=size, scale=(0.32, 1.0), flip=flip), local_size or local_side(size)
+    view = partial(byol_view, flip=flip)
+    large = partial(view, size=size, scale=(0.32, 1.0))
     crop = random_resized_crop(size=anchor_size or size, scale=(0.32, 1.0), method="bicubic")
     undistorted = chain(crop, horizontal_flip(probability=flip), normalize())
+    small = partial(view, size=local_size or local_side(size), scale=(0.05, 0.32), kernel=WIDE)
     return multi_crop(
-        byol_view(**large, blur=1.0, solarization=0.0),
-        byol_view(**large, blur=0.1, solarization=0.2),
-        local_view=byol_view(
-            size=small, scale=(0.05, 0.32), blur=0.5, solarization=0.0, kernel=WIDE, flip=flip
-        ),
+        large(blur=1.0, solarization=0.0),
+        large(blur=0.1, solarization=0.2),
+        local_view=small(blur=0.5, solarization=0.0),
         locals=locals,
         beside={"anchor": undistorted} if anchor_size else {},
     )
