@@ -47,9 +47,14 @@ class EsViT(SelfDistillation):
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(where_it_has=self.encoder_settings())
-        heads = dict(prototypes=self.prototypes, head=self.head(), region_weight=self.region_weight)
-        teacher = dict(momentum=self.teacher_momentum(data), teacher_temperature=self.temperature(data))
-        method = esvit(network, **heads, **teacher)
+        method = esvit(
+            network,
+            prototypes=self.prototypes,
+            head=self.head(),
+            region_weight=self.region_weight,
+            momentum=self.teacher_momentum(data),
+            teacher_temperature=self.temperature(data),
+        )
         return self.distillation(data, method, network)
 
 

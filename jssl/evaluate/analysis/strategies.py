@@ -30,11 +30,11 @@ def masks_of_all(attention, grid: tuple[int, int], *, unit: int = 2, seed: int =
     keys = sample_keys(jax.random.key(seed), jnp.arange(len(attention)))
     context, targets = multiblock_masks(keys, grid)
     patches = grid[0] * grid[1]
-    blocks = dict(count=int(0.4 * patches), min_block=max(1, min(16, patches // 12)))
+    smallest = max(1, min(16, patches // 12))
     masks = {
         "random (MAE)": random_mask(keys, grid, ratio=0.75),
         "units (SimMIM)": unit_mask(keys, grid, ratio=0.6, unit=unit),
-        "blocks (BEiT)": block_mask(keys, grid, **blocks),
+        "blocks (BEiT)": block_mask(keys, grid, count=int(0.4 * patches), min_block=smallest),
         "context (I-JEPA)": context,
         "all but targets (I-JEPA)": ~targets.any(0),
         "most attended (AttMask)": attention_mask(attention, ratio=0.4),

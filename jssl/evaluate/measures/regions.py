@@ -117,6 +117,6 @@ def _dilated(masks: jax.Array, radius: int) -> jax.Array:
     images = masks[..., None].astype(jnp.float32)
     names = ("NHWC", "HWIO", "NHWC")
     touched = jax.lax.conv_general_dilated(
-        images, disk[..., None, None], (1, 1), "SAME", dimension_numbers=names
+        images, jnp.asarray(disk)[..., None, None], (1, 1), "SAME", dimension_numbers=names
     )
     return touched[..., 0] > 0.5

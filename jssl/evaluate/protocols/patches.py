@@ -110,7 +110,7 @@ def at_every_pixel(patches: jax.Array, size: tuple[int, int]) -> jax.Array:
     return jax.image.resize(maps, (len(maps), *size, maps.shape[-1]), "bilinear")
 
 
-def patch_grid(count: int, size: tuple[int, int]) -> tuple[int, int]:
+def patch_grid(count: int, size: Sequence[int]) -> tuple[int, int]:
     """Finds how patches lie in labels, from their number and the labels' size.
 
     Args:
