@@ -84,7 +84,7 @@ def named(name: str) -> str:
         >>> named("digits"), named("folder:photos")
         ('digits', 'folder:photos')
     """
-    if name.partition(":")[0] in KINDS:
+    if not name or name.partition(":")[0] in KINDS:
         return name
     path = Path(name).expanduser()
     if path.is_dir():

@@ -39,7 +39,7 @@ def batch(number=6, side=32, channels=3):
 @pytest.mark.parametrize("name", VIEWS)
 def test_shapes(name, size):
     whole, local = VIEWS[name]
-    views = jax.eval_shape(getattr(data, name)(size=size), jax.random.key(0), batch(side=40))
+    views = jax.eval_shape(getattr(data.views, name)(size=size), jax.random.key(0), batch(side=40))
     assert views["global"].shape == (whole, 6, size, size, 3) and views["global"].dtype == jnp.float32
     assert ("local" in views) == bool(local)
     if local:

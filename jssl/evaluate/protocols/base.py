@@ -41,6 +41,7 @@ WORDS = {
     "fine_tune": "a network to go on training",
     "sets": "several data sets",
 }
+WIDE = ("features", "layers", "tokens", "images")  # needs that have to be of one width in both splits
 SHARES = (
     "top1",
     "top5",
@@ -137,7 +138,7 @@ def refusal(protocol: Protocol, given: Mapping[str, Any]) -> str | None:
     for name in (name for name in protocol.needs if name.startswith("train_")):
         other = given.get(name.replace("train_", "test_"))
         widths = [np.shape(x)[1:] for x in (given[name], other) if isinstance(x, np.ndarray | jax.Array)]
-        if "labels" not in name and len(widths) == 2 and widths[0] != widths[1]:
+        if name.endswith(WIDE) and len(widths) == 2 and widths[0] != widths[1]:
             return f"{out} {name.removeprefix('train_')} of one width, they are {widths[0]} and {widths[1]}"
     if "classes" not in protocol.needs:
         return None
