@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -22,7 +22,6 @@ from jssl.models import (
 )
 from jssl.optim import adamw, clip_by_global_norm
 from jssl.run import Count, Data, DataInfo, Experiment, Texts, caption_figure, main
-from jssl.run.numbers import Range
 
 GELU = partial(Mlp, activation=jax.nn.gelu)
 
@@ -34,7 +33,7 @@ class SigLIP(Texts):
     jssl train siglip --demo                                                # a few minutes on a CPU
 
     Data needs token ids under "caption": `scenes`, or a `Source` of your own,
-    `jssl.run("siglip", data=source)`. For small batches --logit-bias is near minus the batch's logarithm.
+    `jssl.run("siglip", data=source)`. For small batches --negative-bias is near the logarithm of the batch.
 
     The paper: ViT-B/16, batch 32,768, WebLI, 9 billion pairs: zero-shot ImageNet 73.4 %; 5 days on 32 TPU v4.
     Neither the pairs nor the configuration are published, and the authors' optimizer is a form of Adafactor,
@@ -56,8 +55,8 @@ class SigLIP(Texts):
     views: str = "clip"
     logit_scale: float = 10.0
     """The factor on cosines at the start."""
-    logit_bias: Annotated[float, Range(-1000, 0)] = -10.0
-    """What is added to them at the start."""
+    negative_bias: float = 10.0
+    """What is taken from them at the start, learned as a bias below 0."""
     text: str = "text_l"
     vocabulary: Count = 32_000
     caption_length: Count = 64
@@ -84,7 +83,7 @@ class SigLIP(Texts):
         own = isinstance(network, ViT)  # whose width is the joint space's
         dim, head = (network.dim, None) if own else (text.dim, clip_head(text.dim))
         method = siglip(
-            network, text, head=head, dim=dim, logit_scale=self.logit_scale, logit_bias=self.logit_bias
+            network, text, head=head, dim=dim, logit_scale=self.logit_scale, logit_bias=-self.negative_bias
         )
         adam = adamw(self.rate(data), b2=0.95, weight_decay=self.weight_decay)
         optimizer = optax.chain(clip_by_global_norm(self.clip), adam)
@@ -108,7 +107,7 @@ demo = SigLIP(
     epochs=10,
     steps=600,
     warmup=1,
-    logit_bias=-4.0,
+    negative_bias=4.0,
     text="text_n",
     vocabulary=len(scenes.WORDS),
     caption_length=scenes.CAPTION_LENGTH,
