@@ -4,12 +4,13 @@
     python -m benchmarks.dense --run runs/ibot                # a run that is there already
     python -m benchmarks.dense --run runs/ibot --figures out  # draws what it sees, as PNG and SVG, too
 
-Segmentation, depth and detection by one linear map of frozen tokens, search, copies, labels carried along
-films, and what the class token attends to. Prints a Markdown table.
+Segmentation into ground, grey and described object, depth and detection by one linear map of frozen tokens,
+search, copies, labels carried along films, and what the class token attends to. Prints a Markdown table.
 """
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -35,7 +36,7 @@ from jssl.evaluate.protocols.propagation import propagate
 from jssl.models.network import network
 from jssl.run.systems import module_of
 
-FIELDS = ("segmentation", "depth", "objects", "attributes")
+FIELDS = ("depth", "objects")
 METRICS = {  # what is shown, and whether more is better
     "linear_segmentation_miou": True,
     "linear_depth_rmse": False,
@@ -91,6 +92,7 @@ def measured(looks, drawn: dict, *, steps: int) -> dict[str, float]:
     there = {}
     for part in ("train", "test"):
         there |= given(part, looks, drawn[part].images, drawn[part].extras, view=view)
+        there[f"{part}_segmentation"] = drawn[part].extras["objects"]  # which object, whatever its shape
     there |= given("film", looks, drawn["films"]["image"], drawn["films"], view=view)
     dense = [protocol(name, steps=steps) for name in ("linear_segmentation", "linear_depth", "detection")]
     attends = ["attention_segments"] if "test_attention" in there else []
@@ -194,6 +196,7 @@ def main():
     )
     parser.add_argument("--system", default="ibot", help="whose demo is trained: one with a ViT")
     parser.add_argument("--run", type=Path, help="the directory of a run, in place of training one")
+    parser.add_argument("--updates", type=int, help="steps of the demo, in place of its own")
     parser.add_argument("--side", type=int, default=24, help="of the scenes, in pixels")
     parser.add_argument("--train", type=int, default=1024)
     parser.add_argument("--test", type=int, default=512)
@@ -204,7 +207,8 @@ def main():
     began = time.process_time()
     if arguments.run is None:
         arguments.run = Path("runs/dense") / arguments.system
-        jssl.run(module_of(arguments.system).demo, out=str(arguments.run))
+        demo = module_of(arguments.system).demo
+        jssl.run(replace(demo, steps=arguments.updates or demo.steps), out=str(arguments.run))
     run = jssl.open_run(arguments.run)
     trained = (time.process_time() - began) / 60
     module, drawn = run.encoder, data(arguments.side, train=arguments.train, test=arguments.test)

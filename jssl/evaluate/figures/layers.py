@@ -67,8 +67,9 @@ def spectrum_curves(networks: Mapping[str, Sequence]):
         frequency = np.linspace(0, 1, values.shape[1])
         for color, row in zip(colors, values, strict=True):
             ax.plot(frequency, row, color=color, linewidth=1.8)
-        title(ax, f"{network}: log amplitude less that of 0")
+        title(ax, network)
         ax.set_xlabel("frequency", color=MUTED, fontsize=FONT)
+        ax.set_ylabel("Δ log amplitude", color=MUTED, fontsize=FONT)
         ax.xaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
         ax.xaxis.set_major_formatter(FixedFormatter(["0", "π/2", "π"]))
         ax.set_ylim(everything.min() - margin, everything.max() + margin)
