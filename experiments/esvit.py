@@ -47,9 +47,15 @@ class EsViT(SelfDistillation):
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(where_it_has=self.encoder_settings())
-        heads = dict(prototypes=self.prototypes, head=self.head(), region_weight=self.region_weight)
-        teacher = dict(momentum=self.teacher_momentum(data), teacher_temperature=self.temperature(data))
-        method = esvit(network, **heads, **teacher)
+        momentum, temperature, head = self.teacher_momentum(data), self.temperature(data), self.head()
+        method = esvit(
+            network,
+            prototypes=self.prototypes,
+            head=head,
+            region_weight=self.region_weight,
+            momentum=momentum,
+            teacher_temperature=temperature,
+        )
         return self.distillation(data, method, network)
 
 

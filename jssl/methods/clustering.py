@@ -110,14 +110,16 @@ def smog(
     """
     head, predictor = head or moco_v3_head(128, hidden=2048, layers=2), predictor or swav_head()
     network = with_heads(encoder, projection=head, prediction=("projection", predictor))
-    settings = dict(groups=prototypes, momentum=group_momentum, temperature=temperature, recent=recent)
+    objective = objectives.momentum_grouping(
+        groups=prototypes, momentum=group_momentum, temperature=temperature, recent=recent
+    )
 
     def follows(step):
         return jnp.where((step + 1) % restart == 0, 0.0, value_at(momentum, step))
 
     return self_distillation(
         network,
-        objectives.momentum_grouping(**settings),
+        objective,
         momentum=follows,
         student_only=("prediction",),
         student_sees=query_view,
