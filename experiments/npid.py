@@ -38,7 +38,7 @@ class NPID(Training):
     momentum: Share = 0.5
     """Of an image's row towards its new embedding."""
     proximal: float = 0.0
-    """Weight of the squared distance to the own row, which the code has none of."""
+    """Weight of the squared distance to the own row; the authors' code has no such term."""
     dim: Count = 128
     """Width of the projection."""
 
