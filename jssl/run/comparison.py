@@ -84,8 +84,9 @@ def finished(directory: str) -> Finished:
     else:
         config = read_config(directory)
         entries = read_evaluations(path / FOLDER)
-        name, settings = config["experiment"], _flat(config["settings"])
-        own = config.get("data", {}).get("name", "") if isinstance(config.get("data"), Mapping) else ""
+        numbers = {key: value for key, value in config["numbers"].items() if key != "seed"}
+        name, settings = config["experiment"], _flat(config["settings"] | numbers)
+        own = settings.get("data")
         found = dict(from_figures(read_rows(path / METRICS)).get(LEARNED, {}))
     for entry in entries:
         if entry["row"] == LEARNED:

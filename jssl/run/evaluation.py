@@ -112,7 +112,9 @@ def _subject(source, data, test, directory, say, settings) -> Subject:
             "--test goes with a file of features; a network finds the test split of --data itself"
         )
     if data is None and isinstance(source, str) and (as_path(source) / CONFIG).exists():
-        data = read_config(source).get("data", {}).get("name")
+        own = read_config(source)["settings"]
+        data = own.get("data")
+        settings["data_dir"] = settings.get("data_dir") or own.get("data_dir")
     if data is None:
         raise ValueError(f"say on which images: --data, one of {', '.join(FORMS)}")
     loaded = source if isinstance(source, Loaded) else weights.load(source)

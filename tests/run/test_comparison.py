@@ -12,8 +12,9 @@ from jssl.run.comparison import Compared, compare, correlations, table
 def run_of(path, seed=0, name="dino", knn=0.5, linear=0.6, evaluations=(), **settings):
     """A directory as a run leaves it."""
     path.mkdir(parents=True)
-    config = {"experiment": name, "settings": {"batch": 8} | settings, "numbers": {"seed": seed}}
-    (path / "config.json").write_text(json.dumps(config | {"data": {"name": "digits"}}))
+    settings = {"batch": 8, "data": "digits"} | settings
+    config = {"experiment": name, "settings": settings, "numbers": {"seed": seed, "dtype": "float32"}}
+    (path / "config.json").write_text(json.dumps(config))
     rows = [
         {"step": 0, "raw_pixels_knn_top1": 0.1, "raw_pixels_linear_top1": 0.2},
         {"step": 9, "knn_top1": knn, "linear_top1": linear},

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import jax
 import numpy as np
 import pytest
-from jssl.experiments import FineTune
+from jssl.experiments import FineTune, SimSiam
 
 from jssl import weights
 from jssl.command import main
@@ -14,9 +14,10 @@ from jssl.data import from_arrays, in_memory
 from jssl.data.sources.scenes import scenes
 from jssl.models import ViT
 from jssl.run import dense, evaluation, features, subject
+from jssl.run.comparison import compare
 from jssl.run.evaluation import chosen_protocols, evaluate
 from jssl.run.features import Columns, mark_of_data, mark_of_network, matched, read_columns
-from jssl.run.training import Run
+from jssl.run.training import Run, start
 from jssl.weights import Loaded, Preprocess
 
 VIT = ViT(patch=4, dim=8, depth=2, heads=2)
@@ -169,11 +170,11 @@ def test_marks_change_with_network_and_data(loaded):
 def test_fine_tuning_is_the_experiments(loaded, tmp_path, monkeypatch):
     asked = {}
 
-    def start(name, **settings):
+    def started(name, **settings):
         asked.update(settings, name=name)
         return Run(None, None, {"learned": {"head_top1": 0.7}})
 
-    monkeypatch.setattr(evaluation, "start", start)
+    monkeypatch.setattr(evaluation, "start", started)
     protocols = chosen_protocols(["fine_tune_beit"], ["fine_tune_beit.epochs=2"])
     (found,) = evaluate(loaded, data="digits", protocols=protocols, out=tmp_path)
     assert found["metrics"] == {"fine_tune_beit_top1": 0.7} and asked["name"] == "fine_tune"
@@ -209,3 +210,13 @@ def test_the_catalogue_names_every_protocol(capsys):
 def test_a_file_without_names_of_classes_has_numbers(tmp_path):
     columns = read_columns(file_of(tmp_path / "f.npz", class_names=None))
     assert columns.class_names == ("0", "1", "2") and columns.labels.dtype == np.int32
+
+
+def test_a_run_is_evaluated_on_its_own_data_and_compared(data, tmp_path):
+    small = dict(encoder="vit_n4", size=8, batch=8, steps=1, warmup=0, dim=16, hidden=8, views="crops")
+    run = start(SimSiam(data=data, **small), out=str(tmp_path / "run"), seed=3)
+    (found,) = evaluate(str(run.directory), protocols=["label_free"], cache=tmp_path / "kept", batch=48)
+    assert found["data"] == data and "ViT of" in found["network"] and ", params.encoder;" in found["network"]
+    (row,) = compare([str(run.directory)])
+    assert row.name == "simsiam" and row.metrics["label_free_rank_me"][0] >= 1
+    assert row.metrics["knn_top1"] == (run.table["learned"]["knn_top1"],)
