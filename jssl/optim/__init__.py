@@ -9,7 +9,7 @@ from jssl.optim.layers import (
     scale_some,
     scale_updates,
 )
-from jssl.optim.low_rank import low_rank
+from jssl.optim.lora import low_rank
 from jssl.optim.optimizers import adamw, larc, lars, sgd
 from jssl.optim.parameters import (
     all_but_class_token,
