@@ -60,7 +60,14 @@ REGISTRY = {
     ),
     "msn": System("MSN", "MSN", "2204.07141", "self-distillation, prototypes, tokens dropped, multi-crop"),
     "attmask": System("AttMask", "AttMask", "2203.12719", "self-distillation, attended patches hidden"),
-    "dinov2": System("DINOv2", "DINOv2", "2304.07193", "self-distillation, masks, balanced"),
+    "dinov2": System(
+        "DINOv2",
+        "DINOv2",
+        "2304.07193",
+        "self-distillation, masks, balanced",
+        knn=(81.0, 83.6),
+        linear=(79.7, 92.7),
+    ),
     "dinov2_distill": System(
         "DINOv2, distilled", "DINOv2Distill", "2304.07193", "distillation of a frozen teacher"
     ),

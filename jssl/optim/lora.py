@@ -1,6 +1,6 @@
 """Low-rank changes of an encoder: LoRA as a transformation of gradients, which no network knows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -67,7 +67,7 @@ def low_rank(
         leaves = [(names(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree[part])]
         return [(path, leaf) for path, leaf in leaves if where(path)]
 
-    def nested(values):
+    def nested(values: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
         tree: dict[str, Any] = {}
         for path, value in values:
             at = tree

@@ -19,7 +19,7 @@ SMALL |= dict(
 )
 SYSTEMS = {  # published files and what goes on from them
     "dinov2_checkpoint": partial(DINOv2, size=28),
-    "hf_dinov2_registers": partial(DINOv2, size=28),
+    "hf_dinov2_registers": partial(DINOv2, size=28, lora=2, frozen_blocks=1),
     "dinov3": partial(DINOv3, size=32, gram_weight=1.0),
 }
 
