@@ -18,6 +18,7 @@ from jssl.arrays.trees import names
 from jssl.data.reading.records import Records, Some
 from jssl.data.sources.folder import Files
 from jssl.data.splits import held_out, renumbered
+from jssl.run.baselines import user_cache
 from jssl.run.embed import embed
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import about
@@ -46,9 +47,7 @@ class Columns(NamedTuple):
 
 def store(directory: str | Path | None = None) -> Path:
     """Says where features are kept: in the user's cache directory, unless another is given."""
-    if directory is not None:
-        return Path(directory)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jssl" / "features"
+    return user_cache() / "features" if directory is None else Path(directory)
 
 
 def computed(
