@@ -27,8 +27,8 @@ def masked_negative_cosine(prediction, target, mask) -> jax.Array:
 
     >>> import jax.numpy as jnp
     >>> mask, target = jnp.array([[True, False]]), jnp.array([[[0.0, 2.0], [1.0, 0.0]]])
-    >>> masked_negative_cosine(5 * target, target, mask).tolist()
-    [-1.0]
+    >>> print(masked_negative_cosine(5 * target, target, mask).round(3))
+    [-1.]
     """
     prediction, target, mask = check(
         prediction=(prediction, "B N D"), target=(target, "B N D"), mask=(mask, "B N", bool)

@@ -40,8 +40,8 @@ def word_divergence(logits) -> jax.Array:
     References:
         arXiv:2102.12092
 
-    >>> word_divergence(jnp.zeros((1, 2, 4))).tolist()
-    [0.0]
+    >>> print(abs(word_divergence(jnp.zeros((1, 2, 4)))).round(3))
+    [0.]
     """
     (logits,) = check(logits=(logits, "B N K"))
     return jnp.mean(jnp.log(logits.shape[-1]) - entropy(jax.nn.softmax(logits)), axis=-1)
@@ -58,7 +58,7 @@ def word_usage(logits) -> Metrics:
     References:
         arXiv:2102.12092
 
-    >>> print(word_usage(jnp.eye(4))["usage"], word_usage(jnp.zeros((5, 4)))["usage"])
+    >>> print(word_usage(jnp.eye(4))["usage"].round(3), word_usage(jnp.zeros((4, 4)))["usage"])
     1.0 0.0
     """
     words = logits.shape[-1]
