@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jssl import methods, models
 from jssl.data.views import corrupted
@@ -98,6 +99,16 @@ def larger():
     net = models.network.with_heads(vit(dim=24), **heads)
     params, statistics = jax.jit(net.init)(jax.random.key(7), jnp.zeros((1, SIDE, SIDE, 3)))
     return models.network.frozen(net, {"params": params, **statistics})
+
+
+def batch():
+    rng = np.random.default_rng(0)
+    return {
+        "image": jnp.asarray(rng.integers(0, 256, (BATCH, SIDE, SIDE, 3), np.uint8)),
+        "index": jnp.arange(BATCH, dtype=jnp.int32),
+        "caption": jnp.asarray(rng.integers(0, 20, (BATCH, 4)), jnp.int32),
+        "label": jnp.arange(BATCH, dtype=jnp.int32) % 3,
+    }
 
 
 class Row(NamedTuple):

@@ -12,7 +12,7 @@ import pytest
 from jssl import init_state, train_step
 from jssl.checkpoint import Checkpoints
 from jssl.sharding import make_mesh, over_batch, replicated, state_sharding
-from tests.law_table import BATCH, MASKED, SIDE, TABLE, TAUGHT
+from tests.law_table import BATCH, MASKED, TABLE, TAUGHT, batch
 
 STEPS = 4
 
@@ -28,16 +28,6 @@ every_method = methods_of(TABLE)
 OPTIMIZER = optax.adam(
     3e-3, eps=1e-2
 )  # far above the rounding of gradients that vanish, which Adam would make steps of
-
-
-def batch():
-    rng = np.random.default_rng(0)
-    return {
-        "image": jnp.asarray(rng.integers(0, 256, (BATCH, SIDE, SIDE, 3), np.uint8)),
-        "index": jnp.arange(BATCH, dtype=jnp.int32),
-        "caption": jnp.asarray(rng.integers(0, 20, (BATCH, 4)), jnp.int32),
-        "label": jnp.arange(BATCH, dtype=jnp.int32) % 3,
-    }
 
 
 @cache

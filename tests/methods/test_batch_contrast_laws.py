@@ -8,7 +8,7 @@ import pytest
 from jssl import methods
 from jssl.arrays.vectors import unit
 from jssl.objectives import info_nce, nearest_neighbour, nt_xent
-from tests.law_table import TABLE
+from tests.law_table import TABLE, batch
 from tests.methods import toys
 from tests.methods.test_momentum_laws import BARE, BATCH, begun, loss_of, normal, views_of, with_queue
 
@@ -87,12 +87,8 @@ def test_supcon_of_equal_vectors_of_one_class_is_the_logarithm_of_their_number()
 
 @pytest.mark.parametrize("name", TABLE)
 def test_only_supcon_and_fine_tuning_read_labels(name):
-    count = 3 if name == "slip" else 2
-    shapes = {"global": (count, 8, 16, 16, 3), "tiles": (8, 4, 8, 8, 3), "index": (8,), "caption": (8, 4)}
-    views = {
-        kind: jax.ShapeDtypeStruct(shape, jnp.float32 if kind in ("global", "tiles") else jnp.int32)
-        for kind, shape in shapes.items()
-    }
+    views = dict(jax.eval_shape(TABLE[name].views, jax.random.key(0), batch()))
+    del views["label"]
     method, key = TABLE[name].make(), jax.random.key(0)
 
     def loss(views):
