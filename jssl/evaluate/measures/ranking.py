@@ -24,7 +24,8 @@ def ranked(scores: jax.Array, relevance: jax.Array, *, level: str) -> tuple[jax.
     """
     order = jnp.argsort(-scores, axis=-1, stable=True)
     relevance = jnp.take_along_axis(relevance, order, axis=-1)
-    return tuple(jnp.isin(relevance, jnp.array(kinds)) for kinds in LEVELS[level])
+    wanted, ignored = (jnp.isin(relevance, jnp.array(kinds)) for kinds in LEVELS[level])
+    return wanted, ignored
 
 
 def average_precision(wanted: jax.Array, ignored: jax.Array | None = None) -> jax.Array:
@@ -71,8 +72,8 @@ def precision_at(wanted: jax.Array, ignored: jax.Array | None = None, *, k: int)
     """
     hits, rank = _hits(wanted, ignored)
     last = jnp.max(jnp.where(hits, rank + 1, 0), axis=-1)
-    k = jnp.minimum(last, k)
-    return jnp.sum(hits & (rank < k[..., None]), axis=-1) / k
+    length = jnp.minimum(last, k)
+    return jnp.sum(hits & (rank < length[..., None]), axis=-1) / length
 
 
 def _hits(wanted, ignored):
