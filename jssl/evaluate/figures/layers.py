@@ -56,6 +56,7 @@ def spectrum_curves(networks: Mapping[str, Sequence]):
     """
     with extra():
         from matplotlib import colormaps
+        from matplotlib.colors import to_hex
         from matplotlib.ticker import FixedFormatter, FixedLocator
 
     figure, (axes,) = panels(1, len(networks), width=3.8 * len(networks), height=2.9)
@@ -63,7 +64,7 @@ def spectrum_curves(networks: Mapping[str, Sequence]):
     margin = 0.06 * max(float(np.ptp(everything)), 1e-3)
     for ax, (network, values) in zip(axes, networks.items(), strict=True):
         values = np.asarray(values, float)
-        colors = [colormaps["viridis"](x) for x in np.linspace(0, 0.85, len(values))]
+        colors = [to_hex(colormaps["viridis"](x)) for x in np.linspace(0, 0.85, len(values))]
         frequency = np.linspace(0, 1, values.shape[1])
         for color, row in zip(colors, values, strict=True):
             ax.plot(frequency, row, color=color, linewidth=1.8)

@@ -72,8 +72,8 @@ def precision_at(wanted: jax.Array, ignored: jax.Array | None = None, *, k: int)
     """
     hits, rank = _hits(wanted, ignored)
     last = jnp.max(jnp.where(hits, rank + 1, 0), axis=-1)
-    k = jnp.minimum(last, k)
-    return jnp.sum(hits & (rank < k[..., None]), axis=-1) / k
+    length = jnp.minimum(last, k)
+    return jnp.sum(hits & (rank < length[..., None]), axis=-1) / length
 
 
 def _hits(wanted, ignored):
