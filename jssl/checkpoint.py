@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
 State = Any
+UNSIGNED = {1: np.uint8, 2: np.uint16}  # as wide as numbers of so many bytes; wider ones are read in fours
 
 
 class Unusable(ValueError):
@@ -162,13 +163,14 @@ class Checkpoints:
         raw = _raw(like)
         if difference := first_difference(_shapes(found), _shapes(raw)):
             raise Unusable(f"{where} holds another train state: {difference}")
-        wanted = _placed({"state": raw, "fingerprint": jax.eval_shape(fingerprint, raw)})
+        marks = jax.ShapeDtypeStruct((max(1, len(jax.tree.leaves(raw))),), jnp.uint32)
+        wanted = _placed({"state": raw, "fingerprint": marks})
         with _reading():
             places = self._orbax.checkpoint_utils.construct_restore_args(wanted)
             items = args.Composite(arrays=args.PyTreeRestore(wanted, restore_args=places))
             tree = self._checkpointer.restore(folder, args=items).arrays
-        marks = [np.asarray(marks) for marks in (tree["fingerprint"], fingerprint(tree["state"]))]
-        if not np.array_equal(*(map(np.sort, marks) if named else marks)):
+        both = [np.asarray(marks) for marks in (tree["fingerprint"], fingerprint(tree["state"]))]
+        if not np.array_equal(*(map(np.sort, both) if named else both)):
             raise _Damaged("its arrays are not those that were written")
         return jax.tree.map(_as_key, like, tree["state"])
 
@@ -208,7 +210,6 @@ class Checkpoints:
         )
 
 
-@jax.jit
 def fingerprint(tree) -> jax.Array:
     """Gives every array a number that changes with any single bit of it, and does not depend on its sharding.
 
@@ -222,7 +223,10 @@ def fingerprint(tree) -> jax.Array:
         >>> [int(mark) for mark in fingerprint([jnp.zeros(3), jnp.array([1, 2], jnp.int32)])]
         [0, 7]
     """
-    return jnp.stack([_mark(leaf) for leaf in jax.tree.leaves(_raw(tree))] or [jnp.zeros((), jnp.uint32)])
+    leaves = jax.tree.leaves(_raw(tree))
+    if all(_on_host(leaf) for leaf in leaves):  # nothing is compiled for what is in reach
+        return jnp.asarray(np.array([_mark_on_host(np.asarray(leaf)) for leaf in leaves] or [0], np.uint32))
+    return _compiled_marks(leaves)
 
 
 def first_difference(there: Any, here: Any, path: str = "") -> str | None:
@@ -248,6 +252,30 @@ def first_difference(there: Any, here: Any, path: str = "") -> str | None:
     return None if there == here else f"{path} is {words[0]} there, {words[1]} here"
 
 
+def _on_host(x) -> bool:
+    return isinstance(x, np.ndarray) or (
+        x.is_fully_addressable and all(device.platform == "cpu" for device in x.devices())
+    )
+
+
+def _mark_on_host(x: np.ndarray) -> int:
+    bits = np.ascontiguousarray(x).reshape(-1).view(UNSIGNED.get(x.dtype.itemsize, np.uint32))
+    total, part = 0, 1 << 20
+    for start in range(0, bits.size, part):
+        some = bits[start : start + part].astype(np.uint64)
+        position = np.arange(start, start + some.size, dtype=np.uint64)
+        total += int(np.sum(some * (2 * position + 1), dtype=np.uint64))  # mod 2**64, so mod 2**32 too
+    return total % 2**32
+
+
+def marks_on_device(leaves) -> jax.Array:
+    """Computes `fingerprint` where the arrays lie, sharded or on an accelerator: [arrays] uint32."""
+    return jnp.stack([_mark(leaf) for leaf in leaves])
+
+
+_compiled_marks = jax.jit(marks_on_device)
+
+
 def _mark(x):
     bits = x.astype(jnp.uint32) if x.dtype == bool else _bits(x).astype(jnp.uint32)
     position = jnp.zeros(bits.shape, jnp.uint32)
@@ -257,7 +285,7 @@ def _mark(x):
 
 
 def _bits(x):
-    width = {1: jnp.uint8, 2: jnp.uint16}.get(x.dtype.itemsize, jnp.uint32)  # 8 bytes give an axis of two
+    width = UNSIGNED.get(x.dtype.itemsize, np.uint32)  # 8 bytes give an axis of two
     return jax.lax.bitcast_convert_type(x, width)
 
 

@@ -36,7 +36,7 @@ def fresh(name, seed=0):
     state = init_state(method, OPTIMIZER, views, batch(), key=jax.random.key(seed))
     if method.refresh is not None:
         state = state.replace(memory=jax.jit(method.refresh.call)(jax.random.key(1), state.memory))
-    return state
+    return jax.device_put(state, jax.devices()[0])  # where a restored one lies: nothing is compiled again
 
 
 @cache
@@ -114,7 +114,8 @@ def test_training_lowers_the_loss_under_the_same_memory(name):
 def test_features_are_of_the_named_shapes_and_change_with_training(name):
     method, first, (state, _) = made(name), fresh(name), trained(name)
     images = TABLE[name].views(jax.random.key(5), batch())["global"][0]
-    before, after = (method.features(s.params, s.teacher, s.memory, images) for s in (first, state))
+    features = jax.jit(method.features)
+    before, after = (features(s.params, s.teacher, s.memory, images) for s in (first, state))
     tokens = 4 * 4
     assert after.cls.shape[0] == BATCH and after.tokens.shape[:2] == (BATCH, tokens)
     assert np.all(np.isfinite(after.cls)) and not np.allclose(before.cls, after.cls, atol=1e-5)
