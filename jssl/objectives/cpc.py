@@ -13,15 +13,15 @@ from jssl.objectives.base import Objective, named
 def place_contrast(predictions, targets, positive, *, scale=0.1) -> jax.Array:
     """Computes how well each prediction tells its own target from all others, by inner products.
 
-    l_m = -scale p_m . t_positive[m] + log sum_q exp(scale p_m . t_q), nothing normalised.
+    l_b = -scale p_b . t_positive[b] + log sum_q exp(scale p_b . t_q), nothing normalised.
 
     Args:
-        predictions: [M, D].
+        predictions: [B, D].
         targets: [Q, D], with gradient.
-        positive: [M] integers below Q.
+        positive: [B] integers below Q.
         scale: of the inner products.
     Returns:
-        [M].
+        [B].
     Raises:
         ValueError: for other shapes.
         TypeError: for a positive that is no integer.
@@ -33,7 +33,7 @@ def place_contrast(predictions, targets, positive, *, scale=0.1) -> jax.Array:
     0.313
     """
     predictions, targets, positive = check(
-        predictions=(predictions, "M D"), targets=(targets, "Q D"), positive=(positive, "M", int)
+        predictions=(predictions, "B D"), targets=(targets, "Q D"), positive=(positive, "B", int)
     )
     check_positive(scale=scale)
     logits = scale * similarity(predictions, targets)

@@ -44,7 +44,8 @@ def word_divergence(logits) -> jax.Array:
     [0.]
     """
     (logits,) = check(logits=(logits, "B N K"))
-    return jnp.mean(jnp.log(logits.shape[-1]) - entropy(jax.nn.softmax(logits)), axis=-1)
+    log_shares = jax.nn.log_softmax(logits)  # of words that never are, 0 log 0 has a gradient so
+    return jnp.mean(jnp.log(logits.shape[-1]) + jnp.sum(jnp.exp(log_shares) * log_shares, axis=-1), axis=-1)
 
 
 def word_usage(logits) -> Metrics:

@@ -260,7 +260,7 @@ def test_sit_without_corruption_is_contrast_with_the_teacher():
 
 
 def test_sit_asks_for_views_that_are_corrupted():
-    with pytest.raises(ValueError, match=r"sit needs views\['clean'\] .* corrupted\(views\) makes them"):
+    with pytest.raises(ValueError, match=r"sit needs views\['clean'\] .*corrupted\(views\) makes them"):
         jax.eval_shape(MADE["sit"]().init, KEY, views_of(images_of(0), images_of(1)))
 
 

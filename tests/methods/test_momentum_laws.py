@@ -12,7 +12,7 @@ from jssl.experiments import MoCoV1, MoCoV3, ReSSL
 from jssl import methods, models, objectives
 from jssl.arrays.vectors import unit
 from jssl.data.augment.tiles import shuffled_tiles
-from jssl.data.views import pairs
+from jssl.data.views import instances, pairs
 from jssl.run import DataInfo
 from tests.methods import toys
 
@@ -213,14 +213,21 @@ def test_the_order_of_augmentations_is_the_authors(monkeypatch):
         return lambda **how: lambda keys, images: order.append(name) or images
 
     stages = "random_resized_crop horizontal_flip color_jitter randaugment grayscale normalize".split()
-    for name in stages:
-        monkeypatch.setattr(pairs, name, marked(name))
+    for module in (pairs, instances):
+        for name in stages:
+            monkeypatch.setattr(module, name, marked(name), raising=False)
+        monkeypatch.setattr(module, "with_probability", lambda probability, augmentation: augmentation)
     monkeypatch.setattr(pairs, "papers_blur", lambda size: marked("blur")())
-    monkeypatch.setattr(pairs, "with_probability", lambda probability, augmentation: augmentation)
     batch = {"image": jnp.zeros((1, 8, 8, 3)), "index": jnp.arange(1)}
     for make, wanted in {
         pairs.infomin: [*stages[:3], "blur", *stages[3:]],
-        pairs.moco_v1: ["random_resized_crop", "grayscale", "color_jitter", "horizontal_flip", "normalize"],
+        instances.moco_v1: [
+            "random_resized_crop",
+            "grayscale",
+            "color_jitter",
+            "horizontal_flip",
+            "normalize",
+        ],
     }.items():
         order.clear()
         make(size=8)(jax.random.key(0), batch)
