@@ -17,7 +17,7 @@ SYSTEMS = [name for name, system in REGISTRY.items() if "image" in system.needs]
 
 
 def photos(count, side=256):
-    return DataInfo("folder:photos", count, (side, side, 3), side, 5, {"caption": ((77,), "int32")})
+    return DataInfo("folder:photos", count, (side, side, 3), side, 5, {"caption": ((32,), "int32")})
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
