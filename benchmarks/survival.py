@@ -82,7 +82,7 @@ def logged(directory) -> list[dict[str, float]]:
 
 
 def shown(directory) -> list[tuple[int, str, float]]:
-    """What TensorBoard shows of a run, without speeds: later files hide the same steps of earlier ones."""
+    """What TensorBoard shows of a run but speeds and pictures: later files hide earlier ones' same steps."""
     from tensorboardX.proto.event_pb2 import Event, SessionLog
 
     scalars: list[tuple[int, str, float]] = []
@@ -97,7 +97,12 @@ def shown(directory) -> list[tuple[int, str, float]]:
             if event.session_log.status == SessionLog.START:
                 scalars = [scalar for scalar in scalars if scalar[0] < event.step]
             scalars += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
-    return [scalar for scalar in scalars if scalar[1] not in SPEEDS]
+    parts = [(group, name) for group, _, name in (tag.rpartition("/") for _, tag, _ in scalars)]
+    return [
+        scalar
+        for scalar, (group, name) in zip(scalars, parts, strict=True)
+        if group != "figures" and name not in SPEEDS
+    ]
 
 
 def survive(

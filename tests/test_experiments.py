@@ -6,7 +6,6 @@ import inspect
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from jssl.experiments import REGISTRY
@@ -14,7 +13,6 @@ from jssl.experiments import REGISTRY
 import jssl
 from jssl.data import from_arrays
 from jssl.data.sources import scenes
-from jssl.models import ViT
 from jssl.run import DataInfo, Settings, Training
 from jssl.run.plan import Options, experiment_name, plan
 from jssl.run.systems import (
@@ -27,16 +25,10 @@ from jssl.run.systems import (
     text_table,
     with_table,
 )
-from jssl.weights import Loaded
+from tests.run.tiny import tower
 
 ROOT = Path(__file__).parent.parent
 TINY = dict(batch=8, steps=2, size=16)
-
-
-def tower(**sizes):
-    """A network whose features are predicted, as weights hold one."""
-    vit = ViT(**sizes)
-    return Loaded(vit, vit.init(jax.random.key(0), np.zeros((1, 16, 16, 3), np.float32)))
 
 
 SMALLER = {  # of the demos' own settings, to compile quickly

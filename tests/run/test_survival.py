@@ -91,15 +91,6 @@ def whole(tmp_path_factory):
     return out
 
 
-def test_what_was_compiled_is_kept_for_the_next_run(whole, tmp_path):
-    kept = {path.name for path in (whole.parent.parent / "cache" / "jssl" / "xla").iterdir()}
-    assert any(name.startswith("jit_step-") for name in kept)
-    assert "about" in (said := finish(tmp_path / "run")) and "per device: parameters" in said
-    after = {path.name for path in (whole.parent.parent / "cache" / "jssl" / "xla").iterdir()}
-    assert after == kept
-    assert last_state(tmp_path / "run") == last_state(whole)
-
-
 def kill_at(process, out, step):
     wait_for(process, out, step)
     process.kill()

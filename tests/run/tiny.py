@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -20,6 +21,7 @@ from jssl.models.network import with_heads
 from jssl.objectives import queue_contrast
 from jssl.optim import warmup_cosine
 from jssl.run import Count, Data, DataInfo, Experiment, Settings, main
+from jssl.weights import Loaded
 
 
 def colored(*, count: int = 48, seed: int = 0) -> Source:
@@ -28,6 +30,12 @@ def colored(*, count: int = 48, seed: int = 0) -> Source:
     labels = rng.integers(0, 3, count)
     images = rng.uniform(0, 60, (count, 8, 8, 3)) + 90 * labels[:, None, None, None]
     return from_arrays(images.astype(np.uint8), labels, name="colored")
+
+
+def tower(**sizes) -> Loaded:
+    """A network whose features are predicted, as weights hold one."""
+    vit = ViT(**sizes)
+    return Loaded(vit, vit.init(jax.random.key(0), np.zeros((1, 16, 16, 3), np.float32)))
 
 
 class Linear(nn.Module):

@@ -82,9 +82,8 @@ def statistics(name: str) -> Statistics:
     >>> statistics("swav").std
     (0.228, 0.224, 0.225)
     """
-    others = {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "invariant_spreading": CIFAR}
+    others = {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "eva": CLIP, "invariant_spreading": CIFAR}
     return others.get(name, Statistics())
-    return {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "eva": CLIP}.get(name, Statistics())
 
 
 __all__ = [
