@@ -118,6 +118,8 @@ REGISTRY = {
     "rotation": System(
         "Image rotations", "Rotation", "1803.07728", "pretext", knn=(12.6, 26.4), linear=(12.5, 27.2)
     ),
+    "context_prediction": System("Context prediction", "ContextPrediction", "1505.05192", "pretext, tiles"),
+    "jigsaw": System("Jigsaw puzzles", "Jigsaw", "1603.09246", "pretext, tiles"),
     "supcon": System("SupCon", "SupCon", "2004.11362", "siamese, labels", "labelled images"),
     "fine_tune": System(
         "Fine-tuning", "FineTune", "2111.06377", "supervised, from any weights", "labelled images"

@@ -331,6 +331,24 @@ TABLE = {
     "flip": Row(lambda: methods.flip(vit(), text(), dim=8), ONE),
     "siglip": Row(lambda: methods.siglip(vit(), text(), dim=16, logit_bias=-2.0), ONE),
     "rotation": Row(lambda: methods.rotation(vit()), ONE),
+    "context_prediction": Row(
+        lambda: methods.context_prediction(
+            small_resnet(), side=4, tile=models.tile_head(8), join=models.puzzle_head(8, **SMALL, dropout=0.0)
+        ),
+        ONE,
+    ),
+    "jigsaw": Row(
+        lambda: methods.jigsaw(
+            small_resnet(),
+            permutations=4,
+            side=6,
+            cells=2,
+            number=2,
+            tile=models.tile_head(8),
+            join=models.puzzle_head(4, **SMALL, dropout=0.0),
+        ),
+        ONE,
+    ),
     "supcon": Row(lambda: methods.supcon(vit(), head=models.moco_head(8, **SMALL)), TWO),
     "distil": Row(
         lambda: methods.distil(

@@ -16,6 +16,7 @@ from jssl.methods.multimodal import clip, flip, siglip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
 from jssl.methods.patches import cpc, cpc_v2
 from jssl.methods.pretext import rotation
+from jssl.methods.puzzles import context_prediction, jigsaw
 from jssl.methods.tokens import tokenizer
 from jssl.methods.weighted import weighted_methods
 from jssl.methods.words import obow
@@ -29,6 +30,7 @@ __all__ = [
     "cae",
     "clip",
     "cmae",
+    "context_prediction",
     "cpc",
     "cpc_v2",
     "data2vec",
@@ -46,6 +48,7 @@ __all__ = [
     "ibot",
     "infomin",
     "invariant_spreading",
+    "jigsaw",
     "mae",
     "maskfeat",
     "mim_contrast",

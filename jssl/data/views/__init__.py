@@ -20,7 +20,7 @@ from jssl.data.views.pairs import (
     simclr_view,
     smog,
 )
-from jssl.data.views.patches import cpc, cpc_v2
+from jssl.data.views.patches import cpc, cpc_v2, puzzle
 from jssl.data.views.plain import (
     beit,
     clip,
@@ -64,6 +64,7 @@ NAMED = {
         rotation,
         cpc,
         cpc_v2,
+        puzzle,
         clip,
         slip,
         infomin,
@@ -127,6 +128,7 @@ __all__ = [
     "npid_view",
     "obow",
     "papers_blur",
+    "puzzle",
     "renormalized",
     "ressl",
     "rotation",
