@@ -79,6 +79,12 @@ def tiled(key, batch):
     return views | {"tiles": jnp.stack(quarters, axis=1)}
 
 
+def pixels(key, batch):
+    """One view in [0, 1]."""
+    views = noisy(1)(key, batch)
+    return views | {"global": jnp.clip(views["global"] + 0.5, 0, 1)}
+
+
 ONE, TWO, THREE, CROPS = noisy(1), noisy(2), noisy(3), noisy(2, 2)
 SMALL = dict(hidden=16)
 
@@ -348,6 +354,9 @@ TABLE = {
             join=models.puzzle_head(4, **SMALL, dropout=0.0),
         ),
         ONE,
+    ),
+    "colorization": Row(
+        lambda: methods.colorization(small_resnet(), decoder=models.MapDecoder(313, (8,))), pixels
     ),
     "supcon": Row(lambda: methods.supcon(vit(), head=models.moco_head(8, **SMALL)), TWO),
     "distil": Row(

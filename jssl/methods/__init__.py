@@ -4,6 +4,7 @@ from jssl.methods.attended import attmask
 from jssl.methods.balanced import dinov2, dinov2_distill, dinov3
 from jssl.methods.base import Method
 from jssl.methods.clustering import deepcluster_v2, smog, swav
+from jssl.methods.colors import colorization
 from jssl.methods.contrastive import dcl, invariant_spreading, moco_v2, nnclr, npid, pcl, simclr, simclr_v2
 from jssl.methods.distillation import dino, esvit, ibot
 from jssl.methods.hybrids import cmae, mim_contrast, sit, slip, splitmask
@@ -30,6 +31,7 @@ __all__ = [
     "cae",
     "clip",
     "cmae",
+    "colorization",
     "context_prediction",
     "cpc",
     "cpc_v2",

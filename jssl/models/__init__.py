@@ -1,6 +1,7 @@
 """Encoders, heads and what sits between them. Every encoder returns `Features`."""
 
 from jssl.arrays.vectors import l2_normalize
+from jssl.models.encoders.lightness import Lightness
 from jssl.models.encoders.patchwise import Patchwise, augmented_patches, first_stages
 from jssl.models.encoders.resnet import (
     BasicBlock,
@@ -105,6 +106,7 @@ from jssl.models.masked.decoders import (
     pixel_head,
 )
 from jssl.models.masked.latents import LatentDecoder, context_autoencoder
+from jssl.models.masked.maps import MapDecoder
 from jssl.models.masked.predictors import Predictor
 from jssl.models.masked.regressors import LatentRegressor
 from jssl.models.masked.tokenizers import TokenDecoder, TokenEncoder, discrete_autoencoder
@@ -123,9 +125,11 @@ __all__ = [
     "LatentDecoder",
     "LatentRegressor",
     "LearnedPositions",
+    "Lightness",
     "LogitBias",
     "LogitScale",
     "Logits",
+    "MapDecoder",
     "MaskedContext",
     "MaskedDecoder",
     "Mlp",

@@ -16,6 +16,14 @@ from jssl.objectives.clusters import (
     random_rows,
     spread_rows,
 )
+from jssl.objectives.colorization import (
+    AB_BINS,
+    annealed_mean,
+    color_cross_entropy,
+    rare_colors,
+    rarity,
+    soft_encode,
+)
 from jssl.objectives.contrastive import (
     decoupled_nt_xent,
     info_nce,
@@ -60,11 +68,13 @@ from jssl.objectives.swav import swapped_assignment, swapped_prediction
 from jssl.objectives.tokenizer import image_error, word_divergence, word_usage
 
 __all__ = [
+    "AB_BINS",
     "Clusters",
     "Memory",
     "Metrics",
     "Objective",
     "Outputs",
+    "annealed_mean",
     "assigned_cross_entropy",
     "averaged_blocks",
     "bag_divergence",
@@ -76,6 +86,7 @@ __all__ = [
     "cached_gradients",
     "centered",
     "cluster_classification",
+    "color_cross_entropy",
     "concentration",
     "contrastive_prediction",
     "decoupled_nt_xent",
@@ -123,6 +134,8 @@ __all__ = [
     "prototype_contrast",
     "queue_contrast",
     "random_rows",
+    "rare_colors",
+    "rarity",
     "recluster",
     "refresh",
     "region_cross_entropy",
@@ -137,6 +150,7 @@ __all__ = [
     "sincos_position_embedding",
     "sinkhorn_knopp",
     "soft_cross_entropy",
+    "soft_encode",
     "spread_rows",
     "spread_views",
     "stateless",

@@ -12,6 +12,7 @@ from jssl.data.sources import scenes
 from jssl.evaluate.protocols.unseen_pairs import embed_pairs, zero_shot_accuracy
 from jssl.evaluate.protocols.zero_shot import zero_shot_classify
 from jssl.methods.base import Method
+from jssl.methods.colors import colored
 from jssl.methods.pretext import predicted_rotations
 from jssl.objectives import patchify, unpatchify
 from jssl.run.experiment import Figure
@@ -143,6 +144,36 @@ def rotation_figure(method: Method, view) -> tuple[Figure, ...]:
             f"not. Of {len(images)} images {told:.1f} % of the rotations are told right."
         )
         return [(caption, figures.png(figures.turned_gallery(images[:8], guesses[:, :8])))]
+
+    return (figure,)
+
+
+def color_figure(method: Method, view, decoder, *, temperature: float = 0.38) -> tuple[Figure, ...]:
+    """Makes the figure of images without color, with that predicted, and with their own, as an experiment's
+    `figures`.
+
+    Args:
+        method: `jssl.methods.colorization`.
+        view: The evaluation view, of colors in [0, 1].
+        decoder: The method's.
+        temperature: Of the predicted colors, 0.38 in the paper.
+    Returns:
+        One figure.
+    """
+
+    def figure(state, images):
+        from jssl.evaluate import figures
+
+        seen = view(jnp.asarray(images[:8]))
+        how = dict(decoder=decoder, temperature=temperature)
+        grey, guessed = used_once(lambda state, seen: colored(method, state, seen, **how))(state, seen)
+        drawn = figures.colored_gallery(grey, guessed, seen)
+        return [
+            (
+                "Images without color, in the colors that the network predicts, and in their own.",
+                figures.png(drawn),
+            )
+        ]
 
     return (figure,)
 

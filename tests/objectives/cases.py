@@ -62,6 +62,11 @@ def _region_targets(rng, batch):
     return draws / draws.sum(-1, keepdims=True)
 
 
+def _codes(rng, batch):
+    draws = rng.uniform(0.1, 1.0, (batch, N, K))
+    return draws / draws.sum(-1, keepdims=True)
+
+
 def _mask(rng, batch):
     return rng.uniform(size=(batch, N)) < 0.6
 
@@ -224,6 +229,14 @@ CASES = {
         _normal("predictions", (0, D), "targets", (Q, D), positive=_ids(Q)),
         trained=("predictions", "targets"),
         batched=dict(predictions=0, positive=0),
+    ),
+    "color_cross_entropy": Case(
+        o.color_cross_entropy,
+        _normal(
+            "logits", (0, N, K), code=_codes, weights=lambda rng, batch: rng.uniform(0.5, 2.0, (batch, N))
+        ),
+        trained=("logits",),
+        batched=dict(logits=0, code=0, weights=0),
     ),
     "relational_consistency": Case(
         _with(o.relational_consistency, student_temperature=0.5, teacher_temperature=0.3),

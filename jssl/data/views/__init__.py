@@ -24,6 +24,7 @@ from jssl.data.views.patches import cpc, cpc_v2, puzzle
 from jssl.data.views.plain import (
     beit,
     clip,
+    colorization,
     crops,
     data2vec,
     eva,
@@ -62,6 +63,7 @@ NAMED = {
         i_jepa,
         data2vec,
         rotation,
+        colorization,
         cpc,
         cpc_v2,
         puzzle,
@@ -83,9 +85,8 @@ def statistics(name: str) -> Statistics:
     >>> statistics("swav").std
     (0.228, 0.224, 0.225)
     """
-    others = {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "invariant_spreading": CIFAR}
-    return others.get(name, Statistics())
-    return {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "eva": CLIP}.get(name, Statistics())
+    others = {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "eva": CLIP, "invariant_spreading": CIFAR}
+    return (others | {"colorization": UNCHANGED}).get(name, Statistics())
 
 
 __all__ = [
@@ -100,6 +101,7 @@ __all__ = [
     "byol_view",
     "clip",
     "cmae",
+    "colorization",
     "corrupted",
     "cpc",
     "cpc_v2",

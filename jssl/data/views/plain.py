@@ -86,6 +86,21 @@ def rotation(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
     return simmim(size=size, scale=scale)
 
 
+def colorization(*, size: int = 176, area: float = (176 / 256) ** 2) -> Views:
+    """Makes the single view whose colors are predicted: a square of fixed size from anywhere, and a flip.
+
+    Args:
+        size: the side of the view.
+        area: of the square, as a share of the image's: 176 of 256 pixels.
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}, in [0, 1].
+    References:
+        arXiv:1603.08511; richzhang/colorization, train/train_val.prototxt
+    """
+    square = random_resized_crop(size=size, scale=(area, area), ratio=(1.0, 1.0))
+    return multi_crop(chain(square, horizontal_flip()))
+
+
 def i_jepa(*, size: int = 224, scale=(0.3, 1.0)) -> Views:
     """Makes I-JEPA's single view: a bilinear crop, never mirrored.
 
