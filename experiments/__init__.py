@@ -120,6 +120,7 @@ REGISTRY = {
     ),
     "context_prediction": System("Context prediction", "ContextPrediction", "1505.05192", "pretext, tiles"),
     "jigsaw": System("Jigsaw puzzles", "Jigsaw", "1603.09246", "pretext, tiles"),
+    "counting": System("Learning to count", "Counting", "1708.06734", "pretext, tiles"),
     "colorization": System("Colorization", "Colorization", "1603.08511", "pretext, colors of pixels"),
     "supcon": System("SupCon", "SupCon", "2004.11362", "siamese, labels", "labelled images"),
     "fine_tune": System(

@@ -355,6 +355,9 @@ TABLE = {
         ),
         ONE,
     ),
+    "counting": Row(
+        lambda: methods.counting(small_resnet(), head=models.count_head(8, layers=2, **SMALL)), ONE
+    ),
     "colorization": Row(
         lambda: methods.colorization(small_resnet(), decoder=models.MapDecoder(313, (8,))), pixels
     ),

@@ -17,7 +17,7 @@ from jssl.methods.multimodal import clip, flip, siglip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
 from jssl.methods.patches import cpc, cpc_v2
 from jssl.methods.pretext import rotation
-from jssl.methods.puzzles import context_prediction, jigsaw
+from jssl.methods.puzzles import context_prediction, counting, jigsaw
 from jssl.methods.tokens import tokenizer
 from jssl.methods.weighted import weighted_methods
 from jssl.methods.words import obow
@@ -33,6 +33,7 @@ __all__ = [
     "cmae",
     "colorization",
     "context_prediction",
+    "counting",
     "cpc",
     "cpc_v2",
     "data2vec",

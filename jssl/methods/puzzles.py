@@ -5,18 +5,21 @@ from functools import partial
 import jax.numpy as jnp
 import numpy as np
 
+from jssl import objectives
 from jssl.arrays.keys import fold_keys, uniform
 from jssl.arrays.permutations import permutation_table
-from jssl.data.augment.tiles import cell_tiles, intruded, one_channel, standardized_tiles
+from jssl.data.augment.tiles import cell_tiles, halved, intruded, one_channel, standardized_tiles
 from jssl.methods.base import Method
 from jssl.methods.frames.pretext import pretext
 from jssl.methods.pairs import classified
-from jssl.models.heads import puzzle_head, tile_head
-from jssl.models.tiles import arranged
+from jssl.models.heads import count_head, puzzle_head, tile_head
+from jssl.models.network import with_heads
+from jssl.models.tiles import arranged, per_tile
+from jssl.objectives import stateless
 
 CELLS = 3
 MIDDLE = CELLS * CELLS // 2
-PUZZLES, INTRUDERS, CHANNELS = range(10, 13)  # streams of keys, beside those of `cell_tiles`
+PUZZLES, INTRUDERS, CHANNELS, HALVES = range(10, 14)  # streams of keys, beside those of `cell_tiles`
 
 
 def puzzles(keys, images, *, table, side: int, number: int = 1, apart: int = 0, intruders: int = 0):
@@ -106,3 +109,45 @@ def context_prediction(encoder, *, side: int, tile=None, join=None, **pairs) -> 
     """
     model = arranged(encoder, tile=tile or tile_head(), join=join or puzzle_head(CELLS * CELLS - 1))
     return pretext(model, classified("place"), transform=partial(neighbours, side=side, **pairs))
+
+
+def scaled_and_cut(keys, images):
+    """Makes of each image its half-size copy and its quarters.
+
+    Args:
+        keys: [B].
+        images: [B, H, W, C], H and W even.
+    Returns:
+        ([B, 5, H / 2, W / 2, C], {}), the copy first.
+    Raises:
+        ValueError: for odd sides.
+    """
+    copy = halved(fold_keys(keys, HALVES), images)
+    return jnp.concatenate([copy[:, None], cell_tiles(keys, images, cells=2, side=copy.shape[1])], axis=1), {}
+
+
+def counting(encoder, *, head=None, margin: float = 10.0) -> Method:
+    """Counts without being told what: an image's counts are the sum of its quarters', not another image's.
+
+    Args:
+        encoder: anything `network` takes; it sees images of half the views' side.
+        head: [B', D] -> [B', K] counts; `count_head` by default.
+        margin: as for the loss.
+    Returns:
+        A `Method`; views: one global one, square, of an even side. Metrics: `near`, the mean square distance
+        from an image to its own quarters, and `far`, from another image.
+    References:
+        arXiv:1708.06734
+    """
+
+    def losses(outputs):
+        counts = outputs.student["count"].astype(jnp.float32)
+        whole, parts, other = counts[:, 0], counts[:, 1:], jnp.roll(counts[:, 0], 1, axis=0)
+        if len(whole) < 2:
+            raise ValueError("counting compares an image with another one, got a batch of 1")
+        apart = [jnp.mean(jnp.sum((x - parts.sum(1)) ** 2, axis=-1)) for x in (whole, other)]
+        figures = dict(zip(("near", "far"), apart, strict=True))
+        return objectives.counting(whole, parts, other, margin=margin), figures
+
+    model = per_tile(with_heads(encoder, count=head or count_head()))
+    return pretext(model, stateless(losses), transform=scaled_and_cut)

@@ -308,6 +308,14 @@ def tile_head(out: int = 1024, *, dropout: float = 0.0) -> Head:
     return Head([linear, nn.relu, *([nn.Dropout(dropout)] if dropout else [])])
 
 
+def count_head(out: int = 1000, *, hidden: int = 4096, layers: int = 3) -> Head:
+    """Makes the layers that count: linear and ReLU in turn, ReLU at the end too, since counts are not
+    negative.  arXiv:1708.06734
+    """
+    widths = [hidden] * (layers - 1) + [out]
+    return Head([layer for width in widths for layer in (dense(width), nn.relu)])
+
+
 def puzzle_head(classes: int, *, hidden: int = 4096, dropout: float = 0.5, norm: bool = False) -> Head:
     """Makes the layers over an image's tiles in a row: linear, batch norm if `norm`, ReLU, dropout, linear.
     arXiv:1603.09246, arXiv:1901.09005

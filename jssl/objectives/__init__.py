@@ -33,6 +33,7 @@ from jssl.objectives.contrastive import (
     supervised_contrastive,
     symmetric_info_nce,
 )
+from jssl.objectives.counting import counting
 from jssl.objectives.cpc import contrastive_prediction, place_contrast
 from jssl.objectives.data2vec import averaged_blocks, patch_regression
 from jssl.objectives.deepcluster import cluster_classification, recluster
@@ -89,6 +90,7 @@ __all__ = [
     "color_cross_entropy",
     "concentration",
     "contrastive_prediction",
+    "counting",
     "decoupled_nt_xent",
     "dino_cross_entropy",
     "dinov2_terms",

@@ -230,6 +230,13 @@ CASES = {
         trained=("predictions", "targets"),
         batched=dict(predictions=0, positive=0),
     ),
+    "counting": Case(
+        _with(o.counting, margin=20.0),
+        _normal("whole", (0, D), "parts", (0, 4, D), "other", (0, D)),
+        trained=("whole", "parts", "other"),
+        batched=dict(whole=0, parts=0, other=0),
+        optimum=(dict(whole=4 * EYE, parts=np.stack([EYE] * 4, 1), other=9 * EYE), 0.0),
+    ),
     "color_cross_entropy": Case(
         o.color_cross_entropy,
         _normal(
