@@ -121,6 +121,9 @@ REGISTRY = {
     "context_prediction": System("Context prediction", "ContextPrediction", "1505.05192", "pretext, tiles"),
     "jigsaw": System("Jigsaw puzzles", "Jigsaw", "1603.09246", "pretext, tiles"),
     "counting": System("Learning to count", "Counting", "1708.06734", "pretext, tiles"),
+    "context_encoder": System(
+        "Context encoders", "ContextEncoder", "1604.07379", "pretext, a hole filled, adversary"
+    ),
     "colorization": System("Colorization", "Colorization", "1603.08511", "pretext, colors of pixels"),
     "supcon": System("SupCon", "SupCon", "2004.11362", "siamese, labels", "labelled images"),
     "fine_tune": System(

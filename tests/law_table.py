@@ -358,6 +358,16 @@ TABLE = {
     "counting": Row(
         lambda: methods.counting(small_resnet(), head=models.count_head(8, layers=2, **SMALL)), ONE
     ),
+    "context_encoder": Row(
+        lambda: methods.context_encoder(
+            small_resnet(),
+            squeezed=models.Squeezed(16, 8, 2),
+            decoder=models.MapDecoder(3, (8, 8), last=jnp.tanh),
+            adversary=models.Judge((4, 4)),
+            band=1,
+        ),
+        ONE,
+    ),
     "colorization": Row(
         lambda: methods.colorization(small_resnet(), decoder=models.MapDecoder(313, (8,))), pixels
     ),

@@ -1,5 +1,6 @@
 """Named methods, each a choice of networks and losses over one of a few engines (`jssl.methods.frames`)."""
 
+from jssl.methods.adversarial import context_encoder
 from jssl.methods.attended import attmask
 from jssl.methods.balanced import dinov2, dinov2_distill, dinov3
 from jssl.methods.base import Method
@@ -32,6 +33,7 @@ __all__ = [
     "clip",
     "cmae",
     "colorization",
+    "context_encoder",
     "context_prediction",
     "counting",
     "cpc",

@@ -97,6 +97,7 @@ from jssl.models.layers.transformer import (
     gelu,
     quick_gelu,
 )
+from jssl.models.masked.adversary import Judge, with_adversary
 from jssl.models.masked.context import MaskedContext, RowPredictions
 from jssl.models.masked.decoders import (
     MaskedDecoder,
@@ -107,7 +108,7 @@ from jssl.models.masked.decoders import (
     pixel_head,
 )
 from jssl.models.masked.latents import LatentDecoder, context_autoencoder
-from jssl.models.masked.maps import MapDecoder
+from jssl.models.masked.maps import MapDecoder, Squeezed
 from jssl.models.masked.predictors import Predictor
 from jssl.models.masked.regressors import LatentRegressor
 from jssl.models.masked.tokenizers import TokenDecoder, TokenEncoder, discrete_autoencoder
@@ -123,6 +124,7 @@ __all__ = [
     "ConvStem",
     "Features",
     "Head",
+    "Judge",
     "LatentDecoder",
     "LatentRegressor",
     "LearnedPositions",
@@ -142,6 +144,7 @@ __all__ = [
     "RelativePositionBias",
     "ResNet",
     "RowPredictions",
+    "Squeezed",
     "SwiGlu",
     "Swin",
     "TextTransformer",
@@ -219,6 +222,7 @@ __all__ = [
     "torch_padding",
     "truncated_normal",
     "vicreg_head",
+    "with_adversary",
     "xavier",
     "xavier_apart",
 ]

@@ -81,7 +81,7 @@ def arranged(encoder, *, tile, join) -> Network:
         join: [B, K, n d] -> [B, K, C], of the tiles of an order, first to last.
     Returns:
         A `Network`, (tiles [B, N, h, w, C], orders [B, K, n] int) -> {"place": [B, K, C]}, with params
-        {"tiles", "join"}.
+        {"encoder", "tile", "join"}.
     References:
         arXiv:1603.09246, arXiv:1901.09005
     """
@@ -96,18 +96,12 @@ def arranged(encoder, *, tile, join) -> Network:
         params, statistics = each.init(jax.random.fold_in(key, 0), tiles)
         x = jnp.zeros_like(rows(each.apply(params, statistics, tiles)[0], orders))
         joined, own = together.init(jax.random.fold_in(key, 1), x)
-        return {"tiles": params, "join": joined}, {"tiles": statistics, "join": own}
+        return params | {"join": joined}, statistics | {"join": own}
 
     def apply(params, statistics, given, **how):
         tiles, orders = given
-        outputs, seen = each.apply(params["tiles"], statistics["tiles"], tiles, **how)
+        outputs, statistics = each.apply(params, statistics, tiles, **how)
         place, own = together.apply(params["join"], statistics["join"], rows(outputs, orders), **how)
-        return {"place": place}, {"tiles": seen, "join": own}
+        return {"place": place}, statistics | {"join": own}
 
-    def features(params, statistics, images):
-        return each.features(params["tiles"], statistics["tiles"], images)
-
-    def inner(params, statistics):
-        return each.encoder(params["tiles"], statistics["tiles"])
-
-    return Network(init, apply, features, inner)
+    return Network(init, apply, each.features, each.encoder)

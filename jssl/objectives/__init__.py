@@ -3,6 +3,7 @@ name.
 """
 
 from jssl.arrays.patches import patchify, sincos_position_embedding, unpatchify
+from jssl.objectives.adversarial import filled_hole, judgement, passing
 from jssl.objectives.alignment import negative_cosine_similarity, normalized_mse
 from jssl.objectives.base import Memory, Metrics, Objective, Outputs, named, stateless, value_at, weighted_sum
 from jssl.objectives.beit import word_figures
@@ -33,7 +34,7 @@ from jssl.objectives.contrastive import (
     supervised_contrastive,
     symmetric_info_nce,
 )
-from jssl.objectives.counting import counting
+from jssl.objectives.counts import counting
 from jssl.objectives.cpc import contrastive_prediction, place_contrast
 from jssl.objectives.data2vec import averaged_blocks, patch_regression
 from jssl.objectives.deepcluster import cluster_classification, recluster
@@ -95,6 +96,7 @@ __all__ = [
     "dino_cross_entropy",
     "dinov2_terms",
     "enqueue",
+    "filled_hole",
     "gram_anchor",
     "gram_anchoring",
     "hog",
@@ -104,6 +106,7 @@ __all__ = [
     "instance_discrimination",
     "instance_memory",
     "invariant_spreading",
+    "judgement",
     "kmeans",
     "koleo",
     "lloyd",
@@ -128,6 +131,7 @@ __all__ = [
     "noise_contrast",
     "normalized_mse",
     "nt_xent",
+    "passing",
     "patch_distillation",
     "patch_regression",
     "patchify",

@@ -178,6 +178,36 @@ def color_figure(method: Method, view, decoder, *, temperature: float = 0.38) ->
     return (figure,)
 
 
+def hole_figure(method: Method, view, *, normalized: Statistics | None = None) -> tuple[Figure, ...]:
+    """Makes the figure of images with a hole in their middle, filled in, and whole, as an experiment's
+    `figures`.
+
+    Args:
+        method: `jssl.methods.context_encoder`.
+        view: The evaluation view.
+        normalized: What the view normalises with, by default ImageNet's statistics.
+    Returns:
+        One figure.
+    """
+
+    def figure(state, images):
+        from jssl.evaluate import figures
+
+        seen = view(jnp.asarray(images[:6]))
+        views = {"global": seen[None], "index": jnp.arange(len(seen))}
+        given = state.params, state.teacher, state.memory, views, jax.random.key(0)
+        middle = used_once(method.outputs)(*given).student["middle"]
+        down, right = seen.shape[1] // 4, seen.shape[2] // 4
+        filled = seen.at[:, down:-down, right:-right].set(middle.astype(seen.dtype))
+        hidden = np.zeros((len(seen), 4, 4), bool)
+        hidden[:, 1:3, 1:3] = True
+        shown = (figures.unnormalized(one, normalized) for one in (seen, filled))
+        drawn = figures.reconstructions(next(shown), hidden.reshape(len(seen), -1), next(shown), (4, 4))
+        return [("Images with a hole, filled in by the network, and as they were.", figures.png(drawn))]
+
+    return (figure,)
+
+
 def caption_figure(method: Method, view) -> tuple[Figure, ...]:
     """Makes the figure of unseen scenes against their captions, as an experiment's `figures`.
 

@@ -237,6 +237,20 @@ CASES = {
         batched=dict(whole=0, parts=0, other=0),
         optimum=(dict(whole=4 * EYE, parts=np.stack([EYE] * 4, 1), other=9 * EYE), 0.0),
     ),
+    "judgement": Case(
+        o.judgement,
+        _normal("real", (0,), "made", (0,)),
+        trained=("real", "made"),
+        batched=dict(real=0, made=0),
+    ),
+    "passing": Case(o.passing, _normal("made", (0,)), trained=("made",), batched=dict(made=0)),
+    "filled_hole": Case(
+        _with(o.filled_hole, band=1),
+        _normal("prediction", (0, 4, 4, 2), "target", (0, 4, 4, 2)),
+        trained=("prediction",),
+        batched=dict(prediction=0, target=0),
+        optimum=(dict(prediction=np.ones((2, 4, 4, 1)), target=np.ones((2, 4, 4, 1))), 0.0),
+    ),
     "color_cross_entropy": Case(
         o.color_cross_entropy,
         _normal(

@@ -1,6 +1,6 @@
 """Views: what is done to a sample before networks see it, as functions (key, batch) -> views."""
 
-from jssl.data.augment.base import CLIP, UNCHANGED, Statistics
+from jssl.data.augment.base import CLIP, SIGNED, UNCHANGED, Statistics
 from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, renormalized, two_views
 from jssl.data.views.corruption import corrupted
 from jssl.data.views.evaluation import evaluation_view
@@ -25,6 +25,7 @@ from jssl.data.views.plain import (
     beit,
     clip,
     colorization,
+    context_encoder,
     crops,
     data2vec,
     eva,
@@ -64,6 +65,7 @@ NAMED = {
         data2vec,
         rotation,
         colorization,
+        context_encoder,
         cpc,
         cpc_v2,
         puzzle,
@@ -86,7 +88,7 @@ def statistics(name: str) -> Statistics:
     (0.228, 0.224, 0.225)
     """
     others = {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "eva": CLIP, "invariant_spreading": CIFAR}
-    return (others | {"colorization": UNCHANGED}).get(name, Statistics())
+    return (others | {"colorization": UNCHANGED, "context_encoder": SIGNED}).get(name, Statistics())
 
 
 __all__ = [
@@ -102,6 +104,7 @@ __all__ = [
     "clip",
     "cmae",
     "colorization",
+    "context_encoder",
     "corrupted",
     "cpc",
     "cpc_v2",

@@ -1,6 +1,6 @@
 """Views of one kind of data or purpose: MAE's crop, characters, images whose colors matter."""
 
-from jssl.data.augment.base import CLIP, chain, normalize, with_probability
+from jssl.data.augment.base import CLIP, SIGNED, chain, normalize, with_probability
 from jssl.data.augment.color import color_jitter, grayscale, solarize
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.views.compose import Views, multi_crop
@@ -99,6 +99,21 @@ def colorization(*, size: int = 176, area: float = (176 / 256) ** 2) -> Views:
     """
     square = random_resized_crop(size=size, scale=(area, area), ratio=(1.0, 1.0))
     return multi_crop(chain(square, horizontal_flip()))
+
+
+def context_encoder(*, size: int = 128, area: float = (128 / 350) ** 2) -> Views:
+    """Makes the single view in which a hole is filled: a square of fixed size from anywhere, and a flip.
+
+    Args:
+        size: the side of the view.
+        area: of the square, as a share of the image's: 128 of 350 pixels.
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}, in [-1, 1].
+    References:
+        arXiv:1604.07379; pathak22/context-encoder, data/donkey_folder.lua
+    """
+    square = random_resized_crop(size=size, scale=(area, area), ratio=(1.0, 1.0))
+    return multi_crop(chain(square, horizontal_flip(), normalize(mean=SIGNED.mean, std=SIGNED.std)))
 
 
 def i_jepa(*, size: int = 224, scale=(0.3, 1.0)) -> Views:

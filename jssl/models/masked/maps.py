@@ -45,3 +45,30 @@ class MapDecoder(nn.Module):
             x = nn.relu(self.norm(use_running_average=not train)(x))
         x = nn.Dense(self.out)(x)
         return x if self.last is None else self.last(x)
+
+
+class Squeezed(nn.Module):
+    """Squeezes all of an image's tokens into one vector and makes a few of it, [B, N, D] -> [B, n, out].
+
+    So what is decoded of them comes from the whole image.
+
+    Args:
+        width: of the vector.
+        out: width of the tokens that are made.
+        side: of their square grid, n = side * side.
+        norm: after both layers.
+    References:
+        arXiv:1604.07379
+    """
+
+    width: int
+    out: int
+    side: int = 4
+    norm: Callable = batch_norm
+
+    @nn.compact
+    def __call__(self, tokens: jax.Array, *, train: bool = False) -> jax.Array:
+        x = nn.Dense(self.width)(tokens.reshape(len(tokens), -1))
+        x = nn.leaky_relu(self.norm(use_running_average=not train)(x), 0.2)
+        x = nn.Dense(self.side * self.side * self.out)(x).reshape(len(x), -1, self.out)
+        return nn.relu(self.norm(use_running_average=not train)(x))
