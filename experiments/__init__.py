@@ -120,6 +120,10 @@ REGISTRY = {
     ),
     "context_prediction": System("Context prediction", "ContextPrediction", "1505.05192", "pretext, tiles"),
     "jigsaw": System("Jigsaw puzzles", "Jigsaw", "1603.09246", "pretext, tiles"),
+    "jigsaw_pp": System("Jigsaw++", "JigsawPP", "1805.00385", "pretext, tiles of two images"),
+    "cluster_transfer": System(
+        "Jigsaw++, transfer", "ClusterTransfer", "1805.00385", "distillation, clusters of a frozen teacher"
+    ),
     "counting": System("Learning to count", "Counting", "1708.06734", "pretext, tiles"),
     "context_encoder": System(
         "Context encoders", "ContextEncoder", "1604.07379", "pretext, a hole filled, adversary"

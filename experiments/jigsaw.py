@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 
 from jssl.methods import jigsaw
-from jssl.models import puzzle_head, tile_head
 from jssl.optim import sgd
-from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
-from jssl.run.tiles import tile_side
+from jssl.run import Count, Data, DataInfo, Experiment, Share, main
+from jssl.run.tiles import Puzzles
 
 
 @dataclass(frozen=True)
-class Jigsaw(Training):
+class Jigsaw(Puzzles):
     r"""Jigsaw puzzles: a network tells in which order nine tiles of an image are.  arXiv:1603.09246
 
     jssl train jigsaw --demo                                                # a few minutes on a CPU
@@ -58,17 +57,8 @@ class Jigsaw(Training):
     """In that layer, and of tiles' vectors."""
 
     def build(self, data: DataInfo) -> Experiment:
-        network, (cell, side) = self.network(), tile_side(self.tile, self.view_side(data), cells=self.cells)
-        method = jigsaw(
-            network,
-            permutations=self.permutations,
-            side=side,
-            cells=self.cells,
-            number=self.puzzles,
-            apart=min(self.apart, cell - side),
-            tile=tile_head(self.embedding, dropout=self.dropout),
-            join=puzzle_head(self.permutations, hidden=self.hidden, dropout=self.dropout),
-        )
+        network = self.network()
+        method = jigsaw(network, **self.puzzle(data))
         optimizer = sgd(self.rate(data), weight_decay=self.weight_decay)
         views = self.make_views(data, area=self.area, grey=self.grey)
         return self.experiment(data, method, optimizer=optimizer, views=views, network=network)

@@ -355,6 +355,25 @@ TABLE = {
         ),
         ONE,
     ),
+    "jigsaw_pp": Row(
+        lambda: methods.jigsaw_pp(
+            small_resnet(),
+            permutations=4,
+            intruders=1,
+            side=6,
+            cells=2,
+            number=2,
+            tile=models.tile_head(8),
+            join=models.puzzle_head(4, **SMALL, dropout=0.0),
+        ),
+        ONE,
+    ),
+    "cluster_transfer": Row(
+        lambda: methods.cluster_transfer(
+            vit(), frozen(vit(dim=8), teacher(vit(dim=8))), examples=BATCH, clusters=3, dim=4
+        ),
+        ONE,
+    ),
     "counting": Row(
         lambda: methods.counting(small_resnet(), head=models.count_head(8, layers=2, **SMALL)), ONE
     ),

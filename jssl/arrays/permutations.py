@@ -45,6 +45,21 @@ def permutation_table(count: int, *, number: int = 9) -> np.ndarray:
     return table
 
 
+def least_distance(table: np.ndarray) -> int:
+    """Finds in how many places any two rows differ at least.
+
+    Args:
+        table: [K, N].
+    Returns:
+        A number of places; N for one row.
+
+    >>> least_distance(permutation_table(3, number=3))
+    3
+    """
+    nearest = [np.min(np.sum(table[i] != table[:i], axis=-1)) for i in range(1, len(table))]
+    return int(min(nearest, default=table.shape[1]))
+
+
 def _permutations(number: int) -> np.ndarray:
     """All of them as columns [number, number!], in the dictionary's order."""
     rows = np.zeros((1, 1), np.int8)

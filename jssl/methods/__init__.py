@@ -9,7 +9,7 @@ from jssl.methods.colors import colorization
 from jssl.methods.contrastive import dcl, invariant_spreading, moco_v2, nnclr, npid, pcl, simclr, simclr_v2
 from jssl.methods.distillation import dino, esvit, ibot
 from jssl.methods.hybrids import cmae, mim_contrast, sit, slip, splitmask
-from jssl.methods.labels import distil, supcon, supervised
+from jssl.methods.labels import cluster_transfer, distil, supcon, supervised
 from jssl.methods.latent import data2vec, msn, sdae
 from jssl.methods.masked import i_jepa, mae, simmim
 from jssl.methods.masked_targets import beit, cae, eva, maskfeat
@@ -18,7 +18,7 @@ from jssl.methods.multimodal import clip, flip, siglip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
 from jssl.methods.patches import cpc, cpc_v2
 from jssl.methods.pretext import rotation
-from jssl.methods.puzzles import context_prediction, counting, jigsaw
+from jssl.methods.puzzles import context_prediction, counting, jigsaw, jigsaw_pp
 from jssl.methods.tokens import tokenizer
 from jssl.methods.weighted import weighted_methods
 from jssl.methods.words import obow
@@ -31,6 +31,7 @@ __all__ = [
     "byol",
     "cae",
     "clip",
+    "cluster_transfer",
     "cmae",
     "colorization",
     "context_encoder",
@@ -54,6 +55,7 @@ __all__ = [
     "infomin",
     "invariant_spreading",
     "jigsaw",
+    "jigsaw_pp",
     "mae",
     "maskfeat",
     "mim_contrast",

@@ -7,7 +7,7 @@ import numpy as np
 
 from jssl import objectives
 from jssl.arrays.keys import fold_keys, uniform
-from jssl.arrays.permutations import permutation_table
+from jssl.arrays.permutations import least_distance, permutation_table
 from jssl.data.augment.tiles import cell_tiles, halved, intruded, one_channel, standardized_tiles
 from jssl.methods.base import Method
 from jssl.methods.frames.pretext import pretext
@@ -67,6 +67,33 @@ def jigsaw(
     model = arranged(encoder, tile=tile or tile_head(), join=join or puzzle_head(permutations))
     transform = partial(puzzles, table=table, side=side, **puzzle)
     return pretext(model, classified("place"), transform=transform)
+
+
+def jigsaw_pp(
+    encoder, *, permutations: int = 701, intruders: int = 2, cells: int = CELLS, **puzzle
+) -> Method:
+    """Tells which permutation an image's tiles are in, some of which are another image's.
+
+    Args:
+        encoder: anything `network` takes; it sees the tiles one by one.
+        permutations: rows of the table.
+        intruders: so many tiles at most are another image's; every number from 0 on is as likely.
+        cells: along a side of the image, 3 or 2.
+        puzzle: as for `jigsaw`.
+    Returns:
+        A `Method`; views: one global one. The metric `accuracy` is that of the permutations.
+    Raises:
+        ValueError: for so many intruders that two permutations of the table could look the same.
+    References:
+        arXiv:1805.00385
+    """
+    least = least_distance(permutation_table(permutations, number=cells * cells))
+    if not 0 <= intruders < least:
+        raise ValueError(
+            f"{permutations} permutations differ in {least} tiles at least, of which {intruders} may be "
+            f"intruders; expected fewer than {least}"
+        )
+    return jigsaw(encoder, permutations=permutations, cells=cells, intruders=intruders, **puzzle)
 
 
 def neighbours(keys, images, *, side: int, jitter: int | None = None, dropped: float = 0.0):

@@ -304,8 +304,7 @@ def clip_head(out: int = 512) -> Head:
 
 def tile_head(out: int = 1024, *, dropout: float = 0.0) -> Head:
     """Makes the layer over each tile of a puzzle: linear, ReLU, dropout.  arXiv:1603.09246"""
-    linear = nn.Dense(out, kernel_init=nn.initializers.truncated_normal(0.005))
-    return Head([linear, nn.relu, *([nn.Dropout(dropout)] if dropout else [])])
+    return Head([nn.Dense(out), nn.relu, *([nn.Dropout(dropout)] if dropout else [])])
 
 
 def count_head(out: int = 1000, *, hidden: int = 4096, layers: int = 3) -> Head:
@@ -320,9 +319,8 @@ def puzzle_head(classes: int, *, hidden: int = 4096, dropout: float = 0.5, norm:
     """Makes the layers over an image's tiles in a row: linear, batch norm if `norm`, ReLU, dropout, linear.
     arXiv:1603.09246, arXiv:1901.09005
     """
-    linear = partial(nn.Dense, kernel_init=nn.initializers.truncated_normal(0.005))
-    inner: list[Callable] = [linear(hidden), *([batch_norm()] if norm else []), nn.relu]
-    return Head([*inner, *([nn.Dropout(dropout)] if dropout else []), linear(classes)])
+    inner: list[Callable] = [nn.Dense(hidden), *([batch_norm()] if norm else []), nn.relu]
+    return Head([*inner, *([nn.Dropout(dropout)] if dropout else []), nn.Dense(classes)])
 
 
 def linear_head(classes: int, *, deviation: float = 0.01) -> Head:

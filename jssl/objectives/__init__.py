@@ -68,6 +68,7 @@ from jssl.objectives.splitmask import match_of_halves, words_of_halves
 from jssl.objectives.spreading import invariant_spreading
 from jssl.objectives.swav import swapped_assignment, swapped_prediction
 from jssl.objectives.tokenizer import image_error, word_divergence, word_usage
+from jssl.objectives.transfer import cluster_labels, clustered_once, remembered_features
 
 __all__ = [
     "AB_BINS",
@@ -88,6 +89,8 @@ __all__ = [
     "cached_gradients",
     "centered",
     "cluster_classification",
+    "cluster_labels",
+    "clustered_once",
     "color_cross_entropy",
     "concentration",
     "contrastive_prediction",
@@ -150,6 +153,7 @@ __all__ = [
     "relational",
     "relational_consistency",
     "remember",
+    "remembered_features",
     "restored_pixels",
     "scaled_info_nce",
     "sigmoid_pairwise",

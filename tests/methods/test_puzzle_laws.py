@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jssl import models
+from jssl import methods, models
 from jssl.arrays.permutations import permutation_table
 from jssl.data.augment.tiles import cell_tiles, intruded, one_channel, standardized_tiles
 from jssl.methods.puzzles import neighbours, puzzles
@@ -183,6 +183,19 @@ def test_intruders_are_another_images():
     assert set(np.unique(foreign.sum(1))) == {0, 1, 2}
     assert np.any(corners(mixed)[foreign] // CELL != np.broadcast_to(CELLS, (64, 9, 2))[foreign])  # anywhere
     np.testing.assert_array_equal(intruded(KEYS, tiles, most=0)[0], tiles)
+
+
+def test_without_intruders_a_puzzle_is_the_same_bit_for_bit():
+    plain = puzzles(KEYS, WHERE, table=TABLE, side=TILE)
+    for number, same in ((0, True), (2, False)):
+        other = puzzles(KEYS, WHERE, table=TABLE, side=TILE, intruders=number)
+        assert np.array_equal(plain[0][0], other[0][0]) == same
+        np.testing.assert_array_equal(plain[0][1], other[0][1])
+
+
+def test_intruders_that_leave_no_solution_are_refused():
+    with pytest.raises(ValueError, match="24 permutations differ in 7 tiles at least, of which 7 may be"):
+        methods.jigsaw_pp(toys.Mlp(), permutations=24, intruders=7, side=4)
 
 
 def test_a_puzzle_with_intruders_has_one_solution():
