@@ -128,6 +128,10 @@ REGISTRY = {
     "context_encoder": System(
         "Context encoders", "ContextEncoder", "1604.07379", "pretext, a hole filled, adversary"
     ),
+    "autoencoder": System("Spot artifacts, auto-encoder", "Autoencoder", "1806.05024", "autoencoder"),
+    "spot_artifacts": System(
+        "Spot artifacts", "SpotArtifacts", "1806.05024", "pretext, adversary, frozen auto-encoder"
+    ),
     "colorization": System("Colorization", "Colorization", "1603.08511", "pretext, colors of pixels"),
     "supcon": System("SupCon", "SupCon", "2004.11362", "siamese, labels", "labelled images"),
     "fine_tune": System(

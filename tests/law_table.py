@@ -387,6 +387,13 @@ TABLE = {
         ),
         ONE,
     ),
+    "autoencoder": Row(lambda: methods.autoencoder(models.AutoEncoder((4, 8), 4)), ONE),
+    "spot_artifacts": Row(
+        lambda: methods.spot_artifacts(
+            vit(), models.artifacts(models.AutoEncoder((4, 8), 4), drawn=True), sides=4
+        ),
+        ONE,
+    ),
     "colorization": Row(
         lambda: methods.colorization(small_resnet(), decoder=models.MapDecoder(313, (8,))), pixels
     ),

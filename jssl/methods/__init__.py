@@ -1,6 +1,6 @@
 """Named methods, each a choice of networks and losses over one of a few engines (`jssl.methods.frames`)."""
 
-from jssl.methods.adversarial import context_encoder
+from jssl.methods.adversarial import autoencoder, context_encoder, spot_artifacts
 from jssl.methods.attended import attmask
 from jssl.methods.balanced import dinov2, dinov2_distill, dinov3
 from jssl.methods.base import Method
@@ -26,6 +26,7 @@ from jssl.methods.words import obow
 __all__ = [
     "Method",
     "attmask",
+    "autoencoder",
     "barlow_twins",
     "beit",
     "byol",
@@ -79,6 +80,7 @@ __all__ = [
     "slip",
     "smog",
     "splitmask",
+    "spot_artifacts",
     "supcon",
     "supervised",
     "swav",

@@ -1,10 +1,16 @@
 """Pretext tasks with an adversary: what is made of an image has to pass for real."""
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 
 from jssl import objectives
+from jssl.arrays.keys import uniform
 from jssl.methods.base import Method
 from jssl.methods.frames.pretext import pretext
+from jssl.methods.frames.siamese import siamese
+from jssl.models.heads import linear_head
 from jssl.models.masked.adversary import with_adversary
 from jssl.models.masked.maps import MapDecoder, Squeezed
 from jssl.models.network import with_heads
@@ -76,3 +82,74 @@ def context_encoder(
     model = with_heads(encoder, squeezed=("tokens", squeezed), middle=("squeezed", decoder))
     model = model if adversary is None else with_adversary(model, adversary, makes="middle")
     return pretext(model, stateless(losses), transform=task)
+
+
+def autoencoder(module) -> Method:
+    """Learns to put images together again: the first stage of `spot_artifacts`.
+
+    Args:
+        module: an `AutoEncoder`.
+    Returns:
+        A `Method`; views: one global one, in [-1, 1].
+    References:
+        arXiv:1806.05024
+    """
+
+    def losses(outputs):
+        return objectives.image_error(outputs.student["image"][0], outputs.views["global"][0])
+
+    return siamese(module, stateless(losses))
+
+
+def dropped(keys, images, *, sides: int, keep: float):
+    """Draws which points of an image's map stay undamaged.
+
+    Args:
+        keys: [B].
+        images: [B, H, W, C].
+        sides: of the image, over those of the map.
+        keep: share of the points that stay.
+    Returns:
+        ((images, [B, h, w, 1] 1 where kept), {"kept": the same, "image": images}).
+    """
+    shape = (images.shape[1] // sides, images.shape[2] // sides, 1)
+    kept = (uniform(keys, shape=shape) < keep).astype(images.dtype)
+    return (images, kept), {"kept": kept, "image": images}
+
+
+def spot_artifacts(
+    encoder, maker, *, sides: int, keep: float = 0.3, error: float = 30.0, where: float = 0.1
+) -> Method:
+    """Tells images that an auto-encoder has decoded from those whose map was damaged and repaired in between.
+
+    Args:
+        encoder: anything `network` takes; what it learns is evaluated.
+        maker: what `artifacts` makes of a frozen auto-encoder.
+        sides: of an image, over those of the auto-encoder's map.
+        keep: share of the map's points that are not damaged.
+        error: weight of the error in undamaged places, for the maker.
+        where: weight of telling where damage was done.
+    Returns:
+        A `Method`; views: one global one, in [-1, 1]. Metrics: `accuracy` of the verdicts, `judgement`,
+        `where`, `passing` and `error`.
+    References:
+        arXiv:1806.05024
+    """
+
+    def losses(outputs):
+        known, made, passing = (outputs.student[name] for name in ("real", "made", "passing"))
+        kept, images = outputs.target["kept"], outputs.target["image"]
+        verdicts = [x["verdict"][:, 0] for x in (known, made)]
+        whole = objectives.where_kept(known["where"][..., 0], jnp.ones_like(kept))
+        terms = {
+            "judgement": 0.5 * objectives.judgement(*verdicts),
+            "where": where * 0.5 * (whole + objectives.where_kept(made["where"][..., 0], kept)),
+            "passing": 0.5 * objectives.passing(passing["verdict"][:, 0]),
+            "error": error * objectives.error_where(outputs.student["image"], images, kept),
+        }
+        right = 0.5 * (jnp.mean(verdicts[0] > 0) + jnp.mean(verdicts[1] <= 0))
+        return sum(terms.values()), {"accuracy": right} | jax.tree.map(jnp.mean, terms)
+
+    adversary = with_heads(encoder, verdict=linear_head(1), where=("tokens", linear_head(1)))
+    model = with_adversary(maker, adversary, makes="image", real="clean", evaluated=True)
+    return pretext(model, stateless(losses), transform=partial(dropped, sides=sides, keep=keep))

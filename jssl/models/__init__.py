@@ -98,6 +98,7 @@ from jssl.models.layers.transformer import (
     quick_gelu,
 )
 from jssl.models.masked.adversary import Judge, with_adversary
+from jssl.models.masked.artifacts import AutoEncoder, artifacts
 from jssl.models.masked.context import MaskedContext, RowPredictions
 from jssl.models.masked.decoders import (
     MaskedDecoder,
@@ -118,6 +119,7 @@ from jssl.models.zoo import encoder, encoder_names
 __all__ = [
     "Attention",
     "AttentionPool",
+    "AutoEncoder",
     "BasicBlock",
     "Block",
     "Bottleneck",
@@ -155,6 +157,7 @@ __all__ = [
     "WeightNormDense",
     "WordDecoder",
     "antialiased_bicubic",
+    "artifacts",
     "augmented_patches",
     "barlow_head",
     "batch_norm",

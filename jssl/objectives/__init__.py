@@ -3,7 +3,7 @@ name.
 """
 
 from jssl.arrays.patches import patchify, sincos_position_embedding, unpatchify
-from jssl.objectives.adversarial import filled_hole, judgement, passing
+from jssl.objectives.adversarial import error_where, filled_hole, judgement, passing, where_kept
 from jssl.objectives.alignment import negative_cosine_similarity, normalized_mse
 from jssl.objectives.base import Memory, Metrics, Objective, Outputs, named, stateless, value_at, weighted_sum
 from jssl.objectives.beit import word_figures
@@ -99,6 +99,7 @@ __all__ = [
     "dino_cross_entropy",
     "dinov2_terms",
     "enqueue",
+    "error_where",
     "filled_hole",
     "gram_anchor",
     "gram_anchoring",
@@ -175,6 +176,7 @@ __all__ = [
     "vicreg",
     "view_distillation",
     "weighted_sum",
+    "where_kept",
     "word_distances",
     "word_divergence",
     "word_figures",

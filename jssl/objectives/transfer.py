@@ -67,7 +67,7 @@ def remembered_features(memory: Memory, index, rows, *, seed: int = 0) -> Memory
     Returns:
         The memory.
     References:
-        Johnson and Lindenstrauss, 1984
+        arXiv:1805.00385; the projection is our own, by Johnson and Lindenstrauss, 1984
 
     >>> bank = {"bank": jnp.zeros((3, 2))}
     >>> remembered_features(bank, jnp.array([1]), jnp.ones((1, 5)))["bank"].any(axis=1).tolist()

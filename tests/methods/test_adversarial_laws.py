@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jssl import models, objectives
+from jssl import methods, models, objectives
 from jssl.methods.adversarial import MEAN_COLOR, context_encoder, hollowed
+from jssl.models.masked.artifacts import damaged
 from tests.law_table import small_resnet
 
 IMAGES = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 3)), jnp.float32)
@@ -119,3 +120,76 @@ def test_without_a_weight_there_is_no_adversary():
     params, memory = jax.eval_shape(method.init, jax.random.key(0), views(IMAGES))
     assert set(params) == {"encoder", "squeezed", "middle"}
     assert set(memory["statistics"]) == {"encoder", "squeezed", "middle"}
+
+
+CODE = models.AutoEncoder((4, 8), 4)
+
+
+@pytest.fixture(scope="module")
+def spotting():
+    """A method, its first state, and what it makes of images by (params, images, kept share)."""
+    method = methods.spot_artifacts(small_resnet(), models.artifacts(CODE, drawn=True), sides=4)
+    params, memory = method.init(jax.random.key(0), views(IMAGES))
+    maker = models.artifacts(CODE, drawn=True)
+    statistics = {name: memory["statistics"][name] for name in ("taught", "repair")}
+
+    @jax.jit
+    def made(repair, images, kept):
+        return maker.apply({"repair": repair}, statistics, (images, kept), train=True)[0]
+
+    @jax.jit
+    def gradient(params):
+        return jax.grad(
+            lambda params: method.loss(params, None, memory, views(IMAGES), jax.random.key(1), 0)[0]
+        )(params)
+
+    return method, params, memory, made, gradient
+
+
+def test_what_is_not_damaged_is_not_repaired(spotting):
+    _, params, memory, made, _ = spotting
+    whole = made(params["repair"], IMAGES, jnp.ones((4, 4, 4, 1)))
+    np.testing.assert_allclose(whole["image"], whole["clean"], atol=1e-6)
+    held = memory["statistics"]["taught"]["frozen"]
+    np.testing.assert_allclose(whole["clean"], CODE.apply(held, IMAGES).inner["image"], atol=1e-6)
+    broken = made(params["repair"], IMAGES, jnp.zeros((4, 4, 4, 1)))
+    np.testing.assert_array_equal(broken["clean"], whole["clean"])
+    assert np.max(np.abs(broken["image"] - whole["image"])) > 1e-3
+
+
+def test_damage_is_the_mean_of_its_neighbourhood():
+    x = jnp.asarray(np.mgrid[:5, :5].transpose(1, 2, 0)[None], jnp.float32)
+    kept = jnp.ones((1, 5, 5, 1)).at[0, 2, 3].set(0).at[0, 0, 0].set(0)
+    found = damaged(x, kept)
+    np.testing.assert_array_equal(found[0, 2, 3], [2, 3])  # the mean of a ramp is its middle
+    np.testing.assert_array_equal(found[0, 0, 0], [0.5, 0.5])  # of the four points there are
+    kept_points = np.asarray(kept[0, ..., 0], bool)
+    np.testing.assert_array_equal(found[0, kept_points], x[0, kept_points])
+
+
+def test_repair_and_adversary_learn_each_from_its_own_loss(spotting):
+    method, params, memory, _, gradient = spotting
+    assert set(params) == {"repair", "adversary"}  # nothing of the auto-encoder's is learned
+
+    def term(params, name):
+        _, (_, metrics) = method.loss(params, None, memory, views(IMAGES), jax.random.key(1), 0)
+        return sum(metrics[one] for one in name)
+
+    total = gradient(params)
+    for part, names in (("adversary", ("judgement", "where")), ("repair", ("passing", "error"))):
+        own = jax.jit(jax.grad(term), static_argnums=1)(params, names)
+        for other in params:
+            pairs = list(zip(*map(jax.tree.leaves, (own[other], total[other])), strict=True))
+            if other == part:
+                assert any(np.any(x != 0) for x, _ in pairs)
+                for x, y in pairs:
+                    np.testing.assert_allclose(x, y, atol=1e-4, rtol=1e-3)
+            else:
+                assert all(np.all(x == 0) for x, _ in pairs)
+
+
+def test_the_best_verdict_on_what_cannot_be_told_is_a_guess():
+    logits = jnp.linspace(-3, 3, 61)
+    losses = objectives.judgement(logits, logits) / 2  # the same image, real and made
+    assert float(logits[jnp.argmin(losses)]) == pytest.approx(0, abs=1e-6)
+    np.testing.assert_allclose(losses.min(), np.log(2), rtol=1e-6)

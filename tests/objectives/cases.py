@@ -67,6 +67,10 @@ def _codes(rng, batch):
     return draws / draws.sum(-1, keepdims=True)
 
 
+def _kept(rng, batch):
+    return (rng.uniform(size=(batch, 2, 2, 1)) < 0.6).astype(float)
+
+
 def _mask(rng, batch):
     return rng.uniform(size=(batch, N)) < 0.6
 
@@ -250,6 +254,18 @@ CASES = {
         trained=("prediction",),
         batched=dict(prediction=0, target=0),
         optimum=(dict(prediction=np.ones((2, 4, 4, 1)), target=np.ones((2, 4, 4, 1))), 0.0),
+    ),
+    "where_kept": Case(
+        o.where_kept,
+        _normal("logits", (0, 4), kept=_kept),
+        trained=("logits",),
+        batched=dict(logits=0, kept=0),
+    ),
+    "error_where": Case(
+        o.error_where,
+        _normal("prediction", (0, 4, 4, 2), "target", (0, 4, 4, 2), kept=_kept),
+        trained=("prediction",),
+        batched=dict(prediction=0, target=0, kept=0),
     ),
     "color_cross_entropy": Case(
         o.color_cross_entropy,

@@ -35,6 +35,7 @@ from jssl.data.views.plain import (
     rotation,
     simmim,
     slip,
+    spot_artifacts,
 )
 from jssl.data.views.whole import obow, whole_and_crops
 
@@ -66,6 +67,7 @@ NAMED = {
         rotation,
         colorization,
         context_encoder,
+        spot_artifacts,
         cpc,
         cpc_v2,
         puzzle,
@@ -88,7 +90,8 @@ def statistics(name: str) -> Statistics:
     (0.228, 0.224, 0.225)
     """
     others = {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "eva": CLIP, "invariant_spreading": CIFAR}
-    return (others | {"colorization": UNCHANGED, "context_encoder": SIGNED}).get(name, Statistics())
+    others |= {"colorization": UNCHANGED, "context_encoder": SIGNED, "spot_artifacts": SIGNED}
+    return others.get(name, Statistics())
 
 
 __all__ = [
@@ -142,6 +145,7 @@ __all__ = [
     "simmim",
     "slip",
     "smog",
+    "spot_artifacts",
     "statistics",
     "swav",
     "two_views",

@@ -116,6 +116,20 @@ def context_encoder(*, size: int = 128, area: float = (128 / 350) ** 2) -> Views
     return multi_crop(chain(square, horizontal_flip(), normalize(mean=SIGNED.mean, std=SIGNED.std)))
 
 
+def spot_artifacts(*, size: int = 96, scale=(0.333, 1.0)) -> Views:
+    """Makes the single view that an auto-encoder decodes: a bilinear crop, a flip, other brightness and
+    saturation.
+
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}, in [-1, 1].
+    References:
+        arXiv:1806.05024; sjenni/LearningToSpotArtifacts, Preprocessor.py
+    """
+    crop = random_resized_crop(size=size, scale=scale, ratio=(0.75, 1.33))
+    color = color_jitter(brightness=0.125, saturation=0.5)
+    return multi_crop(chain(crop, horizontal_flip(), color, normalize(mean=SIGNED.mean, std=SIGNED.std)))
+
+
 def i_jepa(*, size: int = 224, scale=(0.3, 1.0)) -> Views:
     """Makes I-JEPA's single view: a bilinear crop, never mirrored.
 

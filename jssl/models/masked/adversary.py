@@ -33,7 +33,7 @@ class Judge(nn.Module):
         return nn.Dense(1)(x.reshape(len(x), -1))[:, 0]
 
 
-def with_adversary(maker, adversary, *, makes: str) -> Network:
+def with_adversary(maker, adversary, *, makes: str, real: str | None = None, evaluated=False) -> Network:
     """Puts an adversary beside a network that makes images.
 
     One sum of losses trains both: what the adversary thinks of what is made comes twice, once without a
@@ -43,29 +43,43 @@ def with_adversary(maker, adversary, *, makes: str) -> Network:
         maker: anything `network` takes.
         adversary: images -> [B] logits, positive for real.
         makes: name of the maker's output that is judged.
+        real: name of the maker's output that counts as real; None: real images are given.
+        evaluated: whether features are the adversary's, and not the maker's.
     Returns:
-        A `Network`, (inputs, real images) -> the maker's outputs and `real`, `made`, both for the adversary
-        to learn from, and `passing`, for the maker, with the maker's params and {"adversary"} beside them.
+        A `Network`, (inputs, real images), or the inputs alone, -> the maker's outputs and `real`, `made`,
+        both for the adversary to learn from, and `passing`, for the maker, with the maker's params and
+        {"adversary"} beside them.
     References:
         arXiv:1604.07379
     """
     net, judge = network(maker), network(adversary)
 
     def init(key, given):
-        inputs, real = given
+        inputs, true = given if real is None else (given, None)
         params, statistics = net.init(jax.random.fold_in(key, 0), inputs)
-        own, seen = judge.init(jax.random.fold_in(key, 1), real)
+        if real is not None:
+            true = net.apply(params, statistics, inputs)[0][real]
+        own, seen = judge.init(jax.random.fold_in(key, 1), true)
         return params | {"adversary": own}, statistics | {"adversary": seen}
 
     def apply(params, statistics, given, **how):
-        inputs, real = given
+        inputs, true = given if real is None else (given, None)
         outputs, after = net.apply(params, statistics, inputs, **how)
+        true = true if real is None else outputs[real]
         made, before = as_outputs(outputs)[makes], statistics["adversary"]
         own, held = params["adversary"], jax.lax.stop_gradient(params["adversary"])
-        true, seen = judge.apply(own, before, real, **how)
+        known, seen = judge.apply(own, before, true, **how)
         false, seen = judge.apply(own, seen, jax.lax.stop_gradient(made), **how)
         passing, _ = judge.apply(held, before, made, **how)
-        judged = {"real": true, "made": false, "passing": passing}
+        judged = {"real": known, "made": false, "passing": passing}
         return as_outputs(outputs) | judged, after | {"adversary": seen}
 
+    def features(params, statistics, images):
+        return judge.features(params["adversary"], statistics["adversary"], images)
+
+    def inner(params, statistics):
+        return judge.encoder(params["adversary"], statistics["adversary"])
+
+    if evaluated:
+        return Network(init, apply, features, inner)
     return Network(init, apply, net.features, net.encoder)
