@@ -84,6 +84,7 @@ demo = ContextPrediction(
     steps=400,
     warmup=0.5,
     learning_rate=0.1,
+    rate_per=None,
     final_rate=0.0,
     drops=(),
     grey=0.0,

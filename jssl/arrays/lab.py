@@ -18,12 +18,16 @@ def rgb_to_lab(images: jax.Array) -> jax.Array:
         images: [..., 3] in [0, 1].
     Returns:
         [..., 3]: lightness in [0, 100]; a, green to red; b, blue to yellow: both in about [-110, 110].
+    Raises:
+        ValueError: for other numbers of channels.
     References:
         IEC 61966-2-1; CIE 15
 
     >>> rgb_to_lab(jnp.ones(3)).round(1).tolist()[0]
     100.0
     """
+    if images.shape[-1] != 3:
+        raise ValueError(f"colors need images of 3 channels, got shape {images.shape}")
     images = images.astype(jnp.promote_types(images.dtype, jnp.float32))
     curved = ((jnp.maximum(images, 0.04045) + 0.055) / 1.055) ** 2.4
     linear = jnp.where(images > 0.04045, curved, images / 12.92)

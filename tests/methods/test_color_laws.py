@@ -62,6 +62,11 @@ def test_lab_is_that_of_known_colors_and_goes_back():
     assert np.all(np.isfinite(jax.jacobian(lambda x: rgb_to_lab(x).sum())(jnp.zeros(3))))
 
 
+def test_images_without_color_are_refused():
+    with pytest.raises(ValueError, match="colors need images of 3 channels, got shape"):
+        rgb_to_lab(jnp.ones((2, 4, 4, 1)))
+
+
 def test_a_color_is_spread_over_ten_bins():
     ab = rgb_to_lab(jnp.asarray(GRID))[:, 1:]
     code = o.soft_encode(ab)

@@ -28,7 +28,5 @@ class Lightness(nn.Module):
         Raises:
             ValueError: for images without three channels.
         """
-        if images.shape[-1] != 3:
-            raise ValueError(f"colors need images of 3 channels, got shape {images.shape}")
         lightness = rgb_to_lab(images)[..., :1] / 50 - 1
         return self.encoder(lightness.astype(images.dtype), train=train)
