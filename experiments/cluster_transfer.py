@@ -21,8 +21,8 @@ class ClusterTransfer(Training):
     jssl train cluster_transfer --teacher runs/jigsaw_pp --out runs/transferred
 
     The paper: an AlexNet, taught by 2,000 clusters of what a VGG-16 has learned of puzzles: linear 37.3 % on
-    its third convolution. The demo's teacher is a network as it is drawn: it shows that the stage runs; name
-    a run of jigsaw_pp, or of any system, to learn something.
+    its third convolution, from memory. The demo's teacher is a network as it is drawn: it shows that the
+    stage runs; name a run of jigsaw_pp, or of any system, to learn something.
     """
 
     data: Data = "tfds:imagenet2012"

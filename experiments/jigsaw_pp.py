@@ -17,9 +17,9 @@ class JigsawPP(Puzzles):
     jssl train cluster_transfer --teacher gs://bucket/puzzles \
         --data tfds:imagenet2012 --out gs://bucket/transferred              # what it knows, to a new network
 
-    The paper: VGG-16 on puzzles, whose clusters an AlexNet learns: linear 37.3 % on its third convolution.
-    The numbers are those of the authors' code for jigsaw++, trained as for jigsaw; the encoder is our own
-    choice. Permutations are chosen by their least distance.
+    The paper: VGG-16 on puzzles, whose clusters an AlexNet learns: linear 37.3 % on its third convolution,
+    from memory. The numbers are those of the authors' code for jigsaw++, trained as for jigsaw; the encoder
+    is our own choice. Permutations are chosen by their least distance.
     """
 
     data: Data = "tfds:imagenet2012"
@@ -57,7 +57,6 @@ class JigsawPP(Puzzles):
     """Width of the layer over all tiles."""
     dropout: Share = 0.5
     """In that layer, and of tiles' vectors."""
-
     intruders: Count = 2
     """Tiles of another image at most."""
 

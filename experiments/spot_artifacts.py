@@ -19,9 +19,9 @@ class SpotArtifacts(Training):
     jssl train autoencoder --demo --out runs/autoencoder
     jssl train spot_artifacts --demo --teacher runs/autoencoder             # a few minutes on a CPU
 
-    The paper: AlexNet-like, STL-10 at 96 pixels, batch 128, 500 epochs, and ImageNet: VOC classification
-    69.8 %. The numbers are those of the authors' code for STL-10, the encoder is our own choice. The demo's
-    auto-encoder is as it is drawn: it shows that the stage runs; name a run of autoencoder to learn
+    The paper: AlexNet-like, STL-10 at 96 pixels, batch 128, 500 epochs, and ImageNet: VOC classification 69.8
+    %, from memory. The numbers are those of the authors' code for STL-10, the encoder is our own choice. The
+    demo's auto-encoder is as it is drawn: it shows that the stage runs; name a run of autoencoder to learn
     something.
     """
 
