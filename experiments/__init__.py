@@ -125,6 +125,21 @@ REGISTRY = {
     "rotation": System(
         "Image rotations", "Rotation", "1803.07728", "pretext", knn=(12.6, 26.4), linear=(12.5, 27.2)
     ),
+    "context_prediction": System("Context prediction", "ContextPrediction", "1505.05192", "pretext, tiles"),
+    "jigsaw": System("Jigsaw puzzles", "Jigsaw", "1603.09246", "pretext, tiles"),
+    "jigsaw_pp": System("Jigsaw++", "JigsawPP", "1805.00385", "pretext, tiles of two images"),
+    "cluster_transfer": System(
+        "Jigsaw++, transfer", "ClusterTransfer", "1805.00385", "distillation, clusters of a frozen teacher"
+    ),
+    "counting": System("Learning to count", "Counting", "1708.06734", "pretext, tiles"),
+    "context_encoder": System(
+        "Context encoders", "ContextEncoder", "1604.07379", "pretext, a hole filled, adversary"
+    ),
+    "autoencoder": System("Spot artifacts, auto-encoder", "Autoencoder", "1806.05024", "autoencoder"),
+    "spot_artifacts": System(
+        "Spot artifacts", "SpotArtifacts", "1806.05024", "pretext, adversary, frozen auto-encoder"
+    ),
+    "colorization": System("Colorization", "Colorization", "1603.08511", "pretext, colors of pixels"),
     "supcon": System("SupCon", "SupCon", "2004.11362", "siamese, labels", "labelled images"),
     "fine_tune": System(
         "Fine-tuning", "FineTune", "2111.06377", "supervised, from any weights", "labelled images"

@@ -44,6 +44,10 @@ _PAPERS = {  # arXiv id: (first author, title)
         "Devlin, Jacob",
         "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding",
     ),
+    "1901.09005": (
+        "Kolesnikov, Alexander",
+        "Revisiting Self-Supervised Visual Representation Learning",
+    ),
     "1904.03436": (
         "Ye, Mang",
         "Unsupervised Embedding Learning via Invariant and Spreading Instance Feature",

@@ -80,6 +80,12 @@ def tiled(key, batch):
     return views | {"tiles": jnp.stack(quarters, axis=1)}
 
 
+def pixels(key, batch):
+    """One view in [0, 1]."""
+    views = noisy(1)(key, batch)
+    return views | {"global": jnp.clip(views["global"] + 0.5, 0, 1)}
+
+
 ONE, TWO, THREE, CROPS = noisy(1), noisy(2), noisy(3), noisy(2, 2)
 SMALL = dict(hidden=16)
 
@@ -342,6 +348,66 @@ TABLE = {
     "flip": Row(lambda: methods.flip(vit(), text(), dim=8), ONE),
     "siglip": Row(lambda: methods.siglip(vit(), text(), dim=16, logit_bias=-2.0), ONE),
     "rotation": Row(lambda: methods.rotation(vit()), ONE),
+    "context_prediction": Row(
+        lambda: methods.context_prediction(
+            small_resnet(), side=4, tile=models.tile_head(8), join=models.puzzle_head(8, **SMALL, dropout=0.0)
+        ),
+        ONE,
+    ),
+    "jigsaw": Row(
+        lambda: methods.jigsaw(
+            small_resnet(),
+            permutations=4,
+            side=6,
+            cells=2,
+            number=2,
+            tile=models.tile_head(8),
+            join=models.puzzle_head(4, **SMALL, dropout=0.0),
+        ),
+        ONE,
+    ),
+    "jigsaw_pp": Row(
+        lambda: methods.jigsaw_pp(
+            small_resnet(),
+            permutations=4,
+            intruders=1,
+            side=6,
+            cells=2,
+            number=2,
+            tile=models.tile_head(8),
+            join=models.puzzle_head(4, **SMALL, dropout=0.0),
+        ),
+        ONE,
+    ),
+    "cluster_transfer": Row(
+        lambda: methods.cluster_transfer(
+            vit(), frozen(vit(dim=8), teacher(vit(dim=8))), examples=BATCH, clusters=3, dim=4
+        ),
+        ONE,
+    ),
+    "counting": Row(
+        lambda: methods.counting(small_resnet(), head=models.count_head(8, layers=2, **SMALL)), ONE
+    ),
+    "context_encoder": Row(
+        lambda: methods.context_encoder(
+            small_resnet(),
+            squeezed=models.Squeezed(16, 8, 2),
+            decoder=models.MapDecoder(3, (8, 8), last=jnp.tanh),
+            adversary=models.Judge((4, 4)),
+            band=1,
+        ),
+        ONE,
+    ),
+    "autoencoder": Row(lambda: methods.autoencoder(models.AutoEncoder((4, 8), 4)), ONE),
+    "spot_artifacts": Row(
+        lambda: methods.spot_artifacts(
+            vit(), models.artifacts(models.AutoEncoder((4, 8), 4), drawn=True), sides=4
+        ),
+        ONE,
+    ),
+    "colorization": Row(
+        lambda: methods.colorization(small_resnet(), decoder=models.MapDecoder(313, (8,))), pixels
+    ),
     "supcon": Row(lambda: methods.supcon(vit(), head=models.moco_head(8, **SMALL)), TWO),
     "distil": Row(
         lambda: methods.distil(

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -72,6 +73,21 @@ def test_what_the_page_computes_is_computed(page, tmp_path, monkeypatch):
         assert len([line for line in loop if line.strip()]) <= 15
     else:
         assert int(scope["result"].state.step) == 2 and scope["result"].table == {}
+
+
+def test_a_pretext_task_of_ones_own_takes_fifteen_lines():
+    (block,) = blocks("own_pretext.md", "python")
+    exec(compile(block, "own_pretext.md", "exec"), scope := {})
+    lines = [line for line in block.splitlines() if line.strip()]
+    own = lines[lines.index(next(line for line in lines if line.startswith("def mirrored"))) :]
+    task = own[: 1 + [line.startswith("method = ") for line in own].index(True)]
+    assert len(task) <= 15 and int(scope["state"].step) == 5
+    assert 0 <= float(scope["metrics"]["accuracy"]) <= 1 and scope["features"].shape == (2, 96)
+    images = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1) * np.ones((64, 1, 1, 1), np.float32)
+    inputs, labels = scope["mirrored"](jax.random.split(jax.random.key(0), 64), images)
+    backwards = np.asarray(inputs[:, 0, 0, 0]) == 3  # the first pixel is what the last was
+    np.testing.assert_array_equal(labels["mirrored"], backwards)
+    assert 16 < backwards.sum() < 48
 
 
 def commands():

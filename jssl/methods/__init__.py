@@ -1,13 +1,15 @@
 """Named methods, each a choice of networks and losses over one of a few engines (`jssl.methods.frames`)."""
 
+from jssl.methods.adversarial import autoencoder, context_encoder, spot_artifacts
 from jssl.methods.attended import attmask
 from jssl.methods.balanced import dinov2, dinov2_distill, dinov3
 from jssl.methods.base import Method
 from jssl.methods.clustering import deepcluster_v2, smog, swav
+from jssl.methods.colors import colorization
 from jssl.methods.contrastive import dcl, invariant_spreading, moco_v2, nnclr, npid, pcl, simclr, simclr_v2
 from jssl.methods.distillation import dino, esvit, ibot
 from jssl.methods.hybrids import cmae, mim_contrast, sit, slip, splitmask
-from jssl.methods.labels import distil, supcon, supervised
+from jssl.methods.labels import cluster_transfer, distil, supcon, supervised
 from jssl.methods.latent import data2vec, msn, sdae
 from jssl.methods.masked import i_jepa, mae, simmim
 from jssl.methods.masked_targets import beit, cae, eva, maskfeat
@@ -16,6 +18,7 @@ from jssl.methods.multimodal import clip, flip, siglip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
 from jssl.methods.patches import cpc, cpc_v2
 from jssl.methods.pretext import rotation
+from jssl.methods.puzzles import context_prediction, counting, jigsaw, jigsaw_pp
 from jssl.methods.tokens import tokenizer
 from jssl.methods.weighted import weighted_methods
 from jssl.methods.words import obow
@@ -23,12 +26,18 @@ from jssl.methods.words import obow
 __all__ = [
     "Method",
     "attmask",
+    "autoencoder",
     "barlow_twins",
     "beit",
     "byol",
     "cae",
     "clip",
+    "cluster_transfer",
     "cmae",
+    "colorization",
+    "context_encoder",
+    "context_prediction",
+    "counting",
     "cpc",
     "cpc_v2",
     "data2vec",
@@ -46,6 +55,8 @@ __all__ = [
     "ibot",
     "infomin",
     "invariant_spreading",
+    "jigsaw",
+    "jigsaw_pp",
     "mae",
     "maskfeat",
     "mim_contrast",
@@ -69,6 +80,7 @@ __all__ = [
     "slip",
     "smog",
     "splitmask",
+    "spot_artifacts",
     "supcon",
     "supervised",
     "swav",

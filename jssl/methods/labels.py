@@ -4,13 +4,20 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jssl.methods.base import Method
+from jssl.methods.base import Method, Refresh
 from jssl.methods.frames.distillation import distillation
 from jssl.methods.frames.siamese import siamese
 from jssl.methods.pairs import labelled
 from jssl.models.heads import linear_head, moco_head
 from jssl.models.network import Network, network, with_heads
-from jssl.objectives import soft_cross_entropy, stateless, supervised_contrastive
+from jssl.objectives import (
+    cluster_labels,
+    clustered_once,
+    remembered_features,
+    soft_cross_entropy,
+    stateless,
+    supervised_contrastive,
+)
 
 
 def supervised(encoder, classes: int, *, head=None, between=None, smoothing: float = 0.0) -> Method:
@@ -84,6 +91,44 @@ def distil(encoder, taught, classes: int, *, head=None, temperature: float = 1.0
         return soft_cross_entropy(ours, theirs, temperature=temperature), {"agreement": same}
 
     return distillation(classifier(encoder, head or linear_head(classes)), taught, stateless(losses))
+
+
+def cluster_transfer(
+    encoder, taught, *, examples: int, clusters: int = 2000, dim: int = 128, head=None, iterations: int = 50
+) -> Method:
+    """Predicts in which cluster of a frozen network's features an image lies: what the one network knows is
+    transferred to the other, whatever task it has learned it by.
+
+    All images are clustered once, after the first epoch, in which nothing is learned yet.
+
+    Args:
+        encoder: anything `network` takes.
+        taught: a `frozen` network; it sees images as the evaluation view makes them.
+        examples: how many images the data has; each has a label by its index.
+        clusters: how many.
+        dim: features are projected at random to so many numbers to be remembered.
+        head: [B, D] -> [B, clusters], linear by default.
+        iterations: of k-means.
+    Returns:
+        A `Method` with `refresh`; views: one global one, and "index" [B]. The metric `accuracy` is that of
+        the clusters.
+    References:
+        arXiv:1805.00385
+    """
+    known = network(taught)
+
+    def observe(params, teacher, memory, images, index):
+        rows = known.features({}, memory["statistics"]["taught"], images).cls
+        return memory | {"objective": remembered_features(memory["objective"], index, rows)}
+
+    def clustered(key, memory):
+        return memory | {
+            "objective": clustered_once(key, memory["objective"], clusters, iterations=iterations)
+        }
+
+    model = classifier(encoder, head or linear_head(clusters))
+    method = distillation(model, taught, cluster_labels("logits", examples=examples, dim=dim))
+    return method._replace(refresh=Refresh(None, clustered, observe=observe))
 
 
 def supcon(encoder, *, head=None, temperature: float = 0.1, base_temperature: float = 0.07) -> Method:

@@ -4,6 +4,7 @@ from itertools import permutations
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jssl.objectives import Objective, named, stateless
 
@@ -57,6 +58,23 @@ def labelled(loss, *, name: str = "cls") -> Objective:
         labels = named(outputs.views, "label", "views")
         _check_two(outputs.student[name])
         return loss(*outputs.student[name][:2], jnp.where(labels < 0, -1 - jnp.arange(len(labels)), labels))
+
+    return stateless(losses)
+
+
+def classified(name: str) -> Objective:
+    """Compares logits with the classes that a transform has made, by their cross-entropy.
+
+    Args:
+        name: of the student's output [..., K], and of the target [...] int.
+    Returns:
+        An `Objective` that remembers nothing, with the metric `accuracy`.
+    """
+
+    def losses(outputs):
+        logits, labels = outputs.student[name].astype(jnp.float32), outputs.target[name]
+        accuracy = jnp.mean(jnp.argmax(logits, -1) == labels)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels), {"accuracy": accuracy}
 
     return stateless(losses)
 

@@ -2,21 +2,20 @@
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jssl.data.augment.geometry import quarter_turns
 from jssl.methods.base import Method
 from jssl.methods.frames.pretext import pretext
+from jssl.methods.pairs import classified
 from jssl.models.heads import linear_head
 from jssl.models.network import network, with_heads
-from jssl.objectives import stateless
 
 
-def rotations(key, images):
+def rotations(keys, images):
     """Turns every image by 0, 90, 180 and 270 degrees, its four rotations side by side.
 
     Args:
-        key: unused; nothing is drawn.
+        keys: unused; nothing is drawn.
         images: [B, H, W, C], H = W.
     Returns:
         ([4 B, H, W, C], {"rotation": [4 B] int32}), label i being i * 90 degrees counter-clockwise.
@@ -39,14 +38,8 @@ def rotation(encoder, *, head=None) -> Method:
         arXiv:1803.07728
     """
 
-    def losses(outputs):
-        logits, labels = outputs.student["rotation"].astype(jnp.float32), outputs.target["rotation"]
-        accuracy = jnp.mean(jnp.argmax(logits, -1) == labels)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels), {"accuracy": accuracy}
-
-    return pretext(
-        with_heads(encoder, rotation=head or linear_head(4)), stateless(losses), transform=rotations
-    )
+    model = with_heads(encoder, rotation=head or linear_head(4))
+    return pretext(model, classified("rotation"), transform=rotations)
 
 
 def predicted_rotations(method: Method, state, images, *, head=None) -> jax.Array:

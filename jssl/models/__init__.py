@@ -1,6 +1,7 @@
 """Encoders, heads and what sits between them. Every encoder returns `Features`."""
 
 from jssl.arrays.vectors import l2_normalize
+from jssl.models.encoders.lightness import Lightness
 from jssl.models.encoders.patchwise import Patchwise, augmented_patches, first_stages
 from jssl.models.encoders.resnet import (
     BasicBlock,
@@ -42,6 +43,7 @@ from jssl.models.heads import (
     barlow_head,
     byol_head,
     clip_head,
+    count_head,
     cut,
     dino_head,
     linear_head,
@@ -51,12 +53,14 @@ from jssl.models.heads import (
     nnclr_head,
     nnclr_predictor,
     obow_generator,
+    puzzle_head,
     simclr_head,
     simsiam_head,
     simsiam_predictor,
     sit_head,
     slip_head,
     swav_head,
+    tile_head,
     vicreg_head,
 )
 from jssl.models.layers.initializers import (
@@ -93,6 +97,8 @@ from jssl.models.layers.transformer import (
     gelu,
     quick_gelu,
 )
+from jssl.models.masked.adversary import Judge, with_adversary
+from jssl.models.masked.artifacts import AutoEncoder, artifacts
 from jssl.models.masked.context import MaskedContext, RowPredictions
 from jssl.models.masked.decoders import (
     MaskedDecoder,
@@ -103,6 +109,7 @@ from jssl.models.masked.decoders import (
     pixel_head,
 )
 from jssl.models.masked.latents import LatentDecoder, context_autoencoder
+from jssl.models.masked.maps import MapDecoder, Squeezed
 from jssl.models.masked.predictors import Predictor
 from jssl.models.masked.regressors import LatentRegressor
 from jssl.models.masked.tokenizers import TokenDecoder, TokenEncoder, discrete_autoencoder
@@ -112,18 +119,22 @@ from jssl.models.zoo import encoder, encoder_names
 __all__ = [
     "Attention",
     "AttentionPool",
+    "AutoEncoder",
     "BasicBlock",
     "Block",
     "Bottleneck",
     "ConvStem",
     "Features",
     "Head",
+    "Judge",
     "LatentDecoder",
     "LatentRegressor",
     "LearnedPositions",
+    "Lightness",
     "LogitBias",
     "LogitScale",
     "Logits",
+    "MapDecoder",
     "MaskedContext",
     "MaskedDecoder",
     "Mlp",
@@ -135,6 +146,7 @@ __all__ = [
     "RelativePositionBias",
     "ResNet",
     "RowPredictions",
+    "Squeezed",
     "SwiGlu",
     "Swin",
     "TextTransformer",
@@ -145,6 +157,7 @@ __all__ = [
     "WeightNormDense",
     "WordDecoder",
     "antialiased_bicubic",
+    "artifacts",
     "augmented_patches",
     "barlow_head",
     "batch_norm",
@@ -157,6 +170,7 @@ __all__ = [
     "clip_text_init",
     "cls_attention",
     "context_autoencoder",
+    "count_head",
     "cut",
     "deep_pixel_head",
     "depth_scaled",
@@ -185,6 +199,7 @@ __all__ = [
     "patch_head",
     "patch_words",
     "pixel_head",
+    "puzzle_head",
     "quick_gelu",
     "random_words",
     "read_class",
@@ -205,10 +220,12 @@ __all__ = [
     "slip_head",
     "start_place",
     "swav_head",
+    "tile_head",
     "text_encoder",
     "torch_padding",
     "truncated_normal",
     "vicreg_head",
+    "with_adversary",
     "xavier",
     "xavier_apart",
 ]

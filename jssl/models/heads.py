@@ -25,7 +25,8 @@ class Head(nn.Module):
     Parameters are named by position, layers_0, layers_1, ..., as in torch's Sequential.
 
     Args:
-        layers: Linen modules and plain functions of an array; a BatchNorm uses batch statistics when `train`.
+        layers: Linen modules and plain functions of an array; a BatchNorm uses batch statistics when `train`,
+            and a Dropout drops.
 
     >>> head = Head([dense(8), batch_norm(), nn.relu, dense(4)])
     >>> variables = head.init(jax.random.key(0), jnp.ones((2, 3)))
@@ -43,7 +44,12 @@ class Head(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         for layer in self.layers:
-            x = layer(x, use_running_average=not train) if isinstance(layer, nn.BatchNorm) else layer(x)
+            if isinstance(layer, nn.BatchNorm):
+                x = layer(x, use_running_average=not train)
+            elif isinstance(layer, nn.Dropout):
+                x = layer(x, deterministic=not train)
+            else:
+                x = layer(x)
         return x
 
 
@@ -294,6 +300,27 @@ def clip_head(out: int = 512) -> Head:
     """Makes CLIP's projection into the joint space, one linear layer without bias.  arXiv:2103.00020"""
     init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
     return Head([nn.Dense(out, use_bias=False, kernel_init=init)])
+
+
+def tile_head(out: int = 1024, *, dropout: float = 0.0) -> Head:
+    """Makes the layer over each tile of a puzzle: linear, ReLU, dropout.  arXiv:1603.09246"""
+    return Head([nn.Dense(out), nn.relu, *([nn.Dropout(dropout)] if dropout else [])])
+
+
+def count_head(out: int = 1000, *, hidden: int = 4096, layers: int = 3) -> Head:
+    """Makes the layers that count: linear and ReLU in turn, ReLU at the end too, since counts are not
+    negative.  arXiv:1708.06734
+    """
+    widths = [hidden] * (layers - 1) + [out]
+    return Head([layer for width in widths for layer in (dense(width), nn.relu)])
+
+
+def puzzle_head(classes: int, *, hidden: int = 4096, dropout: float = 0.5, norm: bool = False) -> Head:
+    """Makes the layers over an image's tiles in a row: linear, batch norm if `norm`, ReLU, dropout, linear.
+    arXiv:1603.09246, arXiv:1901.09005
+    """
+    inner: list[Callable] = [nn.Dense(hidden), *([batch_norm()] if norm else []), nn.relu]
+    return Head([*inner, *([nn.Dropout(dropout)] if dropout else []), nn.Dense(classes)])
 
 
 def linear_head(classes: int, *, deviation: float = 0.01) -> Head:

@@ -1,6 +1,7 @@
-"""An encoder that also looks at an image in tiles."""
+"""Encoders that look at an image in tiles."""
 
 import jax
+import jax.numpy as jnp
 
 from jssl.models.network import Network, as_outputs, network, with_heads
 
@@ -45,3 +46,62 @@ def with_tiles(encoder, *, tile, join, **heads) -> Network:
         return outputs | {"tiles": x}, statistics
 
     return Network(init, apply, whole.features, whole.encoder)
+
+
+def per_tile(model) -> Network:
+    """Makes a network of tiles out of one of images: each tile is encoded by itself.
+
+    Args:
+        model: anything `network` takes.
+    Returns:
+        A `Network`, tiles [B, N, h, w, C] -> outputs by name [B, N, ...]; its features are of whole images.
+        Batch statistics are those of all tiles.
+    """
+    net = network(model)
+
+    def init(key, tiles):
+        return net.init(key, tiles.reshape(-1, *tiles.shape[2:]))
+
+    def apply(params, statistics, tiles, **how):
+        outputs, statistics = net.apply(params, statistics, tiles.reshape(-1, *tiles.shape[2:]), **how)
+        parted = jax.tree.map(lambda x: x.reshape(*tiles.shape[:2], *x.shape[1:]), as_outputs(outputs))
+        return parted, statistics
+
+    return Network(init, apply, net.features, net.encoder)
+
+
+def arranged(encoder, *, tile, join) -> Network:
+    """Puts a head on each of an image's tiles, and one on the tiles in a row, in several orders.
+
+    A tile is encoded once, however many orders it is in.
+
+    Args:
+        encoder: anything `network` takes.
+        tile: [B', D] -> [B', d], of each tile's vector.
+        join: [B, K, n d] -> [B, K, C], of the tiles of an order, first to last.
+    Returns:
+        A `Network`, (tiles [B, N, h, w, C], orders [B, K, n] int) -> {"place": [B, K, C]}, with params
+        {"encoder", "tile", "join"}.
+    References:
+        arXiv:1603.09246, arXiv:1901.09005
+    """
+    each, together = per_tile(with_heads(encoder, tile=tile)), network(join)
+
+    def rows(outputs, orders):
+        vectors = jax.vmap(lambda tiles, orders: tiles[orders])(outputs["tile"], orders)
+        return vectors.reshape(*orders.shape[:2], -1)
+
+    def init(key, given):
+        tiles, orders = given
+        params, statistics = each.init(jax.random.fold_in(key, 0), tiles)
+        x = jnp.zeros_like(rows(each.apply(params, statistics, tiles)[0], orders))
+        joined, own = together.init(jax.random.fold_in(key, 1), x)
+        return params | {"join": joined}, statistics | {"join": own}
+
+    def apply(params, statistics, given, **how):
+        tiles, orders = given
+        outputs, statistics = each.apply(params, statistics, tiles, **how)
+        place, own = together.apply(params["join"], statistics["join"], rows(outputs, orders), **how)
+        return {"place": place}, statistics | {"join": own}
+
+    return Network(init, apply, each.features, each.encoder)

@@ -3,6 +3,7 @@ name.
 """
 
 from jssl.arrays.patches import patchify, sincos_position_embedding, unpatchify
+from jssl.objectives.adversarial import error_where, filled_hole, judgement, passing, where_kept
 from jssl.objectives.alignment import negative_cosine_similarity, normalized_mse
 from jssl.objectives.base import Memory, Metrics, Objective, Outputs, named, stateless, value_at, weighted_sum
 from jssl.objectives.beit import word_figures
@@ -16,6 +17,14 @@ from jssl.objectives.clusters import (
     random_rows,
     spread_rows,
 )
+from jssl.objectives.colorization import (
+    AB_BINS,
+    annealed_mean,
+    color_cross_entropy,
+    rare_colors,
+    rarity,
+    soft_encode,
+)
 from jssl.objectives.contrastive import (
     decoupled_nt_xent,
     info_nce,
@@ -25,6 +34,7 @@ from jssl.objectives.contrastive import (
     supervised_contrastive,
     symmetric_info_nce,
 )
+from jssl.objectives.counts import counting
 from jssl.objectives.cpc import contrastive_prediction, place_contrast
 from jssl.objectives.data2vec import averaged_blocks, patch_regression
 from jssl.objectives.deepcluster import cluster_classification, recluster
@@ -58,13 +68,16 @@ from jssl.objectives.splitmask import match_of_halves, words_of_halves
 from jssl.objectives.spreading import invariant_spreading
 from jssl.objectives.swav import swapped_assignment, swapped_prediction
 from jssl.objectives.tokenizer import image_error, word_divergence, word_usage
+from jssl.objectives.transfer import cluster_labels, clustered_once, remembered_features
 
 __all__ = [
+    "AB_BINS",
     "Clusters",
     "Memory",
     "Metrics",
     "Objective",
     "Outputs",
+    "annealed_mean",
     "assigned_cross_entropy",
     "averaged_blocks",
     "bag_divergence",
@@ -76,12 +89,18 @@ __all__ = [
     "cached_gradients",
     "centered",
     "cluster_classification",
+    "cluster_labels",
+    "clustered_once",
+    "color_cross_entropy",
     "concentration",
     "contrastive_prediction",
+    "counting",
     "decoupled_nt_xent",
     "dino_cross_entropy",
     "dinov2_terms",
     "enqueue",
+    "error_where",
+    "filled_hole",
     "gram_anchor",
     "gram_anchoring",
     "hog",
@@ -91,6 +110,7 @@ __all__ = [
     "instance_discrimination",
     "instance_memory",
     "invariant_spreading",
+    "judgement",
     "kmeans",
     "koleo",
     "lloyd",
@@ -115,6 +135,7 @@ __all__ = [
     "noise_contrast",
     "normalized_mse",
     "nt_xent",
+    "passing",
     "patch_distillation",
     "patch_regression",
     "patchify",
@@ -123,6 +144,8 @@ __all__ = [
     "prototype_contrast",
     "queue_contrast",
     "random_rows",
+    "rare_colors",
+    "rarity",
     "recluster",
     "refresh",
     "region_cross_entropy",
@@ -131,12 +154,14 @@ __all__ = [
     "relational",
     "relational_consistency",
     "remember",
+    "remembered_features",
     "restored_pixels",
     "scaled_info_nce",
     "sigmoid_pairwise",
     "sincos_position_embedding",
     "sinkhorn_knopp",
     "soft_cross_entropy",
+    "soft_encode",
     "spread_rows",
     "spread_views",
     "stateless",
@@ -151,6 +176,7 @@ __all__ = [
     "vicreg",
     "view_distillation",
     "weighted_sum",
+    "where_kept",
     "word_distances",
     "word_divergence",
     "word_figures",

@@ -16,6 +16,8 @@ from jssl.run.numbers import Count, Share
 from jssl.run.pictures import (
     attention_figure,
     caption_figure,
+    color_figure,
+    hole_figure,
     masks_figure,
     reconstruction_figure,
     rotation_figure,
@@ -51,6 +53,8 @@ __all__ = [
     "Words",
     "attention_figure",
     "caption_figure",
+    "color_figure",
+    "hole_figure",
     "main",
     "masks_figure",
     "open_run",

@@ -12,6 +12,7 @@ from jssl.data.sources import scenes
 from jssl.evaluate.protocols.unseen_pairs import embed_pairs, zero_shot_accuracy
 from jssl.evaluate.protocols.zero_shot import zero_shot_classify
 from jssl.methods.base import Method
+from jssl.methods.colors import colored
 from jssl.methods.pretext import predicted_rotations
 from jssl.objectives import patchify, unpatchify
 from jssl.run.experiment import Figure
@@ -143,6 +144,66 @@ def rotation_figure(method: Method, view) -> tuple[Figure, ...]:
             f"not. Of {len(images)} images {told:.1f} % of the rotations are told right."
         )
         return [(caption, figures.png(figures.turned_gallery(images[:8], guesses[:, :8])))]
+
+    return (figure,)
+
+
+def color_figure(method: Method, view, decoder, *, temperature: float = 0.38) -> tuple[Figure, ...]:
+    """Makes the figure of images without color, with that predicted, and with their own, as an experiment's
+    `figures`.
+
+    Args:
+        method: `jssl.methods.colorization`.
+        view: The evaluation view, of colors in [0, 1].
+        decoder: The method's.
+        temperature: Of the predicted colors, 0.38 in the paper.
+    Returns:
+        One figure.
+    """
+
+    def figure(state, images):
+        from jssl.evaluate import figures
+
+        seen = view(jnp.asarray(images[:8]))
+        how = dict(decoder=decoder, temperature=temperature)
+        grey, guessed = used_once(lambda state, seen: colored(method, state, seen, **how))(state, seen)
+        drawn = figures.colored_gallery(grey, guessed, seen)
+        return [
+            (
+                "Images without color, in the colors that the network predicts, and in their own.",
+                figures.png(drawn),
+            )
+        ]
+
+    return (figure,)
+
+
+def hole_figure(method: Method, view, *, normalized: Statistics | None = None) -> tuple[Figure, ...]:
+    """Makes the figure of images with a hole in their middle, filled in, and whole, as an experiment's
+    `figures`.
+
+    Args:
+        method: `jssl.methods.context_encoder`.
+        view: The evaluation view.
+        normalized: What the view normalises with, by default ImageNet's statistics.
+    Returns:
+        One figure.
+    """
+
+    def figure(state, images):
+        from jssl.evaluate import figures
+
+        seen = view(jnp.asarray(images[:6]))
+        views = {"global": seen[None], "index": jnp.arange(len(seen))}
+        given = state.params, state.teacher, state.memory, views, jax.random.key(0)
+        middle = used_once(method.outputs)(*given).student["middle"]
+        down, right = seen.shape[1] // 4, seen.shape[2] // 4
+        filled = seen.at[:, down:-down, right:-right].set(middle.astype(seen.dtype))
+        hidden = np.zeros((len(seen), 4, 4), bool)
+        hidden[:, 1:3, 1:3] = True
+        shown = (figures.unnormalized(one, normalized) for one in (seen, filled))
+        drawn = figures.reconstructions(next(shown), hidden.reshape(len(seen), -1), next(shown), (4, 4))
+        return [("Images with a hole, filled in by the network, and as they were.", figures.png(drawn))]
 
     return (figure,)
 

@@ -62,6 +62,15 @@ def _region_targets(rng, batch):
     return draws / draws.sum(-1, keepdims=True)
 
 
+def _codes(rng, batch):
+    draws = rng.uniform(0.1, 1.0, (batch, N, K))
+    return draws / draws.sum(-1, keepdims=True)
+
+
+def _kept(rng, batch):
+    return (rng.uniform(size=(batch, 2, 2, 1)) < 0.6).astype(float)
+
+
 def _mask(rng, batch):
     return rng.uniform(size=(batch, N)) < 0.6
 
@@ -224,6 +233,47 @@ CASES = {
         _normal("predictions", (0, D), "targets", (Q, D), positive=_ids(Q)),
         trained=("predictions", "targets"),
         batched=dict(predictions=0, positive=0),
+    ),
+    "counting": Case(
+        _with(o.counting, margin=20.0),
+        _normal("whole", (0, D), "parts", (0, 4, D), "other", (0, D)),
+        trained=("whole", "parts", "other"),
+        batched=dict(whole=0, parts=0, other=0),
+        optimum=(dict(whole=4 * EYE, parts=np.stack([EYE] * 4, 1), other=9 * EYE), 0.0),
+    ),
+    "judgement": Case(
+        o.judgement,
+        _normal("real", (0,), "made", (0,)),
+        trained=("real", "made"),
+        batched=dict(real=0, made=0),
+    ),
+    "passing": Case(o.passing, _normal("made", (0,)), trained=("made",), batched=dict(made=0)),
+    "filled_hole": Case(
+        _with(o.filled_hole, band=1),
+        _normal("prediction", (0, 4, 4, 2), "target", (0, 4, 4, 2)),
+        trained=("prediction",),
+        batched=dict(prediction=0, target=0),
+        optimum=(dict(prediction=np.ones((2, 4, 4, 1)), target=np.ones((2, 4, 4, 1))), 0.0),
+    ),
+    "where_kept": Case(
+        o.where_kept,
+        _normal("logits", (0, 4), kept=_kept),
+        trained=("logits",),
+        batched=dict(logits=0, kept=0),
+    ),
+    "error_where": Case(
+        o.error_where,
+        _normal("prediction", (0, 4, 4, 2), "target", (0, 4, 4, 2), kept=_kept),
+        trained=("prediction",),
+        batched=dict(prediction=0, target=0, kept=0),
+    ),
+    "color_cross_entropy": Case(
+        o.color_cross_entropy,
+        _normal(
+            "logits", (0, N, K), code=_codes, weights=lambda rng, batch: rng.uniform(0.5, 2.0, (batch, N))
+        ),
+        trained=("logits",),
+        batched=dict(logits=0, code=0, weights=0),
     ),
     "relational_consistency": Case(
         _with(o.relational_consistency, student_temperature=0.5, teacher_temperature=0.3),

@@ -1,6 +1,6 @@
 """Views: what is done to a sample before networks see it, as functions (key, batch) -> views."""
 
-from jssl.data.augment.base import CLIP, UNCHANGED, Statistics
+from jssl.data.augment.base import CLIP, SIGNED, UNCHANGED, Statistics
 from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, renormalized, two_views
 from jssl.data.views.corruption import corrupted
 from jssl.data.views.evaluation import evaluation_view
@@ -20,10 +20,12 @@ from jssl.data.views.pairs import (
     simclr_view,
     smog,
 )
-from jssl.data.views.patches import cpc, cpc_v2
+from jssl.data.views.patches import cpc, cpc_v2, puzzle
 from jssl.data.views.plain import (
     beit,
     clip,
+    colorization,
+    context_encoder,
     crops,
     data2vec,
     eva,
@@ -33,6 +35,7 @@ from jssl.data.views.plain import (
     rotation,
     simmim,
     slip,
+    spot_artifacts,
 )
 from jssl.data.views.whole import obow, whole_and_crops
 
@@ -62,8 +65,12 @@ NAMED = {
         i_jepa,
         data2vec,
         rotation,
+        colorization,
+        context_encoder,
+        spot_artifacts,
         cpc,
         cpc_v2,
+        puzzle,
         clip,
         slip,
         infomin,
@@ -83,6 +90,7 @@ def statistics(name: str) -> Statistics:
     (0.228, 0.224, 0.225)
     """
     others = {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "eva": CLIP, "invariant_spreading": CIFAR}
+    others |= {"colorization": UNCHANGED, "context_encoder": SIGNED, "spot_artifacts": SIGNED}
     return others.get(name, Statistics())
 
 
@@ -98,6 +106,8 @@ __all__ = [
     "byol_view",
     "clip",
     "cmae",
+    "colorization",
+    "context_encoder",
     "corrupted",
     "cpc",
     "cpc_v2",
@@ -126,6 +136,7 @@ __all__ = [
     "npid_view",
     "obow",
     "papers_blur",
+    "puzzle",
     "renormalized",
     "ressl",
     "rotation",
@@ -134,6 +145,7 @@ __all__ = [
     "simmim",
     "slip",
     "smog",
+    "spot_artifacts",
     "statistics",
     "swav",
     "two_views",

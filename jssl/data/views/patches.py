@@ -1,4 +1,4 @@
-"""Views of systems that cut an image into patches themselves: CPC's."""
+"""Views of systems that cut an image into patches themselves: CPC's, and puzzles of tiles."""
 
 from jssl.data.augment.base import chain, normalize, with_probability
 from jssl.data.augment.color import color_jitter, grayscale
@@ -39,3 +39,19 @@ def cpc_v2(*, size: int = 260, scale=(0.3, 1.0)) -> Views:
     return multi_crop(
         chain(random_resized_crop(size=size, scale=scale), horizontal_flip(), jitter, normalize())
     )
+
+
+def puzzle(*, size: int = 255, area: float = (255 / 292) ** 2, grey: float = 0.66) -> Views:
+    """Makes the single view that is cut into tiles: a square of fixed size from anywhere, some without color.
+
+    Args:
+        size: the side of the view.
+        area: of the square, as a share of the image's: 255 of 292 pixels.
+        grey: share of the images without color, in which no colored fringes tell where a tile was.
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}.
+    References:
+        arXiv:1901.09005; google/revisiting-self-supervised, config/jigsaw/imagenet.sh
+    """
+    square = random_resized_crop(size=size, scale=(area, area), ratio=(1.0, 1.0))
+    return multi_crop(chain(square, with_probability(grey, grayscale()), normalize()))

@@ -1,6 +1,6 @@
 """Views of one kind of data or purpose: MAE's crop, characters, images whose colors matter."""
 
-from jssl.data.augment.base import CLIP, chain, normalize, with_probability
+from jssl.data.augment.base import CLIP, SIGNED, chain, normalize, with_probability
 from jssl.data.augment.color import color_jitter, grayscale, solarize
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.views.compose import Views, multi_crop
@@ -84,6 +84,50 @@ def rotation(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
         arXiv:1803.07728; gidariss/FeatureLearningRotNet, dataloader.py
     """
     return simmim(size=size, scale=scale)
+
+
+def colorization(*, size: int = 176, area: float = (176 / 256) ** 2) -> Views:
+    """Makes the single view whose colors are predicted: a square of fixed size from anywhere, and a flip.
+
+    Args:
+        size: the side of the view.
+        area: of the square, as a share of the image's: 176 of 256 pixels.
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}, in [0, 1].
+    References:
+        arXiv:1603.08511; richzhang/colorization, train/train_val.prototxt
+    """
+    square = random_resized_crop(size=size, scale=(area, area), ratio=(1.0, 1.0))
+    return multi_crop(chain(square, horizontal_flip()))
+
+
+def context_encoder(*, size: int = 128, area: float = (128 / 350) ** 2) -> Views:
+    """Makes the single view in which a hole is filled: a square of fixed size from anywhere, and a flip.
+
+    Args:
+        size: the side of the view.
+        area: of the square, as a share of the image's: 128 of 350 pixels.
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}, in [-1, 1].
+    References:
+        arXiv:1604.07379; pathak22/context-encoder, data/donkey_folder.lua
+    """
+    square = random_resized_crop(size=size, scale=(area, area), ratio=(1.0, 1.0))
+    return multi_crop(chain(square, horizontal_flip(), normalize(mean=SIGNED.mean, std=SIGNED.std)))
+
+
+def spot_artifacts(*, size: int = 96, scale=(0.333, 1.0)) -> Views:
+    """Makes the single view that an auto-encoder decodes: a bilinear crop, a flip, other brightness and
+    saturation.
+
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}, in [-1, 1].
+    References:
+        arXiv:1806.05024; sjenni/LearningToSpotArtifacts, Preprocessor.py
+    """
+    crop = random_resized_crop(size=size, scale=scale, ratio=(0.75, 1.33))
+    color = color_jitter(brightness=0.125, saturation=0.5)
+    return multi_crop(chain(crop, horizontal_flip(), color, normalize(mean=SIGNED.mean, std=SIGNED.std)))
 
 
 def i_jepa(*, size: int = 224, scale=(0.3, 1.0)) -> Views:

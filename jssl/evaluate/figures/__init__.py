@@ -4,6 +4,7 @@ from jssl.evaluate.figures.curves import health_curves, loss_curve, probe_curve
 from jssl.evaluate.figures.galleries import (
     attention_maps,
     caption_similarities,
+    colored_gallery,
     neighbour_gallery,
     patch_pca,
     reconstructions,
@@ -20,6 +21,7 @@ __all__ = [
     "attention_maps",
     "attention_segments",
     "caption_similarities",
+    "colored_gallery",
     "feature_map",
     "health_curves",
     "label_gallery",

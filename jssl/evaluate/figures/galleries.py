@@ -122,6 +122,20 @@ def turned_gallery(images, guesses):
     return tiles(grid, rows=[f"{90 * turn}°" for turn in range(4)], frames=frames)
 
 
+def colored_gallery(grey, predicted, images):
+    """Draws images without color, in predicted colors, and as they are, one column per image.
+
+    Args:
+        grey: [B, H, W, C] in [0, 1], as the others.
+        predicted: [B, H, W, C].
+        images: [B, H, W, C].
+    Returns:
+        A matplotlib figure.
+    """
+    rows = [list(rgb(one)) for one in (grey, predicted, images)]
+    return tiles(rows, rows=["lightness", "predicted", "original"], tile=0.95)
+
+
 def caption_similarities(images, captions: Sequence[str], cosines):
     """Draws images above the cosines of each with each caption.
 

@@ -114,12 +114,13 @@ def averaged(before, moved):
 
 
 def masking_keys(key, views):
-    """Makes the keys [B] that masks are drawn from, one for each sample of the views, folded from its
-    index.
+    """Makes the keys [B] that masks and pretext tasks are drawn from, one for each sample of the views,
+    folded from its index.
     """
     if "index" not in views:
         raise ValueError(
-            f"masks are drawn by the samples' indices: views need 'index' [B], they have {sorted(views)}"
+            f"masks and tasks are drawn by the samples' indices: views need 'index' [B], they have "
+            f"{sorted(views)}"
         )
     return sample_keys(key, views["index"])
 

@@ -4,7 +4,7 @@ import jax
 
 from jssl.methods.base import Method
 from jssl.methods.frames.assemble import assemble
-from jssl.methods.frames.forward import first_view
+from jssl.methods.frames.forward import first_view, masking_keys
 from jssl.models.network import as_outputs, network
 from jssl.objectives.base import Objective, Outputs
 
@@ -16,18 +16,19 @@ def pretext(model, objective: Objective, *, transform) -> Method:
         model: anything `network` takes; its outputs reach the objective as `outputs.student`, [B', ...] by
             name.
         objective: given the labels as `outputs.target`.
-        transform: (key, images [B, H, W, C]) -> (inputs [B', ...], labels by name).
+        transform: (keys [B], images [B, H, W, C]) -> (inputs [B', ...] or a pytree of them, labels by name),
+            one key for each sample, folded from its index.
     Returns:
         A `Method` without a teacher.
     """
     net = network(model)
 
     def init(key, views):
-        return net.init(key, transform(key, first_view(views))[0])
+        return net.init(key, transform(masking_keys(key, views), first_view(views))[0])
 
     def forward(params, teacher, statistics, views, key):
         transform_key, network_key = jax.random.split(key)
-        inputs, labels = transform(transform_key, first_view(views))
+        inputs, labels = transform(masking_keys(transform_key, views), first_view(views))
         student, statistics = net.apply(params, statistics, inputs, train=True, key=network_key)
         return Outputs(as_outputs(student), labels, views=views), statistics
 

@@ -1,0 +1,34 @@
+"""Counting: what is in an image is what is in its parts.  arXiv:1708.06734"""
+
+import jax
+import jax.numpy as jnp
+
+from jssl.arrays.checks import check
+
+
+def counting(whole, parts, other, *, margin: float = 10.0) -> jax.Array:
+    """Computes how far an image's counts are from the sum of its parts', and another image's from being far.
+
+        |whole - sum(parts)|^2 + max(0, margin - |other - sum(parts)|^2)
+
+    Counts that are always 0 cost the margin.
+
+    Args:
+        whole: [B, D] counts of what is in an image.
+        parts: [B, N, D] counts of its parts.
+        other: [B, D] counts of another image; gradients pass through all three.
+        margin: squared distance beyond which other images do not matter.
+    Returns:
+        [B].
+    Raises:
+        ValueError: for other shapes.
+    References:
+        arXiv:1708.06734
+
+    >>> counting(jnp.ones((1, 2)), jnp.ones((1, 4, 2)) / 4, jnp.zeros((1, 2))).tolist()
+    [8.0]
+    """
+    whole, parts, other = check(whole=(whole, "B D"), parts=(parts, "B N D"), other=(other, "B D"))
+    total = jnp.sum(parts, axis=1)
+    near, far = (jnp.sum((x - total) ** 2, axis=-1) for x in (whole, other))
+    return near + jnp.maximum(0, margin - far)
