@@ -47,13 +47,14 @@ class EsViT(SelfDistillation):
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(where_it_has=self.encoder_settings())
+        momentum, temperature, head = self.teacher_momentum(data), self.temperature(data), self.head()
         method = esvit(
             network,
             prototypes=self.prototypes,
-            head=self.head(),
+            head=head,
             region_weight=self.region_weight,
-            momentum=self.teacher_momentum(data),
-            teacher_temperature=self.temperature(data),
+            momentum=momentum,
+            teacher_temperature=temperature,
         )
         return self.distillation(data, method, network)
 

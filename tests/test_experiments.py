@@ -54,7 +54,17 @@ SMALLER = {  # of the demos' own settings, to compile quickly
     "count": 2,
     "target": tower(patch=8, dim=8, depth=1, heads=2),
 }
-REPORTED = ("byol", "dino", "mae", "clip", "rotation", "fine_tune")  # one of each kind
+REPORTED = (  # one of each kind, and those with figures of their own
+    "byol",
+    "dino",
+    "mae",
+    "clip",
+    "attmask",
+    "rotation",
+    "colorization",
+    "context_encoder",
+    "fine_tune",
+)
 IMAGENET = DataInfo("imagenet", 1_281_167, (224, 224, 3), 224, 1000, {"caption": ((32,), "int32")})
 
 
