@@ -3,8 +3,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
-# two processes; tests of one group (a file, if they name no other) stay in one of them and share what they compile
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+# two processes; tests of one group (tests/conftest.py) stay in one of them and share what they compile
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadscope
 # on Linux huge pages take a quarter off every step on a CPU
 export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 

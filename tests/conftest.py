@@ -38,10 +38,25 @@ def forget_programs():
     jax.clear_caches()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def group_of(test: str) -> str:
+    """Names the tests that run in one process and share what they compile: a file's, or a method's laws."""
+    path, _, name = test.partition("::")
+    return path + name[name.find("[") :] if path.endswith("test_laws.py") and "[" in name else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Deals tests out in groups. The marks of `--dist loadgroup` do nothing under pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group_of(nodeid)
+
+    return Groups(config, log)
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
         if any(item.path.is_relative_to(TESTS / name) for name in SLOW):
             item.add_marker(pytest.mark.slow)

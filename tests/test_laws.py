@@ -17,14 +17,7 @@ from tests.law_table import BATCH, MASKED, TABLE, TAUGHT, batch
 STEPS = 4
 
 
-def methods_of(names):
-    """The tests of one method run in one process, which compiles its step once: pytest --dist loadgroup."""
-    return pytest.mark.parametrize(
-        "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
-    )
-
-
-every_method = methods_of(TABLE)
+every_method = pytest.mark.parametrize("name", TABLE)
 OPTIMIZER = optax.adam(
     3e-3, eps=1e-2
 )  # far above the rounding of gradients that vanish, which Adam would make steps of
@@ -138,14 +131,14 @@ def test_trains_in_bfloat16(name):
         assert x.dtype == y.dtype
 
 
-@methods_of(sorted(TAUGHT))
+@pytest.mark.parametrize("name", sorted(TAUGHT))
 def test_no_gradient_reaches_the_teacher(name):
     state, _ = trained(name)
     _, gradient = judged(name)(state.params, state.teacher, state.memory, state.step)
     assert all(np.all(np.asarray(g) == 0) for g in jax.tree.leaves(gradient))
 
 
-@methods_of(MASKED)
+@pytest.mark.parametrize("name", MASKED)
 def test_permuting_a_batch_permutes_its_masks_and_targets(name):
     state, order = fresh(name), np.array([3, 1, 7, 0, 2, 6, 5, 4])
 
