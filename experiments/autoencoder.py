@@ -41,6 +41,8 @@ class Autoencoder(Training):
     """Channels before the first."""
 
     def build(self, data: DataInfo) -> Experiment:
+        if self.encoder != "none":
+            raise ValueError(f"--encoder {self.encoder[:80]}: it is a network of its own; see --widths")
         network = AutoEncoder(self.widths, self.stem)
         method = autoencoder(network)
         decay = optax.add_decayed_weights(self.weight_decay, mask=weights)
