@@ -340,7 +340,7 @@ def test_low_rank_is_lora_written_as_parameters():
             jnp.sum((a - b) ** 2) for a, b in zip(*map(jax.tree.leaves, (params, target)), strict=True)
         )
 
-    optimizer = optim.lora(optax.adam(0.1), rank=2, scale=0.5)
+    optimizer = optim.low_rank(optax.adam(0.1), rank=2, scale=0.5)
     state, moved = optimizer.init(params), params
     factors = state.factors
     assert jax.tree.structure(factors) == jax.tree.structure(
@@ -366,7 +366,7 @@ def test_low_rank_is_lora_written_as_parameters():
     change = after["kernel"] - before["kernel"]
     assert np.linalg.matrix_rank(np.asarray(change), tol=1e-4) == 2
     with pytest.raises(ValueError, match="no kernel of 'encoder' is chosen"):
-        optim.lora(optax.sgd(0.1), 2, where=lambda path: False).init(params)
+        optim.low_rank(optax.sgd(0.1), 2, where=lambda path: False).init(params)
 
 
 @pytest.mark.parametrize("stacked", [False, True])

@@ -95,7 +95,8 @@ def test_same_value_and_gradients(name):
     case, rng = CASES[name], np.random.default_rng(0)
     mesh = jax.make_mesh((DEVICES,), (AXIS,), (AxisType.Auto,))
     arrays = case.arrays(rng, 2 * DEVICES)
-    params = {key: rng.uniform(0.5, 2.0, arrays[key].shape[-1:]) for key in case.trained}
+    factors = {key: arrays[key].shape[1:][-1:] for key in case.trained}  # one for each feature
+    params = {key: np.asarray(rng.uniform(0.5, 2.0, shape)) for key, shape in factors.items()}
     value, slopes = on_one_device(case, params, arrays)
     for how in (under_jit, under_jit_with_sharded_types, in_shard_map, in_pmap):
         other_value, other_slopes = how(case, mesh, params, arrays)
