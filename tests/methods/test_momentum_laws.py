@@ -202,7 +202,7 @@ def test_tiles_come_from_their_cells_in_an_order_of_their_own():
     assert room.max((0, 1)).tolist() == [1, 2] and room.min() == 0  # every place inside of a cell
     again = shuffled_tiles(keys[::-1], images, side=3)
     np.testing.assert_array_equal(again[::-1], found)
-    with pytest.raises(ValueError, match="side must lie between 1 and a cell's 4 pixels, got 5"):
+    with pytest.raises(ValueError, match="side must lie between 1 and the 4 pixels of a cell"):
         shuffled_tiles(keys, images, side=5)
 
 
