@@ -15,7 +15,9 @@ from pathlib import Path
 
 import jssl
 from benchmarks.learning import on
+from jssl.evaluate.table import LEARNED, RANDOM
 from jssl.run.export import export
+from jssl.run.probing import STARTED
 from jssl.run.systems import module_of
 
 HEADER = """\
@@ -36,8 +38,8 @@ def trained(name: str, settings, out: Path) -> str:
     began = time.process_time()
     table = jssl.run(settings, out=str(out)).table
     minutes = (time.process_time() - began) / 60
-    before = table.get("before training") or table["random network"]
-    figures = [row[probe] for probe in ("knn_top1", "linear_top1") for row in (before, table["learned"])]
+    before = table.get(STARTED) or table[RANDOM]
+    figures = [row[probe] for probe in ("knn_top1", "linear_top1") for row in (before, table[LEARNED])]
     origin = "weights" if settings.start else "random numbers"
     cells = [name, origin, settings.steps, f"{minutes:.1f}", *(f"{100 * x:.1f}" for x in figures)]
     return f"| {' | '.join(map(str, cells))} |"

@@ -8,7 +8,7 @@ from jssl.methods import cluster_transfer
 from jssl.models.network import frozen
 from jssl.optim import everything, freeze_during, sgd
 from jssl.run import Count, Data, DataInfo, Experiment, Training, Weights, main
-from jssl.run.experiment import RANDOM
+from jssl.run.experiment import AS_DRAWN
 from jssl.weights import Loaded
 
 
@@ -49,7 +49,7 @@ class ClusterTransfer(Training):
         """Makes the frozen network, without weights where it is a name."""
         if isinstance(self.teacher, Loaded):
             return frozen(self.teacher.encoder, self.teacher.variables)
-        return frozen(self.network(), drawn=self.teacher == RANDOM)
+        return frozen(self.network(), drawn=self.teacher == AS_DRAWN)
 
     def build(self, data: DataInfo) -> Experiment:
         network, labels = self.network(), min(self.labels, data.examples)
@@ -68,7 +68,7 @@ SOURCES = {
 }
 
 demo = ClusterTransfer(
-    teacher=RANDOM,
+    teacher=AS_DRAWN,
     encoder="resnet10x0.25_cifar",
     data="scenes:shape",
     size=24,

@@ -9,7 +9,7 @@ from jssl.models import cut, linear_head, simclr_head
 from jssl.models.network import frozen
 from jssl.optim import lars
 from jssl.run import Count, Data, DataInfo, Experiment, Training, Weights, main
-from jssl.run.experiment import RANDOM
+from jssl.run.experiment import AS_DRAWN
 from jssl.weights import Loaded
 
 
@@ -52,7 +52,7 @@ class SimCLRV2Distil(Training):
         """
         if not isinstance(self.teacher, Loaded):
             known = classifier(self.network(), linear_head(data.classes))
-            return frozen(known, drawn=self.teacher == RANDOM)
+            return frozen(known, drawn=self.teacher == AS_DRAWN)
         heads = {name: self.teacher.heads.get(name, (None, {}))[1] for name in ("cls", "logits")}
         found = heads["logits"]["params"]["layers_0"]["kernel"].shape[-1] if heads["logits"] else 0
         if found != data.classes:
@@ -84,7 +84,7 @@ SOURCES = {
 }
 
 demo = SimCLRV2Distil(
-    teacher=RANDOM,
+    teacher=AS_DRAWN,
     encoder="resnet10x0.25_cifar",
     data="scenes:color",
     size=24,

@@ -8,7 +8,7 @@ from jssl.methods import spot_artifacts
 from jssl.models import AutoEncoder, artifacts
 from jssl.optim import adamw, weights
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, Weights, main
-from jssl.run.experiment import RANDOM
+from jssl.run.experiment import AS_DRAWN
 from jssl.weights import Loaded
 
 
@@ -59,7 +59,7 @@ class SpotArtifacts(Training):
                     f"--teacher must be a run of autoencoder, got a {type(self.teacher.encoder).__name__}"
                 )
             return artifacts(self.teacher.encoder, self.teacher.variables), len(self.teacher.encoder.widths)
-        return artifacts(AutoEncoder(self.widths), drawn=self.teacher == RANDOM), len(self.widths)
+        return artifacts(AutoEncoder(self.widths), drawn=self.teacher == AS_DRAWN), len(self.widths)
 
     def build(self, data: DataInfo) -> Experiment:
         network, (maker, levels) = self.network(), self.maker()
@@ -80,7 +80,7 @@ SOURCES = {
 }
 
 demo = SpotArtifacts(
-    teacher=RANDOM,
+    teacher=AS_DRAWN,
     encoder="resnet10x0.25_cifar",
     data="scenes:shape",
     size=48,

@@ -10,7 +10,7 @@ from typing import Any
 
 from jssl.evaluate.figures.style import DPI
 from jssl.evaluate.protocols.base import heading, is_share, shown
-from jssl.evaluate.table import Table, metrics_of
+from jssl.evaluate.table import LEARNED, Table, metrics_of
 
 CSS_DPI = 96  # pixels of a page in an inch
 
@@ -167,7 +167,7 @@ def _results(table: Table) -> str:
         return f'<td>{number}<span class="bar" style="width:{width:.2f}rem"></span></td>'
 
     def row(name: str, scores: Mapping[str, float]) -> str:
-        mark = ' class="learned"' if name == "learned" else ""
+        mark = ' class="learned"' if name == LEARNED else ""
         cells = "".join(cell(metric, scores.get(metric)) for metric in metrics)
         return f'<tr{mark}><th scope="row">{html.escape(name)}</th>{cells}</tr>'
 

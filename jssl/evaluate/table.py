@@ -18,6 +18,8 @@ from jssl.evaluate.protocols.linear import linear_protocol
 Table = Mapping[str, Mapping[str, float]]
 """{row: {metric: value}}, in the order to print."""
 
+RAW, CENTRED, RANDOM, LEARNED = "raw pixels", "raw pixels, centred", "random network", "learned"  # rows
+
 USUAL = (knn_protocol(), linear_protocol())
 
 
@@ -72,7 +74,7 @@ def score_pixels(
     moved = [protocol for protocol in protocols if not protocol.standardises]
     mean = a.mean(axis=0)
     centred = _score(moved, a - mean, b - mean, train.labels, test.labels, classes)
-    return {"raw pixels": raw, "raw pixels, centred": raw | centred}
+    return {RAW: raw, CENTRED: raw | centred}
 
 
 def _score(protocols, train_features, test_features, train_labels, test_labels, classes):
@@ -141,8 +143,8 @@ def score_table(
     settings: dict[str, Any] = dict(classes=classes, protocols=protocols)
     return {
         **score_pixels(train, test, **settings),
-        "random network": score_network(random, train, test, **settings, **extraction),
-        "learned": score_network(learned, train, test, **settings, **extraction),
+        RANDOM: score_network(random, train, test, **settings, **extraction),
+        LEARNED: score_network(learned, train, test, **settings, **extraction),
     }
 
 

@@ -18,10 +18,11 @@ import numpy as np
 from jssl.evaluate import figures, write_report
 from jssl.evaluate.measures.metrics import rank_correlation
 from jssl.evaluate.protocols.base import heading, shown
+from jssl.evaluate.table import LEARNED
 from jssl.run.evaluation import FOLDER
 from jssl.run.probing import from_figures
 from jssl.run.record import CONFIG, METRICS, as_path, read_config, read_rows
-from jssl.run.results import FILE, LEARNED, read_evaluations
+from jssl.run.results import FILE, read_evaluations
 
 FEWEST = 3  # rows that have ranks worth comparing
 SEEDLESS = ("data_dir", "scan", "remat")  # settings that change no number
@@ -203,7 +204,8 @@ def main(arguments: list[str]) -> None:
     ]
     if not there:
         raise ValueError(f"none of {', '.join(chosen.directories[:3])} is a run or an evaluation")
-    rows, known = compare(there), _metrics(compare(there))
+    rows = compare(there)
+    known = _metrics(rows)
     if unknown := next((name for name in chosen.metrics or () if name not in known), None):
         raise ValueError(f"--metrics {unknown}: there is no such metric; the runs have {', '.join(known)}")
     if chosen.metrics:

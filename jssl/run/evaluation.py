@@ -28,10 +28,11 @@ from jssl import weights
 from jssl.data.catalog import FORMS
 from jssl.evaluate import PROTOCOLS, Protocol, format_table, protocol, refusal, score
 from jssl.evaluate.protocols.base import heading, is_share, shown
+from jssl.evaluate.table import LEARNED, RANDOM, RAW
 from jssl.models.encoders.pixels import Pixels
 from jssl.run.features import store
 from jssl.run.record import CONFIG, as_path, read_config
-from jssl.run.results import FILE, LEARNED, RANDOM, RAW, in_words, jsonable, merged, write
+from jssl.run.results import FILE, in_words, jsonable, merged, write
 from jssl.run.subject import Subject
 from jssl.run.towers import towers_of
 from jssl.run.training import start

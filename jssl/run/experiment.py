@@ -20,7 +20,7 @@ from jssl.weights.preprocessing import Preprocess
 Figure = Callable[[TrainState, jax.Array], list[tuple[str, bytes]]]
 Data = str | Source | tuple[Source, Source]  # in Python also what `run.own_data.opened` takes
 Weights = str | Loaded
-RANDOM = "random"  # in place of weights: a network as it is drawn
+AS_DRAWN = "random"  # in place of weights: a network as it is drawn
 
 
 class DataInfo(NamedTuple):

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jssl.data.reading.resident import steps_per_epoch
 from jssl.data.source import Source
 from jssl.extras import require
-from jssl.run.experiment import RANDOM, DataInfo, Experiment, Settings, Weights
+from jssl.run.experiment import AS_DRAWN, DataInfo, Experiment, Settings, Weights
 from jssl.run.export import code_version, evaluated
 from jssl.run.footprint import footprint
 from jssl.run.from_weights import Start, beside, fitted, opened
@@ -327,7 +327,7 @@ def _opened_beside(settings: Settings, config: Mapping[str, Any] | None) -> dict
     return {
         name: opened_target(value, config) if name == TARGET else opened(value, None)
         for name, value in named.items()
-        if hints[name] == Weights | None and value is not None and value != RANDOM
+        if hints[name] == Weights | None and value is not None and value != AS_DRAWN
     }
 
 

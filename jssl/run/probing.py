@@ -18,7 +18,7 @@ from jssl.evaluate import (
     pair_health,
 )
 from jssl.evaluate.protocols.base import score
-from jssl.evaluate.table import Table
+from jssl.evaluate.table import CENTRED, LEARNED, RANDOM, RAW, Table
 from jssl.methods.base import Method
 from jssl.run.ahead import Ahead
 from jssl.run.baselines import pixel_scores
@@ -28,7 +28,7 @@ from jssl.train import TrainState
 BANK, QUERIES = 4_000, 1_000  # images that protocols during training look at; the table at the end has all
 WHILE_TRAINING = (knn_protocol(),)
 AT_THE_ENDS = (knn_protocol(), linear_protocol(steps=500))
-RANDOM, STARTED = "random network", "before training"  # rows of the table: what a run begins with
+STARTED = "before training"  # the row of what a run begins with, where that is not random
 
 
 class Probes:
@@ -198,11 +198,11 @@ def health_of(
 
 
 ROWS = {
-    "raw pixels, centred": "raw_pixels_centred_",
-    "raw pixels": "raw_pixels_",
+    CENTRED: "raw_pixels_centred_",
+    RAW: "raw_pixels_",
     RANDOM: "random_network_",
     STARTED: "before_training_",
-    "learned": "",
+    LEARNED: "",
 }
 
 
@@ -234,7 +234,7 @@ def from_figures(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, flo
         {'raw pixels': {'knn_top1': 0.1}, 'learned': {'knn_top1': 0.3}}
     """
     figures = {name: value for row in rows for name, value in row.items()}
-    table: dict[str, dict[str, float]] = {row: {} for row in ("raw pixels", *ROWS)}
+    table: dict[str, dict[str, float]] = {row: {} for row in (RAW, *ROWS)}
     for name, value in figures.items():
         row = next((row for row, prefix in ROWS.items() if prefix and name.startswith(prefix)), None)
         if row is None:
@@ -242,7 +242,7 @@ def from_figures(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, flo
         metric = name.removeprefix(ROWS[row])
         table[row][metric] = np.nan if value is None else value
         if metric in figures:
-            table["learned"][metric] = np.nan if figures[metric] is None else figures[metric]
+            table[LEARNED][metric] = np.nan if figures[metric] is None else figures[metric]
     return {row: scores for row, scores in table.items() if scores}
 
 

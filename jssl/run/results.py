@@ -6,10 +6,10 @@ from typing import Any
 
 from jssl.evaluate import write_report
 from jssl.evaluate.protocols.base import heading, shown
+from jssl.evaluate.table import LEARNED, RANDOM, RAW
 from jssl.run.record import as_path
 
 FILE = "evaluation.json"
-LEARNED, RANDOM, RAW = "learned", "random network", "raw pixels"  # rows, as in a run's own table
 
 
 def jsonable(value: Any) -> Any:

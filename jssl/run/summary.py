@@ -13,7 +13,7 @@ import numpy as np
 from jssl.data.augment.base import Statistics
 from jssl.evaluate import diagnose, extract_features
 from jssl.evaluate.figures import legible
-from jssl.evaluate.table import Table, metrics_of
+from jssl.evaluate.table import LEARNED, Table, metrics_of
 from jssl.run.experiment import Figure
 from jssl.run.plan import Plan
 from jssl.run.probing import Probes, features_of, from_figures
@@ -181,7 +181,7 @@ def _probe(rows, table: Table):
 
     curves = {metric: _column(rows, metric) for metric in metrics_of(table)}
     curves = {metric: curve for metric, curve in curves.items() if len(curve[0]) > 1}
-    baselines = {row: scores for row, scores in table.items() if row != "learned"}
+    baselines = {row: scores for row, scores in table.items() if row != LEARNED}
     if curves:
         yield WHILE_TRAINING, figures.png(figures.probe_curve(curves, baselines=baselines))
 

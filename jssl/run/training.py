@@ -15,6 +15,7 @@ from jssl.arrays.programs import used_once
 from jssl.checkpoint import Checkpoints
 from jssl.evaluate import diagnose, format_table
 from jssl.evaluate.protocols.base import heading, shown
+from jssl.evaluate.table import LEARNED, RANDOM
 from jssl.extras import extra
 from jssl.run.ahead import Ahead, working_ahead
 from jssl.run.best import Best, Worse, earlier, forgotten, go_back, has_stopped
@@ -24,7 +25,7 @@ from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import writer_of
 from jssl.run.opening import next_commands
 from jssl.run.plan import Options, Plan, Shorter, experiment_name, initial_state, plan, step_of
-from jssl.run.probing import RANDOM, STARTED, Probes, as_figures, health_of
+from jssl.run.probing import STARTED, Probes, as_figures, health_of
 from jssl.run.record import REPORT, Record, compared
 from jssl.run.refreshing import refreshes
 from jssl.run.summary import write_summary
@@ -49,7 +50,7 @@ class Run(NamedTuple):
     table: dict[str, dict[str, float]]
 
     def __repr__(self) -> str:
-        learned = self.table.get("learned", {})
+        learned = self.table.get(LEARNED, {})
         told = [f"{heading(name)} {shown(name, value)}" for name, value in learned.items()]
         return f"Run({', '.join([str(self.directory), f'step {int(self.state.step):,}', *told])})"
 
@@ -225,7 +226,7 @@ def _carry_out(
             assert probes is not None  # one of which was worse
             say(str(worse))
             state = go_back(worse, checkpoints, record, plan.state)
-            record.write(worse.step, as_figures({"learned": probes.scores(state)}))
+            record.write(worse.step, as_figures({LEARNED: probes.scores(state)}))
     interrupts.doing = "writing the report"
     following = next_commands(record.directory, name)
     table = write_summary(plan, record, state, probes, began=began, following=following)
@@ -281,7 +282,7 @@ def _train(
     best = Best(options.stop_when_worse, earlier(checkpoints) if options.stop_when_worse else {})
 
     def evaluate(step, state, metrics):
-        figures = probes.on_a_part(state) if step < e.steps else as_figures({"learned": probes.scores(state)})
+        figures = probes.on_a_part(state) if step < e.steps else as_figures({LEARNED: probes.scores(state)})
         probed.clear()
         probed[step] = figures
         log.add(step, figures)
