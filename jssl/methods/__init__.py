@@ -6,14 +6,14 @@ from jssl.methods.balanced import dinov2, dinov2_distill, dinov3
 from jssl.methods.base import Method
 from jssl.methods.clustering import deepcluster_v2, smog, swav
 from jssl.methods.colors import colorization
-from jssl.methods.contrastive import dcl, invariant_spreading, moco_v2, nnclr, npid, pcl, simclr, simclr_v2
+from jssl.methods.contrastive import dcl, invariant_spreading, nnclr, npid, simclr, simclr_v2
 from jssl.methods.distillation import dino, esvit, ibot
 from jssl.methods.hybrids import cmae, mim_contrast, sit, slip, splitmask
 from jssl.methods.labels import cluster_transfer, distil, supcon, supervised
 from jssl.methods.latent import data2vec, msn, sdae
 from jssl.methods.masked import i_jepa, mae, simmim
 from jssl.methods.masked_targets import beit, cae, eva, maskfeat
-from jssl.methods.momentum import infomin, moco_v1, moco_v3, ressl
+from jssl.methods.momentum import infomin, moco_v1, moco_v2, moco_v3, pcl, ressl
 from jssl.methods.multimodal import clip, flip, siglip
 from jssl.methods.negative_free import barlow_twins, byol, simsiam, vicreg
 from jssl.methods.patches import cpc, cpc_v2

@@ -2,9 +2,8 @@
 
 from functools import partial
 
-from jssl.methods.base import Method, Refresh
-from jssl.methods.frames.forward import apart, in_groups, key_view, query_view
-from jssl.methods.frames.self_distillation import self_distillation
+from jssl.methods.base import Method
+from jssl.methods.frames.forward import apart
 from jssl.methods.frames.siamese import siamese
 from jssl.methods.pairs import over_views
 from jssl.models.heads import moco_head, nnclr_head, nnclr_predictor, simclr_head
@@ -14,11 +13,6 @@ from jssl.objectives import (
     instance_memory,
     neighbour_contrast,
     nt_xent,
-    prototype_contrast,
-    queue_contrast,
-    refresh,
-    remember,
-    weighted_sum,
 )
 from jssl.objectives import invariant_spreading as spread
 
@@ -154,111 +148,3 @@ def invariant_spreading(encoder, *, head=None, temperature: float = 0.1) -> Meth
     """
     network = with_heads(encoder, cls=head or moco_head(hidden=None))
     return siamese(network, over_views(partial(spread, temperature=temperature)))
-
-
-def moco_v2(
-    encoder, *, head=None, queue: int = 65536, temperature: float = 0.2, momentum=0.999, groups: int = 8
-) -> Method:
-    """Makes a query find the momentum encoder's key of the other view among a queue of past keys.
-
-    Args:
-        encoder: anything `network` takes.
-        head: the projection MLP.
-        queue: past keys kept, a multiple of the batch.
-        temperature: of the contrast.
-        momentum: of the key encoder, a number or a schedule.
-        groups: of queries, normalised apart as on the paper's 8 GPUs.
-    Returns:
-        A `Method`; views: two global ones, query and key.
-    References:
-        MoCo v2, arXiv:2003.04297
-    """
-    network = with_heads(encoder, cls=head or moco_head())
-    objective = queue_contrast("cls", size=queue, temperature=temperature)
-    return momentum_contrast(network, objective, momentum=momentum, groups=groups)
-
-
-def pcl(
-    encoder,
-    *,
-    examples: int,
-    clusters: tuple[int, ...] = (25000, 50000, 100000),
-    negatives: int = 16384,
-    restarts: int = 5,
-    start: int = 0,
-    head=None,
-    queue: int = 16384,
-    temperature: float = 0.2,
-    momentum=0.999,
-    groups: int = 8,
-) -> Method:
-    """Makes an image find, beside its MoCo key, the prototype of its cluster at several granularities.
-
-    Args:
-        encoder: anything `network` takes.
-        examples: how many images the data has: each is remembered by its index, and they are clustered after
-            every epoch, by what the momentum encoder makes of them in evaluation mode where whoever trains
-            shows it all images (`Refresh`).
-        clusters: how many at each granularity.
-        negatives: prototypes drawn.
-        restarts: of k-means.
-        start: the step before which nothing is clustered, and only the keys are contrasted.
-        head, queue, temperature, momentum, groups: as for `moco_v2`.
-    Returns:
-        A `Method` with `refresh`; views: two global ones, query and key, and "index" [B].
-    References:
-        PCL, arXiv:2005.04966
-    """
-    network = with_heads(encoder, cls=head or moco_head())
-    objective = weighted_sum(
-        instance=(1.0, queue_contrast("cls", size=queue, temperature=temperature)),
-        prototype=(
-            1.0,
-            prototype_contrast(
-                "cls", examples=examples, clusters=clusters, negatives=negatives, temperature=temperature
-            ),
-        ),
-    )
-
-    def clustered(key, memory):
-        return memory | {"prototype": refresh(key, memory["prototype"], restarts=restarts)}
-
-    def observe(params, teacher, memory, images, index):
-        outputs, _ = network.apply(teacher, memory["statistics"]["teacher"], images)
-        terms = memory["objective"]
-        seen = remember(terms["prototype"], index, outputs["cls"])
-        return memory | {"objective": terms | {"prototype": seen}}
-
-    again = Refresh(None, clustered, start, observe)
-    return momentum_contrast(network, objective, momentum=momentum, groups=groups, refresh=again)
-
-
-def momentum_contrast(network, objective, *, momentum, groups: int, refresh=None, **more) -> Method:
-    """Builds MoCo's frame: the student sees queries, the first view, and the teacher keys, the last one.
-
-    A query and its key, alone in coming from the same batch, could be told from others by common statistics;
-    so the paper normalises each of 8 GPUs' shares by itself and shuffles keys between them. Here keys are
-    normalised together: their mean has the same covariance with a group's as a shuffled group's, 1 / B.
-
-    Args:
-        network: with the heads on.
-        objective: given queries as student and keys as target.
-        groups: of queries, each normalised by itself.
-        momentum, refresh, more: as for `self_distillation`.
-    Returns:
-        A `Method`.
-    References:
-        MoCo, arXiv:1911.05722
-    """
-    return self_distillation(
-        network,
-        objective,
-        momentum=momentum,
-        student_sees=query_view,
-        teacher_sees=key_view,
-        across=in_groups(groups),
-        teacher_across=apart,
-        evaluated="student",
-        refresh=refresh,
-        **more,
-    )
