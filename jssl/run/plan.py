@@ -1,11 +1,11 @@
 """Everything about a run that can be refused, decided before anything is compiled or written."""
 
 import inspect
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,15 +15,16 @@ from jax.sharding import Mesh
 from jssl.data.reading.resident import steps_per_epoch
 from jssl.data.source import Source
 from jssl.extras import require
-from jssl.run.experiment import AS_DRAWN, DataInfo, Experiment, Settings, Weights
+from jssl.run.experiment import DataInfo, Experiment, Settings
 from jssl.run.export import code_version, evaluated
 from jssl.run.footprint import footprint
-from jssl.run.from_weights import Start, beside, fitted, opened
+from jssl.run.from_weights import Start, beside
 from jssl.run.gather import Gathered, gather
+from jssl.run.named_weights import begun_with, by_name, fit, settings_with_weights
 from jssl.run.numbers import LARGEST, Count, Range, check_numbers
 from jssl.run.presets import preset
 from jssl.run.record import BUDGET, check_directory
-from jssl.run.targets import TARGET, FrozenTarget, opened_target
+from jssl.run.targets import TARGET, FrozenTarget
 from jssl.sharding import make_mesh, over_batch, state_sharding
 from jssl.train import TrainState, init_state, train_step
 from jssl.weights.directory import CONFIG, EVALUATED, NETWORK, as_path, read_config
@@ -172,8 +173,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         unread = settings
         settings, weights = settings_with_weights(settings, _there(options.out))
         settings, sentence = preset(name, settings, info_of(data), given)
-        named = {x.name: getattr(unread, x.name) for x in fields(unread) if _is_open(settings, x.name)}
-        data, settings = data.changed(notes=(sentence, *data.notes)), replace(settings, **named)
+        data, settings = data.changed(notes=(sentence, *data.notes)), by_name(settings, unread)
     config: dict[str, Any] = {
         "experiment": name,
         "settings": {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)},
@@ -240,7 +240,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     )
     planned = Plan(name, experiment, options, config, data, mesh, state, {}, budget, extends)
     if start is not None:
-        planned = planned._replace(start=_begin(unread, info, start, config["settings"].get("start")))
+        planned = planned._replace(start=begun_with(unread, info, start, config["settings"].get("start")))
     where = evaluated(experiment.method, state)
     return planned._replace(needs=_needs(planned, info), config=config | {EVALUATED: where})
 
@@ -293,66 +293,6 @@ def state_shapes(experiment: Experiment, options: Options, info: DataInfo, start
     """The state before the first step without its values."""
     init, batch = initial_state(experiment, options), info.batch(experiment.batch)
     return jax.eval_shape(init, batch, start and start.tree)
-
-
-def settings_with_weights(
-    settings: Settings, config: Mapping[str, Any] | None, loaded: Loaded | None = None
-) -> tuple[Settings, Loaded | None]:
-    """Opens what the settings start from, and a frozen target.
-
-    Args:
-        settings: Of the experiment, `start` and `target` names perhaps.
-        config: What the run's config.json holds; None before it is begun.
-        loaded: The same opened already.
-    Returns:
-        The settings with both opened, and what was opened; None without `start`.
-    """
-    settings = replace(settings, **_opened_beside(settings, config))
-    start = getattr(settings, "start", None)
-    if start is None:
-        return settings, None
-    loaded = loaded or opened(start, config)
-    changed: dict[str, Any] = {"start": loaded}  # a field of classes of settings, not of all
-    return replace(settings, **changed), loaded
-
-
-def _is_open(settings: Settings, name: str) -> bool:
-    return isinstance(getattr(settings, name), Loaded)
-
-
-def _opened_beside(settings: Settings, config: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Further weights that settings name, such as a frozen teacher's, opened."""
-    hints = get_type_hints(type(settings))
-    named = {field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "start"}
-    return {
-        name: opened_target(value, config) if name == TARGET else opened(value, None)
-        for name, value in named.items()
-        if hints[name] == Weights | None and value is not None and value != AS_DRAWN
-    }
-
-
-def fit(experiment: Experiment, info: DataInfo, loaded: Loaded, name: str) -> Start:
-    """Fits weights to an experiment's method, see `fitted`."""
-    e = experiment
-    shapes = jax.eval_shape(
-        lambda batch: e.method.init(jax.random.key(0), e.views(jax.random.key(0), batch)), info.batch(e.batch)
-    )
-    side = e.preprocess.crop if e.preprocess is not None else info.side
-    return fitted(loaded, e.method, shapes, side=side, name=name)
-
-
-def _begin(settings: Settings, info: DataInfo, start: Start, name: Any) -> Callable[[], Start | None]:
-    """Weights that were not read, as the run was begun already, are read when they are needed after all."""
-
-    def begin() -> Start | None:
-        if start.read:
-            return start
-        again, weights = settings_with_weights(settings, None)
-        experiment = again.build(info)
-        own = None if weights is None else fit(experiment, info, weights, name)
-        return beside(own, experiment.given)
-
-    return begin
 
 
 def _there(directory) -> dict[str, Any] | None:

@@ -12,7 +12,8 @@ from jssl.evaluate import extract_features
 from jssl.methods.base import Method
 from jssl.run.experiment import DataInfo, Experiment, Settings
 from jssl.run.from_weights import beside
-from jssl.run.plan import Options, fit, settings_with_weights, state_shapes
+from jssl.run.named_weights import fit, settings_with_weights
+from jssl.run.plan import Options, state_shapes
 from jssl.run.systems import experiments, named
 from jssl.train import TrainState
 from jssl.weights.directory import CONFIG, encoder_variables, newest_state, read_config

@@ -1,0 +1,87 @@
+"""Weights that settings name: opened, fitted to an experiment, and read when they are needed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any, get_type_hints
+
+import jax
+
+from jssl.run.experiment import AS_DRAWN, DataInfo, Experiment, Settings, Weights
+from jssl.run.from_weights import Start, beside, fitted, opened
+from jssl.run.targets import TARGET, opened_target
+from jssl.weights.loaded import Loaded
+
+
+def settings_with_weights(
+    settings: Settings, config: Mapping[str, Any] | None, loaded: Loaded | None = None
+) -> tuple[Settings, Loaded | None]:
+    """Opens what the settings start from, and a frozen target.
+
+    Args:
+        settings: Of the experiment, `start` and `target` names perhaps.
+        config: What the run's config.json holds; None before it is begun.
+        loaded: The same opened already.
+    Returns:
+        The settings with both opened, and what was opened; None without `start`.
+    """
+    settings = replace(settings, **_opened_beside(settings, config))
+    start = getattr(settings, "start", None)
+    if start is None:
+        return settings, None
+    loaded = loaded or opened(start, config)
+    changed: dict[str, Any] = {"start": loaded}  # a field of classes of settings, not of all
+    return replace(settings, **changed), loaded
+
+
+def by_name(settings: Settings, before: Settings) -> Settings:
+    """Puts the names back in place of what was opened.
+
+    Args:
+        settings: Some of them opened weights.
+        before: The same before they were opened.
+    """
+    opened_ones = (x.name for x in fields(before) if isinstance(getattr(settings, x.name), Loaded))
+    return replace(settings, **{name: getattr(before, name) for name in opened_ones})
+
+
+def _opened_beside(settings: Settings, config: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Further weights that settings name, such as a frozen teacher's, opened."""
+    hints = get_type_hints(type(settings))
+    named = {field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "start"}
+    return {
+        name: opened_target(value, config) if name == TARGET else opened(value, None)
+        for name, value in named.items()
+        if hints[name] == Weights | None and value is not None and value != AS_DRAWN
+    }
+
+
+def fit(experiment: Experiment, info: DataInfo, loaded: Loaded, name: str) -> Start:
+    """Fits weights to an experiment's method, see `fitted`."""
+    e = experiment
+    shapes = jax.eval_shape(
+        lambda batch: e.method.init(jax.random.key(0), e.views(jax.random.key(0), batch)), info.batch(e.batch)
+    )
+    side = e.preprocess.crop if e.preprocess is not None else info.side
+    return fitted(loaded, e.method, shapes, side=side, name=name)
+
+
+def begun_with(settings: Settings, info: DataInfo, start: Start, name: Any) -> Callable[[], Start | None]:
+    """Makes what gives the arrays that a run begins with. Those that were not read, as the run was begun
+    already, are read when they are needed after all.
+
+    Args:
+        settings: By name.
+        info: Sizes of the data.
+        start: Arrays, or shapes that stand in for them.
+        name: Of the weights of `start`, for what is said.
+    """
+
+    def begin() -> Start | None:
+        if start.read:
+            return start
+        again, weights = settings_with_weights(settings, None)
+        experiment = again.build(info)
+        own = None if weights is None else fit(experiment, info, weights, name)
+        return beside(own, experiment.given)
+
+    return begin
