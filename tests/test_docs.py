@@ -13,7 +13,7 @@ from PIL import Image
 
 from jssl import command
 from jssl.run.command import parse
-from jssl.run.plan import Options
+from jssl.run.options import Options
 from jssl.run.systems import module_of
 
 ROOT = Path(__file__).parent.parent

@@ -14,7 +14,8 @@ import jssl
 from jssl.data import from_arrays
 from jssl.data.sources import scenes
 from jssl.run import DataInfo, Settings, Training
-from jssl.run.plan import Options, experiment_name, plan
+from jssl.run.options import Options
+from jssl.run.plan import experiment_name, plan
 from jssl.run.systems import (
     BEGIN,
     END,

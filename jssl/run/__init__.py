@@ -13,6 +13,7 @@ from jssl.run.families import MomentumContrast, SelfDistillation, Texts
 from jssl.run.interrupt import Interrupted
 from jssl.run.lock import Occupied
 from jssl.run.numbers import Count, Share
+from jssl.run.options import Options
 from jssl.run.pictures import (
     attention_figure,
     caption_figure,
@@ -22,7 +23,6 @@ from jssl.run.pictures import (
     reconstruction_figure,
     rotation_figure,
 )
-from jssl.run.plan import Options
 from jssl.run.saved import SavedRun, open_run
 from jssl.run.settings import Training
 from jssl.run.targets import FrozenTarget, Words

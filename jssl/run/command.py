@@ -23,8 +23,9 @@ from jssl.run.choosing import print_choices
 from jssl.run.experiment import Settings
 from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import Occupied
+from jssl.run.options import Options
 from jssl.run.outline import outline
-from jssl.run.plan import Options, experiment_name, plan
+from jssl.run.plan import experiment_name, plan
 from jssl.run.systems import module_of
 from jssl.run.training import carry_out
 from jssl.run.watch import NonFinite

@@ -10,7 +10,7 @@ from dataclasses import fields
 from jssl import weights
 from jssl.data.catalog import FORMS
 from jssl.data.views import NAMED
-from jssl.run.plan import Options
+from jssl.run.options import Options
 from jssl.run.systems import experiments, named
 
 SHELLS = ("bash", "zsh")

@@ -13,7 +13,8 @@ from jssl.methods.base import Method
 from jssl.run.experiment import DataInfo, Experiment, Settings
 from jssl.run.from_weights import beside
 from jssl.run.named_weights import fit, settings_with_weights
-from jssl.run.plan import Options, state_shapes
+from jssl.run.options import Options
+from jssl.run.plan import state_shapes
 from jssl.run.systems import experiments, named
 from jssl.train import TrainState
 from jssl.weights.directory import CONFIG, encoder_variables, newest_state, read_config

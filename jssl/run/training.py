@@ -24,7 +24,8 @@ from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import writer_of
 from jssl.run.opening import next_commands
-from jssl.run.plan import Options, Plan, Shorter, experiment_name, initial_state, plan, step_of
+from jssl.run.options import Options
+from jssl.run.plan import Plan, Shorter, experiment_name, initial_state, plan, step_of
 from jssl.run.probing import STARTED, Probes, as_figures, health_of
 from jssl.run.record import REPORT, Record, compared
 from jssl.run.refreshing import refreshes

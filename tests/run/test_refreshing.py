@@ -9,7 +9,8 @@ import pytest
 from jssl.experiments import pcl
 
 from jssl.run import gather as gathering
-from jssl.run.plan import Options, initial_state, plan
+from jssl.run.options import Options
+from jssl.run.plan import initial_state, plan
 from jssl.run.refreshing import all_images, refreshes
 from jssl.sharding import make_mesh
 from tests.run import streamed, tiny

@@ -15,7 +15,8 @@ import pytest
 from jssl import run
 from jssl.checkpoint import Checkpoints
 from jssl.run import Interrupted, NonFinite
-from jssl.run.plan import Options, skipping, step_of
+from jssl.run.options import Options
+from jssl.run.plan import skipping, step_of
 from jssl.run.record import Record, check_directory
 from jssl.run.watch import Log
 from jssl.train import TrainState

@@ -14,7 +14,8 @@ import pytest
 
 from benchmarks.survival import survive
 from jssl.checkpoint import Checkpoints
-from jssl.run.plan import Options, plan
+from jssl.run.options import Options
+from jssl.run.plan import plan
 from jssl.run.record import compared
 from tests.run import streamed, tiny
 from tests.run.test_run import raw, rows

@@ -6,7 +6,8 @@ import types
 import numpy as np
 import pytest
 
-from jssl.run.plan import Options, plan
+from jssl.run.options import Options
+from jssl.run.plan import plan
 from jssl.run.record import Record
 from jssl.run.trackers import Careful
 from tests.run import tiny
