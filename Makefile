@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadscope
 # on Linux huge pages take a quarter off every step on a CPU
 export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 
-.PHONY: setup demo lint check test notebooks docs clean
+.PHONY: setup demo lint check test docs clean
 setup: $(STAMP)
 
 $(STAMP): requirements.txt pyproject.toml
@@ -29,11 +29,7 @@ check: lint
 	$(PYTEST) -m "not slow"
 
 test: lint
-	$(PYTEST) --ignore=tests/test_notebooks.py
-
-# the notebooks' cells, some minutes
-notebooks: setup
-	$(PYTEST) tests/test_notebooks.py
+	$(PYTEST)
 
 # the site, in build/site; mkdocs has an environment of its own
 docs: build/docs/.installed

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jssl.evaluate.extract import extract_features
-from jssl.models.encoders.vit import ViT
+from jssl.models.encoders.vit import ViT, attended_patches
 from jssl.models.network import network
 
 
@@ -23,13 +23,12 @@ def look(module: nn.Module, variables: Mapping[str, Any]) -> jax.tree_util.Parti
         "attention" [B, heads, N], what it attends to in the last block}.
     """
     attends = isinstance(module, ViT) and module.class_token
-    prefix = int(module.class_token) + module.registers if attends else 0
 
     def seen(variables, images):
         statistics = {name: value for name, value in variables.items() if name != "params"}
         collect = ("attention",) if attends else ()
         found, _ = network(module).apply(variables["params"], statistics, images, collect=collect)
-        more = {"attention": found.inner["attention"][-1][..., prefix:]} if attends else {}
+        more = {"attention": attended_patches(module, found.inner["attention"])} if attends else {}
         return {"features": found.cls, "tokens": found.tokens, **more}
 
     return jax.tree_util.Partial(seen, variables)

@@ -6,6 +6,7 @@ from jssl.arrays.keys import batch_key, fold_keys, uniform
 from jssl.masks import Masking, attention_mask, hint_attention_mask, low_attention_mask
 from jssl.methods.base import Method
 from jssl.methods.distillation import ibot
+from jssl.models.encoders.vit import attended_patches
 
 Hides = Literal["high", "hint", "low"]
 
@@ -54,10 +55,9 @@ def sometimes_attended(
         raise ValueError("attmask reads what the class token attends to; give a ViT with class_token=True")
     if hides not in ("high", "hint", "low"):
         raise ValueError(f"hides must be 'high', 'hint' or 'low', got {hides!r}")
-    prefix = int(encoder.class_token) + encoder.registers
 
     def masking(keys, images, taught):
-        attention = taught["attention"][-1][..., prefix:].mean(1)
+        attention = attended_patches(encoder, taught["attention"]).mean(1)
         share = uniform(batch_key(keys)[None], *ratio)[0]
         if hides == "hint":
             hidden = hint_attention_mask(fold_keys(keys, 0), attention, ratio=share, show=show)

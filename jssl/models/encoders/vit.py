@@ -300,7 +300,19 @@ def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.A
         raise ValueError("cls_attention needs an encoder with a class token; this one has class_token=False")
     statistics = {name: value for name, value in variables.items() if name != "params"}
     features, _ = network(module).apply(variables["params"], statistics, images, collect=("attention",))
-    return features.inner["attention"][-1][..., int(module.class_token) + module.registers :]
+    return attended_patches(module, features.inner["attention"])
+
+
+def attended_patches(module: Any, attention: Any) -> jax.Array:
+    """Selects what the class token attends to in the last block, patches alone.
+
+    Args:
+        module: a `ViT` with a class token.
+        attention: the blocks' rows as they were collected, each [B, heads, tokens].
+    Returns:
+        [B, heads, N]
+    """
+    return attention[-1][..., int(module.class_token) + module.registers :]
 
 
 def last_class_tokens(module: ViT, variables: Any, images: jax.Array, *, blocks: int = 4) -> jax.Array:
