@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
 State = Any
+PART = 1 << 18  # numbers at a time, which a processor's cache holds
 UNSIGNED = {1: np.uint8, 2: np.uint16}  # as wide as numbers of so many bytes; wider ones are read in fours
 
 
@@ -260,11 +261,11 @@ def _on_host(x) -> bool:
 
 def _mark_on_host(x: np.ndarray) -> int:
     bits = np.ascontiguousarray(x).reshape(-1).view(UNSIGNED.get(x.dtype.itemsize, np.uint32))
-    total, part = 0, 1 << 20
-    for start in range(0, bits.size, part):
-        some = bits[start : start + part].astype(np.uint64)
-        position = np.arange(start, start + some.size, dtype=np.uint64)
-        total += int(np.sum(some * (2 * position + 1), dtype=np.uint64))  # mod 2**64, so mod 2**32 too
+    total, odd = 0, 2 * np.arange(min(bits.size, PART), dtype=np.uint32) + np.uint32(1)
+    for start in range(0, bits.size, PART):
+        some = bits[start : start + PART].astype(np.uint32, copy=False)
+        own = int(np.sum(some * odd[: some.size], dtype=np.uint32))  # 32 bits: what is over is dropped
+        total += own + 2 * start * int(np.sum(some, dtype=np.uint32))
     return total % 2**32
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from jssl.checkpoint import Checkpoints, fingerprint, first_difference, marks_on_device
+from jssl.checkpoint import PART, Checkpoints, fingerprint, first_difference, marks_on_device
 from jssl.train import TrainState
 
 
@@ -178,6 +178,12 @@ def test_a_save_that_fails_is_a_warning_and_leaves_the_earlier_one(checkpoints, 
     ):
         checkpoints.save(6, a_state(6))
     assert same(checkpoints.restore(a_state()), a_state(3))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint16, np.bool_])
+def test_a_fingerprint_of_many_parts_is_that_of_the_device(dtype):
+    x = (np.random.default_rng(0).normal(size=(3, PART - 5)) * 100).astype(dtype)
+    assert int(fingerprint([x])[0]) == int(marks_on_device([jnp.asarray(x)])[0])
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.int8, jnp.bool_, jnp.uint32])

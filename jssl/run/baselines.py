@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -59,10 +60,15 @@ def content_name(train: Labelled, test: Labelled, *, classes: int, protocols: Se
     about = [jax.__version__, classes, *map(_described, protocols), inspect.getsource(score_pixels)]
     digest.update(json.dumps(about).encode())
     for values in (*train, *test):
-        array = np.ascontiguousarray(values)
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
+        take_in(digest, values)
     return digest.hexdigest()
+
+
+def take_in(digest: Any, values: Any) -> None:
+    """Lets a digest of hashlib depend on an array: its type, its shape and all of its bytes."""
+    array = np.ascontiguousarray(values)
+    digest.update(f"{array.dtype}{array.shape}".encode())
+    digest.update(array.reshape(-1).view(np.uint8).data)
 
 
 def _described(protocol: Protocol) -> list[str]:

@@ -161,7 +161,7 @@ class Subject:
 
     def normalised(self, images: jax.Array) -> jax.Array:
         """Normalises images that have their size, as the network's publisher does."""
-        return (as_float(images) - jnp.asarray(self.pixels.mean)) / jnp.asarray(self.pixels.std)
+        return self.pixels.normalised(as_float(images))
 
     def normalised_whole(self, images: jax.Array) -> jax.Array:
         """Normalises whole images, resized to the side that the network sees."""

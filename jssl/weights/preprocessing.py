@@ -90,8 +90,12 @@ class Preprocess:
         x = jnp.clip(jnp.round(x), 0, 255) / 255
         top, left = (rows - self.crop) // 2, (columns - self.crop) // 2
         x = x[:, top : top + self.crop, left : left + self.crop]
-        x = (x - jnp.asarray(self.mean)) / jnp.asarray(self.std)
+        x = self.normalised(x)
         return x.reshape(*before, *x.shape[1:])
+
+    def normalised(self, images: jax.Array) -> jax.Array:
+        """Normalises images in [0, 1], [..., C], that have their size."""
+        return (images - jnp.asarray(self.mean)) / jnp.asarray(self.std)
 
 
 @dataclass(frozen=True)
