@@ -4,7 +4,6 @@ Inputs are noise and parameters are drawn, not trained: speed does not depend on
 nothing.
 """
 
-import math
 import statistics
 import time
 from collections.abc import Callable
@@ -14,6 +13,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from jssl.arrays.jaxprs import matrix_flops
 
 State = Any
 
@@ -128,53 +129,6 @@ def memory(program) -> dict[str, float]:
         memory_gib=round((planned - stats.alias_size_in_bytes) / 2**30, 2),
         temporary_gib=round(stats.temp_size_in_bytes / 2**30, 2),
     )
-
-
-def matrix_flops(jaxpr) -> int:
-    """Counts the floating point operations of a jaxpr's matrix products and convolutions.
-
-    Loops of known length count as often as they run, and of the branches of a `cond` the largest counts.
-
-    Args:
-        jaxpr: a `jax.extend.core.Jaxpr`.
-    Examples:
-        >>> matrix_flops(jax.make_jaxpr(jnp.matmul)(jnp.ones((2, 3)), jnp.ones((3, 5))).jaxpr)
-        60
-    """
-    total = 0
-    for eqn in jaxpr.eqns:
-        name, times = eqn.primitive.name, 1
-        if name == "dot_general":
-            (contracted, _), _ = eqn.params["dimension_numbers"]
-            depth = math.prod(eqn.invars[0].aval.shape[axis] for axis in contracted)
-            total += 2 * depth * math.prod(eqn.outvars[0].aval.shape)
-        elif name == "conv_general_dilated":
-            total += 2 * convolution_products(eqn)
-        elif name == "scan":
-            times = eqn.params["length"]
-        inner = [matrix_flops(body) for value in eqn.params.values() for body in bodies(value)]
-        if inner:
-            total += times * (max(inner) if name == "cond" else sum(inner))
-    return total
-
-
-def convolution_products(eqn) -> int:
-    """How often a convolution multiplies two numbers; the zeros that a dilation puts in between do not
-    count.
-    """
-    kernel, spec = eqn.invars[1].aval.shape, eqn.params["dimension_numbers"]
-    groups = eqn.params["batch_group_count"]  # the gradient of a kernel is a convolution over the batch
-    out = math.prod(eqn.outvars[0].aval.shape)
-    products = math.prod(kernel) // kernel[spec.rhs_spec[0]] * out // groups
-    return products // math.prod(eqn.params["lhs_dilation"]) // math.prod(eqn.params["rhs_dilation"])
-
-
-def bodies(value):
-    """The jaxprs in a parameter of an equation."""
-    for part in value if isinstance(value, (tuple, list)) else (value,):
-        part = getattr(part, "jaxpr", part)
-        if hasattr(part, "eqns"):
-            yield part
 
 
 def filled(shapes, *, seed: int = 0):

@@ -1,12 +1,14 @@
 """How much memory a step takes on each device, from its shapes alone: known before anything is compiled."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+from jssl.arrays.jaxprs import bodies
 
 CALLS = (
     "pjit",
@@ -142,7 +144,7 @@ def flattened(jaxpr: Jaxpr, size: Size):
             constants.add(numbers[variable])
         for equation in jaxpr.eqns:
             name = equation.primitive.name
-            inner = list(_inner(equation.params.values()))
+            inner = list(bodies(equation.params))
             if name in CALLS and inner:
                 called = dict(zip(inner[0].invars, map(number, equation.invars), strict=True))
                 called = {v: new(v.aval) if n is None else n for v, n in called.items()}
@@ -166,16 +168,6 @@ def flattened(jaxpr: Jaxpr, size: Size):
 def _body(jaxpr: Jaxpr, size: Size) -> int:
     """A loop's body: its results are not in anybody's place."""
     return peak_bytes(ClosedJaxpr(jaxpr, ()), size=size)
-
-
-def _inner(values: Iterable[Any]) -> Iterable[Jaxpr]:
-    for value in values:
-        if isinstance(value, ClosedJaxpr):
-            yield value.jaxpr
-        elif isinstance(value, Jaxpr):
-            yield value
-        elif isinstance(value, tuple | list):
-            yield from _inner(value)
 
 
 def on_each_device(tree) -> int:
