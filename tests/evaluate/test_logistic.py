@@ -18,7 +18,7 @@ def test_agrees_with_scikit_learn(strength):
 
     x, y = digits()
     exact = x.astype(np.float64)  # in float32 scikit-learn stops short of the optimum
-    theirs = LogisticRegression(C=strength, max_iter=5000, tol=1e-6).fit(exact[:1200], y[:1200])
+    theirs = LogisticRegression(C=strength, solver="newton-cholesky", tol=1e-6).fit(exact[:1200], y[:1200])
     ours = logistic_probe(x[:1200], y[:1200], x[1200:], y[1200:], classes=10, strengths=(strength,))
     assert abs(float(ours.accuracy) - theirs.score(exact[1200:], y[1200:])) <= 0.003
     scores = x[1200:] @ np.asarray(ours.kernel) + np.asarray(ours.bias)
@@ -38,7 +38,8 @@ def test_agrees_with_scikit_learn_on_other_data(name):
     order = np.random.default_rng(0).permutation(len(x))
     x, y = ((x - x.mean(0)) / x.std(0))[order], y[order]
     half = len(x) // 2
-    theirs = LogisticRegression(max_iter=5000, tol=1e-8).fit(x[:half], y[:half]).score(x[half:], y[half:])
+    theirs = LogisticRegression(solver="newton-cholesky", tol=1e-8).fit(x[:half], y[:half])
+    theirs = theirs.score(x[half:], y[half:])
     arrays = x[:half].astype(np.float32), y[:half], x[half:].astype(np.float32), y[half:]
     ours = logistic_probe(*arrays, classes=int(y.max()) + 1, strengths=(1.0,))
     assert abs(float(ours.accuracy) - theirs) <= 0.003 and theirs > 0.9
