@@ -142,6 +142,16 @@ def test_images_that_are_no_input_of_a_network_are_refused(name):
         init_state(method, optax.sgd(0.1), views, batch, key=jax.random.key(0))
 
 
+def test_bytes_that_views_make_floats_of_without_dividing_are_refused():
+    batch = {"image": jnp.asarray(IMAGES[0], jnp.uint8), "index": jnp.arange(4)}
+
+    def views(key, batch):
+        return {"global": jnp.stack([batch["image"].astype(jnp.float32)] * 2), "index": batch["index"]}
+
+    with pytest.raises(ValueError, match=r"views\['global'\] has values beyond 64"):
+        init_state(COUPLED["simclr"][0](), optax.sgd(0.1), views, batch, key=jax.random.key(0))
+
+
 def views_of(**arrays):
     return lambda key, batch: {"index": batch["index"], **arrays}
 
