@@ -110,7 +110,8 @@ def train_step(
         dtype: in which parameters and images enter the forward pass, such as jnp.bfloat16; losses, statistics
             and the parameters themselves stay float32.
         accumulate: the batch is seen in so many parts, in turn, and the gradients are averaged; teacher and
-            schedules move once. A loss that compares the images of a batch then compares those of a part.
+            schedules move once, memory after each part. A loss that compares the images of a batch then
+            compares those of a part.
         accumulate_exactly: the loss sees the whole batch, whose embeddings are kept while the networks see it
             in parts; centers and queues move once. Costs another forward pass; exact where networks do not
             mix images, as batch norm does.
@@ -190,7 +191,8 @@ def make_step(
     if parts > 1 and not settings.get("accumulate_exactly"):
         warnings.warn(
             f"accumulate={parts}: a loss that compares the images of a batch, such as a contrastive one, "
-            f"compares those of a part, one of {parts}; accumulate_exactly=True keeps the whole batch's",
+            f"compares those of a part, one of {parts}, and what is remembered of batches, such as a center, "
+            "moves after each; accumulate_exactly=True keeps the whole batch's",
             stacklevel=2,
         )
     return jax.jit(train_step(method, optimizer, views, **settings), donate_argnums=0)

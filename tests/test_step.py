@@ -71,7 +71,8 @@ def test_accumulated_exactly_batch_statistics_move_once():
 
 def test_accumulation_that_changes_what_is_compared_says_so():
     method = COUPLED["simclr"][0]()
-    with pytest.warns(UserWarning, match="accumulate=4: a loss that compares .* accumulate_exactly=True"):
+    said = "accumulate=4: a loss that compares .* such as a center, moves after each; accumulate_exactly=True"
+    with pytest.warns(UserWarning, match=said):
         make_step(method, optax.sgd(0.1), TWO, accumulate=4)
     _, parts = stepped(method, TWO, accumulate=4)
     assert parts["loss"] < 0.9 * stepped(method, TWO)[1]["loss"]  # fewer negatives
