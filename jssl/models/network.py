@@ -347,7 +347,7 @@ def _modes(module: nn.Module) -> Callable[[bool], tuple[nn.Module, dict[str, boo
     own = {field.name for field in fields(module) if field.name in FLAGS} - known
 
     def mode(train: bool) -> tuple[nn.Module, dict[str, bool]]:
-        told = {name: train != FLAGS[name] for name in known | own}
+        told: dict[str, Any] = {name: train != FLAGS[name] for name in known | own}
         chosen = module.clone(**{name: told[name] for name in own}) if own else module
         return chosen, {name: told[name] for name in known}
 
