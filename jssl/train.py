@@ -280,6 +280,10 @@ def scanned(step, batch_at: Callable[[jax.Array, Any], Batch], data):
 
 def _checked(seen):
     """Views whose images are floats with the channels last."""
+    if not isinstance(seen, Mapping):
+        raise ValueError(
+            f"views are of type {type(seen).__name__}, expected a dict with 'global', [V, B, H, W, C]"
+        )
     for name in ("global", "local"):
         x = seen.get(name)
         if x is None or x.ndim != 5:

@@ -164,6 +164,11 @@ WITHOUT = {
         views_of(local=ONE),
         "needs views.'global'",
     ),
+    "a dict": (
+        lambda: methods.simclr(toys.Mlp(), head=HEAD),
+        lambda key, batch: [batch["image"]] * 2,
+        "views are of type list, expected a dict with 'global'",
+    ),
     "two views": (
         lambda: methods.simclr(toys.Mlp(), head=HEAD),
         views_of(**{"global": ONE}),
