@@ -23,6 +23,8 @@ VIEWS = {
     "cmae": (2, 0),
     "infomin": (2, 0),
     "npid": (1, 0),
+    "npid_cifar": (1, 0),
+    "supcon": (2, 0),
     "invariant_spreading": (2, 0),
     "smog": (2, 0),
     "cpc": (1, 0),
