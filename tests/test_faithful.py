@@ -27,6 +27,7 @@ from jssl.experiments import (
     OBoW,
     ReSSL,
     Rotation,
+    SigLIP,
     SimCLR,
     SimMIM,
     SimSiam,
@@ -640,6 +641,13 @@ def test_clips_images_have_clips_statistics():
     white = jnp.full((1, 224, 224, 3), 255, jnp.uint8)
     expected = (1 - 0.40821073) / 0.27577711
     assert float(CLIP().view(IMAGENET)(white)[0, 0, 0, 2]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_siglips_images_lie_between_1_and_minus_1():
+    white = {"image": jnp.full((1, 80, 80, 3), 255, jnp.uint8), "index": jnp.arange(1)}
+    seen = SigLIP().make_views(IMAGENET)(KEY, white)["global"]
+    black = SigLIP().view(IMAGENET)(0 * white["image"])
+    assert float(seen.min()) == float(seen.max()) == 1 and float(black.max()) == -1
 
 
 def test_slip_shows_clip_a_plain_crop_and_simclr_two_other_views():

@@ -23,6 +23,7 @@ VIEWS = {
     "cmae": (2, 0),
     "infomin": (2, 0),
     "npid": (1, 0),
+    "siglip": (1, 0),
     "npid_cifar": (1, 0),
     "supcon": (2, 0),
     "invariant_spreading": (2, 0),

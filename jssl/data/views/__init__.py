@@ -34,6 +34,7 @@ from jssl.data.views.plain import (
     i_jepa,
     mae,
     rotation,
+    siglip,
     simmim,
     slip,
     spot_artifacts,
@@ -75,6 +76,7 @@ NAMED = {
         cpc_v2,
         puzzle,
         clip,
+        siglip,
         slip,
         infomin,
         cmae,
@@ -94,7 +96,12 @@ def statistics(name: str) -> Statistics:
     """
     others = {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "eva": CLIP}
     others |= dict.fromkeys(("invariant_spreading", "npid_cifar", "supcon"), CIFAR)
-    others |= {"colorization": UNCHANGED, "context_encoder": SIGNED, "spot_artifacts": SIGNED}
+    others |= {
+        "colorization": UNCHANGED,
+        "context_encoder": SIGNED,
+        "spot_artifacts": SIGNED,
+        "siglip": SIGNED,
+    }
     return others.get(name, Statistics())
 
 
@@ -145,6 +152,7 @@ __all__ = [
     "renormalized",
     "ressl",
     "rotation",
+    "siglip",
     "simclr",
     "simclr_view",
     "simmim",
