@@ -121,7 +121,8 @@ Each experiment's own settings are one published run, whole. A demo runs on a CP
 are our own choice, and where a cell is empty they are the published ones. Rates are given as their class has
 them: `learning_rate` at the peak, for `rate_per` images; `start_rate` and `final_rate` as shares of the peak.
 Spans (`warmup`, `drops`, `frozen` ...) are in epochs. Where code and paper differ, the code of the run that
-made the quoted figure counts. Rates move step by step; MoCo, PCL and SimSiam move theirs once an epoch.
+made the quoted figure counts. Rates move step by step; where the source of `learning_rate` says so, once in
+an epoch.
 
 This page is made from the experiments: `jssl list --settings > docs/systems.md`.
 """
