@@ -97,12 +97,17 @@ def measured(looks, drawn: dict, *, steps: int) -> dict[str, float]:
     dense = [protocol(name, steps=steps) for name in ("linear_segmentation", "linear_depth", "detection")]
     attends = ["attention_segments"] if "test_attention" in there else []
     found = score([*dense, *map(protocol, ("propagate", *attends))], **there)
-    for name, search in (("retrieval", drawn["search"]), ("copies", drawn["copies"])):
-        own = dict(there, relevance=search.relevance)
-        for part, images in (("query", search.queries), ("gallery", search.gallery)):
-            own |= given(part, looks, images, view=view)
-        found |= score([protocol(name)], **own)
-    return found
+    search, copies = drawn["search"], drawn["copies"]
+    for part, images in (
+        ("query", search.queries),
+        ("gallery", search.gallery),
+        ("copy", copies.queries),
+        ("original", copies.gallery),
+        ("whitening", drawn["train"].images),
+    ):
+        there |= given(part, looks, images, view=view)
+    answers = dict(relevance=search.relevance, copied=copies.relevance)
+    return found | score(map(protocol, ("retrieval", "copies")), **there, **answers)
 
 
 def pixels(patch: int):
