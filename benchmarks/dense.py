@@ -212,8 +212,10 @@ def main():
     began = time.process_time()
     if arguments.run is None:
         arguments.run = Path("runs/dense") / arguments.system
-        demo = module_of(arguments.system).demo
-        jssl.run(replace(demo, steps=arguments.updates or demo.steps), out=str(arguments.run))
+        demo, bare = module_of(arguments.system).demo, scenes(label="color")
+        bare = replace(bare, labels=np.full_like(bare.labels, -1), class_names=())  # so that nothing is probed
+        demo = replace(demo, data=bare, steps=arguments.updates or demo.steps)
+        jssl.run(demo, out=str(arguments.run))
     run = jssl.open_run(arguments.run)
     trained = (time.process_time() - began) / 60
     module, drawn = run.encoder, data(arguments.side, train=arguments.train, test=arguments.test)

@@ -121,8 +121,8 @@ def searched(records: Callable[[Any], Records | None], kind: str) -> Callable[[A
         images = None if subject.loaded is None else records(subject)
         if images is None:
             return None
-        seen = subject.columns(images, "cls") if kind == "features" else None
-        found = (seen or seeing_all(subject).columns(images, "patches")).features
+        seen, token = (subject, "cls") if kind == "features" else (seeing_all(subject), "patches")
+        found = seen.columns(images, token).features
         if len(found) != len(images):
             raise ValueError(f"{len(images) - len(found)} images of the search cannot be read")
         return found

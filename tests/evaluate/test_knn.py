@@ -5,6 +5,7 @@ import pytest
 
 from jssl.evaluate import knn_accuracy, knn_classify, nearest_neighbours
 from jssl.evaluate.protocols.knn import GROUP, _nearest_neighbours, top_k
+from tests.objectives.golden_numbers import load
 
 
 def numpy_knn(train, labels, test, classes, k, temperature):
@@ -15,6 +16,17 @@ def numpy_knn(train, labels, test, classes, k, temperature):
         for i in np.argsort(-similarities)[:k]:
             scores[row, labels[i]] += np.exp(similarities[i] / temperature)
     return scores
+
+
+def test_scores_are_those_of_dinos_own_code():
+    golden = load("knn_classifier")
+    given = golden.in_train_features, golden.in_train_labels, golden.in_test_features
+    settings = dict(k=golden.hp_k, temperature=golden.hp_temperature)
+    scores = knn_classify(*given, classes=golden.hp_num_classes, **settings)
+    np.testing.assert_allclose(scores, golden.out_class_scores, rtol=1e-4, atol=1e-3)
+    np.testing.assert_array_equal(scores.argmax(1), golden.out_predictions)
+    wanted = np.array(golden.in_test_labels)
+    assert 100 * np.mean(scores.argmax(1) == wanted) == pytest.approx(golden.out_top1_percent)
 
 
 def data(rows=60, queries=23, width=5, classes=4):
