@@ -18,7 +18,7 @@ import numpy as np
 
 import jssl
 from jssl.arrays.patches import patchify
-from jssl.data.augment.base import IMAGENET_MEAN, IMAGENET_STD, as_float
+from jssl.data.augment.base import IMAGENET, as_float
 from jssl.data.sources.scene_tasks import copy_search, same_object_search, scene_films
 from jssl.data.sources.scenes import COLORS, scenes
 from jssl.evaluate import figures, nearest_neighbours, protocol, score
@@ -57,7 +57,7 @@ METRICS = {  # what is shown, and whether more is better
 
 def view(images):
     """Whole images, normalised: nothing is cut off that labels have."""
-    return (as_float(images) - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_STD)
+    return (as_float(images) - np.array(IMAGENET.mean)) / np.array(IMAGENET.std)
 
 
 def data(side: int, *, train: int, test: int) -> dict:
