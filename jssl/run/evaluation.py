@@ -27,7 +27,7 @@ import numpy as np
 from jssl import weights
 from jssl.data.catalog import FORMS
 from jssl.evaluate import PROTOCOLS, Protocol, format_table, protocol, refusal, score
-from jssl.evaluate.protocols.base import WIDE, heading, is_share, shown
+from jssl.evaluate.protocols.base import WIDE, WORDS, heading, is_share, shown
 from jssl.evaluate.table import LEARNED, RANDOM, RAW
 from jssl.models.encoders.pixels import Pixels
 from jssl.run.features import store
@@ -93,18 +93,19 @@ def evaluate(
     place = _place(source) if out is None else as_path(out)
     subject.fine_tune = None if subject.loaded is None else _fine_tuning(source, subject, place)
     found: list[dict[str, Any]] = []
-    last: Exception = ValueError("there is no protocol to run")
+    last = "there is no protocol to run"
     for one in [subject, *(_baselines(subject) if baselines else ())]:
         for each in chosen:
             if one is not subject and not set(each.needs).isdisjoint(ONE_NETWORK):
                 continue
             try:
                 found.append(_scored(each, one, _network_in_words(source, one)))
-            except ValueError as reason:  # the other protocols go on
-                say(f"\n{one.name}: {reason}")
-                last = reason
+            except ValueError as error:  # the other protocols go on
+                reason = str(error)
+                last = reason if reason.startswith(each.name) else f"{each.name}: {reason}"
+                say(f"\n{one.name}: {last}")
     if not found:
-        raise ValueError(str(last))
+        raise ValueError(last)
     written = merged(place, found)
     write(place, source if isinstance(source, str) else source.family, written)
     say(f"results: {place / FILE}, and a report beside it")
@@ -220,6 +221,10 @@ def _given(one: Protocol, subject: Subject) -> dict[str, Any]:
         missing = {name: True for name in dear if name not in given}
         if reason := refusal(one, given | missing):
             raise ValueError(reason)
+        for name in dear:
+            values = given.get(name)
+            if isinstance(values, np.ndarray) and not np.isfinite([values.min(), values.max()]).all():
+                raise ValueError(f"{one.name} is left out: {WORDS[name]} are not all finite")
     return given
 
 

@@ -107,6 +107,7 @@ def test_patches_lie_as_their_labels_do():
         (dict(train_segmentation=None), "it needs dense labels of training images: segmentation"),
         (dict(train_segmentation=np.zeros((40, 4, 4), int)), "at least two classes, they have 1"),
         (dict(train_segmentation=patterns(39)), r"shape \(39, 4, 4\), expected \[40, H, W\]"),
+        (dict(train_segmentation=patterns(40) + 0.5), "train_segmentation holds float64, expected integers"),
         (dict(train_segmentation=np.zeros((40, 5, 5), int)), "labels of 5 x 5 pixels do not fit 16 patches"),
         (
             dict(test_segmentation=np.full((16, 4, 4), 7)),

@@ -128,12 +128,14 @@ def test_what_does_not_fit_costs_one_line(tmp_path, loaded, capsys):
     bare = file_of(tmp_path / "bare.npz", labels=None, class_names=None)
     wide = file_of(tmp_path / "wide.npz", width=5)
     alone = file_of(tmp_path / "alone.npz", labels=np.zeros(60, int), class_names=np.array(["only"]))
+    infinite = file_of(tmp_path / "infinite.npz", features=np.full((60, 4), np.nan))
     (tmp_path / "junk.npz").write_bytes(b"junk")
     np.savez(tmp_path / "odd.npz", features=np.ones((3, 2)), labels=np.zeros(4))
     for arguments, words in (
         ([train, "--protocol", "linear_dino"], "it needs class tokens of the last blocks of training images"),
         ([bare], "it needs labels of training images"),
         ([alone], "it needs at least two classes, there is 1"),
+        ([infinite], "features of training images are not all finite"),
         ([train, "--test", wide], "features of one width, they are (4,) and (5,)"),
         ([train, "--protocol", "svm"], "unknown protocol 'svm'"),
         ([train, "--set", "knn.n=3"], "knn has no setting n"),
