@@ -223,7 +223,8 @@ def _given(one: Protocol, subject: Subject) -> dict[str, Any]:
             raise ValueError(reason)
         for name in dear:
             values = given.get(name)
-            if isinstance(values, np.ndarray) and not np.isfinite([values.min(), values.max()]).all():
+            ends = [values.min(), values.max()] if isinstance(values, np.ndarray) and values.size else []
+            if not np.isfinite(ends).all():
                 raise ValueError(f"{one.name} is left out: {WORDS[name]} are not all finite")
     return given
 

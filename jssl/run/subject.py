@@ -148,12 +148,13 @@ class Subject:
             test = densely_labelled(self.data, split="test")
         except NoSplit:
             test = None
-        rows = [
-            one and Columns(np.arange(len(one))[:, None], one.labels, one.class_names)
-            for one in (train, test)
-        ]
-        chosen = [part.features[:, 0] for part in matched(*rows)[:2]]
-        return train.some(chosen[0]), (test or train).some(chosen[1])
+
+        def numbered(source: Source) -> Columns:
+            return Columns(np.arange(len(source))[:, None], source.labels, source.class_names)
+
+        first, other, _ = matched(numbered(train), None if test is None else numbered(test))
+        held = train if test is None else test
+        return train.some(first.features[:, 0]), held.some(other.features[:, 0])
 
     @cached_property
     def films(self) -> Films | None:

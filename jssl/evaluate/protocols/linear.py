@@ -4,7 +4,7 @@ rows.
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -103,13 +103,11 @@ def linear_probe(
         >>> float(linear_probe(features, labels, features, labels, classes=2, steps=20).accuracy)
         1.0
     """
-    arrays = [train_features, train_labels, test_features, test_labels]
+    given = train_features, train_labels, test_features, test_labels
     on_host = isinstance(train_features, np.ndarray) and isinstance(test_features, np.ndarray)
+    arrays: Any = tuple(map(np.asarray, given)) if on_host else _checked(*given)
     if on_host:
-        arrays = list(map(np.asarray, arrays))
-        jax.eval_shape(_checked, *arrays)
-    else:
-        arrays = _checked(*arrays)
+        jax.eval_shape(_checked, *arrays)  # looks at their shapes alone
     check_positive(classes=classes, steps=steps, batch=batch)
     if not (learning_rates and weight_decays):
         raise ValueError("linear_probe: learning_rates and weight_decays must each hold at least one value")
