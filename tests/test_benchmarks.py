@@ -3,7 +3,9 @@ run.
 """
 
 import doctest
+import importlib
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -17,6 +19,11 @@ CASES = {name: build for cases in gpu.GROUPS.values() for name, build in cases.i
 
 def lines(capsys) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize("path", sorted(Path(gpu.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_every_benchmark_finds_what_it_imports(path):
+    importlib.import_module(f"benchmarks.{path.stem}")
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if "cudnn" not in name])
