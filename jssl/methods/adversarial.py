@@ -148,7 +148,8 @@ def spot_artifacts(
             "error": error * objectives.error_where(outputs.student["image"], images, kept),
         }
         right = 0.5 * (jnp.mean(verdicts[0] > 0) + jnp.mean(verdicts[1] <= 0))
-        return sum(terms.values()), {"accuracy": right} | jax.tree.map(jnp.mean, terms)
+        told = {"accuracy": right, "chance": jnp.asarray(0.5)}
+        return sum(terms.values()), told | jax.tree.map(jnp.mean, terms)
 
     adversary = with_heads(encoder, verdict=linear_head(1), where=("tokens", linear_head(1)))
     model = with_adversary(maker, adversary, makes="image", real="clean", evaluated=True)
