@@ -16,7 +16,7 @@ from jssl.weights import Loaded
 class SpotArtifacts(Training):
     """Spot artifacts: a network tells images whose features were damaged and repaired.  arXiv:1806.05024
 
-    jssl train autoencoder --demo                                           # what the demo's images go through
+    jssl train autoencoder --demo                                           # what images go through
     jssl train spot_artifacts --demo --teacher runs/autoencoder-demo        # a few minutes on a CPU
 
     The paper: AlexNet-like, STL-10 at 96 pixels, batch 128, 500 epochs, and ImageNet: VOC classification 69.8
