@@ -66,7 +66,11 @@ REPORTED = (  # one of each kind, and those with figures of their own
     "context_encoder",
     "fine_tune",
 )
-TASKS = {"rotation": ["task_accuracy"], "colorization": ["task_cross_entropy"]}  # of these, what a guess has
+TASKS = {  # metrics of a method's own task, in which a guess has a row
+    "rotation": ["task_accuracy"],
+    "colorization": ["task_cross_entropy"],
+    "context_encoder": ["task_error"],
+}
 IMAGENET = DataInfo("imagenet", 1_281_167, (224, 224, 3), 224, 1000, {"caption": ((32,), "int32")})
 
 

@@ -29,7 +29,11 @@ BANK, QUERIES = 4_000, 1_000  # images that protocols during training look at; t
 WHILE_TRAINING = (knn_protocol(),)
 AT_THE_ENDS = (knn_protocol(), linear_protocol(steps=500))
 STARTED = "before training"  # the row of what a run begins with, where that is not random
-GUESSES = {"accuracy": "chance", "cross_entropy": "trivial"}  # metrics of a task, and those of a guess at it
+GUESSES = {  # metrics of a method's own task, and those of a guess at it
+    "accuracy": "chance",
+    "cross_entropy": "trivial",
+    "error": "trivial",
+}
 ASKED = 256  # images that a method's own task is made of at a time
 
 
@@ -123,7 +127,7 @@ class Probes:
             self._task(state.params, state.teacher, state.memory, images[rows], rows) for rows in batches
         ]
         mean = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
-        names = {f"task_{name}": name for name in GUESSES if name in mean}
+        names = {f"task_{name}": name for name, guess in GUESSES.items() if {name, guess} <= mean.keys()}
         names |= {f"{ROWS[CHANCE]}{task}": GUESSES[name] for task, name in names.items()}
         return {task: mean[name] for task, name in names.items()}
 
