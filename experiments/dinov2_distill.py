@@ -14,13 +14,12 @@ class DINOv2Distill(BalancedDistillation):
     """DINOv2's small models: a student learns what a frozen large network and its heads say of the same
     views; the student's running mean is kept.  arXiv:2304.07193
 
-    jssl train dinov2 --demo                                                # what the demo is taught by
-    jssl train dinov2_distill --demo --teacher runs/dinov2-demo
+    jssl train dinov2 --demo
+    jssl train dinov2_distill --demo --teacher runs/dinov2-demo     # without --teacher by a random network
     jssl train dinov2_distill --data folder:photos --teacher runs/dinov2 --encoder vit_s14
 
     The paper: ViT-S/14 from ViT-g/14, 142 million images: k-NN 79.0 %, linear 81.1 %; ViT-B/14 82.1 % and
     84.5 %, ViT-L/14 83.5 % and 86.3 %. Its numbers of this stage are not published: these are the teacher's.
-    Without --teacher the demo is taught by a random network, which shows that the stage runs and no more.
     """
 
     data: Data = "folder:imagenet22k"
