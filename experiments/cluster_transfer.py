@@ -17,12 +17,13 @@ class ClusterTransfer(Training):
     """Jigsaw++, transfer: a new network tells in which cluster of another one's features an image lies.
     arXiv:1805.00385
 
-    jssl train cluster_transfer --demo                                      # a few minutes on a CPU
+    jssl train jigsaw_pp --demo                                             # what the demo is taught by
+    jssl train cluster_transfer --demo --size 48 --teacher runs/jigsaw_pp-demo
     jssl train cluster_transfer --teacher runs/jigsaw_pp --out runs/transferred
 
     The paper: an AlexNet, taught by 2,000 clusters of what a VGG-16 has learned of puzzles: linear 37.3 % on
-    its third convolution, from memory. The demo's teacher is a network as it is drawn: it shows that the
-    stage runs; name a run of jigsaw_pp, or of any system, to learn something.
+    its third convolution, from memory. Without --teacher the demo is taught by a network as it is drawn,
+    which shows that the stage runs and no more.
     """
 
     data: Data = "tfds:imagenet2012"

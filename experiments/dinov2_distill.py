@@ -14,7 +14,7 @@ class DINOv2Distill(BalancedDistillation):
     """DINOv2's small models: a student learns what a frozen large network and its heads say of the same
     views; the student's running mean is kept.  arXiv:2304.07193
 
-    jssl train dinov2_distill --demo        # mechanics alone: the demo's teacher is random
+    jssl train dinov2_distill --demo --teacher runs/dinov2-demo     # of `jssl train dinov2 --demo`, or random
     jssl train dinov2_distill --data folder:photos --teacher runs/dinov2 --encoder vit_s14
 
     The paper: ViT-S/14 from ViT-g/14, 142 million images: k-NN 79.0 %, linear 81.1 %; ViT-B/14 82.1 % and

@@ -18,13 +18,15 @@ class SimCLRV2Distil(Training):
     """SimCLR v2, distillation: a student predicts what a fine-tuned network makes of images without labels.
     arXiv:2006.10029
 
-    jssl train simclr_v2_distil --demo                                      # a few minutes on a CPU
+    jssl train simclr_v2 --demo                                             # the stages before, for the demo
+    jssl train simclr_v2_fine_tune --demo --start runs/simclr_v2-demo
+    jssl train simclr_v2_distil --demo --teacher runs/simclr_v2_fine_tune-demo
     jssl train simclr_v2_distil --teacher runs/tuned --out runs/student
     jssl train simclr_v2_distil --teacher runs/tuned --encoder resnet18
 
     The paper: ResNet-50, taught by a ResNet-152 three times as wide that was fine-tuned on 1 % of ImageNet's
-    labels: 73.9 % top-1 (77.5 % on 10 %). The demo's teacher is a network as it is drawn: it shows that the
-    stage runs; name a run of simclr_v2_fine_tune to learn something.
+    labels: 73.9 % top-1 (77.5 % on 10 %). Without --teacher the demo is taught by a network as it is drawn,
+    which shows that the stage runs and no more.
     """
 
     data: Data = "tfds:imagenet2012"

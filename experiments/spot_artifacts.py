@@ -16,8 +16,8 @@ from jssl.weights import Loaded
 class SpotArtifacts(Training):
     """Spot artifacts: a network tells images whose features were damaged and repaired.  arXiv:1806.05024
 
-    jssl train autoencoder --demo --out runs/autoencoder
-    jssl train spot_artifacts --demo --teacher runs/autoencoder             # a few minutes on a CPU
+    jssl train autoencoder --demo                                           # what images go through
+    jssl train spot_artifacts --demo --teacher runs/autoencoder-demo        # a few minutes on a CPU
 
     The paper: AlexNet-like, STL-10 at 96 pixels, batch 128, 500 epochs, and ImageNet: VOC classification 69.8
     %, from memory. The numbers are those of the authors' code for STL-10, the encoder is our own choice. The

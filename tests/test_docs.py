@@ -83,6 +83,7 @@ def test_a_pretext_task_of_ones_own_takes_fifteen_lines():
     task = own[: 1 + [line.startswith("method = ") for line in own].index(True)]
     assert len(task) <= 15 and int(scope["state"].step) == 5
     assert 0 <= float(scope["metrics"]["accuracy"]) <= 1 and scope["features"].shape == (2, 96)
+    assert 0 <= float(scope["asked"]["accuracy"]) <= 1 and float(scope["asked"]["chance"]) == 0.5
     images = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1) * np.ones((64, 1, 1, 1), np.float32)
     inputs, labels = scope["mirrored"](jax.random.split(jax.random.key(0), 64), images)
     backwards = np.asarray(inputs[:, 0, 0, 0]) == 3  # the first pixel is what the last was
