@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 
 def bodies(value: Any) -> Iterator[Jaxpr]:
@@ -40,19 +40,27 @@ def matrix_flops(jaxpr: Jaxpr) -> int:
     """
     total = 0
     for equation in jaxpr.eqns:
-        name, times = equation.primitive.name, 1
-        if name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            depth = math.prod(_shape(equation.invars[0])[axis] for axis in contracted)
-            total += 2 * depth * math.prod(_shape(equation.outvars[0]))
-        elif name == "conv_general_dilated":
-            total += 2 * _convolution_products(equation)
-        elif name == "scan":
-            times = equation.params["length"]
-        inner = [matrix_flops(body) for body in bodies(equation.params)]
+        name, inner = equation.primitive.name, [matrix_flops(body) for body in bodies(equation.params)]
+        times = equation.params["length"] if name == "scan" else 1
+        total += own_flops(equation)
         if inner:
             total += times * (max(inner) if name == "cond" else sum(inner))
     return total
+
+
+def own_flops(equation: JaxprEqn) -> int:
+    """Counts the operations of one matrix product or convolution; 0 for any other equation.
+
+    Args:
+        equation: Of a program; what stands inside of it does not count.
+    """
+    if equation.primitive.name == "dot_general":
+        (contracted, _), _ = equation.params["dimension_numbers"]
+        depth = math.prod(_shape(equation.invars[0])[axis] for axis in contracted)
+        return 2 * depth * math.prod(_shape(equation.outvars[0]))
+    if equation.primitive.name == "conv_general_dilated":
+        return 2 * _convolution_products(equation)
+    return 0
 
 
 def _convolution_products(equation: Any) -> int:
