@@ -7,7 +7,8 @@ Prints a Markdown table. "TFLOP" is of the matrix products and convolutions of a
 the step over its views, its forward pass, and one product more for each operand that a gradient passes: 1
 where nothing is computed twice. "needed" is the step over what the paper's method needs, counted from its
 modules: encoders on the views, heads on the vectors and on the patches that are hidden, as many as on
-average, and the views themselves. It is there for the systems of `NEEDS`.
+average, and the views themselves. It is there for the systems of `NEEDS`. "once" cannot see where a gradient
+was stopped: it is less than 1 where a method applies what it trains without a gradient, too.
 """
 
 import argparse
@@ -20,13 +21,12 @@ import numpy as np
 from jax.extend.core import Jaxpr, Literal
 from jssl.experiments import REGISTRY
 
-from jssl.arrays.jaxprs import bodies, matrix_flops, own_flops
+from jssl.arrays.jaxprs import bodies, matrix_flops, own_flops, used
 from jssl.models import dino_head, mae_decoder, swav_head
-from jssl.run import DataInfo, Experiment, Options, Settings
+from jssl.run import DataInfo, Experiment, Settings
 from jssl.run.from_weights import beside
-from jssl.run.plan import state_shapes
 from jssl.run.systems import named
-from jssl.train import train_step
+from jssl.train import init_state, train_step
 
 IMAGENET = DataInfo("imagenet", 1_281_167, (224, 224, 3), 224, 1000, {"caption": ((32,), "int32")})
 Views = dict[str, jax.ShapeDtypeStruct]
@@ -49,7 +49,7 @@ def with_gradient(jaxpr: Jaxpr, moving: Sequence[bool]) -> tuple[int, list[bool]
     """
     live = {variable for variable, moves in zip(jaxpr.invars, moving, strict=True) if moves}
     total = 0
-    for equation in jaxpr.eqns:
+    for equation in used(jaxpr):
         name, inner = equation.primitive.name, list(bodies(equation.params))
         through = [not isinstance(atom, Literal) and atom in live for atom in equation.invars]
         if name == "scan":
@@ -198,24 +198,31 @@ def counted(name: str, settings: Settings, info: DataInfo = IMAGENET) -> dict[st
         the system}.
     """
     experiment = settings.build(info)
-    method, size = experiment.method, experiment.batch
-    batch = info.batch(size)
-    state = state_shapes(experiment, Options(), info, beside(None, experiment.given))
-    step = train_step(method, experiment.optimizer, experiment.views, dtype=jnp.bfloat16)
-    whole = matrix_flops(jax.make_jaxpr(step)(state, batch).jaxpr)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    making = matrix_flops(jax.make_jaxpr(experiment.views)(key, batch).jaxpr)
-    views = jax.eval_shape(experiment.views, key, batch)
+    method, optimizer, size = experiment.method, experiment.optimizer, experiment.batch
+    key, number = jax.eval_shape(lambda: jax.random.key(0)), jax.ShapeDtypeStruct((), jnp.int32)
+    made, views = jax.make_jaxpr(experiment.views, return_shape=True)(key, info.batch(size))
+    start = beside(None, experiment.given)
 
-    forward = jax.make_jaxpr(method.loss)(
-        state.params, state.teacher, state.memory, views, key, jax.ShapeDtypeStruct((), jnp.int32)
-    ).jaxpr
+    def init(views, start):
+        return init_state(method, optimizer, _as_given, views, key=jax.random.key(0), start=start)
+
+    state = jax.eval_shape(init, views, start and start.tree)
+    step = train_step(method, optimizer, _as_given, dtype=jnp.bfloat16)
+    making = matrix_flops(made.jaxpr)
+    whole = making + matrix_flops(jax.make_jaxpr(step)(state, views).jaxpr)
+    seen = state.params, state.teacher, state.memory, views, key, number
+    forward = jax.make_jaxpr(method.loss)(*seen).jaxpr
     moving = len(jax.tree.leaves(state.params))
     once, _ = with_gradient(forward, [i < moving for i in range(len(forward.invars))])
     figures = {"flops": whole / size, "views": making / size, "once": whole / (making + once)}
     if name in NEEDS:
         figures["needed"] = whole / (making + size * NEEDS[name](settings, experiment, views))
     return figures
+
+
+def _as_given(key, views: Views) -> Views:
+    """Views that have been made already."""
+    return views
 
 
 def main(arguments: list[str] | None = None) -> None:
