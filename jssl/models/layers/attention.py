@@ -1,5 +1,7 @@
 """Attention: softmax(q k^T / sqrt(d) + bias) v, by the fastest program that the platform has for it."""
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType
@@ -33,7 +35,7 @@ def attend(
     if by not in ("auto", "xla", "cudnn"):
         raise ValueError(f"by must be auto, xla or cudnn, got {by!r}")
     wanted = by == "cudnn" or (by == "auto" and has_fused_attention())
-    chosen = "cudnn" if wanted and bias is None and _fits(query) else "xla"
+    chosen: Literal["xla", "cudnn"] = "cudnn" if wanted and bias is None and _fits(query) else "xla"
     return jax.nn.dot_product_attention(query, key, value, bias=bias, implementation=chosen)
 
 
