@@ -1,7 +1,5 @@
 """Attention: softmax(q k^T / sqrt(d) + bias) v, by the fastest program that the platform has for it."""
 
-from typing import Literal
-
 import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType
@@ -17,7 +15,7 @@ def attend(
     """Attends, by cuDNN's fused kernel or by XLA's products; the numbers are the same within rounding.
 
     The fused kernel keeps no logits in memory. It takes bfloat16 and float16 without a bias, heads of up to
-    128 features, a multiple of 8; all else goes to XLA. Its gradients need not repeat to the last bit.
+    128 features, a multiple of 8, and any number of tokens; all else goes to XLA. Its gradients need not repeat to the last bit.
 
     Args:
         query: [B, M, heads, d].
@@ -35,8 +33,9 @@ def attend(
     if by not in ("auto", "xla", "cudnn"):
         raise ValueError(f"by must be auto, xla or cudnn, got {by!r}")
     wanted = by == "cudnn" or (by == "auto" and has_fused_attention())
-    chosen: Literal["xla", "cudnn"] = "cudnn" if wanted and bias is None and _fits(query) else "xla"
-    return jax.nn.dot_product_attention(query, key, value, bias=bias, implementation=chosen)
+    if wanted and bias is None and _fits(query):
+        return _fused(query, key, value)
+    return jax.nn.dot_product_attention(query, key, value, bias=bias, implementation="xla")
 
 
 def has_fused_attention() -> bool:
@@ -54,6 +53,18 @@ def has_fused_attention() -> bool:
     except RuntimeError:  # JAX finds no cuDNN
         return False
     return True
+
+
+def _fused(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
+    """By cuDNN's kernel. JAX has its gradient for even numbers of tokens: an odd one gets a token of padding,
+    which lengths leave out.
+    """
+    lengths = [jnp.full(len(x), x.shape[1], jnp.int32) for x in (query, key)]
+    odd = query.shape[1] % 2 or key.shape[1] % 2
+    left_out = dict(query_seq_lengths=lengths[0], key_value_seq_lengths=lengths[1]) if odd else {}
+    even = (jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, 0), (0, 0))) for x in (query, key, value))
+    x = jax.nn.dot_product_attention(*even, **left_out, implementation="cudnn")
+    return x[:, : query.shape[1]]
 
 
 def _fits(query: jax.Array) -> bool:
