@@ -15,7 +15,8 @@ def attend(
     """Attends, by cuDNN's fused kernel or by XLA's products; the numbers are the same within rounding.
 
     The fused kernel keeps no logits in memory. It takes bfloat16 and float16 without a bias, heads of up to
-    128 features, a multiple of 8, and any number of tokens; all else goes to XLA. Its gradients need not repeat to the last bit.
+    128 features, a multiple of 8, and any number of tokens; all else goes to XLA. Its gradients need not
+    repeat to the last bit.
 
     Args:
         query: [B, M, heads, d].
