@@ -1,5 +1,7 @@
 """Attention: softmax(q k^T / sqrt(d) + bias) v, by the fastest program that the platform has for it."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType
@@ -60,9 +62,10 @@ def _fused(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
     """By cuDNN's kernel. JAX has its gradient for even numbers of tokens: an odd one gets a token of padding,
     which lengths leave out.
     """
-    lengths = [jnp.full(len(x), x.shape[1], jnp.int32) for x in (query, key)]
-    odd = query.shape[1] % 2 or key.shape[1] % 2
-    left_out = dict(query_seq_lengths=lengths[0], key_value_seq_lengths=lengths[1]) if odd else {}
+    left_out: dict[str, Any] = {}
+    if query.shape[1] % 2 or key.shape[1] % 2:
+        lengths = (jnp.full(len(x), x.shape[1], jnp.int32) for x in (query, key))
+        left_out = dict(zip(("query_seq_lengths", "key_value_seq_lengths"), lengths, strict=True))
     even = (jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, 0), (0, 0))) for x in (query, key, value))
     x = jax.nn.dot_product_attention(*even, **left_out, implementation="cudnn")
     return x[:, : query.shape[1]]
