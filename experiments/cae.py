@@ -65,7 +65,7 @@ class CAE(Words):
         own = shared | dict(positions=sincos_positions_rows_first, kernel_init=xavier)
         network = self.network(hides="visible", qkv_bias=(True, False, True), **own)
         tokens = self.tokenizer(data, network, words=self.words)
-        shared |= dict(heads=self.decoder_heads)
+        shared |= dict(heads=self.decoder_heads, attend=self.attend)
         method = cae(
             network,
             tokens.network,

@@ -152,7 +152,7 @@ def test_the_papers_settings_build_without_a_file(name, monkeypatch):
 @pytest.mark.parametrize("name", REGISTRY)
 def test_every_number_of_a_paper_stands_on_its_page(name):
     """What a base class gives a default is a way to compile or to read, not a paper's number."""
-    own, inherited = named(name), {"data_dir", "steps", "size", "scan", "remat", "head_norm"}
+    own, inherited = named(name), {"data_dir", "steps", "size", "scan", "remat", "attention", "head_norm"}
     inherited |= {
         "canvas",
         "share",

@@ -11,14 +11,10 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
-
-import jax
 
 from jssl.checkpoint import Unusable
 from jssl.data.source import Source
 from jssl.extras import extra
-from jssl.run.baselines import user_cache
 from jssl.run.choosing import print_choices
 from jssl.run.experiment import Settings
 from jssl.run.interrupt import Interrupted, Interrupts, listening
@@ -70,7 +66,6 @@ def _main(demo: Settings, arguments: list[str], command: list[str], interrupts: 
         with extra():
             from tqdm import tqdm
 
-    keep_compiled()
     logging.getLogger("absl").setLevel(
         logging.CRITICAL
     )  # Orbax's; what goes wrong there is said in one line below
@@ -92,18 +87,6 @@ def train(arguments: list[str]) -> None:
     with one_line():
         module = module_of(name)
     main(module.demo, rest, command=[*invoked(), "train", name])
-
-
-def keep_compiled() -> None:
-    """Keeps what an accelerator's compiler made in the user's cache directory, for the next run, unless JAX
-    was told where or not to.
-
-    Programs of a CPU are not kept: jaxlib 0.10 has died while it stored and while it loaded some.
-    """
-    config: Any = jax.config  # its options are added at run time
-    wanted = config.jax_enable_compilation_cache and config.jax_compilation_cache_dir is None
-    if wanted and jax.default_backend() != "cpu":
-        jax.config.update("jax_compilation_cache_dir", str(user_cache() / "xla"))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from jssl.run.record import CONFIG, METRICS, as_path, read_config, read_rows
 from jssl.run.results import FILE, read_evaluations
 
 FEWEST = 3  # rows that have ranks worth comparing
-SEEDLESS = ("data_dir", "scan", "remat")  # settings that change no number
+SEEDLESS = ("data_dir", "scan", "remat", "attention")  # settings that change no number
 
 
 class Finished(NamedTuple):

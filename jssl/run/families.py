@@ -165,6 +165,7 @@ class Texts(Training):
             self.text,
             vocabulary=self.vocabulary,
             length=self.caption_length,
+            attend=self.attend,
             end={"largest": largest_id, "last": last_place, "first": start_place}[self.end],
             **clips | overrides,
         )

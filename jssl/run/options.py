@@ -17,8 +17,8 @@ class Options:
     """Run directory; by default runs/<experiment>; run again with the same one to resume."""
     seed: Annotated[int, Range(0, 2**64 - 1)] = 0
     """Of initialisation, order and views."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the forward pass; parameters and losses are float32."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the forward pass: float32 on CPUs, else bfloat16; parameters and losses are float32."""
     accumulate: Count = 1
     """Parts in which a batch is seen, where it does not fit; a loss that compares images sees a part's."""
     accumulate_exactly: bool = False

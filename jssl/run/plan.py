@@ -44,13 +44,13 @@ class Plan(NamedTuple):
     Attributes:
         name: The experiment's.
         experiment: Built, with its `batch` and `steps`.
-        options: Without None where there is a default.
+        options: Without None or "auto" where there is a default.
         config: What config.json holds.
         data: Opened.
         mesh: The devices.
         state: The train state without its values, each array with its place on the mesh.
         needs: Bytes of each device, by what takes them.
-        budget: Steps, epochs and the highest learning rate, in words.
+        budget: Steps, epochs, the highest learning rate and what is computed in, in words.
         extends: What the run was when it was begun, where it is resumed with more steps.
         start: () -> what the first state takes from other weights; None where all of it is random.
         command: What was typed to start it; "" from Python.
@@ -116,6 +116,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         raise ValueError(missing)
     name = experiment_name(settings)
     options = replace(options, out=options.out or f"runs/{name}")
+    options = replace(options, dtype=_dtype(options))
     data = weights = None
     if options.preset is not None:
         data = _gathered(settings)
@@ -185,7 +186,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     peak = "" if experiment.peak_rate is None else f"; learning rate up to {experiment.peak_rate:.3g}"
     budget = (
         f"{experiment.steps:,} steps of {experiment.batch:,} images, {experiment.steps / per_epoch:.3g} "
-        f"epochs of {info.examples:,}{peak}"
+        f"epochs of {info.examples:,}{peak}; in {options.dtype}"
     )
     planned = Plan(name, experiment, options, config, data, mesh, state, {}, budget, extends)
     if start is not None:
@@ -242,6 +243,14 @@ def state_shapes(experiment: Experiment, options: Options, info: DataInfo, start
     """The state before the first step without its values."""
     init, batch = initial_state(experiment, options), info.batch(experiment.batch)
     return jax.eval_shape(init, batch, start and start.tree)
+
+
+def _dtype(options: Options) -> Any:
+    """What the forward pass computes in: as was asked, as the run began, or as is fast here."""
+    if options.dtype != "auto":
+        return options.dtype
+    begun = (_there(options.out) or {}).get("numbers", {}).get("dtype")
+    return begun or ("float32" if jax.default_backend() == "cpu" else "bfloat16")
 
 
 def _there(directory) -> dict[str, Any] | None:

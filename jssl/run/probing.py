@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
+from jax.sharding import Sharding
 
 from jssl.data.reading.resident import take
 from jssl.data.source import Source
@@ -190,6 +191,7 @@ def health_of(
     *,
     rows: int = 128,
     pairs: int = 32,
+    place: Sharding | None = None,
     state: TrainState | None = None,
     ahead: Ahead | None = None,
 ):
@@ -201,6 +203,7 @@ def health_of(
         train: Images as steps see them.
         rows: How many images' features are looked at.
         pairs: Of how many the first two views' projections, where the method has such.
+        place: Where the images are kept on the devices; None: on the default one.
         state: The train state without its values, each array with its place.
         ahead: Threads in which to compile it meanwhile, for a `state`.
     Returns:
@@ -208,7 +211,7 @@ def health_of(
     """
     method, some = experiment.method, np.arange(0, len(source), max(1, len(source) // rows))[:rows]
     few = np.arange(0, len(train), max(1, len(train) // rows))[:pairs]
-    images, batch = source.images[some], take(train.arrays, few)
+    images, batch = jax.device_put((source.images[some], take(train.arrays, few)), place)
 
     @jax.jit
     def figures(params, teacher, memory, images, batch):

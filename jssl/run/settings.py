@@ -1,8 +1,9 @@
 """What the settings of every system have in common: the network, the data and the training budget."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -12,6 +13,7 @@ from jssl.data import evaluation_view, views
 from jssl.data.augment.base import Statistics
 from jssl.data.views import SMALL, Views, renormalized, statistics
 from jssl.data.views.multicrop import local_side
+from jssl.models import attend
 from jssl.models import encoder as encoder_named
 from jssl.optim import (
     Schedule,
@@ -30,6 +32,7 @@ from jssl.weights.preprocessing import Preprocess
 
 CONTINUED = 0.9  # layer decay of a run that starts from weights
 LARGEST_VIEW = 224  # side of the global views of larger images, in pixels
+FLAGS = {"attend": "attention"}  # of fields of a network, where they differ
 REMAT = {  # policies: what is stored
     "none": None,
     "elementwise": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
@@ -84,6 +87,14 @@ class Training(Settings):
     blocks' inside.
     """
 
+    attention: Literal["auto", "xla", "cudnn"] = "auto"
+    """What transformers attend by: cuDNN, on NVIDIA GPUs in bfloat16, or XLA; auto: cuDNN where it can."""
+
+    @property
+    def attend(self) -> Callable[..., jax.Array]:
+        """What transformers attend with."""
+        return attend if self.attention == "auto" else partial(attend, by=self.attention)
+
     def network(self, *, hides: str | None = None, where_it_has: Mapping[str, Any] = {}, **overrides: Any):
         """Makes the encoder.
 
@@ -124,11 +135,12 @@ class Training(Settings):
 
     def _compilation(self, plain) -> dict[str, Any]:
         chosen = {"scan": self.scan, "remat": REMAT[self.remat]}
+        chosen |= {"attend": None if self.attention == "auto" else self.attend}
         for field, value in chosen.items():
             if value and not hasattr(plain, field):
                 raise ValueError(
-                    f"--{field} is for transformers; {self.encoder} has no blocks for it; choose such as "
-                    "vit_s16"
+                    f"--{FLAGS.get(field, field)} is for transformers; {self.encoder} has no blocks for it; "
+                    "choose such as vit_s16"
                 )
         return {field: value for field, value in chosen.items() if value}
 

@@ -104,7 +104,14 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-NOT_PUBLISHED = {"data", "data_dir", "canvas", "scan", "remat"}  # how data is read and programs compiled
+NOT_PUBLISHED = {
+    "data",
+    "data_dir",
+    "canvas",
+    "scan",
+    "remat",
+    "attention",
+}  # how data is read and programs compiled
 
 
 def settings_page(registry: Mapping[str, System]) -> str:
