@@ -9,7 +9,7 @@ import sys
 from typing import NamedTuple
 
 from jssl import __version__
-from jssl.run.command import one_line
+from jssl.run.command import one_line, print_any_name
 
 
 class Command(NamedTuple):
@@ -82,6 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
     if name == "--version":
         print(__version__)
         return
+    print_any_name()
     with one_line():
         if name not in COMMANDS:
             raise ValueError(f"jssl has no command {name!r}; it has {', '.join(COMMANDS)}")

@@ -179,7 +179,8 @@ def _carry_out(
     if options.accumulate > 1 and not options.accumulate_exactly:
         say(
             f"--accumulate {options.accumulate}: a loss that compares the images of a batch, such as a "
-            "contrastive one, compares those of a part; --accumulate-exactly keeps the whole batch's"
+            "contrastive one, compares those of a part, and what is remembered of batches, such as a center, "
+            "moves after each; --accumulate-exactly keeps the whole batch's"
         )
     if probes is not None and plan.data.records is not None:
         say(f"probes look at {images[0]:,} training and {images[1]:,} test images")
