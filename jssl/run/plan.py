@@ -20,12 +20,11 @@ from jssl.run.export import code_version, evaluated
 from jssl.run.footprint import footprint
 from jssl.run.from_weights import Start, beside
 from jssl.run.gather import Gathered, gather
-from jssl.run.named_weights import begun_with, by_name, fit, settings_with_weights
+from jssl.run.named_weights import begun_with, by_name, fit, settings_with_weights, told_beside
 from jssl.run.numbers import LARGEST, check_numbers
 from jssl.run.options import Options
 from jssl.run.presets import preset
 from jssl.run.record import BUDGET, check_directory
-from jssl.run.targets import TARGET, FrozenTarget
 from jssl.sharding import make_mesh, over_batch, state_sharding
 from jssl.train import TrainState, init_state, train_step
 from jssl.weights.directory import CONFIG, EVALUATED, NETWORK, as_path, read_config
@@ -134,8 +133,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     check_directory(options.out, config)
     unread = settings
     settings, weights = settings_with_weights(settings, _there(options.out), weights)
-    if isinstance(settings, FrozenTarget):
-        config[TARGET] = settings.target_in_words()
+    config |= told_beside(settings)
     mesh = make_mesh(options.mesh)
     data = _gathered(settings) if data is None else data
     require(*([options.log] if options.log else []), name="log")

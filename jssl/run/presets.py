@@ -21,7 +21,7 @@ from jssl.weights.loaded import Loaded
 
 # what a demo has for its own data, and what whoever runs it says
 PUBLISHED = ("views", "vocabulary", "caption_length", "end", "text")
-YOURS = frozenset("data data_dir canvas share per_class only start target teacher scan remat".split())
+YOURS = frozenset("data data_dir canvas share per_class only start teacher scan remat".split())
 MEMORY = ("queue", "negatives")  # of other images: no more than there are
 LOCALS = 4  # local views, at most
 # images, at most: side of the views, letter of a ViT, ResNet
