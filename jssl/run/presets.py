@@ -83,7 +83,7 @@ def small(
     batch = own.get("batch", min(256, _power_of_two(examples / 8), examples))
     epochs = min(120, max(50, 120 * (300 / examples) ** 0.25)) / (1 if settings.start is None else 4)
     rate = min(one.peak_rate * math.sqrt(batch / one.batch) for one in (published, demo))  # the root rule
-    steps = max(1, round(own.get("epochs", epochs)) * (examples // batch))
+    steps = own.get("steps") or max(1, round(own.get("epochs", epochs)) * (examples // batch))
     chosen: dict[str, Any] = {
         **{name: getattr(published, name) for name in PUBLISHED if name in has},
         **{name: getattr(settings, name) for name in YOURS if name in has},
