@@ -92,9 +92,7 @@ def test_a_finish_in_high_resolution_goes_on_from_the_first_run(images, tmp_path
     state = planned.state
     assert state.params["encoder"]["positions"]["table"].shape[:2] == (4, 4)
     assert jax.tree.structure(state.params) == jax.tree.structure(start.tree["params"])
-    assert planned.experiment.peak_rate == pytest.approx(
-        0.1 * settings.build(info_of(planned.data)).peak_rate
-    )
+    assert planned.experiment.peak_rate == pytest.approx(0.1 * settings.peak_rate)
 
 
 def test_a_checkpoint_with_heads_teaches(images, tmp_path):
