@@ -4,11 +4,15 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from jssl.experiments import DINOv2
 
 from jssl import methods, models
 from jssl.arrays.jaxprs import matrix_flops
-from jssl.run import main
+from jssl.data import from_arrays
+from jssl.run import Options, main
+from jssl.run.plan import plan
 from tests.run import tiny
 
 
@@ -66,6 +70,26 @@ def test_dinov2_takes_what_its_modules_need():
     student = 2 * (256 * stem * 2 + blocks(256) * 3) + 8 * (49 * stem * 2 + blocks(49) * 3)
     needed = batch * (teacher + student + 3 * head(2 + 8 + hidden))
     assert needed < products(traced) <= 1.1 * needed
+
+
+def test_vit_l_with_65536_prototypes_fits_80_gib_without_blocks_over_them(tmp_path):
+    """A batch of 64, whose views hide up to 128 patches of each image: the plan has room for the logits of
+    both networks and for the gradient, in float32, and all of it is far from 80 GiB."""
+    prototypes, batch, hidden = 65_536, 64, 128
+    settings = DINOv2(
+        data=from_arrays(np.zeros((batch, 224, 224, 3), np.uint8)),
+        batch=batch,
+        koleo_group=16,
+        steps=10,
+        prototypes=prototypes,
+        patch_prototypes=prototypes,
+        scan=True,
+        remat="blocks",
+    )
+    planned = plan(settings, Options(out=str(tmp_path / "run"), dtype="bfloat16"))
+    logits = batch * hidden * prototypes * 4
+    assert 3 * logits < planned.needs["activations"] < 8 * logits
+    assert 4 * planned.needs["parameters"] < sum(planned.needs.values()) < 30 * 2**30
 
 
 def test_a_plan_is_printed_and_nothing_is_started(tmp_path, capsys):
