@@ -24,9 +24,7 @@ class DINOv2Distill(BalancedDistillation, Taught):
     data: Data = "folder:imagenet22k"
     encoder: str = "vit_s14"
     teacher: Weights | None = None
-    """A run of dinov2, or a checkpoint with heads, whose sizes the settings of heads repeat; random: a
-    network as it is drawn, to try things out.
-    """
+    """A run of dinov2, or a checkpoint with heads, whose sizes the settings repeat; random: as it is drawn."""
     teacher_encoder: str = "vit_g14"
     """Its network, where no weights say it."""
     batch: Count = 3072
@@ -69,9 +67,8 @@ class DINOv2Distill(BalancedDistillation, Taught):
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(where_it_has=self.encoder_settings())
-        heads = self.taught_heads(
-            image=self.head()(self.prototypes), patch=self.patch_head()(self.patch_prototypes)
-        )
+        image, patch = self.head()(self.prototypes), self.patch_head()(self.patch_prototypes)
+        heads = self.taught_heads(image=image, patch=patch)
         large = encoder(self.teacher_encoder) if self.taught_by is None else self.taught_by.encoder
         teacher = self.frozen_teacher(data, large, at="teacher", heads=heads)
         masking = stratified_blocks(network, ratio=self.mask_ratio)
