@@ -24,7 +24,7 @@ class DINOv2Distill(BalancedDistillation, Taught):
     data: Data = "folder:imagenet22k"
     encoder: str = "vit_s14"
     teacher: Weights | None = None
-    """A run of dinov2, or a checkpoint with heads, whose sizes the settings repeat; random: as it is drawn."""
+    """A run of dinov2 or a checkpoint with heads, whose sizes the settings repeat; random: as it is drawn."""
     teacher_encoder: str = "vit_g14"
     """Its network, where no weights say it."""
     batch: Count = 3072
