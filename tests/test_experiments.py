@@ -53,7 +53,7 @@ SMALLER = {  # of the demos' own settings, to compile quickly
     "predictor_dim": 24,
     "min_keep": 2,
     "count": 2,
-    "target": tower(patch=8, dim=8, depth=1, heads=2),
+    "teacher": {"runs/clip-demo": tower(patch=8, dim=8, depth=1, heads=2)},
 }
 REPORTED = (  # one of each kind, and those with figures of their own
     "byol",
@@ -159,7 +159,7 @@ def test_every_number_of_a_paper_stands_on_its_page(name):
         "per_class",
         "only",
         "start",
-        "target",
+        "teacher",
         "continued_rate",
         "layer_decay",
         "frozen_blocks",

@@ -26,6 +26,7 @@ from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import writer_of
 from jssl.run.opening import next_commands
 from jssl.run.options import Options
+from jssl.run.outline import operations_in_words
 from jssl.run.plan import Plan, Shorter, experiment_name, initial_state, plan, step_of
 from jssl.run.probing import STARTED, Probes, as_figures, health_of
 from jssl.run.record import REPORT, Record, compared
@@ -193,6 +194,7 @@ def _carry_out(
         )
 
     say(in_words(plan.needs))
+    say(operations_in_words(plan))
     with interrupts.holding():
         state, said = _restored(plan, checkpoints)
     if state is None:
