@@ -59,7 +59,10 @@ def block_mask(
         _, _, height, width = sides = drawn(numbers, left)
         new = (rectangles(grid, *sides) & ~mask[:, None]).sum((2, 3))
         fits = (height < rows) & (width < columns) & (new > 0) & (new <= left[:, None])
-        first = jnp.argmax(fits, axis=1)[:, None]
+        first = jnp.zeros(len(mask), jnp.int32)  # the first that fits, by selections: a reduction less
+        for number in reversed(range(tries)):
+            first = jnp.where(fits[:, number], number, first)
+        first = first[:, None]
         found, new = (jnp.take_along_axis(x, first, 1) for x in (fits, new))
         block = rectangles(grid, *drawn(jnp.take_along_axis(numbers, first[..., None], 1), left))
         # Where none fits, nothing is left: finished samples draw in vain, since a loop that waits for the
@@ -69,7 +72,7 @@ def block_mask(
 
     numbers = uniform(keys, shape=(blocks, tries, 4)).swapaxes(0, 1)
     start = jnp.zeros((len(keys), rows, columns), bool), counts
-    (mask, _), _ = jax.lax.scan(hide, start, numbers)
+    (mask, _), _ = jax.lax.scan(hide, start, numbers, unroll=8)
     return mask.reshape(len(keys), rows * columns)
 
 

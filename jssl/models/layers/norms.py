@@ -10,10 +10,10 @@ import jax.numpy as jnp
 class BatchNorm(nn.BatchNorm):
     """Normalises by the batch's statistics as Flax's module does, with a gradient that moves fewer bytes.
 
-    Flax's gradient, as jax derives it, goes over the data several times. Here one pass sums up what statistics,
-    scale and bias need, and a second makes the gradient of the inputs. Statistics are float32 whatever the
-    inputs are. A mask, another feature axis, a named device axis and other ways to compute are Flax's own.
-    As any gradient of one's own, it can be taken once, in reverse mode.
+    Flax's gradient, as jax derives it, goes over the data several times. Here one pass sums up what
+    statistics, scale and bias need, and a second makes the gradient of the inputs. Statistics are float32
+    whatever the inputs are. A mask, another feature axis, a named device axis and other ways to compute are
+    Flax's own. Like any gradient of one's own it is for reverse mode alone: `jax.jvp` is refused.
     """
 
     def __call__(self, x, use_running_average=None, *, mask=None):
