@@ -57,7 +57,7 @@ def block_mask(
         # All tries at once: a turn costs an accelerator a few small programs, however many it looks at.
         mask, left = carry
         _, _, height, width = sides = drawn(numbers, left)
-        new = (rectangles(grid, *sides) & ~mask[:, None]).sum((2, 3))
+        new = (rectangles(grid, *sides) & ~mask[:, None]).sum((2, 3), dtype=jnp.int32)
         fits = (height < rows) & (width < columns) & (new > 0) & (new <= left[:, None])
         first = jnp.zeros(len(mask), jnp.int32)  # the first that fits, by selections: a reduction less
         for number in reversed(range(tries)):
