@@ -188,7 +188,7 @@ def test_in_a_browser_nothing_is_cut(width, tmp_path):
     frame = f'<iframe style="width:{width}px;border:0" onload="{measure}" srcdoc="{page}"></iframe>'
     (tmp_path / "frame.html").write_text(f"<!doctype html><title></title>{frame}", encoding="utf-8")
     asked = [CHROMIUM, "--headless", "--no-sandbox", "--virtual-time-budget=5000", "--dump-dom"]
-    asked += ["--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"]
+    asked += ["--hide-scrollbars", "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"]
     done = subprocess.run(
         [*asked, (tmp_path / "frame.html").as_uri()], capture_output=True, text=True, timeout=60
     )
