@@ -26,8 +26,8 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "list": Command(
-        "show every system: its paper, its data, what its demo reaches; --weights: published weights",
-        "jssl.run.systems:listing",
+        "show every system, or the page of one: jssl list dino; --weights: published weights",
+        "jssl.run.pages:listing",
     ),
     "train": Command(
         "train a system: jssl train simclr --demo; without a name: which one, by what you have",
