@@ -112,6 +112,8 @@ NOT_PUBLISHED = {
     "remat",
     "attention",
 }  # how data is read and programs compiled
+OURS = {"share", "per_class", "only", "start", "continued_rate", "frozen_blocks", "lora"}
+# what papers seldom speak of: shown where a run of the system has something else than all others
 
 
 def settings_page(registry: Mapping[str, System]) -> str:
@@ -167,7 +169,10 @@ def settings_table(name: str) -> str:
             _cell(value) if value != own else ""
             for value in (getattr(run, field.name) for run in runs.values())
         ]
-        source = "" if own is None else module.SOURCES.get(field.name, module.SOURCES[""])
+        ours = field.name in OURS and own == getattr(Settings, field.name, own)
+        if ours and not any(shown):
+            continue
+        source = "" if ours or own is None else module.SOURCES.get(field.name, module.SOURCES[""])
         lines.append(f"| `{field.name}` | {_cell(own)} | {' | '.join(shown)} | {source} |")
     return "\n".join(lines)
 
