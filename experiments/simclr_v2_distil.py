@@ -8,7 +8,7 @@ from jssl.methods.labels import class_logits
 from jssl.models import cut, linear_head, simclr_head
 from jssl.optim import lars
 from jssl.run import Count, Data, DataInfo, Experiment, Taught, Weights, main
-from jssl.run.experiment import AS_DRAWN
+from jssl.run.settings.experiment import AS_DRAWN
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from jssl.methods import spot_artifacts
 from jssl.models import AutoEncoder, artifacts
 from jssl.optim import adamw, weights
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Taught, Weights, main
-from jssl.run.experiment import AS_DRAWN
+from jssl.run.settings.experiment import AS_DRAWN
 
 
 @dataclass(frozen=True)

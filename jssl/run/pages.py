@@ -6,7 +6,7 @@ import textwrap
 from types import FunctionType, ModuleType
 from typing import Any
 
-from jssl.run.systems import (
+from jssl.run.settings.systems import (
     System,
     experiments,
     markdown_table,
