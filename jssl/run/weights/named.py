@@ -25,7 +25,7 @@ def settings_with_weights(
         The settings with all opened, and what `start` names; None without it.
     """
     told = config or {}
-    further = {
+    further: dict[str, Any] = {
         name: opened(value, told.get(name), flag=name)
         for name, value in _beside(settings).items()
         if value != AS_DRAWN
