@@ -43,13 +43,13 @@ class MAE(Training):
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(hides="visible", positions=sincos_positions, kernel_init=xavier)
         sizes = dict(dim=self.decoder_dim, depth=self.decoder_depth, heads=self.decoder_heads)
-        decoder, normalized = mae_decoder(network.patch, **sizes), self.normalize_target
-        method = mae(network, decoder=decoder, ratio=self.ratio, normalize_target=normalized)
+        decoder = mae_decoder(network.patch, **sizes, attend=self.attend)
+        method = mae(network, decoder=decoder, ratio=self.ratio, normalize_target=self.normalize_target)
         filled = reconstruction_figure(
             method,
             self.view(data),
             patch=network.patch,
-            standardized=normalized,
+            standardized=self.normalize_target,
             normalized=self.normalization,
         )
         optimizer = adamw(self.rate(data), b2=0.95, weight_decay=self.weight_decay, decays=weights_and_tokens)

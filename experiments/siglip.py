@@ -67,7 +67,8 @@ class SigLIP(Texts):
         if not self.encoder.startswith("vit"):
             return self.network()
         width, heads = encoder(self.encoder).dim, encoder(self.encoder).heads
-        pool = partial(AttentionPool, heads, 4 * width, GELU, kernel_init=xavier_apart)
+        how = dict(attend=self.attend, kernel_init=xavier_apart)
+        pool = partial(AttentionPool, heads, 4 * width, GELU, **how)
         near = nn.initializers.normal(width**-0.5)
         return self.network(
             class_token=False,
