@@ -15,6 +15,7 @@ def a_film(root, name, frames):
     for number in range(frames):
         picture(root / "frames" / name / f"{number}.jpg", 10 * number)
         mask = Image.new("P", (12, 8))
+        mask.putpalette([shade for number in range(256) for shade in (number, 0, 255 - number)])
         mask.putpixel((5, number), 2)
         (root / "objects" / name).mkdir(parents=True, exist_ok=True)
         mask.save(root / "objects" / name / f"{number}.png")
