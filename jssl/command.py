@@ -9,7 +9,7 @@ import sys
 from typing import NamedTuple
 
 from jssl import __version__
-from jssl.run.command import one_line
+from jssl.run.command import one_line, print_any_name
 
 
 class Command(NamedTuple):
@@ -26,8 +26,8 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "list": Command(
-        "show every system: its paper, its data, what its demo reaches; --weights: published weights",
-        "jssl.run.systems:listing",
+        "show every system, or the page of one: jssl list dino; --weights: published weights",
+        "jssl.run.pages:listing",
     ),
     "train": Command(
         "train a system: jssl train simclr --demo; without a name: which one, by what you have",
@@ -82,6 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
     if name == "--version":
         print(__version__)
         return
+    print_any_name()
     with one_line():
         if name not in COMMANDS:
             raise ValueError(f"jssl has no command {name!r}; it has {', '.join(COMMANDS)}")

@@ -10,6 +10,7 @@ from jssl.run.balanced import AnchoredDistillation, BalancedDistillation
 from jssl.run.command import main
 from jssl.run.experiment import Data, DataInfo, Experiment, Settings, Weights
 from jssl.run.families import MomentumContrast, SelfDistillation, Texts
+from jssl.run.frozen_teacher import Taught, Words
 from jssl.run.interrupt import Interrupted
 from jssl.run.lock import Occupied
 from jssl.run.numbers import Count, Share
@@ -25,7 +26,6 @@ from jssl.run.pictures import (
 )
 from jssl.run.saved import SavedRun, open_run
 from jssl.run.settings import Training
-from jssl.run.targets import FrozenTarget, Words
 from jssl.run.training import Run, start
 from jssl.run.watch import NonFinite
 
@@ -36,7 +36,6 @@ __all__ = [
     "Data",
     "DataInfo",
     "Experiment",
-    "FrozenTarget",
     "Interrupted",
     "MomentumContrast",
     "NonFinite",
@@ -48,6 +47,7 @@ __all__ = [
     "Texts",
     "Settings",
     "Share",
+    "Taught",
     "Training",
     "Weights",
     "Words",

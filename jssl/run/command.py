@@ -45,6 +45,7 @@ def main(demo: Settings, arguments: list[str] | None = None, *, command: list[st
         command: How it was called, without its arguments; by default as this process was.
     """
     arguments, command = sys.argv[1:] if arguments is None else arguments, command or invoked()
+    print_any_name()
     with listening() as interrupts:
         try:
             _main(demo, arguments, command, interrupts)
@@ -87,6 +88,12 @@ def train(arguments: list[str]) -> None:
     with one_line():
         module = module_of(name)
     main(module.demo, rest, command=[*invoked(), "train", name])
+
+
+def print_any_name() -> None:
+    """Lets standard output show what it cannot encode, such as bytes of a file's name, as escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what stands in for it in notebooks takes anything
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @dataclass(frozen=True)

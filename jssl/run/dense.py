@@ -1,4 +1,4 @@
-"""What dense protocols are given: patch tokens and attention of whole images, and fields of the data."""
+"""What protocols of patches and of search are given: tokens of whole images, what data has beside them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from jssl.data import load
-from jssl.data.source import NoSplit
+from jssl.data.reading.records import Records
+from jssl.data.source import DENSE
 from jssl.evaluate import extract_features
+from jssl.evaluate.protocols.patches import patch_grid
 from jssl.models import ViT, cls_attention
 
 SPLITS = ("train", "test")
-FIELDS = ("segmentation", "depth", "objects")  # dense labels that data may have beside its images
 
 
 def whole(pixels: Any) -> Any:
@@ -27,14 +27,24 @@ def whole(pixels: Any) -> Any:
     return replace(pixels, size=pixels.crop)
 
 
+def seeing_all(subject: Any) -> Any:
+    """Makes the subject see whole images.
+
+    Args:
+        subject: A `Subject` with a network.
+    Returns:
+        Another one, which keeps features of its own.
+    """
+    loaded = replace(subject.loaded, preprocess=whole(subject.pixels))
+    return replace(subject, loaded=loaded, size=None, _splits={})
+
+
 def tokens(split: int) -> Callable[[Any], np.ndarray | None]:
     """Makes what gives patch tokens [N, n, D] of whole images of a split; None without a network."""
 
     def given(subject: Any) -> np.ndarray | None:
-        if subject.loaded is None or (records := subject.records[split]) is None:
-            return None
-        seen = replace(subject, loaded=replace(subject.loaded, preprocess=whole(subject.pixels)), size=None)
-        return seen.columns(records, "patches").features
+        splits = None if subject.loaded is None else seeing_all(subject).splits("patches")
+        return None if splits is None else splits[split].features
 
     return given
 
@@ -45,11 +55,10 @@ def attention(subject: Any) -> np.ndarray | None:
     Args:
         subject: A `Subject`.
     Returns:
-        None for a network without a class token, and for data without a test split.
+        None for a network without a class token, and for data whose pixels have no labels.
     """
-    source = _source(subject, 1)
     module = subject.loaded and subject.loaded.encoder
-    if source is None or not (isinstance(module, ViT) and module.class_token):
+    if not (isinstance(module, ViT) and module.class_token) or subject.labelled is None:
         return None
 
     def attends(variables, images):
@@ -57,33 +66,86 @@ def attention(subject: Any) -> np.ndarray | None:
 
     view = jax.tree_util.Partial(subject.normalised_whole)
     look = jax.tree_util.Partial(attends, subject.loaded.variables)
-    return np.asarray(extract_features(look, source.images, batch=subject.batch, view=view))
+    return np.asarray(extract_features(look, subject.labelled[1].images, batch=subject.batch, view=view))
 
 
 def dense_field(split: int, name: str) -> Callable[[Any], np.ndarray | None]:
-    """Makes what gives dense labels [N, H, W] of a split; None where the data has none of the name."""
+    """Makes what gives dense labels [N, H, W] of a split; None where the data has none of the name.
+
+    Where patches do not divide the labels, these are brought to the size that the network sees.
+    """
 
     def given(subject: Any) -> np.ndarray | None:
-        source = _source(subject, split)
-        return None if source is None else source.extras.get(name)
+        labels = None if subject.labelled is None else subject.labelled[split].extras.get(name)
+        if labels is None or not len(labels):
+            return None
+        try:
+            patch_grid(tokens(split)(subject).shape[1], labels.shape[1:])
+        except ValueError:
+            height, width = labels.shape[1:]
+            if height != width:
+                raise ValueError(
+                    f"{name}: {height} x {width} pixels; dense labels are of square images"
+                ) from None
+            side = subject.pixels.crop
+            subject.note(
+                f"{name} of {height} x {width} pixels is brought to the {side} x {side} that are seen"
+            )
+            at = (np.arange(side) * height + height // 2) // side
+            labels = labels[:, at][:, :, at]
+        return labels
 
     return given
 
 
-def _source(subject: Any, split: int):
-    """The images in memory, square already where they have dense labels."""
-    if subject.loaded is None:
+def film_tokens(subject: Any) -> list[np.ndarray] | None:
+    """Gives patch tokens [T, n, D] of whole frames, film by film; None for data without films."""
+    if subject.loaded is None or subject.films is None:
         return None
-    try:
-        return load(subject.data, data_dir=subject.data_dir, split=SPLITS[split])
-    except NoSplit:
-        return None
+    found = seeing_all(subject).columns(subject.films.frames, "patches").features
+    ends = np.cumsum([len(one) for one in subject.films.objects])
+    if len(found) != ends[-1]:
+        raise ValueError(f"{ends[-1] - len(found)} frames of films cannot be read")
+    return np.split(found, ends[:-1])
 
 
+def searched(records: Callable[[Any], Records | None], kind: str) -> Callable[[Any], np.ndarray | None]:
+    """Makes what gives features [N, D] or tokens [N, n, D] of images of a search.
+
+    Args:
+        records: Subject -> the images; None for data without such a search.
+        kind: "features", as a split's features, or "tokens", of whole images.
+    """
+
+    def given(subject: Any) -> np.ndarray | None:
+        images = None if subject.loaded is None else records(subject)
+        if images is None:
+            return None
+        seen, token = (subject, "cls") if kind == "features" else (seeing_all(subject), "patches")
+        found = seen.columns(images, token).features
+        if len(found) != len(images):
+            raise ValueError(f"{len(images) - len(found)} images of the search cannot be read")
+        return found
+
+    return given
+
+
+PARTS: dict[str, Callable[[Any], Records | None]] = {
+    "query": lambda subject: subject.search and subject.search.queries,
+    "gallery": lambda subject: subject.search and subject.search.gallery,
+    "copy": lambda subject: subject.copies and subject.copies[0].queries,
+    "original": lambda subject: subject.copies and subject.copies[0].gallery,
+    "whitening": lambda subject: subject.copies and subject.copies[1],
+}
 GIVEN: dict[str, Callable[[Any], Any]] = {
     "train_tokens": tokens(0),
     "test_tokens": tokens(1),
     "test_attention": attention,
-    **{f"{part}_{name}": dense_field(at, name) for at, part in enumerate(SPLITS) for name in FIELDS},
+    **{f"{part}_{name}": dense_field(at, name) for at, part in enumerate(SPLITS) for name in DENSE},
+    "film_tokens": film_tokens,
+    "film_objects": lambda subject: subject.films and subject.films.objects,
+    **{f"{part}_{kind}": searched(of, kind) for part, of in PARTS.items() for kind in ("features", "tokens")},
+    "relevance": lambda subject: subject.search and subject.search.relevance,
+    "copied": lambda subject: subject.copies and subject.copies[0].relevance,
 }
-"""What gives each of the things that dense protocols need, by its name."""
+"""What gives each of the things that these protocols need, by its name."""

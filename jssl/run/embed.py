@@ -87,7 +87,9 @@ def chooser(
             if classes and "norm" in variables["params"]:
                 last = last_class_tokens(encoder, variables, images, blocks=LAYERS)
                 rows = last.reshape(len(mean), -1, mean.shape[-1])
-            return jnp.concatenate([rows, mean[:, None]], 1) if rows.shape[-1] == mean.shape[-1] else rows
+            wide = max(rows.shape[-1], mean.shape[-1])  # where widths differ, zeros fill up: they say nothing
+            parts = [jnp.pad(x, ((0, 0), (0, 0), (0, wide - x.shape[-1]))) for x in (rows, mean[:, None])]
+            return jnp.concatenate(parts, 1)
         if not blocks:
             return of(found.cls, found.tokens)
         rows = [found.inner["blocks"][block] for block in blocks]

@@ -27,7 +27,7 @@ import numpy as np
 from jssl import weights
 from jssl.data.catalog import FORMS
 from jssl.evaluate import PROTOCOLS, Protocol, format_table, protocol, refusal, score
-from jssl.evaluate.protocols.base import heading, is_share, shown
+from jssl.evaluate.protocols.base import WIDE, WORDS, heading, is_share, shown
 from jssl.evaluate.table import LEARNED, RANDOM, RAW
 from jssl.models.encoders.pixels import Pixels
 from jssl.run.features import store
@@ -41,8 +41,20 @@ from jssl.weights.own import EVALUATED
 from jssl.weights.preprocessing import Preprocess
 
 USUAL = ("knn", "linear")
+LOOKED_AT = {
+    "train": "training images",
+    "test": "test images",
+    "caption": "captions",
+    "film": "films",
+    "query": "queries",
+    "gallery": "images to search",
+    "copy": "copies",
+    "original": "originals and others",
+    "whitening": "images to learn whitening from",
+}
 FOLDER = "evaluation"  # inside a run's directory
-ONE_NETWORK = ("fine_tune", "prompts", "sets")  # what baselines are not given
+ONE_NETWORK = ("fine_tune", "prompts", "caption_embeddings", "sets")  # what baselines are not given
+DEAR = (*WIDE, "attention")  # last words of what takes a pass over the images
 
 
 def evaluate(
@@ -81,26 +93,23 @@ def evaluate(
     place = _place(source) if out is None else as_path(out)
     subject.fine_tune = None if subject.loaded is None else _fine_tuning(source, subject, place)
     found: list[dict[str, Any]] = []
-    last: Exception = ValueError("there is no protocol to run")
+    last = "there is no protocol to run"
     for one in [subject, *(_baselines(subject) if baselines else ())]:
         for each in chosen:
             if one is not subject and not set(each.needs).isdisjoint(ONE_NETWORK):
                 continue
             try:
                 found.append(_scored(each, one, _network_in_words(source, one)))
-            except LeftOut as reason:
-                say(f"\n{one.name}: {reason}")
-                last = reason
+            except ValueError as error:  # the other protocols go on
+                reason = str(error)
+                last = reason if reason.startswith(each.name) else f"{each.name}: {reason}"
+                say(f"\n{one.name}: {last}")
     if not found:
-        raise ValueError(str(last))
+        raise ValueError(last)
     written = merged(place, found)
     write(place, source if isinstance(source, str) else source.family, written)
     say(f"results: {place / FILE}, and a report beside it")
     return found
-
-
-class LeftOut(ValueError):
-    """A protocol that the network or the data cannot give what it needs."""
 
 
 def _subject(source, data, test, directory, say, settings) -> Subject:
@@ -148,7 +157,9 @@ def _baselines(subject: Subject) -> list[Subject]:
     image = np.zeros((1, pixels.crop, pixels.crop, len(pixels.mean)), np.float32)
     others = {
         RANDOM: replace(loaded, variables=jax.jit(loaded.encoder.init)(jax.random.key(0), image)),
-        RAW: replace(loaded, encoder=Pixels(), variables={"params": {}}),
+        RAW: replace(
+            loaded, encoder=Pixels(patch=getattr(loaded.encoder, "patch", None)), variables={"params": {}}
+        ),
     }
     return [
         replace(subject, name=name, loaded=replace(other, heads={}, layout=None), towers=None, _splits={})
@@ -173,9 +184,7 @@ def _scored(one: Protocol, subject: Subject, network: str) -> dict[str, Any]:
     """Runs a protocol, and says what it was, what it looked at and what it found."""
     say = subject.say
     begun = time.perf_counter()
-    given = {name: subject.given(name) for name in one.needs}
-    if reason := refusal(one, given):
-        raise LeftOut(reason)
+    given = _given(one, subject)
     rows = _rows(given)
     say(f"\n{one.name} of {subject.name} on {subject.data or 'features'}: {', '.join(rows)}")
     say(
@@ -203,14 +212,31 @@ def _scored(one: Protocol, subject: Subject, network: str) -> dict[str, Any]:
     }
 
 
+def _given(one: Protocol, subject: Subject) -> dict[str, Any]:
+    """What a protocol needs; passes over images are taken once all else is there."""
+    dear = [name for name in one.needs if name.endswith(DEAR)]
+    given: dict[str, Any] = {}
+    for names in ([name for name in one.needs if name not in dear], dear):
+        given |= {name: subject.given(name) for name in names}
+        missing = {name: True for name in dear if name not in given}
+        if reason := refusal(one, given | missing):
+            raise ValueError(reason)
+        for name in dear:
+            values = given.get(name)
+            ends = [values.min(), values.max()] if isinstance(values, np.ndarray) and values.size else []
+            if not np.isfinite(ends).all():
+                raise ValueError(f"{one.name} is left out: {WORDS[name]} are not all finite")
+    return given
+
+
 def _rows(given: Mapping[str, Any]) -> list[str]:
     """What a protocol looks at, in words."""
     words = []
-    for split, name in (("train", "training"), ("test", "test")):
-        for kind in ("features", "layers", "images", "embeddings"):
-            if (found := given.get(f"{split}_{kind}")) is not None:
-                shape = " x ".join(map(str, found.shape[1:]))
-                words.append(f"{len(found):,} {name} images as {kind} of {shape}")
+    for part, name in LOOKED_AT.items():
+        for kind in (*DEAR, "embeddings"):
+            if (found := given.get(f"{part}_{kind}")) is not None:
+                each = found[0].shape if isinstance(found, list) else found.shape[1:]
+                words.append(f"{len(found):,} {name} as {kind} of {' x '.join(map(str, each))}")
     if given.get("classes"):
         words.append(f"{given['classes']} classes")
     return words or [f"{', '.join(given)}"]

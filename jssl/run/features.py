@@ -23,7 +23,7 @@ from jssl.run.embed import embed
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import about
 
-FORM = 2  # of what is kept; another number computes everything anew
+FORM = 3  # of what is kept; another number computes everything anew
 SAMPLED = 64  # records whose bytes tell one data set from another, where reading all of them takes long
 
 
@@ -34,15 +34,18 @@ class Columns(NamedTuple):
         features: [N, ...] float32.
         labels: [N] int32, -1 for none.
         class_names: One per class.
+        names: [N] of the images, None where they are not known.
     """
 
     features: np.ndarray
     labels: np.ndarray
     class_names: tuple[str, ...]
+    names: np.ndarray | None = None
 
     def some(self, rows: np.ndarray) -> "Columns":
         """Takes some of the rows: their numbers, or [N] booleans."""
-        return self._replace(features=self.features[rows], labels=self.labels[rows])
+        names = None if self.names is None else self.names[rows]
+        return self._replace(features=self.features[rows], labels=self.labels[rows], names=names)
 
 
 def store(directory: str | Path | None = None) -> Path:
@@ -93,7 +96,9 @@ def read_columns(path: str | Path) -> Columns:
     """
     try:
         with np.load(path) as file:
-            held = {name: file[name] for name in ("features", "labels", "class_names") if name in file}
+            held = {
+                name: file[name] for name in ("features", "labels", "class_names", "names") if name in file
+            }
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read as features: {' '.join(str(error).split())}") from None
     if "features" not in held:
@@ -105,7 +110,8 @@ def read_columns(path: str | Path) -> Columns:
             f"{path}: features have shape {features.shape} and labels {labels.shape}, expected [N, D] and [N]"
         )
     classes = tuple(str(name) for name in held.get("class_names", ()))
-    return Columns(features, labels, classes or tuple(map(str, range(labels.max(initial=-1) + 1))))
+    classes = classes or tuple(map(str, range(labels.max(initial=-1) + 1)))
+    return Columns(features, labels, classes, held.get("names"))
 
 
 def matched(train: Columns, test: Columns | None) -> tuple[Columns, Columns, list[str]]:

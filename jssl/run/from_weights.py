@@ -10,13 +10,15 @@ from jssl import weights
 from jssl.arrays.stacks import in_form_of
 from jssl.arrays.trees import names
 from jssl.methods.base import Method
+from jssl.models.described import describe, restored
 from jssl.run.export import evaluated
 from jssl.train import TrainState
-from jssl.weights.directory import NETWORK, take
+from jssl.weights.directory import take
 from jssl.weights.loaded import Loaded
-from jssl.weights.own import network_of
+from jssl.weights.own import about, network_of
 
 Flat = dict[tuple[str, ...], Any]
+HEADS = "heads"
 
 
 class Start(NamedTuple):
@@ -38,23 +40,53 @@ class Start(NamedTuple):
         return not any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(self.tree))
 
 
-def opened(source: str | Loaded, config: Mapping[str, Any] | None) -> Loaded:
-    """Opens what a run starts from. A run that was begun already knows its network, and nothing is read.
+def opened(source: str | Loaded, told: Mapping[str, Any] | None, *, flag: str) -> Loaded:
+    """Opens weights. A run that was begun already knows their network, and nothing is read.
 
     Args:
         source: As `Training.start`.
-        config: What config.json of the run's own directory holds; None before it is begun.
+        told: What config.json of the run's own directory says of the network; None before it is begun.
+        flag: The setting that names them, for the error.
     Returns:
-        A `Loaded`, its variables None where they were not read.
+        A `Loaded`; where nothing was read its variables are None, and those of its heads shapes.
     Raises:
         ValueError: as `jssl.weights.load`.
     """
     if isinstance(source, Loaded):
         return source
-    if config is not None and config.get(NETWORK) is not None:
-        encoder, preprocess = network_of(config[NETWORK])
-        return Loaded(encoder, None, preprocess=preprocess)
-    return weights.load(source)
+    if told is not None:
+        encoder, preprocess = network_of(told)
+        heads = {
+            name: (restored(head["module"]), _as_shapes(head["shapes"]))
+            for name, head in told.get(HEADS, {}).items()
+        }
+        return Loaded(encoder, None, heads, preprocess)
+    try:
+        return weights.load(source)
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(f"--{flag} {source}: {error}") from None
+
+
+def in_words(loaded: Loaded) -> dict[str, Any] | None:
+    """Says in config.json what `opened` needs of a network with its heads; None where one has no name.
+
+    Args:
+        loaded: Weights, or what stands in for them.
+    """
+    try:
+        heads = {
+            name: {"module": describe(module), "shapes": jax.tree.map(lambda x: list(np.shape(x)), variables)}
+            for name, (module, variables) in loaded.heads.items()
+        }
+        return about(loaded.encoder, loaded.preprocess) | {HEADS: heads}
+    except ValueError:
+        return None
+
+
+def _as_shapes(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {name: _as_shapes(below) for name, below in tree.items()}
+    return jax.ShapeDtypeStruct(tuple(tree), np.float32)
 
 
 def beside(start: Start | None, given: Mapping[str, Any] | None) -> Start | None:

@@ -7,28 +7,33 @@ from typing import Any, get_type_hints
 import jax
 
 from jssl.run.experiment import AS_DRAWN, DataInfo, Experiment, Settings, Weights
-from jssl.run.from_weights import Start, beside, fitted, opened
-from jssl.run.targets import TARGET, opened_target
+from jssl.run.from_weights import Start, beside, fitted, in_words, opened
+from jssl.weights.directory import NETWORK
 from jssl.weights.loaded import Loaded
 
 
 def settings_with_weights(
     settings: Settings, config: Mapping[str, Any] | None, loaded: Loaded | None = None
 ) -> tuple[Settings, Loaded | None]:
-    """Opens what the settings start from, and a frozen target.
+    """Opens all weights that the settings name: what a run starts from, a frozen teacher.
 
     Args:
-        settings: Of the experiment, `start` and `target` names perhaps.
+        settings: Of the experiment.
         config: What the run's config.json holds; None before it is begun.
         loaded: The same opened already.
     Returns:
-        The settings with both opened, and what was opened; None without `start`.
+        The settings with all opened, and what `start` names; None without it.
     """
-    settings = replace(settings, **_opened_beside(settings, config))
-    start = getattr(settings, "start", None)
+    told = config or {}
+    further = {
+        name: opened(value, told.get(name), flag=name)
+        for name, value in _beside(settings).items()
+        if value != AS_DRAWN
+    }
+    settings, start = replace(settings, **further), getattr(settings, "start", None)
     if start is None:
         return settings, None
-    loaded = loaded or opened(start, config)
+    loaded = loaded or opened(start, told.get(NETWORK), flag="start")
     changed: dict[str, Any] = {"start": loaded}  # a field of classes of settings, not of all
     return replace(settings, **changed), loaded
 
@@ -44,15 +49,23 @@ def by_name(settings: Settings, before: Settings) -> Settings:
     return replace(settings, **{name: getattr(before, name) for name in opened_ones})
 
 
-def _opened_beside(settings: Settings, config: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Further weights that settings name, such as a frozen teacher's, opened."""
+def told_beside(settings: Settings) -> dict[str, Any]:
+    """Says for config.json what further weights are, those of --start being the run's own network.
+
+    Args:
+        settings: With opened weights.
+    Returns:
+        {setting: what `opened` needs of it}.
+    """
+    return {name: in_words(value) for name, value in _beside(settings).items() if isinstance(value, Loaded)}
+
+
+def _beside(settings: Settings) -> dict[str, Any]:
+    """Weights that settings name beside those of --start, such as a frozen teacher's."""
     hints = get_type_hints(type(settings))
-    named = {field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "start"}
-    return {
-        name: opened_target(value, config) if name == TARGET else opened(value, None)
-        for name, value in named.items()
-        if hints[name] == Weights | None and value is not None and value != AS_DRAWN
-    }
+    named = [field.name for field in fields(settings) if hints[field.name] == Weights | None]
+    values = {name: getattr(settings, name) for name in named if name != "start"}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def fit(experiment: Experiment, info: DataInfo, loaded: Loaded, name: str) -> Start:

@@ -1,11 +1,11 @@
-"""Settings that suit the data there is: `--preset small`, for 300 to 50,000 images of one's own.
+"""Settings that suit the data there is: `--preset small`, for 300 to 1,000,000 images of one's own.
 
     jssl train dino --data photos --preset small
     jssl train dino --data photos --preset small --start dinov2_vits14
 
-Published settings are for a million images. A system's demo has its heads, queues and prototypes in small
-sizes: the preset takes those and the published views, and chooses network, image size, batch, steps and
-learning rate by how many images there are.
+Published settings are for a million images and many devices. A system's demo has its heads, queues and
+prototypes in small sizes: the preset takes those and the published views and masks, and chooses network,
+image size, batch, steps, learning rate, prototypes and the teacher's momentum by how many images there are.
 """
 
 import math
@@ -20,11 +20,12 @@ from jssl.run.systems import experiments, module_of
 from jssl.weights.loaded import Loaded
 
 # what a demo has for its own data, and what whoever runs it says
-PUBLISHED = ("views", "vocabulary", "caption_length", "end", "text")
-YOURS = frozenset(
-    "data data_dir canvas share per_class only start target teacher scan remat attention".split()
-)
+PUBLISHED = ("views", "mask_ratio", "vocabulary", "caption_length", "end", "text")
+YOURS = frozenset("data data_dir canvas share per_class only start teacher scan remat attention".split())
 MEMORY = ("queue", "negatives")  # of other images: no more than there are
+PROTOTYPES = ("prototypes", "patch_prototypes")
+SHARING = 16  # images for each prototype, between the demo's and the published number of these
+FOLLOWS = 20  # a teacher is the mean of a twentieth of the run, between the demo's momentum and the published
 LOCALS = 4  # local views, at most
 # images, at most: side of the views, letter of a ViT, ResNet
 SIZES = ((2_000, 64, "n", "resnet10x0.5"), (10_000, 96, "ti", "resnet18"), (math.inf, 128, "s", "resnet18"))
@@ -82,18 +83,24 @@ def small(
     batch = own.get("batch", min(256, _power_of_two(examples / 8), examples))
     epochs = min(120, max(50, 120 * (300 / examples) ** 0.25)) / (1 if settings.start is None else 4)
     rate = min(one.peak_rate * math.sqrt(batch / one.batch) for one in (published, demo))  # the root rule
+    steps = own.get("steps") or max(1, round(own.get("epochs", epochs)) * (examples // batch))
     chosen: dict[str, Any] = {
         **{name: getattr(published, name) for name in PUBLISHED if name in has},
         **{name: getattr(settings, name) for name in YOURS if name in has},
         "encoder": _encoder(demo.encoder, letter, view // GRID, resnet),
         "size": view,
         "batch": batch,
-        "steps": None if "epochs" in own else max(1, round(epochs) * (examples // batch)),
+        "steps": None if "epochs" in own else steps,
         "learning_rate": float(f"{rate:.2g}"),
         "rate_per": None,
     }
     if "locals" in has:
         chosen["locals"] = min(LOCALS, published.locals)
+    for name in has.intersection(PROTOTYPES):
+        wanted = max(getattr(demo, name), _power_of_two(examples / SHARING))
+        chosen[name] = min(getattr(published, name), wanted)
+    if "momentum" in has:
+        chosen["momentum"] = max(demo.momentum, min(published.momentum, 1 - FOLLOWS / steps))
     for name in has.intersection(MEMORY):
         chosen[name] = min(getattr(demo, name), _power_of_two(examples / 2))
     if "clusters" in has:
@@ -104,10 +111,17 @@ def small(
     said = (
         f"--preset small, for {examples:,} images: {network} at {result.size} pixels, batches of "
         f"{result.batch}, {length}, learning rate {result.learning_rate:g}, views "
-        f"{result.views}; heads and memory as in the system's demo"
+        f"{result.views}; heads and memory as in the system's demo{_also(result)}"
     )
     kept = sorted(set(own) - YOURS)
     return result, said + (f"; as given: {', '.join(kept)}" if kept else "")
+
+
+def _also(settings: Any) -> str:
+    """What of the settings depends on the number of images beside sizes, steps and rate, in words."""
+    told = [f"{settings.prototypes:,} prototypes"] if hasattr(settings, "prototypes") else []
+    told += [f"momentum {settings.momentum:.3g}"] if hasattr(settings, "momentum") else []
+    return ", but " + " and ".join(told) if told else ""
 
 
 def _power_of_two(number: float) -> int:

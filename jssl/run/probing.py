@@ -19,7 +19,7 @@ from jssl.evaluate import (
     pair_health,
 )
 from jssl.evaluate.protocols.base import score
-from jssl.evaluate.table import CENTRED, LEARNED, RANDOM, RAW, Table
+from jssl.evaluate.table import CENTRED, CHANCE, LEARNED, RANDOM, RAW, Table
 from jssl.methods.base import Method
 from jssl.run.ahead import Ahead
 from jssl.run.baselines import pixel_scores
@@ -30,6 +30,12 @@ BANK, QUERIES = 4_000, 1_000  # images that protocols during training look at; t
 WHILE_TRAINING = (knn_protocol(),)
 AT_THE_ENDS = (knn_protocol(), linear_protocol(steps=500))
 STARTED = "before training"  # the row of what a run begins with, where that is not random
+GUESSES = {  # metrics of a method's own task, and those of a guess at it
+    "accuracy": "chance",
+    "cross_entropy": "trivial",
+    "error": "trivial",
+}
+ASKED = 256  # images that a method's own task is made of at a time
 
 
 class Probes:
@@ -66,6 +72,11 @@ class Probes:
         self._train, self._test = (Labelled(source.images, source.labels) for source in (train, test))
         self._bank, self._queries = _some(self._train, BANK), _some(self._test, QUERIES)
         self._logits = experiment.logits
+
+        def task(params, teacher, memory, images, index):
+            return method.task(params, teacher, memory, experiment.evaluation_view(images), index)
+
+        self._task = None if method.task is None else jax.jit(task)
         self._while_training, self._at_the_ends = while_training, at_the_ends
         self.classes = train.classes
 
@@ -97,11 +108,29 @@ class Probes:
         for protocol in protocols:
             seen = [one[protocol in own] for one in found] if own else found
             figures |= score([protocol], train_features=seen[0], test_features=seen[1], **labels)
+        figures |= self._told(state, test.values)
         if self._logits is None:
             return figures
         head = jax.tree_util.Partial(self._logits, state.params, state.teacher, state.memory)
         found = np.asarray(extract_features(head, test.values, view=self._view)).argmax(-1)
         return figures | {"head_top1": float((found == np.asarray(test.labels)).mean())}
+
+    def _told(self, state, images) -> dict[str, float]:
+        """How well the method's own task is done on images, and what a guess reaches; nothing without a task.
+
+        Batches have one size, so that they compile once; a few images may be left over.
+        """
+        if self._task is None:
+            return {}
+        parts = -(-len(images) // ASKED)
+        batches = np.arange(len(images) // parts * parts).reshape(parts, -1)
+        found = [
+            self._task(state.params, state.teacher, state.memory, images[rows], rows) for rows in batches
+        ]
+        mean = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+        names = {f"task_{name}": name for name, guess in GUESSES.items() if {name, guess} <= mean.keys()}
+        names |= {f"{ROWS[CHANCE]}{task}": GUESSES[name] for task, name in names.items()}
+        return {task: mean[name] for task, name in names.items()}
 
     def pixels(self) -> Table:
         """Scores raw pixels on all of the data, or finds what they reached on it before."""
@@ -117,16 +146,18 @@ class Probes:
             pixels: Gives the scores of raw pixels, perhaps from another thread; by default `self.pixels`.
             network: What the table calls it: `RANDOM`, or `STARTED` where it starts from weights.
         Returns:
-            A table.
+            A table; where the method has a task of its own, with what a guess reaches in it.
         """
-        scores = self.scores(state)
-        return {**(pixels or self.pixels)(), network: scores}
+        scores, mark = self.scores(state), ROWS[CHANCE]
+        guesses = {name.removeprefix(mark): scores.pop(name) for name in [*scores] if name.startswith(mark)}
+        guessed = {CHANCE: guesses} if guesses else {}
+        return {**(pixels or self.pixels)(), **guessed, network: scores}
 
     def at_start(self, table: Table) -> dict[str, float]:
         """Takes the curve's first values from the baselines: those of the network that has not been trained
         yet.
         """
-        names = tuple(f"{protocol.name}_" for protocol in self._while_training)
+        names = (*(f"{protocol.name}_" for protocol in self._while_training), "task_")
         first = table[STARTED if STARTED in table else RANDOM]
         return {name: value for name, value in first.items() if name.startswith(names)}
 
@@ -203,6 +234,7 @@ def health_of(
 ROWS = {
     CENTRED: "raw_pixels_centred_",
     RAW: "raw_pixels_",
+    CHANCE: "chance_",
     RANDOM: "random_network_",
     STARTED: "before_training_",
     LEARNED: "",

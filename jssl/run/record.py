@@ -144,6 +144,7 @@ class Record:
     def figure(self, name: str, png: bytes) -> None:
         """Writes figures/<name>.png."""
         if self._writes:
+            self.check_there()
             (self.directory / FIGURES).mkdir(parents=True, exist_ok=True)
             (self.directory / FIGURES / f"{name}.png").write_bytes(png)
             for board in self._boards:
@@ -152,6 +153,7 @@ class Record:
     def text(self, name: str, content: str) -> None:
         """Writes a file of text, such as report.html."""
         if self._writes:
+            self.check_there()
             self._replace(name, content)
 
     def close(self) -> None:
@@ -165,7 +167,7 @@ class Record:
 
     def _replace(self, name: str, content: str) -> None:
         whole = self.directory / f".{name}.new"  # so that a crash leaves the old file or the new one
-        whole.write_text(content)
+        whole.write_text(content, encoding="utf-8")
         whole.replace(self.directory / name)
 
     def _identity(self) -> tuple[int, int] | bool | None:

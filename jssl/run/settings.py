@@ -17,6 +17,7 @@ from jssl.models import attend
 from jssl.models import encoder as encoder_named
 from jssl.optim import (
     Schedule,
+    by_epoch,
     decay_encoder_layers,
     hold_lower_blocks,
     low_rank,
@@ -179,6 +180,16 @@ class Training(Settings):
             drops = [self.span(epochs, data) for epochs in self.drops]
             return warmup_drops(peak, drops=drops, warmup=warmup, start=start, end=end)
         return warmup_cosine(peak, steps=steps, warmup=warmup, start=start, end=end)
+
+    def rate_by_epoch(self, data: DataInfo, *, first: int = 0) -> Schedule:
+        """Makes the same learning rate for code that sets it before each epoch: it moves once in an epoch,
+        after a warm-up that moves step by step.
+
+        Args:
+            first: The number of the first epoch: 0, or 1 where the authors count from one.
+        """
+        epoch, warmup = max(1, self.span(1, data)), self.span(self.warmup, data)
+        return by_epoch(Training.rate(self, data), epoch, after=warmup, first=first)
 
     def view_side(self, data: DataInfo) -> int:
         """The side of the global views, in pixels."""

@@ -12,17 +12,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl.arrays.keys import fold_keys
-from jssl.data import open_records
+from jssl.data import Source, open_records
 from jssl.data.augment.base import as_float, chain
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.reading.bpe import bpe_tokenizer, read_merges
 from jssl.data.reading.decode import decoders
 from jssl.data.reading.records import Records
 from jssl.data.source import NoSplit
+from jssl.data.sources.scene_tasks import Search
+from jssl.data.tasks import Films, captions, copy_task, densely_labelled, films, same_search
 from jssl.evaluate import extract_features
 from jssl.run import dense
 from jssl.run.embed import chooser, read_prepared
 from jssl.run.features import Columns, computed, matched, read_columns
+from jssl.run.towers import Embedded
 from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess
 
@@ -49,8 +52,7 @@ class Subject:
         features: Files of features of the training and, perhaps, of the test split, in place of a network.
         store: The directory where features are kept.
         fine_tune: (settings) -> {metric: value}, which goes on training the network; None where it cannot.
-        towers: data -> (embeddings of its test images [M, D], of captions of its classes [classes, T, D]), of
-            a run of images and captions; None for any other.
+        towers: data -> `Embedded`, of a run of images and captions; None for any other.
         sets: Names of further data sets, for transfer.
         data_dir: Where TFDS has its data sets.
         size: Side of the prepared images, in place of the publisher's.
@@ -67,7 +69,7 @@ class Subject:
     features: tuple[Path, ...] = ()
     store: Path = Path()
     fine_tune: Callable[[dict[str, Any]], dict[str, float]] | None = None
-    towers: Callable[[str], tuple[jax.Array, jax.Array] | None] | None = None
+    towers: Callable[[str], Embedded | None] | None = None
     sets: tuple[str, ...] = ()
     data_dir: str | None = None
     size: int | None = None
@@ -104,10 +106,14 @@ class Subject:
             train, *rest = (self.columns(records, tokens) for records in self.records if records is not None)
         train, test, notes = matched(train, rest[0] if rest else None)
         for note in notes:
-            if note not in self.notes:
-                self.notes.append(note)
-                self.say(f"{self.data or self.features[0]}: {note}")
+            self.note(note)
         return train, test
+
+    def note(self, sentence: str) -> None:
+        """Tells the reader something about the data, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+            self.say(f"{self.data or self.features[0]}: {sentence}")
 
     def columns(self, records: Records, tokens: str) -> Columns:
         """Computes features of records, or finds them where they were kept.
@@ -128,6 +134,42 @@ class Subject:
             return train, open_records(self.data, data_dir=self.data_dir, split="test")
         except NoSplit:
             return train, None
+
+    @cached_property
+    def labelled(self) -> tuple[Source, Source] | None:
+        """The images of both splits, and the labels of their pixels; the same rows as `splits` gives.
+
+        None where pixels have no labels.
+        """
+        train = None if self.loaded is None else densely_labelled(self.data)
+        if train is None:
+            return None
+        try:
+            test = densely_labelled(self.data, split="test")
+        except NoSplit:
+            test = None
+
+        def numbered(source: Source) -> Columns:
+            return Columns(np.arange(len(source))[:, None], source.labels, source.class_names)
+
+        first, other, _ = matched(numbered(train), None if test is None else numbered(test))
+        held = train if test is None else test
+        return train.some(first.features[:, 0]), held.some(other.features[:, 0])
+
+    @cached_property
+    def films(self) -> Films | None:
+        """Films with their objects; None where the data has none."""
+        return None if self.loaded is None else films(self.data, side=self.pixels.crop)
+
+    @cached_property
+    def search(self) -> Search | None:
+        """Images to look for among others; None where the data has none."""
+        return None if self.loaded is None else same_search(self.data, side=self.pixels.crop)
+
+    @cached_property
+    def copies(self) -> tuple[Search, Records] | None:
+        """Copies to look for among originals, and other images; None where the data has none."""
+        return None if self.loaded is None else copy_task(self.data, side=self.pixels.crop)
 
     @cached_property
     def pixels(self) -> Preprocess:
@@ -200,29 +242,47 @@ class Subject:
         return jnp.stack(found, axis=1)
 
     @cached_property
-    def zero_shot(self) -> tuple[jax.Array | None, jax.Array | None]:
-        """Embeds the test images, [M, D], and what every class is called in all templates, [classes, T, D].
+    def embedded(self) -> Embedded:
+        """Embeds the test images, what every class is called in all templates, and the images' own captions.
 
-        Either is None where there is no text tower, or no vocabulary to read names with.
+        What there is no text tower, no vocabulary or no sentence for is None.
         """
         if self.towers is not None and (found := self.towers(self.data)) is not None:
             return found
-        splits = self.splits("cls")
-        if self.loaded is None or self.loaded.heads.get("text", (None,))[0] is None or not splits:
-            return None, None
-        images = self.loaded.joint(splits[1].features)
+        none = Embedded(None, None, None)
+        if self.loaded is None or self.loaded.heads.get("text", (None,))[0] is None:
+            return none
+        if (splits := self.splits("cls")) is None or not len(splits[1].features):
+            return none
+        test = splits[1]
+        images = self.loaded.joint(test.features)
         if self.vocabulary is None:
             self.say(
-                "zero_shot reads the names of classes by --vocabulary, CLIP's bpe_simple_vocab_16e6.txt.gz"
+                "names of classes and captions are read by --vocabulary, CLIP's bpe_simple_vocab_16e6.txt.gz"
             )
-            return images, None
+            return Embedded(images, None, None)
         length = getattr(self.loaded.heads["text"][0], "length", 77)
         tokenizer = bpe_tokenizer(read_merges(self.vocabulary), length=length)
-        names = [name.replace("_", " ") for name in splits[1].class_names]
-        rows = [
-            self.loaded.text(tokenizer.encode([t.format(name) for t in self.templates])) for name in names
-        ]
-        return images, jnp.stack(rows)
+
+        def read(sentences: Sequence[str]) -> jax.Array:
+            assert self.loaded is not None
+            parts = [sentences[at : at + self.batch] for at in range(0, len(sentences), self.batch)]
+            return jnp.concatenate([self.loaded.text(tokenizer.encode(part)) for part in parts])
+
+        names = [name.replace("_", " ") for name in test.class_names]
+        prompts = [read([t.format(name) for t in self.templates]) for name in names]
+        own = self._captions(test)
+        return Embedded(images, jnp.stack(prompts) if prompts else None, None if own is None else read(own))
+
+    def _captions(self, test: Columns) -> list[str] | None:
+        """What is said of each test image."""
+        said = captions(self.data)
+        if said is None or test.names is None:
+            return None
+        if missing := next((name for name in test.names if name not in said), None):
+            self.note(f"there is no caption of {missing}, so that captions are left out")
+            return None
+        return [said[name] for name in test.names]
 
     def given(self, name: str) -> Any:
         """Gives what a protocol needs, by its name; None where this subject has it not."""
@@ -266,7 +326,8 @@ GIVEN: dict[str, Callable[[Subject], Any]] = {
     "fine_tune": lambda subject: subject.fine_tune,
     "sets": _sets,
     **dense.GIVEN,
-    "test_embeddings": lambda subject: subject.zero_shot[0],
-    "prompts": lambda subject: subject.zero_shot[1],
+    "test_embeddings": lambda subject: subject.embedded.images,
+    "prompts": lambda subject: subject.embedded.prompts,
+    "caption_embeddings": lambda subject: subject.embedded.captions,
 }
 """What gives each of the things that protocols need, by its name."""

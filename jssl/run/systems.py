@@ -112,6 +112,8 @@ NOT_PUBLISHED = {
     "remat",
     "attention",
 }  # how data is read and programs compiled
+OURS = {"share", "per_class", "only", "start", "continued_rate", "frozen_blocks", "lora"}
+# what papers seldom speak of: shown where a run of the system has something else than all others
 
 
 def settings_page(registry: Mapping[str, System]) -> str:
@@ -125,35 +127,54 @@ def settings_page(registry: Mapping[str, System]) -> str:
 PREFACE = """# Systems: as published, and our demos
 
 Each experiment's own settings are one published run, whole. A demo runs on a CPU in minutes; its settings
-are our own choice, and where a cell is empty they are the published ones. Rates are given as their class has
+are our own choice, and where a cell is empty they are the published ones. A column with a name is another
+run, in the system's file under that name. Rates are given as their class has
 them: `learning_rate` at the peak, for `rate_per` images; `start_rate` and `final_rate` as shares of the peak.
 Spans (`warmup`, `drops`, `frozen` ...) are in epochs. Where code and paper differ, the code of the run that
-made the quoted figure counts. Rates move step by step; MoCo, PCL and SimSiam move theirs once an epoch.
+made the quoted figure counts. Rates move step by step; where the source of `learning_rate` says so, once in
+an epoch.
 
 This page is made from the experiments: `jssl list --settings > docs/systems.md`.
 """
 
 
 def _settings_of(name: str, system: System) -> str:
+    paper = f"[{system.paper}](https://arxiv.org/abs/{system.paper})"
+    return "\n".join(
+        [f"## {system.title}", "", f"{paper} · `jssl train {name}`", "", settings_table(name), ""]
+    )
+
+
+def settings_table(name: str) -> str:
+    """Writes a system's settings as published, in the other runs of its file and in our demo, with sources.
+
+    Args:
+        name: The system's.
+    Returns:
+        A table in Markdown; an empty cell is as published.
+    """
     kind: Any = named(name)  # every field has a default
     published, module = kind(), module_of(name)
-    demo, sources = module.demo, module.SOURCES
+    others = {title: run for title, run in vars(module).items() if isinstance(run, kind) and title != "demo"}
+    runs = {f"`{title}`": run for title, run in others.items()} | {"our demo": module.demo}
     lines = [
-        f"## {system.title}",
-        "",
-        f"[{system.paper}](https://arxiv.org/abs/{system.paper}) · `jssl train {name}`",
-        "",
-        "| setting | as published | our demo | source |",
-        "|---|---|---|---|",
+        f"| setting | as published | {' | '.join(runs)} | source |",
+        "|---|---" + "|---" * len(runs) + "|---|",
     ]
     for field in fields(published):
         if field.name in NOT_PUBLISHED:
             continue
-        own, other = getattr(published, field.name), getattr(demo, field.name)
-        shown = "" if own == other else _cell(other)
-        source = "" if own is None else sources.get(field.name, sources[""])
-        lines.append(f"| `{field.name}` | {_cell(own)} | {shown} | {source} |")
-    return "\n".join([*lines, ""])
+        own = getattr(published, field.name)
+        shown = [
+            _cell(value) if value != own else ""
+            for value in (getattr(run, field.name) for run in runs.values())
+        ]
+        ours = field.name in OURS and own == getattr(Settings, field.name, own)
+        if ours and not any(shown):
+            continue
+        source = "" if ours or own is None else module.SOURCES.get(field.name, module.SOURCES[""])
+        lines.append(f"| `{field.name}` | {_cell(own)} | {' | '.join(shown)} | {source} |")
+    return "\n".join(lines)
 
 
 def _cell(value) -> str:
@@ -162,33 +183,6 @@ def _cell(value) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "–"}[value]
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-LISTING = """usage: jssl list [--weights | --markdown | --settings]
-
-    jssl list                 every system: its paper, its data, what its demo reaches
-    jssl list --weights       published weights by name, with their licences
-    jssl list --settings      every setting of every system, as published and in our demos
-    jssl list --markdown      the table of the README"""
-
-
-def listing(arguments: list[str]) -> None:
-    """Prints all systems: `jssl list`; `--weights` published weights, `--markdown` the README's table,
-    `--settings` docs/systems.md.
-    """
-    pages = {
-        "": lambda: text_table(experiments().REGISTRY),
-        "--markdown": lambda: markdown_table(experiments().REGISTRY),
-        "--settings": lambda: settings_page(experiments().REGISTRY),
-        "--weights": weights_table,
-    }
-    asked = " ".join(arguments)
-    if asked in ("-h", "--help"):
-        print(LISTING)
-        return
-    if asked not in pages:
-        raise ValueError(f"jssl list takes --weights, --markdown, --settings or nothing, got {asked}")
-    print(pages[asked]())
 
 
 BEGIN, END = "<!-- systems -->", "<!-- /systems -->"

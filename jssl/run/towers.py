@@ -1,6 +1,7 @@
-"""Zero-shot classification by a run of images and captions, whose words are those of scenes."""
+"""Images and captions as a run of two towers embeds them, whose words are those of scenes."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,21 @@ from jssl.evaluate.protocols.unseen_pairs import class_prompts, embed_pairs
 from jssl.run.families import Texts
 from jssl.run.saved import open_run
 
-Embedded = tuple[jax.Array, jax.Array]
+PAIRS = 256  # that go through the towers together
+
+
+class Embedded(NamedTuple):
+    """A data set as two towers embed it; None for what there is not.
+
+    Attributes:
+        images: [M, D] test images.
+        prompts: [classes, T, D] captions of the classes.
+        captions: [M, D] the images' own captions.
+    """
+
+    images: jax.Array | None
+    prompts: jax.Array | None
+    captions: jax.Array | None
 
 
 def towers_of(directory: str) -> Callable[[str], Embedded | None]:
@@ -20,8 +35,7 @@ def towers_of(directory: str) -> Callable[[str], Embedded | None]:
     Args:
         directory: Of the run, which is opened when it is asked.
     Returns:
-        data -> (images [M, D], captions [classes, T, D]); None for other data than scenes, and for a run
-        without two towers.
+        data -> `Embedded`; None for other data than scenes, and for a run without two towers.
     """
 
     def embedded(data: str) -> Embedded | None:
@@ -30,12 +44,12 @@ def towers_of(directory: str) -> Callable[[str], Embedded | None]:
         if run is None or run.method.outputs is None or not isinstance(run.settings, Texts):
             return None
         test, texts = load(data, split="test"), class_prompts(label or "shape")
-        flat = texts.reshape(-1, texts.shape[-1])
-        seen, found = run.preprocessing(jnp.asarray(test.images)), []
-        for at in range(0, len(seen), len(flat)):  # as many images as captions go through together
-            rows = np.arange(at, at + len(flat)) % len(seen)
-            found.append(embed_pairs(run.method, run.state, seen[rows], jnp.asarray(flat)))
-        images = jnp.concatenate([images for images, _ in found])[: len(seen)]
-        return images, found[0][1].reshape(*texts.shape[:2], -1)
+        seen, own = run.preprocessing(jnp.asarray(test.images)), jnp.asarray(test.extras["caption"])
+        flat = jnp.asarray(texts.reshape(-1, texts.shape[-1]))
+        parts = [slice(at, at + PAIRS) for at in range(0, len(seen), PAIRS)]
+        pairs = [embed_pairs(run.method, run.state, seen[part], own[part]) for part in parts]
+        images, captions = (jnp.concatenate(rows) for rows in zip(*pairs, strict=True))
+        _, found = embed_pairs(run.method, run.state, seen[np.arange(len(flat)) % len(seen)], flat)
+        return Embedded(images, found.reshape(*texts.shape[:2], -1), captions)
 
     return embedded

@@ -26,6 +26,7 @@ from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.lock import writer_of
 from jssl.run.opening import next_commands
 from jssl.run.options import Options
+from jssl.run.outline import operations_in_words
 from jssl.run.plan import Plan, Shorter, experiment_name, initial_state, plan, step_of
 from jssl.run.probing import STARTED, Probes, as_figures, health_of
 from jssl.run.record import REPORT, Record, compared
@@ -179,7 +180,8 @@ def _carry_out(
     if options.accumulate > 1 and not options.accumulate_exactly:
         say(
             f"--accumulate {options.accumulate}: a loss that compares the images of a batch, such as a "
-            "contrastive one, compares those of a part; --accumulate-exactly keeps the whole batch's"
+            "contrastive one, compares those of a part, and what is remembered of batches, such as a center, "
+            "moves after each; --accumulate-exactly keeps the whole batch's"
         )
     if probes is not None and plan.data.records is not None:
         say(f"probes look at {images[0]:,} training and {images[1]:,} test images")
@@ -192,6 +194,7 @@ def _carry_out(
         )
 
     say(in_words(plan.needs))
+    say(operations_in_words(plan))
     with interrupts.holding():
         state, said = _restored(plan, checkpoints)
     if state is None:

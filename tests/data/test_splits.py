@@ -39,6 +39,8 @@ def gathered(root, **settings):
         ("TRAIN", "val"),
         ("train", "valid"),
         ("train", "Validation"),
+        ("Train", "VALID"),
+        ("training", "TEST"),
     ],
 )
 def test_split_folders_of_every_name(tmp_path, train, test):
@@ -60,6 +62,26 @@ def test_of_several_test_folders_the_first_with_labels_is_taken(tmp_path):
     (tmp_path / "test").mkdir()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "test" / "unlabelled.png")
     assert len(gathered(tmp_path).test) == 8
+
+
+def test_images_beside_the_splits_are_not_read_and_are_counted(tmp_path, caplog):
+    write(tmp_path / "train", COLORS)
+    write(tmp_path / "test", COLORS, count=2)
+    write(tmp_path / "unlabelled", ["ant"], count=3)
+    write(tmp_path / "val", ["bee"], count=1)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "cover.png")
+    found = gathered(tmp_path)
+    assert len(found) == 24 and len(found.test) == 8 and found.source.class_names == tuple(COLORS)
+    (line,) = caplog.messages
+    assert "passed over 5 images in no folder of these splits" in line
+
+
+def test_folders_train_and_test_are_splits_whatever_lies_beside_them(tmp_path):
+    for name in ("train", "test", "masks"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name / "0.png")
+    files = data.folder(str(tmp_path))
+    assert files.paths == ["0.png"] and files.root.endswith("train") and files.class_names == ()
 
 
 def test_test_images_of_unknown_classes_are_left_out_and_said(tmp_path):

@@ -14,7 +14,7 @@ from jssl import command
 from jssl.arrays.programs import keep_compiled
 from jssl.run import Data, Options, Settings, main
 from jssl.run.command import parse
-from tests.run import tiny
+from tests.run import streamed, tiny
 
 
 def parsed(*arguments):
@@ -85,6 +85,12 @@ def test_bad_input_costs_one_line_and_no_directory(arguments, words, capsys, tmp
     line = refused([*arguments, "--out", tmp_path / "run"], capsys)
     assert all(word in line for word in words), line
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_whose_name_is_no_utf8_is_named_in_escapes(capsys, tmp_path):
+    name = streamed.write(tmp_path / "caf\udce9")
+    tiny.main(tiny.demo, ["--data", name, "--plan", "--out", str(tmp_path / "run")])
+    assert r"caf\udce9: 48 images" in capsys.readouterr().out
 
 
 def test_images_of_another_rank_are_refused(capsys, tmp_path):

@@ -4,10 +4,13 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from jssl.experiments import DINOv2
 
 from jssl import methods, models
 from jssl.arrays.jaxprs import matrix_flops
+from jssl.data import from_arrays
 from jssl.run import DataInfo, Options, main
 from jssl.run.plan import plan, step_of
 from jssl.run.record import Record
@@ -89,6 +92,26 @@ def test_a_run_goes_on_in_what_it_began_with(monkeypatch, tmp_path):
     assert plan(settings, Options(out=out)).options.dtype == "float32"
     with pytest.raises(ValueError, match="dtype is float32 there, bfloat16 here"):
         plan(settings, Options(out=out, dtype="bfloat16"))
+
+
+def test_vit_l_with_65536_prototypes_fits_80_gib_without_blocks_over_them(tmp_path):
+    """A batch of 64, whose views hide up to 128 patches of each image: the plan has room for the logits of
+    both networks and for the gradient, in float32, and all of it is far from 80 GiB."""
+    prototypes, batch, hidden = 65_536, 64, 128
+    settings = DINOv2(
+        data=from_arrays(np.zeros((batch, 224, 224, 3), np.uint8)),
+        batch=batch,
+        koleo_group=16,
+        steps=10,
+        prototypes=prototypes,
+        patch_prototypes=prototypes,
+        scan=True,
+        remat="blocks",
+    )
+    planned = plan(settings, Options(out=str(tmp_path / "run"), dtype="bfloat16"))
+    logits = batch * hidden * prototypes * 4
+    assert 3 * logits < planned.needs["activations"] < 8 * logits
+    assert 4 * planned.needs["parameters"] < sum(planned.needs.values()) < 30 * 2**30
 
 
 def test_a_plan_is_printed_and_nothing_is_started(tmp_path, capsys):

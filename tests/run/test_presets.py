@@ -50,6 +50,19 @@ def test_small_images_are_not_enlarged_and_what_is_given_stays():
     )
 
 
+def test_prototypes_and_momentum_grow_with_the_images_up_to_the_published():
+    for name in ("dinov2", "dinov3"):
+        demo, published = module_of(name).demo, named(name)()
+        few, some, many = (
+            preset(name, named(name)(data="photos"), photos(count), set())[0]
+            for count in (1_000, 100_000, 1_000_000)
+        )
+        assert (few.prototypes, few.momentum) == (demo.prototypes, demo.momentum) == (512, 0.99)
+        assert (some.prototypes, many.patch_prototypes) == (4096, 32768)
+        assert few.mask_ratio == published.mask_ratio and many.momentum == published.momentum
+        assert few.batch == 64 and many.batch == 256 and few.steps < some.steps < many.steps
+
+
 def test_weights_to_start_from_set_the_size_and_need_fewer_steps():
     from jssl.models import encoder
     from jssl.weights.loaded import Loaded

@@ -59,8 +59,8 @@ def numeric(hint) -> bool:
 def test_every_field_of_an_experiment(name, tmp_path, untraced):
     demo = importlib.import_module(f"jssl.experiments.{name}").demo
     demo = replace(demo, data=few_images(), batch=8, size=16)
-    if getattr(demo, "target", None) is not None:  # the demo names a run
-        demo = replace(demo, target=tower(patch=8, dim=8, depth=1, heads=2))
+    if getattr(demo, "teacher", None) == "runs/clip-demo":
+        demo = replace(demo, teacher=tower(patch=8, dim=8, depth=1, heads=2))
     options = Options(out=str(tmp_path / "run"))
     assert said_of(demo, options, untraced) is None
     hints = get_type_hints(type(demo), include_extras=True)
