@@ -57,7 +57,7 @@ def test_the_fused_kernel_is_taken_where_it_fits(inputs, bias, by, want, chosen)
     np.testing.assert_allclose(*(x.astype(jnp.float32) for x in (got, products)), atol=1e-2)
 
 
-@pytest.mark.parametrize("lengths", [(5, 5), (1, 4), (4, 7)])
+@pytest.mark.parametrize("lengths", [(5, 5), (4, 7)])
 def test_a_token_of_padding_changes_no_number_and_no_gradient(lengths, chosen):
     """The fused kernel is asked for an even number of tokens."""
     asked, told = lengths
@@ -106,6 +106,6 @@ def test_a_programs_every_block_is_lowered_to_the_fused_kernel():
 def test_the_option_reaches_decoders_too(kind, by, want, chosen, monkeypatch):
     monkeypatch.setattr(attention, "_fits", lambda query: True)
     experiment = kind(encoder="vit_ti16", attention=by).build(IMAGENET)
-    views = {"global": jax.ShapeDtypeStruct((1, 2, 224, 224, 3), jnp.float32), "index": jnp.arange(2)}
+    views = {"global": jax.ShapeDtypeStruct((1, 64, 224, 224, 3), jnp.float32), "index": jnp.arange(64)}
     jax.eval_shape(experiment.method.init, jax.random.key(0), views)
     assert len(chosen) >= 20 and set(chosen) == {want}
