@@ -21,8 +21,8 @@ from PIL import Image
 import jssl
 from jssl import command
 from jssl.run.command import parse
-from jssl.run.options import Options
-from jssl.run.systems import module_of
+from jssl.run.settings.options import Options
+from jssl.run.settings.systems import module_of
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -143,12 +143,12 @@ class Reached(BaseException):
 
 
 WORK = {
-    "compare": "jssl.run.comparison.compare",
+    "compare": "jssl.run.evaluation.comparison.compare",
     "curate": "jssl.run.curate.curate",
-    "embed": "jssl.run.embed.embed",
-    "evaluate": "jssl.run.evaluation.evaluate",
-    "export": "jssl.run.export.export",
-    "open": "jssl.run.opening.read_config",
+    "embed": "jssl.run.evaluation.embed.embed",
+    "evaluate": "jssl.run.evaluation.protocols.evaluate",
+    "export": "jssl.run.weights.export.export",
+    "open": "jssl.run.directory.opening.read_config",
 }
 
 

@@ -6,7 +6,7 @@ import textwrap
 from types import FunctionType, ModuleType
 from typing import Any
 
-from jssl.run.systems import (
+from jssl.run.settings.systems import (
     System,
     experiments,
     markdown_table,
@@ -42,7 +42,7 @@ def page(name: str, system: System) -> str:
     Returns:
         Markdown.
     """
-    head, *paragraphs = inspect.getdoc(named(name)).split("\n\n")
+    head, *paragraphs = (inspect.getdoc(named(name)) or "").split("\n\n")
     idea = " ".join(head.split(": ", 1)[-1].partition("arXiv:")[0].split())
     commands = [text for text in paragraphs if text.startswith("jssl ")]
     code = [f"{_first_sentence(part)}\n\n{_fenced(_code_of(part), 'python')}" for part in algorithm(name)]

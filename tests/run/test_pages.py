@@ -10,7 +10,7 @@ from jssl.experiments import REGISTRY
 
 from jssl import command, methods
 from jssl.run.pages import algorithm, engine, listing, page
-from jssl.run.systems import module_of, named
+from jssl.run.settings.systems import module_of, named
 
 
 @pytest.mark.parametrize("name", REGISTRY)

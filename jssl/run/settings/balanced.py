@@ -26,9 +26,9 @@ from jssl.optim import (
     scale_some,
     weights_and_tokens,
 )
-from jssl.run.experiment import DataInfo
-from jssl.run.families import SelfDistillation
-from jssl.run.numbers import Count, Share
+from jssl.run.settings.experiment import DataInfo
+from jssl.run.settings.families import SelfDistillation
+from jssl.run.settings.numbers import Count, Share
 
 
 @dataclass(frozen=True, kw_only=True)

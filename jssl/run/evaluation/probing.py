@@ -22,8 +22,8 @@ from jssl.evaluate.protocols.base import score
 from jssl.evaluate.table import CENTRED, CHANCE, LEARNED, RANDOM, RAW, Table
 from jssl.methods.base import Method
 from jssl.run.ahead import Ahead
-from jssl.run.baselines import pixel_scores
-from jssl.run.experiment import Experiment
+from jssl.run.evaluation.baselines import pixel_scores
+from jssl.run.settings.experiment import Experiment
 from jssl.train import TrainState
 
 BANK, QUERIES = 4_000, 1_000  # images that protocols during training look at; the table at the end has all

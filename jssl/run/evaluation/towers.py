@@ -9,8 +9,8 @@ import numpy as np
 
 from jssl.data.catalog import load
 from jssl.evaluate.protocols.unseen_pairs import class_prompts, embed_pairs
-from jssl.run.families import Texts
 from jssl.run.saved import open_run
+from jssl.run.settings.families import Texts
 
 PAIRS = 256  # that go through the towers together
 

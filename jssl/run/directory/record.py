@@ -9,8 +9,8 @@ from typing import Any
 import jax
 
 from jssl.checkpoint import first_difference
-from jssl.run.board import Board
-from jssl.run.trackers import TRACKERS, Careful, Tracker
+from jssl.run.directory.board import Board
+from jssl.run.directory.trackers import TRACKERS, Careful, Tracker
 from jssl.weights.directory import CONFIG, as_path, is_file, read_config
 
 METRICS, FIGURES, REPORT = "metrics.jsonl", "figures", "report.html"

@@ -6,8 +6,8 @@ from typing import Any, get_type_hints
 
 import jax
 
-from jssl.run.experiment import AS_DRAWN, DataInfo, Experiment, Settings, Weights
-from jssl.run.from_weights import Start, beside, fitted, in_words, opened
+from jssl.run.settings.experiment import AS_DRAWN, DataInfo, Experiment, Settings, Weights
+from jssl.run.weights.from_weights import Start, beside, fitted, in_words, opened
 from jssl.weights.directory import NETWORK
 from jssl.weights.loaded import Loaded
 
@@ -25,7 +25,7 @@ def settings_with_weights(
         The settings with all opened, and what `start` names; None without it.
     """
     told = config or {}
-    further = {
+    further: dict[str, Any] = {
         name: opened(value, told.get(name), flag=name)
         for name, value in _beside(settings).items()
         if value != AS_DRAWN

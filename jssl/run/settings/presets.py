@@ -14,9 +14,9 @@ from collections.abc import Set
 from dataclasses import fields, replace
 from typing import Any
 
-from jssl.run.experiment import DataInfo, Settings
-from jssl.run.settings import LARGEST_VIEW, Training
-from jssl.run.systems import experiments, module_of
+from jssl.run.settings.base import LARGEST_VIEW, Training
+from jssl.run.settings.experiment import DataInfo, Settings
+from jssl.run.settings.systems import experiments, module_of
 from jssl.weights.loaded import Loaded
 
 # what a demo has for its own data, and what whoever runs it says

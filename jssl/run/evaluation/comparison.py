@@ -19,10 +19,10 @@ from jssl.evaluate import figures, write_report
 from jssl.evaluate.measures.metrics import rank_correlation
 from jssl.evaluate.protocols.base import heading, shown
 from jssl.evaluate.table import LEARNED
-from jssl.run.evaluation import FOLDER
-from jssl.run.probing import from_figures
-from jssl.run.record import CONFIG, METRICS, as_path, read_config, read_rows
-from jssl.run.results import FILE, read_evaluations
+from jssl.run.directory.record import CONFIG, METRICS, as_path, read_config, read_rows
+from jssl.run.directory.results import FILE, read_evaluations
+from jssl.run.evaluation.probing import from_figures
+from jssl.run.evaluation.protocols import FOLDER
 
 FEWEST = 3  # rows that have ranks worth comparing
 SEEDLESS = ("data_dir", "scan", "remat", "attention")  # settings that change no number

@@ -11,7 +11,7 @@ from jssl.arrays.stacks import in_form_of
 from jssl.arrays.trees import names
 from jssl.methods.base import Method
 from jssl.models.described import describe, restored
-from jssl.run.export import evaluated
+from jssl.run.weights.export import evaluated
 from jssl.train import TrainState
 from jssl.weights.directory import take
 from jssl.weights.loaded import Loaded

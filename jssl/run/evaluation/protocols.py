@@ -30,11 +30,11 @@ from jssl.evaluate import PROTOCOLS, Protocol, format_table, protocol, refusal, 
 from jssl.evaluate.protocols.base import WIDE, WORDS, heading, is_share, shown
 from jssl.evaluate.table import LEARNED, RANDOM, RAW
 from jssl.models.encoders.pixels import Pixels
-from jssl.run.features import store
-from jssl.run.record import CONFIG, as_path, read_config
-from jssl.run.results import FILE, in_words, jsonable, merged, write
-from jssl.run.subject import Subject
-from jssl.run.towers import towers_of
+from jssl.run.directory.record import CONFIG, as_path, read_config
+from jssl.run.directory.results import FILE, in_words, jsonable, merged, write
+from jssl.run.evaluation.features import store
+from jssl.run.evaluation.subject import Subject
+from jssl.run.evaluation.towers import towers_of
 from jssl.run.training import start
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import EVALUATED

@@ -15,7 +15,7 @@ from jssl.methods.base import Method
 from jssl.methods.colors import colored
 from jssl.methods.pretext import predicted_rotations
 from jssl.objectives import patchify, unpatchify
-from jssl.run.experiment import Figure
+from jssl.run.settings.experiment import Figure
 
 
 def attention_figure(

@@ -24,9 +24,9 @@ from jssl.optim import (
     warmup_cosine,
     warmup_drops,
 )
-from jssl.run.experiment import DataInfo, Experiment, Settings, Weights
-from jssl.run.numbers import Count, Share
-from jssl.run.pictures import attention_figure
+from jssl.run.settings.experiment import DataInfo, Experiment, Settings, Weights
+from jssl.run.settings.numbers import Count, Share
+from jssl.run.settings.pictures import attention_figure
 from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess
 

@@ -12,8 +12,8 @@ from jssl.data.reading.loader import loader
 from jssl.data.reading.records import Records
 from jssl.data.reading.resident import batch_indices, resident, take
 from jssl.run.ahead import Ahead
-from jssl.run.gather import Gathered
-from jssl.run.own_data import Passing
+from jssl.run.data.gather import Gathered
+from jssl.run.data.own_data import Passing
 from jssl.sharding import over_batch, replicated
 from jssl.train import Batch, TrainState, feed, scanned
 

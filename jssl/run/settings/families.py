@@ -39,9 +39,9 @@ from jssl.optim import (
     teacher_momentum,
     weights_and_tokens,
 )
-from jssl.run.experiment import DataInfo, Experiment
-from jssl.run.numbers import Count, Share
-from jssl.run.settings import Training
+from jssl.run.settings.base import Training
+from jssl.run.settings.experiment import DataInfo, Experiment
+from jssl.run.settings.numbers import Count, Share
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from jssl.data.reading.sizes import CANVAS
 from jssl.data.source import Source
 from jssl.data.views import Views
 from jssl.methods.base import Method
-from jssl.run.numbers import Count, Share
+from jssl.run.settings.numbers import Count, Share
 from jssl.train import TrainState
 from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from jssl import weights
-from jssl.run.experiment import Settings
+from jssl.run.settings.experiment import Settings
 
 
 class System(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 from jssl.evaluate import write_report
 from jssl.evaluate.protocols.base import heading, shown
 from jssl.evaluate.table import LEARNED, RANDOM, RAW
-from jssl.run.record import as_path
+from jssl.run.directory.record import as_path
 
 FILE = "evaluation.json"
 

@@ -77,10 +77,11 @@ def dense_field(split: int, name: str) -> Callable[[Any], np.ndarray | None]:
 
     def given(subject: Any) -> np.ndarray | None:
         labels = None if subject.labelled is None else subject.labelled[split].extras.get(name)
-        if labels is None or not len(labels):
+        seen = tokens(split)(subject)
+        if labels is None or not len(labels) or seen is None:
             return None
         try:
-            patch_grid(tokens(split)(subject).shape[1], labels.shape[1:])
+            patch_grid(seen.shape[1], labels.shape[1:])
         except ValueError:
             height, width = labels.shape[1:]
             if height != width:

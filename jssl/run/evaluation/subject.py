@@ -22,10 +22,10 @@ from jssl.data.source import NoSplit
 from jssl.data.sources.scene_tasks import Search
 from jssl.data.tasks import Films, captions, copy_task, densely_labelled, films, same_search
 from jssl.evaluate import extract_features
-from jssl.run import dense
-from jssl.run.embed import chooser, read_prepared
-from jssl.run.features import Columns, computed, matched, read_columns
-from jssl.run.towers import Embedded
+from jssl.run.evaluation import dense
+from jssl.run.evaluation.embed import chooser, read_prepared
+from jssl.run.evaluation.features import Columns, computed, matched, read_columns
+from jssl.run.evaluation.towers import Embedded
 from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess
 
@@ -89,7 +89,7 @@ class Subject:
         """Gives the features of both splits, of rows that have labels, classes numbered alike.
 
         Args:
-            tokens: As `jssl.run.embed.chooser`.
+            tokens: As `jssl.run.evaluation.embed.chooser`.
         Returns:
             (training rows, test rows); None where there is no network to compute others than `cls`.
         """
@@ -120,7 +120,7 @@ class Subject:
 
         Args:
             records: Images.
-            tokens: As `jssl.run.embed.chooser`.
+            tokens: As `jssl.run.evaluation.embed.chooser`.
         """
         assert self.loaded is not None
         settings: dict[str, Any] = dict(size=self.size, batch=self.batch, say=self.say, bar=self.bar)

@@ -18,8 +18,8 @@ from jssl.arrays.trees import names
 from jssl.data.reading.records import Records, Some
 from jssl.data.sources.folder import Files
 from jssl.data.splits import held_out, renumbered
-from jssl.run.baselines import take_in, user_cache
-from jssl.run.embed import embed
+from jssl.run.evaluation.baselines import take_in, user_cache
+from jssl.run.evaluation.embed import embed
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import about
 

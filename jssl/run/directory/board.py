@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Mapping
 
 from jssl.extras import extra
-from jssl.run.trackers import grouped
+from jssl.run.directory.trackers import grouped
 
 
 class Board:

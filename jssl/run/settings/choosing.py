@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jssl.run.systems import System, aligned, experiments
+from jssl.run.settings.systems import System, aligned, experiments
 
 WITH = {  # by what a system needs: what one has, in words, and a line that begins
     "images": (

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import jax
 import numpy as np
 
-from jssl.run.numbers import Count, Range
+from jssl.run.settings.numbers import Count, Range
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from jssl.models.encoders.vit import read_class, read_normed_class
 from jssl.models.heads import clip_head
 from jssl.models.masked.words import likeliest, patch_words
 from jssl.models.network import Network, as_outputs, frozen, network, with_heads
-from jssl.run.experiment import AS_DRAWN, DataInfo, Weights
-from jssl.run.settings import Training
+from jssl.run.settings.base import Training
+from jssl.run.settings.experiment import AS_DRAWN, DataInfo, Weights
 from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess
 

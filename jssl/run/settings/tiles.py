@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from jssl.models import puzzle_head, tile_head
-from jssl.run.experiment import DataInfo
-from jssl.run.numbers import Count, Share
-from jssl.run.settings import Training
+from jssl.run.settings.base import Training
+from jssl.run.settings.experiment import DataInfo
+from jssl.run.settings.numbers import Count, Share
 
 
 @dataclass(frozen=True, kw_only=True)

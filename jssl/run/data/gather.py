@@ -17,8 +17,8 @@ from jssl.data.source import IMAGE_SIZE, NoSplit, Source
 from jssl.data.sources.arrays import from_arrays
 from jssl.data.sources.tfds import one_size
 from jssl.data.splits import balanced, by_name, held_out, why_not_probed
-from jssl.run.experiment import Data
-from jssl.run.own_data import PASSED, Numbered, Passing, as_batch, opened
+from jssl.run.data.own_data import PASSED, Numbered, Passing, as_batch, opened
+from jssl.run.settings.experiment import Data
 
 SAMPLE = 10_000  # images of data that is too large for memory that the probes look at
 Chosen = Callable[[np.ndarray], np.ndarray]  # labels -> numbers of the images that are trained on

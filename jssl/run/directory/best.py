@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jssl.checkpoint import Checkpoints
-from jssl.run.record import Record
+from jssl.run.directory.record import Record
 
 METRIC = "knn_top1"  # what checkpoints are ranked by
 STARTED = f"before_training_{METRIC}"  # the same of the weights that a run started from
@@ -56,11 +56,11 @@ class Best:
             Worse: where it is one too many below the best.
 
         >>> best = Best(2)
-        >>> for step, value in enumerate((0.5, 0.6, 0.55, 0.58)):
+        >>> for step, value in enumerate((0.5, 0.6, 0.55, 0.58)):  # doctest: +ELLIPSIS
         ...     best.add(step, {"knn_top1": value})
         Traceback (most recent call last):
         ...
-        jssl.run.best.Worse: stopped at step 3: knn_top1 was best at step 1, 60.0%, which is what is kept
+        jssl.run.directory.best.Worse: stopped at step 3: knn_top1 was best at step 1, 60.0%, ...
         """
         self._seen(step, figures)
         if self.patience is not None and self._below >= self.patience:
