@@ -17,6 +17,7 @@ import math
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -194,6 +195,30 @@ def nt_xent():
     return jax.value_and_grad(loss, (0, 1)), (rows, rows)
 
 
+def block_xla():
+    """A block of a ViT-S/16 that attends by XLA's products, forward and gradient, 512 images at 224 px."""
+    return _block("xla")
+
+
+def block_cudnn():
+    """The same by cuDNN's kernel."""
+    return _block("cudnn")
+
+
+def _block(by):
+    block = models.Block(heads=6, attend=partial(models.attend, by=by))
+    x = jax.ShapeDtypeStruct((512, 197, 384), jnp.bfloat16)
+    first = jax.ShapeDtypeStruct((1, 2, 384), jnp.float32)
+    variables = jax.eval_shape(lambda x: cast(block.init(jax.random.key(0), x), jnp.bfloat16), first)
+
+    def both(variables, x, slope):
+        y, pull = jax.vjp(block.apply, variables, x)
+        return y, pull(slope)
+
+    return both, (variables, x, x)
+
+
+UNTILED = {"xla_gpu_enable_triton_gemm": False}  # of a block's products, which have no default tiling
 CASES: dict[str, Callable] = {
     case.__name__: case
     for case in (
@@ -205,6 +230,8 @@ CASES: dict[str, Callable] = {
         simclr_views,
         color_jitter,
         nt_xent,
+        block_xla,
+        block_cudnn,
     )
 }
 
@@ -227,7 +254,8 @@ def main():
         function, shapes = case()
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one), shapes)
         lowered = jax.jit(function).trace(*shapes).lower(lowering_platforms=("cuda",))
-        found = kernels(lowered.compile().as_text())
+        compiled = lowered.compile(compiler_options=UNTILED if case in (block_xla, block_cudnn) else None)
+        found = kernels(compiled.as_text())
         total, moved = sum(kernel.times for kernel in found), sum(kernel.moved for kernel in found)
         print(json.dumps(dict(case=name, kernels=total, gigabytes=round(moved / 1e9, 3))), flush=True)
         for kernel in sorted(found, key=lambda kernel: -kernel.moved)[: options.top]:

@@ -137,6 +137,8 @@ def test_both_sides_of_parity_are_given_the_same_views(name):
 
 @pytest.mark.parametrize("name", compiled.CASES)
 def test_every_part_of_a_step_can_be_compiled(name):
+    if "cudnn" in name:
+        pytest.importorskip("jax_cuda13_plugin", reason="tracing cuDNN's attention needs JAX's CUDA plugin")
     function, shapes = compiled.CASES[name]()
     jax.eval_shape(function, *shapes)
 

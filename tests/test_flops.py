@@ -36,6 +36,18 @@ def test_the_gradient_takes_the_counted_products(loss):
     assert flops.with_gradient(forward, [True, False])[0] == matrix_flops(whole)
 
 
+def test_the_gradient_of_a_strided_convolution_takes_as_much_again():
+    """Its kernel's gradient is a dilated convolution, whose kernel is given without the zeros between."""
+
+    def strided(kernel, x):
+        names = ("NHWC", "HWIO", "NHWC")
+        return jnp.sum(jax.lax.conv_general_dilated(x, kernel, (2, 2), "SAME", dimension_numbers=names))
+
+    forward, whole = programs(strided, (3, 3, 4, 5), (2, 8, 8, 4))
+    assert matrix_flops(forward) == 2 * 2 * 16 * 9 * 4 * 5
+    assert flops.with_gradient(forward, [True, False])[0] == matrix_flops(whole) == 2 * matrix_flops(forward)
+
+
 def test_what_is_computed_twice_is_more():
     forward, whole = programs(jax.checkpoint(layers), (4, 4), (3, 4))
     assert matrix_flops(whole) > flops.with_gradient(forward, [True, False])[0]

@@ -90,8 +90,7 @@ def _convolution_products(equation: Any) -> int:
     groups = equation.params["batch_group_count"]  # the gradient of a kernel is a convolution over the batch
     out = math.prod(_shape(equation.outvars[0]))
     products = math.prod(kernel) // kernel[spec.rhs_spec[0]] * out // groups
-    dilations = equation.params["lhs_dilation"], equation.params["rhs_dilation"]
-    return products // math.prod(dilations[0]) // math.prod(dilations[1])
+    return products // math.prod(equation.params["lhs_dilation"])  # a kernel's zeros are not in its shape
 
 
 def _shape(variable: Any) -> tuple[int, ...]:

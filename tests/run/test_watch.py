@@ -33,7 +33,7 @@ def test_a_log_moves_no_images_and_is_read_at_once(tmp_path, monkeypatch):
     planned = plan(tiny.Tiny(data="bare"), Options(out=str(tmp_path / "run")))
     experiment, train = planned.experiment, planned.data.train
     batch = {"image": np.asarray(train.images[:8]), "index": np.arange(8, dtype=np.int32)}
-    state = initial_state(experiment, planned.options)(batch)
+    state = jax.device_put(initial_state(experiment, planned.options)(batch), planned.places)
     health = health_of(experiment, planned.data.source, train, place=replicated(planned.mesh))
     record, fetched, fetch = Lines(), [], jax.device_get
     log = logging(record)
