@@ -17,9 +17,9 @@ from pathlib import Path
 import jssl
 from benchmarks.learning import on
 from jssl.evaluate.table import LEARNED, RANDOM
-from jssl.run.export import export
-from jssl.run.probing import STARTED
-from jssl.run.systems import module_of
+from jssl.run.evaluation.probing import STARTED
+from jssl.run.settings.systems import module_of
+from jssl.run.weights.export import export
 
 HEADER = """\
 | method | starts from | steps | kNN: before | kNN: after | linear: before | linear: after |

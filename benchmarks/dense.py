@@ -34,7 +34,7 @@ from jssl.evaluate.analysis import (
 from jssl.evaluate.given import given, look
 from jssl.evaluate.protocols.propagation import propagate
 from jssl.models.network import network
-from jssl.run.systems import module_of
+from jssl.run.settings.systems import module_of
 
 FIELDS = ("depth", "objects")
 METRICS = {  # what is shown, and whether more is better

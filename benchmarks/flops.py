@@ -24,8 +24,8 @@ from jssl.experiments import REGISTRY
 from jssl.arrays.jaxprs import bodies, matrix_flops, own_flops, used
 from jssl.models import dino_head, mae_decoder, swav_head
 from jssl.run import DataInfo, Experiment, Settings
-from jssl.run.from_weights import beside
-from jssl.run.systems import named
+from jssl.run.settings.systems import named
+from jssl.run.weights.from_weights import beside
 from jssl.train import init_state, train_step
 
 IMAGENET = DataInfo("imagenet", 1_281_167, (224, 224, 3), 224, 1000, {"caption": ((32,), "int32")})

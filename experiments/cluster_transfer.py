@@ -7,7 +7,7 @@ import optax
 from jssl.methods import cluster_transfer
 from jssl.optim import everything, freeze_during, sgd
 from jssl.run import Count, Data, DataInfo, Experiment, Taught, Weights, main
-from jssl.run.experiment import AS_DRAWN
+from jssl.run.settings.experiment import AS_DRAWN
 
 
 @dataclass(frozen=True)

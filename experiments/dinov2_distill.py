@@ -6,7 +6,7 @@ from jssl.methods import dinov2_distill
 from jssl.methods.balanced import stratified_blocks
 from jssl.models import encoder
 from jssl.run import BalancedDistillation, Count, Data, DataInfo, Experiment, Share, Taught, Weights, main
-from jssl.run.experiment import AS_DRAWN
+from jssl.run.settings.experiment import AS_DRAWN
 
 
 @dataclass(frozen=True)

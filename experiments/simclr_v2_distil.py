@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from jssl.methods import distil
 from jssl.methods.labels import class_logits
 from jssl.models import cut, linear_head, simclr_head
 from jssl.optim import lars
 from jssl.run import Count, Data, DataInfo, Experiment, Taught, Weights, main
-from jssl.run.experiment import AS_DRAWN
+from jssl.run.settings.experiment import AS_DRAWN
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class SimCLRV2Distil(Taught):
             raise ValueError(
                 f"--teacher tells {found} classes, {data.name} has {data.classes}; fine-tune it on it"
             )
-        heads = {}
+        heads: dict[str, Any] = {}
         if own["cls"]:
             width = own["cls"]["params"]["layers_0"]["kernel"].shape[-1]
             heads["cls"] = cut(simclr_head(hidden=width, layers=3), 3), own["cls"]

@@ -9,7 +9,8 @@ from jssl.methods import spot_artifacts
 from jssl.models import AutoEncoder, artifacts
 from jssl.optim import adamw, weights
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Taught, Weights, main
-from jssl.run.experiment import AS_DRAWN
+from jssl.run.settings.experiment import AS_DRAWN
+from jssl.weights.preprocessing import Preprocess
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,13 @@ class SpotArtifacts(Taught):
         """
         if (loaded := self.taught_by) is None:
             return AutoEncoder(self.widths)
-        if not isinstance(loaded.encoder, AutoEncoder):
+        if not (isinstance(loaded.encoder, AutoEncoder) and isinstance(loaded.preprocess, Preprocess)):
             raise ValueError(f"--teacher must be a run of autoencoder, got a {type(loaded.encoder).__name__}")
-        known = Statistics(loaded.preprocess.mean, loaded.preprocess.std)
-        if known != self.normalization:
+        known, ours = Statistics(loaded.preprocess.mean, loaded.preprocess.std), self.normalization
+        if known != ours:
             raise ValueError(
                 f"--teacher paints images normalised by {known.mean} and {known.std}, --views {self.views} "
-                f"by {self.normalization.mean} and {self.normalization.std}; train it on the same views"
+                f"by {ours.mean} and {ours.std}; train it on the same views"
             )
         return loaded.encoder
 

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from jssl.arrays.programs import used_once
-from jssl.arrays.stacks import in_form_of
+from jssl.arrays.stacks import in_form_of, squares_of_layers
 from jssl.arrays.trees import cast
 from jssl.methods.base import Method, Params
 from jssl.models.network import filled
@@ -166,7 +166,8 @@ def train_step(
         teacher = state.teacher
         if method.teacher is not None:
             teacher = method.teacher.move(teacher, params, state.step)
-        metrics = {"loss": loss, "gradient_norm": optax.tree.norm(grads)} | metrics
+        gradient_norm = jnp.sqrt(optax.tree.sum(squares_of_layers(grads)))
+        metrics = {"loss": loss, "gradient_norm": gradient_norm} | metrics
         state = state.replace(
             step=state.step + 1, params=params, teacher=teacher, memory=memory, opt_state=opt_state
         )

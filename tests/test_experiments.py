@@ -14,9 +14,9 @@ import jssl
 from jssl.data import from_arrays
 from jssl.data.sources import scenes
 from jssl.run import DataInfo, Settings, Training
-from jssl.run.options import Options
 from jssl.run.plan import experiment_name, plan
-from jssl.run.systems import (
+from jssl.run.settings.options import Options
+from jssl.run.settings.systems import (
     BEGIN,
     END,
     markdown_table,

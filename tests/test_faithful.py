@@ -48,7 +48,7 @@ from jssl.models import truncated_normal
 from jssl.models.layers.transformer import depth_scaled, path_factors
 from jssl.objectives.clusters import random_rows
 from jssl.run import DataInfo
-from jssl.run.systems import named
+from jssl.run.settings.systems import named
 
 IMAGENET = DataInfo("imagenet", 1_281_167, (224, 224, 3), 224, 1000, {"caption": ((77,), "int32")})
 KEY = jax.random.key(0)

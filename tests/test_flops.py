@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import flops
 from jssl.arrays.jaxprs import matrix_flops
-from jssl.run.systems import named
+from jssl.run.settings.systems import named
 
 
 def programs(loss, *shapes):

@@ -15,14 +15,14 @@ from pathlib import Path
 from jssl.checkpoint import Unusable
 from jssl.data.source import Source
 from jssl.extras import extra
-from jssl.run.choosing import print_choices
-from jssl.run.experiment import Settings
+from jssl.run.directory.lock import Occupied
 from jssl.run.interrupt import Interrupted, Interrupts, listening
-from jssl.run.lock import Occupied
-from jssl.run.options import Options
 from jssl.run.outline import outline
 from jssl.run.plan import experiment_name, plan
-from jssl.run.systems import module_of
+from jssl.run.settings.choosing import print_choices
+from jssl.run.settings.experiment import Settings
+from jssl.run.settings.options import Options
+from jssl.run.settings.systems import module_of
 from jssl.run.training import carry_out
 from jssl.run.watch import NonFinite
 from jssl.sharding import join_processes

@@ -16,16 +16,16 @@ from jssl.arrays.jaxprs import matrix_flops
 from jssl.data.reading.resident import steps_per_epoch
 from jssl.data.source import Source
 from jssl.extras import require
-from jssl.run.experiment import DataInfo, Experiment, Settings
-from jssl.run.export import code_version, evaluated
+from jssl.run.data.gather import Gathered, gather
+from jssl.run.directory.record import BUDGET, check_directory
 from jssl.run.footprint import footprint
-from jssl.run.from_weights import Start, beside
-from jssl.run.gather import Gathered, gather
-from jssl.run.named_weights import begun_with, by_name, fit, settings_with_weights, told_beside
-from jssl.run.numbers import LARGEST, check_numbers
-from jssl.run.options import Options
-from jssl.run.presets import preset
-from jssl.run.record import BUDGET, check_directory
+from jssl.run.settings.experiment import DataInfo, Experiment, Settings
+from jssl.run.settings.numbers import LARGEST, check_numbers
+from jssl.run.settings.options import Options
+from jssl.run.settings.presets import preset
+from jssl.run.weights.export import code_version, evaluated
+from jssl.run.weights.from_weights import Start, beside
+from jssl.run.weights.named import begun_with, by_name, fit, settings_with_weights, told_beside
 from jssl.sharding import make_mesh, over_batch, state_sharding
 from jssl.train import TrainState, init_state, train_step
 from jssl.weights.directory import CONFIG, EVALUATED, NETWORK, as_path, read_config

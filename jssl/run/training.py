@@ -18,22 +18,22 @@ from jssl.evaluate.protocols.base import heading, shown
 from jssl.evaluate.table import LEARNED, RANDOM
 from jssl.extras import extra
 from jssl.run.ahead import Ahead, working_ahead
-from jssl.run.baselines import user_cache
-from jssl.run.best import Best, Worse, earlier, forgotten, go_back, has_stopped
-from jssl.run.experiment import Experiment, Settings
+from jssl.run.data.supply import Supply, supply
+from jssl.run.directory.best import Best, Worse, earlier, forgotten, go_back, has_stopped
+from jssl.run.directory.lock import writer_of
+from jssl.run.directory.opening import next_commands
+from jssl.run.directory.record import REPORT, Record, compared
+from jssl.run.evaluation.baselines import user_cache
+from jssl.run.evaluation.probing import STARTED, Probes, as_figures, health_of
 from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts, listening
-from jssl.run.lock import writer_of
-from jssl.run.opening import next_commands
-from jssl.run.options import Options
 from jssl.run.outline import operations_in_words
 from jssl.run.plan import Plan, Shorter, experiment_name, initial_state, plan, step_of
-from jssl.run.probing import STARTED, Probes, as_figures, health_of
-from jssl.run.record import REPORT, Record, compared
 from jssl.run.refreshing import refreshes
+from jssl.run.settings.experiment import Experiment, Settings
+from jssl.run.settings.options import Options
+from jssl.run.settings.systems import named
 from jssl.run.summary import write_summary
-from jssl.run.supply import Supply, supply
-from jssl.run.systems import named
 from jssl.run.watch import Log, NonFinite, Pace, check_finite, parameters_finite
 from jssl.sharding import replicated
 from jssl.train import Event, TrainState, fit

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jssl.run.directory.record import Record
 from jssl.run.interrupt import Interrupted, Interrupts
-from jssl.run.record import Record
 
 QUEUED = 2  # steps that may be under way on the device: enough to keep it busy, few enough to stop soon
 

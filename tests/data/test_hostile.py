@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jssl.run.gather import gather
+from jssl.run.data.gather import gather
 
 
 def encoded(image, kind="PNG", **options):

@@ -12,7 +12,7 @@ from jssl import data
 from jssl.data.source import NoSplit
 from jssl.data.sources import tfds
 from jssl.data.splits import by_name, held_out, why_not_probed
-from jssl.run.gather import gather
+from jssl.run.data.gather import gather
 from tests.run import tiny
 
 COLORS = {"ant": 40, "bee": 90, "cat": 140, "dog": 190}
@@ -171,7 +171,7 @@ def test_arrays_without_a_test_split_are_split_too(tmp_path):
 def test_streamed_data_is_split_alike(tmp_path, monkeypatch):
     write(tmp_path, COLORS, count=20)
     here = gathered(tmp_path)
-    monkeypatch.setattr("jssl.run.gather.fits_in_memory", lambda records, *, canvas: False)
+    monkeypatch.setattr("jssl.run.data.gather.fits_in_memory", lambda records, *, canvas: False)
     there = gathered(tmp_path)
     assert len(there) == 72 and len(there.records) == 72
     np.testing.assert_array_equal(here.test.images, there.test.images)
@@ -182,7 +182,7 @@ def test_streamed_data_is_split_alike(tmp_path, monkeypatch):
 def test_classes_are_chosen_by_labels_that_have_to_be_read(tmp_path, monkeypatch):
     write(tmp_path, COLORS, count=20)
     plain = lambda name, **where: data.Items(list(data.open_records(name)), name, tuple(COLORS))  # noqa: E731
-    monkeypatch.setattr("jssl.run.gather.open_records", plain)
+    monkeypatch.setattr("jssl.run.data.gather.open_records", plain)
     found = gathered(tmp_path, per_class=3)
     np.testing.assert_array_equal(np.bincount(found.train.labels), [3, 3, 3, 3])
 

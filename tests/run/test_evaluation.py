@@ -15,11 +15,11 @@ from jssl.data import from_arrays, in_memory
 from jssl.data.sources.scenes import scenes
 from jssl.models import TextTransformer, ViT
 from jssl.objectives.base import Outputs
-from jssl.run import evaluation, features, subject, towers
-from jssl.run.comparison import compare
-from jssl.run.evaluation import chosen_protocols, evaluate
-from jssl.run.families import Texts
-from jssl.run.features import Columns, mark_of_data, mark_of_network, matched, read_columns
+from jssl.run.evaluation import features, protocols, subject, towers
+from jssl.run.evaluation.comparison import compare
+from jssl.run.evaluation.features import Columns, mark_of_data, mark_of_network, matched, read_columns
+from jssl.run.evaluation.protocols import chosen_protocols, evaluate
+from jssl.run.settings.families import Texts
 from jssl.run.training import Run, start
 from jssl.weights import Loaded, Preprocess
 from tests.data.folders import a_film, a_search, picture
@@ -180,9 +180,9 @@ def test_fine_tuning_is_the_experiments(loaded, tmp_path, monkeypatch):
         asked.update(settings, name=name)
         return Run(None, None, {"learned": {"head_top1": 0.7}})
 
-    monkeypatch.setattr(evaluation, "start", started)
-    protocols = chosen_protocols(["fine_tune_beit"], ["fine_tune_beit.epochs=2"])
-    (found,) = evaluate(loaded, data="digits", protocols=protocols, out=tmp_path)
+    monkeypatch.setattr(protocols, "start", started)
+    chosen = chosen_protocols(["fine_tune_beit"], ["fine_tune_beit.epochs=2"])
+    (found,) = evaluate(loaded, data="digits", protocols=chosen, out=tmp_path)
     assert found["metrics"] == {"fine_tune_beit_top1": 0.7} and asked["name"] == "fine_tune"
     assert asked["epochs"] == 2 and asked["learning_rate"] == 4e-3 and asked["start"] is loaded
     assert asked["data"] == "digits" and str(tmp_path) in asked["out"]

@@ -12,8 +12,8 @@ from jssl import methods, models
 from jssl.arrays.jaxprs import matrix_flops
 from jssl.data import from_arrays
 from jssl.run import DataInfo, Options, main
+from jssl.run.directory.record import Record
 from jssl.run.plan import plan, step_of
-from jssl.run.record import Record
 from tests.run import tiny
 
 

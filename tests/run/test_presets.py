@@ -9,8 +9,8 @@ from jssl.experiments import REGISTRY
 from jssl.run import DataInfo
 from jssl.run.command import flags, parse
 from jssl.run.plan import experiment_name
-from jssl.run.presets import preset, small
-from jssl.run.systems import module_of, named
+from jssl.run.settings.presets import preset, small
+from jssl.run.settings.systems import module_of, named
 from tests.run import tiny
 
 SYSTEMS = [name for name, system in REGISTRY.items() if "image" in system.needs]

@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from benchmarks.survival import shown
-from jssl.run.board import Board
-from jssl.run.record import Record, check_directory
+from jssl.run.directory.board import Board
+from jssl.run.directory.record import Record, check_directory
 from jssl.weights.directory import read_config
 
 CONFIG = {"experiment": "x", "settings": {"a": 1}, "numbers": {"seed": 0}}

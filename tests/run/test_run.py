@@ -17,9 +17,9 @@ from jssl.checkpoint import Checkpoints
 from jssl.data import DamagedImage
 from jssl.data.reading.records import read
 from jssl.run import Interrupted, NonFinite
-from jssl.run.options import Options
+from jssl.run.directory.record import Record, check_directory
 from jssl.run.plan import skipping, step_of
-from jssl.run.record import Record, check_directory
+from jssl.run.settings.options import Options
 from jssl.run.watch import Log
 from jssl.train import TrainState
 from tests.run import streamed, tiny
@@ -122,7 +122,7 @@ def test_killed_equals_uninterrupted(uninterrupted, method, mode, tmp_path, monk
     data = "bare"
     if mode == "streamed":
         data = streamed.write(tmp_path / "images")
-        monkeypatch.setattr("jssl.run.gather.fits_in_memory", streamed.nothing_fits)
+        monkeypatch.setattr("jssl.run.data.gather.fits_in_memory", streamed.nothing_fits)
     start = partial(
         run, tiny.Tiny, data=data, method=method, mesh="data=1", out=str(tmp_path / "run"), **SETTINGS
     )
@@ -309,7 +309,7 @@ def test_images_that_cannot_be_read_end_the_run_in_one_line_and_it_resumes(tmp_p
             raise DamagedImage("the disk is away")
         return read(*asked, **how)
 
-    monkeypatch.setattr("jssl.run.gather.fits_in_memory", streamed.nothing_fits)
+    monkeypatch.setattr("jssl.run.data.gather.fits_in_memory", streamed.nothing_fits)
     monkeypatch.setattr("jssl.data.reading.loader.read", broken)
     with pytest.raises(SystemExit) as end:
         tiny.main(tiny.demo, arguments)

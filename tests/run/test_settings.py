@@ -9,8 +9,8 @@ import pytest
 from jssl.data.views import NAMED
 from jssl.models import attend
 from jssl.run import Count, DataInfo, Share, Training
-from jssl.run.numbers import Range, check_numbers
-from jssl.run.settings import REMAT
+from jssl.run.settings.base import REMAT
+from jssl.run.settings.numbers import Range, check_numbers
 
 SETTINGS = Training(
     encoder="vit_n4",

@@ -13,8 +13,8 @@ from jssl import weights
 from jssl.data import from_arrays
 from jssl.data.sources.scenes import scenes
 from jssl.run import DataInfo
-from jssl.run.options import Options
 from jssl.run.plan import plan
+from jssl.run.settings.options import Options
 from jssl.weights import Loaded
 
 SETTINGS = dict(batch=8, steps=1, warmup=0, size=16, encoder="resnet10x0.125_cifar", rate_per=None)

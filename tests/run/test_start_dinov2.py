@@ -10,8 +10,8 @@ from jssl.experiments import DINOv2, DINOv2Distill, DINOv3
 
 from jssl import init_state, weights
 from jssl.data import from_arrays
-from jssl.run.options import Options
 from jssl.run.plan import plan
+from jssl.run.settings.options import Options
 from jssl.weights import Loaded
 from tests.methods.test_dinov2_laws import formula
 from tests.weights.files import case

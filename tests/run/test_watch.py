@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from jssl.run import NonFinite, Options
+from jssl.run.evaluation.probing import health_of
 from jssl.run.interrupt import listening
 from jssl.run.plan import initial_state, plan
-from jssl.run.probing import health_of
 from jssl.run.watch import QUEUED, Log, Pace
 from jssl.sharding import replicated
 from tests.run import tiny

@@ -10,9 +10,9 @@ import pytest
 
 from jssl import experiments
 from jssl.data import from_arrays
-from jssl.run.numbers import PLAIN, _ranges
-from jssl.run.options import Options
 from jssl.run.plan import plan
+from jssl.run.settings.numbers import PLAIN, _ranges
+from jssl.run.settings.options import Options
 from tests.run.tiny import tower
 
 NUMBERS = (float("nan"), float("inf"), float("-inf"), -1, -0.5, 10**12, 2**64, 1e300)

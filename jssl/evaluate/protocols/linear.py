@@ -3,7 +3,7 @@ rows.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -119,7 +119,7 @@ def linear_probe(
         )
     grid = jnp.array([(rate, decay) for rate in learning_rates for decay in weight_decays])
     batch = min(batch, len(train_features) - held_out)
-    probe = _from_host if on_host else _linear_probe
+    probe: Callable[..., LinearProbe] = _from_host if on_host else _linear_probe
     return probe(*arrays, grid, jax.random.key(seed), classes, steps, batch, held_out)
 
 
