@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from jssl.experiments import DINOv2, DINOv2Distill, DINOv3
 
-import jssl
 from jssl import init_state, weights
 from jssl.data import from_arrays
 from jssl.run.plan import plan
 from jssl.run.settings.options import Options
+from jssl.weights import Loaded
 from tests.methods.test_dinov2_laws import formula
 from tests.weights.files import case
 
@@ -75,13 +75,17 @@ def gram(student, anchor):
 
 
 def test_a_finish_in_high_resolution_goes_on_from_the_first_run(images, tmp_path):
-    """Encoder and both heads are the first run's teacher's, positions are of the larger grid, and the whole
-    of the first's schedules lies in the few steps."""
-    first, second = str(tmp_path / "first"), str(tmp_path / "second")
-    settings = DINOv2(**SMALL | {"steps": 1}, data=from_arrays(images), encoder="vit_n8", size=16)
-    jssl.run(settings, out=first)
-    planned = plan(replace(settings, start=first, size=32, steps=2), Options(out=second))
-    start, loaded = planned.start(), weights.load(first)
+    """Encoder and both heads are the first run's, as `weights.load` finds them in its directory, positions
+    are of the larger grid, and the rate is a tenth."""
+    settings = DINOv2(**SMALL, data=from_arrays(images), encoder="vit_n8", size=16)
+    begun = plan(settings, Options(out=str(tmp_path / "first")))
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), begun.state.params)
+    heads = {name: (None, {"params": params[name]}) for name in ("image", "patch")}
+    module, pixels = begun.experiment.encoder, begun.experiment.preprocess
+    loaded = Loaded(module, {"params": params["encoder"]}, heads, pixels)
+    planned = plan(replace(settings, start=loaded, size=32), Options(out=str(tmp_path / "second")))
+    start = planned.start()
     assert "positions resized from 2 x 2 to 4 x 4; head image taken; head patch taken" in start.sentence
     assert "new here" not in start.sentence and "left over" not in start.sentence
     for head in ("image", "patch"):
