@@ -2,29 +2,30 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from jssl.methods import distil
-from jssl.methods.labels import class_logits, classifier
+from jssl.methods.labels import class_logits
 from jssl.models import cut, linear_head, simclr_head
-from jssl.models.network import frozen
 from jssl.optim import lars
-from jssl.run import Count, Data, DataInfo, Experiment, Training, Weights, main
-from jssl.run.experiment import AS_DRAWN
-from jssl.weights import Loaded
+from jssl.run import Count, Data, DataInfo, Experiment, Taught, Weights, main
+from jssl.run.settings.experiment import AS_DRAWN
 
 
 @dataclass(frozen=True)
-class SimCLRV2Distil(Training):
+class SimCLRV2Distil(Taught):
     """SimCLR v2, distillation: a student predicts what a fine-tuned network makes of images without labels.
     arXiv:2006.10029
 
-    jssl train simclr_v2_distil --demo                                      # a few minutes on a CPU
+    jssl train simclr_v2 --demo                                             # the stages before, for the demo
+    jssl train simclr_v2_fine_tune --demo --start runs/simclr_v2-demo
+    jssl train simclr_v2_distil --demo --teacher runs/simclr_v2_fine_tune-demo
     jssl train simclr_v2_distil --teacher runs/tuned --out runs/student
     jssl train simclr_v2_distil --teacher runs/tuned --encoder resnet18
 
     The paper: ResNet-50, taught by a ResNet-152 three times as wide that was fine-tuned on 1 % of ImageNet's
-    labels: 73.9 % top-1 (77.5 % on 10 %). The demo's teacher is a network as it is drawn: it shows that the
-    stage runs; name a run of simclr_v2_fine_tune to learn something.
+    labels: 73.9 % top-1 (77.5 % on 10 %). Without --teacher the demo is taught by a network as it is drawn,
+    which shows that the stage runs and no more.
     """
 
     data: Data = "tfds:imagenet2012"
@@ -44,37 +45,37 @@ class SimCLRV2Distil(Training):
     temperature: float = 1.0
     """Of the student's and the teacher's classes."""
 
-    def taught(self, data: DataInfo):
-        """Makes the teacher.
+    def classifier(self, data: DataInfo):
+        """Makes the teacher, as `frozen_teacher` returns it.
 
         Raises:
             ValueError: for weights without a classifier, or one of other classes.
         """
-        if not isinstance(self.teacher, Loaded):
-            known = classifier(self.network(), linear_head(data.classes))
-            return frozen(known, drawn=self.teacher == AS_DRAWN)
-        heads = {name: self.teacher.heads.get(name, (None, {}))[1] for name in ("cls", "logits")}
-        found = heads["logits"]["params"]["layers_0"]["kernel"].shape[-1] if heads["logits"] else 0
+        loaded, head = self.taught_by, linear_head(data.classes)
+        if loaded is None:
+            logits = {"logits": (("cls", head), None)}
+            return self.frozen_teacher(data, self.network(), at="taught", heads=logits)
+        own = {name: loaded.heads.get(name, (None, {}))[1] for name in ("cls", "logits")}
+        found = own["logits"]["params"]["layers_0"]["kernel"].shape[-1] if own["logits"] else 0
         if found != data.classes:
             raise ValueError(
                 f"--teacher tells {found} classes, {data.name} has {data.classes}; fine-tune it on it"
             )
-        first = heads["cls"] and heads["cls"]["params"]["layers_0"]["kernel"].shape[-1]
-        between = cut(simclr_head(hidden=first, layers=3), 3) if first else None
-        parts = {"encoder": self.teacher.variables} | {name: part for name, part in heads.items() if part}
-        statistics = {
-            name: {kind: x for kind, x in part.items() if kind != "params"} for name, part in parts.items()
-        }
-        weights = {"params": {name: part["params"] for name, part in parts.items()}, **statistics}
-        return frozen(classifier(self.teacher.encoder, linear_head(found), between=between), weights)
+        heads: dict[str, Any] = {}
+        if own["cls"]:
+            width = own["cls"]["params"]["layers_0"]["kernel"].shape[-1]
+            heads["cls"] = cut(simclr_head(hidden=width, layers=3), 3), own["cls"]
+        heads["logits"] = ("cls", head), own["logits"]
+        return self.frozen_teacher(data, loaded.encoder, at="taught", heads=heads)
 
     def build(self, data: DataInfo) -> Experiment:
-        network, head = self.network(), linear_head(data.classes)
-        method = distil(network, self.taught(data), data.classes, head=head, temperature=self.temperature)
+        network, head, teacher = self.network(), linear_head(data.classes), self.classifier(data)
+        method = distil(network, teacher.network, data.classes, head=head, temperature=self.temperature)
         optimizer = lars(self.rate(data), weight_decay=self.weight_decay, rate_inside_momentum=True)
         views = self.make_views(data, magnitude=self.magnitude)
         logits = partial(class_logits, method, head=head)
-        return self.experiment(data, method, optimizer=optimizer, views=views, network=network, logits=logits)
+        how = dict(optimizer=optimizer, views=views, network=network, logits=logits)
+        return self.experiment(data, method, **how, given=teacher.given)
 
 
 SOURCES = {

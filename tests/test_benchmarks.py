@@ -3,7 +3,9 @@ run.
 """
 
 import doctest
+import importlib
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -19,15 +21,25 @@ def lines(capsys) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if "cudnn" not in name])
+@pytest.mark.parametrize("path", sorted(Path(gpu.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_every_benchmark_finds_what_it_imports(path):
+    importlib.import_module(f"benchmarks.{path.stem}")
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_every_case_is_built_for_its_shapes(name):
     case = CASES[name](gpu.TINY)
     assert case.images % gpu.TINY.batch(128) == 0
     assert all(isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(case.shapes))
 
 
-def test_a_case_is_measured_and_a_broken_one_says_so(capsys):
-    names = ["nt_xent_32768_rows_blocks", "mae_vit_b16_256_cudnn"]
+def test_a_case_is_measured_and_a_broken_one_says_so(capsys, monkeypatch):
+    names = ["nt_xent_32768_rows_blocks", "mae_vit_b16_256_xla"]
+
+    def broken(sizes):
+        raise RuntimeError("cuDNN is not there")
+
+    monkeypatch.setitem(gpu.GROUPS["variants"], names[1], broken)
     gpu.measure_group("others", names[:1], gpu.TINY, ends=np.inf)
     gpu.measure_group("variants", names[1:], gpu.TINY, ends=np.inf)
     done, broken = lines(capsys)

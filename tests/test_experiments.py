@@ -14,9 +14,9 @@ import jssl
 from jssl.data import from_arrays
 from jssl.data.sources import scenes
 from jssl.run import DataInfo, Settings, Training
-from jssl.run.options import Options
 from jssl.run.plan import experiment_name, plan
-from jssl.run.systems import (
+from jssl.run.settings.options import Options
+from jssl.run.settings.systems import (
     BEGIN,
     END,
     markdown_table,
@@ -53,7 +53,7 @@ SMALLER = {  # of the demos' own settings, to compile quickly
     "predictor_dim": 24,
     "min_keep": 2,
     "count": 2,
-    "target": tower(patch=8, dim=8, depth=1, heads=2),
+    "teacher": {"runs/clip-demo": tower(patch=8, dim=8, depth=1, heads=2)},
 }
 REPORTED = (  # one of each kind, and those with figures of their own
     "byol",
@@ -66,6 +66,11 @@ REPORTED = (  # one of each kind, and those with figures of their own
     "context_encoder",
     "fine_tune",
 )
+TASKS = {  # metrics of a method's own task, in which a guess has a row
+    "rotation": ["task_accuracy"],
+    "colorization": ["task_cross_entropy"],
+    "context_encoder": ["task_error"],
+}
 IMAGENET = DataInfo("imagenet", 1_281_167, (224, 224, 3), 224, 1000, {"caption": ((32,), "int32")})
 
 
@@ -147,14 +152,14 @@ def test_the_papers_settings_build_without_a_file(name, monkeypatch):
 @pytest.mark.parametrize("name", REGISTRY)
 def test_every_number_of_a_paper_stands_on_its_page(name):
     """What a base class gives a default is a way to compile or to read, not a paper's number."""
-    own, inherited = named(name), {"data_dir", "steps", "size", "scan", "remat", "head_norm"}
+    own, inherited = named(name), {"data_dir", "steps", "size", "scan", "remat", "attention", "head_norm"}
     inherited |= {
         "canvas",
         "share",
         "per_class",
         "only",
         "start",
-        "target",
+        "teacher",
         "continued_rate",
         "layer_decay",
         "frozen_blocks",
@@ -201,6 +206,8 @@ def test_the_demo_is_probed_and_reported(name, drawn, tmp_path):
     own, smaller = small(name)
     result = jssl.run(own, **smaller, data=drawn, out=str(tmp_path / name))
     assert set(result.table) >= {"raw pixels", "random network", "learned"}
+    told = TASKS.get(name, [])
+    assert list(result.table.get("chance", {})) == told and set(told) <= set(result.table["learned"])
     assert (tmp_path / name / "report.html").stat().st_size > 1000
 
 

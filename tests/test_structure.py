@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jssl import methods
+from jssl.methods import Method
 
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = sorted((ROOT / "jssl/methods").rglob("*.py"))
@@ -54,6 +55,22 @@ def test_methods_are_at_most_thirty_lines(name):
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_experiments_are_at_most_a_page(path):
     assert len(path.read_text().splitlines()) <= 120  # with its sources and a published variant
+
+
+def told() -> str:
+    """What ARCHITECTURE.md says of the length of each method, file by file in the order of the alphabet."""
+    found = functions()
+    lengths = {
+        name: lines_of_code(found[name])
+        for name in NAMES
+        if name in methods.__all__ and inspect.signature(getattr(methods, name)).return_annotation is Method
+    }
+    return " · ".join(f"{name} {length}" for name, length in lengths.items())
+
+
+def test_the_architecture_says_how_long_each_method_is():
+    written = " ".join((ROOT / "ARCHITECTURE.md").read_text().split())
+    assert told() in written, f"ARCHITECTURE.md should say, under Frames:\n\n{told()}"
 
 
 def runs(path):

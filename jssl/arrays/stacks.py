@@ -119,7 +119,7 @@ def squares_of_layers(tree: Any) -> Any:
         x.reshape(-1, *(1,) * (row.ndim - 1)) if many else x[0]
         for x, row, many in zip(sums, rows, stacked, strict=True)
     ]
-    return structure.unflatten(shaped)
+    return jax.tree.unflatten(structure, shaped)
 
 
 def _one_by_one(rows: list[jax.Array]) -> list[jax.Array]:

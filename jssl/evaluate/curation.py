@@ -57,12 +57,29 @@ def without_copies(features: np.ndarray, *, threshold: float = 0.6, k: int = 64)
     >>> without_copies(np.array([[1.0, 0], [0, 1], [1, 0.01], [2, 0]])).tolist()
     [0, 1]
     """
+    return one_of_each_group(*neighbours(features, features, k=min(k, len(features))), threshold=threshold)
+
+
+def one_of_each_group(cosines: np.ndarray, rows: np.ndarray, *, threshold: float) -> np.ndarray:
+    """Keeps one image of each group of copies, by neighbours that any index has found.
+
+    Args:
+        cosines: [N, k] with each image's neighbours, itself among them or not.
+        rows: [N, k] which images these are; where one is missing, its cosine is not above the threshold.
+        threshold: two images above it are copies.
+    Returns:
+        [M] rows that are kept, the first of each group.
+    References:
+        arXiv:2304.07193
+
+    >>> one_of_each_group(np.array([[0.9], [0.2], [0.9]]), np.array([[2], [0], [0]]), threshold=0.6).tolist()
+    [0, 1]
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    cosines, rows = neighbours(features, features, k=min(k, len(features)))
     one, place = np.nonzero(cosines > threshold)
-    joined = coo_array((np.ones(len(one), bool), (one, rows[one, place])), shape=(len(features),) * 2)
+    joined = coo_array((np.ones(len(one), bool), (one, rows[one, place])), shape=(len(rows),) * 2)
     _, group = connected_components(joined, directed=False)
     return np.sort(np.unique(group, return_index=True)[1])
 

@@ -19,6 +19,7 @@ Table = Mapping[str, Mapping[str, float]]
 """{row: {metric: value}}, in the order to print."""
 
 RAW, CENTRED, RANDOM, LEARNED = "raw pixels", "raw pixels, centred", "random network", "learned"  # rows
+CHANCE = "chance"  # the row of what a guess reaches in a method's own task
 
 USUAL = (knn_protocol(), linear_protocol())
 

@@ -59,29 +59,34 @@ def context_encoder(
         band: width of the hole's border that is left, in pixels.
         border: weight of errors there.
     Returns:
-        A `Method`; views: one global one, in [-1, 1]. Metrics: `error`, and with an adversary `judgement` and
-        `passing`.
+        A `Method`; views: one global one, in [-1, 1]. Metrics: `error`, `trivial`, that of the batch's mean
+        color, and with an adversary `judgement` and `passing`.
     References:
         arXiv:1604.07379
     """
 
-    def task(keys, images):
+    def cut(keys, images):
         given, middle = hollowed(keys, images, band=band)
         return (given if adversary is None else (given, middle)), {"middle": middle}
 
     def losses(outputs):
         seen, target = outputs.student, outputs.target["middle"]
-        error = objectives.filled_hole(seen["middle"], target, band=band, weight=border)
+        mean = jnp.broadcast_to(target.mean((0, 1, 2)), target.shape)
+        error, trivial = (
+            objectives.filled_hole(filling, target, band=band, weight=border)
+            for filling in (seen["middle"], mean)
+        )
+        metrics = {"error": error.mean(), "trivial": trivial.mean()}
         if adversary is None:
-            return error, {}
+            return error, metrics
         judged, passed = objectives.judgement(seen["real"], seen["made"]), objectives.passing(seen["passing"])
-        metrics = {"error": error.mean(), "judgement": judged.mean(), "passing": passed.mean()}
+        metrics |= {"judgement": judged.mean(), "passing": passed.mean()}
         return (1 - weight) * error + weight * passed + judged, metrics
 
     decoder, squeezed = decoder or MapDecoder(3, last=jnp.tanh), squeezed or Squeezed(4000, 512)
     model = with_heads(encoder, squeezed=("tokens", squeezed), middle=("squeezed", decoder))
     model = model if adversary is None else with_adversary(model, adversary, makes="middle")
-    return pretext(model, stateless(losses), transform=task)
+    return pretext(model, stateless(losses), transform=cut)
 
 
 def autoencoder(module) -> Method:
@@ -148,7 +153,8 @@ def spot_artifacts(
             "error": error * objectives.error_where(outputs.student["image"], images, kept),
         }
         right = 0.5 * (jnp.mean(verdicts[0] > 0) + jnp.mean(verdicts[1] <= 0))
-        return sum(terms.values()), {"accuracy": right} | jax.tree.map(jnp.mean, terms)
+        told = {"accuracy": right, "chance": jnp.asarray(0.5)}
+        return sum(terms.values()), told | jax.tree.map(jnp.mean, terms)
 
     adversary = with_heads(encoder, verdict=linear_head(1), where=("tokens", linear_head(1)))
     model = with_adversary(maker, adversary, makes="image", real="clean", evaluated=True)

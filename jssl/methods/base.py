@@ -86,6 +86,9 @@ class Method(NamedTuple):
             health; None where there are several.
         teacher: the network that is learned from; None without one.
         refresh: what is recomputed between steps; None where there is nothing to do.
+        task: (params, teacher, memory, images [B, H, W, C], index [B]) -> metrics of the method's own task on
+            images that it was not trained on: in evaluation mode, and with the same draws every time. Where
+            `accuracy` is among them, `chance` is that of a guess. None where no transform makes a task.
     """
 
     init: Callable[[jax.Array, Views], tuple[Params, Memory]]
@@ -95,6 +98,7 @@ class Method(NamedTuple):
     outputs: Callable[[Params, Params, Memory, Views, jax.Array], Outputs] | None = None
     teacher: Teacher | None = None
     refresh: Refresh | None = None
+    task: Callable[..., dict[str, jax.Array]] | None = None
 
 
 def shown(method: Method, chosen: Callable[[Views], Views]) -> Method:

@@ -68,13 +68,14 @@ def classified(name: str) -> Objective:
     Args:
         name: of the student's output [..., K], and of the target [...] int.
     Returns:
-        An `Objective` that remembers nothing, with the metric `accuracy`.
+        An `Objective` that remembers nothing, with the metrics `accuracy` and `chance`, that of a guess.
     """
 
     def losses(outputs):
         logits, labels = outputs.student[name].astype(jnp.float32), outputs.target[name]
         accuracy = jnp.mean(jnp.argmax(logits, -1) == labels)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels), {"accuracy": accuracy}
+        told = {"accuracy": accuracy, "chance": jnp.asarray(1 / logits.shape[-1], accuracy.dtype)}
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels), told
 
     return stateless(losses)
 

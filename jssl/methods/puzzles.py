@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -162,19 +163,21 @@ def counting(encoder, *, head=None, margin: float = 10.0) -> Method:
         margin: as for the loss.
     Returns:
         A `Method`; views: one global one, square, of an even side. Metrics: `near`, the mean square distance
-        from an image to its own quarters, and `far`, from another image.
+        from an image to its own quarters, `far`, from another image, and `accuracy`, how often the former is
+        the smaller one.
     References:
         arXiv:1708.06734
     """
 
     def losses(outputs):
         counts = outputs.student["count"].astype(jnp.float32)
-        whole, parts, other = counts[:, 0], counts[:, 1:], jnp.roll(counts[:, 0], 1, axis=0)
-        if len(whole) < 2:
+        if len(counts) < 2:
             raise ValueError("counting compares an image with another one, got a batch of 1")
-        apart = [jnp.mean(jnp.sum((x - parts.sum(1)) ** 2, axis=-1)) for x in (whole, other)]
-        figures = dict(zip(("near", "far"), apart, strict=True))
-        return objectives.counting(whole, parts, other, margin=margin), figures
+        whole, parts, other = counts[:, 0], counts[:, 1:], jnp.roll(counts[:, 0], 1, axis=0)
+        near, far = (jnp.sum((x - parts.sum(1)) ** 2, axis=-1) for x in (whole, other))
+        figures = {"near": near, "far": far, "accuracy": near < far, "chance": jnp.asarray(0.5)}
+        loss = objectives.counting(whole, parts, other, margin=margin)
+        return loss, jax.tree.map(jnp.mean, figures)
 
     model = per_tile(with_heads(encoder, count=head or count_head()))
     return pretext(model, stateless(losses), transform=scaled_and_cut)

@@ -30,10 +30,10 @@ def with_tiles(encoder, *, tile, join, **heads) -> Network:
     def init(key, images, tiles):
         params, statistics = whole.init(key, images)
         _, x, statistics = parts(params, statistics, images, tiles)
-        for number, (name, head) in enumerate((("tile", each), ("join", together)), start=1):
-            x = x if name == "tile" else x.reshape(len(tiles), -1)
-            params[name], statistics[name] = head.init(jax.random.fold_in(key, 1000 + number), x)
-            x, _ = head.apply(params[name], statistics[name], x)
+        params["tile"], statistics["tile"] = each.init(jax.random.fold_in(key, 1001), x)
+        x, _ = each.apply(params["tile"], statistics["tile"], x)
+        x = x.reshape(len(tiles), -1)
+        params["join"], statistics["join"] = together.init(jax.random.fold_in(key, 1002), x)
         return params, statistics
 
     def apply(params, statistics, images, *, tiles=None, **how):

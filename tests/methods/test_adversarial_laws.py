@@ -66,6 +66,19 @@ def test_what_was_in_the_hole_never_enters(both):
     assert not np.array_equal(band, before)  # the border of the hole is seen
 
 
+def test_the_trivial_filling_is_the_mean_color_of_the_batch(both):
+    params, _, _, method, memory = both
+    middles = IMAGES[:, 4:12, 4:12]
+    errors = (
+        np.square(middles - middles.mean((0, 1, 2)))
+        * np.pad(np.ones((6, 6)), 1, constant_values=10)[..., None]
+    )
+    metrics = jax.jit(method.task)(params, None, memory, IMAGES, jnp.arange(4))
+    np.testing.assert_allclose(metrics["trivial"], errors.mean(), rtol=1e-5)
+    flat = jax.jit(method.task)(params, None, memory, 0 * IMAGES + 0.3, jnp.arange(4))
+    assert flat["trivial"] < 1e-6 < flat["error"]
+
+
 def test_known_pixels_are_no_target(both):
     params, outputs, _, _, _ = both
     changed = IMAGES.at[:, :4].set(0.7).at[:, :, 12:].set(-0.3)
@@ -118,6 +131,8 @@ def test_without_an_adversary_the_best_filling_is_the_mean_and_with_one_it_is_no
 def test_without_a_weight_there_is_no_adversary():
     method = made()
     params, memory = jax.eval_shape(method.init, jax.random.key(0), views(IMAGES))
+    metrics = jax.eval_shape(method.task, params, None, memory, IMAGES, jnp.arange(4))
+    assert set(metrics) == {"error", "trivial"}
     assert set(params) == {"encoder", "squeezed", "middle"}
     assert set(memory["statistics"]) == {"encoder", "squeezed", "middle"}
 

@@ -7,7 +7,7 @@ import pytest
 
 from jssl import methods
 from jssl.arrays.vectors import unit
-from jssl.objectives import info_nce, nearest_neighbour, nt_xent
+from jssl.objectives import Outputs, info_nce, nearest_neighbour, neighbour_contrast, nt_xent
 from tests.law_table import TABLE, batch
 from tests.methods import toys
 from tests.methods.test_momentum_laws import BARE, BATCH, begun, loss_of, normal, views_of, with_queue
@@ -100,6 +100,22 @@ def test_only_supcon_and_fine_tuning_read_labels(name):
             jax.eval_shape(loss, views)
     else:
         assert jax.eval_shape(loss, views).shape == ()
+
+
+def test_a_neighbour_has_no_gradient_and_simclrs_partner_has_one():
+    z, p = jnp.stack(normal(5)), jnp.stack(normal(6))
+    objective = neighbour_contrast(size=BATCH, temperature=T)
+    memory = objective.init(Outputs({"prediction": p, "projection": z}))
+
+    def nnclr(z, p):
+        return objective.apply(memory, Outputs({"prediction": p, "projection": z}), 0)[0]
+
+    def simclr(z, p):
+        return jnp.mean(nt_xent(z[0], p[1], temperature=T) + nt_xent(z[1], p[0], temperature=T))
+
+    of_neighbours, of_predictions = jax.grad(nnclr, argnums=(0, 1))(z, p)
+    assert not np.any(of_neighbours) and np.any(of_predictions)
+    assert all(map(np.any, jax.grad(simclr, argnums=(0, 1))(z, p)))
 
 
 def test_nnclr_whose_queue_is_the_batch_is_contrast_with_predictions():

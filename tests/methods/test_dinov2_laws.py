@@ -95,6 +95,19 @@ def test_heads_run_at_the_hidden_patches_alone(plain):
             np.testing.assert_allclose(outputs.target["patch"][0, row], expected, atol=1e-5)
 
 
+def test_untied_heads_share_nothing_and_ibots_are_one(plain):
+    ours, _, (*_, views, key, _) = plain
+    tied = methods.ibot(VIT, prototypes=8, head=HEAD, masking=Masking(by_row, lambda patches: 4))
+    for method, head, apart in ((ours, "image", True), (tied, "cls", False)):
+        params, memory = jax.jit(method.init)(jax.random.key(1), views)
+        outputs = jax.jit(method.outputs)
+        patches = [
+            outputs(student, method.teacher.init(params), memory, views, key).student["patch"]
+            for student in (params, params | {head: jax.tree.map(lambda x: x + 0.1, params[head])})
+        ]
+        assert np.array_equal(*patches) == apart
+
+
 def test_a_student_equal_to_its_teacher_on_equal_views_is_left_with_its_entropy(plain):
     """Of images: both views are one, so the loss is the cross entropy of a distribution with its own logits;
     where both have one temperature and targets are not balanced, that is their entropy."""

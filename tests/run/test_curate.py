@@ -10,7 +10,7 @@ from jssl.data import from_arrays
 from jssl.data.reading.records import in_memory
 from jssl.evaluate import curation
 from jssl.run.curate import curate
-from jssl.run.gather import gather
+from jssl.run.data.gather import gather
 
 RNG = np.random.default_rng(0)
 
@@ -33,6 +33,8 @@ def test_one_image_of_each_group_of_copies_is_kept():
     np.testing.assert_array_equal(curation.without_copies(thrice, threshold=0.9), kept)
     chain = unit(np.array([[1.0, 0.0], [1.0, 0.5], [1.0, 1.2], [-1.0, 0.0]]))  # each like the next alone
     assert curation.without_copies(chain, threshold=0.85).tolist() == [0, 3]
+    found = np.array([[0.9, -np.inf], [0.95, 0.2], [0.1, 0.1]]), np.array([[1, -1], [0, 2], [0, 1]])
+    assert curation.one_of_each_group(*found, threshold=0.6).tolist() == [0, 2]  # -1: an index found no more
 
 
 def test_neighbours_in_parts_are_those_of_all_at_once(monkeypatch):

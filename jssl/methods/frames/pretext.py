@@ -19,7 +19,7 @@ def pretext(model, objective: Objective, *, transform) -> Method:
         transform: (keys [B], images [B, H, W, C]) -> (inputs [B', ...] or a pytree of them, labels by name),
             one key for each sample, folded from its index.
     Returns:
-        A `Method` without a teacher.
+        A `Method` without a teacher, whose `task` gives the objective's metrics.
     """
     net = network(model)
 
@@ -38,4 +38,12 @@ def pretext(model, objective: Objective, *, transform) -> Method:
     def encoder(params, teacher, statistics):
         return net.encoder(params, statistics)
 
-    return assemble(objective, init=init, forward=forward, features=features, encoder=encoder)
+    def task(params, teacher, memory, images, index):
+        views = {"global": images[None], "index": index}
+        inputs, labels = transform(masking_keys(jax.random.key(0), views), images)
+        student, _ = net.apply(params, memory["statistics"], inputs)
+        outputs = Outputs(as_outputs(student), labels, views=views)
+        return objective.apply(memory["objective"], outputs, 0)[2]
+
+    made = assemble(objective, init=init, forward=forward, features=features, encoder=encoder)
+    return made._replace(task=task)
