@@ -72,7 +72,7 @@ class Kernel(NamedTuple):
 def kernels(text: str) -> list[Kernel]:
     """Lists the kernels of a program as `compiled.as_text()` writes it."""
     programs, current, entry = {}, [], ""
-    for line in text.splitlines():
+    for line in re.sub(r"/\*.*?\*/", "", text).splitlines():  # tuples have comments
         if head := re.match(r"(ENTRY )?%?([\w.\-]+) .*\{\s*$", line):
             current = programs.setdefault(head[2], [])
             entry = head[2] if head[1] else entry
