@@ -3,9 +3,10 @@ back, and continued by other methods, each from the same file.
 
     python -m benchmarks.continuing                                                   # scenes:color
     python -m benchmarks.continuing --data tfds:cifar10 --data-dir DIR --by dinov2 dinov3 --steps 500
+    python -m benchmarks.continuing --steps 4 --per-class 20                          # only whether it runs
 
-Prints a Markdown table of both probes, before and after, and writes it to <out>/continuing.md. Run it again
-to resume.
+Prints a Markdown table of both probes, before and after, and writes it to <out>/<data>/continuing.md. Each
+row is a run of its own below <out>/<data>: run the same line again to go on from where it was stopped.
 """
 
 import argparse
@@ -16,13 +17,13 @@ from pathlib import Path
 import jssl
 from benchmarks.learning import on
 from jssl.evaluate.table import LEARNED, RANDOM
-from jssl.run.export import export
-from jssl.run.probing import STARTED
-from jssl.run.systems import module_of
+from jssl.run.evaluation.probing import STARTED
+from jssl.run.settings.systems import module_of
+from jssl.run.weights.export import export
 
 HEADER = """\
-| method | starts from | steps | CPU minutes | kNN: before | kNN: after | linear: before | linear: after |
-|---|---|---|---|---|---|---|---|"""
+| method | starts from | steps | kNN: before | kNN: after | linear: before | linear: after |
+|---|---|---|---|---|---|---|"""
 
 
 def trained(name: str, settings, out: Path) -> str:
@@ -37,11 +38,11 @@ def trained(name: str, settings, out: Path) -> str:
     """
     began = time.process_time()
     table = jssl.run(settings, out=str(out)).table
-    minutes = (time.process_time() - began) / 60
+    print(f"{name}: {(time.process_time() - began) / 60:.1f} CPU minutes since it was last begun", flush=True)
     before = table.get(STARTED) or table[RANDOM]
     figures = [row[probe] for probe in ("knn_top1", "linear_top1") for row in (before, table[LEARNED])]
     origin = "weights" if settings.start else "random numbers"
-    cells = [name, origin, settings.steps, f"{minutes:.1f}", *(f"{100 * x:.1f}" for x in figures)]
+    cells = [name, origin, settings.steps, *(f"{100 * x:.1f}" for x in figures)]
     return f"| {' | '.join(map(str, cells))} |"
 
 
@@ -52,22 +53,23 @@ def main():
     parser.add_argument("--data", default="scenes:color", help="what all of them see")
     parser.add_argument("--data-dir", help="where TFDS has its data sets")
     parser.add_argument("--steps", type=int, default=250, help="of each run")
+    parser.add_argument("--per-class", type=int, help="train on so many images of each class")
     parser.add_argument("--by", nargs="+", default=["ibot", "mae", "fine_tune"], metavar="METHOD")
     parser.add_argument("--out", type=Path, default=Path("runs/continuing"))
     chosen = parser.parse_args()
 
     out, weights = chosen.out / chosen.data.replace(":", "_"), None
     rows = [HEADER]
-    print(HEADER, flush=True)
     for name in ("dino", *chosen.by):
         settings = on(name, chosen.data, chosen.data_dir)
         settings = replace(settings, encoder=module_of("dino").demo.encoder, size=24, steps=chosen.steps)
-        rows.append(trained(name, replace(settings, start=weights), out / name))
-        print(rows[-1], flush=True)
+        settings = replace(settings, per_class=chosen.per_class, start=weights)
+        rows.append(trained(name, settings, out / name))
         if weights is None:
             weights = str(out / "dino_timm")
             export(out / name, weights, names="timm")
-    (chosen.out / "continuing.md").write_text("\n".join(rows) + "\n")
+        (out / "continuing.md").write_text("\n".join(rows) + "\n")
+    print("\n".join(rows))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from jssl.arrays.keys import sample_keys
 from jssl.data.augment.base import as_float
 from jssl.data.augment.crop import random_resized_crop
 from jssl.evaluate.curation import neighbours, without_copies
-from jssl.run.systems import module_of
+from jssl.run.settings.systems import module_of
 
 ALARMS, WIDTH, NEAREST = 0.01, 384, 64
 

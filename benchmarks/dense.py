@@ -18,7 +18,7 @@ import numpy as np
 
 import jssl
 from jssl.arrays.patches import patchify
-from jssl.data.augment.base import IMAGENET_MEAN, IMAGENET_STD, as_float
+from jssl.data.augment.base import IMAGENET, as_float
 from jssl.data.sources.scene_tasks import copy_search, same_object_search, scene_films
 from jssl.data.sources.scenes import COLORS, scenes
 from jssl.evaluate import figures, nearest_neighbours, protocol, score
@@ -34,7 +34,7 @@ from jssl.evaluate.analysis import (
 from jssl.evaluate.given import given, look
 from jssl.evaluate.protocols.propagation import propagate
 from jssl.models.network import network
-from jssl.run.systems import module_of
+from jssl.run.settings.systems import module_of
 
 FIELDS = ("depth", "objects")
 METRICS = {  # what is shown, and whether more is better
@@ -57,7 +57,7 @@ METRICS = {  # what is shown, and whether more is better
 
 def view(images):
     """Whole images, normalised: nothing is cut off that labels have."""
-    return (as_float(images) - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_STD)
+    return (as_float(images) - np.array(IMAGENET.mean)) / np.array(IMAGENET.std)
 
 
 def data(side: int, *, train: int, test: int) -> dict:
@@ -97,12 +97,17 @@ def measured(looks, drawn: dict, *, steps: int) -> dict[str, float]:
     dense = [protocol(name, steps=steps) for name in ("linear_segmentation", "linear_depth", "detection")]
     attends = ["attention_segments"] if "test_attention" in there else []
     found = score([*dense, *map(protocol, ("propagate", *attends))], **there)
-    for name, search in (("retrieval", drawn["search"]), ("copies", drawn["copies"])):
-        own = dict(there, relevance=search.relevance)
-        for part, images in (("query", search.queries), ("gallery", search.gallery)):
-            own |= given(part, looks, images, view=view)
-        found |= score([protocol(name)], **own)
-    return found
+    search, copies = drawn["search"], drawn["copies"]
+    for part, images in (
+        ("query", search.queries),
+        ("gallery", search.gallery),
+        ("copy", copies.queries),
+        ("original", copies.gallery),
+        ("whitening", drawn["train"].images),
+    ):
+        there |= given(part, looks, images, view=view)
+    answers = dict(relevance=search.relevance, copied=copies.relevance)
+    return found | score(map(protocol, ("retrieval", "copies")), **there, **answers)
 
 
 def pixels(patch: int):
@@ -207,8 +212,12 @@ def main():
     began = time.process_time()
     if arguments.run is None:
         arguments.run = Path("runs/dense") / arguments.system
-        demo = module_of(arguments.system).demo
-        jssl.run(replace(demo, steps=arguments.updates or demo.steps), out=str(arguments.run))
+        demo, bare = module_of(arguments.system).demo, scenes(label="color")
+        bare = replace(
+            bare, labels=np.full_like(bare.labels, -1), class_names=()
+        )  # so that nothing is probed
+        demo = replace(demo, data=bare, steps=arguments.updates or demo.steps)
+        jssl.run(demo, out=str(arguments.run))
     run = jssl.open_run(arguments.run)
     trained = (time.process_time() - began) / 60
     module, drawn = run.encoder, data(arguments.side, train=arguments.train, test=arguments.test)

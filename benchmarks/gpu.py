@@ -140,10 +140,9 @@ def dino_views(sizes):
     return views.dino(size=sizes.side, local_size=sizes.local, locals=sizes.locals)
 
 
-def cudnn(make):
-    """The same with cuDNN's attention in place of XLA's."""
-    attend = partial(jax.nn.dot_product_attention, implementation="cudnn")
-    return lambda sizes: make(attend=attend)(sizes)
+def by_xla(make):
+    """The same with XLA's products for attention, where it would be cuDNN's."""
+    return lambda sizes: make(attend=partial(models.attend, by="xla"))(sizes)
 
 
 # Cases: functions of the sizes that return a `Case`.
@@ -276,8 +275,8 @@ GROUPS = {  # the most telling first; None: not a case of jssl's
         "vit_s16_simclr_256": vit_s_simclr(256),
         "vit_s16_simclr_256_model_alone": vit_s_simclr(256, model_alone=True),
         "views_simclr_256": making_views(simclr_views, 256),
-        "vit_s16_simclr_256_model_alone_cudnn": training(
-            cudnn(partial(simclr, "vit_s")), lars, simclr_views, 256, model_alone=True
+        "vit_s16_simclr_256_model_alone_xla": training(
+            by_xla(partial(simclr, "vit_s")), lars, simclr_views, 256, model_alone=True
         ),
         "vit_s16_simclr_512": vit_s_simclr(512),
         "crop_2x256": augmentation(crop, 256, raw=True),
@@ -300,7 +299,7 @@ GROUPS = {  # the most telling first; None: not a case of jssl's
     "variants": {
         "vit_s16_simclr_256_scan": training(simclr("vit_s", scan=True), lars, simclr_views, 256),
         "vit_s16_simclr_256_float32": vit_s_simclr(256, dtype=None),
-        "mae_vit_b16_256_cudnn": training(cudnn(partial(mae, "vit_b")), adamw, mae_views, 256),
+        "mae_vit_b16_256_xla": training(by_xla(partial(mae, "vit_b")), adamw, mae_views, 256),
         "dino_vit_s16_128_model_alone": vit_s_dino(model_alone=True),
     },
 }

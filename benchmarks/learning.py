@@ -20,7 +20,7 @@ from jssl.experiments import REGISTRY
 import jssl
 from jssl.evaluate.protocols.base import shown
 from jssl.evaluate.table import CHANCE, LEARNED, RANDOM, RAW, Table
-from jssl.run.systems import module_of, named
+from jssl.run.settings.systems import module_of, named
 
 VIEWS = {"digits": "handwriting", "scenes": "crops"}  # of the systems whose demos have views of their own
 HEADER = """\

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jssl.run.record import METRICS
+from jssl.run.directory.record import METRICS
 from jssl.weights.directory import newest_state
 
 SPEEDS = ("images_per_second", "data_wait")  # what a clock says differs from run to run

@@ -1,7 +1,11 @@
-"""Pages of the site that are files of the repository's root, with their links as they are here."""
+"""Pages that are made when the site is built: files of the repository's root, and one for each system."""
 
 import re
 from pathlib import Path
+
+from jssl.experiments import REGISTRY
+
+from jssl.run.pages import page as page_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -10,6 +14,26 @@ PAGES = {
     "changes.md": "CHANGELOG.md",
 }
 HERE = {name: page for page, name in PAGES.items()}
+
+
+def on_config(config):
+    """Puts the systems' pages under the page of all of them in the site's table."""
+    ours = [{system.title: f"systems/{name}.md"} for name, system in REGISTRY.items()]
+    nav = [
+        {"Systems": [{"All settings": entry["Systems"]}, *ours]} if "Systems" in entry else entry
+        for entry in config.nav
+    ]
+    config.nav = nav
+    return config
+
+
+def on_files(files, config):
+    """Adds a page for each system, made of the registry."""
+    from mkdocs.structure.files import File
+
+    for name, system in REGISTRY.items():
+        files.append(File.generated(config, f"systems/{name}.md", content=page_of(name, system)))
+    return files
 
 
 def on_page_markdown(markdown, page, **_):

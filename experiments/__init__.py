@@ -8,7 +8,7 @@ A class is imported when it is asked for.
 
 import importlib
 
-from jssl.run.systems import System
+from jssl.run.settings.systems import System
 
 REGISTRY = {
     "simclr": System("SimCLR", "SimCLR", "2002.05709", "siamese", knn=(9.4, 65.1), linear=(10.1, 72.4)),

@@ -18,12 +18,12 @@ class BEiT(Words):
 
     jssl train beit --demo                                                  # a few minutes on a CPU
     jssl train tokenizer --demo                                             # words that are learned, for
-    jssl train beit --demo --target runs/tokenizer-demo
-    jssl train beit --target runs/tokenizer --data tfds:imagenet2012 --out gs://bucket/beit  # on a pod
+    jssl train beit --demo --teacher runs/tokenizer-demo
+    jssl train beit --teacher runs/tokenizer --data tfds:imagenet2012 --out gs://bucket/beit  # on a pod
 
     The paper: ViT-B/16, batch 2048, ImageNet, 800 epochs, the 8192 words of DALL-E's tokenizer: fine-tuned
-    83.2 %. Without --target, words are mean patches of the first batch. The log's `trivial` is the entropy of
-    the words that are hidden.
+    83.2 %. Without --teacher, words are mean patches of the first batch. The log's `trivial` is the entropy
+    of the words that are hidden.
     """
 
     data: Data = "tfds:imagenet2012"
@@ -48,7 +48,7 @@ class BEiT(Words):
     deviation: float | None = 0.02
     """Of the first weights, cut at one deviation and smaller in later blocks; None: the encoder's own."""
     words: Count = 8192
-    """How many there are, without --target."""
+    """How many there are, without --teacher."""
     count: Count = 75
     """Patches hidden, of 196."""
     min_block: Count = 16
@@ -62,12 +62,12 @@ class BEiT(Words):
         fields |= dict(attention_bias=RelativePositionBias(table_init=nn.initializers.zeros), positions=None)
         fields |= dict(qkv_bias=(True, False, True), layer_scale=self.layer_scale, drop_path=self.drop_path)
         network = self.network(hides="mask", **fields)
-        tokens = self.tokenizer(data, network, words=self.words)
+        teacher, words = self.tokenizer(data, network, words=self.words)
         blocks = dict(count=self.count, min_block=self.min_block)
-        method = beit(network, tokens.network, words=tokens.dim, **blocks)
+        method = beit(network, teacher.network, words=words, **blocks)
         decayed = adamw(self.rate(data), weight_decay=self.weight_decay, decays=all_but_class_token)
         optimizer = optax.chain(clip_by_global_norm(self.clip), decayed)
-        return self.experiment(data, method, optimizer=optimizer, network=network, given=tokens.given)
+        return self.experiment(data, method, optimizer=optimizer, network=network, given=teacher.given)
 
 
 SOURCES = {

@@ -16,11 +16,11 @@ class CAE(Words):
     r"""CAE: latents of hidden patches are predicted, and from them their words.  arXiv:2202.03026
 
     jssl train cae --demo                                                   # a few minutes on a CPU
-    jssl train cae --demo --target runs/tokenizer-demo                      # with words that are learned
-    jssl train cae --target runs/tokenizer --data tfds:imagenet2012 --out gs://bucket/cae  # on a pod
+    jssl train cae --demo --teacher runs/tokenizer-demo                      # with words that are learned
+    jssl train cae --teacher runs/tokenizer --data tfds:imagenet2012 --out gs://bucket/cae  # on a pod
 
     The paper: ViT-B/16, batch 2048, ImageNet, 800 epochs, the 8192 words of DALL-E's tokenizer: linear
-    68.9 %, attentive 75.9 %, fine-tuned 83.8 %. Without --target, words are mean patches of the first batch.
+    68.9 %, attentive 75.9 %, fine-tuned 83.8 %. Without --teacher, words are mean patches of the first batch.
     The log's `words/trivial` is the entropy of the words that are hidden.
     """
 
@@ -46,7 +46,7 @@ class CAE(Words):
     layer_scale: float | None = 0.1
     """The first factor on each branch of a block; None: there is none."""
     words: Count = 8192
-    """How many there are, without --target."""
+    """How many there are, without --teacher."""
     count: Count = 98
     """Patches hidden, of 196."""
     min_block: Count = 16
@@ -64,14 +64,14 @@ class CAE(Words):
         shared: dict[str, Any] = dict(drop_path=self.drop_path, layer_scale=self.layer_scale)
         own = shared | dict(positions=sincos_positions_rows_first, kernel_init=xavier)
         network = self.network(hides="visible", qkv_bias=(True, False, True), **own)
-        tokens = self.tokenizer(data, network, words=self.words)
-        shared |= dict(heads=self.decoder_heads)
+        teacher, words = self.tokenizer(data, network, words=self.words)
+        shared |= dict(heads=self.decoder_heads, attend=self.attend)
         method = cae(
             network,
-            tokens.network,
-            words=tokens.dim,
+            teacher.network,
+            words=words,
             regressor=LatentRegressor(self.regressor_depth, **shared),
-            decoder=LatentDecoder(tokens.dim, self.decoder_depth, **shared),
+            decoder=LatentDecoder(words, self.decoder_depth, **shared),
             alignment=self.alignment,
             count=self.count,
             min_block=self.min_block,
@@ -83,7 +83,7 @@ class CAE(Words):
             optimizer=optax.chain(clip_by_global_norm(self.clip), decayed),
             network=network,
             views=self.make_views(data, scale=self.crop),
-            given=tokens.given,
+            given=teacher.given,
         )
 
 

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 import optax
 
 from jssl.methods import cluster_transfer
-from jssl.models.network import frozen
 from jssl.optim import everything, freeze_during, sgd
-from jssl.run import Count, Data, DataInfo, Experiment, Training, Weights, main
-from jssl.run.experiment import AS_DRAWN
-from jssl.weights import Loaded
+from jssl.run import Count, Data, DataInfo, Experiment, Taught, Weights, main
+from jssl.run.settings.experiment import AS_DRAWN
 
 
 @dataclass(frozen=True)
-class ClusterTransfer(Training):
+class ClusterTransfer(Taught):
     """Jigsaw++, transfer: a new network tells in which cluster of another one's features an image lies.
     arXiv:1805.00385
 
@@ -46,20 +44,17 @@ class ClusterTransfer(Training):
     dim: Count = 128
     """Numbers that are remembered of an image."""
 
-    def taught(self):
-        """Makes the frozen network, without weights where it is a name."""
-        if isinstance(self.teacher, Loaded):
-            return frozen(self.teacher.encoder, self.teacher.variables)
-        return frozen(self.network(), drawn=self.teacher == AS_DRAWN)
-
     def build(self, data: DataInfo) -> Experiment:
         network, labels = self.network(), min(self.labels, data.examples)
+        known = network if self.taught_by is None else self.taught_by.encoder
+        teacher = self.frozen_teacher(data, known, at="taught")
         method = cluster_transfer(
-            network, self.taught(), examples=data.examples, clusters=labels, dim=self.dim
+            network, teacher.network, examples=data.examples, clusters=labels, dim=self.dim
         )
         still = freeze_during(data.examples // self.batch, lambda path: True)
         optimizer = sgd(self.rate(data), weight_decay=self.weight_decay, decays=everything)
-        return self.experiment(data, method, optimizer=optax.chain(optimizer, still), network=network)
+        optimizer = optax.chain(optimizer, still)
+        return self.experiment(data, method, optimizer=optimizer, network=network, given=teacher.given)
 
 
 SOURCES = {

@@ -59,7 +59,7 @@ class CMAE(Training):
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(hides="visible", positions=sincos_positions, kernel_init=xavier)
-        sizes: dict[str, Any] = dict(dim=self.decoder_dim, heads=self.decoder_heads)
+        sizes: dict[str, Any] = dict(dim=self.decoder_dim, heads=self.decoder_heads, attend=self.attend)
         method = cmae(
             network,
             decoder=mae_decoder(network.patch, depth=self.decoder_depth, **sizes),

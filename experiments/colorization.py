@@ -7,7 +7,7 @@ import optax
 from jssl.methods import colorization
 from jssl.models import Lightness, MapDecoder
 from jssl.objectives import AB_BINS
-from jssl.optim import adamw, weights
+from jssl.optim import adamw
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, color_figure, main
 
 
@@ -37,7 +37,7 @@ class Colorization(Training):
     drops: tuple[float, ...] = (7, 14)
     """After 225,000 and 450,000 steps."""
     weight_decay: float = 1e-3
-    """In the gradient, as Adam had it."""
+    """Of everything, in the gradient, as Adam had it."""
     b2: Share = 0.99
     """Of Adam's second moment."""
     views: str = "colorization"
@@ -60,7 +60,7 @@ class Colorization(Training):
         decoder = MapDecoder(len(AB_BINS), self.widths)
         settings = dict(mix=self.mix, neighbours=self.neighbours, sigma=self.sigma)
         method = colorization(network, decoder=decoder, **settings)
-        decay = optax.add_decayed_weights(self.weight_decay, mask=weights)
+        decay = optax.add_decayed_weights(self.weight_decay)
         return self.experiment(
             data,
             method,

@@ -6,7 +6,7 @@ from jssl.methods import context_prediction
 from jssl.models import puzzle_head, tile_head
 from jssl.optim import sgd
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
-from jssl.run.tiles import tile_side
+from jssl.run.settings.tiles import tile_side
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class DCL(Training):
     rate_per: Count | None = None
     final_rate: Share = 1.0
     weight_decay: float = 1e-6
-    views: str = "moco_v2"
+    views: str = "supcon"
     scale: tuple[Share, Share] = (0.08, 1.0)
     """Least and most area of the crops."""
     temperature: float = 0.1

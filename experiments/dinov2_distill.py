@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from jssl.methods import dinov2_distill
 from jssl.methods.balanced import stratified_blocks
 from jssl.models import encoder
-from jssl.run import BalancedDistillation, Count, Data, DataInfo, Experiment, Share, Weights, main
-from jssl.run.frozen_teacher import frozen_teacher
+from jssl.run import BalancedDistillation, Count, Data, DataInfo, Experiment, Share, Taught, Weights, main
+from jssl.run.settings.experiment import AS_DRAWN
 
 
 @dataclass(frozen=True)
-class DINOv2Distill(BalancedDistillation):
+class DINOv2Distill(BalancedDistillation, Taught):
     """DINOv2's small models: a student learns what a frozen large network and its heads say of the same
     views; the student's running mean is kept.  arXiv:2304.07193
 
@@ -24,11 +24,9 @@ class DINOv2Distill(BalancedDistillation):
     data: Data = "folder:imagenet22k"
     encoder: str = "vit_s14"
     teacher: Weights | None = None
-    """A run of dinov2, or a checkpoint with heads; the settings of heads repeat their sizes."""
+    """A run of dinov2 or a checkpoint with heads, whose sizes the settings repeat; random: as it is drawn."""
     teacher_encoder: str = "vit_g14"
-    """Its network, where no --teacher says it."""
-    teacher_seed: int | None = None
-    """Of random weights for a teacher, to try things out."""
+    """Its network, where no weights say it."""
     batch: Count = 3072
     epochs: float = 500
     steps: Count | None = 625_000
@@ -69,12 +67,13 @@ class DINOv2Distill(BalancedDistillation):
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(where_it_has=self.encoder_settings())
-        heads = dict(image=self.head()(self.prototypes), patch=self.patch_head()(self.patch_prototypes))
-        given_by = self.teacher, encoder(self.teacher_encoder), self.view_side(data), self.teacher_seed
-        teacher, given = frozen_teacher(*given_by, **heads)
+        image, patch = self.head()(self.prototypes), self.patch_head()(self.patch_prototypes)
+        heads = self.taught_heads(image=image, patch=patch)
+        large = encoder(self.teacher_encoder) if self.taught_by is None else self.taught_by.encoder
+        teacher = self.frozen_teacher(data, large, at="teacher", heads=heads)
         masking = stratified_blocks(network, ratio=self.mask_ratio)
-        method = dinov2_distill(network, teacher, masking=masking, **self.distills(data))
-        return self.distillation(data, method, network)._replace(given=given)
+        method = dinov2_distill(network, teacher.network, masking=masking, **self.distills(data))
+        return self.distillation(data, method, network)._replace(given=teacher.given)
 
 
 SOURCES = {
@@ -83,13 +82,12 @@ SOURCES = {
     "drop_path": "section 5: no stochastic depth and no masks on the student",
     "mask_ratio": "facebookresearch/dinov3, ssl_meta_arch.py: heads at masked places, student without masks",
     "swiglu": "README: plain layers in S, B and L",
-    "teacher_seed": "ours",
 }
 
 demo = DINOv2Distill(
     encoder="vit_n4",
     teacher_encoder="vit_n4",
-    teacher_seed=0,
+    teacher=AS_DRAWN,
     data="scenes:color",
     size=24,
     views="crops",

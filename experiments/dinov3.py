@@ -78,7 +78,7 @@ class DINOv3(AnchoredDistillation):
 
 SOURCES = {
     "": "facebookresearch/dinov3, configs/train/dinov3_vit7b16_pretrain.yaml",
-    "batch": "the paper, table 2, from memory; batch_size_per_gpu 16",
+    "batch": "README: 32 nodes of 8 GPUs; batch_size_per_gpu 16",
     "registers": "n_storage_tokens; qkv_bias, the local class tokens' own norm and fp8 are left out",
     "rescale": "drawn once for a call, where the code draws for each block",
     "gram_every": "update_frequency 10000, max_updates 3",

@@ -9,19 +9,19 @@ import optax
 from jssl.methods import eva
 from jssl.models import depth_scaled
 from jssl.optim import adamw, clip_by_global_norm, weights_and_mask_token
-from jssl.run import Count, Data, DataInfo, Experiment, FrozenTarget, Share, main
+from jssl.run import Count, Data, DataInfo, Experiment, Share, Taught, main
 
 
 @dataclass(frozen=True)
-class EVA(FrozenTarget):
+class EVA(Taught):
     r"""EVA: a frozen CLIP's features of hidden patches are predicted from mask tokens.  arXiv:2211.07636
 
     jssl train clip --demo                                                  # what the demo predicts
     jssl train eva --demo                                                   # a few minutes on a CPU
-    jssl train eva --target clip_vitl14 --data folder:/merged30m --out gs://bucket/eva  # on a pod
+    jssl train eva --teacher openai/clip-vit-large-patch14 --data folder:/merged30m   # on a pod
 
     The paper: ViT-g/14 of a billion parameters, batch 4096, 30 million images of six data sets, 150 epochs,
-    CLIP ViT-L/14: fine-tuned 89.6 % after ImageNet-21k. The target may be any network with as many patches:
+    CLIP ViT-L/14: fine-tuned 89.6 % after ImageNet-21k. The teacher may be any network with as many patches:
     where it is no CLIP, its normalised tokens are predicted. The log's `trivial` is the mean feature's loss.
     """
 
@@ -50,8 +50,11 @@ class EVA(FrozenTarget):
     """The least patches of a block of them."""
 
     def lacks(self) -> str | None:
-        needed = "eva needs --target, the weights whose features are predicted, such as clip_vitl14 or a run"
-        return needed if self.target is None else None
+        needed = (
+            "eva needs --teacher, the weights whose features are predicted, such as "
+            "openai/clip-vit-large-patch14 or a run"
+        )
+        return needed if self.teacher is None else None
 
     def build(self, data: DataInfo) -> Experiment:
         start: dict[str, Any] = {}
@@ -60,13 +63,13 @@ class EVA(FrozenTarget):
             start = dict(kernel_init=near, token_init=near, start=depth_scaled)
         biases = (True, False, True)
         network = self.network(hides="mask", qkv_bias=biases, drop_path=self.drop_path, **start)
-        target = self.frozen_target(data, network)
+        teacher, dim = self.frozen_patches(data, network)
         blocks = dict(count=self.count, min_block=self.min_block)
-        method = eva(network, target.network, dim=target.dim, **blocks)
+        method = eva(network, teacher.network, dim=dim, **blocks)
         adam: dict[str, Any] = dict(b2=0.98, eps=1e-6, decays=weights_and_mask_token)
         decayed = adamw(self.rate(data), weight_decay=self.weight_decay, **adam)
         optimizer = optax.chain(clip_by_global_norm(self.clip), decayed)
-        return self.experiment(data, method, optimizer=optimizer, network=network, given=target.given)
+        return self.experiment(data, method, optimizer=optimizer, network=network, given=teacher.given)
 
 
 SOURCES = {
@@ -76,7 +79,7 @@ SOURCES = {
 }
 
 demo = EVA(
-    target="runs/clip-demo",
+    teacher="runs/clip-demo",
     encoder="vit_n8",
     data="scenes:color",
     batch=64,

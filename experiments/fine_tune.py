@@ -12,6 +12,8 @@ from jssl.models.network import frozen
 from jssl.optim import adamw
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
+FIRST = 2e-5  # deviation of the classifier's first weights: MAE's main_finetune.py, and BEiT's 0.02 * 0.001
+
 
 @dataclass(frozen=True)
 class FineTune(Training):
@@ -64,7 +66,7 @@ class FineTune(Training):
         encoder = self.network(where_it_has=dict(drop_path=0.0 if self.frozen else self.drop_path))
         if self.pool == "mean" and hasattr(encoder, "readout") and not self.frozen:
             encoder = encoder.clone(readout=read_normed_mean)
-        head = linear_head(data.classes)
+        head = linear_head(data.classes, deviation=0.01 if self.frozen else FIRST)
         method = supervised(frozen(encoder) if self.frozen else encoder, data.classes, head=head)
         strong = self.make_views(data, magnitude=self.magnitude)
         soft = dict(mixup=self.mixup, cutmix=self.cutmix, smoothing=self.smoothing)

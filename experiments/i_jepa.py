@@ -56,7 +56,7 @@ class IJEPA(Training):
             self.network(hides="visible", class_token=False, positions=sincos_positions),
             self.length(data),
         )
-        init = dict(kernel_init=network.kernel_init)
+        init = dict(kernel_init=network.kernel_init, attend=self.attend)
         method = i_jepa(
             network,
             predictor=Predictor(self.predictor_dim, self.predictor_depth, self.predictor_heads, **init),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from jssl.methods import infomin
 from jssl.models import moco_head
+from jssl.optim import Schedule
 from jssl.run import Count, Data, DataInfo, Experiment, MomentumContrast, Share, main
 
 
@@ -43,6 +44,10 @@ class InfoMin(MomentumContrast):
     hidden: Count | None = 2048
     dim: Count = 128
 
+    def rate(self, data: DataInfo) -> Schedule:
+        """Makes the learning rate, which moves once in an epoch; the first is number 1."""
+        return self.rate_by_epoch(data, first=1)
+
     def build(self, data: DataInfo) -> Experiment:
         network = self.network()
         tile, join = (moco_head(self.dim, hidden=width) for width in (self.hidden, None))
@@ -53,6 +58,7 @@ class InfoMin(MomentumContrast):
 
 SOURCES = {
     "": "HobbitLong/PyContrast, options/base_options.py, options/train_options.py and README",
+    "learning_rate": "learning/base_trainer.py; it moves once in an epoch, the first is number 1",
     "views": "datasets/util.py, aug D",
     "strength": "datasets/util.py, aug D",
     "magnitude": "datasets/util.py, aug D",

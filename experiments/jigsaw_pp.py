@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jssl.methods import jigsaw_pp
 from jssl.optim import sgd
 from jssl.run import Count, Data, DataInfo, Experiment, Share, main
-from jssl.run.tiles import Puzzles
+from jssl.run.settings.tiles import Puzzles
 
 
 @dataclass(frozen=True)

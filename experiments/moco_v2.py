@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from jssl.methods import moco_v2
+from jssl.optim import Schedule
 from jssl.run import Count, Data, DataInfo, Experiment, MomentumContrast, Share, main
 
 
@@ -34,6 +35,10 @@ class MoCoV2(MomentumContrast):
     hidden: Count = 2048
     dim: Count = 128
 
+    def rate(self, data: DataInfo) -> Schedule:
+        """Makes the learning rate, which moves once in an epoch."""
+        return self.rate_by_epoch(data)
+
     def build(self, data: DataInfo) -> Experiment:
         network = self.network()
         method = moco_v2(network, **self.contrast())
@@ -42,6 +47,7 @@ class MoCoV2(MomentumContrast):
 
 SOURCES = {
     "": "facebookresearch/moco, main_moco.py and README",
+    "learning_rate": "main_moco.py; it moves once in an epoch",
     "groups": "README: 8 GPUs",
     "hidden": "moco/builder.py",
 }

@@ -65,6 +65,7 @@ cifar = NPID(  # cifar.py --nce-k 0 --nce-t 0.1 --lr 0.03
     data="tfds:cifar10",
     encoder="resnet18_cifar",
     batch=128,
+    views="npid_cifar",
     weight_decay=5e-4,
     temperature=0.1,
     negatives=0,

@@ -5,7 +5,7 @@ from functools import partial
 
 from jssl.methods import obow
 from jssl.models import obow_generator
-from jssl.optim import everything, sgd, teacher_momentum
+from jssl.optim import Schedule, everything, sgd, teacher_momentum
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 
@@ -48,6 +48,10 @@ class OBoW(Training):
     hidden: Count = 4096
     """Width of the generators' hidden layer."""
 
+    def rate(self, data: DataInfo) -> Schedule:
+        """Makes the learning rate, which moves once in an epoch after its warm-up."""
+        return self.rate_by_epoch(data)
+
     def build(self, data: DataInfo) -> Experiment:
         network = self.network()
         method = obow(
@@ -66,6 +70,7 @@ class OBoW(Training):
 
 SOURCES = {
     "": "valeoai/obow, config/ImageNetFull/ResNet50_OBoW_full.yaml",
+    "learning_rate": "obow/solver.py; after the warm-up it moves once in an epoch",
     "views": "obow/datasets.py",
     "hidden": "obow/builder_obow.py",
 }

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from jssl.methods import pcl
+from jssl.optim import Schedule
 from jssl.run import Count, Data, DataInfo, Experiment, MomentumContrast, Share, main
 
 
@@ -44,6 +45,10 @@ class PCL(MomentumContrast):
     first_clusters: float = 20
     """Epochs before which nothing is clustered."""
 
+    def rate(self, data: DataInfo) -> Schedule:
+        """Makes the learning rate, which moves once in an epoch."""
+        return self.rate_by_epoch(data)
+
     def build(self, data: DataInfo) -> Experiment:
         network = self.network()
         method = pcl(
@@ -60,6 +65,7 @@ class PCL(MomentumContrast):
 
 SOURCES = {
     "": "salesforce/PCL, main_pcl.py and README",
+    "learning_rate": "main_pcl.py; it moves once in an epoch",
     "groups": "README: 8 GPUs",
     "restarts": "main_pcl.py, run_kmeans",
     "hidden": "pcl/builder.py",

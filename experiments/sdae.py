@@ -51,7 +51,8 @@ class SdAE(Training):
     def build(self, data: DataInfo) -> Experiment:
         own: dict[str, Any] = dict(positions=sincos_positions, kernel_init=xavier, drop_path=self.drop_path)
         network = self.network(hides="visible", **own)
-        decoder = MaskedDecoder(network.dim, self.decoder_dim, self.decoder_depth, self.decoder_heads)
+        sizes = self.decoder_dim, self.decoder_depth, self.decoder_heads
+        decoder = MaskedDecoder(network.dim, *sizes, attend=self.attend)
         epochs = max(1, round(self.epochs))
         moves = cosine(self.momentum, self.final_momentum, epochs)
         momentum = every(max(1, self.length(data) // epochs), moves)

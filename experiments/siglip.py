@@ -52,7 +52,7 @@ class SigLIP(Texts):
     """The paper's 1e-4, which its code does not multiply by the rate of 1e-3."""
     clip: float = 1.0
     """The largest norm of the gradient."""
-    views: str = "clip"
+    views: str = "siglip"
     logit_scale: float = 10.0
     """The factor on cosines at the start."""
     negative_bias: float = 10.0
@@ -67,7 +67,8 @@ class SigLIP(Texts):
         if not self.encoder.startswith("vit"):
             return self.network()
         width, heads = encoder(self.encoder).dim, encoder(self.encoder).heads
-        pool = partial(AttentionPool, heads, 4 * width, GELU, kernel_init=xavier_apart)
+        how = dict(attend=self.attend, kernel_init=xavier_apart)
+        pool = partial(AttentionPool, heads, 4 * width, GELU, **how)
         near = nn.initializers.normal(width**-0.5)
         return self.network(
             class_token=False,
@@ -95,7 +96,7 @@ SOURCES = {
     "": "the paper, from memory",
     "warmup": "google-research/big_vision, configs/proj/image_text/siglip_lit_coco.py: 3 % of the run",
     "clip": "google-research/big_vision, configs/proj/image_text/siglip_lit_coco.py",
-    "views": "ours: CLIP's",
+    "views": "google-research/big_vision, SigLIP_demo.ipynb: in [-1, 1]; the crop is CLIP's",
     "end": "google-research/big_vision, models/proj/image_text/text_transformer.py",
     "caption_length": "the published weights",
 }

@@ -2,19 +2,18 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from jssl.methods import distil
-from jssl.methods.labels import class_logits, classifier
+from jssl.methods.labels import class_logits
 from jssl.models import cut, linear_head, simclr_head
-from jssl.models.network import frozen
 from jssl.optim import lars
-from jssl.run import Count, Data, DataInfo, Experiment, Training, Weights, main
-from jssl.run.experiment import AS_DRAWN
-from jssl.weights import Loaded
+from jssl.run import Count, Data, DataInfo, Experiment, Taught, Weights, main
+from jssl.run.settings.experiment import AS_DRAWN
 
 
 @dataclass(frozen=True)
-class SimCLRV2Distil(Training):
+class SimCLRV2Distil(Taught):
     """SimCLR v2, distillation: a student predicts what a fine-tuned network makes of images without labels.
     arXiv:2006.10029
 
@@ -46,37 +45,37 @@ class SimCLRV2Distil(Training):
     temperature: float = 1.0
     """Of the student's and the teacher's classes."""
 
-    def taught(self, data: DataInfo):
-        """Makes the teacher.
+    def classifier(self, data: DataInfo):
+        """Makes the teacher, as `frozen_teacher` returns it.
 
         Raises:
             ValueError: for weights without a classifier, or one of other classes.
         """
-        if not isinstance(self.teacher, Loaded):
-            known = classifier(self.network(), linear_head(data.classes))
-            return frozen(known, drawn=self.teacher == AS_DRAWN)
-        heads = {name: self.teacher.heads.get(name, (None, {}))[1] for name in ("cls", "logits")}
-        found = heads["logits"]["params"]["layers_0"]["kernel"].shape[-1] if heads["logits"] else 0
+        loaded, head = self.taught_by, linear_head(data.classes)
+        if loaded is None:
+            logits = {"logits": (("cls", head), None)}
+            return self.frozen_teacher(data, self.network(), at="taught", heads=logits)
+        own = {name: loaded.heads.get(name, (None, {}))[1] for name in ("cls", "logits")}
+        found = own["logits"]["params"]["layers_0"]["kernel"].shape[-1] if own["logits"] else 0
         if found != data.classes:
             raise ValueError(
                 f"--teacher tells {found} classes, {data.name} has {data.classes}; fine-tune it on it"
             )
-        first = heads["cls"] and heads["cls"]["params"]["layers_0"]["kernel"].shape[-1]
-        between = cut(simclr_head(hidden=first, layers=3), 3) if first else None
-        parts = {"encoder": self.teacher.variables} | {name: part for name, part in heads.items() if part}
-        statistics = {
-            name: {kind: x for kind, x in part.items() if kind != "params"} for name, part in parts.items()
-        }
-        weights = {"params": {name: part["params"] for name, part in parts.items()}, **statistics}
-        return frozen(classifier(self.teacher.encoder, linear_head(found), between=between), weights)
+        heads: dict[str, Any] = {}
+        if own["cls"]:
+            width = own["cls"]["params"]["layers_0"]["kernel"].shape[-1]
+            heads["cls"] = cut(simclr_head(hidden=width, layers=3), 3), own["cls"]
+        heads["logits"] = ("cls", head), own["logits"]
+        return self.frozen_teacher(data, loaded.encoder, at="taught", heads=heads)
 
     def build(self, data: DataInfo) -> Experiment:
-        network, head = self.network(), linear_head(data.classes)
-        method = distil(network, self.taught(data), data.classes, head=head, temperature=self.temperature)
+        network, head, teacher = self.network(), linear_head(data.classes), self.classifier(data)
+        method = distil(network, teacher.network, data.classes, head=head, temperature=self.temperature)
         optimizer = lars(self.rate(data), weight_decay=self.weight_decay, rate_inside_momentum=True)
         views = self.make_views(data, magnitude=self.magnitude)
         logits = partial(class_logits, method, head=head)
-        return self.experiment(data, method, optimizer=optimizer, views=views, network=network, logits=logits)
+        how = dict(optimizer=optimizer, views=views, network=network, logits=logits)
+        return self.experiment(data, method, **how, given=teacher.given)
 
 
 SOURCES = {

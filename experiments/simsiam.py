@@ -7,7 +7,7 @@ import optax
 
 from jssl.methods import simsiam
 from jssl.models import simsiam_head, simsiam_predictor
-from jssl.optim import everything, sgd
+from jssl.optim import Schedule, everything, sgd
 from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 
@@ -40,6 +40,10 @@ class SimSiam(Training):
     constant_predictor: bool = True
     """Keep the predictor's learning rate at its peak."""
 
+    def rate(self, data: DataInfo) -> Schedule:
+        """Makes the learning rate, which moves once in an epoch."""
+        return self.rate_by_epoch(data)
+
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(where_it_has=dict(last_scale=nn.initializers.zeros))
         head = simsiam_head(self.dim, hidden=self.dim)
@@ -60,6 +64,7 @@ class SimSiam(Training):
 
 SOURCES = {
     "": "facebookresearch/simsiam, main_simsiam.py",
+    "learning_rate": "main_simsiam.py; it moves once in an epoch",
     "constant_predictor": "README, --fix-pred-lr",
 }
 

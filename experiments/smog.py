@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from jssl.methods import smog
 from jssl.models import moco_v3_head, swav_head
-from jssl.optim import everything, sgd
+from jssl.optim import Schedule, everything, sgd
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 
@@ -48,6 +48,10 @@ class SMoG(Training):
     dim: Count = 128
     """Width of both."""
 
+    def rate(self, data: DataInfo) -> Schedule:
+        """Makes the learning rate, which moves once in an epoch."""
+        return self.rate_by_epoch(data)
+
     def build(self, data: DataInfo) -> Experiment:
         network = self.network()
         method = smog(
@@ -67,6 +71,7 @@ class SMoG(Training):
 
 SOURCES = {
     "": "lightly-ai/lightly, docs/source/getting_started/benchmarks/cifar10_benchmark.py",
+    "learning_rate": "cifar10_benchmark.py; it moves once in an epoch",
     "views": "lightly/transforms/smog_transform.py",
     "hidden": "lightly/models/modules/heads.py, which quotes the paper",
 }

@@ -48,7 +48,8 @@ class SplitMask(Training):
 
     def build(self, data: DataInfo) -> Experiment:
         network = self.network(hides="visible", positions=sincos_positions, kernel_init=xavier)
-        tokens = MaskedDecoder(None, self.decoder_dim, self.decoder_depth, self.decoder_heads)
+        sizes = self.decoder_dim, self.decoder_depth, self.decoder_heads
+        tokens = MaskedDecoder(None, *sizes, attend=self.attend)
         method = splitmask(
             network,
             words=self.words,

@@ -4,16 +4,17 @@ from dataclasses import dataclass
 
 import optax
 
+from jssl.data.augment.base import Statistics
 from jssl.methods import spot_artifacts
 from jssl.models import AutoEncoder, artifacts
 from jssl.optim import adamw, weights
-from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, Weights, main
-from jssl.run.experiment import AS_DRAWN
-from jssl.weights import Loaded
+from jssl.run import Count, Data, DataInfo, Experiment, Share, Taught, Weights, main
+from jssl.run.settings.experiment import AS_DRAWN
+from jssl.weights.preprocessing import Preprocess
 
 
 @dataclass(frozen=True)
-class SpotArtifacts(Training):
+class SpotArtifacts(Taught):
     """Spot artifacts: a network tells images whose features were damaged and repaired.  arXiv:1806.05024
 
     jssl train autoencoder --demo                                           # what images go through
@@ -51,23 +52,33 @@ class SpotArtifacts(Training):
     where: float = 0.1
     """Weight of telling which points were kept."""
 
-    def maker(self):
-        """Makes the network that damages and repairs, without weights where the auto-encoder is a name."""
-        if isinstance(self.teacher, Loaded):
-            if not isinstance(self.teacher.encoder, AutoEncoder):
-                raise ValueError(
-                    f"--teacher must be a run of autoencoder, got a {type(self.teacher.encoder).__name__}"
-                )
-            return artifacts(self.teacher.encoder, self.teacher.variables), len(self.teacher.encoder.widths)
-        return artifacts(AutoEncoder(self.widths), drawn=self.teacher == AS_DRAWN), len(self.widths)
+    def autoencoder(self) -> AutoEncoder:
+        """Makes the frozen network's module.
+
+        Raises:
+            ValueError: for weights of another network, or of images that were normalised in another way.
+        """
+        if (loaded := self.taught_by) is None:
+            return AutoEncoder(self.widths)
+        if not (isinstance(loaded.encoder, AutoEncoder) and isinstance(loaded.preprocess, Preprocess)):
+            raise ValueError(f"--teacher must be a run of autoencoder, got a {type(loaded.encoder).__name__}")
+        known, ours = Statistics(loaded.preprocess.mean, loaded.preprocess.std), self.normalization
+        if known != ours:
+            raise ValueError(
+                f"--teacher paints images normalised by {known.mean} and {known.std}, --views {self.views} "
+                f"by {ours.mean} and {ours.std}; train it on the same views"
+            )
+        return loaded.encoder
 
     def build(self, data: DataInfo) -> Experiment:
-        network, (maker, levels) = self.network(), self.maker()
+        network, known = self.network(), self.autoencoder()
+        given = self.frozen_teacher(data, known, at="taught").given
+        maker, sides = artifacts(known, drawn=self.teacher == AS_DRAWN), 2 ** len(known.widths)
         how = dict(keep=self.keep, error=self.error, where=self.where)
-        method = spot_artifacts(network, maker, sides=2**levels, **how)
+        method = spot_artifacts(network, maker, sides=sides, **how)
         decay = optax.add_decayed_weights(self.weight_decay, mask=weights)
         optimizer = optax.chain(decay, adamw(self.rate(data), b1=self.b1, weight_decay=0.0))
-        return self.experiment(data, method, optimizer=optimizer, network=network)
+        return self.experiment(data, method, optimizer=optimizer, network=network, given=given)
 
 
 SOURCES = {

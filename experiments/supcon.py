@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+import jax.numpy as jnp
+
 from jssl.methods import supcon
 from jssl.models import moco_head
-from jssl.optim import everything, sgd
+from jssl.optim import Schedule, by_epoch, cosine, everything, linear, sgd
 from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 
@@ -19,7 +21,8 @@ class SupCon(Training):
 
     The paper: ResNet-50 with a stem for small images, batch 1024, CIFAR-10, 1000 epochs: linear 96.0 % top-1
     (SimCLR in the same code 93.6 %). Labels tell the pairs: what it reaches bounds what learning without them
-    can. The rate warms up from 0.01 to its peak, and biases and norms decay too, as in the authors' code.
+    can. The rate rises to where the cosine of all epochs is when the warm-up ends, and then moves once in an
+    epoch; biases and norms decay too, and views are not blurred, as in the authors' code.
     """
 
     data: Data = "tfds:cifar10"
@@ -33,7 +36,7 @@ class SupCon(Training):
     """The code's 0.01."""
     final_rate: float = 0.001
     weight_decay: float = 1e-4
-    views: str = "moco_v2"
+    views: str = "supcon"
     temperature: float = 0.1
     """Of the contrast."""
     base_temperature: float = 0.07
@@ -42,6 +45,16 @@ class SupCon(Training):
     """Width of the projection's hidden layer, the encoder's."""
     dim: Count = 128
     """Width of the projection."""
+
+    def rate(self, data: DataInfo) -> Schedule:
+        """Makes the learning rate: a cosine of all epochs, the first of them number 1, which the warm-up
+        meets.
+        """
+        peak, warmup, epoch = self.peak_rate, self.span(self.warmup, data), max(1, self.span(1, data))
+        fall = cosine(peak, self.final_rate * peak, self.length(data))
+        rise = linear(self.start_rate * peak, float(fall(warmup)), max(1, warmup))
+        both = lambda step: jnp.where(step < warmup, rise(step), fall(step))  # noqa: E731
+        return by_epoch(both, epoch, after=warmup, first=1)
 
     def build(self, data: DataInfo) -> Experiment:
         if data.classes < 2:
@@ -57,6 +70,8 @@ class SupCon(Training):
 
 SOURCES = {
     "": "HobbitLong/SupContrast, README and main_supcon.py",
+    "learning_rate": "README and util.py; it moves once in an epoch, the first is number 1",
+    "views": "main_supcon.py",
     "start_rate": "main_supcon.py, warmup_from",
     "final_rate": "util.py, lr_decay_rate ** 3",
     "base_temperature": "losses.py",

@@ -13,7 +13,7 @@ class Tokenizer(Training):
     """A tokenizer: an image is put together again from one word for each patch.  arXiv:2102.12092
 
     jssl train tokenizer --demo                                             # a minute on a CPU
-    jssl train beit --demo --target runs/tokenizer-demo                     # predicts its words
+    jssl train beit --demo --teacher runs/tokenizer-demo                     # predicts its words
 
     The paper: DALL-E's tokenizer has 8192 words for 8 x 8 pixels, from 250 million images, which are not
     published. The network is that which BEiT's code can train in its place; the run is our own choice. The

@@ -9,7 +9,7 @@ import sys
 from typing import NamedTuple
 
 from jssl import __version__
-from jssl.run.command import one_line
+from jssl.run.command import one_line, print_any_name
 
 
 class Command(NamedTuple):
@@ -26,15 +26,16 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "list": Command(
-        "show every system: its paper, its data, what its demo reaches; --weights: published weights",
-        "jssl.run.systems:listing",
+        "show every system, or the page of one: jssl list dino; --weights: published weights",
+        "jssl.run.pages:listing",
     ),
     "train": Command(
         "train a system: jssl train simclr --demo; without a name: which one, by what you have",
         "jssl.run.command:train",
     ),
     "embed": Command(
-        "write the features of a data set: jssl embed dinov2_vits14 DATA --out F", "jssl.run.embed:main"
+        "write the features of a data set: jssl embed dinov2_vits14 DATA --out F",
+        "jssl.run.evaluation.embed:main",
     ),
     "curate": Command(
         "choose images by their features: drop copies, retrieve the nearest of wanted ones",
@@ -42,17 +43,17 @@ COMMANDS = {
     ),
     "evaluate": Command(
         "score weights or a run by named protocols: jssl evaluate runs/dino --protocol knn linear_dino",
-        "jssl.run.evaluation:main",
+        "jssl.run.evaluation.protocols:main",
     ),
     "compare": Command(
-        "put runs side by side, over their seeds: jssl compare runs/*", "jssl.run.comparison:main"
+        "put runs side by side, over their seeds: jssl compare runs/*", "jssl.run.evaluation.comparison:main"
     ),
     "export": Command(
         "write the encoder of a run as safetensors, under timm's, Meta's or the hub's names",
-        "jssl.run.export:main",
+        "jssl.run.weights.export:main",
     ),
     "gallery": Command("draw what the views of a method look like", "jssl.run.gallery:main"),
-    "open": Command("show the report of a run in a browser", "jssl.run.opening:main"),
+    "open": Command("show the report of a run in a browser", "jssl.run.directory.opening:main"),
     "completion": Command("print what completes these commands in bash or zsh", "jssl.command:completion"),
 }
 
@@ -82,6 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     if name == "--version":
         print(__version__)
         return
+    print_any_name()
     with one_line():
         if name not in COMMANDS:
             raise ValueError(f"jssl has no command {name!r}; it has {', '.join(COMMANDS)}")

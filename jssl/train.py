@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jssl.arrays.stacks import in_form_of
+from jssl.arrays.programs import used_once
+from jssl.arrays.stacks import in_form_of, squares_of_layers
 from jssl.arrays.trees import cast
 from jssl.methods.base import Method, Params
 from jssl.models.network import filled
@@ -75,7 +76,7 @@ def init_state(
         state = filled(state, in_form_of(start, like=state))
         return state["params"], state["memory"], optimizer.init(state["params"])
 
-    if _bright(batch.get("image")) and _bright(jax.jit(views)(key, batch).get("global")):
+    if _bright(batch.get("image")) and _bright(_checked(used_once(views)(key, batch)).get("global")):
         raise ValueError(
             f"views['global'] has values beyond {BRIGHTEST:.0f}: a network is given images in [0, 1] or "
             "normalised; divide them by 255"
@@ -109,7 +110,8 @@ def train_step(
         dtype: in which parameters and images enter the forward pass, such as jnp.bfloat16; losses, statistics
             and the parameters themselves stay float32.
         accumulate: the batch is seen in so many parts, in turn, and the gradients are averaged; teacher and
-            schedules move once. A loss that compares the images of a batch then compares those of a part.
+            schedules move once, memory after each part. A loss that compares the images of a batch then
+            compares those of a part.
         accumulate_exactly: the loss sees the whole batch, whose embeddings are kept while the networks see it
             in parts; centers and queues move once. Costs another forward pass; exact where networks do not
             mix images, as batch norm does.
@@ -164,7 +166,8 @@ def train_step(
         teacher = state.teacher
         if method.teacher is not None:
             teacher = method.teacher.move(teacher, params, state.step)
-        metrics = {"loss": loss, "gradient_norm": optax.tree.norm(grads)} | metrics
+        gradient_norm = jnp.sqrt(optax.tree.sum(squares_of_layers(grads)))
+        metrics = {"loss": loss, "gradient_norm": gradient_norm} | metrics
         state = state.replace(
             step=state.step + 1, params=params, teacher=teacher, memory=memory, opt_state=opt_state
         )
@@ -189,7 +192,8 @@ def make_step(
     if parts > 1 and not settings.get("accumulate_exactly"):
         warnings.warn(
             f"accumulate={parts}: a loss that compares the images of a batch, such as a contrastive one, "
-            f"compares those of a part, one of {parts}; accumulate_exactly=True keeps the whole batch's",
+            f"compares those of a part, one of {parts}, and what is remembered of batches, such as a center, "
+            "moves after each; accumulate_exactly=True keeps the whole batch's",
             stacklevel=2,
         )
     return jax.jit(train_step(method, optimizer, views, **settings), donate_argnums=0)
@@ -294,17 +298,13 @@ def _checked(seen):
 
 
 def _bright(images) -> bool:
-    """Whether these are floats in 0..255, as far as can be seen: not while tracing, and not of several
+    """Whether these have values of 0..255, as far as can be seen: not while tracing, and not of several
     processes.
     """
     if isinstance(images, jax.core.Tracer) or not isinstance(images, np.ndarray | jax.Array):
         return False
     here = isinstance(images, np.ndarray) or images.is_fully_addressable
-    return (
-        here
-        and jnp.issubdtype(images.dtype, jnp.floating)
-        and bool(np.abs(np.asarray(images)).max(initial=0) > BRIGHTEST)
-    )
+    return here and bool(np.abs(np.asarray(images)).max(initial=0) > BRIGHTEST)
 
 
 def _split(name, x, parts):

@@ -3,14 +3,16 @@ run.
 """
 
 import doctest
+import importlib
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
 import jssl
-from benchmarks import cifar, gpu, parity, timing, torch_systems
+from benchmarks import cifar, compiled, gpu, parity, timing, torch_systems
 
 CASES = {name: build for cases in gpu.GROUPS.values() for name, build in cases.items() if build is not None}
 
@@ -19,15 +21,25 @@ def lines(capsys) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if "cudnn" not in name])
+@pytest.mark.parametrize("path", sorted(Path(gpu.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_every_benchmark_finds_what_it_imports(path):
+    importlib.import_module(f"benchmarks.{path.stem}")
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_every_case_is_built_for_its_shapes(name):
     case = CASES[name](gpu.TINY)
     assert case.images % gpu.TINY.batch(128) == 0
     assert all(isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(case.shapes))
 
 
-def test_a_case_is_measured_and_a_broken_one_says_so(capsys):
-    names = ["nt_xent_32768_rows_blocks", "mae_vit_b16_256_cudnn"]
+def test_a_case_is_measured_and_a_broken_one_says_so(capsys, monkeypatch):
+    names = ["nt_xent_32768_rows_blocks", "mae_vit_b16_256_xla"]
+
+    def broken(sizes):
+        raise RuntimeError("cuDNN is not there")
+
+    monkeypatch.setitem(gpu.GROUPS["variants"], names[1], broken)
     gpu.measure_group("others", names[:1], gpu.TINY, ends=np.inf)
     gpu.measure_group("variants", names[1:], gpu.TINY, ends=np.inf)
     done, broken = lines(capsys)
@@ -121,3 +133,35 @@ def test_both_sides_of_parity_are_given_the_same_views(name):
     assert set(first) == {*system.sides, "index"}
     for part in first:
         np.testing.assert_array_equal(first[part], again[part])
+
+
+@pytest.mark.parametrize("name", compiled.CASES)
+def test_every_part_of_a_step_can_be_compiled(name):
+    function, shapes = compiled.CASES[name]()
+    jax.eval_shape(function, *shapes)
+
+
+PROGRAM = """
+%body (state: (s32[], f32[4,8])) -> (s32[], f32[4,8]) {
+  %state = (s32[], f32[4,8]{1,0}) parameter(0)
+  %number = s32[] get-tuple-element(%state), index=0
+  %x = f32[4,8]{1,0} get-tuple-element(%state), index=1
+  %twice = f32[4,8]{1,0} fusion(%x), kind=kLoop, calls=%double
+  ROOT %next = (s32[], f32[4,8]{1,0}) tuple(%number, %twice)
+}
+
+ENTRY %main (x: bf16[4,8]) -> f32[4,8] {
+  %x.1 = bf16[4,8]{1,0} parameter(0)
+  %made = (s32[], f32[4,8]{1,0}) fusion(%x.1), kind=kLoop, calls=%start
+  %loop = (s32[], f32[4,8]{1,0}) while(%made), body=%body, backend_config={"known_trip_count":{"n":"5"}}
+  ROOT %result = f32[4,8]{1,0} get-tuple-element(%loop), index=1
+}
+"""
+
+
+def test_kernels_of_a_compiled_program_are_counted_with_their_loops():
+    found = {kernel.name: kernel for kernel in compiled.kernels(PROGRAM)}
+    assert {name: kernel.times for name, kernel in found.items()} == {"made": 1, "twice": 5}
+    assert found["made"].moved == 64 + 4 + 128 and found["twice"].moved == 5 * 2 * 128
+    with pytest.raises(ValueError, match="unknown number of times"):
+        compiled.kernels(PROGRAM.replace("known_trip_count", "other"))

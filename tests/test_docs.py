@@ -1,20 +1,28 @@
 """What the pages show is run, in miniature; commands that take long are read as the command reads them."""
 
+import ast
+import importlib
 import os
 import re
+import runpy
 import shlex
 import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import jax
 import numpy as np
 import pytest
+from jssl.experiments import REGISTRY
 from PIL import Image
 
+import jssl
 from jssl import command
 from jssl.run.command import parse
-from jssl.run.options import Options
-from jssl.run.systems import module_of
+from jssl.run.settings.options import Options
+from jssl.run.settings.systems import module_of
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -91,26 +99,128 @@ def test_a_pretext_task_of_ones_own_takes_fifteen_lines():
     assert 16 < backwards.sum() < 48
 
 
-def commands():
-    """Every `jssl train` line of the pages and the README, with the page that it stands on."""
-    for page in [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]:
-        for block in re.findall(r"```\n(.*?)```", page.read_text(), re.DOTALL):
-            for line in block.replace("\\\n", " ").splitlines():
-                if found := re.search(r"\bjssl train (\w+ .*)", line.partition("   #")[0]):
-                    yield pytest.param(found[1].rstrip(" '"), id=f"{page.stem}: {found[1].strip()[:60]}")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 
 
-@pytest.mark.parametrize("line", commands())
+def code_of(page):
+    """The lines of a page's blocks without a language, and its spans of code."""
+    fence = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    text = page.read_text()
+    for language, block in fence.findall(text):
+        if not language:
+            yield from (line.partition("   #")[0] for line in block.replace("\\\n", " ").splitlines())
+    yield from (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", fence.sub("", text)))
+
+
+def commands(pattern):
+    """What the pages' commands say after a pattern's beginning, each with the page that it stands on."""
+    for page in PAGES:
+        for line in code_of(page):
+            if found := re.search(rf"\b{pattern}", line):
+                said = found[1].partition(" > ")[0].rstrip(" '\")")
+                yield pytest.param(said, id=f"{page.stem}: {said[:60]}")
+
+
+def given(line):
+    """The words of a command; where it leaves one open there is an example, or nothing."""
+    words = [{"NAME": "dino", "RUN": "runs/dino", "runs/*": "runs/dino"}.get(w, w) for w in shlex.split(line)]
+    pairs = zip(["", *words], words, strict=False)
+    return [
+        "digits" if word == "..." else word for before, word in pairs if word != "..." or before[:2] == "--"
+    ]
+
+
+@pytest.mark.parametrize("line", commands(r"(?:jssl train |python -m experiments\.)(\w+ .*)"))
 def test_commands_are_ones_that_can_be_given(line):
-    name, *arguments = [word for word in shlex.split(line) if word != "..."]
+    name, *arguments = given(line)
     if "--help" not in arguments:
         settings, options = parse(module_of(name).demo, arguments, command=["jssl", "train", name])
         assert type(settings) is type(module_of(name).demo) and isinstance(options, Options)
 
 
+class Reached(BaseException):
+    """A command line was read, and the function that does the work was called."""
+
+
+WORK = {
+    "compare": "jssl.run.evaluation.comparison.compare",
+    "curate": "jssl.run.curate.curate",
+    "embed": "jssl.run.evaluation.embed.embed",
+    "evaluate": "jssl.run.evaluation.protocols.evaluate",
+    "export": "jssl.run.weights.export.export",
+    "open": "jssl.run.directory.opening.read_config",
+}
+
+
+@pytest.mark.parametrize("line", commands(r"jssl (?!train)(\w+ .*)"))
+def test_other_commands_are_ones_that_can_be_given(line, tmp_path, monkeypatch, capsys):
+    def reached(*_, **__):
+        raise Reached
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "dino").mkdir(parents=True)
+    (tmp_path / "runs" / "dino" / "config.json").write_text("{}")
+    for function in WORK.values():
+        monkeypatch.setattr(function, reached)
+    name, *arguments = given(line)
+    if name in WORK:
+        with pytest.raises(Reached):
+            command.main([name, *arguments])
+    else:
+        command.main([name, *arguments])
+        assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("line", commands(r"python -m (benchmarks\.\w+.*)"))
+def test_benchmarks_have_the_flags_that_pages_give_them(line):
+    module, *arguments = line.split()
+    source = (ROOT / f"{module.replace('.', '/')}.py").read_text()
+    assert all(f'"{flag}"' in source for flag in arguments if flag.startswith("--"))
+
+
+@pytest.mark.parametrize("target", commands(r"make (\w+)$"))
+def test_make_has_the_targets_that_pages_name(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", ["own_images_dinov2.md", "pods.md", "weights.md"])
+def test_what_a_page_takes_of_the_library_is_there(page):
+    """Pages whose lines need files that nobody has here: their names are looked up."""
+    found = 0
+    for node in (node for block in blocks(page, "python") for node in ast.walk(ast.parse(block))):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, name.name) or name.name in REGISTRY for name in node.names)
+        elif re.fullmatch(r"(jssl|weights)(\.\w+)+", said := ast.unparse(node)):
+            eval(said, {"jssl": jssl, "weights": jssl.weights})
+            found += 1
+    assert found
+
+
 def test_every_page_is_in_the_sites_table():
     listed = (ROOT / "mkdocs.yml").read_text()
     assert all(f" {page.name}" in listed for page in DOCS.glob("*.md"))
+
+
+def test_the_site_gets_a_page_for_each_system(monkeypatch):
+    class File(NamedTuple):
+        path: str
+        content: str
+
+        @classmethod
+        def generated(cls, config, path, *, content):
+            return cls(path, content)
+
+    monkeypatch.setitem(sys.modules, "mkdocs.structure.files", SimpleNamespace(File=File))
+    hooks = runpy.run_path(str(DOCS / "hooks.py"))
+    config = SimpleNamespace(nav=[{"Start": "start.md"}, {"Systems": "systems.md"}])
+    files = hooks["on_files"]([], hooks["on_config"](config))
+    start, (systems,) = config.nav[0], config.nav[1].values()
+    assert start == {"Start": "start.md"} and systems[0] == {"All settings": "systems.md"}
+    assert [path for entry in systems[1:] for path in entry.values()] == [file.path for file in files]
+    assert {file.path: file.content.split("\n")[0] for file in files} == {
+        f"systems/{name}.md": f"# {system.title}" for name, system in REGISTRY.items()
+    }
 
 
 @pytest.mark.skipif("JSSL_SITE" not in os.environ, reason="JSSL_SITE says where mkdocs is installed")
@@ -119,3 +229,4 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "site" / "start" / "index.html").exists()
+    assert all((tmp_path / "site" / "systems" / name / "index.html").exists() for name in REGISTRY)

@@ -14,9 +14,9 @@ import jssl
 from jssl.data import from_arrays
 from jssl.data.sources import scenes
 from jssl.run import DataInfo, Settings, Training
-from jssl.run.options import Options
 from jssl.run.plan import experiment_name, plan
-from jssl.run.systems import (
+from jssl.run.settings.options import Options
+from jssl.run.settings.systems import (
     BEGIN,
     END,
     markdown_table,
@@ -53,7 +53,7 @@ SMALLER = {  # of the demos' own settings, to compile quickly
     "predictor_dim": 24,
     "min_keep": 2,
     "count": 2,
-    "target": tower(patch=8, dim=8, depth=1, heads=2),
+    "teacher": {"runs/clip-demo": tower(patch=8, dim=8, depth=1, heads=2)},
 }
 REPORTED = (  # one of each kind, and those with figures of their own
     "byol",
@@ -152,14 +152,14 @@ def test_the_papers_settings_build_without_a_file(name, monkeypatch):
 @pytest.mark.parametrize("name", REGISTRY)
 def test_every_number_of_a_paper_stands_on_its_page(name):
     """What a base class gives a default is a way to compile or to read, not a paper's number."""
-    own, inherited = named(name), {"data_dir", "steps", "size", "scan", "remat", "head_norm"}
+    own, inherited = named(name), {"data_dir", "steps", "size", "scan", "remat", "attention", "head_norm"}
     inherited |= {
         "canvas",
         "share",
         "per_class",
         "only",
         "start",
-        "target",
+        "teacher",
         "continued_rate",
         "layer_decay",
         "frozen_blocks",

@@ -11,6 +11,7 @@ import optax
 import pytest
 from jssl.experiments import (
     CLIP,
+    DCL,
     IBOT,
     IJEPA,
     MAE,
@@ -22,13 +23,21 @@ from jssl.experiments import (
     DINOv2,
     DINOv3,
     MIMContrast,
+    MoCoV1,
+    OBoW,
+    ReSSL,
     Rotation,
+    SigLIP,
     SimCLR,
     SimMIM,
     SimSiam,
+    SupCon,
     SwAV,
+    VICReg,
 )
 from jssl.experiments.dino import boosted
+from jssl.experiments.moco_v3 import resnet
+from jssl.experiments.npid import cifar
 from jssl.experiments.simmim import swin
 
 from jssl import methods, models
@@ -39,7 +48,7 @@ from jssl.models import truncated_normal
 from jssl.models.layers.transformer import depth_scaled, path_factors
 from jssl.objectives.clusters import random_rows
 from jssl.run import DataInfo
-from jssl.run.systems import named
+from jssl.run.settings.systems import named
 
 IMAGENET = DataInfo("imagenet", 1_281_167, (224, 224, 3), 224, 1000, {"caption": ((77,), "int32")})
 KEY = jax.random.key(0)
@@ -95,11 +104,91 @@ def test_the_last_scale_of_a_residual_block(name):
     assert first.tolist() == [float(name in ONE)] * 4
 
 
-@pytest.mark.parametrize("name", ["moco_v1", "moco_v2", "infomin", "pcl", "simsiam", "rotation"])
-def test_sgd_decays_biases_and_norms_too(name):
-    settings = named(name)(steps=10, epochs=1) if name != "rotation" else Rotation(steps=10)
+def test_moco_v3s_residual_blocks_begin_at_0():
+    assert built(resnet).encoder.last_scale(KEY, (4,), jnp.float32).tolist() == [0] * 4
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "moco_v1",
+        "moco_v2",
+        "infomin",
+        "pcl",
+        "simsiam",
+        "rotation",
+        "npid",
+        "supcon",
+        "smog",
+        "obow",
+        "colorization",
+    ],
+)
+def test_biases_and_norms_decay_too(name):
+    settings = replace(named(name)(), steps=100)
     params = tree() | {"cls": {"bias": jnp.ones(2)}, "prediction": {"bias": jnp.ones(2)}}
     assert all(decayed(settings, params).values())
+
+
+def test_ressl_decays_weights_and_the_norms_of_shortcuts():
+    found = decayed(ReSSL(steps=100), tree(downsample_bn={"scale": jnp.ones(3), "bias": jnp.ones(3)}))
+    assert {path for path, moves in found.items() if moves} == {
+        "encoder/dense/kernel",
+        "encoder/downsample_bn/scale",
+    }
+
+
+# learning rates that are set before each epoch
+
+
+def half_cosine(peak, end, share):
+    return end + (peak - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def assert_rate_of_an_epoch(settings, epoch, expected):
+    schedule, steps = settings.rate(IMAGENET), per_epoch(settings)
+    for step in (epoch * steps, epoch * steps + steps // 2, (epoch + 1) * steps - 1):
+        assert float(schedule(step)) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name, peak, end, first",
+    [
+        ("moco_v2", 0.03, 0, 0),
+        ("pcl", 0.03, 0, 0),
+        ("simsiam", 0.1, 0, 0),
+        ("smog", 0.01, 0, 0),
+        ("infomin", 0.03, 3e-5, 1),
+    ],
+)
+def test_rates_move_once_in_an_epoch(name, peak, end, first):
+    settings = named(name)()
+    epochs = int(settings.epochs)
+    for epoch in (0, 1, epochs // 2, epochs - 1):
+        expected = half_cosine(peak, end, (epoch + first) / epochs)
+        assert_rate_of_an_epoch(settings, epoch, expected)
+
+
+def test_mocos_rate_drops_between_epochs():
+    for epoch, expected in ((0, 0.03), (119, 0.03), (120, 3e-3), (159, 3e-3), (160, 3e-4), (199, 3e-4)):
+        assert_rate_of_an_epoch(MoCoV1(), epoch, expected)
+
+
+def test_obows_rate_moves_once_in_an_epoch_after_its_warmup():
+    s = OBoW()
+    assert [rate(s, epoch) for epoch in (0, 2.5, 5)] == [pytest.approx(x) for x in (0, 0.0075, 0.015)]
+    for epoch in (10, 105, 199):
+        assert_rate_of_an_epoch(s, epoch, half_cosine(0.03, 3e-5, (epoch - 10) / 190))
+
+
+def test_supcons_warmup_meets_the_cosine_of_all_epochs():
+    s, met = SupCon(), half_cosine(0.5, 5e-4, 0.01)
+    assert [rate(s, epoch) for epoch in (0, 5)] == [
+        pytest.approx(x, rel=1e-3) for x in (0.01, 0.005 + met / 2)
+    ]
+    assert rate(s, 9.999) == pytest.approx(met, rel=1e-3)
+    for epoch in (10, 500, 999):
+        assert_rate_of_an_epoch(s, epoch, half_cosine(0.5, 5e-4, (epoch + 1) / 1000))
 
 
 # weight decay of transformers
@@ -249,6 +338,13 @@ def test_barlow_twins_has_the_authors_effective_gradient():
     np.testing.assert_allclose(steps[1]["kernel"], steps[16]["kernel"], rtol=1e-5)
 
 
+def test_vicregs_rate_ends_at_a_thousandth():
+    assert [rate(VICReg(), epoch) for epoch in (10, 1000)] == [
+        pytest.approx(1.6),
+        pytest.approx(1.6e-3, rel=1e-3),
+    ]
+
+
 # SwAV
 
 
@@ -268,6 +364,19 @@ def test_swavs_red_deviation():
     black = {"image": jnp.zeros((1, 80, 80, 3), jnp.uint8), "index": jnp.arange(1)}
     assert float(views.swav(size=16, locals=0)(KEY, black)["global"].min()) == pytest.approx(-0.485 / 0.228)
     assert float(SwAV().view(IMAGENET)(black["image"])[..., 0].max()) == pytest.approx(-0.485 / 0.228)
+
+
+# CIFAR-10
+
+
+@pytest.mark.parametrize("settings", [SupCon(), DCL(), cifar])
+def test_views_of_cifar_have_its_constants(settings):
+    black = {"image": jnp.zeros((1, 80, 80, 3), jnp.uint8), "index": jnp.arange(1)}
+    seen = settings.make_views(IMAGENET)(KEY, black)["global"]
+    np.testing.assert_allclose(
+        seen.min((0, 1, 2, 3)), [-0.4914 / 0.2023, -0.4822 / 0.1994, -0.4465 / 0.201], rtol=1e-5
+    )
+    assert float(settings.view(IMAGENET)(black["image"]).min()) == pytest.approx(-0.4914 / 0.2023)
 
 
 # DINO and iBOT
@@ -466,7 +575,16 @@ SLOPE = {
 }
 
 
-@pytest.mark.parametrize("make, flips", [(views.i_jepa, False), (views.clip, False), (views.mae, True)])
+@pytest.mark.parametrize(
+    "make, flips",
+    [
+        (views.i_jepa, False),
+        (views.clip, False),
+        (views.mae, True),
+        (views.npid, True),
+        (views.npid_cifar, False),
+    ],
+)
 def test_who_mirrors_images(make, flips):
     seen = make(size=16)(KEY, SLOPE)["global"][0, ..., 0]
     rising = jnp.mean(jnp.diff(seen, axis=2), axis=(1, 2)) > 0
@@ -525,6 +643,13 @@ def test_clips_images_have_clips_statistics():
     assert float(CLIP().view(IMAGENET)(white)[0, 0, 0, 2]) == pytest.approx(expected, rel=1e-5)
 
 
+def test_siglips_images_lie_between_1_and_minus_1():
+    white = {"image": jnp.full((1, 80, 80, 3), 255, jnp.uint8), "index": jnp.arange(1)}
+    seen = SigLIP().make_views(IMAGENET)(KEY, white)["global"]
+    black = SigLIP().view(IMAGENET)(0 * white["image"])
+    assert float(seen.min()) == float(seen.max()) == 1 and float(black.max()) == -1
+
+
 def test_slip_shows_clip_a_plain_crop_and_simclr_two_other_views():
     s = SLIP()
     assert [rate(s, epoch) for epoch in (0, 1, 25)] == [
@@ -558,8 +683,16 @@ def test_slip_shows_clip_a_plain_crop_and_simclr_two_other_views():
 # SimSiam, rotation, MIM and contrast
 
 
-def test_simsiams_predictor_keeps_its_rate_by_an_option():
+@pytest.mark.parametrize("constant", [True, False])
+def test_simsiams_predictor_keeps_its_rate_by_an_option(constant):
     assert SimSiam().constant_predictor and SimSiam().peak_rate == pytest.approx(0.1)
+    optimizer = built(SimSiam(steps=3, epochs=3, weight_decay=0.0, constant_predictor=constant)).optimizer
+    params = {"encoder": jnp.ones(2), "prediction": jnp.ones(2)}
+    state, ones = optimizer.init(params), jax.tree.map(jnp.ones_like, params)
+    for step in range(3):
+        updates, state = optimizer.update(ones, state, params)
+        ratio = updates["prediction"][0] / updates["encoder"][0]
+        assert float(ratio) == pytest.approx(1 / half_cosine(1, 0, step / 3) if constant else 1)
 
 
 def test_rotations_quoted_run():

@@ -26,7 +26,9 @@ CHANGED = {  # what the first cell of each says, in miniature
     "03_start_from_published_weights": dict(
         WEIGHTS=str(ROOT / "tests/weights/cases/hf_dinov2_registers"),
         SIZE=28,
-        CHANGES=TINY | dict(hidden=16, bottleneck=8, prototypes=8, locals=1),
+        CHANGES=TINY
+        | dict(hidden=16, bottleneck=8, prototypes=8, locals=1)
+        | dict(patch_hidden=16, patch_bottleneck=8, patch_prototypes=8),
     ),
     "04_look_inside": dict(CHANGES=TINY | dict(size=16)),
     "05_many_devices": dict(

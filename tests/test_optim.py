@@ -47,6 +47,19 @@ def test_linear_gives_ijepas_momentum():
     )
 
 
+def test_by_epoch_gives_mocos_numbers():
+    # facebookresearch/moco adjust_learning_rate: lr 0.03, cos, 200 epochs; here of 3 steps
+    rate = jax.vmap(optim.by_epoch(optim.cosine(0.03, 0.0, 600), 3))(jnp.array([0, 2, 3, 302, 599]))
+    np.testing.assert_allclose(rate, [0.03, 0.03, 0.02999815, 0.015, 1.850e-6], rtol=1e-3)
+
+
+def test_by_epoch_leaves_the_warmup_as_it_is_and_counts_from_where_it_is_told():
+    line = optim.linear(0.0, 12.0, 12)
+    moved = jax.vmap(optim.by_epoch(line, 4, after=2))(jnp.arange(12))
+    assert moved.tolist() == [0, 1, 2, 2, 4, 4, 4, 4, 8, 8, 8, 8]
+    assert jax.vmap(optim.by_epoch(line, 4, first=1))(jnp.arange(12)).tolist() == [4] * 4 + [8] * 4 + [12] * 4
+
+
 @pytest.mark.parametrize(
     "schedule, last",
     [
@@ -73,6 +86,7 @@ def test_schedules_stand_still_after_their_end_under_jit(schedule, last):
             lambda: optim.warmup_cosine(1.0, steps=5, warmup=5),
             "warmup must be at least 0 and below steps = 5, got 5",
         ),
+        (lambda: optim.by_epoch(optim.constant(1.0), 0), "by_epoch: steps must be at least 1, got 0"),
         (lambda: optim.teacher_momentum(1.5, 5), "base must lie in"),
         (lambda: optim.lars(0.1, momentum=1.0), "momentum must be in"),
         (lambda: optim.lars(0.1, weight_decay=-1.0), "weight_decay must be not negative"),

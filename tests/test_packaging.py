@@ -95,7 +95,7 @@ result = jssl.run(demo, **smaller, out="first")  # goes on where the command end
 assert int(result.state.step) == 3 and "learned" in result.table
 saved = jssl.open_run("first")
 images = jssl.load("npz:few.npz").images[:4]
-from jssl.run.export import export
+from jssl.run.weights.export import export
 export("first", "encoder.safetensors")
 variables = jssl.weights.load("encoder.safetensors").variables
 again = saved.encoder.apply(variables, saved.preprocessing(images)).cls

@@ -71,7 +71,8 @@ def test_accumulated_exactly_batch_statistics_move_once():
 
 def test_accumulation_that_changes_what_is_compared_says_so():
     method = COUPLED["simclr"][0]()
-    with pytest.warns(UserWarning, match="accumulate=4: a loss that compares .* accumulate_exactly=True"):
+    said = "accumulate=4: a loss that compares .* such as a center, moves after each; accumulate_exactly=True"
+    with pytest.warns(UserWarning, match=said):
         make_step(method, optax.sgd(0.1), TWO, accumulate=4)
     _, parts = stepped(method, TWO, accumulate=4)
     assert parts["loss"] < 0.9 * stepped(method, TWO)[1]["loss"]  # fewer negatives
@@ -140,6 +141,16 @@ def test_images_that_are_no_input_of_a_network_are_refused(name):
 
     with pytest.raises(ValueError, match=message):
         init_state(method, optax.sgd(0.1), views, batch, key=jax.random.key(0))
+
+
+def test_bytes_that_views_make_floats_of_without_dividing_are_refused():
+    batch = {"image": jnp.asarray(IMAGES[0], jnp.uint8), "index": jnp.arange(4)}
+
+    def views(key, batch):
+        return {"global": jnp.stack([batch["image"].astype(jnp.float32)] * 2), "index": batch["index"]}
+
+    with pytest.raises(ValueError, match=r"views\['global'\] has values beyond 64"):
+        init_state(COUPLED["simclr"][0](), optax.sgd(0.1), views, batch, key=jax.random.key(0))
 
 
 def views_of(**arrays):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 
 def bodies(value: Any) -> Iterator[Jaxpr]:
@@ -27,7 +27,8 @@ def bodies(value: Any) -> Iterator[Jaxpr]:
 def matrix_flops(jaxpr: Jaxpr) -> int:
     """Counts the operations of matrix products and convolutions, two for each number multiplied.
 
-    Loops of known length count as often as they run, and of the branches of a `cond` the largest counts.
+    Loops of known length count as often as they run, and of the branches of a `cond` the largest counts. What
+    no result depends on does not count.
 
     Args:
         jaxpr: Of `jax.make_jaxpr(...)(...).jaxpr`.
@@ -39,20 +40,46 @@ def matrix_flops(jaxpr: Jaxpr) -> int:
         60
     """
     total = 0
-    for equation in jaxpr.eqns:
-        name, times = equation.primitive.name, 1
-        if name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            depth = math.prod(_shape(equation.invars[0])[axis] for axis in contracted)
-            total += 2 * depth * math.prod(_shape(equation.outvars[0]))
-        elif name == "conv_general_dilated":
-            total += 2 * _convolution_products(equation)
-        elif name == "scan":
-            times = equation.params["length"]
-        inner = [matrix_flops(body) for body in bodies(equation.params)]
+    for equation in used(jaxpr):
+        name, inner = equation.primitive.name, [matrix_flops(body) for body in bodies(equation.params)]
+        times = equation.params["length"] if name == "scan" else 1
+        total += own_flops(equation)
         if inner:
             total += times * (max(inner) if name == "cond" else sum(inner))
     return total
+
+
+def used(jaxpr: Jaxpr) -> list[JaxprEqn]:
+    """Lists the equations that results depend on, in order; compilers drop the others.
+
+    Args:
+        jaxpr: all of its results count as read.
+    Examples:
+        >>> import jax
+        >>> len(used(jax.make_jaxpr(lambda x: (x * 2, x + 1)[1])(1.0).jaxpr))
+        1
+    """
+    read, kept = set(map(id, jaxpr.outvars)), []
+    for equation in reversed(jaxpr.eqns):
+        if equation.effects or read.intersection(map(id, equation.outvars)):
+            read.update(map(id, equation.invars))
+            kept.append(equation)
+    return kept[::-1]
+
+
+def own_flops(equation: JaxprEqn) -> int:
+    """Counts the operations of one matrix product or convolution; 0 for any other equation.
+
+    Args:
+        equation: Of a program; what stands inside of it does not count.
+    """
+    if equation.primitive.name == "dot_general":
+        (contracted, _), _ = equation.params["dimension_numbers"]
+        depth = math.prod(_shape(equation.invars[0])[axis] for axis in contracted)
+        return 2 * depth * math.prod(_shape(equation.outvars[0]))
+    if equation.primitive.name == "conv_general_dilated":
+        return 2 * _convolution_products(equation)
+    return 0
 
 
 def _convolution_products(equation: Any) -> int:

@@ -1,9 +1,11 @@
 """Compiled programs."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 
 def used_once(function: Callable, **settings: Any) -> Any:
@@ -23,3 +25,18 @@ def used_once(function: Callable, **settings: Any) -> Any:
     """
     passes = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
     return jax.jit(function, compiler_options=passes, **settings)
+
+
+def keep_compiled(directory: Path) -> None:
+    """Keeps what an accelerator's compiler makes, for the next process, unless JAX was told where or not to.
+
+    Programs of a CPU are not kept: jaxlib 0.10 has died while it stored and while it loaded some.
+
+    Args:
+        directory: where to.
+    """
+    config: Any = jax.config  # its options are added at run time
+    wanted = config.jax_enable_compilation_cache and config.jax_compilation_cache_dir is None
+    if wanted and jax.default_backend() != "cpu":
+        jax.config.update("jax_compilation_cache_dir", str(directory))
+        compilation_cache.reset_cache()  # which is decided once a process, at the first compilation

@@ -6,11 +6,11 @@ stacked.
 """
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jssl.arrays.trees import names
 
@@ -95,24 +95,54 @@ def in_form_of(tree: Any, like: Any) -> Any:
     return tree
 
 
-def map_layers(function: Callable[..., jax.Array], tree: Any, *rest: Any) -> Any:
-    """Maps over leaves as `jax.tree.map` does, and over each block of a stacked leaf by itself.
+def squares_of_layers(tree: Any) -> Any:
+    """Sums the squares of each layer: of each leaf, and of each block of a stacked leaf by itself.
+
+    On accelerators all layers of one shape are summed by one program. They are stacked for it, not laid end
+    to end: what lies in parts over devices stays where it is.
 
     Args:
-        function: arrays of one layer, a leaf of each tree -> an array.
-        tree, rest: pytrees of arrays of the same structure.
+        tree: of arrays; summed in float32 at least.
     Returns:
-        A pytree of the same structure.
+        A tree of the same structure: numbers, of a stacked leaf as many as blocks, [L, 1, ...].
 
-    >>> scaled = map_layers(lambda x: x / x.max(), {"stacked": jnp.array([[1.0, 2.0], [4.0, 8.0]])})
-    >>> scaled["stacked"].tolist()
-    [[0.5, 1.0], [0.5, 1.0]]
+    >>> squares_of_layers({"a": jnp.array([3.0, 4.0]), "stacked": jnp.ones((2, 3))})["stacked"].tolist()
+    [[3.0], [3.0]]
     """
+    leaves, structure = jax.tree_util.tree_flatten_with_path(tree)
+    stacked = [is_stacked(names(path)) for path, _ in leaves]
+    rows = [leaf if many else leaf[None] for (_, leaf), many in zip(leaves, stacked, strict=True)]
 
-    def apply(path, *leaves):
-        return (jax.vmap(function) if is_stacked(names(path)) else function)(*leaves)
+    # a core would only copy what it stacks
+    sums = jax.lax.platform_dependent(rows, cpu=_one_by_one, default=_by_shape)
+    shaped = [
+        x.reshape(-1, *(1,) * (row.ndim - 1)) if many else x[0]
+        for x, row, many in zip(sums, rows, stacked, strict=True)
+    ]
+    return jax.tree.unflatten(structure, shaped)
 
-    return jax.tree_util.tree_map_with_path(apply, tree, *rest)
+
+def _one_by_one(rows: list[jax.Array]) -> list[jax.Array]:
+    """Arrays [L, ...] -> the sums of squares of their rows, [L] each."""
+    return [_squares(x) for x in rows]
+
+
+def _by_shape(rows: list[jax.Array]) -> list[jax.Array]:
+    """The same, all rows of one shape at once."""
+    alike: dict[Any, list[int]] = {}
+    for i, x in enumerate(rows):
+        alike.setdefault((x.shape[1:], x.dtype), []).append(i)
+    sums: dict[int, jax.Array] = {}
+    for group in alike.values():
+        ends = np.cumsum([len(rows[i]) for i in group])
+        together = _squares(jnp.concatenate([rows[i] for i in group]))
+        sums |= dict(zip(group, jnp.split(together, ends[:-1]), strict=True))
+    return [sums[i] for i in range(len(rows))]
+
+
+def _squares(x: jax.Array) -> jax.Array:
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return jnp.sum(wide * wide, axis=tuple(range(1, x.ndim)))
 
 
 def _has_stack(node) -> bool:

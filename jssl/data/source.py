@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+DENSE = ("segmentation", "depth", "objects")  # labels of pixels that may lie beside images, [N, H, W]
 IMAGE_SIZE = "image_size"  # the entry beside images on a canvas: [N, 2] their own heights and widths
 
 

@@ -76,7 +76,7 @@ def _check_images(images):
             f"extract_features: images must be uint8, or float in [0, 1], got {images.dtype}; "
             "divide by the largest value of their type"
         )
-    if (brightest := float(jnp.max(images[:1]))) > BRIGHTEST:
+    if (brightest := float(images.max())) > BRIGHTEST:
         raise ValueError(
             f"extract_features: images must be uint8, or float in [0, 1], got floats up to {brightest:g}; "
             "divide by 255"

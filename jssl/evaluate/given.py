@@ -46,7 +46,7 @@ def given(
     The view has to show whole images: it resizes them, and cuts nothing off that dense labels have.
 
     Args:
-        part: "train", "test", "film", "query" or "gallery".
+        part: "train", "test", "film", "query", "gallery", "copy", "original" or "whitening".
         looks: As `look` makes it.
         images: [..., H, W, C]; of films [F, T, H, W, C].
         fields: Dense labels and others by name, such as a source's extras.

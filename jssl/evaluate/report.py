@@ -35,7 +35,8 @@ dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 0.2r
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: 0.8rem 1rem;
-  overflow-x: auto; font: 0.85rem/1.7 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+  overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere;
+  font: 0.85rem/1.7 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 table.results { width: 100%; max-width: 44rem; margin: 2rem 0; }
 th { font-weight: 600; text-align: left; }
@@ -61,6 +62,8 @@ table.settings td { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, 
 h1, h2, p, li { overflow-wrap: anywhere; }
 @media (max-width: 34rem) { main { padding: 2rem 1rem 3rem; } h1 { font-size: 1.5rem; }
   figure div { padding: 0.4rem; } td .bar { display: none; }
+  table.settings th { white-space: normal; overflow-wrap: anywhere; width: 55%; }
+  table.settings td { min-width: 0; }
   table.results th, table.results td { padding: 0.5rem 0.5rem; } }
 """
 

@@ -18,13 +18,13 @@ def block_mask(
     min_block: int = 16,
     aspect: tuple[float, float] = (0.3, 1 / 0.3),
     tries: int = 10,
-    draws: int = 64,
+    blocks: int = 16,
 ) -> jax.Array:
     """Hides rectangles until `count` patches are hidden: algorithm 1 of BEiT.
 
-    A rectangle has an area uniform in [min_block, what is left of count] and a log-uniform aspect; it is
-    taken if its new patches fit what is left. `tries` refusals in a row end it, so the number hidden is
-    usually a little below.
+    A rectangle has an area uniform in [min_block, what is left of count] and a log-uniform aspect. Of `tries`
+    of them the first is taken whose new patches fit what is left; where none does, the search ends. So the
+    number hidden is usually a little below.
 
     Args:
         keys: [B], one for each sample.
@@ -33,8 +33,8 @@ def block_mask(
             none).
         min_block: the least area of a rectangle.
         aspect: the least and the greatest height / width.
-        tries: refusals in a row that end the search.
-        draws: rectangles drawn at most, a static bound that is practically never reached.
+        tries: rectangles drawn for each one that is taken.
+        blocks: rectangles taken at most, a static bound that less than one mask in a thousand reaches.
     Returns:
         [B, N] bool.
     References:
@@ -45,27 +45,35 @@ def block_mask(
     counts = jnp.broadcast_to(jnp.asarray(count, jnp.int32), keys.shape)
     low, high = math.log(aspect[0]), math.log(aspect[1])
 
-    def draw(carry, numbers, count):
-        mask, fails = carry
-        left_over = count - mask.sum()
-        area, shape, y, x = numbers
-        area, shape = min_block + area * (left_over - min_block), jnp.exp(low + shape * (high - low))
+    def drawn(numbers, left):
+        """[B, n, 4] -> top, first column, height and width [B, n] of rectangles."""
+        area, shape, y, x = jnp.moveaxis(numbers, -1, 0)
+        area, shape = min_block + area * (left[:, None] - min_block), jnp.exp(low + shape * (high - low))
         height, width = jnp.round(jnp.sqrt(area * shape)), jnp.round(jnp.sqrt(area / shape))
-        top, left = jnp.floor(y * (rows - height + 1)), jnp.floor(x * (columns - width + 1))
-        block = rectangles(grid, top, left, height, width)
-        new = (block & ~mask).sum()
-        open_ = (fails < tries) & (left_over > 0)
-        taken = open_ & (height < rows) & (width < columns) & (new > 0) & (new <= left_over)
-        return jnp.where(taken, mask | block, mask), jnp.where(taken, 0, fails + 1)
+        top, first = jnp.floor(y * (rows - height + 1)), jnp.floor(x * (columns - width + 1))
+        return top, first, height, width
 
-    def one(numbers, count):
-        # A fixed number of draws, finished samples drawing in vain: a loop that waits for the slowest sample
-        # would need a message between devices at every turn.
-        start = (jnp.zeros(grid, bool), jnp.int32(0))
-        return jax.lax.fori_loop(0, draws, lambda i, carry: draw(carry, numbers[i], count), start)[0]
+    def hide(carry, numbers):
+        # All tries at once: a turn costs an accelerator a few small programs, however many it looks at.
+        mask, left = carry
+        _, _, height, width = sides = drawn(numbers, left)
+        new = (rectangles(grid, *sides) & ~mask[:, None]).sum((2, 3), dtype=jnp.int32)
+        fits = (height < rows) & (width < columns) & (new > 0) & (new <= left[:, None])
+        first = jnp.zeros(len(mask), jnp.int32)  # the first that fits, by selections: a reduction less
+        for number in reversed(range(tries)):
+            first = jnp.where(fits[:, number], number, first)
+        first = first[:, None]
+        found, new = (jnp.take_along_axis(x, first, 1) for x in (fits, new))
+        block = rectangles(grid, *drawn(jnp.take_along_axis(numbers, first[..., None], 1), left))
+        # Where none fits, nothing is left: finished samples draw in vain, since a loop that waits for the
+        # slowest sample would need a message between devices at every turn.
+        left = jnp.where(found[:, 0], left - new[:, 0], 0)
+        return (mask | (block[:, 0] & found[..., None]), left), None
 
-    numbers = uniform(keys, shape=(draws, 4))
-    return jax.vmap(one)(numbers, counts).reshape(len(keys), rows * columns)
+    numbers = uniform(keys, shape=(blocks, tries, 4)).swapaxes(0, 1)
+    start = jnp.zeros((len(keys), rows, columns), bool), counts
+    (mask, _), _ = jax.lax.scan(hide, start, numbers, unroll=8)
+    return mask.reshape(len(keys), rows * columns)
 
 
 def exact_block_mask(
@@ -94,7 +102,7 @@ def exact_block_mask(
     [7, 7, 7]
     """
     blocks = fold_keys(keys, 0)
-    mask = block_mask(blocks, grid, count=count, min_block=min_block, aspect=aspect, tries=64, draws=64)
+    mask = block_mask(blocks, grid, count=count, min_block=min_block, aspect=aspect, tries=16)
     square = jnp.pad(mask.reshape(-1, *grid), ((0, 0), (1, 1), (1, 1))).astype(jnp.float32)
     beside = square[:, :-2, 1:-1] + square[:, 2:, 1:-1] + square[:, 1:-1, :-2] + square[:, 1:-1, 2:]
     nearest = beside.reshape(mask.shape) + uniform(fold_keys(keys, 1), shape=mask.shape[1:])

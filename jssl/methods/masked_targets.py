@@ -86,13 +86,13 @@ def eva(encoder, target, *, dim: int = 768, count: int = 105, min_block: int = 1
         count: patches hidden at most, in blocks.
         min_block: the least area of a block.
     Returns:
-        A `Method`; views: one global one, which the target sees whole. The loss is the negative cosine, the
-        mean over all hidden patches of the batch.
+        A `Method`; views: one global one, which the target sees whole. The loss is 1 less the cosine, the
+        mean over all hidden patches of the batch; the authors leave the 1 out.
     References:
         EVA, arXiv:2211.07636
     """
     check_hides(encoder, "eva")
-    loss = objectives.masked_negative_cosine
+    loss = partial(objectives.masked_reconstruction, distance="cosine")
     return masked_prediction(
         with_heads(encoder, patch=patch_head(dim)),
         over_hidden(loss, figures=of_the_mean(loss)),

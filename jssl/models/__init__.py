@@ -63,6 +63,7 @@ from jssl.models.heads import (
     tile_head,
     vicreg_head,
 )
+from jssl.models.layers.attention import attend
 from jssl.models.layers.initializers import (
     clip_image_init,
     clip_text_init,
@@ -157,6 +158,7 @@ __all__ = [
     "WeightNormDense",
     "WordDecoder",
     "antialiased_bicubic",
+    "attend",
     "artifacts",
     "augmented_patches",
     "barlow_head",

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -58,7 +59,7 @@ def network(model) -> Network:
         model: a Linen module that maps images to `Features`, an array or a dict of arrays; an NNX module (its
             parameters are the initial ones, whatever the key); or a pair (init(key, images) -> params,
             apply(params, images) -> outputs). A Linen module may have a flag for training: train, training,
-            is_training, deterministic or use_running_average.
+            is_training, deterministic or use_running_average, of its call or among its fields.
     Returns:
         The `Network`.
     Raises:
@@ -332,38 +333,47 @@ FLAGS = {  # what a module's flag is called, and whether it is the opposite of t
 LIKE_FLAGS = r"train|determin|eval|infer|dropout"  # a flag of such a name means training, too
 
 
-def _flags(module: nn.Module) -> Callable[[bool], dict[str, bool]]:
-    """train -> the flags of a module's call."""
+def _modes(module: nn.Module) -> Callable[[bool], tuple[nn.Module, dict[str, bool]]]:
+    """train -> (the module, the flags of its call); a flag may be a field of the module, too."""
     parameters = inspect.signature(type(module).__call__).parameters.values()
     for p in parameters:
-        truth = isinstance(p.default, bool) or p.annotation in (bool, "bool")
+        truth = isinstance(p.default, bool | None) or p.annotation in (bool, "bool")
         if truth and p.name not in FLAGS and (p.default is p.empty or re.search(LIKE_FLAGS, p.name)):
             raise TypeError(
                 f"{type(module).__name__} has a flag {p.name}, which nobody would set in training; "
                 f"rename it to one of {', '.join(FLAGS)}"
             )
-    known = {p.name: FLAGS[p.name] for p in parameters if p.name in FLAGS}
-    return lambda train: {name: train != opposite for name, opposite in known.items()}
+    known = {p.name for p in parameters if p.name in FLAGS}
+    own = {field.name for field in fields(module) if field.name in FLAGS} - known
+
+    def mode(train: bool) -> tuple[nn.Module, dict[str, bool]]:
+        told: dict[str, Any] = {name: train != FLAGS[name] for name in known | own}
+        chosen = module.clone(**{name: told[name] for name in own}) if own else module
+        return chosen, {name: told[name] for name in known}
+
+    return mode
 
 
 def _from_linen(module: nn.Module) -> Network:
-    flags = _flags(module)
+    mode = _modes(module)
 
     def init(key, *inputs, **named):
         params_key, dropout_key = jax.random.split(key)
         rngs = {"params": params_key, "dropout": dropout_key}
-        variables = dict(module.init(rngs, *inputs, **flags(False), **named))
+        quiet, flags = mode(False)
+        variables = dict(quiet.init(rngs, *inputs, **flags, **named))
         params = variables.pop("params", {})
         return params, {name: value for name, value in variables.items() if name != "intermediates"}
 
     def apply(params, statistics, *inputs, train=False, key=None, collect=(), **named):
-        variables, named = {"params": params, **statistics}, named | flags(train)
+        chosen, flags = mode(train)
+        variables, named = {"params": params, **statistics}, named | flags
         settings = dict(rngs=None if key is None else {"dropout": key})
         moving = list(statistics) if train else []
         if not moving and not collect:
-            return module.apply(variables, *inputs, **named, **settings), statistics
+            return chosen.apply(variables, *inputs, **named, **settings), statistics
         mutable = [*moving, *(["intermediates"] if collect else [])]
-        outputs, updated = module.apply(variables, *inputs, **named, **settings, mutable=mutable)
+        outputs, updated = chosen.apply(variables, *inputs, **named, **settings, mutable=mutable)
         sown, updated = updated.get("intermediates", {}), dict(updated)
         updated.pop("intermediates", None)
         if collect:

@@ -47,7 +47,6 @@ from jssl.objectives.dinov2 import (
 )
 from jssl.objectives.dinov3 import gram_anchor, gram_anchoring
 from jssl.objectives.esvit import matching_regions, region_cross_entropy, region_distillation
-from jssl.objectives.eva import masked_negative_cosine
 from jssl.objectives.gradients import hog, hog_of_patches
 from jssl.objectives.ibot import masked_cross_entropy, masked_patch_distillation, patch_distillation
 from jssl.objectives.infomin import tile_contrast
@@ -116,7 +115,6 @@ __all__ = [
     "lloyd",
     "masked_cross_entropy",
     "masked_mean",
-    "masked_negative_cosine",
     "masked_patch_distillation",
     "masked_reconstruction",
     "masked_siamese",

@@ -35,7 +35,7 @@ def masked_reconstruction(
         MAE, arXiv:2111.06377 (l2)
         SimMIM, arXiv:2111.09886 (l1)
         data2vec, arXiv:2202.03555, and I-JEPA, arXiv:2301.08243 (smooth_l1)
-        SdAE, arXiv:2208.00449 (cosine)
+        SdAE, arXiv:2208.00449, and EVA, arXiv:2211.07636 (cosine)
 
     >>> mask = jnp.array([[True, False]])
     >>> prediction, target = jnp.full((1, 2, 3), 2.0), jnp.zeros((1, 2, 3))

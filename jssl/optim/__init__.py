@@ -23,6 +23,7 @@ from jssl.optim.parameters import (
 from jssl.optim.restraints import clip_by_parameter_norm, clip_by_part_norm, freeze_during
 from jssl.optim.schedules import (
     Schedule,
+    by_epoch,
     constant,
     cosine,
     every,
@@ -38,6 +39,7 @@ __all__ = [
     "all_but",
     "all_but_class_token",
     "biases_and_norms",
+    "by_epoch",
     "clip_by_global_norm",
     "clip_by_parameter_norm",
     "clip_by_part_norm",

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 
-from jssl.arrays.stacks import map_layers
+from jssl.arrays.stacks import squares_of_layers
 from jssl.optim.parameters import everything, weights, weights_and_tokens
 from jssl.optim.schedules import Schedule
 
@@ -46,7 +47,6 @@ def lars(
         LARS, arXiv:1708.03888; byol/utils/optimizers.py, moco-v3 moco/optimizer.py, barlowtwins main.py,
         simclr lars_optimizer.py
 
-    >>> import jax
     >>> params = {"dense": {"kernel": jnp.full((2, 2), 2.0)}}
     >>> optimizer = lars(1.0, weight_decay=0.0, trust_coefficient=0.1)
     >>> updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
@@ -54,10 +54,14 @@ def lars(
     -0.2
     """
     _check_layerwise("lars", momentum, weight_decay, trust_coefficient)
-    ratio = optax.scale_by_trust_ratio(trust_coefficient=trust_coefficient)
 
     def trusted(updates, params):
-        return map_layers(lambda u, p: ratio.update(u, ratio.init(p), p)[0], updates, params)
+        def scaled(update, size, slope):
+            size, slope = jnp.sqrt(size), jnp.sqrt(slope)
+            trust = jnp.where((size > 0) & (slope > 0), trust_coefficient * size / slope, 1)
+            return update * trust.astype(update.dtype)
+
+        return jax.tree.map(scaled, updates, *squares_of_layers((params, updates)))
 
     smoothed = [optax.trace(decay=momentum), optax.scale_by_learning_rate(learning_rate)]
     return optax.chain(
@@ -98,7 +102,6 @@ def larc(
     References:
         LARS, arXiv:1708.03888; NVIDIA apex, apex/parallel/LARC.py; solo-learn, solo/utils/lars.py
 
-    >>> import jax
     >>> params = {"scale": jnp.full(4, 2.0)}
     >>> optimizer = larc(1.0, weight_decay=0.0, trust_coefficient=0.1)
     >>> updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
@@ -107,14 +110,16 @@ def larc(
     """
     _check_layerwise("larc", momentum, weight_decay, trust_coefficient)
 
-    def adapt(gradient, param):
-        size, slope = jnp.linalg.norm(param.ravel()), jnp.linalg.norm(gradient.ravel())
-        trust = trust_coefficient * size / (slope + weight_decay * size + eps)
-        return jnp.where((size > 0) & (slope > 0), trust * (gradient + weight_decay * param), gradient)
+    def adapted(updates, params):
+        def adapt(gradient, param, size, slope):
+            size, slope = jnp.sqrt(size), jnp.sqrt(slope)
+            trust = trust_coefficient * size / (slope + weight_decay * size + eps)
+            return jnp.where((size > 0) & (slope > 0), trust * (gradient + weight_decay * param), gradient)
 
-    adapted = optax.stateless(lambda updates, params: map_layers(adapt, updates, params))
+        return jax.tree.map(adapt, updates, params, *squares_of_layers((params, updates)))
+
     return optax.chain(
-        optax.masked(adapted, adapts),
+        optax.masked(optax.stateless(adapted), adapts),
         optax.trace(decay=momentum),
         optax.scale_by_learning_rate(learning_rate),
     )
@@ -149,7 +154,6 @@ def adamw(
     References:
         AdamW, arXiv:1711.05101
 
-    >>> import jax
     >>> params = {"dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}
     >>> optimizer = adamw(0.1, weight_decay=0.5)
     >>> updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
@@ -194,7 +198,6 @@ def sgd(
     References:
         MoCo, arXiv:1911.05722
 
-    >>> import jax
     >>> params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
     >>> optimizer = sgd(0.1, weight_decay=0.5, decays=lambda params: {"kernel": True, "bias": True})
     >>> updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)

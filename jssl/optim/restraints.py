@@ -1,13 +1,14 @@
 """What holds updates back: clipping and freezing, as optax transforms to put in a chain."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jssl.arrays.stacks import map_layers
+from jssl.arrays.stacks import squares_of_layers
 from jssl.arrays.trees import names
 
 
@@ -36,7 +37,10 @@ def clip_by_parameter_norm(max_norm: float) -> optax.GradientTransformation:
     if max_norm <= 0:
         raise ValueError(f"clip_by_parameter_norm: max_norm must be positive, got {max_norm}")
 
-    return optax.stateless(lambda updates, params: map_layers(_clipping(max_norm), updates))
+    def clipped(updates, params):
+        return jax.tree.map(partial(_clipped, max_norm), updates, squares_of_layers(updates))
+
+    return optax.stateless(clipped)
 
 
 def clip_by_part_norm(max_norm: float) -> optax.GradientTransformation:
@@ -59,19 +63,21 @@ def clip_by_part_norm(max_norm: float) -> optax.GradientTransformation:
     """
     if max_norm <= 0:
         raise ValueError(f"clip_by_part_norm: max_norm must be positive, got {max_norm}")
-    clip = _clipping(max_norm)
-    return optax.stateless(lambda updates, params: {name: clip(part) for name, part in updates.items()})
+
+    def clipped(updates, params):
+        squares = {name: optax.tree.sum(part) for name, part in squares_of_layers(updates).items()}
+        return {
+            name: jax.tree.map(lambda g, name=name: _clipped(max_norm, g, squares[name]), part)
+            for name, part in updates.items()
+        }
+
+    return optax.stateless(clipped)
 
 
-def _clipping(max_norm: float):
-    """Gradients -> the same times min(1, max_norm / (their common norm + 1e-6))."""
-
-    def clip(gradients):
-        wide = lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32))  # noqa: E731
-        factor = jnp.minimum(1.0, max_norm / (optax.tree.norm(jax.tree.map(wide, gradients)) + 1e-6))
-        return jax.tree.map(lambda g: g * factor.astype(g.dtype), gradients)
-
-    return clip
+def _clipped(max_norm: float, gradient: jax.Array, square: jax.Array) -> jax.Array:
+    """The gradient times min(1, max_norm / (the root of the square + 1e-6))."""
+    factor = jnp.minimum(1.0, max_norm / (jnp.sqrt(square) + 1e-6))
+    return gradient * factor.astype(gradient.dtype)
 
 
 class FreezeState(NamedTuple):

@@ -135,6 +135,34 @@ def warmup_drops(
     return value
 
 
+def by_epoch(schedule: Schedule, steps: int, *, after: int = 0, first: int = 0) -> Schedule:
+    """Makes the schedule that moves once in an epoch, as code does that sets a rate before each epoch.
+
+    Args:
+        schedule: of steps.
+        steps: those of an epoch, at least 1.
+        after: the step from which on it moves so, such as the end of a warm-up; before, it is `schedule`.
+        first: the number of the first epoch, 0, or 1 where authors count from one.
+    Returns:
+        A schedule, step -> value [].
+    Raises:
+        ValueError: if steps is below 1.
+    References:
+        MoCo, PCL and SimSiam, `adjust_learning_rate(optimizer, epoch, args)`; from 1 in SupCon and InfoMin
+
+    >>> [round(float(by_epoch(cosine(1.0, 0.0, 6), 2)(step)), 2) for step in range(6)]
+    [1.0, 1.0, 0.75, 0.75, 0.25, 0.25]
+    """
+    _check_steps("by_epoch", steps)
+
+    def value(step):
+        step = jnp.asarray(step)
+        begun = jnp.maximum((step // steps + first) * steps, after)
+        return schedule(jnp.where(step < after, step, begun))
+
+    return value
+
+
 def teacher_momentum(base: float, steps: int) -> Schedule:
     """Makes the momentum of an EMA teacher: 1 - (1 - base) * (1 + cos(pi * min(step / steps, 1))) / 2.
 

@@ -6,15 +6,17 @@ The package can be called: `jssl.run(experiment, out=..., seed=...)`.
 import sys
 from types import ModuleType
 
-from jssl.run.balanced import AnchoredDistillation, BalancedDistillation
 from jssl.run.command import main
-from jssl.run.experiment import Data, DataInfo, Experiment, Settings, Weights
-from jssl.run.families import MomentumContrast, SelfDistillation, Texts
+from jssl.run.directory.lock import Occupied
 from jssl.run.interrupt import Interrupted
-from jssl.run.lock import Occupied
-from jssl.run.numbers import Count, Share
-from jssl.run.options import Options
-from jssl.run.pictures import (
+from jssl.run.saved import SavedRun, open_run
+from jssl.run.settings.balanced import AnchoredDistillation, BalancedDistillation
+from jssl.run.settings.base import Training
+from jssl.run.settings.experiment import Data, DataInfo, Experiment, Settings, Weights
+from jssl.run.settings.families import MomentumContrast, SelfDistillation, Texts
+from jssl.run.settings.numbers import Count, Share
+from jssl.run.settings.options import Options
+from jssl.run.settings.pictures import (
     attention_figure,
     caption_figure,
     color_figure,
@@ -23,11 +25,9 @@ from jssl.run.pictures import (
     reconstruction_figure,
     rotation_figure,
 )
-from jssl.run.saved import SavedRun, open_run
-from jssl.run.settings import Training
-from jssl.run.targets import FrozenTarget, Words
 from jssl.run.training import Run, start
 from jssl.run.watch import NonFinite
+from jssl.run.weights.frozen_teacher import Taught, Words
 
 __all__ = [
     "AnchoredDistillation",
@@ -36,7 +36,6 @@ __all__ = [
     "Data",
     "DataInfo",
     "Experiment",
-    "FrozenTarget",
     "Interrupted",
     "MomentumContrast",
     "NonFinite",
@@ -48,6 +47,7 @@ __all__ = [
     "Texts",
     "Settings",
     "Share",
+    "Taught",
     "Training",
     "Weights",
     "Words",

@@ -11,22 +11,18 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
-
-import jax
 
 from jssl.checkpoint import Unusable
 from jssl.data.source import Source
 from jssl.extras import extra
-from jssl.run.baselines import user_cache
-from jssl.run.choosing import print_choices
-from jssl.run.experiment import Settings
+from jssl.run.directory.lock import Occupied
 from jssl.run.interrupt import Interrupted, Interrupts, listening
-from jssl.run.lock import Occupied
-from jssl.run.options import Options
 from jssl.run.outline import outline
 from jssl.run.plan import experiment_name, plan
-from jssl.run.systems import module_of
+from jssl.run.settings.choosing import print_choices
+from jssl.run.settings.experiment import Settings
+from jssl.run.settings.options import Options
+from jssl.run.settings.systems import module_of
 from jssl.run.training import carry_out
 from jssl.run.watch import NonFinite
 from jssl.sharding import join_processes
@@ -49,6 +45,7 @@ def main(demo: Settings, arguments: list[str] | None = None, *, command: list[st
         command: How it was called, without its arguments; by default as this process was.
     """
     arguments, command = sys.argv[1:] if arguments is None else arguments, command or invoked()
+    print_any_name()
     with listening() as interrupts:
         try:
             _main(demo, arguments, command, interrupts)
@@ -70,7 +67,6 @@ def _main(demo: Settings, arguments: list[str], command: list[str], interrupts: 
         with extra():
             from tqdm import tqdm
 
-    keep_compiled()
     logging.getLogger("absl").setLevel(
         logging.CRITICAL
     )  # Orbax's; what goes wrong there is said in one line below
@@ -94,16 +90,10 @@ def train(arguments: list[str]) -> None:
     main(module.demo, rest, command=[*invoked(), "train", name])
 
 
-def keep_compiled() -> None:
-    """Keeps what an accelerator's compiler made in the user's cache directory, for the next run, unless JAX
-    was told where or not to.
-
-    Programs of a CPU are not kept: jaxlib 0.10 has died while it stored and while it loaded some.
-    """
-    config: Any = jax.config  # its options are added at run time
-    wanted = config.jax_enable_compilation_cache and config.jax_compilation_cache_dir is None
-    if wanted and jax.default_backend() != "cpu":
-        jax.config.update("jax_compilation_cache_dir", str(user_cache() / "xla"))
+def print_any_name() -> None:
+    """Lets standard output show what it cannot encode, such as bytes of a file's name, as escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what stands in for it in notebooks takes anything
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from dataclasses import fields
 from jssl import weights
 from jssl.data.catalog import FORMS
 from jssl.data.views import NAMED
-from jssl.run.options import Options
-from jssl.run.systems import experiments, named
+from jssl.run.settings.options import Options
+from jssl.run.settings.systems import experiments, named
 
 SHELLS = ("bash", "zsh")
 ZSH = "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n"

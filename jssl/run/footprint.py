@@ -181,11 +181,11 @@ def on_each_device(tree) -> int:
     return sum(map(one, jax.tree.leaves(tree)))
 
 
-def footprint(step, state, batch, *, devices: int = 1) -> dict[str, int]:
+def footprint(traced: ClosedJaxpr, state, batch, *, devices: int = 1) -> dict[str, int]:
     """Estimates what a step takes of each device's memory.
 
     Args:
-        step: An uncompiled train step that donates its state.
+        traced: A train step that donates its state, by `jax.make_jaxpr(step)(state, batch)`.
         state, batch: `jax.ShapeDtypeStruct`s with their shardings.
         devices: Over which the batch is spread.
     Returns:
@@ -197,7 +197,7 @@ def footprint(step, state, batch, *, devices: int = 1) -> dict[str, int]:
     def size(aval):
         return int(whole(aval) * spread.get(aval.shape, 1 / devices))  # a gradient lies as its parameter does
 
-    peak = peak_bytes(jax.make_jaxpr(step)(state, batch), size=size)
+    peak = peak_bytes(traced, size=size)
     parts = dict(
         parameters=state.params, teacher=state.teacher, memory=state.memory, optimizer=state.opt_state
     )

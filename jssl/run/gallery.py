@@ -16,7 +16,7 @@ from jssl.data.reading.records import Some
 from jssl.data.reading.sizes import sides
 from jssl.data.views import NAMED, statistics
 from jssl.evaluate import figures
-from jssl.run.settings import LARGEST_VIEW
+from jssl.run.settings.base import LARGEST_VIEW
 
 
 def write_gallery(

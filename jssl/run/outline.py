@@ -1,11 +1,9 @@
 """What a run would take, said without starting it: `jssl train NAME --plan`."""
 
-import jax
-
-from jssl.arrays.jaxprs import matrix_flops
-from jssl.run.experiment import DataInfo
 from jssl.run.footprint import in_words
-from jssl.run.plan import Plan, step_of
+from jssl.run.plan import Plan
+
+RATE = 1e14  # operations a second that a device of today reaches
 
 
 def outline(plan: Plan) -> list[str]:
@@ -16,13 +14,18 @@ def outline(plan: Plan) -> list[str]:
     Returns:
         Lines: steps, data, memory, operations.
     """
-    batch = DataInfo(**plan.config["data"]).batch(plan.experiment.batch)
-    each = matrix_flops(jax.make_jaxpr(step_of(plan))(plan.state, batch).jaxpr)
-    whole = each * plan.experiment.steps
     return [
         plan.budget,
         f"{plan.data.source.name}: {len(plan.data):,} images",
         in_words(plan.needs),
-        f"matrix products of {each:.3g} operations a step, {whole:.3g} in all; at 1e14 a second on each "
-        f"device {whole / 3.6e17 / plan.mesh.size:.3g} hours",
+        operations_in_words(plan),
     ]
+
+
+def operations_in_words(plan: Plan) -> str:
+    """Says how long a planned run takes on a fast device, by its matrix products."""
+    whole, rate = plan.operations * plan.experiment.steps, f"{RATE:.0e}".replace("+", "")
+    return (
+        f"matrix products of {plan.operations:.3g} operations a step, {whole:.3g} in all; at {rate} a "
+        f"second on each device {whole / RATE / 3600 / plan.mesh.size:.3g} hours"
+    )

@@ -12,20 +12,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from jssl.arrays.jaxprs import matrix_flops
 from jssl.data.reading.resident import steps_per_epoch
 from jssl.data.source import Source
 from jssl.extras import require
-from jssl.run.experiment import DataInfo, Experiment, Settings
-from jssl.run.export import code_version, evaluated
+from jssl.run.data.gather import Gathered, gather
+from jssl.run.directory.record import BUDGET, check_directory
 from jssl.run.footprint import footprint
-from jssl.run.from_weights import Start, beside
-from jssl.run.gather import Gathered, gather
-from jssl.run.named_weights import begun_with, by_name, fit, settings_with_weights
-from jssl.run.numbers import LARGEST, check_numbers
-from jssl.run.options import Options
-from jssl.run.presets import preset
-from jssl.run.record import BUDGET, check_directory
-from jssl.run.targets import TARGET, FrozenTarget
+from jssl.run.settings.experiment import DataInfo, Experiment, Settings
+from jssl.run.settings.numbers import LARGEST, check_numbers
+from jssl.run.settings.options import Options
+from jssl.run.settings.presets import preset
+from jssl.run.weights.export import code_version, evaluated
+from jssl.run.weights.from_weights import Start, beside
+from jssl.run.weights.named import begun_with, by_name, fit, settings_with_weights, told_beside
 from jssl.sharding import make_mesh, over_batch, state_sharding
 from jssl.train import TrainState, init_state, train_step
 from jssl.weights.directory import CONFIG, EVALUATED, NETWORK, as_path, read_config
@@ -44,13 +44,14 @@ class Plan(NamedTuple):
     Attributes:
         name: The experiment's.
         experiment: Built, with its `batch` and `steps`.
-        options: Without None where there is a default.
+        options: Without None or "auto" where there is a default.
         config: What config.json holds.
         data: Opened.
         mesh: The devices.
         state: The train state without its values, each array with its place on the mesh.
         needs: Bytes of each device, by what takes them.
-        budget: Steps, epochs and the highest learning rate, in words.
+        operations: Of a step's matrix products, on all devices together.
+        budget: Steps, epochs, the highest learning rate and what is computed in, in words.
         extends: What the run was when it was begun, where it is resumed with more steps.
         start: () -> what the first state takes from other weights; None where all of it is random.
         command: What was typed to start it; "" from Python.
@@ -64,6 +65,7 @@ class Plan(NamedTuple):
     mesh: Mesh
     state: TrainState
     needs: dict[str, int]
+    operations: int
     budget: str
     extends: "Shorter | None" = None
     start: Callable[[], Start | None] | None = None
@@ -116,6 +118,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         raise ValueError(missing)
     name = experiment_name(settings)
     options = replace(options, out=options.out or f"runs/{name}")
+    options = replace(options, dtype=_dtype(options))
     data = weights = None
     if options.preset is not None:
         data = _gathered(settings)
@@ -134,8 +137,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     check_directory(options.out, config)
     unread = settings
     settings, weights = settings_with_weights(settings, _there(options.out), weights)
-    if isinstance(settings, FrozenTarget):
-        config[TARGET] = settings.target_in_words()
+    config |= told_beside(settings)
     mesh = make_mesh(options.mesh)
     data = _gathered(settings) if data is None else data
     require(*([options.log] if options.log else []), name="log")
@@ -185,13 +187,14 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     peak = "" if experiment.peak_rate is None else f"; learning rate up to {experiment.peak_rate:.3g}"
     budget = (
         f"{experiment.steps:,} steps of {experiment.batch:,} images, {experiment.steps / per_epoch:.3g} "
-        f"epochs of {info.examples:,}{peak}"
+        f"epochs of {info.examples:,}{peak}; in {options.dtype}"
     )
-    planned = Plan(name, experiment, options, config, data, mesh, state, {}, budget, extends)
+    planned = Plan(name, experiment, options, config, data, mesh, state, {}, 0, budget, extends)
     if start is not None:
         planned = planned._replace(start=begun_with(unread, info, start, config["settings"].get("start")))
     where = evaluated(experiment.method, state)
-    return planned._replace(needs=_needs(planned, info), config=config | {EVALUATED: where})
+    needs, operations = _takes(planned, info)
+    return planned._replace(needs=needs, operations=operations, config=config | {EVALUATED: where})
 
 
 def _gathered(settings: Settings) -> Gathered:
@@ -242,6 +245,14 @@ def state_shapes(experiment: Experiment, options: Options, info: DataInfo, start
     """The state before the first step without its values."""
     init, batch = initial_state(experiment, options), info.batch(experiment.batch)
     return jax.eval_shape(init, batch, start and start.tree)
+
+
+def _dtype(options: Options) -> Any:
+    """What the forward pass computes in: as was asked, as the run began, or as is fast here."""
+    if options.dtype != "auto":
+        return options.dtype
+    begun = (_there(options.out) or {}).get("numbers", {}).get("dtype")
+    return begun or ("float32" if jax.default_backend() == "cpu" else "bfloat16")
 
 
 def _there(directory) -> dict[str, Any] | None:
@@ -305,16 +316,17 @@ def skipping(step):
     return tolerant
 
 
-def _needs(plan: Plan, info: DataInfo) -> dict[str, int]:
-    """Traces the step: what it takes of each device."""
+def _takes(plan: Plan, info: DataInfo) -> tuple[dict[str, int], int]:
+    """Traces the step: bytes that it takes of each device, and its operations."""
     batch = info.batch(plan.experiment.batch)
     place = over_batch(plan.mesh)
     batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place) for name, x in batch.items()}
-    parts = footprint(step_of(plan), plan.state, batch, devices=plan.mesh.size)
+    traced = jax.make_jaxpr(step_of(plan))(plan.state, batch)
+    parts = footprint(traced, plan.state, batch, devices=plan.mesh.size)
     arrays = (
         [] if plan.data.records is not None else [plan.data.train.images, *plan.data.train.extras.values()]
     )
-    return parts | {"data": sum(np.asarray(x).nbytes for x in arrays)}
+    return parts | {"data": sum(np.asarray(x).nbytes for x in arrays)}, matrix_flops(traced.jaxpr)
 
 
 def _plain(value: Any) -> Any:

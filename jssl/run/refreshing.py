@@ -11,7 +11,7 @@ from jssl.data.reading.records import Some
 from jssl.data.reading.resident import steps_per_epoch, take
 from jssl.data.source import IMAGE_SIZE
 from jssl.data.views.compose import images_of
-from jssl.run.gather import Gathered
+from jssl.run.data.gather import Gathered
 from jssl.run.plan import Plan
 from jssl.sharding import over_batch
 from jssl.train import Event

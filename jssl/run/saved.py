@@ -10,12 +10,12 @@ import numpy as np
 
 from jssl.evaluate import extract_features
 from jssl.methods.base import Method
-from jssl.run.experiment import DataInfo, Experiment, Settings
-from jssl.run.from_weights import beside
-from jssl.run.named_weights import fit, settings_with_weights
-from jssl.run.options import Options
 from jssl.run.plan import state_shapes
-from jssl.run.systems import experiments, named
+from jssl.run.settings.experiment import DataInfo, Experiment, Settings
+from jssl.run.settings.options import Options
+from jssl.run.settings.systems import experiments, named
+from jssl.run.weights.from_weights import beside
+from jssl.run.weights.named import fit, settings_with_weights
 from jssl.train import TrainState
 from jssl.weights.directory import CONFIG, encoder_variables, newest_state, read_config
 

@@ -14,10 +14,10 @@ from jssl.data.augment.base import Statistics
 from jssl.evaluate import diagnose, extract_features
 from jssl.evaluate.figures import legible
 from jssl.evaluate.table import LEARNED, Table, metrics_of
-from jssl.run.experiment import Figure
+from jssl.run.directory.record import REPORT, Record
+from jssl.run.evaluation.probing import Probes, features_of, from_figures
 from jssl.run.plan import Plan
-from jssl.run.probing import Probes, features_of, from_figures
-from jssl.run.record import REPORT, Record
+from jssl.run.settings.experiment import Figure
 from jssl.sharding import on_one_device
 from jssl.train import TrainState
 

@@ -11,28 +11,31 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jssl.arrays.programs import used_once
+from jssl.arrays.programs import keep_compiled, used_once
 from jssl.checkpoint import Checkpoints
 from jssl.evaluate import diagnose, format_table
 from jssl.evaluate.protocols.base import heading, shown
 from jssl.evaluate.table import LEARNED, RANDOM
 from jssl.extras import extra
 from jssl.run.ahead import Ahead, working_ahead
-from jssl.run.best import Best, Worse, earlier, forgotten, go_back, has_stopped
-from jssl.run.experiment import Experiment, Settings
+from jssl.run.data.supply import Supply, supply
+from jssl.run.directory.best import Best, Worse, earlier, forgotten, go_back, has_stopped
+from jssl.run.directory.lock import writer_of
+from jssl.run.directory.opening import next_commands
+from jssl.run.directory.record import REPORT, Record, compared
+from jssl.run.evaluation.baselines import user_cache
+from jssl.run.evaluation.probing import STARTED, Probes, as_figures, health_of
 from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts, listening
-from jssl.run.lock import writer_of
-from jssl.run.opening import next_commands
-from jssl.run.options import Options
+from jssl.run.outline import operations_in_words
 from jssl.run.plan import Plan, Shorter, experiment_name, initial_state, plan, step_of
-from jssl.run.probing import STARTED, Probes, as_figures, health_of
-from jssl.run.record import REPORT, Record, compared
 from jssl.run.refreshing import refreshes
+from jssl.run.settings.experiment import Experiment, Settings
+from jssl.run.settings.options import Options
+from jssl.run.settings.systems import named
 from jssl.run.summary import write_summary
-from jssl.run.supply import Supply, supply
-from jssl.run.systems import named
 from jssl.run.watch import Log, NonFinite, Pace, check_finite, parameters_finite
+from jssl.sharding import replicated
 from jssl.train import Event, TrainState, fit
 from jssl.weights.directory import CHECKPOINTS
 
@@ -128,6 +131,7 @@ def carry_out(
     if jax.process_index() > 0:
         say, bar = (lambda text: None), False
     interrupts.doing = "preparing"
+    keep_compiled(user_cache() / "xla")
     with writer_of(plan.options.out):
         record = Record(plan.options.out, plan.config, log=plan.options.log)
         checkpoints = Checkpoints(record.directory / CHECKPOINTS, config=compared(plan.config))
@@ -176,7 +180,8 @@ def _carry_out(
     if options.accumulate > 1 and not options.accumulate_exactly:
         say(
             f"--accumulate {options.accumulate}: a loss that compares the images of a batch, such as a "
-            "contrastive one, compares those of a part; --accumulate-exactly keeps the whole batch's"
+            "contrastive one, compares those of a part, and what is remembered of batches, such as a center, "
+            "moves after each; --accumulate-exactly keeps the whole batch's"
         )
     if probes is not None and plan.data.records is not None:
         say(f"probes look at {images[0]:,} training and {images[1]:,} test images")
@@ -189,6 +194,7 @@ def _carry_out(
         )
 
     say(in_words(plan.needs))
+    say(operations_in_words(plan))
     with interrupts.holding():
         state, said = _restored(plan, checkpoints)
     if state is None:
@@ -278,7 +284,9 @@ def _train(
 
     log = Log(record, batch=e.batch, rates={"learning_rate": e.learning_rate}, waited=data.waited, show=show)
     # the first steps are taken meanwhile: compiled any sooner, it would hold up what they wait for
-    health = health_of(e, plan.data.source, plan.data.train, state=plan.state, ahead=ahead)
+    health = health_of(
+        e, plan.data.source, plan.data.train, place=replicated(plan.mesh), state=plan.state, ahead=ahead
+    )
     probed: dict[int, dict[str, float]] = {}  # by step, the latest only
     best = Best(options.stop_when_worse, earlier(checkpoints) if options.stop_when_worse else {})
 
@@ -299,7 +307,7 @@ def _train(
             best.add(step, figures)
 
     def save(step, state, metrics):
-        pace.wait()
+        pace.check()
         if not options.skip_nonfinite:
             check_finite(step, metrics)
         keep(step, state)
@@ -310,7 +318,8 @@ def _train(
         record.check_there()
         checkpoints.save(step, state, probed.get(step))
 
-    pace = Pace(interrupts, log, lambda step: bar.update(step - bar.n), skips=options.skip_nonfinite)
+    how = dict(every=options.log_every, skips=options.skip_nonfinite)
+    pace = Pace(interrupts, log, lambda step: bar.update(step - bar.n), **how)
     assert options.eval_every and options.checkpoint_every  # the plan's options have no None
     events = [
         *refreshes(plan),
@@ -322,6 +331,7 @@ def _train(
     try:
         with interrupts.holding():
             state = fit(data.advance, state, steps=e.steps, events=events)
+            pace.check()
             log.flush()
     except Interrupted as stop:
         if stop.state is not None:

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jssl.run.directory.record import Record
 from jssl.run.interrupt import Interrupted, Interrupts
-from jssl.run.record import Record
 
 QUEUED = 2  # steps that may be under way on the device: enough to keep it busy, few enough to stop soon
 
@@ -59,7 +59,8 @@ class Log:
     def __init__(
         self, record: Record, *, batch: int, rates, waited: Callable[[], float], show=lambda figures: None
     ):
-        self._record, self._batch, self._rates, self._waited, self._show = record, batch, rates, waited, show
+        self._record, self._batch, self._waited, self._show = record, batch, waited, show
+        self._rates = jax.jit(lambda step: {name: jnp.asarray(rate(step)) for name, rate in rates.items()})
         self._pending: tuple[int, Mapping[str, Any], dict[str, float]] | None = None
         self._since: tuple[int, float, float] | None = None
 
@@ -72,6 +73,7 @@ class Log:
         return self._since is not None
 
     def __call__(self, step: int, state, metrics) -> None:
+        metrics = {**metrics, **self._rates(jax.device_put(np.int32(step - 1)))}
         for value in jax.tree.leaves(metrics):
             value.copy_to_host_async()
         speed = {}
@@ -92,9 +94,8 @@ class Log:
         if self._pending is None:
             return
         (step, metrics, speed), self._pending = self._pending, None
-        values = {name: float(value) for name, value in metrics.items()}
-        rates = {name: float(rate(step - 1)) for name, rate in self._rates.items()}
-        figures = values | rates | speed | dict(also or {})
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        figures = values | speed | dict(also or {})
         self._record.write(step, figures)
         self._show(figures)
 
@@ -109,37 +110,58 @@ class Log:
 
 class Pace:
     """Is called after every step: advances the bar, keeps few steps queued, stops when asked to or at figures
-    not finite.
+    not finite. Every step is looked at, but what is on the device is read once in a while, all together.
 
     Args:
+        every: Steps between two readings.
         skips: Steps that may be skipped for figures that are not finite, where the step is one that skips
             them.
     """
 
     def __init__(
-        self, interrupts: Interrupts, log: Log, advance_bar: Callable[[int], None], *, skips: int = 0
+        self,
+        interrupts: Interrupts,
+        log: Log,
+        advance_bar: Callable[[int], None],
+        *,
+        every: int = 1,
+        skips: int = 0,
     ):
-        self._interrupts, self._log, self._advance_bar, self._skips = interrupts, log, advance_bar, skips
+        self._interrupts, self._log, self._advance_bar = interrupts, log, advance_bar
+        self._every, self._skips = every, skips
         self._queue: deque = deque()
+        self._done: list[tuple[int, Mapping[str, Any]]] = []
 
     def __call__(self, step: int, state, metrics) -> None:
         self._advance_bar(step)
         self._queue.append((step, metrics))
-        self.wait(QUEUED if self._log.timed else 0)
+        self._wait(QUEUED if self._log.timed else 0)
+        if step % self._every == 0:
+            self._read()
         if not self._log.timed:
             self._log.restart_clock(step)
         if self._interrupts.requested(step):
-            self.wait()
+            self.check()
             raise Interrupted(step=step, state=state)
 
-    def wait(self, queued: int = 0) -> None:
-        """Returns when at most so many steps are under way.
+    def check(self) -> None:
+        """Waits for all steps that are under way and reads their figures.
 
         Raises:
             NonFinite: for a step that may not be skipped.
         """
+        self._wait(0)
+        self._read()
+
+    def _wait(self, queued: int) -> None:
+        """Returns when at most so many steps are under way."""
         while len(self._queue) > queued:
             step, metrics = self._queue.popleft()
+            self._done.append((step, jax.block_until_ready(metrics)))
+
+    def _read(self) -> None:
+        done, self._done = jax.device_get(self._done), []
+        for step, metrics in done:
             try:
                 check_finite(step, metrics)
             except NonFinite:

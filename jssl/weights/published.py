@@ -138,15 +138,15 @@ def _known(name: str, known: Published) -> Place:
 def _hub(name: str, known: Published) -> Place:
     """A repository of the Hugging Face hub: in $JSSL_WEIGHTS, in its cache, or downloaded."""
     folders = [folder / given for folder in _own_folders() for given in (name, name.split("/")[-1])]
-    found = (
-        next((folder for folder in folders if folder.is_dir()), None) or _cached(name) or _downloaded(name)
-    )
+    found, why = next((folder for folder in folders if folder.is_dir()), None) or _cached(name), ""
+    if found is None:
+        found, why = _downloaded(name)
     if found is None:
         own = next(iter(_own_folders()), None)
         where = f"{own}/{name}/" if own else f"$JSSL_WEIGHTS/{name}/"
         raise ValueError(
-            f"{name} is not on this machine: fetch config.json and model.safetensors of "
-            f"https://huggingface.co/{known.at} and put them into {where}, or install huggingface_hub"
+            f"{name} is not on this machine, and {why}: fetch config.json and model.safetensors of "
+            f"https://huggingface.co/{known.at} and put them into {where}"
         )
     place = _folder(found)
     return Place(place.files, name, place.config, known.family or None, known.licence)
@@ -166,15 +166,16 @@ def _cached(name: str) -> Path | None:
     return max(held, key=lambda folder: folder.stat().st_mtime, default=None)
 
 
-def _downloaded(name: str) -> Path | None:
+def _downloaded(name: str) -> tuple[Path | None, str]:
+    """The folder, or why there is none."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
-        return None
+        return None, "huggingface_hub, which would download it, is not installed"
     try:
-        return Path(snapshot_download(name, allow_patterns=WANTED))
+        return Path(snapshot_download(name, allow_patterns=WANTED)), ""
     except Exception as error:  # no network, no such repository, no permission: many kinds
-        raise ValueError(f"{name} is not downloaded: {_short(error)}") from None
+        return None, f"cannot be downloaded ({_short(error)})"
 
 
 def _folder(path: Path) -> Place:

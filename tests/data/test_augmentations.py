@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from jssl import data
+from jssl.data.augment.color import _in_passes, _in_two_looks
 
 RNG = np.random.default_rng(0)
 PATCHES = RNG.normal(128, 60, (6, 6, 5, 3)).repeat(8, 1).repeat(8, 2)
@@ -119,6 +120,26 @@ def test_jitter_is_its_parts_in_some_order():
     # Brightness 0 ... 2 of a grey picture with contrast 0: the order cannot matter, of color with saturation
     # it does.
     np.testing.assert_allclose(data.color_jitter()(KEYS, IMAGES), IMAGES / 255.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [3, 1])
+def test_two_looks_at_an_image_are_as_many_passes(channels):
+    images = jnp.asarray(np.repeat(IMAGES[:, ::4, ::4, :channels], 16, 0) / 255.0, jnp.float32)
+    rng = np.random.default_rng(3)
+    factors = rng.uniform(0.2, 1.8, (len(images), 3))
+    weights = np.zeros((len(images), 3, 3))  # brightness, contrast, saturation; own, grey and mean grey
+    weights[..., 0] = factors
+    weights[:, 1, 2], weights[:, 2, 1] = 1 - factors[:, 1], 1 - factors[:, 2]
+    orders = np.argsort(rng.random((len(images), 3)), 1)
+    weights = jnp.asarray(np.take_along_axis(weights, orders[..., None], 1), jnp.float32)
+    place = jnp.asarray(rng.integers(0, 4, len(images)), jnp.float32)
+    turn = jnp.asarray(rng.uniform(-0.5, 0.5, len(images)), jnp.float32)
+    assert len({(*order, float(at)) for order, at in zip(orders, place, strict=True)}) > 18
+    looks, passes = (
+        np.asarray(jax.jit(way)(images, weights, place, turn)) for way in (_in_two_looks, _in_passes)
+    )
+    np.testing.assert_allclose(looks, passes, atol=5e-6)
+    assert np.abs(passes - images).max() > 0.1
 
 
 @pytest.mark.parametrize(("sigma", "kernel"), [(0.3, 5), (1.1, 9), (2.0, 23)])

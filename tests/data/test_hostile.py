@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jssl.run.gather import gather
+from jssl.run.data.gather import gather
 
 
 def encoded(image, kind="PNG", **options):
@@ -31,6 +31,12 @@ def chunk(name, content):
 def png_that_says(width, height):
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+
+
+def png_of_16_bits(value):
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0))
+    rows = (b"\0" + struct.pack(">H", value) * 24) * 8
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 FILES = {  # what lies beside a good image, and what is said of it, or the shade that it is read with
@@ -64,6 +70,13 @@ FILES = {  # what lies beside a good image, and what is said of it, or the shade
     "16 bits, big-endian": (encoded(np.full((8, 8), 25700, ">u2"), "TIFF"), 100),
     "a grey JPEG": (encoded(SHADES[..., 0], "JPEG"), 100),
     "CMYK": (encoded(Image.fromarray(SHADES).convert("CMYK"), "JPEG"), 100),
+    "a palette with a clear entry": (
+        encoded(Image.fromarray(SHADES).convert("P"), transparency=bytes(256)),
+        255,
+    ),
+    "colors of 16 bits": (png_of_16_bits(25700), 100),
+    "a grey image with a clear shade": (encoded(SHADES[..., 0], transparency=100), 255),
+    "bits": (encoded(Image.fromarray(SHADES[..., 0] > 50)), 255),
     "a palette": (encoded(Image.fromarray(SHADES).convert("P")), 100),
     "a transparent image": (encoded(np.zeros((8, 8, 4), np.uint8)), 255),
     "grey with alpha": (encoded(np.stack([SHADES[..., 0], SHADES[..., 0] * 0 + 255], -1)), 100),
@@ -129,6 +142,15 @@ NPZ = {
     "a label": (saved(images=IMAGES, labels=np.int32(3)), "labels must be 64 integers"),
     "float labels": (saved(images=IMAGES, labels=np.zeros(64)), "labels must be 64 integers"),
     "negative labels": (saved(images=IMAGES, labels=np.full(64, -9)), "from 0 up"),
+    "boolean labels": (saved(images=IMAGES, labels=np.arange(64) % 2 == 0), "labels must be 64 integers"),
+    "words as labels": (saved(images=IMAGES, labels=np.array(["a", "b"] * 32)), "labels must be 64 integers"),
+    "one-hot labels": (saved(images=IMAGES, labels=np.eye(64, dtype=int)), "labels must be 64 integers"),
+    "objects as names": (
+        saved(images=IMAGES, labels=np.zeros(64, int), class_names=np.array(["a", None], object)),
+        "class_names cannot be read: it holds Python objects",
+    ),
+    "test images of 16 bits": (saved(images=IMAGES, test_images=IMAGES.astype(np.uint16)), "must be uint8"),
+    "a number as test images": (saved(images=IMAGES, test_images=np.uint8(3)), r"must be \[N, H, W, C\]"),
     "names too few": (saved(images=IMAGES, labels=np.arange(64), class_names=["a"]), "has no name"),
 }
 

@@ -92,12 +92,23 @@ def test_what_is_no_ordinary_file_is_not_read(tmp_path):
         (b"\xef\xbb\xbfa b.png\tcat\nc.png\tdog", [0, 1]),
         (b"a b.png\tcat  \nc.png \tdog\n\n", [0, 1]),
         (b"\xef\xbb\xbfa b.png \r\nc.png\r\n", [-1, -1]),
+        ("a b.png\tcat\r\nc.png\tdog\r\n".encode("utf-16"), [0, 1]),
+        (b"\xfe\xff" + "a b.png\tcat\nc.png\tdog\n".encode("utf-16-be"), [0, 1]),
+        (b"a b.png\tcat\rc.png\tdog\r", [0, 1]),
     ],
 )
 def test_list_files_of_every_editor(tmp_path, content, labels):
     (tmp_path / "list.txt").write_bytes(content)
     files = data.folder(str(tmp_path / "list.txt"))
     assert files.paths == ["a b.png", "c.png"] and files.labels.tolist() == labels
+
+
+def test_an_image_that_is_listed_twice_is_one_image(tmp_path, caplog):
+    (tmp_path / "list.txt").write_bytes(b"a.png\tcat\nb.png\tdog\na.png\tcat\nc\0.png\tdog\na.png\tdog\n")
+    files = data.folder(str(tmp_path / "list.txt"))
+    assert files.paths == ["a.png", "b.png"] and files.labels.tolist() == [0, 1]
+    (line,) = caplog.messages
+    assert "passed over 1 lines that hold a zero byte, 2 lines of an image that was named before" in line
 
 
 def test_names_that_no_line_can_hold(tmp_path):

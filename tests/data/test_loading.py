@@ -164,6 +164,19 @@ def test_exif_orientation_is_honoured(kind, orientation):
     assert shape_of(file) == shown.shape[:2]
 
 
+@pytest.mark.parametrize("order", ["big", "little"])
+@pytest.mark.parametrize("kind", [3, 4])
+def test_orientation_in_a_jpeg_is_found_in_every_form(order, kind):
+    number = lambda value, size: value.to_bytes(size, order)  # noqa: E731
+    value = number(6, 2) + bytes(2) if kind == 3 else number(6, 4)
+    entry = number(0x0112, 2) + number(kind, 2) + number(1, 4) + value
+    block = {"big": b"MM\0*", "little": b"II*\0"}[order] + number(8, 4) + number(1, 2) + entry + bytes(4)
+    file = encoded(PICTURE, "JPEG", exif=b"Exif\0\0" + block)
+    filled = file[:2] + b"\xff\xfe\0\4ab\xff" + file[2:]  # a comment and a byte of filling before it
+    for one in (file, filled):
+        assert decode(one).shape == (48, 40, 3) and shape_of(one) == (48, 40)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
 def test_sixteen_bits_are_divided_by_257_whatever_they_hold(kind):
     for value in (0, 250, 260, 4000, 65535):

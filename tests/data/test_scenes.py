@@ -24,6 +24,21 @@ def test_a_scene_is_a_function_of_split_and_index():
     assert scenes["image"].shape == (64, 48, 48, 3) and scenes["image"].dtype == np.uint8
 
 
+@pytest.mark.parametrize("split", world.SPLITS)
+def test_what_lies_in_memory_is_what_is_drawn(split):
+    source, drawn = world.scenes(split=split, count=64, side=48), draw(split=split)
+    np.testing.assert_allclose(source.images.astype(int), drawn["image"].astype(int), atol=1)
+    for name in world.FIELDS:
+        np.testing.assert_allclose(source.extras[name], drawn[name], rtol=1e-4, err_msg=name)
+
+
+def test_scenes_to_train_and_to_test_on_are_drawn_by_one_program():
+    before = world._drawn._cache_size()
+    for split in ("train", "test"):
+        world.scenes(split=split, count=1, side=9)
+    assert world._drawn._cache_size() == before + 1
+
+
 def test_what_is_said_is_what_is_seen():
     scenes = draw()
     palette = np.array(list(world.COLORS.values()))

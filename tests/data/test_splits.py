@@ -12,7 +12,7 @@ from jssl import data
 from jssl.data.source import NoSplit
 from jssl.data.sources import tfds
 from jssl.data.splits import by_name, held_out, why_not_probed
-from jssl.run.gather import gather
+from jssl.run.data.gather import gather
 from tests.run import tiny
 
 COLORS = {"ant": 40, "bee": 90, "cat": 140, "dog": 190}
@@ -39,6 +39,8 @@ def gathered(root, **settings):
         ("TRAIN", "val"),
         ("train", "valid"),
         ("train", "Validation"),
+        ("Train", "VALID"),
+        ("training", "TEST"),
     ],
 )
 def test_split_folders_of_every_name(tmp_path, train, test):
@@ -60,6 +62,26 @@ def test_of_several_test_folders_the_first_with_labels_is_taken(tmp_path):
     (tmp_path / "test").mkdir()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "test" / "unlabelled.png")
     assert len(gathered(tmp_path).test) == 8
+
+
+def test_images_beside_the_splits_are_not_read_and_are_counted(tmp_path, caplog):
+    write(tmp_path / "train", COLORS)
+    write(tmp_path / "test", COLORS, count=2)
+    write(tmp_path / "unlabelled", ["ant"], count=3)
+    write(tmp_path / "val", ["bee"], count=1)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "cover.png")
+    found = gathered(tmp_path)
+    assert len(found) == 24 and len(found.test) == 8 and found.source.class_names == tuple(COLORS)
+    (line,) = caplog.messages
+    assert "passed over 5 images in no folder of these splits" in line
+
+
+def test_folders_train_and_test_are_splits_whatever_lies_beside_them(tmp_path):
+    for name in ("train", "test", "masks"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name / "0.png")
+    files = data.folder(str(tmp_path))
+    assert files.paths == ["0.png"] and files.root.endswith("train") and files.class_names == ()
 
 
 def test_test_images_of_unknown_classes_are_left_out_and_said(tmp_path):
@@ -149,7 +171,7 @@ def test_arrays_without_a_test_split_are_split_too(tmp_path):
 def test_streamed_data_is_split_alike(tmp_path, monkeypatch):
     write(tmp_path, COLORS, count=20)
     here = gathered(tmp_path)
-    monkeypatch.setattr("jssl.run.gather.fits_in_memory", lambda records, *, canvas: False)
+    monkeypatch.setattr("jssl.run.data.gather.fits_in_memory", lambda records, *, canvas: False)
     there = gathered(tmp_path)
     assert len(there) == 72 and len(there.records) == 72
     np.testing.assert_array_equal(here.test.images, there.test.images)
@@ -160,7 +182,7 @@ def test_streamed_data_is_split_alike(tmp_path, monkeypatch):
 def test_classes_are_chosen_by_labels_that_have_to_be_read(tmp_path, monkeypatch):
     write(tmp_path, COLORS, count=20)
     plain = lambda name, **where: data.Items(list(data.open_records(name)), name, tuple(COLORS))  # noqa: E731
-    monkeypatch.setattr("jssl.run.gather.open_records", plain)
+    monkeypatch.setattr("jssl.run.data.gather.open_records", plain)
     found = gathered(tmp_path, per_class=3)
     np.testing.assert_array_equal(np.bincount(found.train.labels), [3, 3, 3, 3])
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
+from scipy.ndimage import binary_dilation, binary_opening
 from sklearn.metrics import confusion_matrix, jaccard_score
 
 from jssl.evaluate import protocol, refusal, score
@@ -106,6 +107,7 @@ def test_patches_lie_as_their_labels_do():
         (dict(train_segmentation=None), "it needs dense labels of training images: segmentation"),
         (dict(train_segmentation=np.zeros((40, 4, 4), int)), "at least two classes, they have 1"),
         (dict(train_segmentation=patterns(39)), r"shape \(39, 4, 4\), expected \[40, H, W\]"),
+        (dict(train_segmentation=patterns(40) + 0.5), "train_segmentation holds float64, expected integers"),
         (dict(train_segmentation=np.zeros((40, 5, 5), int)), "labels of 5 x 5 pixels do not fit 16 patches"),
         (
             dict(test_segmentation=np.full((16, 4, 4), 7)),
@@ -218,6 +220,25 @@ def test_region_and_boundary_by_hand():
     by_hand = 2 * precision * recall / (precision + recall)
     assert float(boundary_f(jnp.asarray(apart), jnp.asarray(a))) == pytest.approx(by_hand)
     assert precision != recall
+
+
+def test_regions_and_boundaries_are_those_of_scikit_learn_and_scipy():
+    rng = np.random.default_rng(0)
+    a, b = (binary_opening(rng.random((2, 96, 128)) < 0.7, np.ones((1, 3, 3))) for _ in range(2))
+    theirs = [jaccard_score(one.ravel(), other.ravel()) for one, other in zip(a, b, strict=True)]
+    np.testing.assert_allclose(jaccard(jnp.asarray(a), jnp.asarray(b)), theirs, rtol=1e-6)
+    radius = int(np.ceil(0.008 * np.hypot(96, 128)))
+    rows, columns = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+    disk = rows**2 + columns**2 <= radius**2  # as DAVIS's `f_measure` dilates
+    for one, other in zip(a, b, strict=True):
+        lines = [np.asarray(boundary(jnp.asarray(mask))) for mask in (one, other)]
+        near = [binary_dilation(line, disk) for line in lines]
+        precision, recall = (
+            line[wide].sum() / line.sum() for line, wide in zip(lines, near[::-1], strict=True)
+        )
+        by_scipy = 2 * precision * recall / (precision + recall)
+        assert float(boundary_f(jnp.asarray(one), jnp.asarray(other))) == pytest.approx(by_scipy, rel=1e-5)
+        assert 0.3 < by_scipy < 1
 
 
 def test_uniform_and_exact_attention():

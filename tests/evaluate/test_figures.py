@@ -96,6 +96,11 @@ def test_health_curves_have_a_panel_each():
     assert pixels(figure).size
 
 
+def test_steps_are_whole_even_where_there_is_one():
+    figure = figures.health_curves([4], {"loss": [0.5]})
+    assert [tick for tick in figure.axes[0].get_xticks() if tick != round(tick)] == []
+
+
 def test_neighbours_are_framed_by_their_label():
     from matplotlib.patches import Rectangle
 
@@ -170,6 +175,7 @@ def test_views_are_shown_as_they_were_before_normalisation():
     np.testing.assert_allclose(pictures(figure)[1], images[0] / 255, atol=1e-5)
     np.testing.assert_allclose(pictures(figure)[2], enlarge(images[0, :4, :4], (8, 8)) / 255, atol=1e-5)
     assert len(pictures(figure)) == 3 * (1 + 2 * 3)
+    assert {"image", "global 1", "local 1", "local 2"} <= words(figure)
     grey = normalize()(None, jnp.full((1, 2, 2, 1), 0.25))
     np.testing.assert_allclose(figures.unnormalized(grey), 0.25, atol=1e-6)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from jssl.evaluate import knn_accuracy, knn_classify, nearest_neighbours
-from jssl.evaluate.protocols.knn import _nearest_neighbours
+from jssl.evaluate.protocols.knn import GROUP, _nearest_neighbours, top_k
+from tests.objectives.golden_numbers import load
 
 
 def numpy_knn(train, labels, test, classes, k, temperature):
@@ -15,6 +16,17 @@ def numpy_knn(train, labels, test, classes, k, temperature):
         for i in np.argsort(-similarities)[:k]:
             scores[row, labels[i]] += np.exp(similarities[i] / temperature)
     return scores
+
+
+def test_scores_are_those_of_dinos_own_code():
+    golden = load("knn_classifier")
+    given = golden.in_train_features, golden.in_train_labels, golden.in_test_features
+    settings = dict(k=golden.hp_k, temperature=golden.hp_temperature)
+    scores = knn_classify(*given, classes=golden.hp_num_classes, **settings)
+    np.testing.assert_allclose(scores, golden.out_class_scores, rtol=1e-4, atol=1e-3)
+    np.testing.assert_array_equal(scores.argmax(1), golden.out_predictions)
+    wanted = np.array(golden.in_test_labels)
+    assert 100 * np.mean(scores.argmax(1) == wanted) == pytest.approx(golden.out_top1_percent)
 
 
 def data(rows=60, queries=23, width=5, classes=4):
@@ -42,6 +54,25 @@ def test_the_bank_is_searched_in_blocks(block, monkeypatch):
     similarities, rows = nearest_neighbours(train, test, k=7)
     np.testing.assert_array_equal(rows, whole[1])
     np.testing.assert_allclose(similarities, whole[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("distinct", [5, 10**6])
+def test_the_largest_entries_are_found_by_their_groups(distinct):
+    values = np.random.default_rng(0).integers(0, distinct, (7, 9 * GROUP)).astype(np.float32)
+    found, columns = top_k(jnp.asarray(values), 4)  # with five values there are ties everywhere
+    order = np.argsort(-values, axis=1, kind="stable")[:, :4]
+    np.testing.assert_array_equal(columns, order)
+    np.testing.assert_array_equal(found, np.take_along_axis(values, order, axis=1))
+
+
+def test_a_bank_of_many_groups_in_several_blocks(monkeypatch):
+    rng = np.random.default_rng(0)
+    bank, queries = rng.normal(size=(601, 4)), rng.normal(size=(5, 4))
+    bank[500] = bank[77]
+    monkeypatch.setattr("jssl.evaluate.protocols.knn.BLOCK", 300)  # three blocks of whole groups for k = 2
+    _, rows = nearest_neighbours(jnp.asarray(bank), jnp.asarray(queries), k=2)
+    cosines = queries @ (bank / np.linalg.norm(bank, axis=1, keepdims=True)).T
+    np.testing.assert_array_equal(rows, np.argsort(-cosines, axis=1, kind="stable")[:, :2])
 
 
 def test_memory_is_bounded_whatever_the_bank():

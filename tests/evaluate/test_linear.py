@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -56,6 +57,20 @@ def test_settings_do_not_disturb_each_other():
     alone = linear_probe(*arrays, classes=10, steps=30, learning_rates=(0.1,), weight_decays=(0.0,))
     together = linear_probe(*arrays, classes=10, steps=30, learning_rates=(0.1, 1e-9), weight_decays=(0.0,))
     np.testing.assert_allclose(alone.kernel, together.kernel, rtol=1e-3, atol=1e-5)
+
+
+def test_rows_on_the_host_come_part_by_part_and_give_the_same(monkeypatch):
+    x, y = digits()
+    arrays = x[:303] / 16, y[:303], x[303:400] / 16, y[303:400]
+    settings = dict(classes=10, steps=23, batch=64)
+    whole = linear_probe(*map(jnp.asarray, arrays), **settings)
+    monkeypatch.setattr("jssl.evaluate.protocols.linear.PART", 64 * 64 * 5)  # five steps at a time
+    monkeypatch.setattr("jssl.evaluate.protocols.linear.ROWS", 50)
+    parts = linear_probe(*arrays, **settings)
+    np.testing.assert_allclose(parts.kernel, whole.kernel, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(parts.validation, whole.validation, atol=1e-6)
+    assert float(parts.accuracy) == pytest.approx(float(whole.accuracy)) and whole.accuracy > 0.7
+    assert float(parts.learning_rate) == float(whole.learning_rate)
 
 
 def test_chance_on_noise():

@@ -179,12 +179,18 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_in_a_browser_nothing_is_cut(width, tmp_path):
     page = html.escape(whole_page(tmp_path))
-    measure = "document.title = document.querySelector('iframe').contentDocument.documentElement.scrollWidth"
+    measure = (
+        "const page = document.querySelector('iframe').contentDocument;"
+        "const parts = [...page.querySelectorAll('pre, .scroll:has(table.settings)')];"
+        "const cut = parts.filter(part => part.scrollWidth > part.clientWidth);"
+        "document.title = page.documentElement.scrollWidth + ' ' + cut.length"
+    )
     frame = f'<iframe style="width:{width}px;border:0" onload="{measure}" srcdoc="{page}"></iframe>'
     (tmp_path / "frame.html").write_text(f"<!doctype html><title></title>{frame}", encoding="utf-8")
     asked = [CHROMIUM, "--headless", "--no-sandbox", "--virtual-time-budget=5000", "--dump-dom"]
+    asked += ["--hide-scrollbars", "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"]
     done = subprocess.run(
         [*asked, (tmp_path / "frame.html").as_uri()], capture_output=True, text=True, timeout=60
     )
-    (title,) = re.findall(r"<title>(\d+)</title>", done.stdout)
-    assert int(title) == width
+    assert re.findall(r"<title>(.*?)</title>", done.stdout)[0] == f"{width} 0"  # nothing has to be moved
+    assert "CONSOLE" not in done.stderr

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
+from sklearn.metrics import auc, precision_recall_curve
 
 from jssl.data.sources import scene_tasks
 from jssl.evaluate import protocol, score
@@ -25,6 +26,15 @@ def test_average_precision_by_hand():
     orders = [average_precision(bools(text)) for text in ("+--+", "-+-+", "-++-", "+-+-")]
     assert all(float(value) > low for value in orders)
     assert np.isnan(average_precision(bools("---")))
+
+
+def test_average_precision_is_the_area_that_scikit_learn_finds():
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        wanted, scores = rng.random(30) < 0.3, rng.permutation(30)
+        precision, recall, _ = precision_recall_curve(wanted, scores)
+        found = float(average_precision(jnp.asarray(wanted[np.argsort(-scores)])))
+        assert found == pytest.approx(auc(recall, precision), rel=1e-5)
 
 
 def test_junk_anywhere_changes_nothing():
@@ -108,10 +118,10 @@ def test_copies_are_found_among_others():
     def part(name, rows):
         return {f"{name}_features": rows, f"{name}_tokens": np.abs(rows)[:, None]}
 
-    there = part("train", train) | part("query", queries) | part("gallery", gallery)
-    exact = score([protocol("copies")], **there, relevance=np.eye(10, 40, dtype=int))
+    there = part("whitening", train) | part("copy", queries) | part("original", gallery)
+    exact = score([protocol("copies")], **there, copied=np.eye(10, 40, dtype=int))
     assert exact == {"copies_map": 1.0, "copies_recall": 1.0}
-    wrong = score([protocol("copies")], **there, relevance=np.eye(10, 40, k=11, dtype=int))
+    wrong = score([protocol("copies")], **there, copied=np.eye(10, 40, k=11, dtype=int))
     assert wrong["copies_map"] < 0.3 and wrong["copies_recall"] < 0.3
     scores, wanted = jnp.array([0.9, 0.8, 0.7, 0.6, 0.5]), jnp.array([True, False, True, False, True])
     for share, recall in ((0.0, 1 / 3), (0.5, 2 / 3)):  # of two others none, or one, may be above
@@ -156,12 +166,20 @@ def test_a_small_neighbourhood_and_the_temperature():
 def test_films_that_do_not_fit_cost_one_line():
     tokens, masks = film()
     for change, words in (
-        (dict(masks=masks[:3]), r"film_objects \(1, 3, 6, 6\), expected"),
+        (dict(masks=masks[:3]), r"its objects \(3, 6, 6\), expected \[T, N, D\]"),
         (dict(masks=0 * masks), "with an object in the first"),
         (dict(masks=masks[:, :5]), "labels of 5 x 6 pixels do not fit 36 patches"),
     ):
         with pytest.raises(ValueError, match=words):
             scored(tokens, **change)
+
+
+def test_films_may_differ_in_length():
+    (long, its), (short, others) = film(1, frames=5), film(0, frames=3)
+    found = score([protocol("propagate", top=1)], film_tokens=[long, short], film_objects=[its, others])
+    assert found["propagate_j"] == 1.0
+    with pytest.raises(ValueError, match="tokens of 2 films, objects of 1"):
+        score([protocol("propagate")], film_tokens=[long, short], film_objects=[its])
 
 
 def test_scenes_make_films_searches_and_copies():
@@ -176,10 +194,14 @@ def test_scenes_make_films_searches_and_copies():
     copies = scene_tasks.copy_search(queries=8, others=24, side=16)
     pixels = {
         part: dict(features=x.reshape(len(x), -1) / 255.0, tokens=x.reshape(len(x), 64, 12) / 255.0)
-        for part, x in (("query", copies.queries), ("gallery", copies.gallery), ("train", copies.gallery))
+        for part, x in (
+            ("copy", copies.queries),
+            ("original", copies.gallery),
+            ("whitening", copies.gallery),
+        )
     }
     there = {f"{part}_{name}": x for part, both in pixels.items() for name, x in both.items()}
-    found = score([protocol("copies", whiten=False)], **there, relevance=copies.relevance)
+    found = score([protocol("copies", whiten=False)], **there, copied=copies.relevance)
     assert 0.1 < found["copies_map"] < 1  # they are altered, not replaced
     assert (copies.queries != copies.gallery[:8]).mean() > 0.5
 

@@ -80,6 +80,7 @@ def test_batches_are_spread_over_the_devices_of_the_parameters():
         (dict(images=np.zeros((2, 4, 4, 3), np.int32)), TypeError, "must be uint8, or float .* got int32"),
         (dict(images=np.zeros((2, 4, 4, 3), np.uint16)), TypeError, "got uint16"),
         (dict(images=np.full((2, 4, 4, 3), 255.0)), ValueError, "floats up to 255; divide by 255"),
+        (dict(images=np.arange(3.0)[:, None, None, None] * [[[[45.0]]]]), ValueError, "floats up to 90"),
     ],
 )
 def test_wrong_arguments_are_named(change, error, words):

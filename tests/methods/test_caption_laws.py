@@ -42,6 +42,19 @@ def test_flip_that_hides_nothing_is_clip_bit_for_bit():
     assert equal(clip, whole)
 
 
+@pytest.mark.parametrize("name", ["clip", "flip", "siglip"])
+def test_a_block_size_reaches_the_loss(name):
+    views = pairs(number=12)
+
+    def program(**settings):
+        method = getattr(methods, name)(VIT, Reader(), dim=8, **settings)
+        params, memory = jax.eval_shape(method.init, KEY, views)
+        loss = lambda params, memory: method.loss(params, None, memory, views, KEY, 0)[0]  # noqa: E731
+        return str(jax.make_jaxpr(loss)(params, memory))
+
+    assert "f32[12,12]" in program() and "f32[12,12]" not in program(block_size=4)
+
+
 def test_flip_has_clips_parameters_and_its_features_never_miss_a_patch():
     views, made = pairs(), {name: getattr(methods, name)(VIT, Reader(), dim=8) for name in ("clip", "flip")}
     states = {name: method.init(KEY, views) for name, method in made.items()}

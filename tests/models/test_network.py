@@ -38,10 +38,30 @@ def test_the_flag_of_training_is_set_whatever_it_is_called(name, default):
     assert np.all(quiet != 0) and same is statistics
 
 
-@pytest.mark.parametrize("name", ["inference", "train_mode", "evaluate"])
-def test_a_flag_of_another_name_is_refused(name):
+@pytest.mark.parametrize("default", ["False", "None"])
+@pytest.mark.parametrize("name", ["inference", "train_mode", "evaluate", "is_train"])
+def test_a_flag_of_another_name_is_refused(name, default):
     with pytest.raises(TypeError, match=f"Flagged has a flag {name}, which nobody would set"):
-        network(flagged(name, default="False"))
+        network(flagged(name, default=default))
+
+
+def test_a_flag_among_the_fields_is_set_too():
+    class Kept(nn.Module):
+        train: bool = False
+        deterministic: bool | None = None
+
+        @nn.compact
+        def __call__(self, x):
+            x = nn.BatchNorm(use_running_average=not self.train)(x)
+            return nn.Dropout(0.5, deterministic=self.deterministic)(x)
+
+    net = network(Kept(train=True))
+    params, statistics = net.init(jax.random.key(0), X)
+    outputs, moved = net.apply(params, statistics, X, train=True, key=jax.random.key(1))
+    assert 0.3 < np.mean(outputs == 0) < 0.7
+    assert np.all(moved["batch_stats"]["BatchNorm_0"]["mean"] != 0)
+    quiet, same = net.apply(params, statistics, X)
+    assert np.all(quiet != 0) and same is statistics
 
 
 class Layers(nn.Module):

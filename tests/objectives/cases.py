@@ -349,19 +349,15 @@ CASES = {
     "masked_reconstruction_l2": _reconstruction(normalize_target=True),
     "masked_reconstruction_l1": _reconstruction(distance="l1"),
     "masked_reconstruction_smooth_l1": _reconstruction(distance="smooth_l1", beta=0.5),
-    "masked_reconstruction_cosine": _reconstruction(distance="cosine"),
+    "masked_reconstruction_cosine": _reconstruction(distance="cosine")._replace(
+        cosine=("prediction", "target")
+    ),
     "restored_pixels": Case(
         _with(o.restored_pixels, patch=1),
         _normal("prediction", (0, 4, D), "clean", (0, 2, 2, D), corrupted=_corrupted),
         trained=("prediction",),
         batched=dict(prediction=0, clean=0, corrupted=0),
         returns="",
-    ),
-    "masked_negative_cosine": Case(
-        o.masked_negative_cosine,
-        _normal("prediction", (0, N, D), "target", (0, N, D), mask=_mask),
-        **TOKENS,
-        cosine=("prediction", "target"),
     ),
     "image_error": Case(
         o.image_error,

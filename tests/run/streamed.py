@@ -4,7 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from jssl.run import gather, main
+from jssl.run import main
+from jssl.run.data import gather
 from tests.run import tiny
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from jssl import run
 from jssl.checkpoint import Checkpoints
-from jssl.run.best import Best, Worse
-from jssl.run.probing import Probes
+from jssl.run.directory.best import Best, Worse
+from jssl.run.evaluation.probing import Probes
 from tests.run import tiny
 
 PROBES = {0: 0.5, 2: 0.6, 4: 0.7, 6: 0.6, 8: 0.65, 10: 0.9, 12: 0.9}

@@ -7,12 +7,14 @@ from dataclasses import dataclass, fields
 import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 import jssl
 from jssl import command
+from jssl.arrays.programs import keep_compiled
 from jssl.run import Data, Options, Settings, main
-from jssl.run.command import keep_compiled, parse
-from tests.run import tiny
+from jssl.run.command import parse
+from tests.run import streamed, tiny
 
 
 def parsed(*arguments):
@@ -85,6 +87,12 @@ def test_bad_input_costs_one_line_and_no_directory(arguments, words, capsys, tmp
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_whose_name_is_no_utf8_is_named_in_escapes(capsys, tmp_path):
+    name = streamed.write(tmp_path / "caf\udce9")
+    tiny.main(tiny.demo, ["--data", name, "--plan", "--out", str(tmp_path / "run")])
+    assert r"caf\udce9: 48 images" in capsys.readouterr().out
+
+
 def test_images_of_another_rank_are_refused(capsys, tmp_path):
     np.savez(tmp_path / "flat.npz", images=np.zeros((9, 64), np.uint8))
     line = refused(["--data", f"npz:{tmp_path / 'flat.npz'}", "--out", tmp_path / "run"], capsys)
@@ -116,20 +124,43 @@ def test_a_directory_of_another_run_is_refused_naming_the_difference(capsys, tmp
 
 
 def test_compiled_programs_are_kept_where_the_user_says_and_on_no_cpu(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    reset = []
+    monkeypatch.setattr(compilation_cache, "reset_cache", lambda: reset.append(True))
     before = jax.config.jax_compilation_cache_dir
     try:
         jax.config.update("jax_compilation_cache_dir", None)
-        keep_compiled()
+        keep_compiled(tmp_path)
         assert jax.config.jax_compilation_cache_dir is None
         monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-        keep_compiled()
-        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "jssl" / "xla")
+        keep_compiled(tmp_path)
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path) and reset == [True]
         jax.config.update("jax_compilation_cache_dir", str(tmp_path / "elsewhere"))
-        keep_compiled()
-        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "elsewhere")
+        keep_compiled(tmp_path)
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "elsewhere") and reset == [True]
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
+
+
+class Kept(Exception):
+    """Raised where programs would be kept from then on."""
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda out: tiny.main(tiny.demo, ["--data", "bare", "--out", out]),
+        lambda out: jssl.run(tiny.Tiny, data="bare", out=out),
+    ],
+)
+def test_programs_of_commands_and_of_notebooks_are_kept(start, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def keep(directory):
+        raise Kept(str(directory))
+
+    monkeypatch.setattr("jssl.run.training.keep_compiled", keep)
+    with pytest.raises(Kept, match="cache/jssl/xla"):
+        start(str(tmp_path / "run"))
 
 
 @dataclass(frozen=True)

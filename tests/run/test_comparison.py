@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jssl.command import main
-from jssl.run.comparison import Compared, compare, correlations, table
+from jssl.run.evaluation.comparison import Compared, compare, correlations, table
 
 
 def run_of(path, seed=0, name="dino", knn=0.5, linear=0.6, evaluations=(), **settings):

@@ -10,7 +10,7 @@ from jssl.data import from_arrays
 from jssl.data.reading.records import in_memory
 from jssl.evaluate import curation
 from jssl.run.curate import curate
-from jssl.run.gather import gather
+from jssl.run.data.gather import gather
 
 RNG = np.random.default_rng(0)
 

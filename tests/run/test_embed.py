@@ -10,7 +10,7 @@ from jssl.command import main
 from jssl.data import from_arrays
 from jssl.models import ViT
 from jssl.run import DataInfo
-from jssl.run.embed import chooser, embed
+from jssl.run.evaluation.embed import chooser, embed
 from jssl.weights import Loaded, Preprocess
 
 VIT = ViT(patch=4, dim=16, depth=3, heads=2, registers=1)
@@ -71,10 +71,10 @@ def test_tokens_and_blocks(loaded, source):
 
 def test_an_interrupted_call_goes_on_where_it_stopped(loaded, source, tmp_path, monkeypatch):
     whole = embed(loaded, source, tmp_path / "whole.npz", batch=8)
-    monkeypatch.setattr("jssl.run.embed.FLUSH", 1)
+    monkeypatch.setattr("jssl.run.evaluation.embed.FLUSH", 1)
     join = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)  # noqa: E731
     with monkeypatch.context() as patch:
-        patch.setattr("jssl.run.embed._join", join)
+        patch.setattr("jssl.run.evaluation.embed._join", join)
         with pytest.raises(KeyboardInterrupt):
             embed(loaded, source, tmp_path / "f.npz", batch=8)
     parts = sorted((tmp_path / "f.npz.partial").glob("*.npz"))

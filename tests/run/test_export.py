@@ -11,7 +11,7 @@ from jssl import init_state, methods, open_run, run, weights
 from jssl.data import evaluation_view
 from jssl.models import Predictor, ViT
 from jssl.models.encoders.vit import ConvStem
-from jssl.run.export import evaluated, export, family_of
+from jssl.run.weights.export import evaluated, export, family_of
 from jssl.weights import Loaded
 from jssl.weights.archive import read_archive
 from tests.run import tiny

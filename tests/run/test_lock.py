@@ -8,8 +8,8 @@ import pytest
 
 import jssl
 from jssl.run import Occupied
-from jssl.run.lock import LOCK, writer_of
-from jssl.run.record import check_directory
+from jssl.run.directory.lock import LOCK, writer_of
+from jssl.run.directory.record import check_directory
 from tests.run import tiny
 
 

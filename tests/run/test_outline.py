@@ -4,11 +4,16 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from jssl.experiments import DINOv2
 
 from jssl import methods, models
 from jssl.arrays.jaxprs import matrix_flops
-from jssl.run import main
+from jssl.data import from_arrays
+from jssl.run import DataInfo, Options, main
+from jssl.run.directory.record import Record
+from jssl.run.plan import plan, step_of
 from tests.run import tiny
 
 
@@ -68,9 +73,51 @@ def test_dinov2_takes_what_its_modules_need():
     assert needed < products(traced) <= 1.1 * needed
 
 
+@pytest.mark.parametrize("platform, dtype", [("cpu", "float32"), ("gpu", "bfloat16"), ("tpu", "bfloat16")])
+def test_accelerators_compute_in_bfloat16_unless_told_otherwise(platform, dtype, monkeypatch, tmp_path):
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    planned = plan(tiny.Tiny(data="bare"), Options(out=str(tmp_path)))
+    assert planned.options.dtype == planned.config["numbers"]["dtype"] == dtype
+    assert planned.budget.endswith(f"; in {dtype}")
+    seen = str(jax.make_jaxpr(step_of(planned))(planned.state, DataInfo(**planned.config["data"]).batch(8)))
+    assert ("bf16" in seen) == (dtype == "bfloat16")
+    for given in ("float32", "bfloat16"):
+        assert plan(tiny.Tiny(data="bare"), Options(dtype=given)).options.dtype == given
+
+
+def test_a_run_goes_on_in_what_it_began_with(monkeypatch, tmp_path):
+    settings, out = tiny.Tiny(data="bare"), str(tmp_path / "run")
+    Record(out, plan(settings, Options(out=out)).config).close()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert plan(settings, Options(out=out)).options.dtype == "float32"
+    with pytest.raises(ValueError, match="dtype is float32 there, bfloat16 here"):
+        plan(settings, Options(out=out, dtype="bfloat16"))
+
+
+def test_vit_l_with_65536_prototypes_fits_80_gib_without_blocks_over_them(tmp_path):
+    """A batch of 64, whose views hide up to 128 patches of each image: the plan has room for the logits of
+    both networks and for the gradient, in float32, and all of it is far from 80 GiB."""
+    prototypes, batch, hidden = 65_536, 64, 128
+    settings = DINOv2(
+        data=from_arrays(np.zeros((batch, 224, 224, 3), np.uint8)),
+        batch=batch,
+        koleo_group=16,
+        steps=10,
+        prototypes=prototypes,
+        patch_prototypes=prototypes,
+        scan=True,
+        remat="blocks",
+    )
+    planned = plan(settings, Options(out=str(tmp_path / "run"), dtype="bfloat16"))
+    logits = batch * hidden * prototypes * 4
+    assert 3 * logits < planned.needs["activations"] < 8 * logits
+    assert 4 * planned.needs["parameters"] < sum(planned.needs.values()) < 30 * 2**30
+
+
 def test_a_plan_is_printed_and_nothing_is_started(tmp_path, capsys):
     main(tiny.demo, ["--plan", "--out", str(tmp_path / "run")])
     steps, data, memory, operations = capsys.readouterr().out.splitlines()
-    assert steps.startswith("12 steps of 8 images") and data.startswith("colored: 48 images")
+    assert steps.startswith("12 steps of 8 images") and steps.endswith("; in float32")
+    assert data.startswith("colored: 48 images")
     assert "per device" in memory and operations.startswith("matrix products of")
     assert not (tmp_path / "run").exists()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jssl import run
-from jssl.run.gather import gather
-from jssl.run.own_data import Numbered, Passing, as_pixels, opened
+from jssl.run.data.gather import gather
+from jssl.run.data.own_data import Numbered, Passing, as_pixels, opened
 from tests.run import tiny
 
 IMAGES, LABELS = tiny.colored().images, tiny.colored().labels

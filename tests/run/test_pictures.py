@@ -10,7 +10,7 @@ from jssl.data import evaluation_view
 from jssl.data.views import statistics
 from jssl.evaluate import figures
 from jssl.objectives import Outputs, patchify
-from jssl.run.pictures import reconstruction_figure
+from jssl.run.settings.pictures import reconstruction_figure
 
 
 @pytest.mark.parametrize("name", ["simclr", "clip", "mae"])

@@ -9,8 +9,8 @@ from jssl.experiments import REGISTRY
 from jssl.run import DataInfo
 from jssl.run.command import flags, parse
 from jssl.run.plan import experiment_name
-from jssl.run.presets import preset, small
-from jssl.run.systems import module_of, named
+from jssl.run.settings.presets import preset, small
+from jssl.run.settings.systems import module_of, named
 from tests.run import tiny
 
 SYSTEMS = [name for name, system in REGISTRY.items() if "image" in system.needs]
@@ -48,6 +48,19 @@ def test_small_images_are_not_enlarged_and_what_is_given_stays():
         and chosen.locals == 4
         and chosen.prototypes == module_of("dino").demo.prototypes
     )
+
+
+def test_prototypes_and_momentum_grow_with_the_images_up_to_the_published():
+    for name in ("dinov2", "dinov3"):
+        demo, published = module_of(name).demo, named(name)()
+        few, some, many = (
+            preset(name, named(name)(data="photos"), photos(count), set())[0]
+            for count in (1_000, 100_000, 1_000_000)
+        )
+        assert (few.prototypes, few.momentum) == (demo.prototypes, demo.momentum) == (512, 0.99)
+        assert (some.prototypes, many.patch_prototypes) == (4096, 32768)
+        assert few.mask_ratio == published.mask_ratio and many.momentum == published.momentum
+        assert few.batch == 64 and many.batch == 256 and few.steps < some.steps < many.steps
 
 
 def test_weights_to_start_from_set_the_size_and_need_fewer_steps():

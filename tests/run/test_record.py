@@ -7,12 +7,23 @@ import shutil
 import pytest
 
 from benchmarks.survival import shown
-from jssl.run.board import Board
-from jssl.run.record import Record, check_directory
+from jssl.run.directory.board import Board
+from jssl.run.directory.record import Record, check_directory
 from jssl.weights.directory import read_config
 
 CONFIG = {"experiment": "x", "settings": {"a": 1}, "numbers": {"seed": 0}}
 GOOD = json.dumps({"step": 3, "loss": 1.5, "knn_top1": None})
+
+
+def test_a_report_makes_no_removed_directory_again(tmp_path):
+    record = Record(tmp_path / "run", CONFIG)
+    record.figure("loss", b"png")
+    shutil.rmtree(tmp_path / "run")
+    for write in (lambda: record.figure("map", b"png"), lambda: record.text("report.html", "<p>")):
+        with pytest.raises(FileNotFoundError, match="removed or replaced"):
+            write()
+    assert not (tmp_path / "run").exists()
+    record.close()
 
 
 @pytest.mark.parametrize(

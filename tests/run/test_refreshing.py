@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from jssl.experiments import pcl
 
-from jssl.run import gather as gathering
-from jssl.run.options import Options
+from jssl.run.data import gather as gathering
 from jssl.run.plan import initial_state, plan
 from jssl.run.refreshing import all_images, refreshes
+from jssl.run.settings.options import Options
 from jssl.sharding import make_mesh
 from tests.run import streamed, tiny
 

@@ -14,10 +14,12 @@ import pytest
 
 from jssl import run
 from jssl.checkpoint import Checkpoints
+from jssl.data import DamagedImage
+from jssl.data.reading.records import read
 from jssl.run import Interrupted, NonFinite
-from jssl.run.options import Options
+from jssl.run.directory.record import Record, check_directory
 from jssl.run.plan import skipping, step_of
-from jssl.run.record import Record, check_directory
+from jssl.run.settings.options import Options
 from jssl.run.watch import Log
 from jssl.train import TrainState
 from tests.run import streamed, tiny
@@ -120,7 +122,7 @@ def test_killed_equals_uninterrupted(uninterrupted, method, mode, tmp_path, monk
     data = "bare"
     if mode == "streamed":
         data = streamed.write(tmp_path / "images")
-        monkeypatch.setattr("jssl.run.gather.fits_in_memory", streamed.nothing_fits)
+        monkeypatch.setattr("jssl.run.data.gather.fits_in_memory", streamed.nothing_fits)
     start = partial(
         run, tiny.Tiny, data=data, method=method, mesh="data=1", out=str(tmp_path / "run"), **SETTINGS
     )
@@ -296,6 +298,26 @@ def test_a_directory_removed_while_running_ends_the_run_in_one_line(tmp_path, mo
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert end.value.code == 1 and "was removed or replaced while the run wrote to it" in said
     assert not (tmp_path / "run").exists()
+
+
+def test_images_that_cannot_be_read_end_the_run_in_one_line_and_it_resumes(tmp_path, monkeypatch, capsys):
+    often = ["--steps", "9", "--checkpoint-every", "1", "--out", str(tmp_path / "run")]
+    arguments, left = ["--data", streamed.write(tmp_path / "images"), *often], iter(range(30))
+
+    def broken(*asked, **how):
+        if next(left, None) is None:
+            raise DamagedImage("the disk is away")
+        return read(*asked, **how)
+
+    monkeypatch.setattr("jssl.run.data.gather.fits_in_memory", streamed.nothing_fits)
+    monkeypatch.setattr("jssl.data.reading.loader.read", broken)
+    with pytest.raises(SystemExit) as end:
+        tiny.main(tiny.demo, arguments)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert end.value.code == 1 and "100 images in a row cannot be read, from" in line
+    monkeypatch.setattr("jssl.data.reading.loader.read", read)
+    tiny.main(tiny.demo, arguments)
+    assert [row["step"] for row in rows(tmp_path / "run") if "loss" in row][-1] == 9
 
 
 def test_damaged_checkpoints_alone_cost_one_line_and_a_mended_one_resumes(tmp_path, capsys):

@@ -7,9 +7,10 @@ import jax
 import pytest
 
 from jssl.data.views import NAMED
+from jssl.models import attend
 from jssl.run import Count, DataInfo, Share, Training
-from jssl.run.numbers import Range, check_numbers
-from jssl.run.settings import REMAT
+from jssl.run.settings.base import REMAT
+from jssl.run.settings.numbers import Range, check_numbers
 
 SETTINGS = Training(
     encoder="vit_n4",
@@ -106,9 +107,11 @@ def test_how_a_transformer_is_compiled_is_the_users_choice():
     chosen = replace(SETTINGS, scan=True, remat="blocks").network()
     assert chosen.scan and chosen.remat is jax.checkpoint_policies.nothing_saveable
     assert replace(SETTINGS, remat="elementwise").network().remat is REMAT["elementwise"]
+    assert plain.attend is attend
+    assert replace(SETTINGS, attention="xla").network().attend.keywords == {"by": "xla"}
 
 
-@pytest.mark.parametrize("flag", [dict(scan=True), dict(remat="blocks")])
+@pytest.mark.parametrize("flag", [dict(scan=True), dict(remat="blocks"), dict(attention="xla")])
 def test_what_has_no_blocks_is_refused(flag):
     with pytest.raises(
         ValueError, match=f"--{next(iter(flag))} is for transformers; resnet18_cifar has no blocks"

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from jssl.experiments import SimCLRV2, SimCLRV2Distil, SimCLRV2FineTune
@@ -14,8 +13,8 @@ from jssl import weights
 from jssl.data import from_arrays
 from jssl.data.sources.scenes import scenes
 from jssl.run import DataInfo
-from jssl.run.options import Options
 from jssl.run.plan import plan
+from jssl.run.settings.options import Options
 from jssl.weights import Loaded
 
 SETTINGS = dict(batch=8, steps=1, warmup=0, size=16, encoder="resnet10x0.125_cifar", rate_per=None)
@@ -42,8 +41,7 @@ def test_simclr_v2_is_tuned_from_its_heads_first_layer_and_then_teaches(tmp_path
     jssl.run(tuning, out=second)
     tuned, student = weights.load(second), SimCLRV2Distil(data=data, learning_rate=0.1, **SETTINGS)
     info = DataInfo("images", 16, (16, 16, 3), 16, 2, {})
-    taught = replace(student, teacher=tuned).taught(info)
-    held = jax.jit(lambda: taught.init(jax.random.key(0), jnp.zeros((1, 16, 16, 3))))()[1]["frozen"]
+    held = replace(student, teacher=tuned).classifier(info).given["memory"]["statistics"]["taught"]["frozen"]
     assert same(held["params"]["encoder"], tuned.variables["params"])
     assert same(held["encoder"]["batch_stats"], tuned.variables["batch_stats"])
     assert same(held["params"]["cls"], tuned.heads["cls"][1]["params"])

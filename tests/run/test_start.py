@@ -11,8 +11,8 @@ import jssl
 from jssl import weights
 from jssl.data import from_arrays
 from jssl.models import ViT
-from jssl.run.options import Options
 from jssl.run.plan import plan
+from jssl.run.settings.options import Options
 from jssl.weights import Loaded, Preprocess
 
 VIT = ViT(patch=8, dim=32, depth=2, heads=4, registers=2, layer_scale=0.1)

@@ -1,5 +1,6 @@
 """DINOv2 and DINOv3 go on from published files: with the source's features, and the formula's loss."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -7,10 +8,11 @@ import numpy as np
 import pytest
 from jssl.experiments import DINOv2, DINOv2Distill, DINOv3
 
+import jssl
 from jssl import init_state, weights
 from jssl.data import from_arrays
-from jssl.run.options import Options
 from jssl.run.plan import plan
+from jssl.run.settings.options import Options
 from tests.methods.test_dinov2_laws import formula
 from tests.weights.files import case
 
@@ -70,6 +72,27 @@ def judged(method, state, views):
 def gram(student, anchor):
     s, t = (z / np.linalg.norm(z, axis=-1, keepdims=True) for z in (student[:2], anchor))
     return np.mean((s @ s.swapaxes(-1, -2) - t @ t.swapaxes(-1, -2)) ** 2)
+
+
+def test_a_finish_in_high_resolution_goes_on_from_the_first_run(images, tmp_path):
+    """Encoder and both heads are the first run's teacher's, positions are of the larger grid, and the whole
+    of the first's schedules lies in the few steps."""
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    settings = DINOv2(**SMALL | {"steps": 1}, data=from_arrays(images), encoder="vit_n8", size=16)
+    jssl.run(settings, out=first)
+    planned = plan(replace(settings, start=first, size=32, steps=2), Options(out=second))
+    start, loaded = planned.start(), weights.load(first)
+    assert "positions resized from 2 x 2 to 4 x 4; head image taken; head patch taken" in start.sentence
+    assert "new here" not in start.sentence and "left over" not in start.sentence
+    for head in ("image", "patch"):
+        taken, held = start.tree["params"][head], loaded.heads[head][1]["params"]
+        jax.tree.map(np.testing.assert_array_equal, taken, dict(held))
+    resized = weights.resize(loaded, size=32).variables["params"]
+    jax.tree.map(np.testing.assert_array_equal, start.tree["params"]["encoder"], dict(resized))
+    state = planned.state
+    assert state.params["encoder"]["positions"]["table"].shape[:2] == (4, 4)
+    assert jax.tree.structure(state.params) == jax.tree.structure(start.tree["params"])
+    assert planned.experiment.peak_rate == pytest.approx(0.1 * settings.peak_rate)
 
 
 def test_a_checkpoint_with_heads_teaches(images, tmp_path):

@@ -13,10 +13,11 @@ from jssl.experiments import REGISTRY
 
 from jssl import command
 from jssl.evaluate import Labelled, knn_protocol, score_pixels
-from jssl.run import baselines, opening
 from jssl.run.ahead import working_ahead
-from jssl.run.choosing import choices
 from jssl.run.completion import script
+from jssl.run.directory import opening
+from jssl.run.evaluation import baselines
+from jssl.run.settings.choosing import choices
 from jssl.run.training import _time_left
 
 

@@ -12,10 +12,10 @@ from jssl.data import multi_crop, normalize, random_resized_crop
 from jssl.data.augment.base import chain
 from jssl.methods import dino, mae
 from jssl.models import ViT, dino_head, mae_decoder
+from jssl.run.evaluation.probing import as_figures, from_figures
 from jssl.run.interrupt import Interrupted
-from jssl.run.options import Options
 from jssl.run.plan import plan
-from jssl.run.probing import as_figures, from_figures
+from jssl.run.settings.options import Options
 from jssl.run.summary import _drawn, _figures, _map, _neighbours, _views
 from jssl.train import init_state
 from tests.run import tiny

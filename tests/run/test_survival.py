@@ -14,9 +14,9 @@ import pytest
 
 from benchmarks.survival import survive
 from jssl.checkpoint import Checkpoints
-from jssl.run.options import Options
+from jssl.run.directory.record import compared
 from jssl.run.plan import plan
-from jssl.run.record import compared
+from jssl.run.settings.options import Options
 from tests.run import streamed, tiny
 from tests.run.test_run import raw, rows
 

@@ -6,10 +6,10 @@ import types
 import numpy as np
 import pytest
 
-from jssl.run.options import Options
+from jssl.run.directory.record import Record
+from jssl.run.directory.trackers import Careful
 from jssl.run.plan import plan
-from jssl.run.record import Record
-from jssl.run.trackers import Careful
+from jssl.run.settings.options import Options
 from tests.run import tiny
 
 CONFIG = {"experiment": "dino", "settings": {"batch": 8}, "numbers": {"seed": 0}, "steps": 4}

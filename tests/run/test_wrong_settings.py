@@ -10,9 +10,9 @@ import pytest
 
 from jssl import experiments
 from jssl.data import from_arrays
-from jssl.run.numbers import PLAIN, _ranges
-from jssl.run.options import Options
 from jssl.run.plan import plan
+from jssl.run.settings.numbers import PLAIN, _ranges
+from jssl.run.settings.options import Options
 from tests.run.tiny import tower
 
 NUMBERS = (float("nan"), float("inf"), float("-inf"), -1, -0.5, 10**12, 2**64, 1e300)
@@ -59,8 +59,8 @@ def numeric(hint) -> bool:
 def test_every_field_of_an_experiment(name, tmp_path, untraced):
     demo = importlib.import_module(f"jssl.experiments.{name}").demo
     demo = replace(demo, data=few_images(), batch=8, size=16)
-    if getattr(demo, "target", None) is not None:  # the demo names a run
-        demo = replace(demo, target=tower(patch=8, dim=8, depth=1, heads=2))
+    if getattr(demo, "teacher", None) == "runs/clip-demo":
+        demo = replace(demo, teacher=tower(patch=8, dim=8, depth=1, heads=2))
     options = Options(out=str(tmp_path / "run"))
     assert said_of(demo, options, untraced) is None
     hints = get_type_hints(type(demo), include_extras=True)

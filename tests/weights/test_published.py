@@ -1,12 +1,15 @@
 """Published names: found where they lie, or told which file to fetch."""
 
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from jssl import weights
 from jssl.weights.catalog import PUBLISHED
+from jssl.weights.published import _downloaded as DOWNLOADED
 from jssl.weights.tables import FAMILIES
 from tests.weights.files import CASES, case
 
@@ -16,7 +19,7 @@ def nothing_here(tmp_path, monkeypatch):
     for name, folder in (("HF_HOME", "hf"), ("TORCH_HOME", "torch"), ("JSSL_WEIGHTS", "own")):
         monkeypatch.setenv(name, str(tmp_path / folder))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
-    monkeypatch.setattr("jssl.weights.published._downloaded", lambda name: None)
+    monkeypatch.setattr("jssl.weights.published._downloaded", lambda name: (None, "there is no network"))
 
 
 def test_every_name_has_a_family_a_licence_and_a_place():
@@ -33,6 +36,22 @@ def test_without_the_file_one_line_says_what_to_fetch_and_where_to_put_it(name, 
         weights.load(name)
     text = str(error.value)
     assert "\n" not in text and PUBLISHED[name].at in text and str(tmp_path / "own") in text
+
+
+def test_a_download_that_fails_says_why_and_where_to_put_the_files(tmp_path, monkeypatch):
+    def snapshot_download(name, **_):
+        raise OSError(f"no route to {name}\nat all")
+
+    hub = ModuleType("huggingface_hub")
+    hub.snapshot_download = snapshot_download
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    monkeypatch.setattr("jssl.weights.published._downloaded", DOWNLOADED)
+    with pytest.raises(ValueError) as error:
+        weights.load("facebook/dinov2-small")
+    text = str(error.value)
+    assert "\n" not in text and "no route to facebook/dinov2-small at all" in text
+    assert "fetch config.json and model.safetensors of https://huggingface.co/facebook/dinov2-small" in text
+    assert f"put them into {tmp_path / 'own'}/facebook/dinov2-small/" in text
 
 
 def test_a_wrong_name_brings_up_the_closest():

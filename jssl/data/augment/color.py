@@ -2,6 +2,8 @@
 posterizes.
 """
 
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 
@@ -25,7 +27,14 @@ def luminance(images: jax.Array) -> jax.Array:
         return images
     if images.shape[-1] != 3:
         raise ValueError(f"color needs images of 1 or 3 channels, got shape {images.shape}")
-    return jnp.asarray(sum(weight * images[..., i : i + 1] for i, weight in enumerate(LUMA)))
+    return _grey([images[..., i : i + 1] for i in range(3)])
+
+
+def _grey(planes):
+    """The grey value of an image's channels; a single one is its own."""
+    if len(planes) == 1:
+        return planes[0]
+    return jnp.asarray(sum(weight * plane for weight, plane in zip(LUMA, planes, strict=True)))
 
 
 def _blend(images, own, grey, mean_grey):
@@ -101,23 +110,28 @@ def adjust_hue(images: jax.Array, shift: jax.Array) -> jax.Array:
     images = as_float(images)
     if images.shape[-1] == 1:
         return images
-    red, green, blue = (images[..., i] for i in range(3))
-    value = images.max(-1)
-    chroma = value - images.min(-1)
+    planes = [images[..., i] for i in range(3)]
+    return jnp.stack(_turned(planes, images.max(-1), images.min(-1), shift), -1)
+
+
+def _turned(planes, value, least, shift):
+    """Red, green and blue of another hue, of their greatest and least value."""
+    red, green, blue = planes
+    chroma = value - least
     divisor = jnp.where(chroma == 0, 1, chroma)
     hue = jnp.where(
         value == red,
         (green - blue) / divisor,
         jnp.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
     )
-    hue = hue + 6 * per_image(shift)[..., 0].astype(images.dtype)
+    hue = hue + 6 * per_image(shift)[..., 0].astype(red.dtype)
 
     def channel(offset):
         sector = hue + offset
         sector = sector - 6 * jnp.floor(sector * (1 / 6))
         return value - chroma * jnp.clip(jnp.minimum(sector, 4 - sector), 0, 1)
 
-    return jnp.stack([channel(5), channel(3), channel(1)], -1)
+    return [channel(5), channel(3), channel(1)]
 
 
 def color_jitter(
@@ -157,20 +171,62 @@ def color_jitter(
         # the hue is turned once, and each of the others is applied before it or after it, instead of every
         # one at every turn.
         place = jnp.floor(draws[:, 6] * 4)
-        before = jnp.arange(3) < place[:, None]
-        idle = jnp.array([1.0, 0.0, 0.0])
-        images = _linear(images, jnp.where(before[..., None], weights, idle))
-        images = adjust_hue(images, hue * (2 * draws[:, 7] - 1))
-        return _linear(images, jnp.where(before[..., None], idle, weights))
+        turn = hue * (2 * draws[:, 7] - 1)
+        return jax.lax.platform_dependent(images, weights, place, turn, cpu=_in_passes, default=_in_two_looks)
 
     return apply
 
 
-def _linear(images, weights):
-    """Linear adjustments one after another, weights [B, steps, 3]; a loop, so that each is one pass over the
-    images.
+IDLE = (1.0, 0.0, 0.0)  # weights that leave an image as it is
+
+
+def _parted(weights, place):
+    """The weights [B, 3, 3] of what comes before the hue and of what comes after it, idle where it is not
+    there.
     """
-    return jax.lax.scan(lambda x, w: (_blend(x, *w.T), None), images, jnp.moveaxis(weights, 1, 0))[0]
+    before = (jnp.arange(3) < place[:, None])[..., None]
+    idle = jnp.array(IDLE)
+    return jnp.where(before, weights, idle), jnp.where(before, idle, weights)
+
+
+def _in_passes(images, weights, place, turn):
+    """Every adjustment is one pass over the images, by loops: what a core is fastest with."""
+
+    def linear(images, weights):
+        return jax.lax.scan(lambda x, w: (_blend(x, *w.T), None), images, jnp.moveaxis(weights, 1, 0))[0]
+
+    before, after = _parted(weights, place)
+    return linear(adjust_hue(linear(images, before), turn), after)
+
+
+def _in_two_looks(images, weights, place, turn):
+    """The images are read twice and written once: for accelerators, which wait for memory.
+
+    Contrast alone needs more than a pixel, the mean grey value of what comes to it. The first look applies
+    what is drawn before it and takes that mean; the second one applies everything.
+    """
+    pixels = [images[..., i] for i in range(images.shape[-1])]
+
+    def linear(planes, weights, mean):
+        own, grey, mean_grey = (w[:, None, None].astype(images.dtype) for w in weights.T)
+        rest = grey * _grey(planes) + mean_grey * mean
+        return [jnp.clip(own * plane + rest, 0, 1) for plane in planes]
+
+    def adjusted(weights, turn, mean):
+        planes, (before, after) = pixels, _parted(weights, place)
+        for step in range(3):
+            planes = linear(planes, before[:, step], mean)
+        if len(planes) == 3:
+            value, least = (reduce(extreme, planes) for extreme in (jnp.maximum, jnp.minimum))
+            planes = _turned(planes, value, least, turn)
+        for step in range(3):
+            planes = linear(planes, after[:, step], mean)
+        return planes
+
+    contrast = jnp.argmax(weights[..., 2] != 0, axis=1)
+    earlier = (jnp.arange(3) < contrast[:, None])[..., None]
+    first = adjusted(jnp.where(earlier, weights, jnp.array(IDLE)), jnp.where(place <= contrast, turn, 0), 0)
+    return jnp.stack(adjusted(weights, turn, _grey(first).mean((1, 2), keepdims=True)), -1)
 
 
 def grayscale() -> Augmentation:

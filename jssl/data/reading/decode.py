@@ -31,6 +31,7 @@ FORMATS = {  # Pillow's names of the formats that are opened, and how their file
 EXTENSIONS = tuple(extension for extensions in FORMATS.values() for extension in extensions)
 
 _ORIENTATION = 0x0112  # EXIF's tag
+_LONG = 4  # EXIF's type of numbers of 32 bits; others have 16
 
 
 class DamagedImage(ValueError):
@@ -72,7 +73,8 @@ def decode(data: bytes, *, canvas: int | None = None, out: np.ndarray | None = N
     """Decodes the whole of an image to RGB, made smaller where it does not fit on the canvas.
 
     The content decides what it is, whatever the file's name. EXIF orientation is applied, transparency
-    becomes white, values of 16 bits are divided by 257, and floats have to lie in [0, 1]. JPEG goes through
+    becomes white, grey values of 16 bits are divided by 257 (of colors, Pillow gives the upper 8 of their 16
+    bits, which is the same or one less), and floats have to lie in [0, 1]. JPEG goes through
     simplejpeg where installed, which scales by eighths while it decodes; where that alone comes within a
     quarter of the canvas, the image stays so large.
 
@@ -205,6 +207,9 @@ def _exif_orientation(data):
     """What a JPEG's EXIF block says of its orientation, 1 where it says nothing."""
     start = 2
     while start + 4 <= len(data) and data[start] == 0xFF and data[start + 1] not in (0xDA, 0xD9):
+        if data[start + 1] == 0xFF:  # segments may be filled up with these
+            start += 1
+            continue
         end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
         if data[start + 1] == 0xE1 and data[start + 4 : start + 10] == b"Exif\0\0":
             return _tiff_orientation(data[start + 10 : end])
@@ -224,7 +229,7 @@ def _tiff_orientation(block):
     first = number(4, 4)
     for entry in range(first + 2, min(first + 2 + 12 * number(first, 2), len(block) - 9), 12):
         if number(entry, 2) == _ORIENTATION:
-            return number(entry + 8, 2)
+            return number(entry + 8, 4 if number(entry + 2, 2) == _LONG else 2)
     return 1
 
 
@@ -306,7 +311,9 @@ def _rgb(image, kind):
             raise DamagedImage(f"floats have to lie in [0, 1], found {low:.3g} to {high:.3g}")
         image = Image.fromarray(np.round(values * 255).astype(np.uint8))
     elif image.mode.startswith("I"):
-        raise DamagedImage("integers of 32 bits have no white that all agree on; save it with 8 or 16 bits")
+        raise DamagedImage(
+            "integers with a sign or of 32 bits have no white that all agree on; save it with 8 or 16 bits"
+        )
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -1,7 +1,9 @@
 """Image files under a folder, or those that a list file names."""
 
+import codecs
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,10 +66,11 @@ def folder(path: str, *, split: str = "train") -> Files:
     Folders inside are classes, in alphabetical order; images that lie directly in it, without such folders,
     have no labels. With a folder `train` or `training` inside, in any case, that is the training split, and
     `test`, `testing`, `val`, `valid` or `validation` is the test split; the first of these with labels is
-    taken. Hidden files and folders are passed over, and so is what is not a file of a known image format; how
-    many there are is logged. Folders that are linked to are followed once. A text file lists one path a line,
-    relative to itself, with a label after a tab if there is one. Files are not opened, so a million of them
-    are listed in seconds.
+    taken, and what lies beside them is passed over. So are hidden files and folders, and what is not a file
+    of a known image format; how many there are is logged. Folders that are linked to are followed once. A
+    text file lists one path a line, relative to itself, with a label after a tab if there is one; of an image
+    that is named twice, the first line counts. Files are not opened, so a million of them are listed in
+    seconds.
 
     Args:
         path: of the folder or the list file.
@@ -88,21 +91,21 @@ def folder(path: str, *, split: str = "train") -> Files:
             raise NoSplit(f"{name}: a list file has no test split")
         return _listed(path, name)
     found = _walk(path, name)
-    if found.passed and split == "train":
-        log.warning("%s: passed over %s", name, _counted(found.passed))
     tops = _by_first(found.paths)
-    inside = _split_folders(tops, name)
-    if inside is None:
+    splits = _split_folders(tops, name)
+    if splits is not None:
+        others = [paths for top, paths in tops.items() if top not in splits.values()]
+        found.passed["images in no folder of these splits"] = sum(map(len, others))
+    if split == "train":
+        _report(found.passed, name)
+    if splits is None:
         if split == "test":
             raise NoSplit(f"{name}: there is no test split; name folders inside train and test to have one")
         return _files(path, tops, name)
-    candidates = [
-        _files(os.path.join(path, top), _by_first(tops[top]), f"{name}/{printable(top)}")
-        for top in inside[split]
-    ]
-    if not candidates:
-        raise NoSplit(f"{name}: there is no test split beside {', '.join(map(printable, inside['train']))}")
-    return next((files for files in candidates if files.class_names), candidates[0])
+    if split not in splits:
+        raise NoSplit(f"{name}: there is no test split beside {printable(splits['train'])}")
+    top = splits[split]
+    return _files(os.path.join(path, top), _by_first(tops[top]), f"{name}/{printable(top)}")
 
 
 class _Found(NamedTuple):
@@ -156,8 +159,10 @@ def _is(ask):
         return False
 
 
-def _counted(passed):
-    return ", ".join(f"{number:,} {kind}" for kind, number in passed.items())
+def _report(passed, name):
+    """Says in one line what was passed over, where something was."""
+    if counted := ", ".join(f"{number:,} {kind}" for kind, number in passed.items() if number):
+        log.warning("%s: passed over %s", name, counted)
 
 
 def _by_first(paths):
@@ -170,16 +175,14 @@ def _by_first(paths):
 
 
 def _split_folders(tops, name):
-    """{"train": folder names, "test": folder names in the order of `SPLITS`}; None where there are no split
-    folders.
-    """
+    """{"train": folder name, "test": folder name if there is one}; None where folders are classes."""
     found = {
         split: [top for wanted in wanteds for top in tops if top.lower() == wanted]
         for split, wanteds in SPLITS.items()
     }
     others = [top for top in tops if top and top not in found["train"] + found["test"]]
-    classes_inside = any("/" in path for top in found["train"] for path in tops[top])
-    if others and not classes_inside:  # classes, one of which is called train or test
+    labelled = [top for top in found["train"] + found["test"] if any("/" in path for path in tops[top])]
+    if others and not found["test"] and not labelled:  # classes, one of which is called train
         return None
     if not found["train"]:
         if found["test"] and not others:
@@ -187,7 +190,8 @@ def _split_folders(tops, name):
         return None
     if len(found["train"]) > 1:
         raise ValueError(f"{name}: both {' and '.join(found['train'])} are there; keep one training split")
-    return found
+    test = sorted(found["test"], key=lambda top: top not in labelled)[:1]
+    return dict(zip(SPLITS, [found["train"][0], *test], strict=False))
 
 
 def _files(root, tops, name):
@@ -213,19 +217,24 @@ def _listed(path, name):
             raise ValueError(
                 f"{name}: it is neither a folder nor a list file of at most {LIST_LIMIT:,} bytes"
             )
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            lines = [line.strip("\r") for line in file.read().split("\n")]
+        with open(path, "rb") as file:
+            lines = _lines(file.read())
     except OSError as error:
         raise type(error)(f"{name}: it cannot be read: {error.strerror}") from None
+    passed = Counter({"lines that hold a zero byte": sum("\0" in line for line in lines)})
     lines = [line for line in lines if line.strip() and "\0" not in line]
     if not lines:
         raise ValueError(f"{name}: the list is empty; it needs one image path a line")
     tabs = {line.count("\t") for line in lines}
     if tabs not in ({0}, {1}):
         raise ValueError(f"{name}: every line needs a path, or a path, a tab and a label; the lines differ")
-    root = os.path.dirname(os.path.abspath(path))
-    paths = [line.partition("\t")[0].rstrip() for line in lines]
-    found = [line.partition("\t")[2].strip() for line in lines]
+    root, label_of = os.path.dirname(os.path.abspath(path)), {}
+    for line in lines:
+        image, _, label = line.partition("\t")
+        label_of.setdefault(image.rstrip(), label.strip())
+    paths, found = list(label_of), list(label_of.values())
+    passed["lines of an image that was named before"] = len(lines) - len(paths)
+    _report(passed, name)
     if not any(found):
         return Files(root, paths, np.full(len(paths), -1, np.int32))
     if not all(found):
@@ -234,3 +243,10 @@ def _listed(path, name):
     number = {one: i for i, one in enumerate(names)}
     labels = np.array([number[one] for one in found], np.int32)
     return Files(root, paths, labels, tuple(map(printable, names)))
+
+
+def _lines(content):
+    """The lines of a text of any editor: UTF-8 or, where its mark says so, UTF-16; LF, CRLF or CR."""
+    wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    text = content.decode("utf-16", "replace") if wide else content.decode("utf-8-sig", "surrogateescape")
+    return re.split("\r\n|[\r\n]", text)

@@ -5,11 +5,12 @@ import zlib
 
 import numpy as np
 
-from jssl.data.source import NoSplit, Source
+from jssl.data.source import DENSE, NoSplit, Source
 from jssl.data.sources.arrays import from_arrays
 
 IMAGES = {"train": ("images", "x_train"), "test": ("test_images", "x_test")}
 LABELS = {"train": ("labels", "y_train"), "test": ("test_labels", "y_test")}
+PREFIX = {"train": "", "test": "test_"}
 
 
 def from_npz(path: str, *, split: str = "train") -> Source:
@@ -17,7 +18,8 @@ def from_npz(path: str, *, split: str = "train") -> Source:
 
     Args:
         path: of a file with `images`, and perhaps `labels`, `test_images`, `test_labels` and `class_names`;
-            the names `x_train`, `y_train`, `x_test` and `y_test` work too.
+            the names `x_train`, `y_train`, `x_test` and `y_test` work too. Labels of pixels travel along:
+            `segmentation`, `depth`, `objects`, and `test_segmentation` and so on.
         split: "train" or "test".
     Returns:
         A `Source`.
@@ -57,11 +59,13 @@ def _source(archive, name, split):
     label = next((key for key in LABELS[split] if key in archive), None)
     labels = None if label is None else _array(archive, label, name)
     names = _array(archive, "class_names", name) if "class_names" in archive else np.array([])
+    there = {field: f"{PREFIX[split]}{field}" for field in DENSE if f"{PREFIX[split]}{field}" in archive}
     return from_arrays(
         _array(archive, found, name),
         None if labels is None else labels.reshape(-1),
         class_names=tuple(map(str, names.reshape(-1))),
         name=name,
+        **{field: _array(archive, key, name) for field, key in there.items()},
     )
 
 

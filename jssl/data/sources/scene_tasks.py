@@ -1,6 +1,6 @@
 """Tasks made of scenes: films whose objects are known in every frame, images to search, copies to find."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,14 +20,14 @@ class Search(NamedTuple):
     """Images to look for among others.
 
     Attributes:
-        queries: uint8 [Q, side, side, 3].
-        gallery: uint8 [G, side, side, 3].
+        queries: Q images, uint8 [Q, side, side, 3] or records of them.
+        gallery: G images, likewise.
         relevance: int32 [Q, G]: 1 and 2 for easy and hard answers, -1 for images that do not count, 0 for all
             others, as `jssl.evaluate.measures.ranking` has them.
     """
 
-    queries: np.ndarray
-    gallery: np.ndarray
+    queries: Any
+    gallery: Any
     relevance: np.ndarray
 
 

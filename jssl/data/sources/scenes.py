@@ -6,6 +6,7 @@ A scene has a described object before a textured ground, and a second, grey one 
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -52,28 +53,38 @@ def attributes(index: jax.Array, *, split: str = "train") -> jax.Array:
     Returns:
         [B, 6] int32, columns as in `ATTRIBUTES`.
     """
-    draws = _draws(index, split)
+    return _attributes(_draws(index, split), unseen=split == "unseen")
+
+
+def _attributes(draws, *, unseen: bool):
     shape, position, size, texture = (
         jnp.floor(draws[:, i] * n).astype(jnp.int32)
         for i, n in ((0, len(SHAPES)), (2, len(POSITIONS)), (3, len(SIZES)), (4, len(TEXTURES)))
     )
     # The colors of a shape in an order that starts with its unseen ones.
-    unseen = len(COLORS) // HELD_OUT
-    if split == "unseen":
-        place = jnp.floor(draws[:, 1] * unseen).astype(jnp.int32)
+    left_out = len(COLORS) // HELD_OUT
+    if unseen:
+        place = jnp.floor(draws[:, 1] * left_out).astype(jnp.int32)
         color = (-shape) % HELD_OUT + HELD_OUT * place
     else:
-        place = jnp.floor(draws[:, 1] * (len(COLORS) - unseen)).astype(jnp.int32)
+        place = jnp.floor(draws[:, 1] * (len(COLORS) - left_out)).astype(jnp.int32)
         color = (-shape + 1 + place % (HELD_OUT - 1)) % HELD_OUT + HELD_OUT * (place // (HELD_OUT - 1))
     ground = (color + 1 + jnp.floor(draws[:, 5] * (len(COLORS) - 1)).astype(jnp.int32)) % len(COLORS)
     return jnp.stack([shape, color, position, size, texture, ground], -1)
 
 
 def _draws(index, split):
+    return _draws_of(index, _number(split))
+
+
+def _number(split):
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-    keys = sample_keys(jax.random.key(1000 + SPLITS.index(split)), jnp.asarray(index))
-    return uniform(keys, shape=(20,))
+    return SPLITS.index(split)
+
+
+def _draws_of(index, number):
+    return uniform(sample_keys(jax.random.key(1000 + number), jnp.asarray(index)), shape=(20,))
 
 
 def caption(values) -> str:
@@ -165,7 +176,11 @@ def render(index: jax.Array, *, side: int, split: str = "train", time: float = 0
         int32 [B, 12] word numbers, "attributes": int32 [B, 6], "index": int32 [B], "objects": int32 [B, side,
         side] 0 the ground, 1 the grey object, 2 the described one}.
     """
-    values, draws = attributes(index, split=split), _draws(index, split)
+    return _render(index, _draws(index, split), unseen=split == "unseen", side=side, time=time)
+
+
+def _render(index, draws, *, unseen: bool, side: int, time: float = 0.0):
+    values = _attributes(draws, unseen=unseen)
     shape, color, position, size, texture, ground = values.T
     palette = jnp.array(list(COLORS.values()))
     grid = (jnp.arange(side) + 0.5) / side * 2 - 1
@@ -264,6 +279,13 @@ def sound(index: jax.Array, *, seconds: float = 1.0, split: str = "train") -> ja
 FIELDS = ("caption", "attributes", "depth", "segmentation")
 
 
+@partial(jax.jit, static_argnames=("unseen", "side", "wanted"))
+def _drawn(index, *, number, unseen, side, wanted):
+    """Scenes to train and to test on are drawn by one program: which of the two is an argument of it."""
+    drawn = _render(index, _draws_of(index, number), unseen=unseen, side=side)
+    return {name: drawn[name] for name in wanted}
+
+
 def scenes(
     *,
     split: str = "train",
@@ -291,12 +313,8 @@ def scenes(
     count = count or (8192 if split == "train" else 1024)
     wanted = ("image", "attributes", *fields)
 
-    @jax.jit
-    def draw(index):
-        drawn = render(index, side=side, split=split)
-        return {name: drawn[name] for name in wanted}
-
-    parts = [jax.device_get(draw(jnp.arange(i, i + 512))) for i in range(0, count, 512)]
+    draw = partial(_drawn, number=_number(split), unseen=split == "unseen", side=side, wanted=wanted)
+    parts = [jax.device_get(draw(np.arange(i, i + 512, dtype=np.int32))) for i in range(0, count, 512)]
     arrays = {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
     extras = {name: arrays[name] for name in fields}
     labels, names = arrays["attributes"][:, ATTRIBUTES.index(label)], _COLUMNS[label]

@@ -1,10 +1,10 @@
 """Views: what is done to a sample before networks see it, as functions (key, batch) -> views."""
 
-from jssl.data.augment.base import CLIP, SIGNED, UNCHANGED, Statistics
+from jssl.data.augment.base import CIFAR, CLIP, SIGNED, UNCHANGED, Statistics
 from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, renormalized, two_views
 from jssl.data.views.corruption import corrupted
 from jssl.data.views.evaluation import evaluation_view
-from jssl.data.views.instances import CIFAR, invariant_spreading, moco_v1, npid, npid_view
+from jssl.data.views.instances import invariant_spreading, moco_v1, npid, npid_cifar, npid_view
 from jssl.data.views.labelled import fine_tuning, mixed
 from jssl.data.views.multicrop import SWAV, dino, dinov2, dinov3, ibot, local_side, msn, swav
 from jssl.data.views.pairs import (
@@ -19,6 +19,7 @@ from jssl.data.views.pairs import (
     simclr,
     simclr_view,
     smog,
+    supcon,
 )
 from jssl.data.views.patches import cpc, cpc_v2, puzzle
 from jssl.data.views.plain import (
@@ -33,6 +34,7 @@ from jssl.data.views.plain import (
     i_jepa,
     mae,
     rotation,
+    siglip,
     simmim,
     slip,
     spot_artifacts,
@@ -46,7 +48,9 @@ NAMED = {
         moco_v1,
         moco_v2,
         ressl,
+        supcon,
         npid,
+        npid_cifar,
         invariant_spreading,
         byol,
         smog,
@@ -72,6 +76,7 @@ NAMED = {
         cpc_v2,
         puzzle,
         clip,
+        siglip,
         slip,
         infomin,
         cmae,
@@ -89,8 +94,14 @@ def statistics(name: str) -> Statistics:
     >>> statistics("swav").std
     (0.228, 0.224, 0.225)
     """
-    others = {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "eva": CLIP, "invariant_spreading": CIFAR}
-    others |= {"colorization": UNCHANGED, "context_encoder": SIGNED, "spot_artifacts": SIGNED}
+    others = {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "eva": CLIP}
+    others |= dict.fromkeys(("invariant_spreading", "npid_cifar", "supcon"), CIFAR)
+    others |= {
+        "colorization": UNCHANGED,
+        "context_encoder": SIGNED,
+        "spot_artifacts": SIGNED,
+        "siglip": SIGNED,
+    }
     return others.get(name, Statistics())
 
 
@@ -133,6 +144,7 @@ __all__ = [
     "msn",
     "multi_crop",
     "npid",
+    "npid_cifar",
     "npid_view",
     "obow",
     "papers_blur",
@@ -140,6 +152,7 @@ __all__ = [
     "renormalized",
     "ressl",
     "rotation",
+    "siglip",
     "simclr",
     "simclr_view",
     "simmim",
@@ -147,6 +160,7 @@ __all__ = [
     "smog",
     "spot_artifacts",
     "statistics",
+    "supcon",
     "swav",
     "two_views",
     "whole_and_crops",

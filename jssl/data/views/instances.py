@@ -1,11 +1,10 @@
 """Views of systems in which every image is a class of its own: strong colors, no blur."""
 
-from jssl.data.augment.base import Augmentation, Statistics, chain, normalize, with_probability
+from jssl.data.augment.base import CIFAR, Augmentation, chain, normalize, with_probability
 from jssl.data.augment.color import color_jitter, grayscale
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.views.compose import Views, multi_crop, two_views
 
-CIFAR = Statistics((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
 _STRONG = dict(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.4)
 
 
@@ -36,6 +35,27 @@ def npid(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
     return multi_crop(npid_view(size=size, scale=scale))
 
 
+def _cifar_view(*augmentations: Augmentation, size: int, scale) -> Augmentation:
+    return chain(
+        random_resized_crop(size=size, scale=scale),
+        color_jitter(**_STRONG),
+        with_probability(0.2, grayscale()),
+        *augmentations,
+        normalize(mean=CIFAR.mean, std=CIFAR.std),
+    )
+
+
+def npid_cifar(*, size: int = 32, scale=(0.2, 1.0)) -> Views:
+    """Makes NPID's single view of CIFAR-10: grey after the change of color, and not mirrored.
+
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}, normalised by CIFAR-10's constants.
+    References:
+        arXiv:1805.01978; zhirongw/lemniscate.pytorch, cifar.py
+    """
+    return multi_crop(_cifar_view(size=size, scale=scale))
+
+
 def moco_v1(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
     """Makes MoCo's first two views: NPID's, twice.
 
@@ -55,7 +75,4 @@ def invariant_spreading(*, size: int = 32, scale=(0.2, 1.0)) -> Views:
     References:
         arXiv:1904.03436; mangye16/Unsupervised_Embedding_Learning, demo_seen.py
     """
-    crop = random_resized_crop(size=size, scale=scale)
-    grey = with_probability(0.2, grayscale())
-    normalized = normalize(mean=CIFAR.mean, std=CIFAR.std)
-    return two_views(chain(crop, color_jitter(**_STRONG), grey, horizontal_flip(), normalized))
+    return two_views(_cifar_view(horizontal_flip(), size=size, scale=scale))

@@ -1,10 +1,11 @@
-"""Two views of an image: SimCLR's, MoCo's, ReSSL's, BYOL's, SMoG's, InfoMin's, CMAE's."""
+"""Two views of an image: SimCLR's, MoCo's, ReSSL's, BYOL's, SMoG's, SupCon's, InfoMin's, CMAE's."""
 
 import jax
 import jax.numpy as jnp
 
 from jssl.arrays.keys import fold_keys, sample_keys, uniform
 from jssl.data.augment.base import (
+    CIFAR,
     UNCHANGED,
     Augmentation,
     chain,
@@ -213,6 +214,24 @@ def smog(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
         return seen | {"global": jnp.where(first[:, None, None, None], pair, pair[::-1])}
 
     return views
+
+
+def supcon(*, size: int = 32, scale=(0.2, 1.0)) -> Views:
+    """Makes SupCon's two views, also DCL's: MoCo v2's without blur.
+
+    Returns:
+        (key, batch) -> {"global": [2, B, size, size, C], ...}, normalised by CIFAR-10's constants.
+    References:
+        arXiv:2004.11362; HobbitLong/SupContrast, main_supcon.py
+    """
+    view = chain(
+        random_resized_crop(size=size, scale=scale),
+        horizontal_flip(),
+        with_probability(0.8, color_jitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)),
+        with_probability(0.2, grayscale()),
+        normalize(mean=CIFAR.mean, std=CIFAR.std),
+    )
+    return two_views(view)
 
 
 def infomin(*, size: int = 224, scale=(0.2, 1.0), magnitude: float = 10, strength: float = 1.0) -> Views:

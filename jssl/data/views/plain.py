@@ -155,6 +155,18 @@ def clip(*, size: int = 224, scale=(0.9, 1.0)) -> Views:
     return multi_crop(chain(crop, normalize(mean=CLIP.mean, std=CLIP.std)))
 
 
+def siglip(*, size: int = 224, scale=(0.9, 1.0)) -> Views:
+    """Makes SigLIP's view: CLIP's, in [-1, 1]; which part of an image the authors show is not published.
+
+    Returns:
+        (key, batch) -> {"global": [1, B, size, size, C], ...}.
+    References:
+        arXiv:2303.15343; google-research/big_vision, configs/proj/image_text/SigLIP_demo.ipynb
+    """
+    crop = random_resized_crop(size=size, scale=scale, method="bicubic")
+    return multi_crop(chain(crop, normalize(mean=SIGNED.mean, std=SIGNED.std)))
+
+
 def slip(*, size: int = 224, scale=(0.5, 1.0), contrast_scale=(0.08, 1.0), strength: float = 1.0) -> Views:
     """Makes SLIP's three images: a plain crop for the caption, and two of MoCo v2's views for SimCLR.
 

@@ -197,8 +197,8 @@ def view_gallery(
     for draw in range(draws):
         made = compiled(jax.random.key(seed + draw), batch)
         for kind in ("global", "local"):
-            for view in made.get(kind, ()):
-                columns.append(kind)
+            for number, view in enumerate(made.get(kind, ()), 1):
+                columns.append(f"{kind} {number}")
                 seen = unnormalized(view, normalized or Statistics())
                 shown.append(enlarge(rgb(seen), images.shape[1:3]))
     return tiles([list(row) for row in zip(*shown, strict=True)], columns=columns)

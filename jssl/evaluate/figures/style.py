@@ -86,7 +86,7 @@ def panels(rows: int, columns: int, *, width: float, height: float) -> tuple:
         ax.grid(axis="y", color=GRID, linewidth=0.8)
         ax.set_axisbelow(True)
         ax.margins(x=0.02)
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))  # steps
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))  # steps
     return figure, axes
 
 

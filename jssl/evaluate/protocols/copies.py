@@ -18,41 +18,41 @@ def copies_protocol(*, power: float = 4.0, whiten: bool = True, false_alarms: fl
 
     Args:
         power: Of the generalised mean of patch tokens, which stands beside the image's feature.
-        whiten: Whether descriptors are whitened by images of the training split.
+        whiten: Whether descriptors are whitened as other images teach.
         false_alarms: The share of pairs of a copy and another image that may lie above the threshold.
     Returns:
         The `Protocol` "copies" with the metrics "map", and "recall": the share of copies found at that
-        threshold. `relevance` [Q, G] is `EASY` or `HARD` of `jssl.evaluate.measures.ranking` for an original.
+        threshold. `copied` [Q, G] is `EASY` or `HARD` of `jssl.evaluate.measures.ranking` for an original.
     References:
         DINO, arXiv:2104.14294, section 4.2.2; facebookresearch/dino, eval_copy_detection.py
     """
 
     def run(
-        train_features,
-        train_tokens,
-        query_features,
-        query_tokens,
-        gallery_features,
-        gallery_tokens,
-        relevance,
+        whitening_features,
+        whitening_tokens,
+        copy_features,
+        copy_tokens,
+        original_features,
+        original_tokens,
+        copied,
     ):
-        relevance = jnp.asarray(checked_relevance(NAME, query_features, gallery_features, relevance))
-        train = descriptors(train_features, train_tokens, power=power)
-        queries = descriptors(query_features, query_tokens, power=power)
-        gallery = descriptors(gallery_features, gallery_tokens, power=power)
+        copied = jnp.asarray(checked_relevance(NAME, copy_features, original_features, copied))
+        others = descriptors(whitening_features, whitening_tokens, power=power)
+        queries = descriptors(copy_features, copy_tokens, power=power)
+        gallery = descriptors(original_features, original_tokens, power=power)
         if whiten:
-            mean, matrix = whitening(train)
+            mean, matrix = whitening(others)
             queries, gallery = (unit((x - mean) @ matrix) for x in (queries, gallery))
         scores = similarity(unit(queries), unit(gallery))
-        precision = np.asarray(average_precision(*ranked(scores, relevance, level="medium")))
-        counted = relevance != JUNK
-        pairs = scores[counted], (relevance > 0)[counted]
+        precision = np.asarray(average_precision(*ranked(scores, copied, level="medium")))
+        counted = copied != JUNK
+        pairs = scores[counted], (copied > 0)[counted]
         return {"map": np.nanmean(precision), "recall": recall_at_false_alarms(*pairs, share=false_alarms)}
 
-    parts = ("train", "query", "gallery")
+    parts = ("whitening", "copy", "original")
     needs = tuple(f"{part}_{what}" for part in parts for what in ("features", "tokens"))
     chosen = dict(power=power, whiten=whiten, false_alarms=false_alarms)
-    return Protocol(NAME, (*needs, "relevance"), run, main="map", settings=chosen)
+    return Protocol(NAME, (*needs, "copied"), run, main="map", settings=chosen)
 
 
 def descriptors(features: jax.Array, tokens: jax.Array, *, power: float) -> jax.Array:

@@ -22,7 +22,7 @@ def fine_tune_mae(**changes: Any) -> Protocol:
 def fine_tune_beit(**changes: Any) -> Protocol:
     """Makes BEiT's fine-tuning of ViT-B: a higher rate for the whole batch, a longer warm-up.
 
-    Everything else is as for MAE. BEiT's classifier begins a thousand times smaller, which is not done here.
+    Everything else is as for MAE, whose classifier begins as small as BEiT's.
 
     Args:
         **changes: Of the numbers of `experiments.fine_tune`.

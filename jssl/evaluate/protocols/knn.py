@@ -15,6 +15,7 @@ from jssl.sharding import make_mesh, over_batch, replicated, rows_over
 
 BLOCK = 65_536  # rows of the bank that queries are compared with at a time
 STREAMED = 4 * BLOCK  # rows of a bank on the host that are brought to the devices at a time
+GROUP = 64  # neighbouring entries whose maximum says whether the largest ones are among them
 
 
 def knn_protocol(*, k: int | Sequence[int] = 20, temperature: float = 0.07) -> Protocol:
@@ -220,25 +221,59 @@ def _better(similarities, rows, others, their_rows, k):
 
 @functools.partial(jax.jit, static_argnames=("k", "chunk", "block"))
 def _nearest_neighbours(bank, queries, k, chunk, block):
-    rows, width = queries.shape
-    block = min(max(block, k), len(bank))
-    chunks = jnp.pad(queries, ((0, -rows % chunk), (0, 0))).reshape(-1, chunk, width)
-    starts = jnp.arange(0, len(bank), block, dtype=jnp.int32)
+    """Block after block of the bank, each brought to length 1 once; chunk after chunk of the queries."""
+    rows, count = len(queries), len(bank)
+    block = min(max(block, k), count)
+    if block >= 2 * k * GROUP:  # whole groups, in as many blocks
+        block = -(-count // (-(-count // block) * GROUP)) * GROUP
+        bank = jnp.pad(bank, ((0, max(0, block - count)), (0, 0)))
+    chunks = unit(jnp.pad(queries, ((0, -rows % chunk), (0, 0)))).reshape(-1, chunk, queries.shape[1])
 
-    def nearest(some):
-        some = unit(some)
+    def merge(best, start):
+        first = jnp.minimum(start, len(bank) - block)  # the last block is whole, and overlaps another
+        numbers = first + jnp.arange(block, dtype=jnp.int32)
+        new = (numbers >= start) & (numbers < count)
+        part = unit(jax.lax.dynamic_slice_in_dim(bank, first, block))
 
-        def merge(best, start):
-            first = jnp.minimum(start, len(bank) - block)  # the last block is whole, and overlaps another
-            numbers = first + jnp.arange(block, dtype=jnp.int32)
-            cosines = similarity(some, unit(jax.lax.dynamic_slice_in_dim(bank, first, block)))
-            found, where = jax.lax.top_k(jnp.where(numbers >= start, cosines, -jnp.inf), k)
-            return _better(*best, found, first + where, k), None
+        def nearest(one):
+            some, best = one
+            found, where = top_k(jnp.where(new, similarity(some, part), -jnp.inf), k)
+            return _better(*best, found, first + where, k)
 
-        none = jnp.full((chunk, k), -jnp.inf, bank.dtype), jnp.zeros((chunk, k), jnp.int32)
-        return jax.lax.scan(merge, none, starts)[0]
+        return jax.lax.map(nearest, (chunks, best)), None
 
-    return jax.tree.map(lambda x: x.reshape(-1, k)[:rows], jax.lax.map(nearest, chunks))
+    shape = len(chunks), chunk, k
+    none = jnp.full(shape, -jnp.inf, chunks.dtype), jnp.zeros(shape, jnp.int32)
+    best = jax.lax.scan(merge, none, jnp.arange(0, count, block, dtype=jnp.int32))[0]
+    return jax.tree.map(lambda x: x.reshape(-1, k)[:rows], best)
+
+
+def top_k(values: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
+    """Finds the k largest entries of each row, exactly, as `jax.lax.top_k` and several times as fast.
+
+    The k groups of neighbouring entries with the largest maxima hold them all, so that only these groups are
+    searched.
+
+    Args:
+        values: [M, N].
+        k: At most N.
+    Returns:
+        (values [M, k], columns [M, k] int32), largest first; of equal ones the first column comes first.
+    Examples:
+        >>> [x.tolist() for x in top_k(jnp.array([[1.0, 3.0, 2.0, 3.0]]), 2)]
+        [[[3.0, 3.0]], [[1, 3]]]
+    """
+    rows, columns = values.shape
+    if columns % GROUP or columns < 2 * k * GROUP:
+        return jax.lax.top_k(values, k)
+    groups = values.reshape(rows, -1, GROUP)
+    _, chosen = jax.lax.top_k(groups.max(-1), k)
+    chosen = jnp.sort(chosen, axis=1)  # so that of equal entries the first stays the first
+    found, where = jax.lax.top_k(
+        jnp.take_along_axis(groups, chosen[:, :, None], axis=1).reshape(rows, k * GROUP), k
+    )
+    group = jnp.take_along_axis(chosen, where // GROUP, axis=1)
+    return found, group * GROUP + where % GROUP
 
 
 @functools.partial(jax.jit, static_argnames="classes")

@@ -3,15 +3,18 @@ rows.
 """
 
 import functools
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jssl.arrays.checks import check, check_positive
 from jssl.evaluate.protocols.base import LABELLED, Protocol, settings_of
+from jssl.evaluate.protocols.heads import PART, ROWS
 from jssl.optim.schedules import cosine
+from jssl.sharding import make_mesh, replicated, rows_over
 
 
 class LinearProbe(NamedTuple):
@@ -74,7 +77,8 @@ def linear_probe(
 
     SGD with momentum 0.9 and a cosine to 0, as the field's linear evaluation; all |learning_rates| *
     |weight_decays| settings share each batch, so that a sweep is one matrix product per step. Same arguments,
-    same numbers.
+    same numbers. Rows on the host stay there: they come to the devices part by part, each batch spread over
+    all of them.
 
     Args:
         train_features: [N, D] frozen features, standardised here by the training rows.
@@ -99,12 +103,11 @@ def linear_probe(
         >>> float(linear_probe(features, labels, features, labels, classes=2, steps=20).accuracy)
         1.0
     """
-    train_features, train_labels, test_features, test_labels = check(
-        train_features=(train_features, "N D"),
-        train_labels=(train_labels, "N", int),
-        test_features=(test_features, "M D"),
-        test_labels=(test_labels, "M", int),
-    )
+    given = train_features, train_labels, test_features, test_labels
+    on_host = isinstance(train_features, np.ndarray) and isinstance(test_features, np.ndarray)
+    arrays: Any = tuple(map(np.asarray, given)) if on_host else _checked(*given)
+    if on_host:
+        jax.eval_shape(_checked, *arrays)  # looks at their shapes alone
     check_positive(classes=classes, steps=steps, batch=batch)
     if not (learning_rates and weight_decays):
         raise ValueError("linear_probe: learning_rates and weight_decays must each hold at least one value")
@@ -115,58 +118,149 @@ def linear_probe(
             "expected at least one row held out and one to train on"
         )
     grid = jnp.array([(rate, decay) for rate in learning_rates for decay in weight_decays])
-    arrays = train_features, train_labels, test_features, test_labels
     batch = min(batch, len(train_features) - held_out)
-    return _linear_probe(*arrays, grid, jax.random.key(seed), classes, steps, batch, held_out)
+    probe: Callable[..., LinearProbe] = _from_host if on_host else _linear_probe
+    return probe(*arrays, grid, jax.random.key(seed), classes, steps, batch, held_out)
+
+
+def _checked(train_features, train_labels, test_features, test_labels):
+    return check(
+        train_features=(train_features, "N D"),
+        train_labels=(train_labels, "N", int),
+        test_features=(test_features, "M D"),
+        test_labels=(test_labels, "M", int),
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("classes", "steps", "batch", "held_out"))
 def _linear_probe(
     train_features, train_labels, test_features, test_labels, grid, key, classes, steps, batch, held_out
 ):
-    mean, deviation = train_features.mean(axis=0), train_features.std(axis=0)
-    scale = jnp.where(
-        deviation > 1e-6 * jnp.max(deviation), 1 / deviation, 0.0
-    )  # a dead dimension says nothing
-    order_key, batch_key = jax.random.split(key)
-    order = jax.random.permutation(order_key, len(train_features))
-    held, rest = order[:held_out], order[held_out:]
-    rates, decays = grid.T.astype(train_features.dtype)
-    decline = cosine(1.0, 0.0, steps)
+    """All in one program, on rows that are on the device."""
+    mean, scale = _standardising(train_features.mean(axis=0), train_features.std(axis=0))
+    held, drawn = _rows_of(key, len(train_features), steps, batch, held_out)
+    grid = grid.astype(train_features.dtype)
 
-    def loss(weights, x, labels):  # the sum over settings: their gradients do not meet
+    def step(carry, now):
+        number, rows = now
+        x = (train_features[rows] - mean) * scale
+        return _step(carry, number, x, train_labels[rows], grid, steps), None
+
+    start = _start(len(grid), train_features.shape[1], classes, grid.dtype)
+    trained, _ = jax.lax.scan(step, start, (jnp.arange(steps), drawn))
+    kernel, bias = _undone(trained, mean, scale)
+    chosen_from = _unless_diverged(
+        kernel, _accuracies(kernel, bias, train_features[held], train_labels[held])
+    )
+    best = jnp.argmax(chosen_from)
+    top1 = _accuracies(kernel[best][None], bias[best][None], test_features, test_labels)[0]
+    return LinearProbe(top1, chosen_from, *grid[best], kernel[best], bias[best])
+
+
+def _from_host(
+    train_features, train_labels, test_features, test_labels, grid, key, classes, steps, batch, held_out
+):
+    """The same on rows that stay on the host: they come to the devices part by part, spread over all."""
+    mesh, (count, width) = make_mesh(), train_features.shape
+    parts = [slice(at, at + ROWS) for at in range(0, count, ROWS)]
+    total = sum(train_features[part].sum(axis=0, dtype=np.float64) for part in parts)
+    squares = sum(
+        ((train_features[part] - total / count) ** 2).sum(axis=0, dtype=np.float64) for part in parts
+    )
+    moments = jnp.asarray(total / count, jnp.float32), jnp.asarray((squares / count) ** 0.5, jnp.float32)
+    whole = replicated(mesh)
+    mean, scale, grid = jax.device_put((*_standardising(*moments), grid), whole)
+    held, drawn = map(np.asarray, _rows_of(key, count, steps, batch, held_out))
+    trained = jax.device_put(_start(len(grid), width, classes, grid.dtype), whole)
+    size = -(-steps // -(-steps * batch * width // PART))  # steps that go to the devices together
+    for at in range(0, steps, size):
+        rows = drawn[at : at + size]
+        x, y = (rows_over(mesh, some[rows], axis=1, pad=False) for some in (train_features, train_labels))
+        trained = _steps(trained, at, x, y, mean, scale, grid, steps)
+    kernel, bias = _undone(trained, mean, scale)
+
+    def accuracies(kernel, bias, features, labels):
+        right = 0.0
+        for part in (slice(at, at + ROWS) for at in range(0, len(labels), ROWS)):
+            x, y = rows_over(mesh, features[part]), rows_over(mesh, labels[part])
+            there = rows_over(mesh, np.ones(len(labels[part]), np.float32))
+            right += _right(kernel, bias, x, y, there)
+        return right / len(labels)
+
+    chosen_from = _unless_diverged(kernel, accuracies(kernel, bias, train_features[held], train_labels[held]))
+    best = jnp.argmax(chosen_from)
+    top1 = accuracies(kernel[best][None], bias[best][None], test_features, test_labels)[0]
+    return LinearProbe(top1, chosen_from, *grid[best], kernel[best], bias[best])
+
+
+def _standardising(mean, deviation):
+    """(mean, what to multiply by) of features; a dead dimension says nothing."""
+    return mean, jnp.where(deviation > 1e-6 * jnp.max(deviation), 1 / deviation, 0.0)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def _rows_of(key, count, steps, batch, held_out):
+    """Numbers of the rows that are held out, and of those of each step [steps, batch]."""
+    order_key, batch_key = jax.random.split(key)
+    order = jax.random.permutation(order_key, count)
+    held, rest = order[:held_out], order[held_out:]
+    keys = jax.vmap(functools.partial(jax.random.fold_in, batch_key))(jnp.arange(steps))
+    return held, rest[jax.vmap(lambda key: jax.random.randint(key, (batch,), 0, len(rest)))(keys)]
+
+
+def _start(settings, width, classes, dtype):
+    """Weights and velocities of all settings: zeros."""
+    weights = jnp.zeros((settings, width, classes), dtype), jnp.zeros((settings, classes), dtype)
+    return weights, jax.tree.map(jnp.zeros_like, weights)
+
+
+def _step(carry, number, x, labels, grid, steps):
+    """One step of all settings on a batch of standardised rows."""
+    weights, velocity = carry
+    rates, decays = grid.T
+
+    def loss(weights):  # the sum over settings: their gradients do not meet
         kernel, bias = weights
         log_probabilities = jax.nn.log_softmax(jnp.einsum("bd,sdk->sbk", x, kernel) + bias[:, None])
         nll = -jnp.take_along_axis(log_probabilities, labels[None, :, None], axis=-1).mean(axis=(1, 2))
         return jnp.sum(nll + decays / 2 * jnp.sum(kernel**2, axis=(1, 2)))
 
-    def step(i, carry):
-        weights, velocity = carry
-        rows = rest[jax.random.randint(jax.random.fold_in(batch_key, i), (batch,), 0, len(rest))]
-        gradients = jax.grad(loss)(weights, (train_features[rows] - mean) * scale, train_labels[rows])
-        velocity = jax.tree.map(lambda v, g: 0.9 * v + g, velocity, gradients)
-        rate = decline(i) * rates
-        weights = jax.tree.map(lambda w, v: w - rate.reshape(-1, *[1] * (w.ndim - 1)) * v, weights, velocity)
-        return weights, velocity
+    velocity = jax.tree.map(lambda v, g: 0.9 * v + g, velocity, jax.grad(loss)(weights))
+    rate = cosine(1.0, 0.0, steps)(number) * rates
+    weights = jax.tree.map(lambda w, v: w - rate.reshape(-1, *[1] * (w.ndim - 1)) * v, weights, velocity)
+    return weights, velocity
 
-    settings, width = len(grid), train_features.shape[1]
-    kernel, bias = (
-        jnp.zeros((settings, width, classes), rates.dtype),
-        jnp.zeros((settings, classes), rates.dtype),
-    )
-    start = (kernel, bias), (jnp.zeros_like(kernel), jnp.zeros_like(bias))
-    (kernel, bias), _ = jax.lax.fori_loop(0, steps, step, start)
+
+@functools.partial(jax.jit, static_argnames="steps", donate_argnums=0)
+def _steps(carry, first, x, labels, mean, scale, grid, steps):
+    """Steps on batches x [T, B, D], from number `first` on."""
+
+    def step(carry, now):
+        number, x, labels = now
+        return _step(carry, number, (x.astype(mean.dtype) - mean) * scale, labels, grid, steps), None
+
+    return jax.lax.scan(step, carry, (first + jnp.arange(len(x)), x, labels))[0]
+
+
+@jax.jit
+def _undone(trained, mean, scale):
+    """Weights that act on features as they are."""
+    (kernel, bias), _ = trained
     kernel = kernel * scale[:, None]
-    bias = bias - jnp.einsum("d,sdk->sk", mean, kernel)
+    return kernel, bias - jnp.einsum("d,sdk->sk", mean, kernel)
 
-    def accuracy(features, labels, kernel, bias):
-        return jnp.mean(jnp.argmax(features @ kernel + bias, axis=-1) == labels)
 
-    chosen_from = jax.vmap(lambda k, b: accuracy(train_features[held], train_labels[held], k, b))(
-        kernel, bias
+def _accuracies(kernel, bias, features, labels):
+    return _right(kernel, bias, features, labels, jnp.ones(len(labels))) / len(labels)
+
+
+@jax.jit
+def _right(kernel, bias, features, labels, there):
+    """How many rows each setting tells right, of those that are there."""
+    return jax.lax.map(
+        lambda one: there @ (jnp.argmax(features @ one[0] + one[1], -1) == labels), (kernel, bias)
     )
-    diverged = ~jnp.all(jnp.isfinite(kernel), axis=(1, 2))
-    chosen_from = jnp.where(diverged, 0.0, chosen_from)
-    best = jnp.argmax(chosen_from)
-    top1 = accuracy(test_features, test_labels, kernel[best], bias[best])
-    return LinearProbe(top1, chosen_from, rates[best], decays[best], kernel[best], bias[best])
+
+
+def _unless_diverged(kernel, accuracies):
+    return jnp.where(jnp.all(jnp.isfinite(kernel), axis=(1, 2)), accuracies, 0.0)

@@ -4,7 +4,7 @@ They see frozen features of the evaluation view; the authors crop and mirror tra
 epoch. They report the last epoch, where some authors report the best one on the test images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 import flax.linen as nn
@@ -15,7 +15,7 @@ from jssl.arrays.checks import check_positive
 from jssl.evaluate.protocols.base import LABELLED, Protocol
 from jssl.evaluate.protocols.heads import train_heads
 from jssl.models.heads import Head, linear_head
-from jssl.optim import Schedule, cosine, lars, sgd, warmup_cosine
+from jssl.optim import by_epoch, cosine, lars, sgd, warmup_cosine
 
 LAYERED = ("train_layers", "train_labels", "test_layers", "test_labels", "classes")
 
@@ -60,13 +60,14 @@ def linear_dino(
         columns = _columns(train_layers, blocks, mean)
         train, test = (_flat(x)[:, columns] for x in (train_layers, test_layers))
         size = min(batch, len(train))
-        rate = _each_epoch(cosine(learning_rate * size / 256, 0.0, epochs), len(train) // size)
+        whole = len(train) // size
+        rate = by_epoch(cosine(learning_rate * size / 256, 0.0, epochs * whole), whole)
         heads = train_heads(
             linear_head(classes),
             train,
             train_labels,
             optimizer=sgd(rate, momentum=momentum, weight_decay=0.0),
-            steps=epochs * (len(train) // size),
+            steps=epochs * whole,
             batch=size,
             seed=seed,
         )
@@ -184,17 +185,19 @@ def linear_moco(
     )
     check_positive(learning_rate=learning_rate, epochs=epochs, batch=batch)
 
-    def rate(epoch):
-        return learning_rate * 0.1 ** sum(jnp.asarray(epoch >= drop, jnp.float32) for drop in drops)
-
     def run(train_features, train_labels, test_features, test_labels, classes):
         size = min(batch, len(train_features))
         whole = len(train_features) // size
+
+        def rate(step):
+            fallen = sum(jnp.asarray(step >= drop * whole, jnp.float32) for drop in drops)
+            return learning_rate * 0.1**fallen
+
         heads = train_heads(
             linear_head(classes),
             train_features,
             train_labels,
-            optimizer=sgd(_each_epoch(rate, whole), momentum=momentum, weight_decay=0.0),
+            optimizer=sgd(by_epoch(rate, whole), momentum=momentum, weight_decay=0.0),
             steps=epochs * whole,
             batch=size,
             seed=seed,
@@ -260,11 +263,6 @@ def linear_mae(
         return {"top1": heads.top1(test_features, test_labels)[0]}
 
     return Protocol("linear_mae", LABELLED, run, settings=settings, standardises=True)
-
-
-def _each_epoch(schedule: Callable, whole: int) -> Schedule:
-    """A schedule of epochs as one of steps: it stands still within an epoch."""
-    return lambda step: schedule(step // whole)
 
 
 def _flat(layers) -> np.ndarray:

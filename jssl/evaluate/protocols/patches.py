@@ -142,16 +142,20 @@ def in_patches(labels: jax.Array, count: int) -> jax.Array:
     return cells.reshape(len(labels), rows * columns, height * width)
 
 
-def check_dense(name: str, **labels: tuple) -> None:
+def check_dense(name: str, *, numbers: bool = True, **labels: tuple) -> None:
     """Refuses dense labels that do not belong to tokens.
 
     Args:
         name: Of the protocol.
+        numbers: Whether labels have to be integers.
         **labels: name=(labels [M, H, W], tokens [M, N, D]).
     Raises:
-        ValueError: for another number of images, another rank, or another shape than the patches have.
+        ValueError: for another number of images, another rank, another shape than the patches have, or
+            numbers that are not integers.
     """
     for label, (values, tokens) in labels.items():
+        if numbers and np.asarray(values).dtype.kind not in "biu":
+            raise ValueError(f"{name}: {label} holds {np.asarray(values).dtype}, expected integers")
         expected = f"expected [{len(tokens)}, H, W], one of each image"
         if np.ndim(values) != 3 or len(values) != len(tokens):
             raise ValueError(f"{name}: {label} has shape {np.shape(values)}, {expected}")

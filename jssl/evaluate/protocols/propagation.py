@@ -23,26 +23,31 @@ def propagation_protocol(**settings) -> Protocol:
     Returns:
         The `Protocol` "propagate" with the metrics "j" (regions), "f" (boundaries) and "jf", their mean: over
         the frames after the first, then over the objects that the first frame has, then over films. DAVIS
-        leaves the last frame out too. `film_objects` [F, T, H, W] numbers objects from 1.
+        leaves the last frame out too. `film_tokens` holds [T, N, D] of each film and `film_objects` [T, H,
+        W], which numbers objects from 1; films may differ in length.
     References:
         arXiv:2104.14294, section 4.2.2; DAVIS, arXiv:1704.00675
     """
 
     def run(film_tokens, film_objects):
-        objects = np.asarray(film_objects)
-        if objects.ndim != 4 or np.ndim(film_tokens) != 4 or objects.shape[:2] != film_tokens.shape[:2]:
+        if len(film_tokens) != len(film_objects):
             raise ValueError(
-                f"{NAME}: film_tokens have shape {np.shape(film_tokens)} and film_objects {objects.shape}, "
-                "expected [F, T, N, D] and [F, T, H, W]"
+                f"{NAME}: there are tokens of {len(film_tokens)} films, objects of {len(film_objects)}"
             )
-        if objects.shape[1] < 2 or not (objects[:, 0] > 0).any():
-            raise ValueError(f"{NAME}: expected films of two frames or more, with an object in the first")
-        classes = int(objects[:, 0].max()) + 1
-        regions, boundaries = [], []
+        objects = [np.asarray(truth) for truth in film_objects]
         for tokens, truth in zip(film_tokens, objects, strict=True):
+            if np.ndim(tokens) != 3 or truth.ndim != 3 or len(tokens) != len(truth):
+                raise ValueError(
+                    f"{NAME}: a film's tokens have shape {np.shape(tokens)} and its objects {truth.shape}, "
+                    "expected [T, N, D] and [T, H, W]"
+                )
+        known = [i for i, truth in enumerate(objects) if len(truth) > 1 and (truth[0] > 0).any()]
+        if not known:
+            raise ValueError(f"{NAME}: expected films of two frames or more, with an object in the first")
+        classes = int(max(objects[i][0].max() for i in known)) + 1
+        regions, boundaries = [], []
+        for tokens, truth in ((film_tokens[i], objects[i]) for i in known):
             numbers = np.unique(truth[0][truth[0] > 0])
-            if len(numbers) == 0:
-                continue
             found = propagate(jnp.asarray(tokens), jnp.asarray(truth[0]), classes=classes, **settings)
             pair = _compared(found, jnp.asarray(truth[1:]), classes)
             j, f = (np.asarray(x)[numbers - 1].mean() for x in pair)

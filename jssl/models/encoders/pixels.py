@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 
+from jssl.arrays.patches import patchify
 from jssl.models.features import Features
 
 
@@ -11,6 +12,7 @@ class Pixels(nn.Module):
 
     Args:
         side: the most rows and columns.
+        patch: side of the patches that are its tokens, at full size; none: one token, the whole.
 
     >>> import jax.numpy as jnp
     >>> Pixels(side=4).apply({}, jnp.ones((2, 8, 8, 3))).cls.shape
@@ -18,6 +20,7 @@ class Pixels(nn.Module):
     """
 
     side: int = 32
+    patch: int | None = None
 
     @nn.compact
     def __call__(self, images: jax.Array) -> Features:
@@ -25,4 +28,4 @@ class Pixels(nn.Module):
         size = count, min(height, self.side), min(width, self.side), channels
         small = images if images.shape == size else jax.image.resize(images, size, "linear")
         flat = small.reshape(count, -1)
-        return Features(flat, flat[:, None])
+        return Features(flat, patchify(images, self.patch) if self.patch else flat[:, None])

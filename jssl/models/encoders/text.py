@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.models.features import Features
+from jssl.models.layers.attention import attend
 from jssl.models.layers.initializers import kernel_init, xavier
 from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.transformer import Block, Mlp, Transformer
@@ -46,8 +47,8 @@ class TextTransformer(nn.Module):
         dim, depth, heads: the sizes.
         end: (ids [B, L]) -> [B], the place that stands for the text.
         causal: whether every token sees only those before it, so that padding after the end changes nothing.
-        mlp_ratio, mlp, norm, kernel_init: as `Block`; CLIP has `partial(Mlp, activation=quick_gelu)` and
-            `clip_text_init(depth)`.
+        mlp_ratio, mlp, norm, attend, kernel_init: as `Block`; CLIP has `partial(Mlp,
+            activation=quick_gelu)` and `clip_text_init(depth)`.
         scan, remat: as `Transformer`.
     """
 
@@ -61,6 +62,7 @@ class TextTransformer(nn.Module):
     causal: bool = True
     mlp: Callable[..., nn.Module] = Mlp
     norm: Callable[..., nn.Module] = partial(layer_norm, epsilon=1e-5)
+    attend: Callable = attend
     kernel_init: Callable = kernel_init
     scan: bool = False
     remat: Callable | None = None
@@ -90,7 +92,8 @@ class TextTransformer(nn.Module):
         if self.causal:
             seen = jnp.tril(jnp.ones((tokens.shape[1],) * 2, bool))
             bias = jnp.where(seen, 0.0, -jnp.inf).astype(jnp.float32)[None, None]
-        block = partial(Block, self.heads, self.mlp_ratio, self.mlp, self.norm, kernel_init=self.kernel_init)
+        block = partial(Block, self.heads, self.mlp_ratio, self.mlp, self.norm)
+        block = partial(block, attend=self.attend, kernel_init=self.kernel_init)
         x = Transformer(self.depth, block, scan=self.scan, remat=self.remat, name="blocks")(x, bias=bias)
         x = self.norm(name="norm")(x)
         return Features(jnp.take_along_axis(x, self.end(tokens)[:, None, None], axis=1)[:, 0], x)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.models.features import Features
+from jssl.models.layers.attention import attend
 from jssl.models.layers.convolution import Conv
 from jssl.models.layers.initializers import kernel_init, truncated_normal
 from jssl.models.layers.norms import batch_norm, layer_norm
@@ -124,7 +125,7 @@ class ViT(nn.Module):
     mlp: Callable[..., nn.Module] = Mlp
     norm: Callable[..., nn.Module] = layer_norm
     qkv_bias: bool | tuple[bool, bool, bool] = True
-    attend: Callable = jax.nn.dot_product_attention
+    attend: Callable = attend
     kernel_init: Callable = kernel_init
     drop_path: float | tuple[float, float] = 0.0
     scan: bool = False

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 
+from jssl.models.layers.attention import attend
 from jssl.models.layers.transformer import Mlp, kernel_init, layer_norm
 
 
@@ -16,6 +17,7 @@ class AttentionPool(nn.Module):
         hidden: Width of the mlp.
         mlp: A factory, `mlp(hidden=..., name=...)`.
         norm: A factory, `norm(name=...)`.
+        attend, kernel_init: As `Block`.
     References:
         arXiv:2303.15343
     """
@@ -24,6 +26,7 @@ class AttentionPool(nn.Module):
     hidden: int
     mlp: Callable[..., nn.Module] = Mlp
     norm: Callable[..., nn.Module] = layer_norm
+    attend: Callable = attend
     kernel_init: Callable = kernel_init
 
     @nn.compact
@@ -36,7 +39,7 @@ class AttentionPool(nn.Module):
             x.reshape(*x.shape[:2], self.heads, dim // self.heads) for x in (query, key, value)
         )
         query = query.repeat(batch, axis=0)
-        x = jax.nn.dot_product_attention(query, key, value).reshape(batch, dim)
+        x = self.attend(query, key, value).reshape(batch, dim)
         x = nn.Dense(dim, kernel_init=self.kernel_init, name="proj")(x)
         mlp = self.mlp(hidden=self.hidden, kernel_init=self.kernel_init, name="mlp")
         return x + mlp(self.norm(name="norm")(x))

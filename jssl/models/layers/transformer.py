@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jssl.arrays.stacks import STACKED, stack_blocks
 from jssl.arrays.trees import names
+from jssl.models.layers.attention import attend
 from jssl.models.layers.initializers import kernel_init
 from jssl.models.layers.norms import layer_norm
 
@@ -24,8 +25,8 @@ class Attention(nn.Module):
         heads: their number, which divides the width D.
         qkv_bias: whether that layer has a bias, one answer or one each for queries, keys and values; BEiT and
             DINOv3 have none on keys.
-        attend: (q, k, v, bias=) of [B, N, heads, d] -> [B, N, heads, d]; for cuDNN,
-            `partial(jax.nn.dot_product_attention, implementation="cudnn")`.
+        attend: (q, k, v, bias=) of [B, N, heads, d] -> [B, N, heads, d], such as `partial(attend,
+            by="xla")`.
         kernel_init: of both linear layers.
         sown: the name under which the first token's row of the softmax is sown, [B, heads, N]; None: it is
             not.
@@ -33,7 +34,7 @@ class Attention(nn.Module):
 
     heads: int
     qkv_bias: bool | tuple[bool, bool, bool] = True
-    attend: Callable = jax.nn.dot_product_attention
+    attend: Callable = attend
     kernel_init: Callable = kernel_init
     sown: str | None = "attention"
 
@@ -197,7 +198,7 @@ class Block(nn.Module):
     norm: Callable = layer_norm
     layer_scale: float | None = None
     qkv_bias: bool | tuple[bool, bool, bool] = True
-    attend: Callable = jax.nn.dot_product_attention
+    attend: Callable = attend
     kernel_init: Callable = kernel_init
 
     @nn.compact

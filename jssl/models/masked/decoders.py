@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jssl.models.features import Features
 from jssl.models.heads import Head
+from jssl.models.layers.attention import attend
 from jssl.models.layers.initializers import kernel_init, xavier
 from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid, sincos_positions
@@ -22,7 +23,7 @@ class MaskedDecoder(nn.Module):
         out: numbers predicted per patch, P * P * C for pixels; None: the tokens before the linear layer.
         dim, depth, heads: the sizes.
         positions: (grid, dim, prefix=) -> [prefix + N, dim].
-        mlp_ratio, norm, kernel_init: as `Block`.
+        mlp_ratio, norm, attend, kernel_init: as `Block`.
         scan, remat: as `Transformer`.
     """
 
@@ -34,6 +35,7 @@ class MaskedDecoder(nn.Module):
     positions: Callable = sincos_positions
     norm: Callable = layer_norm
     qkv_bias: bool = True
+    attend: Callable = attend
     kernel_init: Callable = xavier
     scan: bool = False
     remat: Callable | None = None
@@ -61,7 +63,7 @@ class MaskedDecoder(nn.Module):
         x = jnp.concatenate([x[:, :1], patches], axis=1)
         x = x + self.positions(grid, self.dim, prefix=1).astype(x.dtype)
         block = partial(Block, self.heads, self.mlp_ratio, norm=self.norm, qkv_bias=self.qkv_bias)
-        block = partial(block, kernel_init=self.kernel_init)
+        block = partial(block, attend=self.attend, kernel_init=self.kernel_init)
         x = Transformer(self.depth, block, scan=self.scan, remat=self.remat, name="blocks")(x)
         x = self.norm(name="norm")(x[:, 1:])
         if self.out is None:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jssl.arrays.grids import at_places
 from jssl.masks import hidden_indices, visible_indices
+from jssl.models.layers.attention import attend
 from jssl.models.layers.initializers import xavier
 from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import sincos_positions_rows_first
@@ -24,7 +25,7 @@ class LatentDecoder(nn.Module):
     Args:
         out: logits per patch.
         depth: blocks.
-        heads, mlp_ratio, layer_scale, norm, kernel_init: as `Block`.
+        heads, mlp_ratio, layer_scale, norm, attend, kernel_init: as `Block`.
         drop_path, scan: as `Transformer`.
     """
 
@@ -34,6 +35,7 @@ class LatentDecoder(nn.Module):
     mlp_ratio: float = 4.0
     layer_scale: float | None = 0.1
     norm: Callable = layer_norm
+    attend: Callable = attend
     kernel_init: Callable = xavier
     drop_path: float = 0.0
     scan: bool = False
@@ -49,7 +51,8 @@ class LatentDecoder(nn.Module):
             [B, m, out]
         """
         block = partial(Block, self.heads, self.mlp_ratio, norm=self.norm, layer_scale=self.layer_scale)
-        block = partial(block, qkv_bias=(True, False, True), kernel_init=self.kernel_init)
+        block = partial(block, qkv_bias=(True, False, True), attend=self.attend)
+        block = partial(block, kernel_init=self.kernel_init)
         x = Transformer(self.depth, block, self.drop_path, self.scan, name="blocks")(latents + places)
         return nn.Dense(self.out, kernel_init=self.kernel_init, name="predict")(self.norm(name="norm")(x))
 

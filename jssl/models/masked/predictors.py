@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jssl.models.layers.attention import attend
 from jssl.models.layers.initializers import kernel_init, truncated_normal
 from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid, sincos_positions
@@ -20,7 +21,7 @@ class Predictor(nn.Module):
     Args:
         dim, depth, heads: the inner sizes.
         positions: (grid, dim, prefix=) -> [N, dim].
-        mlp_ratio, norm, kernel_init: as `Block`.
+        mlp_ratio, norm, attend, kernel_init: as `Block`.
         scan, remat: as `Transformer`.
     """
 
@@ -31,6 +32,7 @@ class Predictor(nn.Module):
     positions: Callable = sincos_positions
     norm: Callable = layer_norm
     qkv_bias: bool = True
+    attend: Callable = attend
     kernel_init: Callable = kernel_init
     scan: bool = False
     remat: Callable | None = None
@@ -70,7 +72,7 @@ class Predictor(nn.Module):
             seen, asked = jnp.tile(present[0], (blocks, 1)), present[1].reshape(-1, wanted)
             bias = absent_bias(jnp.concatenate([seen, asked], axis=1))
         block = partial(Block, self.heads, self.mlp_ratio, norm=self.norm, qkv_bias=self.qkv_bias)
-        block = partial(block, kernel_init=self.kernel_init)
+        block = partial(block, attend=self.attend, kernel_init=self.kernel_init)
         x = Transformer(self.depth, block, scan=self.scan, remat=self.remat, name="blocks")(x, bias=bias)
         x = self.norm(name="norm")(x[:, -wanted:])
         x = nn.Dense(context.shape[-1], kernel_init=self.kernel_init, name="predict")(x)

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jssl.models.layers.attention import attend
 from jssl.models.layers.initializers import xavier
 from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.transformer import Mlp, path_factors
@@ -17,10 +18,12 @@ class CrossAttention(nn.Module):
 
     Args:
         heads: of the attention.
+        attend: as `Block`.
         kernel_init: of all kernels.
     """
 
     heads: int
+    attend: Callable = attend
     kernel_init: Callable = xavier
 
     @nn.compact
@@ -39,7 +42,7 @@ class CrossAttention(nn.Module):
         linear = partial(nn.Dense, dim, kernel_init=self.kernel_init)
         parts = linear(name="q")(query), linear(use_bias=False, name="k")(key), linear(name="v")(value)
         split = (x.reshape(*x.shape[:2], self.heads, -1) for x in parts)
-        return linear(name="proj")(jax.nn.dot_product_attention(*split).reshape(query.shape))
+        return linear(name="proj")(self.attend(*split).reshape(query.shape))
 
 
 class RegressorBlock(nn.Module):
@@ -48,13 +51,14 @@ class RegressorBlock(nn.Module):
     x = x + s1 attention(norm(x + p), norm(all + positions), norm(all)); x = norm(x); x = x + s2 mlp(x).
 
     Args:
-        heads, mlp_ratio, layer_scale, norm, kernel_init: as `Block`.
+        heads, mlp_ratio, layer_scale, norm, attend, kernel_init: as `Block`.
     """
 
     heads: int
     mlp_ratio: float = 4.0
     layer_scale: float | None = 0.1
     norm: Callable = layer_norm
+    attend: Callable = attend
     kernel_init: Callable = xavier
 
     @nn.compact
@@ -80,7 +84,7 @@ class RegressorBlock(nn.Module):
         every = jnp.concatenate([visible, x], axis=1)
         where = jnp.concatenate([others, own], axis=1)
         asked, told = self.norm(name="norm_query")(x + own), self.norm(name="norm_key")(every + where)
-        attention = CrossAttention(self.heads, self.kernel_init, name="attn")
+        attention = CrossAttention(self.heads, self.attend, self.kernel_init, name="attn")
         x = x + branch(1, attention(asked, told, self.norm(name="norm_value")(every)))
         x = self.norm(name="norm")(x)
         mlp = Mlp(round(x.shape[-1] * self.mlp_ratio), kernel_init=self.kernel_init, name="mlp")
@@ -93,7 +97,7 @@ class LatentRegressor(nn.Module):
 
     Args:
         depth: blocks.
-        heads, mlp_ratio, layer_scale, norm, kernel_init: as `RegressorBlock`.
+        heads, mlp_ratio, layer_scale, norm, attend, kernel_init: as `RegressorBlock`.
         drop_path: as `Transformer`.
         token_init: of the mask token that hidden patches begin with.
     """
@@ -103,6 +107,7 @@ class LatentRegressor(nn.Module):
     mlp_ratio: float = 4.0
     layer_scale: float | None = 0.1
     norm: Callable = layer_norm
+    attend: Callable = attend
     kernel_init: Callable = xavier
     drop_path: float = 0.0
     token_init: Callable = nn.initializers.truncated_normal(0.02, lower=-1.0, upper=1.0)
@@ -122,7 +127,7 @@ class LatentRegressor(nn.Module):
         keep = [None] * self.depth
         if self.drop_path and self.has_rng("dropout"):
             keep = path_factors(self.make_rng("dropout"), self.drop_path, self.depth, len(x))
-        sizes = self.heads, self.mlp_ratio, self.layer_scale, self.norm, self.kernel_init
+        sizes = self.heads, self.mlp_ratio, self.layer_scale, self.norm, self.attend, self.kernel_init
         for i in range(self.depth):
             x = RegressorBlock(*sizes, name=f"block_{i}")(x, visible, places, keep=keep[i])
         return self.norm(name="norm")(x)

@@ -1,0 +1,1 @@
+"""The data of a run: opened, looked at, and handed to its steps."""

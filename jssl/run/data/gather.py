@@ -1,0 +1,281 @@
+"""What an experiment trains and tests on: all of it in memory, or records that stay where they are."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jssl.data.catalog import RECORDS, load, named, open_records
+from jssl.data.reading.decode import decoders
+from jssl.data.reading.memory import decode_all, decode_squares, fits_in_memory, shaped_like
+from jssl.data.reading.records import Records, Some, in_memory
+from jssl.data.reading.sizes import CANVAS, sides
+from jssl.data.source import IMAGE_SIZE, NoSplit, Source
+from jssl.data.sources.arrays import from_arrays
+from jssl.data.sources.tfds import one_size
+from jssl.data.splits import balanced, by_name, held_out, why_not_probed
+from jssl.run.data.own_data import PASSED, Numbered, Passing, as_batch, opened
+from jssl.run.settings.experiment import Data
+
+SAMPLE = 10_000  # images of data that is too large for memory that the probes look at
+Chosen = Callable[[np.ndarray], np.ndarray]  # labels -> numbers of the images that are trained on
+FEW = 128  # images of such data that figures of health look at
+
+
+class Gathered(NamedTuple):
+    """Data of a run.
+
+    Args:
+        train: training images as steps see them: all of them, or a few where they stay on disk.
+        source: training images as probes see them, all of one size: all of them, or a sample of those on
+            disk.
+        records: the training data where it does not fit in memory, else None.
+        test: held-out images of the same classes and size as `source`; None where nothing can be probed.
+        held_out: a sentence where they are a part of the training data, else "".
+        notes: sentences about the data for whoever runs this.
+        passing: batches that are taken as they come, in place of all images; `train` is the first of them.
+    """
+
+    train: Source
+    source: Source
+    records: Records | None
+    test: Source | None
+    held_out: str = ""
+    notes: tuple[str, ...] = ()
+    passing: Passing | None = None
+
+    def __len__(self) -> int:
+        if self.passing is not None:
+            return self.passing.images
+        return len(self.train if self.records is None else self.records)
+
+    def changed(self, **fields: Any) -> "Gathered":
+        """Gives the same with other fields."""
+        return Gathered(**{name: getattr(self, name) for name in self._fields} | fields)
+
+    @property
+    def canvas(self) -> int:
+        return self.train.images.shape[1]
+
+
+def gather(
+    data: Data,
+    *,
+    data_dir: str | None = None,
+    canvas: int = CANVAS,
+    share: float = 1.0,
+    per_class: int | None = None,
+    only: str | None = None,
+) -> Gathered:
+    """Opens data and reads what fits in memory.
+
+    Without test images, a tenth of the labelled training images is held out.
+
+    Args:
+        data: A name or a path; a `Source`, samples by number or batches, as `own_data.opened` takes them; or
+            a pair of those to train and to test on.
+        data_dir: Where TFDS has its data sets.
+        canvas: The largest side that images in files are kept at, in pixels.
+        share, per_class: Of the training images, as `balanced`; what is held out is no part of them.
+        only: A file of `jssl curate` with the names of the training images that there are at all.
+    Returns:
+        `Gathered`.
+    Raises:
+        ValueError, FileNotFoundError, ImportError: where it cannot be read, saying what to do.
+    """
+    some = None if share == 1.0 and per_class is None else partial(balanced, share=share, per_class=per_class)
+    data = str(data) if isinstance(data, PurePath) else data
+    if not isinstance(data, str):
+        train, held = data if isinstance(data, tuple) else (data, None)
+        train = opened(train)
+        if only is not None and isinstance(train, Passing):
+            raise ValueError("--only chooses images by name; batches of your own have none")
+        if not isinstance(train, Passing):
+            train = _only(train, in_memory(train) if isinstance(train, Source) else train, only)
+        return _of_given(train, None if held is None else opened(held), canvas, some)
+    data = named(data)
+    kind = data.partition(":")[0]
+    if kind not in RECORDS:
+        train = load(data, data_dir=data_dir)
+        return _of_sources(_only(train, in_memory(train), only), _test(load, data, data_dir), some)
+    records, test = open_records(data, data_dir=data_dir), _test(open_records, data, data_dir)
+    if kind == "tfds" and one_size(records) and fits_in_memory(records, canvas=_side(records)):
+        test = test and load(data, data_dir=data_dir, split="test")
+        return _of_sources(_only(load(data, data_dir=data_dir), records, only), test, some)
+    return _of_records(data, _only(records, records, only), test, canvas, some)
+
+
+def _only(found, records: Records, path: str | None):
+    """Of images in memory or in files those that a file of `jssl curate` names, as the records name them."""
+    if path is None:
+        return found
+    try:
+        with np.load(path) as file:
+            names = set(file["names"].tolist())
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"--only {path} is no file of `jssl curate` ({error})") from None
+    rows = np.array([row for row in range(len(records)) if records.describe(row) in names], int)
+    if len(rows) < len(names):
+        raise ValueError(
+            f"--only {path}: {len(names) - len(rows):,} of its {len(names):,} images are not in the data; "
+            "give the data that it was made of"
+        )
+    return found.some(rows) if isinstance(found, Source) else Some(found, rows)
+
+
+def _of_given(train, test, canvas: int, some: Chosen | None) -> Gathered:
+    """Data that was handed over as objects."""
+
+    def whole(data):
+        if not isinstance(data, Numbered):
+            return data
+        side = sides(data, canvas=canvas).canvas
+        return decode_all(data, canvas=side, name=data.name) if fits_in_memory(data, canvas=side) else data
+
+    train, test = whole(train), whole(test)
+    if isinstance(train, Passing) and test is None:
+        first: dict[str, Any] = as_batch(next(iter(train.batches)), train.name)
+        source = from_arrays(first.pop("image"), first.pop("label", None), name=train.name, **first)
+        notes = (PASSED.format(name=train.name), f"{train.name}: no probes: they need all of the images")
+        return Gathered(source, source, None, None, notes=notes, passing=train)
+    if isinstance(train, Source) and isinstance(test, Source | None):
+        return _of_sources(train, test, some)
+    if isinstance(train, Numbered) and isinstance(test, Numbered | None):
+        return _of_records(train.name, train, test, canvas, some)
+    raise ValueError(
+        "data to train and to test on must be of one kind, and fit in memory where they are batches"
+    )
+
+
+def _side(records):
+    return max(records.source.dataset_info.features["image"].shape[:2])
+
+
+def _test(read, data, directory):
+    try:
+        return read(data, data_dir=directory, split="test")
+    except NoSplit:
+        return None
+
+
+def _of_sources(train: Source, test: Source | None, some: Chosen | None) -> Gathered:
+    """Data in memory."""
+    said = why = ""
+    if test is None:
+        held, said, why = _split_off(train.labels)
+        test, train = (train.some(held), train.some(~held)) if said else (None, train)
+    notes: tuple[str, ...] = ()
+    if some is not None:
+        rows = _rows(some, train.labels, train.name)
+        notes, train = (_fewer(train.name, len(rows), len(train)),), train.some(rows)
+    source = train
+    if IMAGE_SIZE in train.extras:
+        side = sides(in_memory(train), canvas=train.images.shape[1]).square
+        source = decode_squares(in_memory(train), side=side, name=train.name)
+        test = test and (
+            decode_squares(in_memory(test), side=side, name=test.name) if IMAGE_SIZE in test.extras else test
+        )
+    return _matched(train, source, None, test, said, why, notes)
+
+
+def _of_records(
+    name: str, records: Records, test: Records | None, canvas: int, chosen_of: Chosen | None
+) -> Gathered:
+    """Data in files, decoded into memory where it fits."""
+    said = why = ""
+    if test is None:
+        held, said, why = _split_off(_labels(records))
+        if said:
+            test = Some(records, np.flatnonzero(held))
+            records = Some(records, np.flatnonzero(~held))
+    notes: tuple[str, ...] = ()
+    if chosen_of is not None:
+        rows = _rows(chosen_of, _read_labels(records), name)
+        notes, records = (_fewer(name, len(rows), len(records)),), Some(records, rows)
+    chosen = sides(records, canvas=canvas)
+    fits = fits_in_memory(records, canvas=chosen.canvas)
+    train = decode_all(records if fits else _sample(records, FEW), canvas=chosen.canvas, name=name)
+    if fits and chosen.alike and (train.extras[IMAGE_SIZE] == chosen.canvas).all():
+        source = train
+    else:
+        some = in_memory(train) if fits else _sample(records, SAMPLE)
+        source = decode_squares(some, side=chosen.square, name=name)
+    held = test and decode_squares(_sample(test, SAMPLE), side=source.images.shape[1], name=name)
+    return _matched(train, source, None if fits else records, held, said, why, (f"{name}: {chosen}", *notes))
+
+
+def _rows(some: Chosen, labels: np.ndarray, name: str) -> np.ndarray:
+    rows = some(labels)
+    if not len(rows):
+        raise ValueError(f"{name}: --per-class takes images by their labels, and there are none")
+    return rows
+
+
+def _fewer(name: str, count: int, all_: int) -> str:
+    return f"{name}: trains on {count:,} of {all_:,} training images, chosen class by class"
+
+
+def _labels(records: Records) -> np.ndarray:
+    """The labels of all records. Where they would have to be read one by one, two classes in turn stand in
+    for them.
+    """
+    if isinstance(records, Some):
+        return _labels(records.records)[np.asarray(records.rows)]
+    if hasattr(records, "labels"):
+        return records.labels
+    return np.arange(len(records)) % 2 if records.class_names else np.full(len(records), -1)
+
+
+def _read_labels(records: Records) -> np.ndarray:
+    """The labels of all records, read one by one where they have to be."""
+    if isinstance(records, Some):
+        return _read_labels(records.records)[np.asarray(records.rows)]
+    if hasattr(records, "labels") or not records.class_names:
+        return _labels(records)
+    with ThreadPoolExecutor(decoders()) as pool:
+        labels = pool.map(lambda number: records[number].get("label", -1), range(len(records)))
+        return np.fromiter(labels, np.int32, len(records))
+
+
+def _sample(records: Records, count: int) -> Records:
+    """At most so many of the records, spread over them."""
+    return Some(records, np.linspace(0, len(records) - 1, min(count, len(records))).astype(int))
+
+
+def _split_off(labels: np.ndarray) -> tuple[np.ndarray, str, str]:
+    """Which images are held out, a sentence that says so, and why there are none where that could not be
+    probed.
+    """
+    held = held_out(labels)
+    if why := why_not_probed(labels[~held], labels[held]):
+        return np.zeros(len(labels), bool), "", f"there is no test split, and with a tenth held out {why}"
+    return (
+        held,
+        (
+            f"there is no test split: {held.sum():,} of {len(labels):,} training images, "
+            "a stratified tenth, are held out for the probes"
+        ),
+        "",
+    )
+
+
+def _labelled(source: Source) -> Source:
+    return source if source.labels.min() >= 0 else source.some(source.labels >= 0)
+
+
+def _matched(train, source, records, test, said, why, notes) -> Gathered:
+    """With test images of the training images' classes and size, or a sentence why nothing is probed."""
+    sentences = [f"{source.name}: {said}"] if said else []
+    if test is not None:
+        test, unmatched = by_name(shaped_like(test, source), source.class_names)
+        sentences += [f"{source.name}: {one}" for one in unmatched]
+        why = why_not_probed(source.labels, test.labels)
+    if why or test is None:
+        test = None
+        sentences.append(f"{source.name}: no probes: {why}")
+    else:
+        source, test = _labelled(source), _labelled(test)
+    return Gathered(train, source, records, test, said, (*notes, *sentences))

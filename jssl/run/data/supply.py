@@ -1,0 +1,142 @@
+"""How steps get their data."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jssl.data.reading.clock import Clock
+from jssl.data.reading.loader import loader
+from jssl.data.reading.records import Records
+from jssl.data.reading.resident import batch_indices, resident, take
+from jssl.run.ahead import Ahead
+from jssl.run.data.gather import Gathered
+from jssl.run.data.own_data import Passing
+from jssl.sharding import over_batch, replicated
+from jssl.train import Batch, TrainState, feed, scanned
+
+
+class Supply(NamedTuple):
+    """Data as `fit` wants it.
+
+    Args:
+        advance: (state, step, n) -> (state, metrics).
+        batch_of: step -> the batch of that step, a function of the seed and the step alone.
+        waited: () -> seconds spent waiting for data so far.
+        stepwise: whether steps are started one by one, so that something can be done after each.
+        how: the same in words.
+    """
+
+    advance: Callable
+    batch_of: Callable[[int], Batch]
+    waited: Callable[[], float]
+    stepwise: bool
+    how: str
+
+
+def supply(
+    step,
+    data: Gathered,
+    *,
+    batch: int,
+    seed: int,
+    mesh: Mesh,
+    stepwise: bool = False,
+    state: TrainState | None = None,
+    ahead: Ahead | None = None,
+) -> Supply:
+    """Supplies steps with data: what fits lives on the devices, other data is read ahead, in the same order.
+
+    Args:
+        step: an uncompiled train step.
+        data: of the run.
+        batch: images per step.
+        seed: of the order.
+        mesh: the devices.
+        stepwise: start steps one by one even where many could be started at once.
+        state: the train state without its values, each array with its place.
+        ahead: threads in which to compile the step meanwhile, for a `state`.
+    Returns:
+        A `Supply`.
+    """
+    if data.records is not None:
+        stream = Stream(data.records, batch=batch, canvas=data.canvas, seed=seed, mesh=mesh)
+        advance = feed(jax.jit(step, donate_argnums=0), stream)
+        return Supply(advance, stream, stream.clock.read, True, "read ahead from where they are")
+
+    if data.passing is not None:
+        passing = Taken(data.passing, mesh=mesh)
+        advance = feed(jax.jit(step, donate_argnums=0), passing)
+        return Supply(advance, passing, passing.clock.read, True, "taken as they come")
+
+    arrays, clock = resident(data.train, sharding=replicated(mesh)), Clock()
+
+    def batch_at(step, arrays):
+        gathered = take(arrays, batch_indices(seed, step, n=len(data), batch=batch))
+        return jax.lax.with_sharding_constraint(gathered, over_batch(mesh))
+
+    compiled = jax.jit(batch_at)
+
+    def batch_of(step):
+        with clock:
+            return compiled(step, arrays)
+
+    if stepwise or jax.default_backend() == "cpu":  # whose loops are slow, see `scanned`
+        program = jax.jit(step, donate_argnums=0)
+        if ahead is not None and state is not None:
+            place, shapes = over_batch(mesh), jax.eval_shape(batch_at, 0, arrays)
+            placed = {n: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place) for n, x in shapes.items()}
+            program = ahead.compiled(program, state, placed)
+        return Supply(feed(program, batch_of), batch_of, clock.read, True, "in memory, one step at a time")
+    return Supply(
+        scanned(step, batch_at, arrays), batch_of, clock.read, False, "on the device, many steps at a time"
+    )
+
+
+class Taken:
+    """Batches of somebody else's, asked for in order; the last one can be asked for again."""
+
+    def __init__(self, passing: Passing, *, mesh: Mesh):
+        self.clock, self._passing, self._place = Clock(), passing, over_batch(mesh)
+        self._next: int | None = None  # the step of the batch that comes next
+        self._batch: Batch = {}
+
+    def __call__(self, step: int) -> Batch:
+        if self._next is None or step not in (self._next - 1, self._next):
+            self._iterator, self._next = self._passing.at(step), step
+        if step == self._next:
+            with self.clock:
+                arrays = next(self._iterator)
+                size = len(arrays["image"])
+                arrays.setdefault("label", np.full(size, -1, np.int32))
+                arrays["index"] = np.arange(step * size, (step + 1) * size).astype(np.int32)
+                self._batch = {name: jax.device_put(values, self._place) for name, values in arrays.items()}
+            self._next += 1
+        return self._batch
+
+
+class Stream:
+    """Batches that a loader reads ahead, asked for in order; the last one can be asked for again."""
+
+    def __init__(self, records: Records, *, batch: int, canvas: int, seed: int, mesh: Mesh):
+        self.clock, self._sharding = Clock(), over_batch(mesh)
+        self._next: int | None = None  # the step of the batch that comes next
+        self._batch: Batch = {}
+        processes = dict(process=jax.process_index(), processes=jax.process_count())
+        self._open = lambda step: loader(
+            records, batch=batch, canvas=canvas, seed=seed, position=step * batch, **processes
+        )
+
+    def __call__(self, step: int) -> Batch:
+        if self._next is None or step not in (self._next - 1, self._next):
+            self._loader, self._next = self._open(step), step
+        if step == self._next:
+            with self.clock:
+                mine = next(self._loader)
+            put = jax.make_array_from_process_local_data
+            arrays = {name: values for name, values in mine.items() if values.dtype.kind in "iufb"}
+            self._batch = {name: put(self._sharding, values) for name, values in arrays.items()}
+            self._next += 1
+        return self._batch

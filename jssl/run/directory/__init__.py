@@ -1,0 +1,1 @@
+"""The run directory: what was asked for, what was measured, who writes it, and how it is opened."""

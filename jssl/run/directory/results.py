@@ -1,0 +1,119 @@
+"""What evaluations leave behind: evaluation.json, and the same for people."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from jssl.evaluate import write_report
+from jssl.evaluate.protocols.base import heading, shown
+from jssl.evaluate.table import LEARNED, RANDOM, RAW
+from jssl.run.directory.record import as_path
+
+FILE = "evaluation.json"
+
+
+def jsonable(value: Any) -> Any:
+    """Makes a setting what JSON holds; what it does not, by its description."""
+    if isinstance(value, tuple | list):
+        return [jsonable(one) for one in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
+
+
+def in_words(value: Any) -> str:
+    """Writes a setting for people, of a long list its first values, its last and its length."""
+    if isinstance(value, tuple | list):
+        shown = [in_words(one) for one in value]
+        return " ".join(
+            shown if len(shown) <= 16 else [*shown[:3], "...", f"{shown[-1]} ({len(shown)} values)"]
+        )
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def read_evaluations(directory: Any) -> list[dict[str, Any]]:
+    """Reads what evaluations have left in a directory.
+
+    Args:
+        directory: Where evaluation.json is.
+    Returns:
+        Its entries; none where there is no such file.
+    Raises:
+        ValueError: where the file is not what `evaluate` writes.
+    """
+    path = as_path(directory) / FILE
+    if not path.exists():
+        return []
+    try:
+        entries = json.loads(path.read_text())["evaluations"]
+        assert all({"protocol", "metrics", "row", "data"} <= set(entry) for entry in entries)
+    except (ValueError, KeyError, TypeError, AssertionError):
+        raise ValueError(f"{path} is not what jssl evaluate writes; move it elsewhere") from None
+    return entries
+
+
+def merged(place, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Adds to what was there before, each question's answer replaced by the newest.
+
+    Args:
+        place: The directory.
+        found: New entries.
+    Returns:
+        All entries.
+    """
+
+    def question(entry):
+        asked = [entry[name] for name in ("protocol", "row", "data", "settings", "network")]
+        return json.dumps(asked, sort_keys=True)
+
+    return list({question(entry): entry for entry in (*read_evaluations(place), *found)}.values())
+
+
+def write(place, name: str, entries: list[dict[str, Any]]) -> None:
+    """Writes evaluation.json, evaluation.md and evaluation.html.
+
+    Args:
+        place: The directory, which is made.
+        name: Of the network.
+        entries: As `evaluate` returns them.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    held = {"source": name, "evaluations": entries}
+    (place / FILE).write_text(json.dumps(held, indent=1) + "\n")
+    (place / "evaluation.md").write_text(markdown(entries))
+    table: dict[str, dict[str, float]] = {row: {} for row in (RAW, RANDOM, LEARNED)}
+    for entry in entries:
+        table[entry["row"]][entry["main"]] = entry["metrics"][entry["main"]]
+    write_report(
+        place / "evaluation.html",
+        title=f"What {name} is worth",
+        summary="Every protocol's main metric. All metrics and numbers are in evaluation.json.\n\n"
+        + "\n\n".join(dict.fromkeys(note for entry in entries for note in entry["notes"])),
+        table={row: scores for row, scores in table.items() if scores},
+        figures=[],
+        config={
+            f"{entry['protocol']} of {entry['row']}": {
+                "network": entry["network"],
+                "data": entry["data"],
+                "looked at": ", ".join(entry["looked_at"]),
+                **entry["settings"],
+                **{heading(name): shown(name, value) for name, value in entry["metrics"].items()},
+            }
+            for entry in entries
+        },
+    )
+
+
+def markdown(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Writes evaluations as a Markdown table: a line for every metric.
+
+    Args:
+        entries: As evaluation.json holds them.
+    Returns:
+        The table.
+    """
+    lines = ["| network | data | metric | value | settings |", "|---|---|---|---|---|"]
+    for entry in entries:
+        settings = ", ".join(f"{name} {in_words(value)}" for name, value in entry["settings"].items())
+        for metric, value in entry["metrics"].items():
+            row = (entry["row"], entry["data"], heading(metric), shown(metric, value), settings)
+            lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,1 @@
+"""How good a representation is: probes while training, and protocols and comparisons afterwards."""

@@ -1,0 +1,152 @@
+"""What protocols of patches and of search are given: tokens of whole images, what data has beside them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from jssl.data.reading.records import Records
+from jssl.data.source import DENSE
+from jssl.evaluate import extract_features
+from jssl.evaluate.protocols.patches import patch_grid
+from jssl.models import ViT, cls_attention
+
+SPLITS = ("train", "test")
+
+
+def whole(pixels: Any) -> Any:
+    """Makes preprocessing that cuts nothing off, so that what is seen is what dense labels are of.
+
+    Args:
+        pixels: A network's `Preprocess`.
+    Returns:
+        The same, its short side as long as its crop.
+    """
+    return replace(pixels, size=pixels.crop)
+
+
+def seeing_all(subject: Any) -> Any:
+    """Makes the subject see whole images.
+
+    Args:
+        subject: A `Subject` with a network.
+    Returns:
+        Another one, which keeps features of its own.
+    """
+    loaded = replace(subject.loaded, preprocess=whole(subject.pixels))
+    return replace(subject, loaded=loaded, size=None, _splits={})
+
+
+def tokens(split: int) -> Callable[[Any], np.ndarray | None]:
+    """Makes what gives patch tokens [N, n, D] of whole images of a split; None without a network."""
+
+    def given(subject: Any) -> np.ndarray | None:
+        splits = None if subject.loaded is None else seeing_all(subject).splits("patches")
+        return None if splits is None else splits[split].features
+
+    return given
+
+
+def attention(subject: Any) -> np.ndarray | None:
+    """Gives what the class token attends to in the last block, [N, heads, n], on whole test images.
+
+    Args:
+        subject: A `Subject`.
+    Returns:
+        None for a network without a class token, and for data whose pixels have no labels.
+    """
+    module = subject.loaded and subject.loaded.encoder
+    if not (isinstance(module, ViT) and module.class_token) or subject.labelled is None:
+        return None
+
+    def attends(variables, images):
+        return cls_attention(module, variables, images)
+
+    view = jax.tree_util.Partial(subject.normalised_whole)
+    look = jax.tree_util.Partial(attends, subject.loaded.variables)
+    return np.asarray(extract_features(look, subject.labelled[1].images, batch=subject.batch, view=view))
+
+
+def dense_field(split: int, name: str) -> Callable[[Any], np.ndarray | None]:
+    """Makes what gives dense labels [N, H, W] of a split; None where the data has none of the name.
+
+    Where patches do not divide the labels, these are brought to the size that the network sees.
+    """
+
+    def given(subject: Any) -> np.ndarray | None:
+        labels = None if subject.labelled is None else subject.labelled[split].extras.get(name)
+        seen = tokens(split)(subject)
+        if labels is None or not len(labels) or seen is None:
+            return None
+        try:
+            patch_grid(seen.shape[1], labels.shape[1:])
+        except ValueError:
+            height, width = labels.shape[1:]
+            if height != width:
+                raise ValueError(
+                    f"{name}: {height} x {width} pixels; dense labels are of square images"
+                ) from None
+            side = subject.pixels.crop
+            subject.note(
+                f"{name} of {height} x {width} pixels is brought to the {side} x {side} that are seen"
+            )
+            at = (np.arange(side) * height + height // 2) // side
+            labels = labels[:, at][:, :, at]
+        return labels
+
+    return given
+
+
+def film_tokens(subject: Any) -> list[np.ndarray] | None:
+    """Gives patch tokens [T, n, D] of whole frames, film by film; None for data without films."""
+    if subject.loaded is None or subject.films is None:
+        return None
+    found = seeing_all(subject).columns(subject.films.frames, "patches").features
+    ends = np.cumsum([len(one) for one in subject.films.objects])
+    if len(found) != ends[-1]:
+        raise ValueError(f"{ends[-1] - len(found)} frames of films cannot be read")
+    return np.split(found, ends[:-1])
+
+
+def searched(records: Callable[[Any], Records | None], kind: str) -> Callable[[Any], np.ndarray | None]:
+    """Makes what gives features [N, D] or tokens [N, n, D] of images of a search.
+
+    Args:
+        records: Subject -> the images; None for data without such a search.
+        kind: "features", as a split's features, or "tokens", of whole images.
+    """
+
+    def given(subject: Any) -> np.ndarray | None:
+        images = None if subject.loaded is None else records(subject)
+        if images is None:
+            return None
+        seen, token = (subject, "cls") if kind == "features" else (seeing_all(subject), "patches")
+        found = seen.columns(images, token).features
+        if len(found) != len(images):
+            raise ValueError(f"{len(images) - len(found)} images of the search cannot be read")
+        return found
+
+    return given
+
+
+PARTS: dict[str, Callable[[Any], Records | None]] = {
+    "query": lambda subject: subject.search and subject.search.queries,
+    "gallery": lambda subject: subject.search and subject.search.gallery,
+    "copy": lambda subject: subject.copies and subject.copies[0].queries,
+    "original": lambda subject: subject.copies and subject.copies[0].gallery,
+    "whitening": lambda subject: subject.copies and subject.copies[1],
+}
+GIVEN: dict[str, Callable[[Any], Any]] = {
+    "train_tokens": tokens(0),
+    "test_tokens": tokens(1),
+    "test_attention": attention,
+    **{f"{part}_{name}": dense_field(at, name) for at, part in enumerate(SPLITS) for name in DENSE},
+    "film_tokens": film_tokens,
+    "film_objects": lambda subject: subject.films and subject.films.objects,
+    **{f"{part}_{kind}": searched(of, kind) for part, of in PARTS.items() for kind in ("features", "tokens")},
+    "relevance": lambda subject: subject.search and subject.search.relevance,
+    "copied": lambda subject: subject.copies and subject.copies[0].relevance,
+}
+"""What gives each of the things that these protocols need, by its name."""

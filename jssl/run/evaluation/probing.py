@@ -1,0 +1,286 @@
+"""How good the representation is: protocols before, while and after training, beside two baselines."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jax.sharding import Sharding
+
+from jssl.data.reading.resident import take
+from jssl.data.source import Source
+from jssl.evaluate import (
+    Labelled,
+    Protocol,
+    embedding_health,
+    extract_features,
+    knn_protocol,
+    linear_protocol,
+    pair_health,
+)
+from jssl.evaluate.protocols.base import score
+from jssl.evaluate.table import CENTRED, CHANCE, LEARNED, RANDOM, RAW, Table
+from jssl.methods.base import Method
+from jssl.run.ahead import Ahead
+from jssl.run.evaluation.baselines import pixel_scores
+from jssl.run.settings.experiment import Experiment
+from jssl.train import TrainState
+
+BANK, QUERIES = 4_000, 1_000  # images that protocols during training look at; the table at the end has all
+WHILE_TRAINING = (knn_protocol(),)
+AT_THE_ENDS = (knn_protocol(), linear_protocol(steps=500))
+STARTED = "before training"  # the row of what a run begins with, where that is not random
+GUESSES = {  # metrics of a method's own task, and those of a guess at it
+    "accuracy": "chance",
+    "cross_entropy": "trivial",
+    "error": "trivial",
+}
+ASKED = 256  # images that a method's own task is made of at a time
+
+
+class Probes:
+    """The protocols of one experiment on labelled data."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        train: Source,
+        test: Source,
+        *,
+        while_training: Sequence[Protocol] = WHILE_TRAINING,
+        at_the_ends: Sequence[Protocol] = AT_THE_ENDS,
+    ):
+        """Prepares them.
+
+        Args:
+            experiment: Whose method and evaluation view are looked at.
+            train: Labelled images.
+            test: Labelled images of the same classes.
+            while_training: Protocols on a part of the data, for the curve.
+            at_the_ends: Protocols on all of the data, for the table.
+        """
+        method = experiment.method
+
+        cls = _Cls(method)
+
+        def both(params, teacher, memory, images):  # in one pass over the images
+            return cls(params, teacher, memory, images), linear(params, teacher, memory, images)
+
+        linear = experiment.linear_features
+        self._cls, self._view = cls, jax.tree_util.Partial(experiment.evaluation_view)
+        self._both = None if linear is None else both
+        self._train, self._test = (Labelled(source.images, source.labels) for source in (train, test))
+        self._bank, self._queries = _some(self._train, BANK), _some(self._test, QUERIES)
+        self._logits = experiment.logits
+
+        def task(params, teacher, memory, images, index):
+            return method.task(params, teacher, memory, experiment.evaluation_view(images), index)
+
+        self._task = None if method.task is None else jax.jit(task)
+        self._while_training, self._at_the_ends = while_training, at_the_ends
+        self.classes = train.classes
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Images that protocols during training look at, train and test."""
+        return len(self._bank.labels), len(self._queries.labels)
+
+    def features(self, state: TrainState):
+        """Makes features_fn of a state, see `features_of`."""
+        return jax.tree_util.Partial(self._cls, state.params, state.teacher, state.memory)
+
+    def on_a_part(self, state: TrainState) -> dict[str, float]:
+        """Scores a state on a part of the data, for the curve."""
+        return self._score(state, self._bank, self._queries, self._while_training)
+
+    def scores(self, state: TrainState) -> dict[str, float]:
+        """Scores a state on all of the data."""
+        return self._score(state, self._train, self._test, self._at_the_ends)
+
+    def _score(self, state, train, test, protocols):
+        own = [protocol for protocol in protocols if protocol.name == "linear" and self._both is not None]
+        read = jax.tree_util.Partial(
+            self._both if own else self._cls, state.params, state.teacher, state.memory
+        )
+        found = [extract_features(read, part.values, view=self._view) for part in (train, test)]
+        labels = dict(train_labels=train.labels, test_labels=test.labels, classes=self.classes)
+        figures = {}
+        for protocol in protocols:
+            seen = [one[protocol in own] for one in found] if own else found
+            figures |= score([protocol], train_features=seen[0], test_features=seen[1], **labels)
+        figures |= self._told(state, test.values)
+        if self._logits is None:
+            return figures
+        head = jax.tree_util.Partial(self._logits, state.params, state.teacher, state.memory)
+        found = np.asarray(extract_features(head, test.values, view=self._view)).argmax(-1)
+        return figures | {"head_top1": float((found == np.asarray(test.labels)).mean())}
+
+    def _told(self, state, images) -> dict[str, float]:
+        """How well the method's own task is done on images, and what a guess reaches; nothing without a task.
+
+        Batches have one size, so that they compile once; a few images may be left over.
+        """
+        if self._task is None:
+            return {}
+        parts = -(-len(images) // ASKED)
+        batches = np.arange(len(images) // parts * parts).reshape(parts, -1)
+        found = [
+            self._task(state.params, state.teacher, state.memory, images[rows], rows) for rows in batches
+        ]
+        mean = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+        names = {f"task_{name}": name for name, guess in GUESSES.items() if {name, guess} <= mean.keys()}
+        names |= {f"{ROWS[CHANCE]}{task}": GUESSES[name] for task, name in names.items()}
+        return {task: mean[name] for task, name in names.items()}
+
+    def pixels(self) -> Table:
+        """Scores raw pixels on all of the data, or finds what they reached on it before."""
+        return pixel_scores(self._train, self._test, classes=self.classes, protocols=self._at_the_ends)
+
+    def baselines(
+        self, state: TrainState, *, pixels: Callable[[], Table] | None = None, network: str = RANDOM
+    ) -> Table:
+        """Scores raw pixels, and the network of `state`, which has not been trained yet.
+
+        Args:
+            state: The first one.
+            pixels: Gives the scores of raw pixels, perhaps from another thread; by default `self.pixels`.
+            network: What the table calls it: `RANDOM`, or `STARTED` where it starts from weights.
+        Returns:
+            A table; where the method has a task of its own, with what a guess reaches in it.
+        """
+        scores, mark = self.scores(state), ROWS[CHANCE]
+        guesses = {name.removeprefix(mark): scores.pop(name) for name in [*scores] if name.startswith(mark)}
+        guessed = {CHANCE: guesses} if guesses else {}
+        return {**(pixels or self.pixels)(), **guessed, network: scores}
+
+    def at_start(self, table: Table) -> dict[str, float]:
+        """Takes the curve's first values from the baselines: those of the network that has not been trained
+        yet.
+        """
+        names = (*(f"{protocol.name}_" for protocol in self._while_training), "task_")
+        first = table[STARTED if STARTED in table else RANDOM]
+        return {name: value for name, value in first.items() if name.startswith(names)}
+
+
+def features_of(method: Method, state: TrainState):
+    """Makes features_fn of a state, which is its argument, so that it compiles once.
+
+    Args:
+        method: What is trained.
+        state: Of the run.
+    Returns:
+        images as the evaluation view makes them -> [B, D].
+    """
+    return jax.tree_util.Partial(_Cls(method), state.params, state.teacher, state.memory)
+
+
+@dataclass(frozen=True)
+class _Cls:
+    """Equal for one method, so that what it was compiled for is found again."""
+
+    method: Method
+
+    def __call__(self, params, teacher, memory, images):
+        return self.method.features(params, teacher, memory, images).cls
+
+
+def health_of(
+    experiment: Experiment,
+    source: Source,
+    train: Source,
+    *,
+    rows: int = 128,
+    pairs: int = 32,
+    place: Sharding | None = None,
+    state: TrainState | None = None,
+    ahead: Ahead | None = None,
+):
+    """Makes a function that measures health of a few images, on the device and without waiting for it.
+
+    Args:
+        experiment: Whose method is looked at.
+        source: Images as probes see them.
+        train: Images as steps see them.
+        rows: How many images' features are looked at.
+        pairs: Of how many the first two views' projections, where the method has such.
+        place: Where the images are kept on the devices; None: on the default one.
+        state: The train state without its values, each array with its place.
+        ahead: Threads in which to compile it meanwhile, for a `state`.
+    Returns:
+        state -> {name: scalar}.
+    """
+    method, some = experiment.method, np.arange(0, len(source), max(1, len(source) // rows))[:rows]
+    few = np.arange(0, len(train), max(1, len(train) // rows))[:pairs]
+    images, batch = jax.device_put((source.images[some], take(train.arrays, few)), place)
+
+    @jax.jit
+    def figures(params, teacher, memory, images, batch):
+        health = embedding_health(
+            method.features(params, teacher, memory, experiment.evaluation_view(images)).cls
+        )
+        if method.outputs is None:
+            return health
+        key = jax.random.key(0)  # the same views every time: a curve shows the network's change alone
+        student = method.outputs(params, teacher, memory, experiment.views(key, batch), key).student
+        paired = "cls" in student and student["cls"].ndim == 3 and len(student["cls"]) > 1
+        return health | (pair_health(*student["cls"][:2]) if paired else {})
+
+    program: Callable = figures
+    if ahead is not None and state is not None:
+        program = ahead.compiled(figures, state.params, state.teacher, state.memory, images, batch)
+    return lambda state: program(state.params, state.teacher, state.memory, images, batch)
+
+
+ROWS = {
+    CENTRED: "raw_pixels_centred_",
+    RAW: "raw_pixels_",
+    CHANCE: "chance_",
+    RANDOM: "random_network_",
+    STARTED: "before_training_",
+    LEARNED: "",
+}
+
+
+def as_figures(table: Table) -> dict[str, float]:
+    """Names a table's cells as metrics of a log; what was learned goes by the plain names.
+
+    Args:
+        table: {row: {metric: value}}, rows among `ROWS`.
+    Returns:
+        {name: value}.
+    Examples:
+        >>> as_figures({"raw pixels": {"knn_top1": 0.1}, "learned": {"knn_top1": 0.3}})
+        {'raw_pixels_knn_top1': 0.1, 'knn_top1': 0.3}
+    """
+    return {f"{ROWS[row]}{metric}": value for row in table for metric, value in table[row].items()}
+
+
+def from_figures(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Reads the table back from the lines of metrics.jsonl: of each figure the last.
+
+    A figure belongs to the table where a baseline has it too.
+
+    Args:
+        rows: The lines, in order.
+    Returns:
+        {row: {metric: value}}, baselines first; rows without a figure are left out.
+    Examples:
+        >>> from_figures([{"raw_pixels_knn_top1": 0.1, "knn_top1": 0.1}, {"loss": 2.0, "knn_top1": 0.3}])
+        {'raw pixels': {'knn_top1': 0.1}, 'learned': {'knn_top1': 0.3}}
+    """
+    figures = {name: value for row in rows for name, value in row.items()}
+    table: dict[str, dict[str, float]] = {row: {} for row in (RAW, *ROWS)}
+    for name, value in figures.items():
+        row = next((row for row, prefix in ROWS.items() if prefix and name.startswith(prefix)), None)
+        if row is None:
+            continue
+        metric = name.removeprefix(ROWS[row])
+        table[row][metric] = np.nan if value is None else value
+        if metric in figures:
+            table[LEARNED][metric] = np.nan if figures[metric] is None else figures[metric]
+    return {row: scores for row, scores in table.items() if scores}
+
+
+def _some(data: Labelled, count: int) -> Labelled:
+    rows = np.linspace(0, len(data.labels) - 1, min(count, len(data.labels))).round().astype(int)
+    return Labelled(*(np.asarray(part)[rows] for part in data))

@@ -1,0 +1,332 @@
+"""What a network is worth, by named protocols: features once, then every protocol in seconds.
+
+    jssl evaluate runs/dino --protocol knn linear_dino            a run, on its own data
+    jssl evaluate dinov2_vits14 --data folder:/images --protocol knn logistic low_shot
+    jssl evaluate train.npz --test test.npz --protocol knn        features, as `jssl embed` writes them
+    jssl evaluate runs/dino --protocol knn --set knn.k=10,20,100,200 --baselines
+
+Each protocol is printed with every number that defines it. OUT gets evaluation.json, evaluation.md and
+evaluation.html. No protocol chooses anything by its test rows.
+"""
+
+import argparse
+import ast
+import hashlib
+import inspect
+import json
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jssl import weights
+from jssl.data.catalog import FORMS
+from jssl.evaluate import PROTOCOLS, Protocol, format_table, protocol, refusal, score
+from jssl.evaluate.protocols.base import WIDE, WORDS, heading, is_share, shown
+from jssl.evaluate.table import LEARNED, RANDOM, RAW
+from jssl.models.encoders.pixels import Pixels
+from jssl.run.directory.record import CONFIG, as_path, read_config
+from jssl.run.directory.results import FILE, in_words, jsonable, merged, write
+from jssl.run.evaluation.features import store
+from jssl.run.evaluation.subject import Subject
+from jssl.run.evaluation.towers import towers_of
+from jssl.run.training import start
+from jssl.weights.loaded import Loaded
+from jssl.weights.own import EVALUATED
+from jssl.weights.preprocessing import Preprocess
+
+USUAL = ("knn", "linear")
+LOOKED_AT = {
+    "train": "training images",
+    "test": "test images",
+    "caption": "captions",
+    "film": "films",
+    "query": "queries",
+    "gallery": "images to search",
+    "copy": "copies",
+    "original": "originals and others",
+    "whitening": "images to learn whitening from",
+}
+FOLDER = "evaluation"  # inside a run's directory
+ONE_NETWORK = ("fine_tune", "prompts", "caption_embeddings", "sets")  # what baselines are not given
+DEAR = (*WIDE, "attention")  # last words of what takes a pass over the images
+
+
+def evaluate(
+    source: str | Loaded,
+    *,
+    data: str | None = None,
+    protocols: Sequence[str | Protocol] = USUAL,
+    out: str | Path | None = None,
+    test: str | None = None,
+    baselines: bool = False,
+    cache: str | Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    **settings: Any,
+) -> list[dict[str, Any]]:
+    """Evaluates a network, or features of it, by protocols.
+
+    Args:
+        source: Weights, as `jssl.weights.load` takes them, the directory of a run, or a file of features.
+        data: The data's name; by default that of the run.
+        protocols: Names, or protocols made by `jssl.evaluate.protocol`.
+        out: The directory for the results; by default `evaluation` in the run's, else
+            runs/evaluation/<source>.
+        test: Features of the test split, where source is a file of features.
+        baselines: Whether raw pixels and the same network with random weights are evaluated too.
+        cache: Where features are kept; by default in the user's cache directory.
+        say: Where lines for the reader go.
+        **settings: Of `Subject`: data_dir, size, batch, sets, vocabulary, templates, bar.
+    Returns:
+        What evaluation.json holds: of each protocol and network its settings, metrics, seconds, and what it
+        looked at.
+    Raises:
+        ValueError: where source, data or protocols are not found or do not fit.
+    """
+    chosen = [protocol(one) if isinstance(one, str) else one for one in protocols]
+    subject = _subject(source, data, test, store(cache), say, settings)
+    place = _place(source) if out is None else as_path(out)
+    subject.fine_tune = None if subject.loaded is None else _fine_tuning(source, subject, place)
+    found: list[dict[str, Any]] = []
+    last = "there is no protocol to run"
+    for one in [subject, *(_baselines(subject) if baselines else ())]:
+        for each in chosen:
+            if one is not subject and not set(each.needs).isdisjoint(ONE_NETWORK):
+                continue
+            try:
+                found.append(_scored(each, one, _network_in_words(source, one)))
+            except ValueError as error:  # the other protocols go on
+                reason = str(error)
+                last = reason if reason.startswith(each.name) else f"{each.name}: {reason}"
+                say(f"\n{one.name}: {last}")
+    if not found:
+        raise ValueError(last)
+    written = merged(place, found)
+    write(place, source if isinstance(source, str) else source.family, written)
+    say(f"results: {place / FILE}, and a report beside it")
+    return found
+
+
+def _subject(source, data, test, directory, say, settings) -> Subject:
+    is_file = isinstance(source, str) and source.endswith(".npz") and _holds_features(source)
+    if is_file:
+        files = tuple(Path(one) for one in (source, test) if one is not None)
+        return Subject(LEARNED, None, "", files, directory, say=say, **settings)
+    if test is not None:
+        raise ValueError(
+            "--test goes with a file of features; a network finds the test split of --data itself"
+        )
+    if data is None and isinstance(source, str) and (as_path(source) / CONFIG).exists():
+        own = read_config(source)["settings"]
+        data = own.get("data")
+        settings["data_dir"] = settings.get("data_dir") or own.get("data_dir")
+    if data is None:
+        raise ValueError(f"say on which images: --data, one of {', '.join(FORMS)}")
+    loaded = source if isinstance(source, Loaded) else weights.load(source)
+    if not isinstance(loaded.preprocess, Preprocess):
+        raise ValueError(f"jssl evaluate is for images; {loaded.family} takes others")
+    towers = towers_of(source) if isinstance(source, str) and (as_path(source) / CONFIG).exists() else None
+    return Subject(LEARNED, loaded, data, (), directory, towers=towers, say=say, **settings)
+
+
+def _holds_features(path: str) -> bool:
+    try:
+        with np.load(path) as file:
+            return "features" in file
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _place(source: Any):
+    if isinstance(source, str) and (as_path(source) / CONFIG).exists():
+        return as_path(source) / FOLDER
+    name = source.family if isinstance(source, Loaded) else Path(source.rstrip("/")).stem or "network"
+    return as_path("runs") / FOLDER / name
+
+
+def _baselines(subject: Subject) -> list[Subject]:
+    """Raw pixels and the same architecture with random weights."""
+    if subject.loaded is None:
+        raise ValueError("--baselines needs a network; of features alone there is nothing to compare with")
+    loaded, pixels = subject.loaded, subject.pixels
+    image = np.zeros((1, pixels.crop, pixels.crop, len(pixels.mean)), np.float32)
+    others = {
+        RANDOM: replace(loaded, variables=jax.jit(loaded.encoder.init)(jax.random.key(0), image)),
+        RAW: replace(
+            loaded, encoder=Pixels(patch=getattr(loaded.encoder, "patch", None)), variables={"params": {}}
+        ),
+    }
+    return [
+        replace(subject, name=name, loaded=replace(other, heads={}, layout=None), towers=None, _splits={})
+        for name, other in others.items()
+    ]
+
+
+def _fine_tuning(source, subject: Subject, place):
+    def fine_tune(settings: Mapping[str, Any]) -> dict[str, float]:
+        mark = hashlib.blake2b(json.dumps(dict(settings), sort_keys=True).encode(), digest_size=4).hexdigest()
+        directory = str(place / f"fine_tune-{mark}")
+        subject.say(f"fine-tuning in {directory}")
+        run = start("fine_tune", start=source, data=subject.data, out=directory, **settings)
+        if "head_top1" not in run.table.get(LEARNED, {}):
+            raise ValueError(f"{subject.data} has no labelled test images to measure fine-tuning by")
+        return {"top1": run.table[LEARNED]["head_top1"]}
+
+    return fine_tune
+
+
+def _scored(one: Protocol, subject: Subject, network: str) -> dict[str, Any]:
+    """Runs a protocol, and says what it was, what it looked at and what it found."""
+    say = subject.say
+    begun = time.perf_counter()
+    given = _given(one, subject)
+    rows = _rows(given)
+    say(f"\n{one.name} of {subject.name} on {subject.data or 'features'}: {', '.join(rows)}")
+    say(
+        "  "
+        + (", ".join(f"{name} {in_words(value)}" for name, value in one.settings.items()) or "no settings")
+    )
+    computing = time.perf_counter()
+    metrics = score([one], **given)
+    seconds = time.perf_counter() - computing
+    for metric, value in metrics.items():
+        unit = " %" if is_share(metric) else ""
+        say(f"  {heading(metric).removesuffix(', %')} {shown(metric, value)}{unit}")
+    say(f"  in {seconds:.1f} s, after {computing - begun:.1f} s for what it looks at")
+    return {
+        "protocol": one.name,
+        "main": one.headline,
+        "metrics": {name: float(value) for name, value in metrics.items()},
+        "settings": {name: jsonable(value) for name, value in one.settings.items()},
+        "row": subject.name,
+        "network": network,
+        "data": subject.data or ", ".join(map(str, subject.features)),
+        "looked_at": rows,
+        "notes": list(subject.notes),
+        "seconds": round(seconds, 3),
+    }
+
+
+def _given(one: Protocol, subject: Subject) -> dict[str, Any]:
+    """What a protocol needs; passes over images are taken once all else is there."""
+    dear = [name for name in one.needs if name.endswith(DEAR)]
+    given: dict[str, Any] = {}
+    for names in ([name for name in one.needs if name not in dear], dear):
+        given |= {name: subject.given(name) for name in names}
+        missing = {name: True for name in dear if name not in given}
+        if reason := refusal(one, given | missing):
+            raise ValueError(reason)
+        for name in dear:
+            values = given.get(name)
+            ends = [values.min(), values.max()] if isinstance(values, np.ndarray) and values.size else []
+            if not np.isfinite(ends).all():
+                raise ValueError(f"{one.name} is left out: {WORDS[name]} are not all finite")
+    return given
+
+
+def _rows(given: Mapping[str, Any]) -> list[str]:
+    """What a protocol looks at, in words."""
+    words = []
+    for part, name in LOOKED_AT.items():
+        for kind in (*DEAR, "embeddings"):
+            if (found := given.get(f"{part}_{kind}")) is not None:
+                each = found[0].shape if isinstance(found, list) else found.shape[1:]
+                words.append(f"{len(found):,} {name} as {kind} of {' x '.join(map(str, each))}")
+    if given.get("classes"):
+        words.append(f"{given['classes']} classes")
+    return words or [f"{', '.join(given)}"]
+
+
+def _network_in_words(source, subject: Subject) -> str:
+    """Which network, and what it sees."""
+    if subject.loaded is None:
+        return "features of a file"
+    loaded, pixels = subject.loaded, subject.pixels
+    kind, part = type(loaded.encoder).__name__, loaded.config.get(EVALUATED, {}).get("params") or loaded.part
+    name = source if isinstance(source, str) else loaded.family
+    of = f" of {name}{f', {part}' if part else ''}" if subject.name == LEARNED else f", images as for {name}"
+    return f"{subject.name}: {kind}{of}; short side {pixels.size}, central {pixels.crop} pixels"
+
+
+def catalogue() -> str:
+    """Lists all protocols: what each needs, and the settings that it has."""
+    lines = []
+    for name, make in PROTOCOLS.items():
+        one = make()
+        first = (inspect.getdoc(make) or "").partition("\n")[0]
+        settings = ", ".join(f"{key}={in_words(value)}" for key, value in one.settings.items())
+        lines += [name, f"  {first}", f"  needs {', '.join(one.needs)}", f"  {settings or 'no settings'}"]
+    return "\n".join(lines)
+
+
+def chosen_protocols(names: Sequence[str], changes: Sequence[str]) -> list[Protocol]:
+    """Makes protocols of a command line.
+
+    Args:
+        names: Of the protocols.
+        changes: Such as "knn.k=10,20" or "linear_dino.epochs=10".
+    Returns:
+        The protocols, in the order of the names.
+    Raises:
+        ValueError: for unknown names or settings, and a change of a protocol that is not asked for.
+    Examples:
+        >>> chosen_protocols(["knn"], ["knn.k=10,20"])[0].settings["k"]
+        (10, 20)
+    """
+    settings: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for change in changes:
+        path, equals, text = change.partition("=")
+        name, dot, setting = path.partition(".")
+        if not (equals and dot) or name not in settings:
+            raise ValueError(f"--set {change}: expected PROTOCOL.SETTING=VALUE of {', '.join(names)}")
+        try:
+            settings[name][setting] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            settings[name][setting] = text
+    return [protocol(name, **given) for name, given in settings.items()]
+
+
+def main(arguments: list[str]) -> None:
+    """The command `jssl evaluate`."""
+    parser = argparse.ArgumentParser(
+        prog="jssl evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", nargs="?", help="weights, the directory of a run, or features.npz")
+    parser.add_argument("--list", action="store_true", help="show all protocols with their settings, and end")
+    parser.add_argument("--data", help=f"one of {', '.join(FORMS)}; by default the run's own")
+    parser.add_argument("--data-dir", help="where TFDS has its data sets")
+    parser.add_argument("--test", help="features of the test split, beside features.npz")
+    parser.add_argument("--protocol", nargs="+", default=list(USUAL), help=f"of {', '.join(PROTOCOLS)}")
+    parser.add_argument("--set", nargs="+", default=[], help="such as knn.k=10,20 linear_dino.epochs=10")
+    parser.add_argument("--baselines", action="store_true", help="beside raw pixels and a random network")
+    parser.add_argument("--sets", nargs="+", default=[], help="further data, for transfer")
+    parser.add_argument("--vocabulary", help="CLIP's bpe_simple_vocab_16e6.txt.gz, for zero_shot")
+    parser.add_argument("--templates", help="a file of sentences with {} for the class, for zero_shot")
+    parser.add_argument("--size", type=int, help="side of the prepared images, in place of the publisher's")
+    parser.add_argument("--batch", type=int, default=64, help="images at a time")
+    parser.add_argument("--out", help="the directory for the results; by default in the run's")
+    parser.add_argument("--cache", help="where features are kept; by default in the user's cache directory")
+    chosen = vars(parser.parse_args(arguments))
+    if chosen.pop("list"):
+        print(catalogue())
+        return
+    if chosen["source"] is None:
+        raise ValueError("say what to evaluate: weights, the directory of a run, or features.npz")
+    if chosen["size"] is not None and chosen["size"] < 1 or chosen["batch"] < 1:
+        raise ValueError("--size and --batch must be at least 1")
+    protocols = chosen_protocols(chosen.pop("protocol"), chosen.pop("set"))
+    if (file := chosen.pop("templates")) is not None:
+        chosen["templates"] = [line.strip() for line in Path(file).read_text().splitlines() if line.strip()]
+        if wrong := next((line for line in chosen["templates"] if line.count("{}") != 1), None):
+            raise ValueError(f"--templates {file}: each line has one {{}} for the class, not {wrong!r}")
+    chosen["sets"] = tuple(chosen["sets"])
+    found = evaluate(protocols=protocols, bar=True, say=print, **chosen)
+    table: dict[str, dict[str, float]] = {}
+    for entry in found:
+        table.setdefault(entry["row"], {})[entry["main"]] = entry["metrics"][entry["main"]]
+    print(f"\n{format_table(table)}")

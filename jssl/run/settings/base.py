@@ -1,0 +1,288 @@
+"""What the settings of every system have in common: the network, the data and the training budget."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import optax
+
+from jssl.data import evaluation_view, views
+from jssl.data.augment.base import Statistics
+from jssl.data.views import SMALL, Views, renormalized, statistics
+from jssl.data.views.multicrop import local_side
+from jssl.models import attend
+from jssl.models import encoder as encoder_named
+from jssl.optim import (
+    Schedule,
+    by_epoch,
+    decay_encoder_layers,
+    hold_lower_blocks,
+    low_rank,
+    warmup_cosine,
+    warmup_drops,
+)
+from jssl.run.settings.experiment import DataInfo, Experiment, Settings, Weights
+from jssl.run.settings.numbers import Count, Share
+from jssl.run.settings.pictures import attention_figure
+from jssl.weights.loaded import Loaded
+from jssl.weights.preprocessing import Preprocess
+
+CONTINUED = 0.9  # layer decay of a run that starts from weights
+LARGEST_VIEW = 224  # side of the global views of larger images, in pixels
+FLAGS = {"attend": "attention"}  # of fields of a network, where they differ
+REMAT = {  # policies: what is stored
+    "none": None,
+    "elementwise": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "blocks": jax.checkpoint_policies.nothing_saveable,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Settings):
+    """Settings that every system has. A system's own class gives them the paper's values."""
+
+    encoder: str
+    """A name such as resnet50, resnet18_cifar, vit_s16 or vit_ti4."""
+    batch: Count
+    """Images per step."""
+    epochs: float
+    """Passes over the data."""
+    steps: Count | None = None
+    """Optimizer steps, in place of what `epochs` makes; spans given in epochs keep their share of the run."""
+    warmup: float
+    """Epochs in which the learning rate rises."""
+    learning_rate: float
+    """At its peak, for a batch of `rate_per` images."""
+    rate_per: Count | None
+    """The batch that the learning rate is given for, scaled with the batch; None: taken as it is."""
+    start_rate: Share = 0.0
+    """What the warm-up begins with, as a share of the peak."""
+    final_rate: Share
+    """What is left of the peak at the end of the run, as a share of it."""
+    drops: tuple[float, ...] = ()
+    """Epochs after which the rate falls, by one factor, to `final_rate` at last; none: half a cosine."""
+    weight_decay: float
+    """Of the parameters that the authors' code lets decay."""
+    views: str
+    """A function of `jssl.data.views`, such as simclr, byol, dino or handwriting."""
+    size: Count | None = None
+    """Side of the global views, in pixels; by default that of the data's images, 224 at most."""
+    start: Weights | None = None
+    """Weights to start from: a published name, a file or a run; their network replaces --encoder."""
+    continued_rate: Share = 0.1
+    """What is left of the learning rate with --start, as a share of it."""
+    layer_decay: Share | None = None
+    """Factor of the learning rate from each encoder layer to the one before; by default 0.9 with --start."""
+    frozen_blocks: int = 0
+    """Lowest blocks of the encoder that stand still, with stem, tokens and positions."""
+    lora: Count | None = None
+    """Rank of LoRA: low-rank changes of the attention's kernels; all else of the encoder stands still."""
+    scan: bool = False
+    """Compile one block of a transformer instead of all of them: a fraction of the time, the same numbers."""
+    remat: Literal["none", "elementwise", "blocks"] = "none"
+    """What a transformer's backward pass recomputes instead of storing: all but matrix products, or its
+    blocks' inside.
+    """
+
+    attention: Literal["auto", "xla", "cudnn"] = "auto"
+    """What transformers attend by: cuDNN, on NVIDIA GPUs in bfloat16, or XLA; auto: cuDNN where it can."""
+
+    @property
+    def attend(self) -> Callable[..., jax.Array]:
+        """What transformers attend with."""
+        return attend if self.attention == "auto" else partial(attend, by=self.attention)
+
+    def network(self, *, hides: str | None = None, where_it_has: Mapping[str, Any] = {}, **overrides: Any):
+        """Makes the encoder.
+
+        Args:
+            where_it_has: Fields of its module, such as drop_path or last_scale, set where it has them.
+            hides: How the method hides patches: by "mask" tokens, or by showing only the "visible" ones.
+            overrides: Further fields that its module must have, such as class_token=False.
+        Returns:
+            A Linen module; with --start that of the weights, as it is.
+        Raises:
+            ValueError: for an encoder that the method cannot use.
+        """
+        plain = encoder_named(self.encoder) if self._started is None else self._started.encoder
+        missing = [field for field in overrides if not hasattr(plain, field)]
+        if missing or (hides and hides not in inspect.signature(type(plain).__call__).parameters):
+            given = (
+                f"--encoder {self.encoder}"
+                if self._started is None
+                else f"--start with a {type(plain).__name__}"
+            )
+            raise ValueError(f"{given} cannot be used here: the method hides patches; choose such as vit_s16")
+        chosen = {field: value for field, value in where_it_has.items() if hasattr(plain, field)}
+        if (
+            self._started is not None
+        ):  # whose architecture and weights stay; what acts in training alone is the run's
+            chosen = {field: value for field, value in chosen.items() if field == "drop_path"}
+            return plain.clone(**chosen, **self._compilation(plain))
+        return encoder_named(self.encoder, **chosen, **overrides, **self._compilation(plain))
+
+    @property
+    def _started(self) -> Loaded | None:
+        """The weights that the run starts from, which `plan` has opened."""
+        if self.start is None or isinstance(self.start, Loaded):
+            return self.start
+        raise ValueError(
+            f"--start {self.start} is a name yet; build through jssl.run, or give jssl.weights.load(name)"
+        )
+
+    def _compilation(self, plain) -> dict[str, Any]:
+        chosen = {"scan": self.scan, "remat": REMAT[self.remat]}
+        chosen |= {"attend": None if self.attention == "auto" else self.attend}
+        for field, value in chosen.items():
+            if value and not hasattr(plain, field):
+                raise ValueError(
+                    f"--{FLAGS.get(field, field)} is for transformers; {self.encoder} has no blocks for it; "
+                    "choose such as vit_s16"
+                )
+        return {field: value for field, value in chosen.items() if value}
+
+    def length(self, data: DataInfo) -> int:
+        """How many steps the run has."""
+        if self.steps is not None:
+            return self.steps
+        if self.epochs <= 0:
+            raise ValueError(f"--epochs must be more than 0, got {self.epochs}")
+        return max(1, round(self.epochs * (data.examples // self.batch)))
+
+    def span(self, epochs: float, data: DataInfo) -> int:
+        """How many steps some of the run's epochs are."""
+        return round(epochs * self.length(data) / self.epochs)
+
+    @property
+    def peak_rate(self) -> float:
+        """The highest learning rate, for the batch as it is."""
+        share = 1.0 if self.start is None else self.continued_rate
+        return share * self.learning_rate * self.batch_factor
+
+    @property
+    def batch_factor(self) -> float:
+        """By what the batch scales the learning rate."""
+        return self.batch / self.rate_per if self.rate_per else 1.0
+
+    def rate(self, data: DataInfo) -> Schedule:
+        """Makes the learning rate: up in a line, down in half a cosine, or by steps if there are `drops`."""
+        steps, warmup = self.length(data), self.span(self.warmup, data)
+        if warmup >= steps:
+            raise ValueError(
+                f"--warmup of {self.warmup:g} epochs takes {warmup:,} of {steps:,} steps; it must end before "
+                "the run"
+            )
+        peak, start, end = self.peak_rate, self.start_rate * self.peak_rate, self.final_rate * self.peak_rate
+        if self.drops:
+            drops = [self.span(epochs, data) for epochs in self.drops]
+            return warmup_drops(peak, drops=drops, warmup=warmup, start=start, end=end)
+        return warmup_cosine(peak, steps=steps, warmup=warmup, start=start, end=end)
+
+    def rate_by_epoch(self, data: DataInfo, *, first: int = 0) -> Schedule:
+        """Makes the same learning rate for code that sets it before each epoch: it moves once in an epoch,
+        after a warm-up that moves step by step.
+
+        Args:
+            first: The number of the first epoch: 0, or 1 where the authors count from one.
+        """
+        epoch, warmup = max(1, self.span(1, data)), self.span(self.warmup, data)
+        return by_epoch(Training.rate(self, data), epoch, after=warmup, first=first)
+
+    def view_side(self, data: DataInfo) -> int:
+        """The side of the global views, in pixels."""
+        return self.size or min(LARGEST_VIEW, data.side)
+
+    def make_views(self, data: DataInfo, **settings: Any) -> Views:
+        """Makes the views at this size.
+
+        Args:
+            settings: Further arguments of the function that makes them.
+        Raises:
+            ValueError: for an unknown name, or where that function has no such argument.
+        """
+        if self.views not in views.NAMED:
+            raise ValueError(f"--views must be one of {', '.join(views.NAMED)}, got {self.views!r}")
+        make, size = views.NAMED[self.views], self.view_side(data)
+        if "local_size" in inspect.signature(make).parameters:
+            settings = {"local_size": self._local_side(size)} | settings
+        made = make(size=size, **settings)
+        return (
+            made if self._started is None else renormalized(made, statistics(self.views), self.normalization)
+        )
+
+    def _local_side(self, size: int) -> int:
+        """The side of local views beside global ones of a size, of whole patches of the encoder."""
+        plain, side = (
+            encoder_named(self.encoder) if self._started is None else self._started.encoder,
+            local_side(size),
+        )
+        patch = getattr(plain, "patch", 1)
+        return max(patch, round(side / patch) * patch) if side % patch else side
+
+    @property
+    def normalization(self) -> Statistics:
+        """What images are normalised with: the constants of the weights of --start, or the views'."""
+        if self._started is None:
+            return statistics(self.views)
+        pixels = self._started.preprocess
+        if not isinstance(pixels, Preprocess):
+            raise ValueError("--start has weights of another kind than images'; give an encoder of images")
+        return Statistics(pixels.mean, pixels.std)
+
+    def view(self, data: DataInfo):
+        """Makes what the probes' network sees of the stored images, normalised as the views are."""
+        mean, std = self.normalization
+        return evaluation_view(self.view_side(data), mean=mean, std=std)
+
+    def preprocess(self, data: DataInfo) -> Preprocess:
+        """Says what `view` does, for files of weights."""
+        side = self.view_side(data)
+        resized = side if side < SMALL else round(side * 256 / 224)
+        mean, std = self.normalization.of(data.image[-1])
+        return Preprocess(resized, side, "bicubic", mean, std)
+
+    def experiment(
+        self,
+        data: DataInfo,
+        method,
+        *,
+        optimizer,
+        network,
+        views=None,
+        figures=(),
+        linear_features=None,
+        logits=None,
+        given=None,
+    ) -> Experiment:
+        """Puts together what `build` returns.
+
+        Args:
+            network: The encoder's module.
+            views: Views with settings of their own; by default `make_views(data)`.
+            figures: For the report, besides a ViT's attention maps.
+            linear_features, logits, given: As `Experiment` has them.
+        """
+        view = self.view(data)
+        decay = self.layer_decay if self.layer_decay is not None else 1.0 if self.start is None else CONTINUED
+        layers = [] if decay == 1.0 else [decay_encoder_layers(decay)]
+        layers += [hold_lower_blocks(self.frozen_blocks)] if self.frozen_blocks else []
+        optimizer = optax.chain(optimizer, *layers) if layers else optimizer
+        return Experiment(
+            method,
+            optimizer if self.lora is None else low_rank(optimizer, self.lora),
+            self.make_views(data) if views is None else views,
+            batch=self.batch,
+            steps=self.length(data),
+            learning_rate=self.rate(data),
+            evaluation_view=view,
+            encoder=network,
+            preprocess=self.preprocess(data),
+            peak_rate=self.peak_rate,
+            figures=(*attention_figure(method, network, view, normalized=self.normalization), *figures),
+            linear_features=linear_features,
+            logits=logits,
+            given=given,
+        )

@@ -1,0 +1,49 @@
+"""Which system to train, by what one has: what `jssl train` says without a name."""
+
+from collections.abc import Mapping
+
+from jssl.run.settings.systems import System, aligned, experiments
+
+WITH = {  # by what a system needs: what one has, in words, and a line that begins
+    "images": (
+        "a folder of images and an hour on one GPU, or a few hundred images and minutes on a CPU",
+        "jssl train NAME --data photos --preset small",
+    ),
+    "labelled images": (
+        "a folder with a folder of images for each class",
+        "jssl train NAME --data photos --preset small --start dinov2_vits14",
+    ),
+}
+NOTHING = ("nothing but this computer", "jssl train NAME --demo")
+
+
+def choices(registry: Mapping[str, System]) -> str:
+    """Lists the systems by the data that they learn from, those whose demo learned most first.
+
+    Args:
+        registry: All systems.
+    Returns:
+        Lines for a terminal.
+    """
+    needs = dict.fromkeys(system.needs for system in registry.values())
+    parts = ["usage: jssl train NAME [--demo] [OPTIONS]", "", f"You have {NOTHING[0]}:\n  {NOTHING[1]}"]
+    for need in needs:
+        have, line = WITH.get(need, (need, "jssl train NAME --data ..."))
+        rows = sorted(
+            ((name, system) for name, system in registry.items() if system.needs == need),
+            key=lambda row: -max(row[1].linear or (0.0,)),
+        )
+        table = aligned([(f"    {name}", s.title, s.kind, f"demo: {s.reaches}") for name, s in rows])
+        parts += ["", f"You have {have}:\n  {line}", table]
+    parts += [
+        "",
+        "jssl train NAME --help     every setting of a system, with the published value as default",
+        "jssl gallery VIEWS --data photos --out views.png     what a network is shown of your images",
+        "jssl embed dinov2_vits14 photos --out features.npz     features without any training",
+    ]
+    return "\n".join(parts)
+
+
+def print_choices() -> None:
+    """Prints `choices` of all systems."""
+    print(choices(experiments().REGISTRY))

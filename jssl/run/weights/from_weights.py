@@ -1,0 +1,270 @@
+"""What a run begins with in place of random numbers: the encoder of published weights or of another run."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jssl import weights
+from jssl.arrays.stacks import in_form_of
+from jssl.arrays.trees import names
+from jssl.methods.base import Method
+from jssl.models.described import describe, restored
+from jssl.run.weights.export import evaluated
+from jssl.train import TrainState
+from jssl.weights.directory import take
+from jssl.weights.loaded import Loaded
+from jssl.weights.own import about, network_of
+
+Flat = dict[tuple[str, ...], Any]
+HEADS = "heads"
+
+
+class Start(NamedTuple):
+    """Arrays to begin with.
+
+    Attributes:
+        tree: What `init_state` lays over the state: {"params": ..., "memory": ...}.
+        sentence: What was taken, resized, left over and made anew.
+        evaluated: Whether the network that is evaluated begins with them.
+    """
+
+    tree: Mapping[str, Any]
+    sentence: str
+    evaluated: bool = True
+
+    @property
+    def read(self) -> bool:
+        """Whether there are arrays, and not shapes that stand in for weights that were not read."""
+        return not any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(self.tree))
+
+
+def opened(source: str | Loaded, told: Mapping[str, Any] | None, *, flag: str) -> Loaded:
+    """Opens weights. A run that was begun already knows their network, and nothing is read.
+
+    Args:
+        source: As `Training.start`.
+        told: What config.json of the run's own directory says of the network; None before it is begun.
+        flag: The setting that names them, for the error.
+    Returns:
+        A `Loaded`; where nothing was read its variables are None, and those of its heads shapes.
+    Raises:
+        ValueError: as `jssl.weights.load`.
+    """
+    if isinstance(source, Loaded):
+        return source
+    if told is not None:
+        encoder, preprocess = network_of(told)
+        heads = {
+            name: (restored(head["module"]), _as_shapes(head["shapes"]))
+            for name, head in told.get(HEADS, {}).items()
+        }
+        return Loaded(encoder, None, heads, preprocess)
+    try:
+        return weights.load(source)
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(f"--{flag} {source}: {error}") from None
+
+
+def in_words(loaded: Loaded) -> dict[str, Any] | None:
+    """Says in config.json what `opened` needs of a network with its heads; None where one has no name.
+
+    Args:
+        loaded: Weights, or what stands in for them.
+    """
+    try:
+        heads = {
+            name: {"module": describe(module), "shapes": jax.tree.map(lambda x: list(np.shape(x)), variables)}
+            for name, (module, variables) in loaded.heads.items()
+        }
+        return about(loaded.encoder, loaded.preprocess) | {HEADS: heads}
+    except ValueError:
+        return None
+
+
+def _as_shapes(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {name: _as_shapes(below) for name, below in tree.items()}
+    return jax.ShapeDtypeStruct(tuple(tree), np.float32)
+
+
+def beside(start: Start | None, given: Mapping[str, Any] | None) -> Start | None:
+    """Adds what an experiment was given to what its first state begins with.
+
+    Args:
+        start: Of --start; None without one.
+        given: As `Experiment.given`.
+    Returns:
+        A `Start` of both; None where there is neither.
+    """
+    if given is None:
+        return start
+    told = "a frozen network begins with weights of its own"
+    if start is None:
+        return Start(given, told, evaluated=False)
+    leaves = {".".join(path): leaf for tree in (given, start.tree) for path, leaf in _flat(tree).items()}
+    return Start(_nested(leaves), f"{start.sentence}; {told}")
+
+
+def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int, name: str) -> Start:
+    """Finds the place of an encoder, its batch statistics and its heads in the state of a method.
+
+    Stored positions are resized to the run's images. A teacher needs none: it starts as the student's copy.
+
+    Args:
+        loaded: The weights; without variables, the shapes of the method's own stand in for them.
+        method: What is trained.
+        shapes: Of params and memory, as `Method.init` makes them.
+        side: Of the run's images, in pixels.
+        name: Of the weights, for what is said.
+    Returns:
+        A `Start`.
+    Raises:
+        ValueError: for an array of another shape, naming it.
+    """
+    params, memory = shapes
+    teacher = None if method.teacher is None else jax.eval_shape(method.teacher.init, params)
+    state = {"params": params, "memory": memory}
+    unread: Any = None
+    found = evaluated(method, TrainState(unread, params, teacher, memory, None, unread))["params"]
+    place = _own_place(state, found)
+    target = take(state, place)
+    if loaded.variables is None:
+        return Start(_nested({place: target, **_statistics(memory, {}, place)}), "")
+    variables = weights.resize(loaded.variables, size=side, encoder=loaded.encoder)
+    given, wanted = _flat(in_form_of(dict(variables["params"]), target)), _flat(target)
+    taken = {path: leaf for path, leaf in given.items() if path in wanted}
+    for path, leaf in taken.items():
+        if leaf.shape != wanted[path].shape:
+            raise ValueError(
+                f"--start {name} does not fit: encoder/{'/'.join(path)} has shape {leaf.shape} there, "
+                f"{wanted[path].shape} here; choose data and settings of its kind"
+            )
+    heads = dict(_heads(loaded, params, place))
+    tree = {place: _nested({".".join(path): leaf for path, leaf in taken.items()})}
+    tree |= _statistics(memory, dict(variables.get("batch_stats", {})), place) | heads
+    for at in heads:
+        tree |= _statistics_of_head(memory, loaded.heads, at.removeprefix("params."))
+    own = {f"encoder/{'/'.join(path)}" for path in wanted if path not in given}
+    own |= {
+        part
+        for part in params
+        if part != "encoder" and not any(at.startswith(f"params.{part}") for at in heads)
+    }
+    left = [f"encoder/{'/'.join(path)}" for path in given if path not in wanted]
+    told = [
+        f"starts from {name}, in place of --encoder: {len(taken)} arrays of its encoder ({loaded.family})"
+    ]
+    told += [
+        f"{word} resized from {old} to {new}" for word, old, new in _resized(loaded.variables, variables)
+    ]
+    told += [f"head {at.removeprefix('params.')} taken" for at in heads]
+    told += [f"new here: {_few(sorted(own))}"] if own else []
+    told += [f"left over: {_few(left)}"] if left else []
+    return Start(jax.device_get(_nested(tree)), "; ".join(told))
+
+
+def _own_place(state: Mapping[str, Any], found: str) -> str:
+    """Where the student has the encoder that is evaluated: the teacher's path without what is its alone."""
+    root, *path = found.split(".")
+    if root != "teacher":
+        return found
+    while path:
+        at = ".".join(("params", *path))
+        try:
+            take(state, at)
+            return at
+        except KeyError:
+            path = path[1:]
+    return "params"
+
+
+def _statistics(memory: Any, given: Any, place: str) -> dict[str, Any]:
+    """The encoder's batch statistics wherever the memory has them, the student's and the teacher's."""
+    if place.startswith("memory") and not given:
+        return {}
+    wanted = _shapes(given)
+    return {
+        at: given
+        for at, node in _nodes(memory, "memory")
+        if given and at.endswith(".batch_stats") and _shapes(node) == wanted
+        if place.startswith("memory") or ".frozen." not in at
+    }
+
+
+def _statistics_of_head(memory: Any, given: Any, head: str) -> dict[str, Any]:
+    """A head's batch statistics wherever the memory has them; of one that was cut, its first layers'."""
+    held = _flat(dict(given.get(head, (None, {}))[1].get("batch_stats", {})))
+    return {
+        f"{at}.{'.'.join(path)}": held[path]
+        for at, node in _nodes(memory, "memory")
+        if at.endswith(f".{head}.batch_stats")
+        for path, leaf in _flat(node).items()
+        if path in held and np.shape(held[path]) == leaf.shape
+    }
+
+
+def _heads(loaded: Loaded, params: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Heads whose every array has its place in the method: by the same name, or the only one of this form.
+
+    Under the same name a head may have been cut: its first layers are taken.
+    """
+    nodes = {
+        at: node for at, node in _nodes(params, "params") if at != place and not at.startswith(f"{place}.")
+    }
+    for name, (_, variables) in loaded.heads.items():
+        given = dict(variables["params"]) if "params" in variables else {}
+        fits = {}
+        for at, node in nodes.items():
+            formed, wanted = _flat(in_form_of(given, node)), _flat(node)
+            if wanted and all(
+                path in formed and formed[path].shape == leaf.shape for path, leaf in wanted.items()
+            ):
+                # a fixed scale may be missing, or all after a cut
+                if len(wanted) >= len(formed) - 1 or at.rpartition(".")[2] == name:
+                    fits[at] = _nested({".".join(path): formed[path] for path in wanted})
+        same = [at for at in fits if at.rpartition(".")[2] == name]
+        chosen = same[0] if same else next(iter(fits)) if len(fits) == 1 else None
+        if chosen is not None:
+            yield chosen, fits[chosen]
+            nodes.pop(chosen)
+
+
+def _resized(before: Any, after: Any) -> Iterator[tuple[str, str, str]]:
+    for name, table in before["params"].items():
+        if isinstance(table, Mapping) and "table" in table:
+            old, new = (tree["params"][name]["table"].shape for tree in (before, after))
+            if old != new:
+                yield name, f"{old[0]} x {old[1]}", f"{new[0]} x {new[1]}"
+
+
+def _nodes(tree: Any, at: str) -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items() if isinstance(tree, Mapping) else ():
+        if isinstance(value, Mapping):
+            yield f"{at}.{name}", value
+            yield from _nodes(value, f"{at}.{name}")
+
+
+def _flat(tree: Any) -> Flat:
+    return {names(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _shapes(tree: Any) -> dict[tuple[str, ...], tuple[int, ...]]:
+    return {path: np.shape(leaf) for path, leaf in _flat(tree).items()}
+
+
+def _nested(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values at dotted paths as nested tables."""
+    tree: dict[str, Any] = {}
+    for place, value in given.items():
+        *folders, last = place.split(".")
+        at = tree
+        for folder in folders:
+            at = at.setdefault(folder, {})
+        at[last] = value
+    return tree
+
+
+def _few(listed: list[str]) -> str:
+    return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
