@@ -66,7 +66,8 @@ def test_with_centers_and_without_koleo_it_is_ibot_with_untied_heads():
     assert float(metrics["cls"]) == float(own_metrics["image"])
     assert float(metrics["patch"]) == pytest.approx(float(own_metrics["patch"]) / 2, rel=1e-6)
     gradient = {"encoder": gradient["encoder"], "image": gradient["cls"], "patch": gradient["patch"]}
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7), gradient, own_gradient)
+    close = partial(np.testing.assert_allclose, rtol=1e-4, atol=2e-6)  # of gradients near 1, in another order
+    jax.tree.map(close, gradient, own_gradient)
     centers = memory["objective"]["cls"]["center"], own_memory["objective"]["image"]["center"]
     np.testing.assert_array_equal(*centers)
 
