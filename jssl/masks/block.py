@@ -46,25 +46,30 @@ def block_mask(
     counts = jnp.broadcast_to(jnp.asarray(count, jnp.int32), keys.shape)
     low, high = math.log(aspect[0]), math.log(aspect[1])
 
+    def drawn(numbers, left):
+        """[B, n, 4] -> top, first column, height and width [B, n] of rectangles."""
+        area, shape, y, x = jnp.moveaxis(numbers, -1, 0)
+        area, shape = min_block + area * (left[:, None] - min_block), jnp.exp(low + shape * (high - low))
+        height, width = jnp.round(jnp.sqrt(area * shape)), jnp.round(jnp.sqrt(area / shape))
+        top, first = jnp.floor(y * (rows - height + 1)), jnp.floor(x * (columns - width + 1))
+        return top, first, height, width
+
     def hide(carry, numbers):
         # All tries at once: a turn costs an accelerator a few small programs, however many it looks at.
         mask, left = carry
-        area, shape, y, x = jnp.moveaxis(numbers, -1, 0)  # [B, tries] each
-        area, shape = min_block + area * (left[:, None] - min_block), jnp.exp(low + shape * (high - low))
-        height, width = jnp.round(jnp.sqrt(area * shape)), jnp.round(jnp.sqrt(area / shape))
-        sides = jnp.floor(y * (rows - height + 1)), jnp.floor(x * (columns - width + 1)), height, width
+        _, _, height, width = sides = drawn(numbers, left)
         new = (rectangles(grid, *sides) & ~mask[:, None]).sum((2, 3), dtype=jnp.int32)
         fits = (height < rows) & (width < columns) & (new > 0) & (new <= left[:, None])
         first = jnp.zeros(len(mask), jnp.int32)  # the first that fits, by selections: a reduction less
         for number in reversed(range(tries)):
             first = jnp.where(fits[:, number], number, first)
-        found, new, *sides = (
-            jnp.take_along_axis(values, first[:, None], 1)[:, 0] for values in (fits, new, *sides)
-        )
+        first = first[:, None]
+        found, new = (jnp.take_along_axis(x, first, 1) for x in (fits, new))
+        block = rectangles(grid, *drawn(jnp.take_along_axis(numbers, first[..., None], 1), left))
         # Where none fits, nothing is left: finished samples draw in vain, since a loop that waits for the
         # slowest sample would need a message between devices at every turn.
-        mask |= rectangles(grid, *sides) & found[:, None, None]
-        return (mask, jnp.where(found, left - new, 0)), None
+        left = jnp.where(found[:, 0], left - new[:, 0], 0)
+        return (mask | (block[:, 0] & found[..., None]), left), None
 
     numbers = uniform(keys, shape=(blocks, tries, 4)).swapaxes(0, 1)
     start = jnp.zeros((len(keys), rows, columns), bool), counts
