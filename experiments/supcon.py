@@ -50,7 +50,7 @@ class SupCon(Training):
         """Makes the learning rate: a cosine of all epochs, the first of them number 1, which the warm-up
         meets.
         """
-        peak, warmup, epoch = self.peak_rate, self.span(self.warmup, data), max(1, self.span(1, data))
+        peak, warmup, epoch = self.peak_rate, self.rise(data), max(1, self.span(1, data))
         fall = cosine(peak, self.final_rate * peak, self.length(data))
         rise = linear(self.start_rate * peak, float(fall(warmup)), max(1, warmup))
         both = lambda step: jnp.where(step < warmup, rise(step), fall(step))  # noqa: E731

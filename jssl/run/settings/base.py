@@ -169,17 +169,26 @@ class Training(Settings):
 
     def rate(self, data: DataInfo) -> Schedule:
         """Makes the learning rate: up in a line, down in half a cosine, or by steps if there are `drops`."""
+        steps, warmup = self.length(data), self.rise(data)
+        peak, start, end = self.peak_rate, self.start_rate * self.peak_rate, self.final_rate * self.peak_rate
+        if self.drops:
+            drops = [self.span(epochs, data) for epochs in self.drops]
+            return warmup_drops(peak, drops=drops, warmup=warmup, start=start, end=end)
+        return warmup_cosine(peak, steps=steps, warmup=warmup, start=start, end=end)
+
+    def rise(self, data: DataInfo) -> int:
+        """Says in how many steps the learning rate rises.
+
+        Raises:
+            ValueError: where they fill the run.
+        """
         steps, warmup = self.length(data), self.span(self.warmup, data)
         if warmup >= steps:
             raise ValueError(
                 f"--warmup of {self.warmup:g} epochs takes {warmup:,} of {steps:,} steps; it must end before "
                 "the run"
             )
-        peak, start, end = self.peak_rate, self.start_rate * self.peak_rate, self.final_rate * self.peak_rate
-        if self.drops:
-            drops = [self.span(epochs, data) for epochs in self.drops]
-            return warmup_drops(peak, drops=drops, warmup=warmup, start=start, end=end)
-        return warmup_cosine(peak, steps=steps, warmup=warmup, start=start, end=end)
+        return warmup
 
     def rate_by_epoch(self, data: DataInfo, *, first: int = 0) -> Schedule:
         """Makes the same learning rate for code that sets it before each epoch: it moves once in an epoch,
