@@ -97,7 +97,7 @@ def test_a_programs_every_block_is_lowered_to_the_fused_kernel():
         return vit.apply(params, images).cls.astype(jnp.float32).sum()
 
     text = jax.jit(jax.grad(loss)).trace(params).lower(lowering_platforms=("cuda",)).as_text()
-    assert set(re.findall(r"fmha\w+", text)) == {"fmhaSoftmax", "fmhaSoftmaxBackward"}
+    assert set(re.findall(r"fmhaSoftmax\w*", text)) == {"fmhaSoftmax", "fmhaSoftmaxBackward"}
     assert not re.search(r"17x17x|18x18x", text)  # no logits of 16 patches, a class token and padding
 
 
