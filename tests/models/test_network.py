@@ -26,16 +26,21 @@ def call(self, x, {kind}):
     return type("Flagged", (nn.Module,), {"__call__": nn.compact(scope["call"])})()
 
 
-@pytest.mark.parametrize("default", [None, "True", "False"])
-@pytest.mark.parametrize("name", ["train", "training", "is_training", "deterministic", "use_running_average"])
-def test_the_flag_of_training_is_set_whatever_it_is_called(name, default):
-    net = network(flagged(name, default=default))
+def assert_trains_and_rests(net):
+    """Dropout drops and batch statistics move in training, and nothing does otherwise."""
     params, statistics = net.init(jax.random.key(0), X)
     outputs, moved = net.apply(params, statistics, X, train=True, key=jax.random.key(1))
     assert 0.3 < np.mean(outputs == 0) < 0.7
     assert np.all(moved["batch_stats"]["BatchNorm_0"]["mean"] != 0)
     quiet, same = net.apply(params, statistics, X)
     assert np.all(quiet != 0) and same is statistics
+
+
+@pytest.mark.parametrize("default", [None, "True", "False"])
+@pytest.mark.parametrize("name", ["train", "training", "is_training", "deterministic", "use_running_average"])
+def test_the_flag_of_training_is_set_whatever_it_is_called(name, default):
+    net = network(flagged(name, default=default))
+    assert_trains_and_rests(net)
 
 
 @pytest.mark.parametrize("default", ["False", "None"])
@@ -56,12 +61,7 @@ def test_a_flag_among_the_fields_is_set_too():
             return nn.Dropout(0.5, deterministic=self.deterministic)(x)
 
     net = network(Kept(train=True))
-    params, statistics = net.init(jax.random.key(0), X)
-    outputs, moved = net.apply(params, statistics, X, train=True, key=jax.random.key(1))
-    assert 0.3 < np.mean(outputs == 0) < 0.7
-    assert np.all(moved["batch_stats"]["BatchNorm_0"]["mean"] != 0)
-    quiet, same = net.apply(params, statistics, X)
-    assert np.all(quiet != 0) and same is statistics
+    assert_trains_and_rests(net)
 
 
 class Layers(nn.Module):

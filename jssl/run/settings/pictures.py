@@ -87,6 +87,14 @@ def masks_figure(
     return (figure,)
 
 
+def _of_a_few(method: Method, view, state, images):
+    """The first six images as the network sees them, and the method's outputs for them."""
+    seen = view(jnp.asarray(images[:6]))
+    views = {"global": seen[None], "index": jnp.arange(len(seen))}
+    given = state.params, state.teacher, state.memory, views, jax.random.key(0)
+    return seen, used_once(method.outputs)(*given)
+
+
 def reconstruction_figure(
     method: Method, view, *, patch: int, standardized: bool = False, normalized: Statistics | None = None
 ) -> tuple[Figure, ...]:
@@ -106,11 +114,7 @@ def reconstruction_figure(
     def figure(state, images):
         from jssl.evaluate import figures
 
-        seen = view(jnp.asarray(images[:6]))
-        views = {"global": seen[None], "index": jnp.arange(len(seen))}
-        outputs = used_once(method.outputs)(
-            state.params, state.teacher, state.memory, views, jax.random.key(0)
-        )
+        seen, outputs = _of_a_few(method, view, state, images)
         predicted, target = outputs.student["patch"][0], patchify(seen, patch)
         if standardized:
             mean, variance = target.mean(-1, keepdims=True), target.var(-1, keepdims=True, ddof=1)
@@ -193,10 +197,8 @@ def hole_figure(method: Method, view, *, normalized: Statistics | None = None) -
     def figure(state, images):
         from jssl.evaluate import figures
 
-        seen = view(jnp.asarray(images[:6]))
-        views = {"global": seen[None], "index": jnp.arange(len(seen))}
-        given = state.params, state.teacher, state.memory, views, jax.random.key(0)
-        middle = used_once(method.outputs)(*given).student["middle"]
+        seen, outputs = _of_a_few(method, view, state, images)
+        middle = outputs.student["middle"]
         down, right = seen.shape[1] // 4, seen.shape[2] // 4
         filled = seen.at[:, down:-down, right:-right].set(middle.astype(seen.dtype))
         hidden = np.zeros((len(seen), 4, 4), bool)
