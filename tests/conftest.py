@@ -16,7 +16,7 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jssl-tests-")  # nothing
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip()
 
-# Tracing makes millions of objects that stay: to look through them again and again takes a quarter longer.
+# Tracing makes millions of objects that stay; to look through them again and again costs much time.
 gc.set_threshold(50_000, 20, 20)
 
 TESTS = Path(__file__).parent

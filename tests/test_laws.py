@@ -19,7 +19,7 @@ STEPS = 4
 
 every_method = pytest.mark.parametrize("name", TABLE)
 # Two laws compile a step anew and are kept by the step and the frames. They ask a method or more of each
-# frame, kind of memory and kind of mask; of all, they would take a third of the suite's time.
+# frame, kind of memory and kind of mask: each costs another compiled step.
 OF_EACH_KIND = (
     "simclr moco_v2 byol barlow_twins swav pcl dino ibot dinov2 dinov3 mae simmim_swin beit i_jepa "
     "data2vec sdae splitmask cmae cpc clip rotation jigsaw context_encoder distil slip mim_contrast"
