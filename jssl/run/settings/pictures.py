@@ -87,7 +87,7 @@ def masks_figure(
     return (figure,)
 
 
-def _of_a_few(method: Method, view, state, images):
+def _of_a_few(method, view, state, images):
     """The first six images as the network sees them, and the method's outputs for them."""
     seen = view(jnp.asarray(images[:6]))
     views = {"global": seen[None], "index": jnp.arange(len(seen))}
