@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# Compiling costs more than running here: nothing is optimised, fused loops come from the emitter that compiles
+# Compiling costs more than running here: nothing is optimised, fused loops come from an emitter that compiles
 # twice as fast, and one thread compiles, since every core has a process of tests.
 FLAGS = (
     "--xla_force_host_platform_device_count=8",
