@@ -30,10 +30,10 @@ SPEEDS = ("images_per_second", "data_wait")  # what a clock says differs from ru
 TINY = ["--demo", "--size", "16", "--batch", "16", "--steps", "200", "--epochs", "20", "--hidden", "32"]
 OFTEN = ["--log-every", "3", "--checkpoint-every", "10"]
 CASES = {  # systems with memory of every kind, and what makes them small
-    "moco_v2": ["--features", "16", "--queue", "64"],
-    "pcl": ["--features", "16", "--queue", "64", "--clusters", "8", "16", "--negatives", "8"],
-    "byol": ["--features", "16"],
-    "swav": ["--features", "16", "--prototypes", "32"],
+    "moco_v2": ["--dim", "16", "--queue", "64"],
+    "pcl": ["--dim", "16", "--queue", "64", "--clusters", "8", "16", "--negatives", "8"],
+    "byol": ["--dim", "16"],
+    "swav": ["--dim", "16", "--prototypes", "32"],
     "dino": ["--prototypes", "64", "--bottleneck", "16"],
     "ibot": ["--prototypes", "64", "--bottleneck", "16"],
 }

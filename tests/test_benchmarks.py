@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import jssl
-from benchmarks import cifar, compiled, gpu, parity, timing, torch_systems
+from benchmarks import cifar, compiled, gpu, parity, survival, timing, torch_systems
+from jssl.run.command import parse
+from jssl.run.settings.systems import module_of
 
 CASES = {name: build for cases in gpu.GROUPS.values() for name, build in cases.items() if build is not None}
 
@@ -117,6 +119,13 @@ def test_an_unknown_method_is_refused(capsys):
     with pytest.raises(SystemExit):
         cifar.main(["--data", "x.npz", "--methods", "simclr,simclir"])
     assert "unknown simclir; there are simclr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", survival.CASES)
+def test_what_is_killed_is_started_by_settings_that_there_are(name):
+    arguments = [*survival.TINY, *survival.OFTEN, *survival.CASES[name]]
+    settings, options = parse(module_of(name).demo, arguments, command=["jssl", "train", name])
+    assert settings.steps == 200 and options.checkpoint_every == 10
 
 
 def test_parity_says_in_one_line_that_torch_is_missing(monkeypatch, capsys):
