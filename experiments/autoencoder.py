@@ -53,7 +53,7 @@ class Autoencoder(Training):
 SOURCES = {
     "": "sjenni/LearningToSpotArtifacts, train_autoencoder_stl10.py; half a cosine in place of a line",
     "weight_decay": "models/AutoEncoder.py",
-    "b1": "train/MultiGPUTrainer.py, from memory",
+    "b1": "train/AETrainer.py",
     "widths": "models/AutoEncoder.py",
     "views": "Preprocessor.py",
 }

@@ -78,7 +78,7 @@ SOURCES = {
     "mix": "resources/caffe_traininglayers.py",
     "neighbours": "resources/caffe_traininglayers.py",
     "sigma": "resources/caffe_traininglayers.py",
-    "temperature": "the paper, section 2.3, from memory",
+    "temperature": "models/colorization_deploy_v2.prototxt: 1 / 2.606",
 }
 
 demo = Colorization(

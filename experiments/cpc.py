@@ -61,11 +61,12 @@ class CPC(Training):
 
 
 SOURCES = {
-    "": "the paper, section 3.2, from memory: its authors published no code for images",
+    "": "the paper, section 3.2: its authors published no code for images",
     "epochs": "our own choice",
-    "hidden": "CPC v2's listing, from memory",
-    "dim": "CPC v2's listing, from memory",
-    "scale": "CPC v2's listing, from memory",
+    "offsets": "the paper, section 3.2: up to five rows; the next is left out, which is our own choice",
+    "hidden": "CPC v2's listing, as wilson1yan/cs294-158-ssl has it, deepul_helper/tasks/cpc.py",
+    "dim": "CPC v2's listing, as wilson1yan/cs294-158-ssl has it, deepul_helper/tasks/cpc.py",
+    "scale": "CPC v2's listing, as wilson1yan/cs294-158-ssl has it, deepul_helper/tasks/cpc.py",
 }
 
 demo = CPC(

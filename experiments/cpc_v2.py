@@ -43,7 +43,7 @@ class CPCV2(Training):
     """Share of the patches whose left and right are exchanged."""
     drop: Share = 0.5
     """Share of the patches that lose all channels but one."""
-    offsets: tuple[Count, ...] = (2, 3, 4)
+    offsets: tuple[Count, ...] = (3, 4, 5)
     """How many rows or columns further on is predicted."""
     hidden: Count = 256
     """Channels inside the contexts' blocks."""
@@ -65,8 +65,17 @@ class CPCV2(Training):
 
 SOURCES = {
     "": "the paper and its appendix, from memory: its authors published no code",
-    "flip": "the paper, from memory",
+    "encoder": "the paper, as paperswithcode.com lists it",
+    "beta": "Lightning-Universe/lightning-bolts, pl_bolts/models/self_supervised/cpc/cpc_module.py",
+    "size": "the paper, as MaekTec/dl-lab-project quotes it, pretrain_contrastive_predictive_coding.py",
+    "patch": "the paper, as MaekTec/dl-lab-project quotes it, pretrain_contrastive_predictive_coding.py",
+    "stride": "the paper, as MaekTec/dl-lab-project quotes it, pretrain_contrastive_predictive_coding.py",
+    "flip": "paperswithcode.com/method/cpc-v2, which does not say how often",
     "drop": "the paper drops channels, how often is our own choice",
+    "hidden": "the paper's listing, as wilson1yan/cs294-158-ssl has it, deepul_helper/tasks/cpc.py",
+    "dim": "the paper's listing, as wilson1yan/cs294-158-ssl has it, deepul_helper/tasks/cpc.py",
+    "scale": "the paper's listing, as wilson1yan/cs294-158-ssl has it, deepul_helper/tasks/cpc.py",
+    "offsets": "deepul_helper/tasks/cpc.py, its reading of that listing, which literally has 3 alone",
 }
 
 demo = CPCV2(

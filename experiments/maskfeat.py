@@ -56,7 +56,7 @@ class MaskFeat(Training):
 
 SOURCES = {
     "": "facebookresearch/SlowFast, configs/masked_ssl/in1k_VIT_B_MaskFeat_PT.yaml",
-    "batch": "from memory of the paper: 8 times the configuration's 256 per machine",
+    "batch": "a reproduction, open-mmlab/mmselfsup, configs/selfsup/maskfeat: 8 times 256",
     "epochs": "projects/maskfeat/README.md: the published weights; the configuration has 300",
     "views": "slowfast/datasets/imagenet.py",
     "bins": "slowfast/models/masked.py",

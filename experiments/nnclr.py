@@ -57,7 +57,8 @@ class NNCLR(Training):
 
 
 SOURCES = {
-    "": "the paper, from memory",
+    "": "a reproduction, clane9/vissl, configs/config/pretrain/nnclr/nnclr_8node_resnet.yaml",
+    "views": "as docs.lightly.ai/examples/nnclr; clane9/vissl says that the paper has BYOL's",
     "hidden": "the paper; vturrisi/solo-learn, solo/methods/nnclr.py",
     "predictor_hidden": "the paper; vturrisi/solo-learn, solo/methods/nnclr.py",
     "dim": "the paper; vturrisi/solo-learn, solo/methods/nnclr.py",

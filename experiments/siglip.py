@@ -93,12 +93,16 @@ class SigLIP(Texts):
 
 
 SOURCES = {
-    "": "the paper, from memory",
+    "": "the paper, sections 3.2 and 4.2 and table 1",
+    "epochs": "the paper, table 5: 9 billion pairs",
+    "learning_rate": "the paper, appendix C",
+    "weight_decay": "the paper, appendix C",
+    "final_rate": "the paper, appendix A, of SigLiT",
     "warmup": "google-research/big_vision, configs/proj/image_text/siglip_lit_coco.py: 3 % of the run",
     "clip": "google-research/big_vision, configs/proj/image_text/siglip_lit_coco.py",
     "views": "google-research/big_vision, SigLIP_demo.ipynb: in [-1, 1]; the crop is CLIP's",
     "end": "google-research/big_vision, models/proj/image_text/text_transformer.py",
-    "caption_length": "the published weights",
+    "caption_length": "the published weights and the paper, section 4.6; its section 4.2 has 16",
 }
 
 demo = SigLIP(

@@ -34,8 +34,8 @@ class SimCLRV2Distil(Taught):
     encoder: str = "resnet50"
     batch: Count = 4096
     epochs: float = 400
-    warmup: float = 10
-    learning_rate: float = 0.3
+    warmup: float = 20
+    learning_rate: float = 0.4
     rate_per: Count | None = 256
     final_rate: float = 0.0
     weight_decay: float = 1e-4
@@ -79,8 +79,13 @@ class SimCLRV2Distil(Taught):
 
 
 SOURCES = {
-    "": "the paper, from memory; google-research/simclr, tf2/colabs/distillation_self_training.ipynb",
-    "weight_decay": "tf2/colabs/distillation_self_training.ipynb",
+    "": "as simclr_v2; that the paper has the same here is from memory",
+    "encoder": "the paper's abstract",
+    "epochs": "the paper, as ritvik19.medium.com tells it, Papers Explained 201: SimCLRv2",
+    "warmup": "5 % of the run, as simclr_v2; that the paper has the same here is from memory",
+    "weight_decay": "google-research/simclr, tf2/colabs/distillation_self_training.ipynb",
+    "views": "tf2/colabs/distillation_self_training.ipynb",
+    "magnitude": "tf2/colabs/distillation_self_training.ipynb",
     "temperature": "tf2/colabs/distillation_self_training.ipynb",
 }
 
