@@ -9,19 +9,12 @@ from pathlib import Path
 
 import pytest
 
-# Compiling costs more than running here: nothing is optimised, fused loops come from an emitter that compiles
-# twice as fast, and one thread compiles, since every core has a process of tests.
-FLAGS = (
-    "--xla_force_host_platform_device_count=8",
-    "--xla_backend_optimization_level=0",
-    "--xla_llvm_disable_expensive_passes=true",
-    "--xla_cpu_use_fusion_emitters=false",
-    "--xla_cpu_parallel_codegen_split_count=1",
-)
+from tests.flags import devices
+
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jssl-tests-")  # nothing from before counts
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
-os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), *FLAGS)).strip()
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {devices(8)}".strip()
 
 # Tracing makes millions of objects that stay; to look through them again and again costs much time.
 gc.set_threshold(50_000, 20, 20)

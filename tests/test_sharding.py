@@ -32,6 +32,7 @@ from jssl.sharding import (
     state_sharding,
 )
 from jssl.train import init_state, make_step, train_step
+from tests.flags import devices
 from tests.run import tiny
 from tests.run.test_run import raw, rows
 
@@ -216,8 +217,7 @@ def two_processes(*arguments) -> list[subprocess.Popen]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
-    environment = os.environ | {"PYTHONPATH": os.getcwd(), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {"PYTHONPATH": os.getcwd(), "XLA_FLAGS": devices(4), "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-m", "tests.run.tiny", "--data", "bare", *arguments]
     return [
         subprocess.Popen(

@@ -17,6 +17,7 @@ from jssl.checkpoint import Checkpoints
 from jssl.run.directory.record import compared
 from jssl.run.plan import plan
 from jssl.run.settings.options import Options
+from tests.flags import QUICK
 from tests.run import streamed, tiny
 from tests.run.test_run import raw, rows
 
@@ -26,12 +27,9 @@ RESIDENT = ("tiny", dict(data="bare"))
 
 
 def surroundings(out) -> dict[str, str]:
-    """An environment in which all runs of these tests share what they compile."""
-    kept = {
-        "XDG_CACHE_HOME": str(Path(out).parent.parent / "cache"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-    return os.environ | kept | {"PYTHONPATH": os.getcwd(), "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    """An environment in which all runs of these tests share their caches, with one device."""
+    kept = {"XDG_CACHE_HOME": str(Path(out).parent.parent / "cache")}
+    return os.environ | kept | {"PYTHONPATH": os.getcwd(), "XLA_FLAGS": QUICK}
 
 
 def start(out, mode=RESIDENT) -> subprocess.Popen:
