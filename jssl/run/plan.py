@@ -27,7 +27,7 @@ from jssl.run.weights.export import code_version, evaluated
 from jssl.run.weights.from_weights import Start, beside
 from jssl.run.weights.named import begun_with, by_name, fit, settings_with_weights, told_beside
 from jssl.sharding import make_mesh, over_batch, state_sharding
-from jssl.train import TrainState, init_state, train_step
+from jssl.train import Batch, TrainState, init_state, train_step
 from jssl.weights.directory import CONFIG, EVALUATED, NETWORK, as_path, read_config
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import about
@@ -43,18 +43,21 @@ class Plan(NamedTuple):
 
     Attributes:
         name: The experiment's.
-        experiment: Built, with its `batch` and `steps`.
+        experiment: Built, with its `batch` and `steps`; its views are traced once for all that calls them.
         options: Without None or "auto" where there is a default.
         config: What config.json holds.
         data: Opened.
         mesh: The devices.
-        state: The train state without its values, each array with its place on the mesh.
+        init: (batch, start=None) -> the state before the first step; start: a tree that `init_state` takes.
+        state: What it makes without its values, each array with its place on the mesh.
         needs: Bytes of each device, by what takes them.
         operations: Of a step's matrix products, on all devices together.
         budget: Steps, epochs, the highest learning rate and what is computed in, in words.
         extends: What the run was when it was begun, where it is resumed with more steps.
         start: () -> what the first state takes from other weights; None where all of it is random.
         command: What was typed to start it; "" from Python.
+        step: (state, batch) -> (state, metrics), as `jax.jit` made it and traced, not compiled; it keeps the
+            state on the devices where it lies, and takes the one that it is given.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Plan(NamedTuple):
     config: dict[str, Any]
     data: Gathered
     mesh: Mesh
+    init: Callable[..., TrainState]
     state: TrainState
     needs: dict[str, int]
     operations: int
@@ -70,6 +74,7 @@ class Plan(NamedTuple):
     extends: "Shorter | None" = None
     start: Callable[[], Start | None] | None = None
     command: str = ""
+    step: Any = None
 
     @property
     def places(self) -> TrainState:
@@ -153,6 +158,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     if (batch := getattr(settings, "batch", None)) is not None:
         steps_per_epoch(info.examples, batch)
     experiment = settings.build(info)
+    experiment = experiment._replace(views=jax.jit(experiment.views))
     if data.passing is not None and experiment.method.refresh is not None:
         raise ValueError(
             f"{name} looks at all images between epochs; give data with an end that fits in memory"
@@ -177,7 +183,12 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         )
     start = None if weights is None else fit(experiment, info, weights, config["settings"]["start"])
     start = beside(start, experiment.given)
-    state = _placed(mesh, state_shapes(experiment, options, info, start))
+    init, place = initial_state(experiment, options), over_batch(mesh)
+    batch = {
+        name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place)
+        for name, x in info.batch(experiment.batch).items()
+    }
+    state = _placed(mesh, state_shapes(init, batch, start))
     config |= {
         "data": info._asdict(),
         "class": f"{type(settings).__module__}:{type(settings).__qualname__}",
@@ -189,12 +200,15 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         f"{experiment.steps:,} steps of {experiment.batch:,} images, {experiment.steps / per_epoch:.3g} "
         f"epochs of {info.examples:,}{peak}; in {options.dtype}"
     )
-    planned = Plan(name, experiment, options, config, data, mesh, state, {}, 0, budget, extends)
+    planned = Plan(name, experiment, options, config, data, mesh, init, state, {}, 0, budget, extends)
     if start is not None:
         planned = planned._replace(start=begun_with(unread, info, start, config["settings"].get("start")))
     where = evaluated(experiment.method, state)
-    needs, operations = _takes(planned, info)
-    return planned._replace(needs=needs, operations=operations, config=config | {EVALUATED: where})
+    planned = planned._replace(
+        step=jax.jit(step_of(planned), donate_argnums=0), config=config | {EVALUATED: where}
+    )
+    needs, operations = _takes(planned, batch)
+    return planned._replace(needs=needs, operations=operations)
 
 
 def _gathered(settings: Settings) -> Gathered:
@@ -241,9 +255,8 @@ def initial_state(experiment: Experiment, options: Options) -> Callable[..., Tra
     return init
 
 
-def state_shapes(experiment: Experiment, options: Options, info: DataInfo, start: Start | None) -> TrainState:
+def state_shapes(init: Callable[..., TrainState], batch: Batch, start: Start | None) -> TrainState:
     """The state before the first step without its values."""
-    init, batch = initial_state(experiment, options), info.batch(experiment.batch)
     return jax.eval_shape(init, batch, start and start.tree)
 
 
@@ -275,7 +288,7 @@ def _placed(mesh: Mesh, shapes: TrainState) -> TrainState:
 
 
 def step_of(plan: Plan):
-    """Makes the train step, not yet compiled; it keeps the state on the devices where it lies."""
+    """Makes the train step, not yet traced; it keeps the state on the devices where it lies."""
     e, options = plan.experiment, plan.options
     step = train_step(
         e.method,
@@ -316,12 +329,9 @@ def skipping(step):
     return tolerant
 
 
-def _takes(plan: Plan, info: DataInfo) -> tuple[dict[str, int], int]:
+def _takes(plan: Plan, batch: Batch) -> tuple[dict[str, int], int]:
     """Traces the step: bytes that it takes of each device, and its operations."""
-    batch = info.batch(plan.experiment.batch)
-    place = over_batch(plan.mesh)
-    batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place) for name, x in batch.items()}
-    traced = jax.make_jaxpr(step_of(plan))(plan.state, batch)
+    traced = plan.step.trace(plan.state, batch).jaxpr
     parts = footprint(traced, plan.state, batch, devices=plan.mesh.size)
     arrays = (
         [] if plan.data.records is not None else [plan.data.train.images, *plan.data.train.extras.values()]

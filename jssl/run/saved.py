@@ -10,7 +10,7 @@ import numpy as np
 
 from jssl.evaluate import extract_features
 from jssl.methods.base import Method
-from jssl.run.plan import state_shapes
+from jssl.run.plan import initial_state, state_shapes
 from jssl.run.settings.experiment import DataInfo, Experiment, Settings
 from jssl.run.settings.options import Options
 from jssl.run.settings.systems import experiments, named
@@ -95,7 +95,8 @@ def open_run(directory, *, kind: type[Settings] | None = None) -> SavedRun:
     experiment = settings.build(info)
     options = Options(seed=config["numbers"]["seed"])
     start = None if weights is None else fit(experiment, info, weights, config["settings"]["start"])
-    like = state_shapes(experiment, options, info, beside(start, experiment.given))
+    init, batch = initial_state(experiment, options), info.batch(experiment.batch)
+    like = state_shapes(init, batch, beside(start, experiment.given))
     state = newest_state(directory, like)
     return SavedRun(
         directory, config, settings, experiment, state, encoder_variables(state, config, directory)

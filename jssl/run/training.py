@@ -28,7 +28,7 @@ from jssl.run.evaluation.probing import STARTED, Probes, as_figures, health_of
 from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.outline import operations_in_words
-from jssl.run.plan import Plan, Shorter, experiment_name, initial_state, plan, step_of
+from jssl.run.plan import Plan, Shorter, experiment_name, plan
 from jssl.run.refreshing import refreshes
 from jssl.run.settings.experiment import Experiment, Settings
 from jssl.run.settings.options import Options
@@ -162,7 +162,7 @@ def _carry_out(
     skips = options.skip_nonfinite > 0  # counting them takes every step's metrics
     meanwhile = None if checkpoints.steps[-1:] == [e.steps] else ahead  # a run that has ended takes no step
     data = supply(
-        step_of(plan),
+        plan.step,
         plan.data,
         batch=e.batch,
         seed=options.seed31,
@@ -200,7 +200,7 @@ def _carry_out(
     if state is None:
         record.forget_after(-1)
         raw = None if probes is None else ahead.start(probes.pixels)
-        init = used_once(initial_state(e, options), out_shardings=plan.places)
+        init = used_once(plan.init, out_shardings=plan.places)
         start = plan.start and plan.start()
         if start:
             say(start.sentence)

@@ -267,7 +267,7 @@ def test_a_checkpoint_holds_finite_parameters_or_there_is_none(tmp_path, monkeyp
 
         return moved
 
-    monkeypatch.setattr("jssl.run.training.step_of", overflowing)
+    monkeypatch.setattr("jssl.run.plan.step_of", overflowing)
     with pytest.raises(NonFinite, match="step 3: parameters not finite; the last good checkpoint is step 2"):
         run(tiny.Tiny, data="bare", steps=4, checkpoint_every=1, out=str(tmp_path / "run"))
 

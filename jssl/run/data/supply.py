@@ -50,7 +50,7 @@ def supply(
     """Supplies steps with data: what fits lives on the devices, other data is read ahead, in the same order.
 
     Args:
-        step: an uncompiled train step.
+        step: a train step as `jax.jit` made it, its state donated.
         data: of the run.
         batch: images per step.
         seed: of the order.
@@ -63,12 +63,12 @@ def supply(
     """
     if data.records is not None:
         stream = Stream(data.records, batch=batch, canvas=data.canvas, seed=seed, mesh=mesh)
-        advance = feed(jax.jit(step, donate_argnums=0), stream)
+        advance = feed(step, stream)
         return Supply(advance, stream, stream.clock.read, True, "read ahead from where they are")
 
     if data.passing is not None:
         passing = Taken(data.passing, mesh=mesh)
-        advance = feed(jax.jit(step, donate_argnums=0), passing)
+        advance = feed(step, passing)
         return Supply(advance, passing, passing.clock.read, True, "taken as they come")
 
     arrays, clock = resident(data.train, sharding=replicated(mesh)), Clock()
@@ -84,7 +84,7 @@ def supply(
             return compiled(step, arrays)
 
     if stepwise or jax.default_backend() == "cpu":  # whose loops are slow, see `scanned`
-        program = jax.jit(step, donate_argnums=0)
+        program = step
         if ahead is not None and state is not None:
             place, shapes = over_batch(mesh), jax.eval_shape(batch_at, 0, arrays)
             placed = {n: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place) for n, x in shapes.items()}
