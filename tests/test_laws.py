@@ -31,11 +31,22 @@ OPTIMIZER = optax.adam(
 
 
 @cache
-def fresh(name, seed=0):
+def begin(name):
+    """key -> the state before the first step."""
     method, views = made(name), TABLE[name].views
-    state = init_state(method, OPTIMIZER, views, batch(), key=jax.random.key(seed))
-    if method.refresh is not None:
-        state = state.replace(memory=jax.jit(method.refresh.call)(jax.random.key(1), state.memory))
+
+    def begun(key):
+        state = init_state(method, OPTIMIZER, views, batch(), key=key)
+        if method.refresh is None:
+            return state
+        return state.replace(memory=method.refresh.call(jax.random.key(1), state.memory))
+
+    return jax.jit(begun)
+
+
+@cache
+def fresh(name, seed=0):
+    state = begin(name)(jax.random.key(seed))
     return jax.device_put(state, jax.devices()[0])  # where a restored one lies: nothing is compiled again
 
 

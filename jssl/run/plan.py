@@ -1,7 +1,7 @@
 """Everything about a run that can be refused, decided before anything is compiled or written."""
 
 import inspect
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from jssl.run.weights.export import code_version, evaluated
 from jssl.run.weights.from_weights import Start, beside
 from jssl.run.weights.named import begun_with, by_name, fit, settings_with_weights, told_beside
 from jssl.sharding import make_mesh, over_batch, state_sharding
-from jssl.train import Batch, TrainState, init_state, train_step
+from jssl.train import TrainState, init_state, train_step
 from jssl.weights.directory import CONFIG, EVALUATED, NETWORK, as_path, read_config
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import about
@@ -43,7 +43,7 @@ class Plan(NamedTuple):
 
     Attributes:
         name: The experiment's.
-        experiment: Built, with its `batch` and `steps`; its views are traced once for all that calls them.
+        experiment: Built, with its `batch` and `steps`.
         options: Without None or "auto" where there is a default.
         config: What config.json holds.
         data: Opened.
@@ -158,7 +158,6 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     if (batch := getattr(settings, "batch", None)) is not None:
         steps_per_epoch(info.examples, batch)
     experiment = settings.build(info)
-    experiment = experiment._replace(views=jax.jit(experiment.views))
     if data.passing is not None and experiment.method.refresh is not None:
         raise ValueError(
             f"{name} looks at all images between epochs; give data with an end that fits in memory"
@@ -255,7 +254,9 @@ def initial_state(experiment: Experiment, options: Options) -> Callable[..., Tra
     return init
 
 
-def state_shapes(init: Callable[..., TrainState], batch: Batch, start: Start | None) -> TrainState:
+def state_shapes(
+    init: Callable[..., TrainState], batch: Mapping[str, Any], start: Start | None
+) -> TrainState:
     """The state before the first step without its values."""
     return jax.eval_shape(init, batch, start and start.tree)
 
@@ -329,7 +330,7 @@ def skipping(step):
     return tolerant
 
 
-def _takes(plan: Plan, batch: Batch) -> tuple[dict[str, int], int]:
+def _takes(plan: Plan, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
     """Traces the step: bytes that it takes of each device, and its operations."""
     traced = plan.step.trace(plan.state, batch).jaxpr
     parts = footprint(traced, plan.state, batch, devices=plan.mesh.size)
