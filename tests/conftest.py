@@ -20,17 +20,17 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {devices(8)}".stri
 gc.set_threshold(50_000, 20, 20)
 
 TESTS = Path(__file__).parent
-SLOW = (  # files and folders that `make check` leaves to `make test`
-    "test_laws.py",
-    "test_sharding.py",
-    "test_experiments.py",
-    "test_docs.py",
-    "test_notebooks.py",
-    "methods",
-    "objectives/test_device_count.py",
-    "objectives/test_large_batches.py",
-    "run",
-)
+SLOW = """
+    test_laws.py test_sharding.py test_experiments.py test_docs.py test_notebooks.py methods run
+    test_faithful.py test_faithful_targets.py test_packaging.py test_step.py test_flops.py test_frozen.py
+    test_benchmarks.py data/test_views.py data/test_augmentations.py data/test_scenes.py
+    evaluate/test_logistic.py evaluate/test_linear.py evaluate/test_protocols.py evaluate/test_heads.py
+    evaluate/test_few_labels.py evaluate/test_seeing.py evaluate/test_search.py
+    models/test_attention.py models/test_zoo.py models/test_decoders.py models/test_convolution.py
+    models/test_transformer.py models/test_norms.py models/test_reference.py
+    objectives/test_variants.py objectives/test_remembering.py objectives/test_device_count.py
+    objectives/test_large_batches.py objectives/test_objective_laws.py weights/test_families.py
+""".split()  # files and folders that `make check` leaves to `make test`
 
 
 @pytest.fixture(scope="module", autouse=True)
