@@ -17,9 +17,8 @@ class MSN(Training):
     jssl train msn --demo                                                   # a few minutes on a CPU
     jssl train msn --data tfds:imagenet2012 --out gs://bucket/msn           # on a pod
 
-    The paper: ViT-S/16, batch 1024, ImageNet, 600 epochs: linear 76.9 % (table 3; the code and table 1 have
-    800 epochs); ViT-B/4 with 1 % of the labels 75.7 %. Prototypes are neither decayed nor part of the clipped
-    gradient.
+    The paper: ViT-S/16, batch 1024, ImageNet, 600 epochs (800 in table 1 and the code): linear 76.9 %;
+    ViT-B/4 with 1 % of the labels 75.7 %. Prototypes are neither decayed nor part of the clipped gradient.
     """
 
     data: Data = "tfds:imagenet2012"

@@ -93,10 +93,8 @@ class SigLIP(Texts):
 
 
 SOURCES = {
-    "": "the paper, sections 3.2 and 4.2 and table 1",
+    "": "the paper, sections 3.2 and 4.2, table 1 and appendix C",
     "epochs": "the paper, table 5: 9 billion pairs",
-    "learning_rate": "the paper, appendix C",
-    "weight_decay": "the paper, appendix C",
     "final_rate": "the paper, appendix A, of SigLiT",
     "warmup": "google-research/big_vision, configs/proj/image_text/siglip_lit_coco.py: 3 % of the run",
     "clip": "google-research/big_vision, configs/proj/image_text/siglip_lit_coco.py",
