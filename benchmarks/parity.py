@@ -3,7 +3,8 @@
     python -m benchmarks.parity                # all; or some: python -m benchmarks.parity dino mae
 
 Losses and parameters are compared step by step. The run fails where they differ by more than 0.1 % after ten
-steps in float32. torch is not among jssl's requirements: pip install torch.
+steps in float32, or with --double by more than a millionth in float64, where rounding hides nothing.
+torch is not among jssl's requirements: pip install torch.
 """
 
 import argparse
@@ -57,7 +58,7 @@ class System(NamedTuple):
 
 def simclr() -> System:
     """SimCLR's step with LARS, the rate inside the momentum."""
-    rate = warmup_cosine(0.02, steps=100, warmup=5)
+    rate = warmup_cosine(0.005, steps=100, warmup=5)
     head = models.simclr_head(32, hidden=64)
     encoder = models.encoder("resnet10x0.25_cifar", last_scale=zeros)
     return System(
@@ -153,12 +154,15 @@ def compare(system: System, say: Callable[[str], None]) -> tuple[float, float]:
 
     first = {name: jnp.asarray(x) for name, x in batch_of(system, 0).items()}
     state = init_state(system.method, system.optimizer, views, first, key=jax.random.key(0))
+    begun, teacher, memory = map(_wide, (state.params, state.teacher, state.memory))
+    state = state.replace(params=begun, teacher=teacher, memory=memory)
+    state = state.replace(opt_state=system.optimizer.init(begun))
     params = jax.tree.map(lambda x: torch.tensor(np.asarray(x)).requires_grad_(), _plain(state.params))
     teacher = None if state.teacher is None else jax.tree.map(_tensor, _plain(state.teacher))
     rival, step = system.rival(params, teacher), jax.jit(train_step(system.method, system.optimizer, views))
     outputs = jax.jit(system.method.outputs)
     for number in range(STEPS):
-        batch = batch_of(system, number)
+        batch = _wide(batch_of(system, number))
         told = {name: float(getattr(system, name)(number)) for name in ("rate", "decay", "momentum")}
         if system.masked:
             key = jax.random.split(jax.random.fold_in(state.key, state.step))[1]
@@ -179,6 +183,12 @@ def compare(system: System, say: Callable[[str], None]) -> tuple[float, float]:
         )
         say(f"step {number}: loss {theirs:.6f}, apart by {loss:.1e}; parameters by {params_apart:.1e}")
     return loss, params_apart
+
+
+def _wide(tree):
+    """Numbers in float64 where JAX knows it, else as they are."""
+    widest = jax.dtypes.canonicalize_dtype(np.float64)
+    return jax.tree.map(lambda x: x.astype(widest) if x.dtype.kind == "f" else x, tree)
 
 
 def _plain(tree):
@@ -210,18 +220,22 @@ def main(arguments: list[str] | None = None) -> int:
     """Compares the systems named on the command line; returns how many are apart."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.parity", description=__doc__)
     parser.add_argument("systems", nargs="*", choices=[[], *SYSTEMS], help="by default all")
-    names = parser.parse_args(arguments).systems or list(SYSTEMS)
+    parser.add_argument("--double", action="store_true", help="in float64, to a millionth")
+    chosen = parser.parse_args(arguments)
+    names = chosen.systems or list(SYSTEMS)
     if torch_systems.torch is None:
         print("benchmarks.parity needs torch, which is not installed: pip install torch", file=sys.stderr)
         return 1
     jax.config.update("jax_default_matmul_precision", "highest")
+    jax.config.update("jax_enable_x64", chosen.double)
+    tolerance = 1e-6 if chosen.double else TOLERANCE
     failed = 0
     for name in names:
         print(name)
         apart = max(compare(SYSTEMS[name](), print))
-        failed += apart > TOLERANCE
+        failed += apart > tolerance
         print(
-            f"{name}: apart by {apart:.1e} after {STEPS} steps, {'too much' if apart > TOLERANCE else 'fine'}"
+            f"{name}: apart by {apart:.1e} after {STEPS} steps, {'too much' if apart > tolerance else 'fine'}"
         )
     return failed
 
