@@ -122,6 +122,20 @@ def state_sharding(mesh: Mesh, state, *, smallest: int = 2**14):
     return jax.tree.map(place, state)
 
 
+def placed(shapes, places):
+    """Says where arrays that do not exist yet will lie, so that programs can be traced and compiled for them.
+
+    Args:
+        shapes: A tree of arrays or `jax.ShapeDtypeStruct`s.
+        places: One sharding for all, or a tree of them.
+    Returns:
+        The tree as `jax.ShapeDtypeStruct`s with their places.
+    """
+    if isinstance(places, jax.sharding.Sharding):
+        places = jax.tree.map(lambda _: places, shapes)
+    return jax.tree.map(lambda x, at: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=at), shapes, places)
+
+
 def on_one_device(tree):
     """Copies whole arrays to this process's first device, where code that knows nothing of meshes can use
     them.

@@ -11,8 +11,8 @@ from jax.experimental.compilation_cache import compilation_cache
 def used_once(function: Callable, **settings: Any) -> Any:
     """Compiles a function that is called once or twice: on a CPU without optimisation.
 
-    XLA's CPU compiler spends 18 CPU seconds on the random draws of a small ResNet's first state, and 3 s so,
-    to the same numbers.
+    XLA's CPU compiler spends 18 CPU seconds on the random draws of a small ResNet's first state, and 3 s so;
+    the numbers are apart by rounding.
 
     Args:
         function: What `jax.jit` takes.

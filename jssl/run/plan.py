@@ -26,7 +26,7 @@ from jssl.run.settings.presets import preset
 from jssl.run.weights.export import code_version, evaluated
 from jssl.run.weights.from_weights import Start, beside
 from jssl.run.weights.named import begun_with, by_name, fit, settings_with_weights, told_beside
-from jssl.sharding import make_mesh, over_batch, state_sharding
+from jssl.sharding import make_mesh, over_batch, placed, state_sharding
 from jssl.train import TrainState, init_state, train_step
 from jssl.weights.directory import CONFIG, EVALUATED, NETWORK, as_path, read_config
 from jssl.weights.loaded import Loaded
@@ -182,12 +182,9 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         )
     start = None if weights is None else fit(experiment, info, weights, config["settings"]["start"])
     start = beside(start, experiment.given)
-    init, place = initial_state(experiment, options), over_batch(mesh)
-    batch = {
-        name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place)
-        for name, x in info.batch(experiment.batch).items()
-    }
-    state = _placed(mesh, state_shapes(init, batch, start))
+    init, batch = initial_state(experiment, options), placed(info.batch(experiment.batch), over_batch(mesh))
+    shapes = state_shapes(init, batch, start)
+    state = placed(shapes, state_sharding(mesh, shapes))
     config |= {
         "data": info._asdict(),
         "class": f"{type(settings).__module__}:{type(settings).__qualname__}",
@@ -281,13 +278,6 @@ def _network(experiment: Experiment, info: DataInfo) -> dict[str, Any] | None:
         return None
 
 
-def _placed(mesh: Mesh, shapes: TrainState) -> TrainState:
-    places = state_sharding(mesh, shapes)
-    return jax.tree.map(
-        lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes, places
-    )
-
-
 def step_of(plan: Plan):
     """Makes the train step, not yet traced; it keeps the state on the devices where it lies."""
     e, options = plan.experiment, plan.options
@@ -304,11 +294,11 @@ def step_of(plan: Plan):
     if plan.mesh.size == 1:
         return step
 
-    def placed(state, batch):
+    def staying(state, batch):
         state, metrics = step(state, batch)
         return jax.lax.with_sharding_constraint(state, plan.places), metrics
 
-    return placed
+    return staying
 
 
 def skipping(step):

@@ -9,7 +9,7 @@ import pytest
 from jssl.experiments import pcl
 
 from jssl.run.data import gather as gathering
-from jssl.run.plan import initial_state, plan
+from jssl.run.plan import plan
 from jssl.run.refreshing import all_images, refreshes
 from jssl.run.settings.options import Options
 from jssl.sharding import make_mesh
@@ -53,7 +53,7 @@ def test_before_clustering_the_bank_holds_what_the_momentum_encoder_makes_of_all
     batch = {name: jnp.asarray(values[:8]) for name, values in source.arrays.items()} | {
         "index": jnp.arange(8)
     }
-    state = jax.jit(initial_state(planned.experiment, planned.options))(batch)
+    state = jax.jit(planned.init)(batch)
     bank = np.asarray(state.memory["objective"]["prototype"]["bank"])
     (event,) = refreshes(planned)
     assert event.every == len(source) // 8 and event.call(1, state, {}) is None

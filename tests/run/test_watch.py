@@ -8,7 +8,7 @@ import pytest
 from jssl.run import NonFinite, Options
 from jssl.run.evaluation.probing import health_of
 from jssl.run.interrupt import listening
-from jssl.run.plan import initial_state, plan
+from jssl.run.plan import plan
 from jssl.run.watch import QUEUED, Log, Pace
 from jssl.sharding import replicated
 from tests.run import tiny
@@ -33,7 +33,7 @@ def test_a_log_moves_no_images_and_is_read_at_once(tmp_path, monkeypatch):
     planned = plan(tiny.Tiny(data="bare"), Options(out=str(tmp_path / "run")))
     experiment, train = planned.experiment, planned.data.train
     batch = {"image": np.asarray(train.images[:8]), "index": np.arange(8, dtype=np.int32)}
-    state = jax.device_put(initial_state(experiment, planned.options)(batch), planned.places)
+    state = jax.device_put(planned.init(batch), planned.places)
     health = health_of(experiment, planned.data.source, train, place=replicated(planned.mesh))
     record, fetched, fetch = Lines(), [], jax.device_get
     log = logging(record)

@@ -14,7 +14,7 @@ from jssl.data.reading.resident import batch_indices, resident, take
 from jssl.run.ahead import Ahead
 from jssl.run.data.gather import Gathered
 from jssl.run.data.own_data import Passing
-from jssl.sharding import over_batch, replicated
+from jssl.sharding import over_batch, placed, replicated
 from jssl.train import Batch, TrainState, feed, scanned
 
 
@@ -86,9 +86,8 @@ def supply(
     if stepwise or jax.default_backend() == "cpu":  # whose loops are slow, see `scanned`
         program = step
         if ahead is not None and state is not None:
-            place, shapes = over_batch(mesh), jax.eval_shape(batch_at, 0, arrays)
-            placed = {n: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place) for n, x in shapes.items()}
-            program = ahead.compiled(program, state, placed)
+            shapes = placed(jax.eval_shape(batch_at, 0, arrays), over_batch(mesh))
+            program = ahead.compiled(program, state, shapes)
         return Supply(feed(program, batch_of), batch_of, clock.read, True, "in memory, one step at a time")
     return Supply(
         scanned(step, batch_at, arrays), batch_of, clock.read, False, "on the device, many steps at a time"
