@@ -27,7 +27,7 @@ import optax
 from jax.experimental import topologies
 
 import jssl
-from benchmarks.gpu import Sizes, adamw, images_of, jitter, key_shape, lars
+from benchmarks.gpu_cases import Sizes, adamw, images_of, jitter, key_shape, lars
 from jssl import masks, methods, models, objectives
 from jssl.arrays.stacks import squares_of_layers
 from jssl.arrays.trees import cast

@@ -34,7 +34,8 @@ def by_hand(network, head, make_views, optimizer):
         z = z / jnp.linalg.norm(z, axis=-1, keepdims=True)
         logits = z @ z.T / 0.2 - 1e9 * jnp.eye(2 * size)
         labels = jnp.roll(jnp.arange(2 * size), size)
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+        # the sum of both directions
+        loss = 2 * optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         return loss, {"encoder": encoder_statistics, "cls": head_statistics}
 
     def step(params, statistics, opt_state, key, number, batch):

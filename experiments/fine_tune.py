@@ -8,7 +8,7 @@ from jssl.data.views.labelled import mixed
 from jssl.methods import supervised
 from jssl.methods.labels import class_logits
 from jssl.models import linear_head, read_normed_mean
-from jssl.models.network import frozen
+from jssl.models.freezing import frozen
 from jssl.optim import adamw
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 

@@ -26,7 +26,9 @@ from jssl.methods.frames.self_distillation import self_distillation
 from jssl.methods.frames.siamese import siamese
 from jssl.methods.frames.towers import towers
 from jssl.models import Features, encoder
-from jssl.models.network import Network, collecting, frozen, network, with_heads
+from jssl.models.freezing import frozen
+from jssl.models.headed import with_heads
+from jssl.models.network import Network, collecting, network
 from jssl.objectives import Objective, Outputs, stateless, weighted_sum
 from jssl.train import Event, TrainState, feed, fit, init_state, make_step, scanned, train_step
 

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
+from jssl.arrays.fingerprints import fingerprint
+from jssl.arrays.keys import as_key, as_numbers
+
 State = Any
-PART = 1 << 18  # numbers at a time, which a processor's cache holds
-UNSIGNED = {1: np.uint8, 2: np.uint16}  # as wide as numbers of so many bytes; wider ones are read in fours
 
 
 class Unusable(ValueError):
@@ -76,7 +77,7 @@ class Checkpoints:
             return
         args, tree = self._orbax.args, {"state": state, "fingerprint": fingerprint(state)}
         about = {"config": self.config or {}, "metrics": dict(metrics or {})}
-        items = args.Composite(arrays=args.PyTreeSave(_raw(tree)), about=args.JsonSave(about))
+        items = args.Composite(arrays=args.PyTreeSave(as_numbers(tree)), about=args.JsonSave(about))
         self._saving, self._scores[step] = step, about["metrics"].get(self._best)
         try:
             self._checkpointer.save(self.directory / str(step), args=items)
@@ -161,7 +162,7 @@ class Checkpoints:
             as_found = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), found)
         named = like is None  # as nested dicts, whose order is not that of what was saved
         like = as_found if named else like
-        raw = _raw(like)
+        raw = as_numbers(like)
         if difference := first_difference(_shapes(found), _shapes(raw)):
             raise Unusable(f"{where} holds another train state: {difference}")
         marks = jax.ShapeDtypeStruct((max(1, len(jax.tree.leaves(raw))),), jnp.uint32)
@@ -173,7 +174,7 @@ class Checkpoints:
         both = [np.asarray(marks) for marks in (tree["fingerprint"], fingerprint(tree["state"]))]
         if not np.array_equal(*(map(np.sort, both) if named else both)):
             raise _Damaged("its arrays are not those that were written")
-        return jax.tree.map(_as_key, like, tree["state"])
+        return jax.tree.map(as_key, like, tree["state"])
 
     def _about(self, step: int) -> dict[str, Any]:
         args = self._orbax.args.Composite(about=self._orbax.args.JsonRestore())
@@ -211,25 +212,6 @@ class Checkpoints:
         )
 
 
-def fingerprint(tree) -> jax.Array:
-    """Gives every array a number that changes with any single bit of it, and does not depend on its sharding.
-
-        sum_i bits_i * (2 i + 1)  mod 2**32
-
-    Args:
-        tree: arrays.
-    Returns:
-        [arrays] uint32.
-    Examples:
-        >>> [int(mark) for mark in fingerprint([jnp.zeros(3), jnp.array([1, 2], jnp.int32)])]
-        [0, 7]
-    """
-    leaves = jax.tree.leaves(_raw(tree))
-    if all(_on_host(leaf) for leaf in leaves):  # nothing is compiled for what is in reach
-        return jnp.asarray(np.array([_mark_on_host(np.asarray(leaf)) for leaf in leaves] or [0], np.uint32))
-    return _compiled_marks(leaves)
-
-
 def first_difference(there: Any, here: Any, path: str = "") -> str | None:
     """Says where two nested dicts first differ.
 
@@ -253,43 +235,6 @@ def first_difference(there: Any, here: Any, path: str = "") -> str | None:
     return None if there == here else f"{path} is {words[0]} there, {words[1]} here"
 
 
-def _on_host(x) -> bool:
-    return isinstance(x, np.ndarray) or (
-        x.is_fully_addressable and all(device.platform == "cpu" for device in x.devices())
-    )
-
-
-def _mark_on_host(x: np.ndarray) -> int:
-    bits = np.ascontiguousarray(x).reshape(-1).view(UNSIGNED.get(x.dtype.itemsize, np.uint32))
-    total, odd = 0, 2 * np.arange(min(bits.size, PART), dtype=np.uint32) + np.uint32(1)
-    for start in range(0, bits.size, PART):
-        some = bits[start : start + PART].astype(np.uint32, copy=False)
-        own = int(np.sum(some * odd[: some.size], dtype=np.uint32))  # 32 bits: what is over is dropped
-        total += own + 2 * start * int(np.sum(some, dtype=np.uint32))
-    return total % 2**32
-
-
-def marks_on_device(leaves) -> jax.Array:
-    """Computes `fingerprint` where the arrays lie, sharded or on an accelerator: [arrays] uint32."""
-    return jnp.stack([_mark(leaf) for leaf in leaves])
-
-
-_compiled_marks = jax.jit(marks_on_device)
-
-
-def _mark(x):
-    bits = x.astype(jnp.uint32) if x.dtype == bool else _bits(x).astype(jnp.uint32)
-    position = jnp.zeros(bits.shape, jnp.uint32)
-    for axis, size in enumerate(bits.shape):  # without flattening, which would gather what is sharded
-        position = position * jnp.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, bits.shape, axis)
-    return jnp.sum(bits * (2 * position + 1), dtype=jnp.uint32)
-
-
-def _bits(x):
-    width = UNSIGNED.get(x.dtype.itemsize, np.uint32)  # 8 bytes give an axis of two
-    return jax.lax.bitcast_convert_type(x, width)
-
-
 def _shapes(tree) -> dict[str, Any]:
     """Type and shape of every array of a tree, by its path."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
@@ -300,28 +245,6 @@ def _name(path) -> str:
     return ".".join(
         str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry)))) for entry in path
     )
-
-
-def _is_key(leaf) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _raw(tree):
-    """Arrays, or their shapes, with random keys as the numbers they are made of."""
-
-    def numbers(leaf):
-        if not _is_key(leaf):
-            return leaf
-        if isinstance(leaf, jax.ShapeDtypeStruct):
-            shape = jax.eval_shape(jax.random.key_data, leaf)
-            return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=leaf.sharding)
-        return jax.random.key_data(leaf)
-
-    return jax.tree.map(numbers, tree)
-
-
-def _as_key(like, numbers):
-    return jax.random.wrap_key_data(numbers, impl=like.dtype) if _is_key(like) else numbers
 
 
 def _placed(tree):

@@ -14,7 +14,7 @@ from jssl.arrays.programs import used_once
 from jssl.arrays.stacks import in_form_of, squares_of_layers
 from jssl.arrays.trees import cast
 from jssl.methods.base import Method, Params
-from jssl.models.network import filled
+from jssl.models.freezing import filled
 
 BRIGHTEST = 64.0  # beyond any normalised image, far below 255
 

@@ -13,7 +13,7 @@ from jssl.data.views import corrupted
 from jssl.masks import multiblock_masks
 from jssl.methods import Method
 from jssl.methods.labels import classifier
-from jssl.models.network import frozen
+from jssl.models.freezing import frozen
 
 BATCH, SIDE = 8, 16
 

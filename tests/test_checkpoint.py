@@ -10,7 +10,8 @@ import numpy as np
 import optax
 import pytest
 
-from jssl.checkpoint import PART, Checkpoints, fingerprint, first_difference, marks_on_device
+from jssl.arrays.fingerprints import PART, fingerprint, marks_on_device
+from jssl.checkpoint import Checkpoints, first_difference
 from jssl.train import TrainState
 
 

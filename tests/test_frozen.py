@@ -11,7 +11,9 @@ from jssl import init_state, masked_prediction, models, train_step
 from jssl.checkpoint import Checkpoints
 from jssl.masks import random_mask
 from jssl.methods.pairs import over_patches
-from jssl.models.network import frozen, network, with_heads
+from jssl.models.freezing import frozen
+from jssl.models.headed import with_heads
+from jssl.models.network import network
 from jssl.objectives import masked_reconstruction, patchify
 from jssl.sharding import make_mesh, state_sharding
 from tests.methods import toys

@@ -31,7 +31,7 @@ def check_keys(keys: jax.Array) -> None:
     Raises:
         ValueError: for one key, no key at all, or numbers.
     """
-    if not jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) or keys.ndim != 1 or not len(keys):
+    if not is_key(keys) or keys.ndim != 1 or not len(keys):
         raise ValueError(
             f"keys must be [B] keys, one for each sample, got {keys.dtype} {keys.shape}; "
             "jax.random.split(key, B) or jssl.arrays.keys.sample_keys(key, index) makes them"
@@ -99,3 +99,33 @@ def scramble(x: Bits) -> Bits:
     x = (x ^ (x >> x.dtype.type(16))) * x.dtype.type(0x85EBCA6B)
     x = (x ^ (x >> x.dtype.type(13))) * x.dtype.type(0xC2B2AE35)
     return x ^ (x >> x.dtype.type(16))
+
+
+def is_key(x) -> bool:
+    """Tells whether an array, or the shape of one, is of random keys."""
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def as_numbers(tree):
+    """Writes the random keys of a tree as the numbers that they are made of.
+
+    Args:
+        tree: arrays, or their shapes.
+    Returns:
+        The same tree without keys; a shape keeps its place.
+    """
+
+    def numbers(leaf):
+        if not is_key(leaf):
+            return leaf
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            shape = jax.eval_shape(jax.random.key_data, leaf)
+            return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=leaf.sharding)
+        return jax.random.key_data(leaf)
+
+    return jax.tree.map(numbers, tree)
+
+
+def as_key(like, numbers):
+    """Makes keys of their numbers where `like` is of keys; anything else stays as it is."""
+    return jax.random.wrap_key_data(numbers, impl=like.dtype) if is_key(like) else numbers

@@ -10,10 +10,10 @@ from jssl.arrays.keys import uniform
 from jssl.methods.base import Method
 from jssl.methods.frames.pretext import pretext
 from jssl.methods.frames.siamese import siamese
+from jssl.models.headed import with_heads
 from jssl.models.heads import linear_head
 from jssl.models.masked.adversary import with_adversary
 from jssl.models.masked.maps import MapDecoder, Squeezed
-from jssl.models.network import with_heads
 from jssl.objectives import stateless
 
 MEAN_COLOR = tuple(2 * value / 255 - 1 for value in (117.0, 104.0, 123.0))  # in [-1, 1], the authors' order

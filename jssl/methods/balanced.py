@@ -11,8 +11,8 @@ from jssl.masks import Masking, block_mask
 from jssl.methods.base import Method, check_hides, ema
 from jssl.methods.frames.anchor import anchored, from_itself_and_anchor, mean_of
 from jssl.methods.frames.at_places import distillation_at_places, from_frozen, from_itself
+from jssl.models.headed import with_heads
 from jssl.models.heads import dino_head
-from jssl.models.network import with_heads
 
 
 def dinov2(

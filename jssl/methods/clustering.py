@@ -7,8 +7,8 @@ from jssl.methods.base import Method, Refresh
 from jssl.methods.frames.forward import apart, key_view, query_view
 from jssl.methods.frames.self_distillation import self_distillation
 from jssl.methods.frames.siamese import siamese
+from jssl.models.headed import with_heads
 from jssl.models.heads import Prototypes, moco_v3_head, swav_head
-from jssl.models.network import with_heads
 from jssl.objectives.base import value_at
 
 

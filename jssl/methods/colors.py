@@ -7,8 +7,9 @@ from jssl.arrays.lab import lab_to_rgb, rgb_to_lab
 from jssl.methods.base import Method
 from jssl.methods.frames.pretext import pretext
 from jssl.models.encoders.lightness import Lightness
+from jssl.models.headed import with_heads
 from jssl.models.masked.maps import MapDecoder
-from jssl.models.network import network, with_heads
+from jssl.models.network import network
 from jssl.objectives.colorization import AB_BINS, annealed_mean, rare_colors
 
 

@@ -6,8 +6,8 @@ from jssl.methods.base import Method
 from jssl.methods.frames.forward import apart
 from jssl.methods.frames.siamese import siamese
 from jssl.methods.pairs import over_views
+from jssl.models.headed import with_heads
 from jssl.models.heads import moco_head, nnclr_head, nnclr_predictor, simclr_head
-from jssl.models.network import with_heads
 from jssl.objectives import (
     decoupled_nt_xent,
     instance_memory,

@@ -9,8 +9,9 @@ from jssl.arrays.keys import fold_keys, uniform
 from jssl.masks import Masking, block_mask
 from jssl.methods.base import Method, check_hides
 from jssl.methods.frames.self_distillation import self_distillation
+from jssl.models.headed import with_heads
 from jssl.models.heads import dino_head
-from jssl.models.network import collecting, with_heads
+from jssl.models.network import collecting
 
 
 def dino(

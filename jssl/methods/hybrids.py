@@ -12,13 +12,13 @@ from jssl.methods.frames.self_distillation import self_distillation
 from jssl.methods.multimodal import clip
 from jssl.methods.pairs import between_views, over_patches, over_views, with_the_teacher
 from jssl.methods.weighted import weighted_methods
-from jssl.models.encoders.vit import read_raw_mean
+from jssl.models.encoders.readouts import read_raw_mean
+from jssl.models.headed import with_heads
 from jssl.models.heads import byol_head, simclr_head, sit_head, slip_head
 from jssl.models.masked.autoencoder import encode_decode
 from jssl.models.masked.decoders import MaskedDecoder, WordDecoder, deep_pixel_head, mae_decoder, pixel_head
 from jssl.models.masked.halves import halves
 from jssl.models.masked.words import random_words
-from jssl.models.network import with_heads
 
 
 def slip(

@@ -8,8 +8,9 @@ from jssl.methods.base import Method, Refresh
 from jssl.methods.frames.distillation import distillation
 from jssl.methods.frames.siamese import siamese
 from jssl.methods.pairs import labelled
+from jssl.models.headed import with_heads
 from jssl.models.heads import linear_head, moco_head
-from jssl.models.network import Network, network, with_heads
+from jssl.models.network import Network, network
 from jssl.objectives import (
     cluster_labels,
     clustered_once,

@@ -10,11 +10,11 @@ from jssl.methods.frames.complement import complement
 from jssl.methods.frames.forward import anchor_views, key_view
 from jssl.methods.frames.self_distillation import self_distillation
 from jssl.methods.pairs import over_patches
+from jssl.models.headed import with_heads
 from jssl.models.heads import Prototypes, linear_head, msn_head
 from jssl.models.masked.autoencoder import visible_only
 from jssl.models.masked.decoders import MaskedDecoder
 from jssl.models.masked.targets import block_targets
-from jssl.models.network import with_heads
 
 
 def msn(

@@ -8,10 +8,10 @@ from jssl.methods.base import Method, check_hides
 from jssl.methods.frames.joint_predictive import joint_predictive
 from jssl.methods.frames.masked_prediction import masked_prediction
 from jssl.methods.pairs import over_patches
+from jssl.models.headed import with_heads
 from jssl.models.masked.autoencoder import encode_decode
 from jssl.models.masked.decoders import mae_decoder, pixel_head
 from jssl.models.masked.predictors import Predictor
-from jssl.models.network import with_heads
 from jssl.objectives.data2vec import normalized
 
 

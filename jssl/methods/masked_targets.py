@@ -10,10 +10,10 @@ from jssl.masks import Masking, block_mask, exact_block_mask
 from jssl.methods.base import Method, check_hides
 from jssl.methods.frames.masked_prediction import masked_prediction
 from jssl.methods.pairs import of_the_mean, over_hidden
+from jssl.models.headed import with_heads
 from jssl.models.masked.decoders import patch_head
 from jssl.models.masked.latents import LatentDecoder, context_autoencoder
 from jssl.models.masked.regressors import LatentRegressor
-from jssl.models.network import with_heads
 
 
 def hidden_blocks(encoder, *, count, min_block, draw=block_mask) -> Masking:

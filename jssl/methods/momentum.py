@@ -6,8 +6,8 @@ from jssl.methods.base import Method, Refresh
 from jssl.methods.frames.forward import apart, in_groups, key_view, query_view
 from jssl.methods.frames.self_distillation import self_distillation
 from jssl.methods.pairs import between_views
+from jssl.models.headed import with_heads
 from jssl.models.heads import moco_head, moco_v3_head
-from jssl.models.network import with_heads
 from jssl.models.tiles import with_tiles
 from jssl.objectives import (
     named,

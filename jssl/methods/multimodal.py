@@ -7,8 +7,8 @@ from jssl.masks import random_mask, visible_indices
 from jssl.methods.base import Method, check_hides
 from jssl.methods.frames.towers import towers
 from jssl.models.encoders.text import LogitBias, LogitScale
+from jssl.models.headed import with_heads
 from jssl.models.heads import Head, clip_head, dense
-from jssl.models.network import with_heads
 from jssl.objectives import stateless
 
 

@@ -10,8 +10,8 @@ from jssl.methods.frames.forward import apart
 from jssl.methods.frames.self_distillation import self_distillation
 from jssl.methods.frames.siamese import siamese
 from jssl.methods.pairs import between_views, over_views
+from jssl.models.headed import with_heads
 from jssl.models.heads import barlow_head, byol_head, simsiam_head, simsiam_predictor, vicreg_head
-from jssl.models.network import with_heads
 
 
 def byol(encoder, *, head=None, predictor=None, momentum=0.996) -> Method:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from jssl.methods.base import Method
 from jssl.methods.frames.siamese import siamese
+from jssl.models.headed import with_heads
 from jssl.models.heads import dense
 from jssl.models.masked.context import RowPredictions
-from jssl.models.network import with_heads
 from jssl.objectives import contrastive_prediction
 
 DOWN = {"down": 0}

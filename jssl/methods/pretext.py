@@ -7,8 +7,9 @@ from jssl.data.augment.geometry import quarter_turns
 from jssl.methods.base import Method
 from jssl.methods.frames.pretext import pretext
 from jssl.methods.pairs import classified
+from jssl.models.headed import with_heads
 from jssl.models.heads import linear_head
-from jssl.models.network import network, with_heads
+from jssl.models.network import network
 
 
 def rotations(keys, images):

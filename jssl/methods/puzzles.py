@@ -13,8 +13,8 @@ from jssl.data.augment.tiles import cell_tiles, halved, intruded, one_channel, s
 from jssl.methods.base import Method
 from jssl.methods.frames.pretext import pretext
 from jssl.methods.pairs import classified
+from jssl.models.headed import with_heads
 from jssl.models.heads import count_head, puzzle_head, tile_head
-from jssl.models.network import with_heads
 from jssl.models.tiles import arranged, per_tile
 from jssl.objectives import stateless
 

@@ -4,8 +4,9 @@ import jax
 
 from jssl.methods.base import Method
 from jssl.methods.frames.self_distillation import self_distillation
+from jssl.models.headed import with_heads
 from jssl.models.heads import obow_generator
-from jssl.models.network import Network, as_outputs, collecting, network, with_heads
+from jssl.models.network import Network, as_outputs, collecting, network
 from jssl.objectives import bag_prediction
 
 

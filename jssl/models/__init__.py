@@ -3,6 +3,13 @@
 from jssl.arrays.vectors import l2_normalize
 from jssl.models.encoders.lightness import Lightness
 from jssl.models.encoders.patchwise import Patchwise, augmented_patches, first_stages
+from jssl.models.encoders.readouts import (
+    read_class,
+    read_mean,
+    read_mean_of_all,
+    read_normed_mean,
+    read_pooled,
+)
 from jssl.models.encoders.resnet import (
     BasicBlock,
     Bottleneck,
@@ -22,18 +29,7 @@ from jssl.models.encoders.text import (
     start_place,
     text_encoder,
 )
-from jssl.models.encoders.vit import (
-    ConvStem,
-    PatchEmbed,
-    ViT,
-    cls_attention,
-    last_class_tokens,
-    read_class,
-    read_mean,
-    read_mean_of_all,
-    read_normed_mean,
-    read_pooled,
-)
+from jssl.models.encoders.vit import ConvStem, PatchEmbed, ViT, cls_attention, last_class_tokens
 from jssl.models.features import Features
 from jssl.models.heads import (
     Head,

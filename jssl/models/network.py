@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,14 +11,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jssl.arrays.grids import at_places
-from jssl.arrays.trees import cast, names, overlay
+from jssl.arrays.trees import names
 from jssl.models.features import Features
 
 Params = Any
 Statistics = Any  # running batch statistics and frozen weights; empty where a network has none
-
-UNFILLED = "unfilled"  # beside the placeholders of a frozen network that has no weights yet
 
 
 def whole(params: Params, statistics: Statistics) -> tuple[Params, Statistics]:
@@ -139,188 +136,6 @@ def collecting(model, *wanted: str) -> Network:
     net = network(model)
     apply = partial(net.apply, collect=wanted)
     return net._replace(apply=apply)
-
-
-def frozen(model, variables: Mapping[str, Any] | None = None, *, drawn: bool = False) -> Network:
-    """Makes a network that never changes, its weights among the statistics.
-
-    So they are in the checkpoint and lie on the devices as parameters do, but have no gradient and no
-    optimizer state, and are no constants of the compiled step.
-
-    Args:
-        model: anything `network` takes.
-        variables: {"params": ..., "batch_stats": ... where there are}. None: `init_state(start=...)` must
-            give them, which is better for large ones: given here, they are constants of the program that
-            makes the first state.
-        drawn: without variables, leave the weights as they are drawn.
-    Returns:
-        A `Network` without parameters, with statistics {"frozen": variables}; never in training mode.
-    Raises:
-        ValueError: when initialised, for variables of other shapes.
-    """
-    net = network(model)
-
-    def init(key, *inputs, **named):
-        params, statistics = net.init(key, *inputs, **named)
-        weights = {"params": params, **statistics}
-        if variables is None:
-            return {}, {"frozen": weights} | ({} if drawn else {UNFILLED: {}})
-        return {}, {"frozen": _complete(weights, variables, "frozen")}
-
-    def own(statistics, dtype=None):
-        weights = dict(statistics["frozen"])
-        return cast(weights.pop("params"), dtype), weights
-
-    def of_weights(run):
-        def apply(params, statistics, inputs, *more, train=False, key=None, **named):
-            first = jax.tree.leaves(inputs)[0]
-            dtype = first.dtype if jnp.issubdtype(first.dtype, jnp.floating) else None
-            outputs, _ = run(*own(statistics, dtype), inputs, *more, **named)
-            return jax.lax.stop_gradient(outputs), statistics
-
-        return run and apply
-
-    def features(params, statistics, images):
-        return net.features(*own(statistics), images)
-
-    def inner(params, statistics):
-        return net.encoder(*own(statistics))
-
-    apply, encode, heads = map(of_weights, (net.apply, net.encode, net.heads))
-    return Network(init, apply, features, inner, encode, heads)
-
-
-def filled(tree: Any, given: Any, *, path: tuple[str, ...] = ()) -> Any:
-    """Lays arrays over a tree, in which every frozen network without weights must get all of its own.
-
-    Args:
-        tree: of parameters and statistics.
-        given: a tree with some of its paths, as `jssl.arrays.trees.overlay` takes it.
-        path: of the tree, for the message.
-    Returns:
-        The tree.
-    Raises:
-        ValueError: for a frozen network without weights, another shape, or a path that is not there.
-    """
-    if not path:
-        tree = overlay(tree, given)
-    if not isinstance(tree, Mapping):
-        return tree
-    below = given if isinstance(given, Mapping) else {}
-    if UNFILLED in tree:
-        _complete(tree["frozen"], below.get("frozen", {}), "/".join((*path, "frozen")))
-    return {
-        name: filled(value, below.get(name, {}), path=(*path, name))
-        for name, value in tree.items()
-        if name != UNFILLED
-    }
-
-
-def _complete(weights, variables, place: str):
-    """The weights, all of them given."""
-    result = overlay(weights, variables)
-    there = {names(path) for path, _ in jax.tree_util.tree_leaves_with_path(variables)}
-    for path, _ in jax.tree_util.tree_leaves_with_path(weights):
-        if names(path) not in there:
-            raise ValueError(
-                f"{place} is a frozen network without its weights ({'/'.join(names(path))}): give them to "
-                "frozen(network, variables) or to init_state(start=...)"
-            )
-    return result
-
-
-def with_heads(encoder, **heads) -> Network:
-    """Puts heads on an encoder.
-
-    Args:
-        encoder: anything `network` takes.
-        heads: name=head, applied in order. A head named `patch` reads the patch tokens, any other the image's
-            vector [B, D]; name=(source, head) reads the output of that name, an earlier head's before the
-            encoder's; name="other" and name=(source, "other") apply the other head, parameters shared. The
-            source "tokens/local" is the local views' tokens. A head whose parameters or source are absent is
-            not computed: so a teacher can lack the student's predictor, and there may be no local views.
-            Given `places`, heads over tokens run there alone, but those with batch statistics, which see all
-            tokens: a place may be listed twice.
-    Returns:
-        A `Network` with params {"encoder": ..., name: ...} and outputs {"cls", "tokens", name: ...}.
-    Raises:
-        ValueError: for a head that shares or reads what is not there.
-    """
-    encoder, plans, seen = network(encoder), {}, {"cls", "tokens", "tokens/local"}
-    for name, head in heads.items():
-        source, named = "tokens" if name == "patch" else "cls", False
-        if isinstance(head, tuple) and isinstance(head[0], str):
-            (source, head), named = head, True
-        owner = head if isinstance(head, str) else name
-        if owner not in heads or isinstance(heads[owner], str):
-            raise ValueError(
-                f"with_heads: {name}='{owner}' shares a head that is not there; heads: {sorted(heads)}"
-            )
-        if source not in seen:
-            raise ValueError(
-                f"with_heads: {name} reads '{source}', which no earlier head makes; there are {sorted(seen)}"
-            )
-        plans[name] = (source, named, owner, None if isinstance(head, str) else network(head))
-        seen.add(name)
-
-    def walk(encoded, each_head):
-        outputs = {}
-        for name, (source, named, owner, _) in plans.items():
-            given = encoded | outputs if named else encoded
-            value = each_head(name, owner, given[source]) if source in given else None
-            if value is not None:
-                outputs[name] = value
-        return encoded | outputs
-
-    def init(key, images, **inputs):
-        params, statistics = {}, {}
-        params["encoder"], statistics["encoder"] = encoder.init(jax.random.fold_in(key, 0), images, **inputs)
-        features = as_features(encoder.apply(params["encoder"], statistics["encoder"], images, **inputs)[0])
-
-        def each_head(name, owner, x):
-            if owner == name:
-                head_key = jax.random.fold_in(key, 1 + list(plans).index(name))
-                params[name], statistics[name] = plans[name][-1].init(head_key, x)
-            return plans[owner][-1].apply(params[owner], statistics[owner], x)[0]
-
-        walk(as_outputs(features), each_head)
-        return params, statistics
-
-    def encode(params, statistics, images, **how):
-        outputs, own = encoder.apply(params["encoder"], statistics["encoder"], images, **how)
-        return as_features(outputs), {**statistics, "encoder": own}
-
-    def apply_heads(params, statistics, encoded, *, places=None, **how):
-        statistics = dict(statistics)
-
-        def each_head(name, owner, x):
-            if owner not in params:
-                return None
-            chosen = places is not None and plans[name][0] == "tokens"
-            every = bool(jax.tree.leaves(statistics[owner]))
-            x = _at(x, places) if chosen and not every else x
-            value, statistics[owner] = plans[owner][-1].apply(params[owner], statistics[owner], x, **how)
-            return _at(value, places) if chosen and every else value
-
-        return walk(encoded, each_head), statistics
-
-    def apply(params, statistics, images, *, train=False, key=None, places=None, **inputs):
-        how = dict(train=train, key=key)
-        encoded, statistics = encode(params, statistics, images, **how, **inputs)
-        return apply_heads(params, statistics, as_outputs(encoded), places=places, **how)
-
-    def features(params, statistics, images):
-        return encoder.features(params["encoder"], statistics["encoder"], images)
-
-    def inner(params, statistics):
-        return encoder.encoder(params["encoder"], statistics["encoder"])
-
-    return Network(init, apply, features, inner, encode, apply_heads)
-
-
-def _at(x: jax.Array, places: jax.Array) -> jax.Array:
-    """The tokens at the places; where those are of fewer rows, neighbouring rows are one."""
-    return at_places(x.reshape(len(places), -1, x.shape[-1]), places)
 
 
 FLAGS = {  # what a module's flag is called, and whether it is the opposite of training

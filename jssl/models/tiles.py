@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from jssl.models.network import Network, as_outputs, network, with_heads
+from jssl.models.headed import with_heads
+from jssl.models.network import Network, as_outputs, network
 
 
 def with_tiles(encoder, *, tile, join, **heads) -> Network:

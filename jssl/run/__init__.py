@@ -25,7 +25,8 @@ from jssl.run.settings.pictures import (
     reconstruction_figure,
     rotation_figure,
 )
-from jssl.run.training import Run, start
+from jssl.run.starting import start
+from jssl.run.training import Run
 from jssl.run.watch import NonFinite
 from jssl.run.weights.frozen_teacher import Taught, Words
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from jssl.arrays.jaxprs import bodies
+from jssl.arrays.keys import as_numbers, is_key
 
 CALLS = (
     "pjit",
@@ -57,8 +57,8 @@ class Operation(NamedTuple):
 
 def whole(aval) -> int:
     """Counts the bytes of an array, or of random keys."""
-    if jnp.issubdtype(aval.dtype, jax.dtypes.prng_key):
-        aval = jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct(aval.shape, aval.dtype))
+    if is_key(aval):
+        aval = as_numbers(jax.ShapeDtypeStruct(aval.shape, aval.dtype))
     return math.prod(aval.shape) * aval.dtype.itemsize
 
 

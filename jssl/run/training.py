@@ -1,12 +1,9 @@
 """Running an experiment: from a plan to a directory of results, through however many interruptions."""
 
-import difflib
 import html
-import sys
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -26,13 +23,11 @@ from jssl.run.directory.record import REPORT, Record, compared
 from jssl.run.evaluation.baselines import user_cache
 from jssl.run.evaluation.probing import STARTED, Probes, as_figures, health_of
 from jssl.run.footprint import in_words
-from jssl.run.interrupt import Interrupted, Interrupts, listening
+from jssl.run.interrupt import Interrupted, Interrupts
 from jssl.run.outline import operations_in_words
-from jssl.run.plan import Plan, Shorter, experiment_name, plan
+from jssl.run.plan import Plan, Shorter
 from jssl.run.refreshing import refreshes
-from jssl.run.settings.experiment import Experiment, Settings
-from jssl.run.settings.options import Options
-from jssl.run.settings.systems import named
+from jssl.run.settings.experiment import Experiment
 from jssl.run.summary import write_summary
 from jssl.run.watch import Log, NonFinite, Pace, check_finite, parameters_finite
 from jssl.sharding import replicated
@@ -63,50 +58,6 @@ class Run(NamedTuple):
         page = html.escape((self.directory / REPORT).read_text(encoding="utf-8"))
         style = "width: 100%; height: 40rem; border: 1px solid #e3e7ec; border-radius: 6px"
         return f'<iframe title="report" style="{style}" srcdoc="{page}"></iframe>'
-
-
-def start(experiment: Settings | type[Settings] | str, **settings) -> Run:
-    """Runs an experiment from Python, as its command does: the same directory, resumed the same way.
-
-    This is what `jssl.run(...)` calls. In a notebook it shows a bar and what the command prints; a cell that
-    is interrupted says what is saved, and goes on when it is run again.
-
-    Args:
-        experiment: An experiment's settings, such as `jssl.experiments.Dino(data="digits")` or
-            `experiments.dino.demo`, their class, or the name of a system.
-        settings: Changes of the experiment's fields and of `Options`: data, steps, out, seed, dtype ...
-    Returns:
-        A `Run`.
-    Raises:
-        ValueError: as `plan`, and for settings that the experiment does not have.
-        Interrupted: after a signal, the state saved.
-        NonFinite: at a loss that is not finite.
-    """
-    if isinstance(experiment, str):
-        experiment = named(experiment)
-    options = {field.name: settings.pop(field.name) for field in fields(Options) if field.name in settings}
-    known = [field.name for field in fields(experiment)]
-    for name in settings:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            meant = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(known)}"
-            raise ValueError(f"{experiment_name(experiment)} has no setting {name}{meant}")
-    chosen = experiment(**settings) if isinstance(experiment, type) else replace(experiment, **settings)
-    with listening() as interrupts:
-        planned = plan(chosen, Options(**options), given={*settings, *_changed(chosen)})
-        shown_to = print if in_notebook() else lambda text: None
-        return carry_out(planned, interrupts, say=shown_to, bar=in_notebook())
-
-
-def in_notebook() -> bool:
-    """Tells whether this is a cell of a notebook, whose reader sees nothing but what is printed."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return shell is not None and "IPKernelApp" in shell.config
-
-
-def _changed(settings: Settings) -> list[str]:
-    """The fields that differ from their defaults."""
-    return [f.name for f in fields(settings) if getattr(settings, f.name) is not f.default]
 
 
 def carry_out(

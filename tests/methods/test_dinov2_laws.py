@@ -12,7 +12,8 @@ from jssl import methods, models, objectives
 from jssl.arrays.keys import sample_keys
 from jssl.masks import Masking
 from jssl.methods.balanced import stratified_blocks
-from jssl.models.network import frozen, with_heads
+from jssl.models.freezing import frozen
+from jssl.models.headed import with_heads
 from jssl.objectives import Outputs
 from jssl.sharding import make_mesh, over_batch
 from tests.methods import toys

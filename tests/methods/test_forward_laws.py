@@ -7,8 +7,9 @@ import pytest
 
 from jssl.methods.frames.forward import apart, in_groups, together
 from jssl.models import batch_norm
+from jssl.models.headed import with_heads
 from jssl.models.heads import Head
-from jssl.models.network import network, with_heads
+from jssl.models.network import network
 
 BATCH, GROUPS = 12, 3
 MEMBERS = (

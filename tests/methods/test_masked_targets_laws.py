@@ -11,8 +11,8 @@ import pytest
 from jssl import masked_prediction, methods, models, objectives, with_heads
 from jssl.methods.masked_targets import hidden_blocks, latent_distance
 from jssl.methods.pairs import of_the_mean, over_hidden
+from jssl.models.freezing import frozen
 from jssl.models.masked.decoders import patch_head
-from jssl.models.network import frozen
 from jssl.objectives import Outputs
 from tests.methods import toys
 from tests.methods.test_masked_laws import seen_as

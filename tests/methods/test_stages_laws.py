@@ -9,7 +9,8 @@ import pytest
 from jssl import methods, models
 from jssl.methods.labels import class_logits, classifier
 from jssl.models import cut, linear_head, simclr_head
-from jssl.models.network import frozen, network
+from jssl.models.freezing import frozen
+from jssl.models.network import network
 from tests.methods import toys
 
 KEY, CLASSES = jax.random.key(0), 3

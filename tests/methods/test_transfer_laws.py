@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jssl import methods
-from jssl.models.network import frozen
+from jssl.models.freezing import frozen
 from tests.methods import toys
 
 EXAMPLES = 24

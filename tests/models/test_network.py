@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jssl.models import ViT
-from jssl.models.network import as_outputs, collecting, network, with_heads
+from jssl.models.headed import with_heads
+from jssl.models.network import as_outputs, collecting, network
 
 X = jax.random.normal(jax.random.key(0), (8, 32))
 

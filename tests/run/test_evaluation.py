@@ -20,7 +20,8 @@ from jssl.run.evaluation.comparison import compare
 from jssl.run.evaluation.features import Columns, mark_of_data, mark_of_network, matched, read_columns
 from jssl.run.evaluation.protocols import chosen_protocols, evaluate
 from jssl.run.settings.families import Texts
-from jssl.run.training import Run, start
+from jssl.run.starting import start
+from jssl.run.training import Run
 from jssl.weights import Loaded, Preprocess
 from tests.data.folders import a_film, a_search, picture
 

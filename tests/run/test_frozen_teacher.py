@@ -14,7 +14,7 @@ from jssl import weights
 from jssl.data import from_arrays
 from jssl.data.views import CLIP
 from jssl.models import AutoEncoder, TokenEncoder, ViT, clip_head, dino_head, linear_head
-from jssl.models.encoders.vit import read_class, read_normed_class
+from jssl.models.encoders.readouts import read_class, read_normed_class
 from jssl.run import DataInfo, Options
 from jssl.run.plan import plan
 from jssl.run.weights.named import settings_with_weights, told_beside

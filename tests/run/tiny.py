@@ -17,7 +17,7 @@ from jssl.methods import dino, mae
 from jssl.methods.frames.self_distillation import self_distillation
 from jssl.models import ViT, dino_head, mae_decoder
 from jssl.models import encoder as encoder_named
-from jssl.models.network import with_heads
+from jssl.models.headed import with_heads
 from jssl.objectives import queue_contrast
 from jssl.optim import warmup_cosine
 from jssl.run import Count, Data, DataInfo, Experiment, Settings, main

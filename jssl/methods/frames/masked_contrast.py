@@ -7,7 +7,8 @@ import jax
 from jssl.methods.base import Method, ema
 from jssl.methods.frames.assemble import assemble
 from jssl.methods.frames.forward import first_view, hide, key_view, masking_keys, query_view
-from jssl.models.network import network, with_heads
+from jssl.models.headed import with_heads
+from jssl.models.network import network
 from jssl.objectives.base import Objective, Outputs
 
 FOLLOWED = ("encoder", "projection")

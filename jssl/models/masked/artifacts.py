@@ -8,9 +8,10 @@ import jax.numpy as jnp
 
 from jssl.arrays.trees import cast
 from jssl.models.features import Features
+from jssl.models.freezing import frozen
 from jssl.models.layers.convolution import Conv
 from jssl.models.layers.norms import batch_norm
-from jssl.models.network import Network, frozen, network
+from jssl.models.network import Network, network
 
 
 def _leaky(x):

@@ -35,7 +35,7 @@ from jssl.run.directory.results import FILE, in_words, jsonable, merged, write
 from jssl.run.evaluation.features import store
 from jssl.run.evaluation.subject import Subject
 from jssl.run.evaluation.towers import towers_of
-from jssl.run.training import start
+from jssl.run.starting import start
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import EVALUATED
 from jssl.weights.preprocessing import Preprocess

@@ -12,10 +12,12 @@ import jax.numpy as jnp
 from jssl import weights
 from jssl.data.augment.base import Statistics
 from jssl.models import encoder as encoder_named
-from jssl.models.encoders.vit import read_class, read_normed_class
+from jssl.models.encoders.readouts import read_class, read_normed_class
+from jssl.models.freezing import frozen
+from jssl.models.headed import with_heads
 from jssl.models.heads import clip_head
 from jssl.models.masked.words import likeliest, patch_words
-from jssl.models.network import Network, as_outputs, frozen, network, with_heads
+from jssl.models.network import Network, as_outputs, network
 from jssl.run.settings.base import Training
 from jssl.run.settings.experiment import AS_DRAWN, DataInfo, Weights
 from jssl.weights.loaded import Loaded

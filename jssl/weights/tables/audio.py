@@ -7,7 +7,8 @@ from jssl.models.layers.positions import LearnedPositions
 from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer, token_pair
 from jssl.weights.preprocessing import Spectrograms
-from jssl.weights.tables.shared import HUB, linear, number, only, stack, vit
+from jssl.weights.tables.heads import linear, stack
+from jssl.weights.tables.shared import HUB, number, only, vit
 
 ROWS: Table = HUB | {
     "stem/proj": ("embeddings.patch_embeddings.projection", layer),

@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import jax.numpy as jnp
 
-from jssl.models.encoders.vit import read_class, read_normed_mean, read_raw
+from jssl.models.encoders.readouts import read_class, read_normed_mean, read_raw
 from jssl.models.heads import Head, dense
 from jssl.models.layers.relative import RelativePositionBias
 from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer, lead, relative, separate_biases, shuffled
 from jssl.weights.preprocessing import HALF, Preprocess
-from jssl.weights.tables.shared import HUB, QKV, TIMM, epsilon_norm, linear, number, only, scaled, stack, vit
+from jssl.weights.tables.heads import linear, stack
+from jssl.weights.tables.shared import HUB, QKV, TIMM, epsilon_norm, number, only, scaled, vit
 
 BEIT: Table = TIMM | {
     "mask_token": ("mask_token", lead(2)),

@@ -5,13 +5,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from jssl.models.encoders.vit import read_apart
+from jssl.models.encoders.readouts import read_apart
 from jssl.models.layers.positions import antialiased_bicubic, bicubic, dino_bicubic
 from jssl.models.layers.relative import rotary_angles
 from jssl.weights.engine import Family, File, Net
 from jssl.weights.layouts import layer, lead
 from jssl.weights.preprocessing import SATELLITE, Preprocess
-from jssl.weights.tables.shared import TIMM, block, dino_head, only, scaled, vit
+from jssl.weights.tables.heads import dino_head
+from jssl.weights.tables.shared import TIMM, block, only, scaled, vit
 
 PARTS = {
     "teacher": r"(?:teacher\.)?(?:module\.)?(?:backbone\.)?",

@@ -12,19 +12,8 @@ from jssl.models.layers.transformer import SwiGlu
 from jssl.weights.engine import Family, File, Net
 from jssl.weights.layouts import lead, patches
 from jssl.weights.tables.dino import dinov2_pixels, dinov3_pixels
-from jssl.weights.tables.shared import (
-    HUB,
-    HUB_BLOCK,
-    QKV,
-    TIMM,
-    activation,
-    block,
-    linear,
-    only,
-    scaled,
-    stack,
-    vit,
-)
+from jssl.weights.tables.heads import linear, stack
+from jssl.weights.tables.shared import HUB, HUB_BLOCK, QKV, TIMM, activation, block, only, scaled, vit
 
 
 def _vit(file: File) -> dict[str, Net]:

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 import jax.numpy as jnp
 
-from jssl.models.encoders.vit import read_class, read_mean, read_normed_mean
+from jssl.models.encoders.readouts import read_class, read_mean, read_normed_mean
 from jssl.models.features import Features
 from jssl.models.layers.positions import LearnedPositions, bicubic
 from jssl.models.masked.decoders import MaskedDecoder
 from jssl.models.masked.predictors import Predictor
 from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer, lead, table
+from jssl.weights.tables.heads import linear
 from jssl.weights.tables.shared import (
     HUB,
     HUB_BLOCK,
@@ -23,7 +24,6 @@ from jssl.weights.tables.shared import (
     epsilon_norm,
     grid_of,
     heads_of,
-    linear,
     mlp_of,
     number,
     only,

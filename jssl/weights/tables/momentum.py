@@ -10,7 +10,8 @@ from jssl.models.heads import Prototypes
 from jssl.models.layers.transformer import gelu
 from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer, transposed
-from jssl.weights.tables.shared import TIMM, only, sequence, stack, vit
+from jssl.weights.tables.heads import sequence, stack
+from jssl.weights.tables.shared import TIMM, only, vit
 
 HEADS = {384: 12}  # the ViT-S has 12 heads
 

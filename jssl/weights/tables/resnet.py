@@ -12,7 +12,8 @@ from jssl.models.encoders.resnet import BasicBlock, Bottleneck, ResNet, batch_no
 from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer
 from jssl.weights.preprocessing import Preprocess
-from jssl.weights.tables.shared import linear, only, sequence, stack
+from jssl.weights.tables.heads import linear, sequence, stack
+from jssl.weights.tables.shared import only
 
 ROWS: Table = {
     "conv1": ("conv1", layer),

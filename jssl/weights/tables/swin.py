@@ -10,7 +10,8 @@ from jssl.models.layers.positions import LearnedPositions
 from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer, lead, patches, plain, table
 from jssl.weights.tables.beit import pixels
-from jssl.weights.tables.shared import block, epsilon_norm, grid_of, linear, number, only
+from jssl.weights.tables.heads import linear
+from jssl.weights.tables.shared import block, epsilon_norm, grid_of, number, only
 
 
 def rows_of(stem: str, stage: str, bias: str, **names: Any) -> Table:

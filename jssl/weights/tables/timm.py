@@ -7,14 +7,8 @@ from functools import partial
 from typing import Any
 
 from jssl.data.augment.base import CLIP
-from jssl.models.encoders.vit import (
-    PatchEmbed,
-    read_class,
-    read_mean,
-    read_normed_class,
-    read_normed_mean,
-    read_raw,
-)
+from jssl.models.encoders.readouts import read_class, read_mean, read_normed_class, read_normed_mean, read_raw
+from jssl.models.encoders.vit import PatchEmbed
 from jssl.models.layers.positions import antialiased_bicubic
 from jssl.models.layers.relative import rotary_angles_by_index
 from jssl.models.layers.transformer import SwiGlu, layer_norm
@@ -28,7 +22,8 @@ from jssl.weights.layouts import (
     token_pair,
 )
 from jssl.weights.preprocessing import Preprocess
-from jssl.weights.tables.shared import TIMM, linear, only, scaled, vit
+from jssl.weights.tables.heads import linear
+from jssl.weights.tables.shared import TIMM, only, scaled, vit
 
 ROWS: Table = TIMM | {"registers": ("reg_token", lead(1))}
 

@@ -8,8 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 
 from jssl.data.augment.base import CLIP
+from jssl.models.encoders.readouts import read_mean, read_normed_class, read_normed_mean, read_pooled
 from jssl.models.encoders.text import LogitScale, TextTransformer, first_place, largest_id, last_place
-from jssl.models.encoders.vit import PatchEmbed, read_mean, read_normed_class, read_normed_mean, read_pooled
+from jssl.models.encoders.vit import PatchEmbed
 from jssl.models.heads import Head, dense
 from jssl.models.layers.pooling import AttentionPool
 from jssl.models.layers.positions import antialiased_bicubic
@@ -26,13 +27,13 @@ from jssl.weights.layouts import (
     table,
 )
 from jssl.weights.preprocessing import HALF, Preprocess
+from jssl.weights.tables.heads import linear
 from jssl.weights.tables.shared import (
     activation,
     block,
     depth_of,
     epsilon_norm,
     heads_of,
-    linear,
     mlp_of,
     number,
     only,

@@ -4,11 +4,12 @@ from functools import partial
 
 import jax.numpy as jnp
 
+from jssl.models.encoders.readouts import read_mean, read_normed_mean, read_raw
 from jssl.models.encoders.video import TubeletDecoder, TubeletEmbed, sinusoid_positions
-from jssl.models.encoders.vit import read_mean, read_normed_mean, read_raw
 from jssl.models.layers.transformer import layer_norm
 from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer, lead, separate_qkv, tubelets
+from jssl.weights.tables.heads import linear
 from jssl.weights.tables.shared import (
     HUB,
     HUB_BLOCK,
@@ -16,7 +17,6 @@ from jssl.weights.tables.shared import (
     block,
     depth_of,
     epsilon_norm,
-    linear,
     mlp_of,
     number,
     only,

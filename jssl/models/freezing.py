@@ -1,0 +1,100 @@
+"""Networks that never change: their weights lie among the statistics, and must all be given."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jssl.arrays.trees import cast, names, overlay
+from jssl.models.network import Network, network
+
+UNFILLED = "unfilled"  # beside the placeholders of a frozen network that has no weights yet
+
+
+def frozen(model, variables: Mapping[str, Any] | None = None, *, drawn: bool = False) -> Network:
+    """Makes a network that never changes, its weights among the statistics.
+
+    So they are in the checkpoint and lie on the devices as parameters do, but have no gradient and no
+    optimizer state, and are no constants of the compiled step.
+
+    Args:
+        model: anything `network` takes.
+        variables: {"params": ..., "batch_stats": ... where there are}. None: `init_state(start=...)` must
+            give them, which is better for large ones: given here, they are constants of the program that
+            makes the first state.
+        drawn: without variables, leave the weights as they are drawn.
+    Returns:
+        A `Network` without parameters, with statistics {"frozen": variables}; never in training mode.
+    Raises:
+        ValueError: when initialised, for variables of other shapes.
+    """
+    net = network(model)
+
+    def init(key, *inputs, **named):
+        params, statistics = net.init(key, *inputs, **named)
+        weights = {"params": params, **statistics}
+        if variables is None:
+            return {}, {"frozen": weights} | ({} if drawn else {UNFILLED: {}})
+        return {}, {"frozen": _complete(weights, variables, "frozen")}
+
+    def own(statistics, dtype=None):
+        weights = dict(statistics["frozen"])
+        return cast(weights.pop("params"), dtype), weights
+
+    def of_weights(run):
+        def apply(params, statistics, inputs, *more, train=False, key=None, **named):
+            first = jax.tree.leaves(inputs)[0]
+            dtype = first.dtype if jnp.issubdtype(first.dtype, jnp.floating) else None
+            outputs, _ = run(*own(statistics, dtype), inputs, *more, **named)
+            return jax.lax.stop_gradient(outputs), statistics
+
+        return run and apply
+
+    def features(params, statistics, images):
+        return net.features(*own(statistics), images)
+
+    def inner(params, statistics):
+        return net.encoder(*own(statistics))
+
+    apply, encode, heads = map(of_weights, (net.apply, net.encode, net.heads))
+    return Network(init, apply, features, inner, encode, heads)
+
+
+def filled(tree: Any, given: Any, *, path: tuple[str, ...] = ()) -> Any:
+    """Lays arrays over a tree, in which every frozen network without weights must get all of its own.
+
+    Args:
+        tree: of parameters and statistics.
+        given: a tree with some of its paths, as `jssl.arrays.trees.overlay` takes it.
+        path: of the tree, for the message.
+    Returns:
+        The tree.
+    Raises:
+        ValueError: for a frozen network without weights, another shape, or a path that is not there.
+    """
+    if not path:
+        tree = overlay(tree, given)
+    if not isinstance(tree, Mapping):
+        return tree
+    below = given if isinstance(given, Mapping) else {}
+    if UNFILLED in tree:
+        _complete(tree["frozen"], below.get("frozen", {}), "/".join((*path, "frozen")))
+    return {
+        name: filled(value, below.get(name, {}), path=(*path, name))
+        for name, value in tree.items()
+        if name != UNFILLED
+    }
+
+
+def _complete(weights, variables, place: str):
+    """The weights, all of them given."""
+    result = overlay(weights, variables)
+    there = {names(path) for path, _ in jax.tree_util.tree_leaves_with_path(variables)}
+    for path, _ in jax.tree_util.tree_leaves_with_path(weights):
+        if names(path) not in there:
+            raise ValueError(
+                f"{place} is a frozen network without its weights ({'/'.join(names(path))}): give them to "
+                "frozen(network, variables) or to init_state(start=...)"
+            )
+    return result
