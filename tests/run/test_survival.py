@@ -24,12 +24,7 @@ from tests.run.test_run import raw, rows
 STEPS = 400
 FLAGS = ["--steps", str(STEPS), "--log-every", "5", "--checkpoint-every", "20"]
 RESIDENT = ("tiny", dict(data="bare"))
-
-
-def surroundings(out) -> dict[str, str]:
-    """An environment in which all runs of these tests share their caches, with one device."""
-    kept = {"XDG_CACHE_HOME": str(Path(out).parent.parent / "cache")}
-    return os.environ | kept | {"PYTHONPATH": os.getcwd(), "XLA_FLAGS": QUICK}
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.getcwd(), "XLA_FLAGS": QUICK}  # one device
 
 
 def start(out, mode=RESIDENT) -> subprocess.Popen:
@@ -43,7 +38,7 @@ def start(out, mode=RESIDENT) -> subprocess.Popen:
     ]
     command = [sys.executable, "-m", f"tests.run.{module}", *flags]
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    return subprocess.Popen(command, env=surroundings(out), **pipes)
+    return subprocess.Popen(command, env=ENVIRONMENT, **pipes)
 
 
 def finish(out, mode=RESIDENT) -> str:
@@ -99,8 +94,7 @@ def kill_at(process, out, step):
 
 def test_killed_at_random_moments_equals_undisturbed(tmp_path):
     command = [sys.executable, "-m", "tests.run.tiny", *FLAGS, "--data", "bare"]
-    environment = surroundings(tmp_path / "runs" / "whole")
-    outcome = survive(command, tmp_path, kills=2, rng=random.Random(0), environment=environment)
+    outcome = survive(command, tmp_path, kills=2, rng=random.Random(0), environment=ENVIRONMENT)
     assert outcome.kills == 2 and outcome.differences == []
 
 
@@ -144,7 +138,7 @@ def test_a_full_disk_while_saving_is_said_and_the_earlier_checkpoint_still_loads
     limit = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000)); "
     code = limit + "runpy.run_module('tests.run.tiny', run_name='__main__', alter_sys=True)"
     command = [sys.executable, "-c", code, *FLAGS, "--data", "bare", "--out", str(out), "--log-every", "200"]
-    full = subprocess.run(command, capture_output=True, text=True, env=surroundings(out), timeout=300)
+    full = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
     said = full.stdout + full.stderr
     assert "could not be saved" in said and f"the last good one is {before}" in said, said
     assert f"resumed at step {before}" in finish(out)
