@@ -14,6 +14,7 @@ from jssl.masks import multiblock_masks
 from jssl.methods import Method
 from jssl.methods.labels import classifier
 from jssl.models.freezing import frozen
+from jssl.models.headed import with_heads
 
 BATCH, SIDE = 8, 16
 
@@ -102,9 +103,9 @@ BALANCED = dict(
 def larger():
     """A frozen teacher with the heads of `BALANCED`."""
     heads = dict(image=BALANCED["head"](8), patch=BALANCED["patch_head"](6))
-    net = models.network.with_heads(vit(dim=24), **heads)
+    net = with_heads(vit(dim=24), **heads)
     params, statistics = jax.jit(net.init)(jax.random.key(7), jnp.zeros((1, SIDE, SIDE, 3)))
-    return models.network.frozen(net, {"params": params, **statistics})
+    return frozen(net, {"params": params, **statistics})
 
 
 def batch():
