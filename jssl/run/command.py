@@ -1,6 +1,7 @@
 """The command line of an experiment: its settings' fields, and those of `Options`."""
 
 import contextlib
+import errno
 import io
 import logging
 import re
@@ -75,8 +76,10 @@ def _main(demo: Settings, arguments: list[str], command: list[str], interrupts: 
         carry_out(planned, interrupts, say=tqdm.write)
     except (Occupied, Unusable) as refused:
         leave(REFUSED, refused)
-    except (NonFinite, OSError) as broken:
+    except NonFinite as broken:
         leave(BROKEN, broken)
+    except OSError as broken:
+        leave(BROKEN, unwritten(broken, planned.options.out))
 
 
 def train(arguments: list[str]) -> None:
@@ -207,6 +210,20 @@ def one_line():
         yield
     except REFUSALS as error:
         leave(REFUSED, error)
+
+
+def unwritten(error: OSError, directory: object) -> OSError:
+    """Says which directory an operating system's error is about where it does not, and what to do.
+
+    Args:
+        error: What stopped a run.
+        directory: Of the run.
+    Returns:
+        The error to show.
+    """
+    place = "" if error.filename else f"{directory}: "
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return OSError(f"{place}{error}" + ("; make room and run the same command again" if full else ""))
 
 
 def leave(code: int, error: BaseException) -> None:

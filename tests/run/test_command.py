@@ -1,5 +1,6 @@
 """The command line: flags made of a dataclass, and refusals in one line."""
 
+import errno
 import json
 import re
 from dataclasses import dataclass, fields
@@ -13,7 +14,7 @@ import jssl
 from jssl import command
 from jssl.arrays.programs import keep_compiled
 from jssl.run import Data, Options, Settings, main
-from jssl.run.command import parse
+from jssl.run.command import parse, unwritten
 from tests.run import streamed, tiny
 
 
@@ -209,3 +210,11 @@ def test_the_help_of_a_system_is_its_page(capsys):
     said = " ".join(jssl_says(capsys, "train", "dino", "--help").split())
     assert "usage:" in said and "train dino" in said and "arXiv:2104.14294" in said
     assert "--rate-per {None}|INT" in said and "default: 65536" in said
+
+
+def test_a_full_disk_is_said_with_its_directory_and_what_to_do():
+    full = OSError(errno.ENOSPC, "No space left on device")
+    line = "runs/x: [Errno 28] No space left on device; make room and run the same command again"
+    assert str(unwritten(full, "runs/x")) == line
+    gone = FileNotFoundError(errno.ENOENT, "No such file or directory", "runs/x/metrics.jsonl")
+    assert str(unwritten(gone, "runs/x")) == "[Errno 2] No such file or directory: 'runs/x/metrics.jsonl'"
