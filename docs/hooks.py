@@ -9,6 +9,7 @@ from jssl.run.pages import page as page_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
+    "index.md": "README.md",
     "contributing.md": "CONTRIBUTING.md",
     "architecture.md": "ARCHITECTURE.md",
     "changes.md": "CHANGELOG.md",

@@ -1,5 +1,8 @@
 """Heads: what is trained on top of an encoder and thrown away. Each is a list of layers, written as in its
 paper.
+
+A paper's head is made from `out`, the width of what it gives, and `hidden`, the width of its hidden layers,
+with the paper's numbers as defaults: a `Head`, [..., D] -> [..., out]. The width D is that of what comes in.
 """
 
 from collections.abc import Callable, Sequence

@@ -25,6 +25,11 @@ class Tokenizer(NamedTuple):
 def byte_tokenizer(*, length: int = 77) -> Tokenizer:
     """Makes a tokenizer of one id per byte of UTF-8, 1 to 255; start 256, end 257.
 
+    Args:
+        length: ids of a text, start and end included.
+    Returns:
+        A `Tokenizer` of 258 ids.
+
     >>> byte_tokenizer(length=6).encode(["hi", "hello"]).tolist()
     [[256, 104, 105, 257, 0, 0], [256, 104, 101, 108, 108, 257]]
     """
@@ -35,6 +40,14 @@ def word_tokenizer(corpus: Iterable[str], *, length: int = 32) -> Tokenizer:
     """Makes a tokenizer of one id per word of a corpus.
 
     Ids of lower-case words and punctuation marks count from 2, in alphabetical order; 1 is for unknown words.
+
+    Args:
+        corpus: texts, such as the captions to train on.
+        length: ids of a text, start and end included.
+    Returns:
+        A `Tokenizer`.
+    Raises:
+        ValueError: for a corpus without words.
 
     >>> word_tokenizer(["a red circle", "a blue square"], length=6).encode(["A blue circle!"]).tolist()
     [[7, 2, 3, 4, 1, 8]]

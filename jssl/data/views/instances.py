@@ -27,6 +27,9 @@ def npid_view(*, size: int, scale=(0.2, 1.0)) -> Augmentation:
 def npid(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
     """Makes NPID's single view.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}.
     References:
@@ -48,6 +51,9 @@ def _cifar_view(*augmentations: Augmentation, size: int, scale) -> Augmentation:
 def npid_cifar(*, size: int = 32, scale=(0.2, 1.0)) -> Views:
     """Makes NPID's single view of CIFAR-10: grey after the change of color, and not mirrored.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}, normalised by CIFAR-10's constants.
     References:
@@ -59,6 +65,9 @@ def npid_cifar(*, size: int = 32, scale=(0.2, 1.0)) -> Views:
 def moco_v1(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
     """Makes MoCo's first two views: NPID's, twice.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], ...}.
     References:
@@ -70,6 +79,9 @@ def moco_v1(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
 def invariant_spreading(*, size: int = 32, scale=(0.2, 1.0)) -> Views:
     """Makes the two views of invariant and spreading instances: NPID's, grey after the change of color.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], ...}, normalised by CIFAR-10's constants.
     References:

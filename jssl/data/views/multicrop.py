@@ -62,6 +62,10 @@ def local_side(size: int, *, multiple: int = 8) -> int:
 def ibot(*, size: int = 224, local_size: int | None = None, locals: int = 10) -> Views:
     """Makes iBOT's multi-crop: DINO's, global crops of at least a quarter, local ones below it.
 
+    Args:
+        size: the side of the global views.
+        local_size: the side of the local ones; by default as for `dino`.
+        locals: how many local views there are.
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C],
         ...}.
@@ -76,6 +80,10 @@ def ibot(*, size: int = 224, local_size: int | None = None, locals: int = 10) ->
 def dinov2(*, size: int = 224, local_size: int | None = None, locals: int = 8) -> Views:
     """Makes DINOv2's multi-crop: DINO's with the border between global and local crops at 0.32.
 
+    Args:
+        size: the side of the global views.
+        local_size: the side of the local ones; by default as for `dino`.
+        locals: how many local views there are.
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C],
         ...}.
@@ -127,6 +135,10 @@ def dinov3(
 def swav(*, size: int = 224, local_size: int | None = None, locals: int = 6) -> Views:
     """Makes SwAV's multi-crop: two global views, six small ones, SimCLR's color on all, red deviation 0.228.
 
+    Args:
+        size: the side of the global views.
+        local_size: the side of the local ones; by default as for `dino`.
+        locals: how many local views there are.
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C],
         ...}.
@@ -142,6 +154,10 @@ def swav(*, size: int = 224, local_size: int | None = None, locals: int = 6) -> 
 def msn(*, size: int = 224, local_size: int | None = None, locals: int = 10) -> Views:
     """Makes MSN's multi-crop: two global views, of which the student sees one, and ten small ones.
 
+    Args:
+        size: the side of the global views.
+        local_size: the side of the local ones; by default as for `dino`.
+        locals: how many local views there are.
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], "local": [locals, B, local_size, local_size, C],
         ...}.

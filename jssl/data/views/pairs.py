@@ -112,6 +112,9 @@ def moco_v2_view(*, size: int, scale=(0.2, 1.0), strength: float = 1.0) -> Augme
 def moco_v2(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
     """Makes MoCo v2's two views, also PCL's and SimSiam's.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], ...}.
     References:
@@ -123,6 +126,9 @@ def moco_v2(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
 def ressl(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
     """Makes ReSSL's two views: MoCo v2's, strong, for the student, then a crop and a flip for the teacher.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], ...}, the strong view first.
     References:
@@ -171,6 +177,9 @@ def byol(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
 
     The first is always blurred, the second rarely, and solarized now and then.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], ...}.
     References:
@@ -188,6 +197,9 @@ def smog(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
     The color of every view is changed; one is blurred half of the time, the other rarely, and solarized now
     and then. lightly exchanges the two in every other step; here half of the images have them exchanged.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], ...}.
     References:
@@ -219,6 +231,9 @@ def smog(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
 def supcon(*, size: int = 32, scale=(0.2, 1.0)) -> Views:
     """Makes SupCon's two views, also DCL's: MoCo v2's without blur.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], ...}, normalised by CIFAR-10's constants.
     References:

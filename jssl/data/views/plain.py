@@ -10,6 +10,9 @@ from jssl.data.views.pairs import moco_v2_view
 def mae(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
     """Makes MAE's single view: a bicubic crop, and a flip.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}.
     References:
@@ -22,6 +25,9 @@ def mae(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
 def simmim(*, size: int = 224, scale=(0.67, 1.0)) -> Views:
     """Makes SimMIM's single view: a bilinear crop of most of the image, and a flip.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}.
     References:
@@ -36,6 +42,9 @@ def data2vec(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
 
     The authors change the colors of the whole image, before the crop.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}.
     References:
@@ -66,6 +75,9 @@ def beit(*, size: int = 224, scale=(0.08, 1.0), strength: float = 0.4) -> Views:
 def eva(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
     """Makes EVA's single view: MAE's, with CLIP's normalisation.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}.
     References:
@@ -78,6 +90,9 @@ def eva(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
 def rotation(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
     """Makes the single view that is turned: a bilinear crop of any size, and a flip.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}.
     References:
@@ -120,6 +135,9 @@ def spot_artifacts(*, size: int = 96, scale=(0.333, 1.0)) -> Views:
     """Makes the single view that an auto-encoder decodes: a bilinear crop, a flip, other brightness and
     saturation.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}, in [-1, 1].
     References:
@@ -133,6 +151,9 @@ def spot_artifacts(*, size: int = 96, scale=(0.333, 1.0)) -> Views:
 def i_jepa(*, size: int = 224, scale=(0.3, 1.0)) -> Views:
     """Makes I-JEPA's single view: a bilinear crop, never mirrored.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}.
     References:
@@ -146,6 +167,9 @@ def clip(*, size: int = 224, scale=(0.9, 1.0)) -> Views:
 
     The paper takes a random square of the resized image; this is OpenCLIP's form of it.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}.
     References:
@@ -158,6 +182,9 @@ def clip(*, size: int = 224, scale=(0.9, 1.0)) -> Views:
 def siglip(*, size: int = 224, scale=(0.9, 1.0)) -> Views:
     """Makes SigLIP's view: CLIP's, in [-1, 1]; which part of an image the authors show is not published.
 
+    Args:
+        size: the side of the views.
+        scale: range of the crops' area, as shares of the image's.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}.
     References:

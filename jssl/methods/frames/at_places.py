@@ -36,7 +36,7 @@ def from_itself(net: Network) -> Lesson:
 
 
 def from_frozen(net: Network) -> Lesson:
-    """Lets a network of its own say the targets, one of `jssl.models.frozen`."""
+    """Lets a network of its own say the targets, one of `jssl.frozen`."""
 
     def init(key, views, statistics):
         return net.init(key, views["global"][0])[1]

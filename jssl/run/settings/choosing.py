@@ -11,7 +11,11 @@ WITH = {  # by what a system needs: what one has, in words, and a line that begi
     ),
     "labelled images": (
         "a folder with a folder of images for each class",
-        "jssl train NAME --data photos --preset small --start dinov2_vits14",
+        "jssl train NAME --data photos --preset small --start facebook/dinov2-small",
+    ),
+    "images and captions": (
+        "images and captions, in memory",
+        'in Python: jssl.run("NAME", data=jssl.data.from_arrays(images, caption=token_ids))',
     ),
 }
 NOTHING = ("nothing but this computer", "jssl train NAME --demo")
@@ -39,7 +43,7 @@ def choices(registry: Mapping[str, System]) -> str:
         "",
         "jssl train NAME --help     every setting of a system, with the published value as default",
         "jssl gallery VIEWS --data photos --out views.png     what a network is shown of your images",
-        "jssl embed dinov2_vits14 photos --out features.npz     features without any training",
+        "jssl embed facebook/dinov2-small photos --out features.npz     features without any training",
     ]
     return "\n".join(parts)
 

@@ -18,7 +18,7 @@ from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess
 
 Figure = Callable[[TrainState, jax.Array], list[tuple[str, bytes]]]
-Data = str | Source | tuple[Source, Source]  # in Python also what `run.own_data.opened` takes
+Data = str | Source | tuple[Source, Source]  # in Python also what `run.data.own_data.opened` takes
 Weights = str | Loaded
 AS_DRAWN = "random"  # in place of weights: a network as it is drawn
 

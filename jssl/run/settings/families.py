@@ -149,6 +149,7 @@ class Texts(Training):
         """Makes CLIP's text transformer, with its activation and first weights.
 
         Args:
+            data: Sizes and counts.
             overrides: Fields of the module that are not CLIP's, such as causal=False.
         Raises:
             ValueError: for data without captions, or with longer ones.

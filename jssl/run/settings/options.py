@@ -36,7 +36,7 @@ class Options:
     log: Literal["wandb", "mlflow"] | None = None
     """A service that is told what metrics.jsonl has; its own settings say where it is."""
     preset: Literal["small"] | None = None
-    """small: settings that suit 300 to 50,000 images, chosen by how many there are; what is given stays."""
+    """small: settings that suit 300 to 1,000,000 images, by how many there are; what is given stays."""
     mesh: str | None = None
     """Such as data=8 or data=4,fsdp=2; by default all devices on data."""
     coordinator: str | None = None

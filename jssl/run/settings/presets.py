@@ -1,7 +1,7 @@
 """Settings that suit the data there is: `--preset small`, for 300 to 1,000,000 images of one's own.
 
     jssl train dino --data photos --preset small
-    jssl train dino --data photos --preset small --start dinov2_vits14
+    jssl train dino --data photos --preset small --start facebook/dinov2-small
 
 Published settings are for a million images and many devices. A system's demo has its heads, queues and
 prototypes in small sizes: the preset takes those and the published views and masks, and chooses network,
