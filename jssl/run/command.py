@@ -71,6 +71,7 @@ def _main(demo: Settings, arguments: list[str], command: list[str], interrupts: 
     logging.getLogger("absl").setLevel(
         logging.CRITICAL
     )  # Orbax's; what goes wrong there is said in one line below
+    sys.unraisablehook = once_said(sys.unraisablehook)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         carry_out(planned, interrupts, say=tqdm.write)
@@ -210,6 +211,20 @@ def one_line():
         yield
     except REFUSALS as error:
         leave(REFUSED, error)
+
+
+def once_said(hook: Callable) -> Callable:
+    """Makes a `sys.unraisablehook` that passes over what tensorstore says of writes that are given up already.
+
+    When one part of a checkpoint cannot be written, the others find that nobody waits for them any more; the
+    failure itself is said in one line.
+    """
+
+    def filtered(unraisable):
+        if str(unraisable.exc_value) != "Event loop is closed":
+            hook(unraisable)
+
+    return filtered
 
 
 def unwritten(error: OSError, directory: object) -> OSError:

@@ -4,6 +4,7 @@ import errno
 import json
 import re
 from dataclasses import dataclass, fields
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -14,7 +15,7 @@ import jssl
 from jssl import command
 from jssl.arrays.programs import keep_compiled
 from jssl.run import Data, Options, Settings, main
-from jssl.run.command import parse, unwritten
+from jssl.run.command import once_said, parse, unwritten
 from tests.run import streamed, tiny
 
 
@@ -218,3 +219,11 @@ def test_a_full_disk_is_said_with_its_directory_and_what_to_do():
     assert str(unwritten(full, "runs/x")) == line
     gone = FileNotFoundError(errno.ENOENT, "No such file or directory", "runs/x/metrics.jsonl")
     assert str(unwritten(gone, "runs/x")) == "[Errno 2] No such file or directory: 'runs/x/metrics.jsonl'"
+
+
+def test_what_writers_say_after_a_failed_write_is_passed_over_and_nothing_else():
+    said = []
+    hook = once_said(lambda unraisable: said.append(str(unraisable.exc_value)))
+    for words in ("Event loop is closed", "a defect"):
+        hook(SimpleNamespace(exc_value=RuntimeError(words)))
+    assert said == ["a defect"]
