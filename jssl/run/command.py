@@ -214,7 +214,7 @@ def one_line():
 
 
 def once_said(hook: Callable) -> Callable:
-    """Makes a `sys.unraisablehook` that passes over what tensorstore says of writes that are given up already.
+    """Makes a `sys.unraisablehook` that passes over what tensorstore says of writes that are given up.
 
     When one part of a checkpoint cannot be written, the others find that nobody waits for them any more; the
     failure itself is said in one line.
