@@ -39,12 +39,14 @@ class Autoencoder(Training):
     """Channels of the maps, each of half the sides of the one before."""
     stem: Count = 32
     """Channels before the first."""
+    error: float = 30.0
+    """Weight of the error, against the decay."""
 
     def build(self, data: DataInfo) -> Experiment:
         if self.encoder != "none":
             raise ValueError(f"--encoder {self.encoder[:80]}: it is a network of its own; see --widths")
         network = AutoEncoder(self.widths, self.stem)
-        method = autoencoder(network)
+        method = autoencoder(network, error=self.error)
         decay = optax.add_decayed_weights(self.weight_decay, mask=weights)
         adam = adamw(self.rate(data), b1=self.b1, weight_decay=0.0)
         return self.experiment(data, method, optimizer=optax.chain(decay, adam), network=network)
@@ -55,6 +57,7 @@ SOURCES = {
     "weight_decay": "models/AutoEncoder.py",
     "b1": "train/AETrainer.py",
     "widths": "models/AutoEncoder.py",
+    "error": "models/AutoEncoder.py, ae_loss",
     "views": "Preprocessor.py",
 }
 

@@ -33,8 +33,6 @@ class BEiT(Words):
     warmup: float = 10
     learning_rate: float = 1.5e-3
     rate_per: Count | None = None
-    start_rate: float = 0.00067
-    """The code's 1e-6."""
     final_rate: float = 0.0067
     """The code's 1e-5."""
     weight_decay: float = 0.05
@@ -85,7 +83,6 @@ demo = BEiT(
     epochs=10,
     steps=600,
     warmup=1,
-    start_rate=0.0,
     final_rate=0.0,
     drop_path=0.0,
     layer_scale=None,

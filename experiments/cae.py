@@ -31,8 +31,6 @@ class CAE(Words):
     warmup: float = 20
     learning_rate: float = 1.5e-3
     rate_per: Count | None = None
-    start_rate: float = 0.00067
-    """The code's 1e-6."""
     final_rate: float = 0.0067
     """The code's 1e-5."""
     weight_decay: float = 0.05
@@ -103,7 +101,6 @@ demo = CAE(
     epochs=10,
     steps=600,
     warmup=1,
-    start_rate=0.0,
     final_rate=0.0,
     crop=(0.2, 1.0),
     drop_path=0.0,

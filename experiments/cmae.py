@@ -5,7 +5,7 @@ from typing import Any
 
 from jssl.methods import cmae
 from jssl.models import MaskedDecoder, byol_head, mae_decoder, sincos_positions, xavier
-from jssl.optim import adamw
+from jssl.optim import adamw, and_scales_of
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 
@@ -18,7 +18,8 @@ class CMAE(Training):
     jssl train cmae --data tfds:imagenet2012 --out gs://bucket/cmae         # on a pod
 
     The paper: ViT-B/16, batch 4096, ImageNet, 300 epochs: fine-tuned 83.8 %; 84.7 % after 1600. Squares of
-    2 x 2 patches are hidden, 65 % of them, as the authors' configuration has it; the paper says 75 %.
+    2 x 2 patches are hidden, 65 % of them, as the authors' configuration has it; the paper says 75 %. As
+    there, the norms' scales in projection and prediction decay.
     """
 
     data: Data = "tfds:imagenet2012"
@@ -72,7 +73,8 @@ class CMAE(Training):
             contrast=self.contrast,
             temperature=self.temperature,
         )
-        optimizer = adamw(self.rate(data), b2=0.95, weight_decay=self.weight_decay)
+        decays = and_scales_of("projection", "prediction")
+        optimizer = adamw(self.rate(data), b2=0.95, weight_decay=self.weight_decay, decays=decays)
         views = self.make_views(data, strength=self.color)
         return self.experiment(data, method, optimizer=optimizer, network=network, views=views)
 
@@ -82,6 +84,7 @@ SOURCES = {
     "batch": "the configuration's 128 on 32 GPUs",
     "views": "cmae/datasets/cmae_dataset.py",
     "color": "cmae/datasets/cmae_dataset.py",
+    "weight_decay": "the configuration's custom_keys: ln and bias, which bn0's weight is not",
     "unit": "cmae/models/backbones/cmae_vit.py",
 }
 

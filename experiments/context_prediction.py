@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+import optax
+
 from jssl.methods import context_prediction
-from jssl.models import puzzle_head, tile_head
-from jssl.optim import sgd
+from jssl.models import linear_head, puzzle_head
+from jssl.optim import all_but, sgd, weights
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 from jssl.run.settings.tiles import tile_side
 
@@ -33,6 +35,8 @@ class ContextPrediction(Training):
     final_rate: float = 0.01
     drops: tuple[float, ...] = (15, 25)
     weight_decay: float = 1e-4
+    head_decay: float = 5e-4
+    """Of the layers over both tiles."""
     views: str = "puzzle"
     size: Count | None = 255
     grey: Share = 0.66
@@ -57,17 +61,26 @@ class ContextPrediction(Training):
             side=side,
             jitter=None if self.jitter is None else round(self.jitter * cell),
             dropped=self.dropped,
-            tile=tile_head(self.embedding),
+            tile=linear_head(self.embedding),
             join=puzzle_head(8, hidden=self.hidden, dropout=self.dropout, norm=True),
         )
-        optimizer = sgd(self.rate(data), weight_decay=self.weight_decay)
+        head = optax.add_decayed_weights(self.head_decay, mask=only_join)
+        trunk = sgd(self.rate(data), weight_decay=self.weight_decay, decays=all_but("join", weights))
+        optimizer = optax.chain(head, trunk)
         views = self.make_views(data, grey=self.grey)
         return self.experiment(data, method, optimizer=optimizer, views=views, network=network)
+
+
+def only_join(params):
+    """Chooses the weights of the layers over both tiles."""
+    return all_but("encoder", all_but("tile", weights))(params)
 
 
 SOURCES = {
     "": "google/revisiting-self-supervised, config/relative_patch_location/imagenet.sh",
     "weight_decay": "self_supervision/patch_utils.py",
+    "head_decay": "self_supervision/patch_utils.py, fully_connected",
+    "embedding": "models/resnet.py: logits without a ReLU",
     "hidden": "self_supervision/patch_utils.py",
     "dropout": "self_supervision/patch_utils.py",
     "views": "self_supervision/patch_model_preprocess.py and preprocess.py",

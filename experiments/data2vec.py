@@ -39,8 +39,6 @@ class Data2Vec(Training):
     warmup: float = 10
     learning_rate: float = 2e-3
     rate_per: Count | None = None
-    start_rate: Share = 0.0005
-    """The code's 1e-6."""
     final_rate: Share = 0.005
     """The code's 1e-5."""
     weight_decay: float = 0.05
@@ -79,7 +77,6 @@ class Data2Vec(Training):
 SOURCES = {
     "": "facebookresearch/data2vec_vision, beit/README.md, ViT-B",
     "batch": "beit/README.md: 16 GPUs of 128",
-    "start_rate": "beit/run_cyclical.py",
     "final_rate": "beit/run_cyclical.py",
     "initial": "beit/modeling_cyclical.py",
     "views": "beit/datasets.py",
@@ -96,7 +93,6 @@ demo = Data2Vec(
     steps=600,
     warmup=1,
     learning_rate=1e-3,
-    start_rate=0.0,
     final_rate=0.0,
     drop_path=0.0,
     layer_scale=None,

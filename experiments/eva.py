@@ -32,8 +32,6 @@ class EVA(Taught):
     warmup: float = 2
     learning_rate: float = 1e-3
     rate_per: Count | None = None
-    start_rate: float = 0.001
-    """The code's 1e-6."""
     final_rate: float = 0.01
     """The code's 1e-5."""
     weight_decay: float = 0.05
@@ -86,7 +84,6 @@ demo = EVA(
     epochs=10,
     steps=600,
     warmup=1,
-    start_rate=0.0,
     final_rate=0.0,
     drop_path=0.0,
     deviation=None,

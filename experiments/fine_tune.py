@@ -40,7 +40,7 @@ class FineTune(Training):
     weight_decay: float = 0.05
     views: str = "fine_tuning"
     magnitude: float = 9
-    """Of RandAugment, 0 for none."""
+    """Of RandAugment, up to 10; 0 for none."""
     mixup: float = 0.8
     """Alpha of mixup, 0 for none."""
     cutmix: float = 1.0
@@ -84,7 +84,7 @@ class FineTune(Training):
 SOURCES = {
     "": "facebookresearch/mae, FINETUNE.md",
     "continued_rate": "ours: the rate is fine-tuning's own",
-    "magnitude": "main_finetune.py, rand-m9",
+    "magnitude": "main_finetune.py, rand-m9, of timm's 10",
     "pool": "main_finetune.py, global_pool",
     "frozen": "ours",
 }

@@ -34,7 +34,7 @@ class InfoMin(MomentumContrast):
     strength: float = 1.0
     """Of the color distortion."""
     magnitude: float = 10
-    """Of RandAugment."""
+    """Of RandAugment, up to 10."""
     tile_weight: Share = 0.5
     """Of the loss of an image's tiles."""
     queue: Count = 65536

@@ -41,6 +41,8 @@ class JigsawPP(Puzzles):
     """Of the square that is cut into tiles, as a share of the image's."""
     grey: Share = 0.5
     """Share of the images without color."""
+    projected: Share = 0.5
+    """Share of the others whose colors lose green against magenta, in which fringes are."""
     cells: Count = 3
     """Along a side of the image."""
     tile: Share = 64 / 85
@@ -64,7 +66,7 @@ class JigsawPP(Puzzles):
         network = self.network()
         method = jigsaw_pp(network, intruders=self.intruders, **self.puzzle(data))
         optimizer = sgd(self.rate(data), weight_decay=self.weight_decay)
-        views = self.make_views(data, area=self.area, grey=self.grey)
+        views = self.make_views(data, area=self.area, grey=self.grey, projected=self.projected)
         return self.experiment(data, method, optimizer=optimizer, views=views, network=network)
 
 
@@ -72,6 +74,7 @@ SOURCES = {
     "": "MehdiNoroozi/JigsawPuzzleSolver, train_val_cfn_jps++.prototxt and solver_cfn_jps.prototxt",
     "encoder": "our own choice",
     "grey": "src/caffe/data_transformer.cpp of its Caffe",
+    "projected": "src/caffe/data_transformer.cpp of its Caffe, color_proj",
     "apart": "src/caffe/data_transformer.cpp of its Caffe",
     "intruders": "src/caffe/layers/merge_data_layer.cpp of its Caffe",
 }
@@ -88,6 +91,7 @@ demo = JigsawPP(
     final_rate=0.0,
     drops=(),
     grey=0.0,
+    projected=0.0,
     apart=0,
     permutations=24,
     puzzles=4,

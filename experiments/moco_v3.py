@@ -40,7 +40,7 @@ class MoCoV3(Training):
     """AdamW decays everything; LARS all but biases and norms."""
     frozen_patches: bool = True
     """Leave a ViT's patch projection as it was drawn."""
-    views: str = "byol"
+    views: str = "moco_v3"
     scale: tuple[Share, Share] = (0.08, 1.0)
     """Least and most area of the crops."""
     temperature: float = 0.2

@@ -92,7 +92,7 @@ SOURCES = {
     "batch": "the configuration's 64 on 16 GPUs",
     "horizon": "src/msn_train.py",
     "momentum": "src/msn_train.py",
-    "views": "src/data_manager.py",
+    "views": "src/data_manager.py; patches are dropped image by image, there GPU by GPU",
 }
 
 demo = MSN(

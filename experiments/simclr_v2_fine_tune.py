@@ -6,7 +6,7 @@ from functools import partial
 from jssl.methods import supervised
 from jssl.methods.labels import class_logits
 from jssl.models import cut, linear_head, simclr_head
-from jssl.optim import lars
+from jssl.optim import all_but, lars, weights_and_tokens
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 
@@ -49,10 +49,14 @@ class SimCLRV2FineTune(Training):
         head = linear_head(data.classes, deviation=0.0)
         first = cut(simclr_head(hidden=self.hidden, layers=3), 3)  # linear, batch norm, ReLU
         method = supervised(network, data.classes, head=head, between=first)
+        adapts = all_but("logits", weights_and_tokens)  # trust would hold what begins at 0
+        optimizer = lars(
+            self.rate(data), weight_decay=self.weight_decay, adapts=adapts, rate_inside_momentum=True
+        )
         return self.experiment(
             data,
             method,
-            optimizer=lars(self.rate(data), weight_decay=self.weight_decay, rate_inside_momentum=True),
+            optimizer=optimizer,
             views=self.make_views(data, magnitude=self.magnitude),
             network=network,
             logits=partial(class_logits, method, head=head, between=first),
@@ -63,6 +67,7 @@ SOURCES = {
     "": "google-research/simclr, README, fine-tuning on 1 % of the labels",
     "continued_rate": "ours: the rate is fine-tuning's own",
     "magnitude": "data_util.py",
+    "weight_decay": "tf2/model.py: decay and trust leave head_supervised out",
     "hidden": "tf2/model.py, ft_proj_selector 1",
 }
 

@@ -19,6 +19,7 @@ from jssl.experiments import (
     REGISTRY,
     SLIP,
     BarlowTwins,
+    ContextPrediction,
     Dino,
     DINOv2,
     DINOv3,
@@ -29,6 +30,7 @@ from jssl.experiments import (
     Rotation,
     SigLIP,
     SimCLR,
+    SimCLRV2FineTune,
     SimMIM,
     SimSiam,
     SupCon,
@@ -382,6 +384,17 @@ def test_views_of_cifar_have_its_constants(settings):
 # DINO and iBOT
 
 
+def test_simclr_v2s_new_classifier_follows_plain_momentum():
+    settings = SimCLRV2FineTune(encoder="resnet10x0.125_cifar", hidden=8)
+    params = {
+        "encoder": {"kernel": jnp.ones((2, 2))},
+        "logits": {"layers_0": {"kernel": jnp.full((2, 2), 1e-4)}},
+    }
+    moves = moved(built(settings).optimizer, params, jax.tree.map(jnp.ones_like, params))
+    np.testing.assert_allclose(moves["logits"]["layers_0"]["kernel"], -settings.peak_rate, rtol=1e-5)
+    np.testing.assert_allclose(moves["encoder"]["kernel"], -1e-3 * settings.peak_rate, rtol=1e-5)
+
+
 def test_dinos_quoted_run():
     s = Dino()
     assert (s.batch, s.epochs, s.peak_rate) == (512, 100, pytest.approx(1e-3))
@@ -431,7 +444,7 @@ def test_dinov3s_quoted_run():
     s = DINOv3()
     assert (s.steps, s.span(1, IMAGENET), s.span(s.gram_every, IMAGENET)) == (1_000_000, 1000, 10_000)
     for step in (100_000, 999_999):  # constant schedules
-        assert float(s.rate(IMAGENET)(step)) == pytest.approx(5e-5)
+        assert float(s.rate(IMAGENET)(step)) == pytest.approx(4e-4)  # 5e-5 * 4 * (4096 / 1024) ** 0.5
         assert float(s.teacher_momentum(IMAGENET)(step)) == pytest.approx(0.994)
         assert float(s.temperature(IMAGENET)(step)) == pytest.approx(0.07)
     encoder = s.moving(s.network(where_it_has=s.encoder_settings()))
@@ -442,6 +455,18 @@ def test_dinov3s_quoted_run():
     assert not refreshed(10_000)
     head = replace(s, hidden=4, bottleneck=3).head()(5)
     assert set(head.init(KEY, jnp.ones((1, 4)))["params"][head.last]) == {"kernel"}
+
+
+@pytest.mark.parametrize("name", ["ibot", "esvit", "attmask", "dinov2", "dinov2_distill"])
+def test_the_prototypes_length_decays_as_in_the_authors_code(name):
+    settings = replace(named(name)(), steps=100, warmup=0, frozen=0, weight_decay=0.1)
+    last = settings.head()(5).last
+    length = {last: {"kernel": jnp.ones((3, 5)), "scale": jnp.ones(5)}}
+    params = tree(stem={"kernel": jnp.ones((2, 2))}) | {"cls": length, "image": length}
+    optimizer = settings.optimizer(IMAGENET)
+    moves = moved(optimizer, params, jax.tree.map(jnp.zeros_like, params))
+    assert np.all(moves["cls"][last]["scale"] < 0) and np.all(moves["image"][last]["scale"] < 0)
+    assert not np.any(moves["encoder"]["norm"]["scale"])
 
 
 @pytest.mark.parametrize("learned", [True, False])
@@ -696,6 +721,18 @@ def test_simsiams_predictor_keeps_its_rate_by_an_option(constant):
         updates, state = optimizer.update(ones, state, params)
         ratio = updates["prediction"][0] / updates["encoder"][0]
         assert float(ratio) == pytest.approx(1 / half_cosine(1, 0, step / 3) if constant else 1)
+
+
+def test_context_predictions_pair_decays_more():
+    settings = ContextPrediction(encoder="resnet10x0.125_cifar", warmup=0)
+    dense = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    params = {name: {"dense": dense} for name in ("encoder", "tile", "join")}
+    moves = moved(built(settings).optimizer, params, jax.tree.map(jnp.zeros_like, params))
+    for name, decay in dict(encoder=1e-4, tile=1e-4, join=5e-4).items():
+        np.testing.assert_allclose(
+            moves[name]["dense"]["kernel"], -decay * settings.peak_rate * np.ones((2, 2)), rtol=1e-5
+        )
+        assert not np.any(moves[name]["dense"]["bias"])
 
 
 def test_rotations_quoted_run():

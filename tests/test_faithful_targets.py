@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jssl.experiments import CAE, EVA, AttMask, BEiT, MaskFeat
+from jssl.experiments import CAE, EVA, AttMask, BEiT, Data2Vec, MaskFeat
 
 from jssl import models
 from tests.test_faithful import KEY, TOKENS, built, decayed, rate, tree
@@ -12,9 +12,10 @@ from tests.test_faithful import KEY, TOKENS, built, decayed, rate, tree
 RUNS = {  # first, highest and last rate, as the authors' commands have them
     "attmask": (AttMask(), 0, 5e-4 * 800 / 256, 1e-6),
     "maskfeat": (MaskFeat(), 8e-6, 1.6e-3, 8e-6),
-    "eva": (EVA(), 1e-6, 1e-3, 1e-5),
-    "beit": (BEiT(), 1e-6, 1.5e-3, 1e-5),
-    "cae": (CAE(), 1e-6, 1.5e-3, 1e-5),
+    "eva": (EVA(), 0, 1e-3, 1e-5),  # no warmup_lr reaches the schedules of these four
+    "beit": (BEiT(), 0, 1.5e-3, 1e-5),
+    "cae": (CAE(), 0, 1.5e-3, 1e-5),
+    "data2vec": (Data2Vec(), 0, 2e-3, 1e-5),
 }
 
 
@@ -40,6 +41,19 @@ def test_what_the_authors_let_decay(kind):
     extra = RELATIVE if kind is BEiT else {}
     for path, moves in decayed(kind(steps=10), tree(**TOKENS, **extra)).items():
         assert moves == (not path.endswith(("bias", "scale")) and path not in SPARED[kind]), path
+
+
+def test_cmaes_norms_decay_in_the_contrasts_heads_alone():
+    from jssl.experiments import CMAE
+
+    norm = {"scale": jnp.ones(3), "bias": jnp.ones(3)}
+    heads = {"projection": {"layers_1": norm}, "prediction": {"layers_1": norm}}
+    found = decayed(CMAE(steps=10), tree() | heads)
+    assert {path for path, moves in found.items() if moves} == {
+        "encoder/dense/kernel",
+        "projection/layers_1/scale",
+        "prediction/layers_1/scale",
+    }
 
 
 def test_the_networks_are_the_authors():

@@ -21,6 +21,7 @@ from jssl.data.augment.color import (
     grayscale,
     posterize,
     solarize,
+    without_fringes,
 )
 from jssl.data.augment.crop import (
     center_crop,
@@ -90,6 +91,7 @@ __all__ = [
     "grayscale",
     "posterize",
     "solarize",
+    "without_fringes",
     "center_crop",
     "crop_and_resize",
     "crop_boxes",

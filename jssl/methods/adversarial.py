@@ -89,11 +89,12 @@ def context_encoder(
     return pretext(model, stateless(losses), transform=cut)
 
 
-def autoencoder(module) -> Method:
+def autoencoder(module, *, error: float = 30.0) -> Method:
     """Learns to put images together again: the first stage of `spot_artifacts`.
 
     Args:
         module: an `AutoEncoder`.
+        error: weight of the error, against what the optimizer decays.
     Returns:
         A `Method`; views: one global one, in [-1, 1].
     References:
@@ -101,7 +102,7 @@ def autoencoder(module) -> Method:
     """
 
     def losses(outputs):
-        return objectives.image_error(outputs.student["image"][0], outputs.views["global"][0])
+        return error * objectives.image_error(outputs.student["image"][0], outputs.views["global"][0])
 
     return siamese(module, stateless(losses))
 
@@ -126,6 +127,9 @@ def spot_artifacts(
     encoder, maker, *, sides: int, keep: float = 0.3, error: float = 30.0, where: float = 0.1
 ) -> Method:
     """Tells images that an auto-encoder has decoded from those whose map was damaged and repaired in between.
+
+    The maker's loss is that of passing and of the error; the authors' code adds the adversary's own to it,
+    whose slope leads the other way, so that their maker seeks an adversary that cannot tell.
 
     Args:
         encoder: anything `network` takes; what it learns is evaluated.

@@ -31,6 +31,8 @@ def msn(
 ) -> Method:
     """Assigns a view with patches dropped, and small views, to the prototypes of another, whole view.
 
+    Each image drops patches of its own; in the authors' code all of a GPU's drop the same ones.
+
     Heads see the views of one size at a time, as in the authors' code, so those share batch statistics.
 
     Args:

@@ -131,6 +131,8 @@ def momentum_grouping(
 def regroup(key, memory: Memory, *, iterations: int = 10) -> Memory:
     """Begins the groups of `momentum_grouping` anew, as the spherical k-means clusters of recent projections.
 
+    lightly clusters projections of any length by plain k-means and normalises the centroids.
+
     Args:
         key: draws where k-means starts.
         memory: as momentum_grouping has it.

@@ -14,11 +14,13 @@ from jssl.optim.optimizers import adamw, larc, lars, sgd
 from jssl.optim.parameters import (
     all_but,
     all_but_class_token,
+    and_scales_of,
     biases_and_norms,
     everything,
     weights,
     weights_and_mask_token,
     weights_and_tokens,
+    weights_tokens_and_lengths,
 )
 from jssl.optim.restraints import clip_by_parameter_norm, clip_by_part_norm, freeze_during
 from jssl.optim.schedules import (
@@ -38,6 +40,7 @@ __all__ = [
     "adamw",
     "all_but",
     "all_but_class_token",
+    "and_scales_of",
     "biases_and_norms",
     "by_epoch",
     "clip_by_global_norm",
@@ -64,4 +67,5 @@ __all__ = [
     "weights",
     "weights_and_mask_token",
     "weights_and_tokens",
+    "weights_tokens_and_lengths",
 ]

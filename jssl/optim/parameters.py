@@ -100,16 +100,14 @@ def weights(params):
 def weights_and_tokens(params):
     """Chooses all but biases and norms: learned tokens and position tables too.
 
-    This is the weight decay of DINO, iBOT, I-JEPA and SLIP, whose code leaves out biases and what has one
-    axis, and what LARS adapts. Their tokens have more axes than one; here a token or table is known by its
+    This is the weight decay of I-JEPA and SLIP, whose code leaves out biases and what has one axis, and what
+    LARS adapts. Their tokens have more axes than one; here a token or table is known by its
     name, as in `weights`.
 
     Args:
         params: a pytree of arrays.
     Returns:
         A pytree of bool of the same structure.
-    References:
-        `get_params_groups` in the authors' code of DINO, arXiv:2104.14294, and iBOT, arXiv:2111.07832
 
     >>> import jax.numpy as jnp
     >>> dense = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
@@ -121,6 +119,33 @@ def weights_and_tokens(params):
         return not exempt or _token_or_table(names(path))
 
     return jax.tree_util.tree_map_with_path(chosen, biases_and_norms(params))
+
+
+def weights_tokens_and_lengths(params):
+    """Chooses `weights_and_tokens` and the lengths of weight-normed layers, a `scale` beside a `kernel`.
+
+    This is the weight decay of DINO, iBOT, EsViT and DINOv2: the prototypes' lengths have two axes in the
+    authors' code (`weight_g`, [K, 1]), and no bias' or norm's name.
+
+    Args:
+        params: a pytree of arrays.
+    Returns:
+        A pytree of bool of the same structure.
+    References:
+        `get_params_groups` in the authors' code of DINO, arXiv:2104.14294, and iBOT, arXiv:2111.07832
+
+    >>> import jax.numpy as jnp
+    >>> last = {"kernel": jnp.ones((2, 3)), "scale": jnp.ones(3)}
+    >>> weights_tokens_and_lengths({"norm": {"scale": jnp.ones(3)}, "last": last})
+    {'last': {'kernel': True, 'scale': True}, 'norm': {'scale': False}}
+    """
+    found = {names(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)}
+
+    def chosen(path, decays):
+        path = names(path)
+        return decays or (path[-1:] == ("scale",) and (*path[:-1], "kernel") in found)
+
+    return jax.tree_util.tree_map_with_path(chosen, weights_and_tokens(params))
 
 
 def all_but_class_token(params):
@@ -163,6 +188,27 @@ def weights_and_mask_token(params):
         return decays or names(path)[-1] == "mask_token"
 
     return jax.tree_util.tree_map_with_path(chosen, weights(params))
+
+
+def and_scales_of(*parts: str, choose: Callable = weights) -> Callable:
+    """Makes a choice that takes in the norms' scales in some parts, such as CMAE's heads.
+
+    Args:
+        parts: their names, at the top of the tree.
+        choose: params -> a pytree of bool, which chooses the others.
+    Returns:
+        A function, params -> a pytree of bool of the same structure.
+
+    >>> import jax.numpy as jnp
+    >>> and_scales_of("cls")({"cls": {"scale": jnp.ones(3)}, "encoder": {"scale": jnp.ones(3)}})
+    {'cls': {'scale': True}, 'encoder': {'scale': False}}
+    """
+
+    def chosen(path, decays):
+        path = names(path)
+        return decays or (path[0] in parts and path[-1] == "scale")
+
+    return lambda params: jax.tree_util.tree_map_with_path(chosen, choose(params))
 
 
 def _token_or_table(path: tuple[str, ...]) -> bool:

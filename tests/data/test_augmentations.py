@@ -195,16 +195,29 @@ def test_warps_turn_and_shift():
     np.testing.assert_array_equal(data.quarter_turns(square, turns), expected)
 
 
+def test_no_fringes_are_left_and_grey_stays():
+    images = jnp.asarray(IMAGES) / 255
+    shifted = images + 0.1 * jnp.array([-1.0, 2.0, -1.0])
+    clean = data.without_fringes()(KEYS, images)
+    np.testing.assert_allclose(data.without_fringes()(KEYS, shifted), clean, atol=1e-5)
+    first = 0.8333 * images[..., 0] + 0.3333 * images[..., 1] - 0.1667 * images[..., 2]
+    np.testing.assert_allclose(clean[..., 0], first, atol=2e-4)  # as the authors' code has it
+    grey = data.grayscale()(KEYS, images)
+    np.testing.assert_allclose(data.without_fringes()(KEYS, grey), grey, atol=1e-5)
+
+
 def test_randaugment_at_zero_is_nearly_nothing_and_at_nine_is_not():
-    def change(magnitude):
-        out = data.randaugment(count=1, magnitude=magnitude)(
+    def change(magnitude, **how):
+        out = data.randaugment(count=1, magnitude=magnitude, **how)(
             data.sample_keys(jax.random.key(0), jnp.arange(64)), many
         )
         assert np.isfinite(out).all() and out.min() >= 0 and out.max() <= 1
         return np.abs(np.asarray(out) - many / 255.0).mean((1, 2, 3))
 
     many = np.tile(IMAGES[:, :16, :16], (11, 1, 1, 1))[:64]
-    assert np.median(change(0)) < 1e-3 < np.median(change(15))
+    assert np.median(change(0)) < 1e-3 < np.median(change(5))
+    always, half, never = (change(10, probability=p) > 1e-3 for p in (1.0, 0.5, 0.0))
+    assert not never.any() and 0 < half.sum() < always.sum() and not (half & ~always).any()
 
 
 def test_mixing_keeps_the_sum_of_targets_and_cutout_its_square():
@@ -256,6 +269,7 @@ def test_with_probability_and_chain():
         (lambda: data.color_jitter(hue=0.7), "hue at most 0.5"),
         (lambda: data.random_resized_crop(size=8, scale=(0.0, 1.0)), "scale must be"),
         (lambda: data.randaugment(magnitude=31), "magnitude must lie"),
+        (lambda: data.randaugment(probability=2.0), "probability must lie"),
         (lambda: data.as_float(jnp.zeros((4, 4, 3))), r"\[B, H, W, C\]"),
         (lambda: data.resize(size=8, method="lanczos")(KEYS, IMAGES), "method must be one of"),
     ],

@@ -14,6 +14,7 @@ VIEWS = {
     "moco_v2": (2, 0),
     "ressl": (2, 0),
     "byol": (2, 0),
+    "moco_v3": (2, 0),
     "dino": (2, 8),
     "ibot": (2, 10),
     "dinov2": (2, 8),
@@ -67,6 +68,20 @@ def test_views_depend_on_key_and_index_alone():
     same = {**full, "image": jnp.broadcast_to(full["image"][:1], full["image"].shape)}
     drawn = views(jax.random.key(1), same)["global"][0]
     assert min(float(jnp.abs(drawn[i] - drawn[j]).mean()) for i in range(6) for j in range(i)) > 0.01
+
+
+def test_moco_v3s_crops_are_bilinear_and_byols_bicubic(monkeypatch):
+    from jssl.data.views import pairs
+
+    found = []
+
+    def crop(method="bilinear", **how):
+        found.append(method)
+        return data.random_resized_crop(method=method, **how)
+
+    monkeypatch.setattr(pairs, "random_resized_crop", crop)
+    pairs.byol(size=8), pairs.moco_v3(size=8)
+    assert found == ["bicubic"] * 2 + ["bilinear"] * 2
 
 
 def test_one_image_at_a_time_gives_the_same_views(monkeypatch):

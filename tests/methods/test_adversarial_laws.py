@@ -161,6 +161,15 @@ def spotting():
     return method, params, memory, made, gradient
 
 
+def test_the_auto_encoders_error_weighs_thirty_times():
+    method = methods.autoencoder(CODE)
+    params, memory = method.init(jax.random.key(0), views(IMAGES))
+    outputs = method.outputs(params, None, memory, views(IMAGES), jax.random.key(1))
+    loss, _ = method.loss(params, None, memory, views(IMAGES), jax.random.key(1), 0)
+    error = jnp.mean((outputs.student["image"][0] - IMAGES) ** 2)
+    np.testing.assert_allclose(loss, 30 * error, rtol=1e-5)
+
+
 def test_what_is_not_damaged_is_not_repaired(spotting):
     _, params, memory, made, _ = spotting
     whole = made(params["repair"], IMAGES, jnp.ones((4, 4, 4, 1)))

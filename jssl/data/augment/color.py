@@ -11,6 +11,7 @@ from jssl.arrays.keys import uniform
 from jssl.data.augment.base import Augmentation, as_float, per_image
 
 LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601 as torchvision rounds it
+FRINGES = (-1.0, 2.0, -1.0)  # green against magenta, as lenses bend colors apart
 
 
 def luminance(images: jax.Array) -> jax.Array:
@@ -239,6 +240,28 @@ def grayscale() -> Augmentation:
     def apply(keys, images):
         images = as_float(images)
         return jnp.broadcast_to(luminance(images), images.shape)
+
+    return apply
+
+
+def without_fringes() -> Augmentation:
+    """Takes green against magenta out of the colors: colored fringes at a lens' border tell where a tile was.
+
+    x - (x . f) f / |f|^2, f = (-1, 2, -1), nothing clipped; grey stays, and so does a single channel.
+
+    Returns:
+        An augmentation, shapes unchanged.
+    References:
+        arXiv:1505.05192; the data_transformer.cpp of MehdiNoroozi/JigsawPuzzleSolver
+    """
+
+    def apply(keys, images):
+        images = as_float(images)
+        if images.shape[-1] == 1:
+            return images
+        fringes = jnp.asarray(FRINGES, images.dtype)
+        along = (images * fringes).sum(-1, keepdims=True) / 6
+        return images - along * fringes
 
     return apply
 

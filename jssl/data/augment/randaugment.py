@@ -14,7 +14,7 @@ OPERATIONS = (
     "identity shear_x shear_y translate_x translate_y rotate brightness color contrast sharpness "
     "posterize solarize autocontrast equalize"
 ).split()
-LEVELS = 30  # magnitudes run from 0 to here
+LEVELS = 10  # magnitudes run from 0 to here, as timm's; torchvision's 9 is of 30
 
 
 def adjust_sharpness(images: jax.Array, factor: jax.Array) -> jax.Array:
@@ -36,26 +36,30 @@ def adjust_sharpness(images: jax.Array, factor: jax.Array) -> jax.Array:
     return jnp.clip(factor * images + (1 - factor) * smooth, 0, 1)
 
 
-def randaugment(*, count: int = 2, magnitude: float = 9) -> Augmentation:
-    """Applies a few operations of fourteen to each image, with random signs and torchvision's magnitudes.
+def randaugment(*, count: int = 2, magnitude: float = 9, probability: float = 1.0) -> Augmentation:
+    """Applies a few operations of fourteen to each image, with random signs and torchvision's ranges.
 
     Args:
         count: how many.
-        magnitude: 0 to 30.
+        magnitude: 0 to 10, a share of torchvision's ranges.
+        probability: of doing each operation that was drawn; timm has 0.5.
     Returns:
         An augmentation, shapes unchanged.
     Raises:
-        ValueError: for a magnitude outside its range.
+        ValueError: for a magnitude or probability outside its range.
     References:
         arXiv:1909.13719
     """
     if not 0 <= magnitude <= LEVELS:
         raise ValueError(f"magnitude must lie in [0, {LEVELS}], got {magnitude}")
+    if not 0 <= probability <= 1:
+        raise ValueError(f"probability must lie in [0, 1], got {probability}")
     level = magnitude / LEVELS
 
     def step(images, keys):
-        draws = uniform(keys, shape=(2,))
+        draws = uniform(keys, shape=(3,))
         drawn = jnp.floor(draws[:, 0] * len(OPERATIONS)).astype(jnp.int32)
+        drawn = jnp.where(draws[:, 2] < probability, drawn, OPERATIONS.index("identity"))
         sign = jnp.where(draws[:, 1] < 0.5, -1.0, 1.0)
 
         def chosen(name):

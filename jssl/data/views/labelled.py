@@ -20,14 +20,14 @@ def fine_tuning(*, size: int = 224, scale=(0.08, 1.0), magnitude: float = 9) -> 
     Args:
         size: the side of the view.
         scale: range of the crops' area.
-        magnitude: of RandAugment's two operations, up to 30; 0 for none.
+        magnitude: of RandAugment's two operations, each done in half of the cases, up to 10; 0 for none.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}.
     References:
         MAE, arXiv:2111.06377; RandAugment, arXiv:1909.13719
     """
     crop = random_resized_crop(size=size, scale=scale, method="bicubic")
-    strong = [randaugment(count=2, magnitude=magnitude)] if magnitude else []
+    strong = [randaugment(count=2, magnitude=magnitude, probability=0.5)] if magnitude else []
     return multi_crop(chain(crop, horizontal_flip(), *strong, normalize()))
 
 

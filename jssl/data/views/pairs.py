@@ -146,6 +146,7 @@ def byol_view(
     solarization: float,
     kernel: int | None = None,
     flip: float = 0.5,
+    method: str = "bicubic",
 ) -> Augmentation:
     """Makes one view of BYOL; the two differ in how often they are blurred and solarized.
 
@@ -156,13 +157,14 @@ def byol_view(
         solarization: its probability.
         kernel: of the blur, as for `papers_blur`.
         flip: how often left and right are exchanged.
+        method: how crops are resized.
     Returns:
         An augmentation, [B, H, W, C] -> [B, size, size, C] normalised.
     References:
         arXiv:2006.07733, appendix B
     """
     return chain(
-        random_resized_crop(size=size, scale=scale, method="bicubic"),
+        random_resized_crop(size=size, scale=scale, method=method),
         horizontal_flip(probability=flip),
         with_probability(0.8, color_jitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1)),
         with_probability(0.2, grayscale()),
@@ -173,7 +175,7 @@ def byol_view(
 
 
 def byol(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
-    """Makes BYOL's asymmetric views, also Barlow Twins', VICReg's and MoCo v3's.
+    """Makes BYOL's asymmetric views, also Barlow Twins' and VICReg's.
 
     The first is always blurred, the second rarely, and solarized now and then.
 
@@ -188,6 +190,20 @@ def byol(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
     return two_views(
         byol_view(size=size, scale=scale, blur=1.0, solarization=0.0),
         byol_view(size=size, scale=scale, blur=0.1, solarization=0.2),
+    )
+
+
+def moco_v3(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
+    """Makes MoCo v3's two views: BYOL's on bilinear crops.
+
+    Returns:
+        (key, batch) -> {"global": [2, B, size, size, C], ...}.
+    References:
+        arXiv:2104.02057; facebookresearch/moco-v3, main_moco.py
+    """
+    return two_views(
+        byol_view(size=size, scale=scale, blur=1.0, solarization=0.0, method="bilinear"),
+        byol_view(size=size, scale=scale, blur=0.1, solarization=0.2, method="bilinear"),
     )
 
 
@@ -252,12 +268,13 @@ def supcon(*, size: int = 32, scale=(0.2, 1.0)) -> Views:
 def infomin(*, size: int = 224, scale=(0.2, 1.0), magnitude: float = 10, strength: float = 1.0) -> Views:
     """Makes InfoMin's stronger views: SimCLR's color on MoCo v2's crops, RandAugment, and grey last.
 
-    RandAugment is torchvision's; the authors draw from timm's operations, whose magnitude varies.
+    RandAugment's operations are torchvision's, each done in half of the cases; the authors draw from timm's,
+    whose magnitude varies.
 
     Args:
         size: the side of the views.
         scale: range of the crops' area.
-        magnitude: RandAugment's, 0 to 30.
+        magnitude: RandAugment's, 0 to 10.
         strength: of the color distortion; how much of it is best is what the paper asks.
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], "tiles": [B, 9, side, side, C], ...}, the tiles of a
@@ -273,7 +290,7 @@ def infomin(*, size: int = 224, scale=(0.2, 1.0), magnitude: float = 10, strengt
         horizontal_flip(),
         with_probability(0.8, jitter),
         papers_blur(size),
-        randaugment(count=2, magnitude=magnitude),
+        randaugment(count=2, magnitude=magnitude, probability=0.5),
         with_probability(0.2, grayscale()),
         normalize(),
     )

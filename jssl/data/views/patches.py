@@ -1,7 +1,7 @@
 """Views of systems that cut an image into patches themselves: CPC's, and puzzles of tiles."""
 
 from jssl.data.augment.base import chain, normalize, with_probability
-from jssl.data.augment.color import color_jitter, grayscale
+from jssl.data.augment.color import color_jitter, grayscale, without_fringes
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.views.compose import Views, multi_crop
 
@@ -41,17 +41,21 @@ def cpc_v2(*, size: int = 260, scale=(0.3, 1.0)) -> Views:
     )
 
 
-def puzzle(*, size: int = 255, area: float = (255 / 292) ** 2, grey: float = 0.66) -> Views:
+def puzzle(
+    *, size: int = 255, area: float = (255 / 292) ** 2, grey: float = 0.66, projected: float = 0.0
+) -> Views:
     """Makes the single view that is cut into tiles: a square of fixed size from anywhere, some without color.
 
     Args:
         size: the side of the view.
         area: of the square, as a share of the image's: 255 of 292 pixels.
         grey: share of the images without color, in which no colored fringes tell where a tile was.
+        projected: share of the others whose colors lose green against magenta, and so the fringes.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}.
     References:
         arXiv:1901.09005; google/revisiting-self-supervised, config/jigsaw/imagenet.sh
     """
     square = random_resized_crop(size=size, scale=(area, area), ratio=(1.0, 1.0))
-    return multi_crop(chain(square, with_probability(grey, grayscale()), normalize()))
+    color = [with_probability(grey, grayscale()), with_probability(projected, without_fringes())]
+    return multi_crop(chain(square, *color, normalize()))

@@ -133,7 +133,7 @@ def context_encoder(*, size: int = 128, area: float = (128 / 350) ** 2) -> Views
 
 def spot_artifacts(*, size: int = 96, scale=(0.333, 1.0)) -> Views:
     """Makes the single view that an auto-encoder decodes: a bilinear crop, a flip, other brightness and
-    saturation.
+    saturation. The authors add to the brightness, and half of their crops are bicubic.
 
     Args:
         size: the side of the views.

@@ -15,7 +15,7 @@ from jssl.models.network import Network, network
 
 
 def _leaky(x):
-    return nn.leaky_relu(x, 0.1)
+    return nn.leaky_relu(x, 0.2)  # TensorFlow's own slope
 
 
 class AutoEncoder(nn.Module):

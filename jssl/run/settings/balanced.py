@@ -24,7 +24,7 @@ from jssl.optim import (
     cosine,
     freeze_during,
     scale_some,
-    weights_and_tokens,
+    weights_tokens_and_lengths,
 )
 from jssl.run.settings.experiment import DataInfo
 from jssl.run.settings.families import SelfDistillation
@@ -105,10 +105,10 @@ class BalancedDistillation(SelfDistillation):
         """Makes AdamW with a rising decay, each network's gradient clipped, and a slow patch projection."""
         last = self.head()(self.prototypes).last
         decay = cosine(self.weight_decay, self.final_weight_decay, self.length(data))
-        still = self.span(self.frozen, data)
+        still, decays = self.span(self.frozen, data), weights_tokens_and_lengths
         return optax.chain(
             clip_by_part_norm(self.clip),
-            adamw(self.rate(data), b2=self.second_moment, weight_decay=decay, decays=weights_and_tokens),
+            adamw(self.rate(data), b2=self.second_moment, weight_decay=decay, decays=decays),
             scale_some(self.stem_rate, lambda path: path[:2] == ("encoder", "stem")),
             freeze_during(still, lambda path: path[0] in ("image", "patch") and path[1] == last),
         )

@@ -37,7 +37,7 @@ from jssl.optim import (
     linear,
     sgd,
     teacher_momentum,
-    weights_and_tokens,
+    weights_tokens_and_lengths,
 )
 from jssl.run.settings.base import Training
 from jssl.run.settings.experiment import DataInfo, Experiment
@@ -125,7 +125,7 @@ class SelfDistillation(Training):
         decay = cosine(self.weight_decay, self.final_weight_decay, self.length(data))
         return optax.chain(
             clip_by_parameter_norm(self.clip),
-            adamw(self.rate(data), weight_decay=decay, decays=weights_and_tokens),
+            adamw(self.rate(data), weight_decay=decay, decays=weights_tokens_and_lengths),
             freeze_during(
                 self.span(self.frozen, data), lambda path: path[0] in ("cls", "patch") and path[1] == last
             ),

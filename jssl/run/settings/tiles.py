@@ -17,6 +17,8 @@ class Puzzles(Training):
     """Of the square that is cut into tiles, as a share of the image's."""
     grey: Share
     """Share of the images without color."""
+    projected: Share
+    """Share of the others whose colors lose green against magenta, in which fringes are."""
     cells: Count
     """Along a side of the image."""
     tile: Share
