@@ -310,9 +310,10 @@ def flatten(tree: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]
     return flat
 
 
-def is_kept(family: Family, name: str) -> bool:
-    """Whether a tensor is written back as it is, used by no network."""
-    return any(fnmatch.fnmatch(name, pattern) for pattern in (*BUFFERS, *family.kept))
+def is_kept(family: Family, name: str, tensors: Archive) -> bool:
+    """Whether a tensor is written back as it is, used by no network; one without numbers always is."""
+    empty = 0 in tensors[name].shape  # such as no registers [1, 0, D]
+    return empty or any(fnmatch.fnmatch(name, pattern) for pattern in (*BUFFERS, *family.kept))
 
 
 def _few(names: list[str]) -> str:

@@ -208,6 +208,22 @@ def attention_in(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
         yield Entry(("bias",), (f"{name}.in_proj_bias",), *SAME)
 
 
+def _apart(size: int, arrays: Arrays) -> Arrays:
+    return arrays[0].T[:size], arrays[0].T[size:]
+
+
+def query_apart(leaves: Leaves, names: tuple[str, str], module: Any) -> Iterable[Entry]:
+    """One matrix of queries, and one of keys and values (timm's attention that pools)."""
+    for leaf, spec in leaves.items():
+        size = spec.shape[-1] // 3
+        yield Entry(
+            (leaf,),
+            tuple(f"{name}.{TORCH[leaf]}" for name in names),
+            lambda arrays: (np.concatenate(arrays).T,),
+            partial(_apart, size),
+        )
+
+
 def table(axes: int) -> Layout:
     """Absolute positions [prefix + N, D], axes of length 1 before them, as a grid and the prefix's own."""
 

@@ -18,6 +18,7 @@ CONFIGS = {  # a folder's file of weights -> the config beside it
     "pytorch_model.bin": "config.json",
     "open_clip_pytorch_model.bin": "open_clip_config.json",
 }
+INDEX = ".index.json"  # beside a name, where a publisher splits the file
 CONFIG = "config"  # in a safetensors header, where the library has written the file
 SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".bin", ".tar")
 AMBIGUOUS = (
@@ -30,7 +31,7 @@ WANTED = [
     "preprocessor_config.json",
     "open_clip_config.json",
     "*.safetensors",
-    "*.safetensors.index.json",
+    f"*.safetensors{INDEX}",
 ]
 
 
@@ -162,7 +163,8 @@ def _cached(name: str) -> Path | None:
     snapshots = cache / f"models--{name.replace('/', '--')}" / "snapshots"
     if not snapshots.is_dir():
         return None
-    held = [folder for folder in snapshots.iterdir() if any((folder / file).exists() for file in CONFIGS)]
+    names = (*CONFIGS, *(f"{name}{INDEX}" for name in CONFIGS))
+    held = [folder for folder in snapshots.iterdir() if any((folder / name).exists() for name in names)]
     return max(held, key=lambda folder: folder.stat().st_mtime, default=None)
 
 
@@ -179,17 +181,20 @@ def _downloaded(name: str) -> tuple[Path | None, str]:
 
 
 def _folder(path: Path) -> Place:
-    index = path / "model.safetensors.index.json"
-    if index.exists():
+    name = next(
+        (name for name in CONFIGS if any((path / f"{name}{end}").is_file() for end in ("", INDEX))), ""
+    )
+    index = path / f"{name}{INDEX}"
+    if name and index.is_file():
         listed = _json(index).get("weight_map", {})
         if not isinstance(listed, Mapping):
             raise ValueError(f"{index} holds no table weight_map")
         files = tuple(sorted({path / Path(str(file)).name for file in listed.values()}))
         if absent := [file.name for file in files if not file.is_file()]:
             raise ValueError(f"{path} lacks {', '.join(absent[:3])}, which its index names")
-        return Place(files, str(path), path / "config.json")
-    found = next((path / name for name in CONFIGS if (path / name).is_file()), None)
-    if found is None:
+        return Place(files, str(path), path / CONFIGS[name])
+    found = path / name
+    if not name:
         others = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
         if not others and (path / "checkpoints").is_dir():
             raise ValueError(f"{path} is a run of jssl; open it with jssl.open_run({str(path)!r})")

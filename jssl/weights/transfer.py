@@ -66,7 +66,7 @@ def load(
             at: {name: (net.module, read(placed[net.at, name], tensors, dtype)) for name, net in nets.items()}
             for at, nets in {**layout.parts, "": layout.shared}.items()
         }
-        kept = {name: np.array(tensors[name].read()) for name in tensors if is_kept(known, name)}
+        kept = {name: np.array(tensors[name].read()) for name in tensors if is_kept(known, name, tensors)}
     except MemoryError:
         raise ValueError(f"{place_.label} does not fit into memory") from None
     mine = {**networks.pop(chosen), **networks.pop("")}
@@ -250,7 +250,7 @@ def _checked(family: Family, file: File, layout: Layout, label: str) -> dict[tup
                     if tensor in held and held[tensor] != shape:
                         wrong.append(f"{tensor} {list(held[tensor])}, expected {list(shape)}")
     missing = sorted(wanted - set(held))
-    left = sorted(name for name in set(held) - wanted if not is_kept(family, name))
+    left = sorted(name for name in set(held) - wanted if not is_kept(family, name, file.tensors))
     if missing or left or wrong:
         told = [f"missing: {_few(missing)}"] if missing else []
         told += [f"left over: {_few(left)}"] if left else []

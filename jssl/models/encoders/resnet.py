@@ -48,21 +48,28 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions around a shortcut; the 3x3 one strides (v1.5)."""
+    """1x1, 3x3, 1x1 convolutions around a shortcut; the 3x3 one strides (v1.5).
+
+    Args:
+        width: channels inside.
+        stride, norm, padding, last_scale: as `ResNet` sets them.
+        expansion: what the channels that come out are of those inside.
+        groups: of the 3x3 convolution (ResNeXt, arXiv:1611.05431).
+    """
 
     width: int
     stride: int
     norm: Callable = batch_norm
     padding: Callable = torch_padding
     last_scale: Callable = nn.initializers.ones
-
-    expansion = 4
+    expansion: int = 4
+    groups: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         conv, norm = _layers(self, train)
         y = nn.relu(norm(name="bn1")(conv(self.width, 1, name="conv1")(x)))
-        y = nn.relu(norm(name="bn2")(conv(self.width, 3, self.stride, name="conv2")(y)))
+        y = nn.relu(norm(name="bn2")(conv(self.width, 3, self.stride, self.groups, name="conv2")(y)))
         y = norm(scale_init=self.last_scale, name="bn3")(
             conv(self.width * self.expansion, 1, name="conv3")(y)
         )
@@ -70,11 +77,11 @@ class Bottleneck(nn.Module):
 
 
 def _layers(module: nn.Module, train: bool) -> tuple[Callable, Callable]:
-    """The factories of a block: conv(width, kernel, stride=1, name=...) and norm(name=...)."""
+    """The factories of a block: conv(width, kernel, stride=1, groups=1, name=...) and norm(name=...)."""
 
-    def conv(width, kernel, stride=1, *, name):
-        padding = module.padding(kernel)
-        return Conv(width, (kernel, kernel), stride, padding, use_bias=False, kernel_init=fan_out, name=name)
+    def conv(width, kernel, stride=1, groups=1, *, name):
+        how = dict(feature_group_count=groups, use_bias=False, kernel_init=fan_out)
+        return Conv(width, (kernel, kernel), stride, module.padding(kernel), name=name, **how)
 
     return conv, partial(module.norm, use_running_average=not train)
 

@@ -24,7 +24,7 @@ class WindowBlock(nn.Module):
         window: the side that the bias's table is made for.
         size: side of the windows here, at most `window`.
         shift: how far the windows are moved.
-        mlp_ratio, norm, qkv_bias, kernel_init: as `Block`.
+        mlp_ratio, norm, qkv_bias, kernel_init, mlp: as `Block`.
     """
 
     heads: int
@@ -35,6 +35,7 @@ class WindowBlock(nn.Module):
     norm: Callable = partial(layer_norm, epsilon=1e-5)
     qkv_bias: bool = True
     kernel_init: Callable = kernel_init
+    mlp: Callable[..., nn.Module] = Mlp
 
     @nn.compact
     def __call__(self, x: jax.Array, *, keep: jax.Array | None = None) -> jax.Array:
@@ -59,7 +60,7 @@ class WindowBlock(nn.Module):
         y = attention(y, bias=bias)
         y = jnp.roll(_unwindow(y, self.size, grid), (self.shift, self.shift), (1, 2))[:, :rows, :columns]
         x = x + keep[0] * y
-        mlp = Mlp(round(dim * self.mlp_ratio), kernel_init=self.kernel_init, name="mlp")
+        mlp = self.mlp(hidden=round(dim * self.mlp_ratio), kernel_init=self.kernel_init, name="mlp")
         return x + keep[1] * mlp(self.norm(name="norm2")(x))
 
     def _bias(self, grid: Grid, windows: int) -> jax.Array:
@@ -130,6 +131,7 @@ class Swin(nn.Module):
         mlp_ratio, norm, qkv_bias, kernel_init: as `Block`.
         positions: (grid, dim) -> [N, dim], added to the first tokens; None adds none.
         drop_path: the last block's rate of stochastic depth; acts when an rng "dropout" is given.
+        mlp: as `Block`.
     """
 
     patch: int = 4
@@ -143,6 +145,7 @@ class Swin(nn.Module):
     qkv_bias: bool = True
     kernel_init: Callable = kernel_init
     drop_path: float = 0.0
+    mlp: Callable[..., nn.Module] = Mlp
 
     def grid(self, image_shape: tuple[int, ...]) -> Grid:
         """Counts the last stage's tokens, (rows, columns), of images of shape (..., H, W, C)."""
@@ -194,6 +197,7 @@ class Swin(nn.Module):
                     self.norm,
                     self.qkv_bias,
                     self.kernel_init,
+                    self.mlp,
                 )
                 block = WindowBlock(*sizes, name=f"stage{stage}_{i}")
                 x = block(x, keep=None if keep is None else keep[first + i])

@@ -47,7 +47,7 @@ class TextTransformer(nn.Module):
         dim, depth, heads: the sizes.
         end: (ids [B, L]) -> [B], the place that stands for the text.
         causal: whether every token sees only those before it, so that padding after the end changes nothing.
-        mlp_ratio, mlp, norm, attend, kernel_init: as `Block`; CLIP has `partial(Mlp,
+        mlp_ratio, mlp, norm, layer_scale, attend, kernel_init: as `Block`; CLIP has `partial(Mlp,
             activation=quick_gelu)` and `clip_text_init(depth)`.
         scan, remat: as `Transformer`.
     """
@@ -66,6 +66,7 @@ class TextTransformer(nn.Module):
     kernel_init: Callable = kernel_init
     scan: bool = False
     remat: Callable | None = None
+    layer_scale: float | None = None
 
     @nn.compact
     def __call__(self, tokens: jax.Array, *, train: bool = False) -> Features:
@@ -92,7 +93,7 @@ class TextTransformer(nn.Module):
         if self.causal:
             seen = jnp.tril(jnp.ones((tokens.shape[1],) * 2, bool))
             bias = jnp.where(seen, 0.0, -jnp.inf).astype(jnp.float32)[None, None]
-        block = partial(Block, self.heads, self.mlp_ratio, self.mlp, self.norm)
+        block = partial(Block, self.heads, self.mlp_ratio, self.mlp, self.norm, self.layer_scale)
         block = partial(block, attend=self.attend, kernel_init=self.kernel_init)
         x = Transformer(self.depth, block, scan=self.scan, remat=self.remat, name="blocks")(x, bias=bias)
         x = self.norm(name="norm")(x)

@@ -13,7 +13,7 @@ from jssl.models.layers.attention import attend
 from jssl.models.layers.initializers import kernel_init, xavier
 from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid, sincos_positions
-from jssl.models.layers.transformer import Block, Transformer, gelu
+from jssl.models.layers.transformer import Block, Mlp, Transformer, gelu
 
 
 class MaskedDecoder(nn.Module):
@@ -23,7 +23,7 @@ class MaskedDecoder(nn.Module):
         out: numbers predicted per patch, P * P * C for pixels; None: the tokens before the linear layer.
         dim, depth, heads: the sizes.
         positions: (grid, dim, prefix=) -> [prefix + N, dim].
-        mlp_ratio, norm, attend, kernel_init: as `Block`.
+        mlp_ratio, norm, attend, kernel_init, mlp: as `Block`.
         scan, remat: as `Transformer`.
     """
 
@@ -39,6 +39,7 @@ class MaskedDecoder(nn.Module):
     kernel_init: Callable = xavier
     scan: bool = False
     remat: Callable | None = None
+    mlp: Callable[..., nn.Module] = Mlp
 
     @nn.compact
     def __call__(
@@ -62,7 +63,7 @@ class MaskedDecoder(nn.Module):
         patches = jax.vmap(lambda row, place, token: row.at[place].set(token))(patches, visible, x[:, 1:])
         x = jnp.concatenate([x[:, :1], patches], axis=1)
         x = x + self.positions(grid, self.dim, prefix=1).astype(x.dtype)
-        block = partial(Block, self.heads, self.mlp_ratio, norm=self.norm, qkv_bias=self.qkv_bias)
+        block = partial(Block, self.heads, self.mlp_ratio, self.mlp, self.norm, qkv_bias=self.qkv_bias)
         block = partial(block, attend=self.attend, kernel_init=self.kernel_init)
         x = Transformer(self.depth, block, scan=self.scan, remat=self.remat, name="blocks")(x)
         x = self.norm(name="norm")(x[:, 1:])

@@ -27,21 +27,45 @@ HUB_TABLES = (
 )
 
 
-def beit(file: File, rows: Table, tables: tuple[str, str], *scale: str, **fields) -> Net:
-    """A ViT with relative positions, one table for all blocks or one each, and absolute ones where given."""
+def beit(
+    file: File, rows: Table, tables: tuple[str, str], *scale: str, turned: bool = False, **fields
+) -> Net:
+    """A ViT with relative positions, one table for all blocks or one each, and absolute ones where given.
+
+    Args:
+        file, rows: As `vit`.
+        tables: The names of a shared table and of a block's own.
+        scale: What the config calls the first value of layer scale.
+        turned: Whether a table of h x w patches is read as one of w x h, then resized, as transformers does.
+        fields: As `vit`.
+    """
     shared = file.get(
         "use_shared_rel_pos_bias", "use_shared_relative_position_bias", default=tables[0] in file
     )
     each = file.get("use_rel_pos_bias", "use_relative_position_bias", default=tables[1].format(i=0) in file)
     if shared or each:
         name = tables[0] if shared else tables[1]
-        side = (math.isqrt(max(file.shape(name.format(i=0))[0] - 3, 1)) + 1) // 2
-        fields |= dict(attention_bias=RelativePositionBias(bool(shared)), held=side * side)
+        height, width = _window(file, rows["stem/proj"][0], file.shape(name.format(i=0))[0] - 3)
+        fields |= dict(attention_bias=RelativePositionBias(bool(shared)), held=height * width)
+        if turned and height != width:
+            side = file.shape(rows["stem/proj"][0] + ".weight")[-1]
+            file = replace(file, config={**file.config, "image_size": [width * side, height * side]})
         rows = {**rows, "attention_bias": (name, relative)}
     held = rows["positions"][0] in file
     if not file.get("use_abs_pos_emb", "use_absolute_position_embeddings", default=held):
         fields["positions"] = None
     return vit(file, rows, layer_scale=scaled(file, rows, *scale), **fields)
+
+
+def _window(file: File, stem: str, held: int) -> tuple[int, int]:
+    """The native grid: the config's, where the table is as large, else a square."""
+    image, side = file.get("img_size", "image_size"), file.shape(f"{stem}.weight")[-1]
+    if isinstance(image, list | tuple) and len(image) == 2 and all(type(n) is int for n in image):
+        grid = image[0] // side, image[1] // side
+        if (2 * grid[0] - 1) * (2 * grid[1] - 1) == held:
+            return grid
+    square = (math.isqrt(max(held, 1)) + 1) // 2
+    return square, square
 
 
 def _own(file: File, **fields) -> Net:
@@ -91,6 +115,7 @@ def _hub(file: File, top: str) -> dict[str, Net]:
         HUB,
         HUB_TABLES,
         "layer_scale_init_value",
+        turned=True,
         epsilon=1e-12,
         masked=masked,
         readout=read_raw if mean else read_class,

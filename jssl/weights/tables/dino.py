@@ -60,10 +60,9 @@ def _numbers(file: File) -> list[re.Match]:
 
 def _chunks(file: File):
     """Blocks in chunks: `blocks.<chunk>.<block>`, blocks counted from the first chunk on."""
-    numbers = _numbers(file)
-    if not numbers:
+    if not _numbers(file):
         return TIMM, str
-    each = (1 + max(int(match[1]) for match in numbers)) // file.count("blocks.")
+    each = file.count("blocks.0.")  # the last chunk may have fewer
 
     def rename(name):
         return re.sub(r"^blocks\.(\d+)\.", lambda match: f"blocks.{int(match[1]) // each}.{match[1]}.", name)

@@ -4,8 +4,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
-
 from jssl.models.layers.positions import antialiased_bicubic, bicubic
 from jssl.models.layers.relative import rotary_angles
 from jssl.models.layers.transformer import SwiGlu
@@ -18,9 +16,11 @@ from jssl.weights.tables.shared import HUB, HUB_BLOCK, QKV, TIMM, activation, bl
 
 def _vit(file: File) -> dict[str, Net]:
     masked = "embeddings.mask_token" in file
-    pooled = stack(file, "pooler.dense", nn.tanh) if "pooler.dense.weight" in file else None
+    act = activation(file, "pooler_act", "tanh")
+    pooled = stack(file, "pooler.dense", act) if "pooler.dense.weight" in file else None
     logits = linear(file.beside("vit.", ""), "classifier")
-    return only(encoder=vit(file, HUB, epsilon=1e-12, masked=masked), pooled=pooled, logits=logits)
+    epsilon = 1e-6 if file.get("model_type") == "vit_msn" else 1e-12  # the classes' defaults
+    return only(encoder=vit(file, HUB, epsilon=epsilon, masked=masked), pooled=pooled, logits=logits)
 
 
 DINOV2_BLOCK: dict[str, Any] = HUB_BLOCK | dict(
@@ -42,8 +42,8 @@ DINOV2 = HUB | {
 def _dinov2(file: File) -> dict[str, Net]:
     fields: dict[str, Any] = dict(layer_scale=scaled(file, DINOV2, "layerscale_value"))
     registers = "embeddings.register_tokens" in file or bool(file.get("num_register_tokens"))
-    if registers:
-        fields["registers"] = file.shape("embeddings.register_tokens")[1]
+    if registers and (count := file.shape("embeddings.register_tokens")[1]):
+        fields["registers"] = count
     masked = file.get("use_mask_token", default=True)
     kind = antialiased_bicubic if registers else bicubic
     encoder = vit(file, DINOV2, interpolate=kind, masked=bool(masked), **fields)

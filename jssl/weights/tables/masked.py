@@ -56,6 +56,7 @@ def decoder(file: File, rows: Table, encoder: Net, keys: Mapping[str, str]) -> N
         LearnedPositions(bicubic),
         encoder.module.norm,
         bool(biased(file, rows)),
+        mlp=sizes["mlp"],
     )
     grid = grid_of(file, encoder.module.patch, file.shape("decoder_pos_embed")[-2] - 1)
 
@@ -133,7 +134,8 @@ def _predictor(file: File) -> dict[str, Net]:
 
 
 def _hub_ijepa(file: File) -> dict[str, Net]:
-    encoder = vit(file, HUB, classes=0, readout=read_mean, masked="embeddings.mask_token" in file)
+    masked = "embeddings.mask_token" in file
+    encoder = vit(file, HUB, epsilon=1e-12, classes=0, readout=read_mean, masked=masked)
     return only(encoder=encoder, logits=linear(file.beside("ijepa.", ""), "classifier"))
 
 

@@ -32,7 +32,7 @@ def resnet(file: File) -> Net:
     deep = "layer1.0.conv3.weight" in file
     module = ResNet(
         tuple(file.count(f"layer{s}.") for s in stages),
-        Bottleneck if deep else BasicBlock,
+        _bottleneck(file) if deep else BasicBlock,
         tuple(file.shape(f"layer{s}.0.conv1.weight")[0] for s in stages),
         width,
         cifar_stem if window == 3 else imagenet_stem,
@@ -40,6 +40,15 @@ def resnet(file: File) -> Net:
     )
     init = lambda module, key: module.init(key, jnp.zeros((1, 64, 64, channels)))  # noqa: E731
     return Net(module, ROWS, init, file.at)
+
+
+def _bottleneck(file: File) -> Callable[..., nn.Module]:
+    """The block, of wide and grouped networks too."""
+    (inner, inputs, *_), out = (file.shape(f"layer1.0.conv{n}.weight") for n in (2, 3))
+    expansion, groups = out[0] // inner, inner // inputs
+    if (expansion, groups) == (4, 1):
+        return Bottleneck
+    return partial(Bottleneck, expansion=expansion, groups=groups)
 
 
 def _norm(file: File) -> Callable[..., nn.Module]:
@@ -96,7 +105,7 @@ _RESNET = Family(
     label="resnet",
     preprocess=_pixels,
     publisher="torchvision, and backbones of many",
-    architectures="ResNet-18, 34, 50, 101, 152, wider ones",
+    architectures="ResNet-18, 34, 50, 101, 152, wider ones, ResNeXt",
     licence="BSD-3-Clause",
     citation="arXiv:1512.03385",
 )

@@ -19,10 +19,22 @@ from jssl.weights.layouts import fused, layer, lead, patches, plain, table, unbi
 ACTIVATIONS: Mapping[str, Callable] = {
     "gelu": gelu,
     "gelu_pytorch_tanh": partial(jax.nn.gelu, approximate=True),
-    "gelu_new": partial(jax.nn.gelu, approximate=True),
+    **dict.fromkeys(
+        ("gelu_new", "gelu_fast", "gelu_accurate", "gelu_python_tanh", "gelu_tanh"),
+        partial(jax.nn.gelu, approximate=True),
+    ),
+    "gelu_python": gelu,
     "quick_gelu": quick_gelu,
     "relu": nn.relu,
+    "relu6": nn.relu6,
+    "leaky_relu": nn.leaky_relu,
+    "elu": nn.elu,
+    "selu": nn.selu,
+    "mish": jax.nn.mish,
     "silu": jax.nn.silu,
+    "swish": jax.nn.silu,
+    "tanh": nn.tanh,
+    "sigmoid": nn.sigmoid,
 }
 HEADS = {
     1280: 16,
@@ -200,12 +212,18 @@ def biased(file: File, rows: Table) -> bool | tuple[bool, ...]:
 
 
 def without_biases(file: File, rows: Table) -> Table:
-    """The rows of blocks whose linear layers have no bias, where the config says so."""
+    """The rows of blocks whose linear layers have no bias in the file, nor by the config."""
     layers = {"attn/proj": ("proj_bias",)} | dict.fromkeys(
-        ("mlp/fc1", "mlp/fc2", "mlp/w12", "mlp/w3"), ("ffn_bias", "mlp_bias")
+        ("mlp/fc1", "mlp/fc2", "mlp/w12", "mlp/w3"), ("ffn_bias", "mlp_bias", "proj_bias")
     )
-    lacking = {name for name, keys in layers.items() if file.get(*keys, default=True) is False}
-    paths = {f"blocks/block_{{i}}/{name}" for name in lacking}
+
+    def lacks(path):
+        theirs, name = rows[path][0], path.removeprefix("blocks/block_{i}/")
+        stem = re.escape(theirs[0] if isinstance(theirs, tuple) else theirs).replace(r"\{i\}", r"\d+")
+        stated = file.get(*layers[name], default=True) is False
+        return stated and not file.any(stem + r"\.bias$")
+
+    paths = {path for name in layers if (path := f"blocks/block_{{i}}/{name}") in rows and lacks(path)}
     return {path: (row[0], unbiased) if path in paths else row for path, row in rows.items()}
 
 

@@ -1,17 +1,19 @@
 """Swin Transformers, pre-trained by SimMIM: Microsoft's names and the hub's."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 
 from jssl.models.encoders.swin import Swin
 from jssl.models.layers.positions import LearnedPositions
+from jssl.models.layers.transformer import Mlp, gelu
 from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer, lead, patches, plain, table
 from jssl.weights.tables.beit import pixels
 from jssl.weights.tables.heads import linear
-from jssl.weights.tables.shared import block, epsilon_norm, grid_of, number, only
+from jssl.weights.tables.shared import activation, block, epsilon_norm, grid_of, number, only
 
 
 def rows_of(stem: str, stage: str, bias: str, **names: Any) -> Table:
@@ -78,6 +80,7 @@ def swin(file: File, rows: Table, masked: bool) -> Net:
         LearnedPositions() if positions else None,
         epsilon_norm(file, 1e-5),
         bool(file.get("qkv_bias", default=f"{first}.bias" in file)),
+        mlp=Mlp if activation(file) is gelu else partial(Mlp, activation=activation(file)),
     )
     shape = (1, grid[0] * patch, grid[1] * patch, channels)
 

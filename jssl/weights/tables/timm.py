@@ -1,17 +1,31 @@
 """timm's names: its ViT with every way of pooling, and EVA-02."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from jssl.data.augment.base import CLIP
-from jssl.models.encoders.readouts import read_class, read_mean, read_normed_class, read_normed_mean, read_raw
+from jssl.models.encoders.readouts import (
+    read_class,
+    read_mean,
+    read_normed_class,
+    read_normed_mean,
+    read_pooled,
+    read_raw,
+)
 from jssl.models.encoders.vit import PatchEmbed
+from jssl.models.features import Features
+from jssl.models.layers.attention import attend
+from jssl.models.layers.pooling import AttentionPool
 from jssl.models.layers.positions import antialiased_bicubic
 from jssl.models.layers.relative import rotary_angles_by_index
-from jssl.models.layers.transformer import SwiGlu, layer_norm
+from jssl.models.layers.transformer import Mlp, SwiGlu
 from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import (
     fused,
@@ -19,12 +33,31 @@ from jssl.weights.layouts import (
     layer,
     lead,
     neighbours,
+    query_apart,
+    separate_biases,
     token_pair,
 )
 from jssl.weights.preprocessing import Preprocess
 from jssl.weights.tables.heads import linear
-from jssl.weights.tables.shared import TIMM, only, scaled, vit
+from jssl.weights.tables.shared import (
+    ACTIVATIONS,
+    TIMM,
+    activation,
+    epsilon_norm,
+    heads_of,
+    only,
+    scaled,
+    vit,
+)
 
+TANH = re.compile(  # SigLIP 2's sizes
+    r"vit_(?:base_patch32|so400m_patch16|giantopt_patch16)_siglip|vit_large_patch16_siglip_(?:gap_)?512"
+)
+REDUCED: dict[str, Callable] = {
+    "avg": lambda x: x.mean(axis=1),
+    "max": lambda x: x.max(axis=1),
+    "avgmax": lambda x: (x.max(axis=1) + x.mean(axis=1)) / 2,
+}
 ROWS: Table = TIMM | {"registers": ("reg_token", lead(1))}
 
 
@@ -33,13 +66,41 @@ def _pooling(file: File) -> tuple[Callable, Table]:
     fc = "fc_norm.weight" in file and "norm.weight" not in file
     held = "token" if "cls_token" in file and not fc else "avg"
     pool = file.get("global_pool", default=held) or "token"
-    rows = {"norm": ("fc_norm" if fc else "norm", layer)}
+    rows: Table = {"norm": ("fc_norm" if fc else "norm", layer)}
     normed = fc or "norm.weight" in file
+    if pool == "map" and normed:
+        return partial(read_pooled, pool=_pool(file, rows)), rows
+    whole = bool(file.get("pool_include_prefix", default=False))
+    if pool in REDUCED and (pool != "avg" or whole or not normed):
+        when = "after" if fc else "before" if normed else None
+        return partial(_read_reduced, reduce=REDUCED[pool], when=when, whole=whole), rows
     if pool == "token":
         return (read_normed_class if fc else read_class) if normed else read_raw, rows
     if pool != "avg":
-        raise ValueError(f"global_pool is {pool!r}, known are 'token' and 'avg'")
+        raise ValueError(f"global_pool is {pool!r}, known are 'token', 'map', {', '.join(REDUCED)}")
     return (read_normed_mean if fc else read_mean), rows
+
+
+def _read_reduced(
+    prefix: jax.Array, patches: jax.Array, norm: Callable, *, reduce: Callable, when: str | None, whole: bool
+) -> Features:
+    """Reads the patch tokens and what is made of them all; `whole`: of class token and registers too."""
+    tokens = jnp.concatenate([prefix, patches], axis=1)
+    tokens = norm(name="norm")(tokens) if when == "before" else tokens
+    pooled = reduce(tokens if whole else tokens[:, prefix.shape[1] :])
+    return Features(norm(name="norm")(pooled) if when == "after" else pooled, tokens[:, prefix.shape[1] :])
+
+
+def _pool(file: File, rows: Table) -> Callable:
+    """The attention that pools, `attn_pool`; its rows are added."""
+    names = {"norm": "norm", "proj": "proj", "mlp/fc1": "mlp.fc1", "mlp/fc2": "mlp.fc2"}
+    rows |= {f"pool/{ours}": (f"attn_pool.{theirs}", layer) for ours, theirs in names.items()}
+    rows["pool/probe"] = ("attn_pool.latent", lead(1))
+    rows["pool/attn"] = (("attn_pool.q", "attn_pool.kv"), query_apart)
+    hidden, dim = file.shape("attn_pool.mlp.fc1.weight")
+    act = ACTIVATIONS[_activation(file)]
+    heads = file.get("attn_pool_num_heads", default=heads_of(file, dim))
+    return partial(AttentionPool, heads, hidden, partial(Mlp, activation=act), epsilon_norm(file))
 
 
 def _gated(file: File, fields: dict[str, Any], rows: Table, norm: Callable | None) -> None:
@@ -53,8 +114,10 @@ def _gated(file: File, fields: dict[str, Any], rows: Table, norm: Callable | Non
         return
     rows["blocks/block_{i}/mlp/w3"] = ("blocks.{i}.mlp.fc2", layer)
     rows["blocks/block_{i}/mlp/norm"] = ("blocks.{i}.mlp.norm", layer)
-    normed = "blocks.0.mlp.norm.weight" in file
-    fields |= dict(mlp=partial(SwiGlu, norm=norm) if normed else SwiGlu, mlp_ratio=out[1] / out[0])
+    told: dict[str, Any] = {"norm": norm} if "blocks.0.mlp.norm.weight" in file else {}
+    if file.get("act_layer", default="silu") not in ("silu", "swish"):
+        told["activation"] = activation(file, "act_layer")
+    fields |= dict(mlp=partial(SwiGlu, **told) if told else SwiGlu, mlp_ratio=out[1] / out[0])
 
 
 def _timm(file: File) -> dict[str, Net]:
@@ -67,13 +130,15 @@ def _timm(file: File) -> dict[str, Net]:
         fields["norm_input"] = True
     if "patch_embed.proj.bias" not in file:
         fields["stem"] = partial(PatchEmbed, use_bias=False)
-    _gated(file, fields, rows, layer_norm)
+    if "pos_embed" not in file:
+        fields["positions"] = None
+    _gated(file, fields, rows, epsilon_norm(file, 1e-5 if early else 1e-6))
     encoder = vit(
         file,
         rows,
         interpolate=antialiased_bicubic,
         epsilon=1e-5 if early else 1e-6,
-        act="quick_gelu" if "quickgelu" in str(file.get("architecture", default="")) else "gelu",
+        act=_activation(file),
         classes=classes,
         of_prefix=not _patches_alone(file),
         **fields,
@@ -81,19 +146,36 @@ def _timm(file: File) -> dict[str, Net]:
     return only(encoder=encoder, logits=linear(file, "head"))
 
 
+def _activation(file: File) -> str:
+    """The activation of the blocks: what the arguments say, else as timm builds the architecture."""
+    name = str(file.get("architecture", default=""))
+    of_name = "quick_gelu" if "quickgelu" in name else "gelu_tanh" if TANH.match(name) else "gelu"
+    return file.get("act_layer", default=of_name)
+
+
 def _patches_alone(file: File) -> bool:
-    """Whether the positions have no entry for the class token."""
-    if "cls_token" not in file or "pos_embed" not in file:
+    """Whether the positions have no entries for class token and registers."""
+    first = sum(file.shape(name)[1] for name in ("cls_token", "reg_token") if name in file)
+    if not first or "pos_embed" not in file:
         return False
     stated, held = file.get("no_embed_class"), file.shape("pos_embed")[1]
-    return stated if isinstance(stated, bool) else math.isqrt(held) ** 2 == held
+    if isinstance(stated, bool):
+        return stated
+    side = file.shape("patch_embed.proj.weight")[-1]
+    image = file.get("img_size")
+    rows, columns = image if isinstance(image, list) and len(image) == 2 else (image, image)
+    if type(rows) is int and type(columns) is int:  # a square number may count the class token too
+        patches = (rows // side) * (columns // side)
+        if held in (patches, patches + first):
+            return held == patches
+    return math.isqrt(held) ** 2 == held
 
 
 def _prefix(file: File, rows: Table, fields: dict[str, Any]) -> int:
     """How many tokens with positions come first; registers are among them unless patches alone have some."""
     classes, registers = int("cls_token" in file), file.shape("reg_token")[1] if "reg_token" in file else 0
-    if registers and classes and not _patches_alone(file) and "pos_embed" in file:
-        rows["class_token"] = (("cls_token", "reg_token"), token_pair)
+    if registers and not _patches_alone(file) and "pos_embed" in file:
+        rows["class_token"] = (("cls_token", "reg_token"), token_pair) if classes else ("reg_token", lead(1))
         return classes + registers
     if registers:
         fields["registers"] = registers
@@ -105,25 +187,50 @@ def _eva02(file: File) -> dict[str, Net]:
     rows: Table = ROWS | pooled
     fields: dict[str, Any] = dict(readout=readout, layer_scale=scaled(file, EVA, "init_values"))
     rows |= {name: row for name, row in EVA.items() if "scale" in name}
-    turned = file.get("use_rot_pos_emb", default="model_args" not in file.config)
-    native = file.get("ref_feat_shape", default=None if "model_args" in file.config else (16, 16))
+    _gated(file, fields, rows, epsilon_norm(file))
+    named = "model_args" not in file.config  # EVA-02 gates and turns, EVA-01 does neither
+    turned = file.get("use_rot_pos_emb", default=named and "mlp" in fields)
+    native = file.get("ref_feat_shape", default=(16, 16) if named else None)
     native = tuple(native) if isinstance(native, list | tuple) else native and (native, native)
+    _only_usual(file)
     if turned:
-        fields["rotary"] = partial(rotary_angles_by_index, native=native)
+        theta = float(file.get("rope_temperature", default=10000.0))
+        fields["rotary"] = partial(rotary_angles_by_index, native=native, theta=theta)
+    halves = not turned or file.get("rope_rotate_half", default=False)
+    if "blocks.0.attn.norm.weight" in file:
+        norm = epsilon_norm(file)
+        fields["attend"] = partial(_attend_normed, norm=norm)
+        rows["blocks/block_{i}/attn/norm"] = ("blocks.{i}.attn.norm", layer)
     if "blocks.0.attn.q_proj.weight" in file:
         names = tuple(f"blocks.{{i}}.attn.{name}_proj" for name in "qkv")
         fields["qkv_bias"] = tuple(f"{name.format(i=0)}.bias" in file for name in names)
-        rows["blocks/block_{i}/attn/qkv"] = (names, fused_neighbours if turned else fused)
+        rows["blocks/block_{i}/attn/qkv"] = (names, fused if halves else fused_neighbours)
     else:
         fields["qkv_bias"] = "blocks.0.attn.q_bias" in file and (True, False, True)
-        rows["blocks/block_{i}/attn/qkv"] = ("blocks.{i}.attn", neighbours)
+        rows["blocks/block_{i}/attn/qkv"] = ("blocks.{i}.attn", separate_biases if halves else neighbours)
     if "pos_embed" not in file:
         fields["positions"] = None
-    _gated(file, fields, rows, layer_norm)
     classes = _prefix(file, rows, fields)
     alone = _patches_alone(file)
     encoder = vit(file, rows, interpolate=antialiased_bicubic, classes=classes, of_prefix=not alone, **fields)
     return only(encoder=encoder, logits=linear(file, "head"))
+
+
+def _only_usual(file: File) -> None:
+    """Refuses what leaves no trace in the names, and is not built."""
+    usual: dict[str, Any] = {"rope_type": "cat", "rope_grid_offset": 0, "rope_grid_indexing": "ij"}
+    post = "enormous" in str(file.get("architecture", default=""))
+    for name, value in usual.items():
+        if (stated := file.get(name, default=value)) != value:
+            raise ValueError(f"{name} is {stated!r}, which is not built")
+    if file.get("use_post_norm", default=post):
+        raise ValueError("use_post_norm puts the norms after their branches, which is not built")
+
+
+def _attend_normed(query, key, value, *, bias=None, norm: Callable) -> jax.Array:
+    """Attention, and a norm over all heads' features before the projection."""
+    x = attend(query, key, value, bias=bias)
+    return norm(name="norm")(x.reshape(*x.shape[:2], -1)).reshape(x.shape)
 
 
 EVA = TIMM | {
@@ -151,6 +258,7 @@ _TIMM = Family(
         r"reg_token",
         r"fc_norm\.",
         r"layers\.",
+        r"blocks\.0\.attn\.q_bias$",
     ),
     label="timm",
     publisher="timm on the hub",
@@ -165,7 +273,7 @@ FAMILIES = [
         _TIMM,
         name="timm_vit_avg",
         signs=(_TIMM.signs[0], *_TIMM.signs[3:]),
-        foreign=(*_TIMM.foreign[:-3], r"layers\."),
+        foreign=tuple(sign for sign in _TIMM.foreign if "reg" not in sign and "norm" not in sign),
     ),
     replace(
         _TIMM,
@@ -186,7 +294,7 @@ FAMILIES = [
         kept=("*rope.*",),
         label="eva",
         preprocess=_clip_pixels,
-        architectures="EVA-02 Ti/14, S/14, B/14, L/14",
+        architectures="EVA-02 Ti/14, S/14, B/14, L/14, EVA g/14, L/14",
         licence="MIT",
         citation="arXiv:2303.11331",
     ),

@@ -37,6 +37,7 @@ from jssl.weights.tables.shared import (
     mlp_of,
     number,
     only,
+    scaled,
     vit,
 )
 
@@ -85,6 +86,7 @@ def text_tower(file: File, rows: Table, *, end: Any, causal: bool, epsilon: floa
         end=end,
         causal=causal,
         norm=epsilon_norm(file, epsilon),
+        layer_scale=scaled(file, rows, "ls_init_value"),
         **mlp_of(file, rows, dim, activation(file, default=act)),
     )
     return Net(module, rows, lambda module, key: module.init(key, jnp.zeros((1, length), int)), file.at)
@@ -120,8 +122,8 @@ def _clip(file: File) -> dict[str, Net]:
     text = sub(root, "text_config", root.at + "text_model.")
     heads: dict[str, Net | None] = {"image_projection": linear(root, "visual_projection")}
     if "embeddings.token_embedding.weight" in text:
-        eos = text.get("eos_token_id", default=2)
-        end = largest_id if eos == 2 else partial(first_place, of=number(text, "eos_token_id"))
+        eos = number(text, "eos_token_id", default=49407)  # what a config that does not say it stands for
+        end = largest_id if eos == 2 else partial(first_place, of=eos)
         heads["text"] = text_tower(text, TEXT, end=end, causal=True, epsilon=1e-5, act="quick_gelu")
         heads["text_projection"] = linear(root, "text_projection")
         heads["logit_scale"] = scale(root.at)
@@ -200,8 +202,7 @@ OPEN_TEXT: Table = {
 def _open_clip(file: File) -> dict[str, Net]:
     root = file.beside("visual.", "")
     model = sub(file, "model_cfg", file.at)
-    quick = model.get("quick_gelu", default="input_resolution" in root)
-    act = "quick_gelu" if quick else "gelu"
+    quick = bool(model.get("quick_gelu", default="input_resolution" in root))
     vision = sub(model, "vision_cfg", file.at)
     dim = vision.shape("conv1.weight")[0]
     early, pool = "ln_pre.weight" in vision, vision.get("pool_type", default="tok")
@@ -215,8 +216,8 @@ def _open_clip(file: File) -> dict[str, Net]:
         ),
         OPEN_VISION,
         interpolate=antialiased_bicubic,
-        epsilon=file.get("layer_norm_eps", default=1e-5),
-        act=act,
+        epsilon=_epsilon(vision, file),
+        act=_act(vision, quick),
         depth=depth_of(vision, OPEN_VISION, "blocks/block_{i}", "layers"),
         heads=dim // number(vision, "head_width", default=64),
         norm_input=early,
@@ -229,14 +230,33 @@ def _open_clip(file: File) -> dict[str, Net]:
     heads: dict[str, Net | None] = {"image_projection": matrix(vision, "proj")}
     if "token_embedding.weight" in text:
         ends = {"argmax": largest_id, "last": last_place, "first": partial(first_place, of=-1)}
+        ends["eos"] = partial(first_place, of=text.get("eos_id", default=2))
         end, causal = text.get("pool_type", default="argmax"), not text.get("no_causal_mask", default=False)
         if end not in ends:
             raise ValueError(f"pool_type is {end!r}, known are {', '.join(ends)}")
-        made = text_tower(text, OPEN_TEXT, end=ends[end], causal=causal, epsilon=1e-5, act=act)
+        made = text_tower(
+            text, OPEN_TEXT, end=ends[end], causal=causal, epsilon=_epsilon(text, file), act=_act(text, quick)
+        )
         heads["text"] = made
         heads["text_projection"] = matrix(text, "text_projection") or linear(text, "text_projection")
         heads["logit_scale"] = scale(root.at, lead(len(root.shape("logit_scale"))))
     return only(encoder=encoder, **heads)
+
+
+def _act(tower: File, quick: bool) -> str:
+    """The activation of a tower."""
+    stated = tower.get("act_kwargs", default={})
+    if set(stated) - {"approximate"} or (stated and quick):
+        raise ValueError(f"act_kwargs is {stated!r}, known is approximate, of the plain GELU")
+    return "quick_gelu" if quick else "gelu_tanh" if stated.get("approximate") == "tanh" else "gelu"
+
+
+def _epsilon(tower: File, file: File) -> float:
+    """The epsilon of a tower's norms."""
+    stated = tower.get("norm_kwargs", default={})
+    if set(stated) - {"eps"}:
+        raise ValueError(f"norm_kwargs is {stated!r}, known is eps")
+    return stated.get("eps", file.get("layer_norm_eps", default=1e-5))
 
 
 def _clip_pixels(file: File) -> Preprocess:
