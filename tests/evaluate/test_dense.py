@@ -139,6 +139,10 @@ def test_depth_is_told_in_its_own_unit():
     assert found["linear_depth_rmse"] < 0.15 and found["linear_depth_delta1"] > 0.98
     blind = score([one], **there | {"test_tokens": there["test_tokens"] * [0, 1] + [2.5, 0]})
     assert blind["linear_depth_rmse"] == pytest.approx(other.std(), rel=0.1)
+    uneven = np.where(np.arange(20)[:, None, None] < 10, other, 2 * other)  # twice as deep as it looks
+    uneven[0], uneven[10:, 1:], uneven[10:, 0, 1:] = 0, 0, 0  # none at all; one pixel each
+    found = score([one], **there | {"test_depth": uneven})  # an image counts as much as any other
+    assert found["linear_depth_delta1"] == pytest.approx(9 / 19, abs=0.03)
     with pytest.raises(ValueError, match="no two depths above 0"):
         score([one], **there | {"train_depth": np.ones((60, 4, 4))})
     assert "image: depth" not in (refusal(one, there) or "")

@@ -60,6 +60,12 @@ def test_transfer_scores_every_set_and_their_mean():
         one.run(sets={"bare": GIVEN | dict(train_labels=None)})
 
 
+def test_strengths_are_the_inverses_of_the_authors_weight_decays():
+    strengths = protocol("transfer").settings["strengths"]
+    np.testing.assert_allclose(strengths[::-1], 1 / np.logspace(-6, 5, 45))
+    np.testing.assert_allclose(protocol("logistic").settings["strengths"], np.logspace(-6, 5, 45))
+
+
 def test_one_class_for_all_is_right_in_one_class_of_four():
     assert mean_class_accuracy(np.tile([0.0, 1, 0, 0], (80, 1)), LABELS[120:]) == 0.25
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jssl.evaluate import knn_accuracy, knn_classify, nearest_neighbours
+from jssl.evaluate import knn_accuracy, knn_classify, nearest_neighbours, protocol, score
 from jssl.evaluate.protocols.knn import GROUP, _nearest_neighbours, top_k
 from tests.objectives.golden_numbers import load
 
@@ -105,6 +105,24 @@ def test_accuracy_counts_the_right_predictions():
     wanted[:7] = (wanted[:7] + 1) % 4
     accuracy = knn_accuracy(train, labels, test, wanted, classes=4, k=5)
     assert float(accuracy) == pytest.approx(16 / 23)
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.001])
+def test_a_low_temperature_overflows_nothing(temperature):
+    train, labels, test = data()
+    train, test = train + 5, test + 5  # cosines near 1, where exp(cosine / temperature) is infinite
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (train.astype(float), test.astype(float))]
+    nearest = (unit[1] @ unit[0].T - 1) / temperature  # the same votes but for a factor
+    order = np.argsort(-nearest, axis=1)[:, :20]
+    weights = np.exp(np.take_along_axis(nearest, order, 1))
+    expected = np.einsum("mk,mkc->mc", weights, np.eye(4)[labels[order]]).argmax(1)
+    settings = dict(classes=4, k=20, temperature=temperature)
+    assert float(knn_accuracy(train, labels, test, expected, **settings)) == 1.0
+    one = protocol("knn", k=20, temperature=temperature)
+    there = dict(
+        train_features=train, train_labels=labels, test_features=test, test_labels=expected, classes=4
+    )
+    assert score([one], **there)["knn_top1"] == 1.0
 
 
 def test_half_precision_features_are_compared_in_single():

@@ -105,6 +105,17 @@ def test_neighbours_are_cut_to_a_small_training_set():
     assert score([protocol("knn", k=200)], **few)["knn_top1"] >= 0.0
 
 
+@pytest.mark.parametrize("name", ["knn", "k_shot", "low_shot", "retrieval", "zero_shot"])
+def test_long_features_in_half_precision_are_compared_in_single(name):
+    (train, labels), (test, test_labels) = planted(90), planted(60, seed=1)
+    train, test = (400 * x.astype(np.float16) for x in (train, test))  # whose squares are above 65,504
+    there = given(train_features=train, test_features=test, test_embeddings=test)
+    there |= dict(prompts=400 * np.eye(8)[:3, None].astype(np.float16))
+    there |= dict(query_features=test, gallery_features=train, relevance=1 * (test_labels[:, None] == labels))
+    one = protocol(name, **FAST.get(name, {}))
+    assert score([one], **there)[one.headline] == 1.0
+
+
 def test_an_unknown_protocol_is_named():
     with pytest.raises(ValueError, match="unknown protocol 'svm': expected one of knn, linear"):
         protocol("svm")

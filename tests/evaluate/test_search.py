@@ -37,6 +37,14 @@ def test_average_precision_is_the_area_that_scikit_learn_finds():
         assert found == pytest.approx(auc(recall, precision), rel=1e-5)
 
 
+def test_embeddings_that_are_no_numbers_find_nothing():
+    broken = np.full((9, 4), np.nan, np.float32)
+    found = score([protocol("cross_retrieval", ks=(1, 4))], test_embeddings=broken, caption_embeddings=broken)
+    assert found["cross_retrieval_image_recall1"] == found["cross_retrieval_caption_recall4"] == 0.0
+    assert found["cross_retrieval_image_median_rank"] == 5.0  # as where all are equal
+    assert pair_ranks(jnp.eye(3).at[1].set(jnp.nan)).tolist() == [1.0, 2.0, 1.0]
+
+
 def test_junk_anywhere_changes_nothing():
     plain, (wanted, ignored) = bools("+-+--+"), (bools("-+--+---+"), bools("+--+--+--"))
     # the same ranking with junk before, between and after; what is ignored may even be wanted
@@ -178,6 +186,12 @@ def test_films_may_differ_in_length():
     (long, its), (short, others) = film(1, frames=5), film(0, frames=3)
     found = score([protocol("propagate", top=1)], film_tokens=[long, short], film_objects=[its, others])
     assert found["propagate_j"] == 1.0
+    lost = np.random.default_rng(0).normal(size=short.shape).astype(np.float32)
+    alone = score([protocol("propagate", top=1)], film_tokens=[lost], film_objects=[others])
+    both = dict(film_tokens=[long, lost], film_objects=[np.where(its == 1, 1, 0), others])
+    found = score([protocol("propagate", top=1)], **both)  # one object kept, two lost, each a third
+    for metric in ("propagate_j", "propagate_f"):
+        assert found[metric] == pytest.approx((1 + 2 * alone[metric]) / 3)
     with pytest.raises(ValueError, match="tokens of 2 films, objects of 1"):
         score([protocol("propagate")], film_tokens=[long, short], film_objects=[its])
 

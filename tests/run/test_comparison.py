@@ -66,6 +66,18 @@ def test_evaluations_of_a_run_and_of_weights_stand_beside(tmp_path):
     assert " -" in table(found).splitlines()[2]
 
 
+def test_evaluations_of_two_networks_are_two_rows_whatever_their_directories_are_called(tmp_path):
+    for name, value in (("dino", 0.9), ("mae", 0.4)):
+        place = tmp_path / name / "evaluation"
+        place.mkdir(parents=True)
+        (place / "evaluation.json").write_text(json.dumps({"evaluations": [entry("knn_top1", value)]}))
+    found = compare([str(tmp_path / name / "evaluation") for name in ("dino", "mae")])
+    assert [row.mean("digits: knn_top1") for row in found] == [0.9, 0.4]
+    assert [row.name for row in found] == [
+        f"evaluation, of {tmp_path}/{name}/evaluation" for name in ("dino", "mae")
+    ]
+
+
 def test_measures_that_rank_rows_alike():
     rows = [
         Compared(

@@ -15,6 +15,7 @@ from jssl.data import from_arrays, in_memory
 from jssl.data.sources.scenes import scenes
 from jssl.models import TextTransformer, ViT
 from jssl.objectives.base import Outputs
+from jssl.run.directory.results import write
 from jssl.run.evaluation import features, protocols, subject, towers
 from jssl.run.evaluation.comparison import compare
 from jssl.run.evaluation.features import Columns, mark_of_data, mark_of_network, matched, read_columns
@@ -89,6 +90,26 @@ def test_protocols_of_weights_and_what_is_kept(loaded, data, tmp_path, monkeypat
     assert [entry["protocol"] for entry in held] == [*names[:-1], "logistic"]  # knn in its old place
 
 
+def test_the_report_keeps_data_sets_and_settings_apart(tmp_path):
+    def entry(value, data, row="learned", k=20):
+        metrics, settings = {"knn_top1": value}, {"k": k, "temperature": 0.07}
+        held = dict(protocol="knn", main="knn_top1", metrics=metrics, settings=settings, row=row, data=data)
+        return held | dict(network=f"{row}: ViT", looked_at=["60 images"], notes=[])
+
+    write(tmp_path, "dino", [entry(0.11, "digits", "raw pixels"), entry(0.55, "digits")])
+    page = (tmp_path / "evaluation.html").read_text()
+    assert '<th scope="col">kNN top-1, %</th>' in page and "knn of learned.data" in page
+    write(
+        tmp_path, "dino", [entry(0.11, "digits", "raw pixels"), entry(0.55, "digits"), entry(0.99, "scenes")]
+    )
+    page = (tmp_path / "evaluation.html").read_text()
+    assert all(value in page for value in (">11.0<", ">55.0<", ">99.0<"))
+    assert '<th scope="col">digits: kNN top-1, %</th><th scope="col">scenes: kNN top-1, %</th>' in page
+    write(tmp_path, "dino", [entry(0.55, "digits"), entry(0.77, "digits", k=200)])
+    page = (tmp_path / "evaluation.html").read_text()
+    assert "k 20: kNN top-1, %" in page and "k 200: knn of learned.k" in page and ">77.0<" in page
+
+
 def test_baselines_stand_beside_it(loaded, data, tmp_path):
     protocols = chosen_protocols(["knn", "transfer"], ["transfer.strengths=[1.0]"])
     where = dict(out=tmp_path / "out", cache=tmp_path / "kept", batch=48)
@@ -101,6 +122,20 @@ def test_baselines_stand_beside_it(loaded, data, tmp_path):
         ("raw pixels", "knn"),
     }
     assert rows["raw pixels", "knn"] == 1.0 and rows["learned", "transfer"] > 0.5
+
+
+def test_what_is_said_of_further_data_is_said_once_and_kept(loaded, data, tmp_path):
+    alone = tmp_path / "alone.npz"  # without a test split
+    with np.load(data.partition(":")[2]) as held:
+        np.savez(alone, images=held["images"], labels=held["labels"])
+    said: list[str] = []
+    protocols = chosen_protocols(["transfer"], ["transfer.strengths=[1.0]"])
+    where = dict(out=tmp_path / "out", cache=tmp_path / "kept", batch=48, sets=(f"npz:{alone}",))
+    (found,) = evaluate(loaded, data=data, protocols=protocols, say=said.append, **where)
+    assert len([line for line in said if "there is no test split" in line]) == 1
+    assert [note.partition(" training")[0] for note in found["notes"]] == [
+        f"npz:{alone}: there is no test split: 10"
+    ]
 
 
 def file_of(path, count=60, classes=3, width=4, seed=0, **more):
@@ -153,6 +188,21 @@ def test_what_does_not_fit_costs_one_line(tmp_path, loaded, capsys):
         assert end.value.code == 2 and len(error) == 1 and words in error[0], (arguments, error)
 
 
+def test_what_is_not_finite_is_left_out_wherever_it_lies():
+    def refused(name, **there):
+        with pytest.raises(ValueError, match=f"{name} is left out: .* are not all finite"):
+            protocols._given(protocols.protocol(name), SimpleNamespace(given=there.get))
+
+    whole, broken = np.ones((4, 2)), np.array([[1.0, np.nan]] * 4)
+    refused("cross_retrieval", test_embeddings=jax.numpy.asarray(broken), caption_embeddings=whole)
+    refused("propagate", film_tokens=[whole[None], broken[None]], film_objects=[np.ones((1, 2, 2), int)] * 2)
+    refused("transfer", sets={"digits": {"train_features": whole, "test_features": broken}})
+    depth = dict(train_depth=np.full((4, 2, 2), np.nan))  # pixels without one
+    there = depth | {f"{part}_{what}": whole for part in ("train", "test") for what in ("features", "tokens")}
+    there |= dict(test_depth=depth["train_depth"])
+    assert protocols._given(protocols.protocol("linear_depth"), SimpleNamespace(given=there.get))
+
+
 def test_a_class_that_training_lacks_is_said():
     test = Columns(np.ones((4, 2)), np.array([0, 1, 2, -1]), ("a", "b", "c"))
     train = Columns(np.ones((3, 2)), np.array([0, 1, -1]), ("a", "b"))
@@ -189,6 +239,9 @@ def test_fine_tuning_is_the_experiments(loaded, tmp_path, monkeypatch):
     assert asked["data"] == "digits" and str(tmp_path) in asked["out"]
     known = {field.name for field in fields(FineTune)}
     assert set(found["settings"]) <= known  # the experiment has all of them
+    before = asked["out"]
+    evaluate(loaded, data="scenes", data_dir="/sets", protocols=chosen, out=tmp_path)
+    assert asked["data_dir"] == "/sets" and asked["out"] != before
 
 
 def test_dense_protocols_get_whole_images_and_the_datas_fields(loaded, tmp_path, monkeypatch):
@@ -215,6 +268,33 @@ def test_dense_protocols_get_whole_images_and_the_datas_fields(loaded, tmp_path,
     one = replace(one, _splits={}, notes=[])
     assert one.given("test_segmentation").shape == (8, 8, 8)  # fifteen pixels are not two patches
     assert one.notes[-1:] == ["segmentation of 15 x 15 pixels is brought to the 8 x 8 that are seen"]
+
+
+def test_wide_images_and_their_labels_are_cut_to_the_same_square(loaded, tmp_path, monkeypatch):
+    few = {split: scenes(split=split, side=16, count=8) for split in ("train", "test")}
+
+    def beside(pixels):  # 16 x 64: a grid of 1 x 4 patches would divide it
+        return np.concatenate([np.roll(pixels, 1, 0), pixels, np.roll(pixels, 2, 0)], 2)[:, :, 8:-8].repeat(
+            2, 2
+        )
+
+    def put(change):
+        held = {
+            split: from_arrays(
+                change(one.images), one.labels, segmentation=change(one.extras["segmentation"])
+            )
+            for split, one in few.items()
+        }
+        monkeypatch.setattr(subject, "densely_labelled", lambda name, split="train": held[split])
+        records = lambda name, data_dir, split="train": in_memory(held[split])  # noqa: E731
+        monkeypatch.setattr(subject, "open_records", records)
+        return subject.Subject("learned", loaded, "scenes", store=tmp_path, batch=8, say=lambda text: None)
+
+    wide = put(beside)
+    assert wide.labelled[0].images.shape == (8, 16, 64, 3)
+    square = put(lambda pixels: beside(pixels)[:, :, 24:40])
+    for name in ("test_tokens", "test_attention", "test_segmentation", "train_segmentation"):
+        np.testing.assert_allclose(wide.given(name), square.given(name), atol=1e-5)
 
 
 def test_films_searches_and_copies_of_a_folder(loaded, tmp_path):

@@ -85,7 +85,8 @@ def _hits(wanted, ignored):
 
 
 def pair_ranks(scores: jax.Array) -> jax.Array:
-    """Finds at which rank each row's own column lies; among equal scores in the middle of them.
+    """Finds at which rank each row's own column lies; among equal scores in the middle of them. What is not a
+    number is below all that are.
 
     Args:
         scores: [M, M], row i against column j; column i is what row i is looking for.
@@ -98,6 +99,7 @@ def pair_ranks(scores: jax.Array) -> jax.Array:
         ([1.0, 2.0], [2.0, 2.0, 2.0])
     """
     (scores,) = check(scores=(scores, "M M"))
+    scores = jnp.where(jnp.isnan(scores), -jnp.inf, scores)  # comparisons would put it first
     own = jnp.diagonal(scores)[:, None]
     return 1 + jnp.sum(scores > own, axis=1) + (jnp.sum(scores == own, axis=1) - 1) / 2
 

@@ -187,11 +187,12 @@ def heading(metric: str) -> str:
     """Names a metric for people, with its unit.
 
     Examples:
-        >>> heading("knn_top1"), heading("depth_rmse")
-        ('kNN top-1, %', 'depth rmse')
+        >>> heading("knn_top1"), heading("depth_rmse"), heading("npz:my_set.npz: knn_top1")
+        ('kNN top-1, %', 'depth rmse', 'npz:my_set.npz: kNN top-1, %')
     """
-    words = [{"knn": "kNN", "top1": "top-1", "top5": "top-5"}.get(word, word) for word in metric.split("_")]
-    return " ".join(words) + (", %" if is_share(metric) else "")
+    before, colon, name = metric.rpartition(": ")  # such as the data, as it is
+    words = [{"knn": "kNN", "top1": "top-1", "top5": "top-5"}.get(word, word) for word in name.split("_")]
+    return before + colon + " ".join(words) + (", %" if is_share(metric) else "")
 
 
 def is_share(metric: str) -> bool:

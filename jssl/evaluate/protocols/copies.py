@@ -36,7 +36,8 @@ def copies_protocol(*, power: float = 4.0, whiten: bool = True, false_alarms: fl
         original_tokens,
         copied,
     ):
-        copied = jnp.asarray(checked_relevance(NAME, copy_features, original_features, copied))
+        *_, relevance = checked_relevance(NAME, copy_features, original_features, copied)
+        copied = jnp.asarray(relevance)
         others = descriptors(whitening_features, whitening_tokens, power=power)
         queries = descriptors(copy_features, copy_tokens, power=power)
         gallery = descriptors(original_features, original_tokens, power=power)

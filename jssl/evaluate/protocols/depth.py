@@ -32,9 +32,11 @@ def depth_protocol(*, bins: int = BINS, **settings) -> Protocol:
         bins: Depths between the least and the largest of the training images that are weighed.
         **settings: Keyword arguments of `fit_patches`, such as steps.
     Returns:
-        The `Protocol` "linear_depth" with the metrics of `depth_errors`: "rmse", "abs_rel", "delta1" ...
+        The `Protocol` "linear_depth" with the metrics of `depth_errors`: "rmse", "abs_rel", "delta1" ...,
+        of each test image that has a depth, and their means, as the authors'.
     References:
-        arXiv:2304.07193, section 7.4; facebookresearch/dinov2, dinov2/eval/depth
+        arXiv:2304.07193, section 7.4; facebookresearch/dinov2, dinov2/eval/depth, on
+        zhyever/Monocular-Depth-Estimation-Toolbox, depth/core/evaluation/metrics.py
     """
 
     def run(train_tokens, train_features, train_depth, test_tokens, test_features, test_depth):
@@ -49,16 +51,12 @@ def depth_protocol(*, bins: int = BINS, **settings) -> Protocol:
         depths = jnp.linspace(known.min(), known.max(), bins)
         targets = patch_depths(train, seen.shape[1]), jnp.broadcast_to(depths, (len(seen), bins))
         probe = fit_patches(seen, targets, _loss, bins, **settings)
-        total: dict[str, float] = {}
+        found: dict[str, list[np.ndarray]] = {}
         for some in pieces(len(test), outputs=bins * test[0].size):
             tokens = beside_image(test_tokens[some], test_features[some])
-            errors, count = _errors(probe, depths, tokens, jnp.asarray(test[some]))
-            total = {name: total.get(name, 0.0) + float(value) for name, value in errors.items()} | {
-                "pixels": total.get("pixels", 0.0) + float(count)
-            }
-        pixels = total.pop("pixels")
-        means = {name: value / pixels for name, value in total.items()}
-        return means | {"rmse": means["rmse"] ** 0.5}
+            for name, values in _errors(probe, depths, tokens, jnp.asarray(test[some])).items():
+                found.setdefault(name, []).append(np.asarray(values))
+        return {name: np.nanmean(np.concatenate(values)) for name, values in found.items()}
 
     needs = ("train_tokens", "train_features", "train_depth", "test_tokens", "test_features", "test_depth")
     chosen = {"bins": bins} | settings_of(fit_patches, settings, of=NAME)
@@ -111,9 +109,6 @@ def _loss(outputs, targets):
 
 @jax.jit
 def _errors(probe: PatchProbe, depths, tokens, depth):
-    """(sums over pixels of what the metrics are means of, how many have a depth)."""
+    """The metrics of each image, nan for one without a depth."""
     outputs = at_every_pixel(patch_outputs(probe, tokens), depth.shape[1:])
-    found = depth_errors(expected_depth(outputs, depths), depth)
-    count = jnp.sum(depth > 0)
-    means = found | {"rmse": found["rmse"] ** 2}
-    return {name: jnp.where(count > 0, value * count, 0.0) for name, value in means.items()}, count
+    return jax.vmap(depth_errors)(expected_depth(outputs, depths), depth)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jssl.arrays.checks import check_positive
+from jssl.arrays.checks import check, check_positive
 from jssl.arrays.vectors import unit
 from jssl.data.splits import balanced
 from jssl.evaluate.protocols.base import LABELLED, Protocol
@@ -47,7 +47,7 @@ def low_shot(
         raise ValueError(f"low_shot: shares must hold numbers above 0 and at most 1, got {tuple(shares)}")
 
     def run(train_features, train_labels, test_features, test_labels, classes):
-        train, test = (_row_normalised(jnp.asarray(x)) for x in (train_features, test_features))
+        train, test = map(_row_normalised, _checked(train_features, test_features))
         labels = np.asarray(train_labels)
         probe = dict(classes=classes, strengths=(strength,), iterations=iterations)
         found = {}
@@ -85,7 +85,7 @@ def k_shot(*, shots: Sequence[int] = (1, 2, 5), draws: int = 100, seed: int = 0)
 
     def run(train_features, train_labels, test_features, test_labels, classes):
         labels = np.asarray(train_labels)
-        train, test = unit(jnp.asarray(train_features)), unit(jnp.asarray(test_features))
+        train, test = map(unit, _checked(train_features, test_features))
         found = {}
         for count in shots:
             rows = [balanced(labels, per_class=count, seed=draw) for draw in range(seed, seed + draws)]
@@ -98,6 +98,11 @@ def k_shot(*, shots: Sequence[int] = (1, 2, 5), draws: int = 100, seed: int = 0)
 
     settings = dict(shots=tuple(shots), draws=draws, seed=seed)
     return Protocol("k_shot", LABELLED, run, main=f"n{shots[0]}_top1", settings=settings)
+
+
+def _checked(train_features, test_features) -> list[jax.Array]:
+    """Features in float32 at least: the squares of half precision overflow at a length of 256."""
+    return check(train_features=(train_features, "N D"), test_features=(test_features, "M D"))
 
 
 def _row_normalised(x: jax.Array) -> jax.Array:

@@ -41,8 +41,8 @@ def knn_protocol(*, k: int | Sequence[int] = 20, temperature: float = 0.07) -> P
         labels = jnp.asarray(train_labels)[rows]
 
         def top1(k):
-            scores = votes(similarities[:, :k], labels[:, :k], temperature, classes)
-            return jnp.mean(jnp.argmax(scores, -1) == jnp.asarray(test_labels))
+            found = predicted(similarities[:, :k], labels[:, :k], temperature, classes)
+            return jnp.mean(found == jnp.asarray(test_labels))
 
         found = {k: top1(min(k, most)) for k in several}
         listed = {f"k{k}_top1": value for k, value in found.items()} if len(several) > 1 else {}
@@ -102,7 +102,8 @@ def knn_classify(
         temperature: The width of their weight.
         chunk: As in `nearest_neighbours`.
     Returns:
-        [M, classes] scores, not normalised; the prediction is their argmax.
+        [M, classes] scores, not normalised; the prediction is their argmax. Temperatures below 0.012 overflow
+        float32; `knn_accuracy` takes them too.
     Raises:
         ValueError: for wrong ranks or shapes, or k or temperature out of range.
     References:
@@ -112,16 +113,8 @@ def knn_classify(
         >>> int(scores.argmax(-1)[0])
         0
     """
-    train_features, train_labels, test_features = check(
-        train_features=(train_features, "N D"),
-        train_labels=(train_labels, "N", int),
-        test_features=(test_features, "M D"),
-    )
-    check_positive(temperature=temperature)
-    _check_neighbours(k, train_features)
-    chunk = min(chunk, len(test_features))
-    similarities, rows = _nearest_neighbours(train_features, test_features, k, chunk, BLOCK)
-    return votes(similarities, train_labels[rows], temperature, classes)
+    similarities, labels = _voters(train_features, train_labels, test_features, k, temperature, chunk)
+    return votes(similarities, labels, temperature, classes)
 
 
 def knn_accuracy(
@@ -159,16 +152,22 @@ def knn_accuracy(
     test_features, test_labels = check(
         test_features=(test_features, "M D"), test_labels=(test_labels, "M", int)
     )
-    scores = knn_classify(
-        train_features,
-        train_labels,
-        test_features,
-        classes=classes,
-        k=k,
-        temperature=temperature,
-        chunk=chunk,
+    similarities, labels = _voters(train_features, train_labels, test_features, k, temperature, chunk)
+    return jnp.mean(predicted(similarities, labels, temperature, classes) == test_labels)
+
+
+def _voters(train_features, train_labels, test_features, k, temperature, chunk):
+    """(similarities, labels) [M, k] of the nearest training images."""
+    train_features, train_labels, test_features = check(
+        train_features=(train_features, "N D"),
+        train_labels=(train_labels, "N", int),
+        test_features=(test_features, "M D"),
     )
-    return _share_right(scores, test_labels)
+    check_positive(temperature=temperature)
+    _check_neighbours(k, train_features)
+    chunk = min(chunk, len(test_features))
+    similarities, rows = _nearest_neighbours(train_features, test_features, k, chunk, BLOCK)
+    return similarities, train_labels[rows]
 
 
 def _check_neighbours(k, bank):
@@ -293,6 +292,15 @@ def votes(similarities: jax.Array, labels: jax.Array, temperature: float, classe
     return scores.at[rows, labels].add(jnp.exp(similarities / temperature))
 
 
-@jax.jit
-def _share_right(scores, labels):
-    return jnp.mean(jnp.argmax(scores, axis=-1) == labels)
+def predicted(similarities: jax.Array, labels: jax.Array, temperature: float, classes: int) -> jax.Array:
+    """Finds the class with the most votes; weights are relative to the nearest one's, so that none overflows.
+
+    Args:
+        similarities: [M, k], largest first.
+        labels: [M, k] integers in [0, classes).
+        temperature: The width of the weight.
+        classes: Number of classes.
+    Returns:
+        [M] integers.
+    """
+    return jnp.argmax(votes(similarities - similarities[:, :1], labels, temperature, classes), axis=-1)

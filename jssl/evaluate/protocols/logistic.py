@@ -13,7 +13,7 @@ from jssl.arrays.checks import check, check_positive
 from jssl.evaluate.protocols.base import LABELLED, Protocol, settings_of
 from jssl.sharding import make_mesh, rows_over
 
-STRENGTHS = tuple(10.0**exponent for exponent in range(-6, 6))
+STRENGTHS = tuple(float(c) for c in 10.0 ** np.linspace(-6, 5, 45))  # DINOv2's, `eval/log_regression.py`
 
 
 class LogisticProbe(NamedTuple):

@@ -22,9 +22,10 @@ def propagation_protocol(**settings) -> Protocol:
         **settings: Keyword arguments of `propagate`: radius, frames, top, temperature.
     Returns:
         The `Protocol` "propagate" with the metrics "j" (regions), "f" (boundaries) and "jf", their mean: over
-        the frames after the first, then over the objects that the first frame has, then over films. DAVIS
-        leaves the last frame out too. `film_tokens` holds [T, N, D] of each film and `film_objects` [T, H,
-        W], which numbers objects from 1; films may differ in length.
+        the frames after the first, then over the objects that the first frames of all films have, each
+        counting as much as any other, as on DAVIS, which leaves the last frame out too. `film_tokens` holds
+        [T, N, D] of each film and `film_objects` [T, H, W], which numbers objects from 1; films may differ in
+        length.
     References:
         arXiv:2104.14294, section 4.2.2; DAVIS, arXiv:1704.00675
     """
@@ -50,10 +51,10 @@ def propagation_protocol(**settings) -> Protocol:
             numbers = np.unique(truth[0][truth[0] > 0])
             found = propagate(jnp.asarray(tokens), jnp.asarray(truth[0]), classes=classes, **settings)
             pair = _compared(found, jnp.asarray(truth[1:]), classes)
-            j, f = (np.asarray(x)[numbers - 1].mean() for x in pair)
+            j, f = (np.asarray(x)[numbers - 1] for x in pair)
             regions.append(j)
             boundaries.append(f)
-        j, f = np.mean(regions), np.mean(boundaries)
+        j, f = (np.mean(np.concatenate(x)) for x in (regions, boundaries))
         return {"jf": (j + f) / 2, "j": j, "f": f}
 
     chosen = settings_of(propagate, settings, of=NAME)

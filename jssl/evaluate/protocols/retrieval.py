@@ -37,11 +37,11 @@ def retrieval_protocol(*, k: int = 10) -> Protocol:
     """
 
     def run(query_features, gallery_features, relevance):
-        relevance = checked_relevance(NAME, query_features, gallery_features, relevance)
+        queries, gallery, relevance = checked_relevance(NAME, query_features, gallery_features, relevance)
         found: dict[str, list[np.ndarray]] = {}
         for start in range(0, len(relevance), BLOCK):
             some = slice(start, start + BLOCK)
-            scores = similarity(unit(query_features[some]), unit(gallery_features))
+            scores = similarity(unit(queries[some]), unit(gallery))
             for level in LEVELS:
                 order = ranked(scores, jnp.asarray(relevance[some]), level=level)
                 found.setdefault(f"map_{level}", []).append(np.asarray(average_precision(*order)))
@@ -82,7 +82,9 @@ def cross_retrieval_protocol(*, ks: Sequence[int] = (1, 5, 10)) -> Protocol:
     return Protocol(CROSS, needs, run, main="image_recall1", settings={"ks": ks})
 
 
-def checked_relevance(name: str, queries: jax.Array, gallery: jax.Array, relevance) -> np.ndarray:
+def checked_relevance(
+    name: str, queries: jax.Array, gallery: jax.Array, relevance
+) -> tuple[jax.Array, jax.Array, np.ndarray]:
     """Refuses what does not say of each query and each image of the gallery how they belong together.
 
     Args:
@@ -91,7 +93,7 @@ def checked_relevance(name: str, queries: jax.Array, gallery: jax.Array, relevan
         gallery: [G, D] features.
         relevance: [Q, G] integers.
     Returns:
-        relevance as an array.
+        (queries, gallery, in float32 at least; relevance as an array).
     Raises:
         ValueError: for other shapes, or where no query has an answer.
     """
@@ -104,4 +106,4 @@ def checked_relevance(name: str, queries: jax.Array, gallery: jax.Array, relevan
         raise ValueError(
             f"{name}: no query has an answer in the gallery: relevance has no {EASY} and no {HARD}"
         )
-    return relevance
+    return queries, gallery, relevance

@@ -8,7 +8,7 @@ import numpy as np
 from jssl.evaluate.protocols.base import Protocol, refusal
 from jssl.evaluate.protocols.logistic import logistic_probe, logistic_protocol
 
-STRENGTHS = tuple(float(c) for c in 10.0 ** np.linspace(-6, 5, 45))
+STRENGTHS = tuple(float(c) for c in 10.0 ** np.linspace(-5, 6, 45))  # of weight decays 1e-6 ... 1e5
 
 
 def transfer(
@@ -24,7 +24,8 @@ def transfer(
     on one set and on another is what `jssl compare` shows of several evaluations.
 
     Args:
-        strengths: Values of C, of which held-out training rows choose one for each set.
+        strengths: Values of C, the authors' weight decays' inverses, of which held-out training rows choose
+            one for each set.
         validation: Share of the training rows that is held out to choose.
         iterations: Most steps of L-BFGS for each, 100 as scikit-learn's default.
         seed: Of the held-out rows.

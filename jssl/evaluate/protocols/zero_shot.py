@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jssl.arrays.checks import check
 from jssl.arrays.vectors import similarity, unit
 from jssl.evaluate.protocols.base import Protocol
 
@@ -50,8 +51,5 @@ def zero_shot_classify(images: jax.Array, prompts: jax.Array) -> jax.Array:
         >>> zero_shot_classify(jnp.array([[2.0, 0.5], [0.0, 1.0]]), prompts).argmax(-1).tolist()
         [0, 1]
     """
-    if images.ndim != 2 or prompts.ndim != 3 or images.shape[-1] != prompts.shape[-1]:
-        raise ValueError(
-            f"expected images [B, D] and prompts [C, T, D], got {images.shape} and {prompts.shape}"
-        )
+    images, prompts = check(images=(images, "B D"), prompts=(prompts, "C T D"))
     return similarity(unit(images), unit(unit(prompts).mean(1)))

@@ -79,9 +79,10 @@ def write(place, name: str, entries: list[dict[str, Any]]) -> None:
     held = {"source": name, "evaluations": entries}
     (place / FILE).write_text(json.dumps(held, indent=1) + "\n")
     (place / "evaluation.md").write_text(markdown(entries))
+    asked = questions(entries)
     table: dict[str, dict[str, float]] = {row: {} for row in (RAW, RANDOM, LEARNED)}
-    for entry in entries:
-        table[entry["row"]][entry["main"]] = entry["metrics"][entry["main"]]
+    for words, entry in zip(asked, entries, strict=True):
+        table[entry["row"]][f"{words}{entry['main']}"] = entry["metrics"][entry["main"]]
     write_report(
         place / "evaluation.html",
         title=f"What {name} is worth",
@@ -90,16 +91,49 @@ def write(place, name: str, entries: list[dict[str, Any]]) -> None:
         table={row: scores for row, scores in table.items() if scores},
         figures=[],
         config={
-            f"{entry['protocol']} of {entry['row']}": {
+            f"{words}{entry['protocol']} of {entry['row']}": {
                 "network": entry["network"],
                 "data": entry["data"],
                 "looked at": ", ".join(entry["looked_at"]),
                 **entry["settings"],
                 **{heading(name): shown(name, value) for name, value in entry["metrics"].items()},
             }
-            for entry in entries
+            for words, entry in zip(asked, entries, strict=True)
         },
     )
+
+
+def questions(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Says of each evaluation what tells it from others of its protocol: data, settings, or the network.
+
+    Args:
+        entries: As `evaluate` returns them.
+    Returns:
+        Words to put before a metric; "" where nothing differs but the row.
+    Examples:
+        >>> one = dict(protocol="knn", row="learned", data="digits", network="ViT", settings={"k": 20})
+        >>> questions([one, one | {"data": "scenes"}, one | {"settings": {"k": 5}}])
+        ['digits, k 20: ', 'scenes, k 20: ', 'digits, k 5: ']
+    """
+
+    def about(entry):
+        return {"data": entry["data"], "network": entry["network"]} | entry["settings"]
+
+    found = []
+    for entry in entries:
+        alike = [about(other) for other in entries if other["protocol"] == entry["protocol"]]
+        of_row = [
+            about(other)["network"]
+            for other in entries
+            if (other["protocol"], other["row"]) == (entry["protocol"], entry["row"])
+        ]
+        own, words = about(entry), []
+        for name, value in own.items():
+            others = of_row if name == "network" else [other.get(name) for other in alike]
+            if any(other != value for other in others):
+                words.append(value if name in ("data", "network") else f"{name} {in_words(value)}")
+        found.append(f"{', '.join(words)}: " if words else "")
+    return found
 
 
 def markdown(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -81,7 +81,8 @@ def finished(directory: str) -> Finished:
     path = as_path(directory)
     if (path / FILE).exists():
         entries = read_evaluations(directory)
-        name, own, settings, found = path.name, "", {}, {}
+        name, own, found = path.name, "", {}
+        settings = {"of": str(directory)}  # two networks are never seeds of one another
     else:
         config = read_config(directory)
         entries = read_evaluations(path / FOLDER)

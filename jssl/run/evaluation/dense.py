@@ -39,6 +39,14 @@ def seeing_all(subject: Any) -> Any:
     return replace(subject, loaded=loaded, size=None, _splits={})
 
 
+def middle(pixels: np.ndarray) -> np.ndarray:
+    """Cuts the central square out of images or labels [N, H, W, ...], as `whole` does."""
+    height, width = pixels.shape[1:3]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[:, top : top + side, left : left + side]
+
+
 def tokens(split: int) -> Callable[[Any], np.ndarray | None]:
     """Makes what gives patch tokens [N, n, D] of whole images of a split; None without a network."""
 
@@ -66,13 +74,15 @@ def attention(subject: Any) -> np.ndarray | None:
 
     view = jax.tree_util.Partial(subject.normalised_whole)
     look = jax.tree_util.Partial(attends, subject.loaded.variables)
-    return np.asarray(extract_features(look, subject.labelled[1].images, batch=subject.batch, view=view))
+    images = middle(subject.labelled[1].images)
+    return np.asarray(extract_features(look, images, batch=subject.batch, view=view))
 
 
 def dense_field(split: int, name: str) -> Callable[[Any], np.ndarray | None]:
     """Makes what gives dense labels [N, H, W] of a split; None where the data has none of the name.
 
-    Where patches do not divide the labels, these are brought to the size that the network sees.
+    Labels are cut to their central square, as the images are. Where patches do not divide them, they are
+    brought to the size that the network sees.
     """
 
     def given(subject: Any) -> np.ndarray | None:
@@ -80,17 +90,13 @@ def dense_field(split: int, name: str) -> Callable[[Any], np.ndarray | None]:
         seen = tokens(split)(subject)
         if labels is None or not len(labels) or seen is None:
             return None
+        labels = middle(labels)
         try:
             patch_grid(seen.shape[1], labels.shape[1:])
         except ValueError:
-            height, width = labels.shape[1:]
-            if height != width:
-                raise ValueError(
-                    f"{name}: {height} x {width} pixels; dense labels are of square images"
-                ) from None
-            side = subject.pixels.crop
+            height, side = labels.shape[1], subject.pixels.crop
             subject.note(
-                f"{name} of {height} x {width} pixels is brought to the {side} x {side} that are seen"
+                f"{name} of {height} x {height} pixels is brought to the {side} x {side} that are seen"
             )
             at = (np.arange(side) * height + height // 2) // side
             labels = labels[:, at][:, :, at]

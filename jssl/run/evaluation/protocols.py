@@ -26,6 +26,7 @@ import numpy as np
 
 from jssl import weights
 from jssl.data.catalog import FORMS
+from jssl.data.source import DENSE
 from jssl.evaluate import PROTOCOLS, Protocol, format_table, protocol, refusal, score
 from jssl.evaluate.protocols.base import WIDE, WORDS, heading, is_share, shown
 from jssl.evaluate.table import LEARNED, RANDOM, RAW
@@ -169,10 +170,12 @@ def _baselines(subject: Subject) -> list[Subject]:
 
 def _fine_tuning(source, subject: Subject, place):
     def fine_tune(settings: Mapping[str, Any]) -> dict[str, float]:
-        mark = hashlib.blake2b(json.dumps(dict(settings), sort_keys=True).encode(), digest_size=4).hexdigest()
+        where = {"data": subject.data, "data_dir": subject.data_dir}
+        asked = json.dumps(where | dict(settings), sort_keys=True)  # a directory for each data set too
+        mark = hashlib.blake2b(asked.encode(), digest_size=4).hexdigest()
         directory = str(place / f"fine_tune-{mark}")
         subject.say(f"fine-tuning in {directory}")
-        run = start("fine_tune", start=source, data=subject.data, out=directory, **settings)
+        run = start("fine_tune", start=source, out=directory, **where | dict(settings))
         if "head_top1" not in run.table.get(LEARNED, {}):
             raise ValueError(f"{subject.data} has no labelled test images to measure fine-tuning by")
         return {"top1": run.table[LEARNED]["head_top1"]}
@@ -221,12 +224,16 @@ def _given(one: Protocol, subject: Subject) -> dict[str, Any]:
         missing = {name: True for name in dear if name not in given}
         if reason := refusal(one, given | missing):
             raise ValueError(reason)
-        for name in dear:
-            values = given.get(name)
-            ends = [values.min(), values.max()] if isinstance(values, np.ndarray) and values.size else []
-            if not np.isfinite(ends).all():
-                raise ValueError(f"{one.name} is left out: {WORDS[name]} are not all finite")
+        for name in names:
+            if not name.endswith(DENSE) and not _finite(given.get(name)):
+                raise ValueError(f"{one.name} is left out: {WORDS.get(name, name)} are not all finite")
     return given
+
+
+def _finite(values: Any) -> bool:
+    """Tells whether all arrays of a need are finite, such as those of each film and of each set."""
+    arrays = [x for x in jax.tree.leaves(values) if isinstance(x, np.ndarray | jax.Array) and x.size]
+    return all(np.isfinite([x.min(), x.max()]).all() for x in arrays)
 
 
 def _rows(given: Mapping[str, Any]) -> list[str]:

@@ -308,7 +308,14 @@ def _sets(subject: Subject) -> Mapping[str, Mapping[str, Any]] | None:
     if subject.loaded is None or not subject.sets:
         return None
     needs = ("train_features", "train_labels", "test_features", "test_labels", "classes")
-    return {data: {name: subject.on(data).given(name) for name in needs} for data in subject.sets}
+    found = {}
+    for data in subject.sets:
+        one = subject.on(data)
+        found[data] = {name: one.given(name) for name in needs}
+        subject.notes += [
+            note for note in (f"{data}: {said}" for said in one.notes) if note not in subject.notes
+        ]
+    return found
 
 
 GIVEN: dict[str, Callable[[Subject], Any]] = {
