@@ -29,7 +29,7 @@ class Checkpoints:
     which shows whether the array was damaged.
 
     Args:
-        directory: made where it is missing; a path, or a bucket's address such as
+        directory: made by the first save where it is missing; a path, or a bucket's address such as
             gs://bucket/run/checkpoints.
         config: the settings that a state must have been trained with to be resumed; JSON types. None: any,
             to read.
@@ -49,8 +49,6 @@ class Checkpoints:
         self._scores: dict[int, float | None] = {}
         self.config = None if config is None else json.loads(json.dumps(config))
         self.directory = _absolute(directory)
-        if jax.process_index() == 0:
-            self.directory.mkdir(parents=True, exist_ok=True)
 
     @property
     def steps(self) -> list[int]:
@@ -80,6 +78,8 @@ class Checkpoints:
         items = args.Composite(arrays=args.PyTreeSave(as_numbers(tree)), about=args.JsonSave(about))
         self._saving, self._scores[step] = step, about["metrics"].get(self._best)
         try:
+            if jax.process_index() == 0:
+                self.directory.mkdir(parents=True, exist_ok=True)
             self._checkpointer.save(self.directory / str(step), args=items)
         except Exception as error:  # Orbax and tensorstore raise their own kinds for a full disk
             self._failed(error)
@@ -108,9 +108,10 @@ class Checkpoints:
         return self._about(step).get("metrics", {})
 
     def restore(self, like: State | None = None) -> State | None:
-        """Reads the newest state that is not damaged.
+        """Reads the newest state that is not damaged, to go on from it.
 
         A damaged checkpoint is set aside, with a warning that names it and the one that is used instead.
+        Others, such as an evaluation, `read`.
 
         Args:
             like: a state of the wanted structure; its arrays, or `jax.ShapeDtypeStruct`s, say where to put
@@ -122,6 +123,23 @@ class Checkpoints:
             Unusable: where the checkpoint has another configuration or structure, naming the first
                 difference; or where all checkpoints are damaged.
         """
+        state, damaged = self._newest(like)
+        for step in damaged:
+            self._set_aside(step)
+        return state
+
+    def read(self, like: State | None = None) -> State | None:
+        """Reads as `restore`, and leaves everything where it is: the run may be somebody else's, or going on.
+
+        Args:
+            like: as `restore`.
+        Returns:
+            As `restore`.
+        """
+        return self._newest(like)[0]
+
+    def _newest(self, like: State | None) -> tuple[State | None, list[int]]:
+        """The newest state that is not damaged, and the steps of those that are."""
         damaged: dict[int, Exception] = {}
         for step in reversed(self.steps):
             try:
@@ -130,17 +148,16 @@ class Checkpoints:
                 damaged[step] = reason
                 continue
             for bad, why in damaged.items():
-                self._set_aside(bad)
                 text = f"checkpoint {bad} in {self.directory} is damaged"
-                warnings.warn(f"{text}; using checkpoint {step} instead ({why})", stacklevel=2)
-            return state
+                warnings.warn(f"{text}; using checkpoint {step} instead ({why})", stacklevel=3)
+            return state, list(damaged)
         if damaged:
             step, why = next(iter(damaged.items()))
             raise Unusable(
                 f"all checkpoints in {self.directory} are damaged ({', '.join(map(str, damaged))}); "
                 f"remove the directory to start over; {step}: {why}"
             )
-        return None
+        return None, []
 
     def forget_after(self, step: int) -> None:
         """Removes the checkpoints after a step."""

@@ -7,6 +7,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+COUNTS = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")  # variables that say how many processes were started
+
 
 def all_gather(x: jax.Array, axis_name: str) -> jax.Array:
     """Gathers the rows of all devices, for a loss inside `shard_map` or `jax.pmap`.
@@ -60,6 +62,22 @@ def make_mesh(spec: str | None = None, *, devices: Sequence[jax.Device] | None =
         )
     grid = np.asarray(devices[: sizes["data"] * sizes["fsdp"]]).reshape(sizes["data"], sizes["fsdp"])
     return Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+
+
+def check_devices() -> None:
+    """Refuses to begin where jax finds no device of the kind that JAX_PLATFORMS names.
+
+    Raises:
+        ValueError: saying what it names.
+    """
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # jax has either, by its version and the platform
+        asked, said = jax.config.jax_platforms, " ".join(str(error).split())[:200]  # type: ignore[attr-defined]
+        raise ValueError(
+            f"JAX_PLATFORMS={asked}: jax finds no such device here{f' ({said})' if said else ''}; unset "
+            "JAX_PLATFORMS to take what there is, or install jax for it, such as jax[cuda12]"
+        ) from None
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -167,19 +185,32 @@ def join_processes(
     Raises:
         ValueError: where only some of the three are given.
     """
-    given = [value is not None for value in (coordinator, processes, process)]
-    if any(given):
-        if not all(given):
+    if coordinator is not None or processes is not None or process is not None:
+        if coordinator is None or processes is None or process is None:
             raise ValueError("--coordinator, --processes and --process belong together; give all three")
+        host, colon, port = coordinator.rpartition(":")
+        if not (host and colon and port.isdigit() and 0 < int(port) < 2**16):
+            raise ValueError(f"--coordinator must be host:port of process 0, got {coordinator!r}")
+        if not 0 <= process < processes:
+            raise ValueError(
+                f"--process must be from 0 to {processes - 1}, one less than --processes, got {process}"
+            )
         jax.distributed.initialize(coordinator, num_processes=processes, process_id=process)
     elif _of_many(os.environ):
-        jax.distributed.initialize()
+        try:
+            jax.distributed.initialize()
+        except (ValueError, RuntimeError, KeyError, IndexError) as error:
+            found = ", ".join(name for name in COUNTS if os.environ.get(name, "1") != "1")
+            raise ValueError(
+                f"{found or 'the environment'} says that several processes belong together, and not which "
+                f"({error}); start them by srun or mpirun, give --coordinator, --processes and --process, or "
+                f"unset {found or 'it'} to run alone"
+            ) from None
 
 
 def _of_many(environment) -> bool:
     """Tells whether the environment is one in which several processes were started together."""
-    counts = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")
-    if any(environment.get(name, "1").isdigit() and int(environment.get(name, "1")) > 1 for name in counts):
+    if any(environment.get(name, "1").isdigit() and int(environment.get(name, "1")) > 1 for name in COUNTS):
         return True
     return (
         "," in environment.get("TPU_WORKER_HOSTNAMES", "") or "MEGASCALE_COORDINATOR_ADDRESS" in environment

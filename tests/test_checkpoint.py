@@ -210,3 +210,22 @@ def test_first_difference():
     assert first_difference({"a": {"b": 1}}, {"a": {"b": 1}}) is None
     assert first_difference({"a": {"b": 1}}, {"a": {}}) == "a.b is 1 there, absent here"
     assert first_difference({"a": 1}, {"a": {"b": 2}}) == "a is 1 there, present here"
+
+
+def test_reading_a_run_moves_and_makes_nothing(tmp_path):
+    from jssl.weights.directory import newest_state
+
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match="no checkpoint yet"):
+        newest_state(tmp_path / "none")
+    assert not list((tmp_path / "none").iterdir())
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints", config={})
+    for step in (1, 2):
+        checkpoints.save(step, {"a": jnp.full(3, float(step))})
+    checkpoints.close()
+    for file in (tmp_path / "run" / "checkpoints" / "2" / "arrays").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match="checkpoint 2 .* is damaged"):
+        assert newest_state(tmp_path / "run")["a"].tolist() == [1.0, 1.0, 1.0]
+    assert {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()} == {"1", "2"}

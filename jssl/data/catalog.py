@@ -84,7 +84,10 @@ def named(name: str) -> str:
         >>> named("digits"), named("folder:photos")
         ('digits', 'folder:photos')
     """
-    if not name or name.partition(":")[0] in KINDS:
+    kind, _, rest = name.partition(":")
+    if kind in ("folder", "npz") and rest.startswith("~"):  # which a shell leaves as it is after a colon
+        return f"{kind}:{Path(rest).expanduser()}"
+    if not name or kind in KINDS:
         return name
     path = Path(name).expanduser()
     if path.is_dir():

@@ -170,6 +170,8 @@ def hold_lower_blocks(number: int, part: str = "encoder") -> optax.GradientTrans
         part: of the parameters that the encoder is.
     Returns:
         A stateless `optax.GradientTransformation`.
+    Raises:
+        ValueError: where there are not so many blocks, when it is traced.
 
     >>> params = {"encoder": {"block_0": jnp.ones(1), "block_1": jnp.ones(1), "stem": jnp.ones(1)}}
     >>> updates, _ = hold_lower_blocks(1).update(params, optax.EmptyState(), params)
@@ -182,7 +184,11 @@ def hold_lower_blocks(number: int, part: str = "encoder") -> optax.GradientTrans
     def held(updates, params):
         if part not in updates:
             raise ValueError(f"hold_lower_blocks: there is no part {part!r}, only {', '.join(updates)}")
-        layers, _ = layer_numbers(updates[part])
+        layers, last = layer_numbers(updates[part])
+        if number >= last:
+            raise ValueError(
+                f"hold_lower_blocks: {number} blocks are to stand still, {part!r} has {last - 1}; hold fewer"
+            )
         hold = lambda update, layer: jnp.where(np.asarray(layer) > number, update, 0)  # noqa: E731
         return {**updates, part: jax.tree.map(hold, updates[part], layers)}
 

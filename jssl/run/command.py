@@ -17,6 +17,7 @@ from jssl.checkpoint import Unusable
 from jssl.data.source import Source
 from jssl.extras import extra
 from jssl.run.directory.lock import Occupied
+from jssl.run.footprint import check_room
 from jssl.run.interrupt import Interrupted, Interrupts, listening
 from jssl.run.outline import outline
 from jssl.run.plan import experiment_name, plan
@@ -26,7 +27,7 @@ from jssl.run.settings.options import Options
 from jssl.run.settings.systems import module_of
 from jssl.run.training import carry_out
 from jssl.run.watch import NonFinite
-from jssl.sharding import join_processes
+from jssl.sharding import check_devices, join_processes
 from jssl.weights.loaded import Loaded
 
 REFUSED, BROKEN = 2, 1  # exit codes: nothing was started; training cannot go on
@@ -60,11 +61,13 @@ def _main(demo: Settings, arguments: list[str], command: list[str], interrupts: 
     with one_line():
         settings, options = parse(demo, arguments, command=command)
         join_processes(options.coordinator, processes=options.processes, process=options.process)
+        check_devices()
         planned = plan(settings, options, given=flags(arguments))
         planned = planned._replace(command=shlex.join([*command, *arguments]))
         if "--plan" in arguments:
             print(*outline(planned), sep="\n")
             return
+        check_room(planned.needs, list(planned.mesh.devices.flat))
         with extra():
             from tqdm import tqdm
 

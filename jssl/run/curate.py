@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from jssl.evaluate.curation import retrieve, retrieve_by_cluster, without, without_copies
+from jssl.run.data.npz import check_place
+from jssl.run.evaluation.features import read_columns
 
 
 def curate(
@@ -53,8 +55,12 @@ def curate(
         ValueError: for files without features, of different widths, or where nothing is left.
     """
     out = Path(out)
-    if out.suffix != ".npz":
-        raise ValueError(f"--out must end in .npz, got {out}")
+    check_place(out, "rows", "about")
+    if not out.absolute().parent.is_dir():
+        raise ValueError(f"--out {out}: there is no such folder; make it first")
+    for flag, cosine in {"copies": copies, "held-out-above": held_out_above}.items():
+        if cosine is not None and not -1 <= cosine <= 1:
+            raise ValueError(f"--{flag} is a cosine, from -1 to 1, got {cosine}")
     features, names = _embedded(pool)
     rows = np.arange(len(features))
     say(f"{pool}: {len(rows):,} images")
@@ -86,15 +92,14 @@ def curate(
 
 def _embedded(path) -> tuple[np.ndarray, np.ndarray]:
     """Features and names of a file of `jssl embed`."""
-    try:
-        with np.load(path) as file:
-            features, names = file["features"], file["names"]
-    except (OSError, KeyError, ValueError) as error:
-        raise ValueError(
-            f"{path} is no file of `jssl embed` ({' '.join(str(error).split())[:120]})"
-        ) from None
-    if features.ndim != 2:
+    found = read_columns(path)
+    features, names = found.features, found.names
+    if features.ndim != 2 or not len(features):
         raise ValueError(f"{path} has features {list(features.shape)}; embed one vector of each image")
+    if names is None:
+        raise ValueError(f"{path} has no names of images; `jssl embed` writes them")
+    if not np.isfinite(features).all():
+        raise ValueError(f"{path} has features that are not finite; embed the images again")
     return features, names
 
 

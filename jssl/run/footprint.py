@@ -1,7 +1,8 @@
 """How much memory a step takes on each device, from its shapes alone: known before anything is compiled."""
 
 import math
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -38,6 +39,39 @@ REDUCTIONS = frozenset(
     "argmax argmin reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum".split()
 )
 Size = Callable[[Any], int]
+
+
+STATE = ("parameters", "teacher", "memory", "optimizer")  # of what a step takes, what is known to the byte
+
+
+def check_room(needs: Mapping[str, int], devices: Sequence[jax.Device]) -> None:
+    """Refuses a run whose state alone is larger than a device's memory: allocating it may never return.
+
+    Args:
+        needs: Bytes of each device, as `footprint` counts them.
+        devices: Of the run.
+    Raises:
+        ValueError: saying what is needed and what there is.
+    """
+    state = {name: needs.get(name, 0) for name in STATE}
+    here = [device for device in devices if device.process_index == jax.process_index()]
+    room = min(map(_room, here), default=math.inf) / (len(here) if here and here[0].platform == "cpu" else 1)
+    if (total := sum(state.values())) > room:
+        told = ", ".join(f"{name} {_readable(size)}" for name, size in state.items() if size)
+        raise ValueError(
+            f"the run's state takes {_readable(total)} of a device that has {_readable(room)}: {told}; "
+            "choose smaller heads, queues or networks, or spread it with --mesh fsdp=..."
+        )
+
+
+def _room(device: jax.Device) -> float:
+    """Bytes of a device's memory; of a CPU, all of the machine's; infinite where nobody says."""
+    if device.platform != "cpu":
+        return (device.memory_stats() or {}).get("bytes_limit", math.inf)
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 class Operation(NamedTuple):

@@ -44,6 +44,12 @@ def write_gallery(
     Raises:
         ValueError: or FileNotFoundError, where the data cannot be loaded.
     """
+    if images < 1 or (size is not None and size < 1) or seed < 0:
+        raise ValueError(
+            f"--images and --size must be at least 1 and --seed 0, got {images}, {size} and {seed}"
+        )
+    if not Path(out).absolute().parent.is_dir() or Path(out).is_dir():
+        raise ValueError(f"--out {out} is no place for a file; give a name in a folder that exists")
     records = open_records(data, data_dir=data_dir)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(records))[:images])
     found = sides(records)

@@ -122,7 +122,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     if (missing := settings.lacks()) is not None:
         raise ValueError(missing)
     name = experiment_name(settings)
-    options = replace(options, out=options.out or f"runs/{name}")
+    options = replace(options, out=f"runs/{name}" if options.out is None else options.out)
     options = replace(options, dtype=_dtype(options))
     data = weights = None
     if options.preset is not None:
@@ -155,6 +155,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     if data.passing is not None:
         data = data.changed(passing=data.passing.of_run(*(getattr(settings, at, None) for at in BUDGETED)))
     info = info_of(data)
+    _check_data(options.out, data, info)
     if (batch := getattr(settings, "batch", None)) is not None:
         steps_per_epoch(info.examples, batch)
     experiment = settings.build(info)
@@ -216,6 +217,29 @@ def _gathered(settings: Settings) -> Gathered:
         per_class=settings.per_class,
         only=settings.only,
     )
+
+
+def _check_data(out, data: Gathered, info: DataInfo) -> None:
+    """Refuses a run among its own images, whose figures would be trained on, and one whose data is not what
+    it began with.
+    """
+    kind, _, root = info.name.partition(":")
+    here = None if "://" in str(out) else Path(out).resolve()
+    if here and kind == "folder" and Path(root).is_dir() and here.is_relative_to(Path(root).resolve()):
+        raise ValueError(
+            f"--out {out} lies in --data {root}, so that its figures would be images to train on; give "
+            "another --out"
+        )
+    before = (_there(out) or {}).get("data")
+    if data.passing is not None or not isinstance(before, Mapping):
+        return
+    counted = {"images": ("examples", info.examples), "classes": ("classes", info.classes)}
+    for word, (name, now) in counted.items():
+        if (then := before.get(name, now)) != now:
+            raise ValueError(
+                f"--data {info.name} has {now:,} {word}, and had {then:,} when the run in --out {out} began; "
+                f"give the data as it was, or another directory, with --start {out} to go on from its weights"
+            )
 
 
 def _extended(out, settings: Settings, info: DataInfo, steps: int) -> Shorter | None:

@@ -4,6 +4,7 @@ import difflib
 import sys
 from dataclasses import fields, replace
 
+from jssl.run.footprint import check_room
 from jssl.run.interrupt import listening
 from jssl.run.plan import experiment_name, plan
 from jssl.run.settings.experiment import Settings
@@ -41,6 +42,7 @@ def start(experiment: Settings | type[Settings] | str, **settings) -> Run:
     chosen = experiment(**settings) if isinstance(experiment, type) else replace(experiment, **settings)
     with listening() as interrupts:
         planned = plan(chosen, Options(**options), given={*settings, *_changed(chosen)})
+        check_room(planned.needs, list(planned.mesh.devices.flat))
         shown_to = print if in_notebook() else lambda text: None
         return carry_out(planned, interrupts, say=shown_to, bar=in_notebook())
 

@@ -63,7 +63,7 @@ def newest_state(directory, like: Any = None) -> Any:
         ValueError: where there is none.
     """
     checkpoints = Checkpoints(as_path(directory) / CHECKPOINTS)
-    state = checkpoints.restore(like)
+    state = checkpoints.read(like)
     checkpoints.close()
     if state is None:
         raise ValueError(f"{directory} has no checkpoint yet; train it for a while first")

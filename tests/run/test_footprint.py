@@ -89,3 +89,13 @@ def test_in_words():
     assert in_words({"parameters": 2**30, "teacher": 0, "batch": 2**19}) == (
         "about 1.0 GiB per device: parameters 1.0 GiB, batch 512.0 KiB"
     )
+
+
+def test_a_state_larger_than_the_device_is_refused():
+    from jssl.run.footprint import check_room
+
+    check_room({"parameters": 2**20, "activations": 2**60}, jax.devices())  # activations are an estimate
+    with pytest.raises(
+        ValueError, match="state takes .* of a device that has .*: parameters .* GiB, optimizer"
+    ):
+        check_room({"parameters": 2**50, "teacher": 0, "optimizer": 2**50}, jax.devices())

@@ -33,13 +33,15 @@ def from_arrays(
     (2, 8, 8, 1)
     """
     images = _images(images, name)
-    labels, class_names = _labels(labels, tuple(class_names), len(images), name)
+    labels, class_names = labels_of(labels, tuple(class_names), len(images), name)
     for key, values in extras.items():
         if np.ndim(values) == 0 or len(values) != len(images):
             found = "a number" if np.ndim(values) == 0 else len(values)
             raise ValueError(
                 f"{name}: {key} must have one entry for each of {len(images)} images, got {found}"
             )
+        if np.asarray(values).dtype.kind not in "biuf":
+            raise ValueError(f"{name}: {key} must be numbers, got {np.asarray(values).dtype}")
     return Source(name, images, labels, class_names, extras)
 
 
@@ -65,7 +67,21 @@ def _images(images, name):
     return images
 
 
-def _labels(labels, class_names, count, name):
+def labels_of(
+    labels: np.ndarray | None, class_names: tuple[str, ...], count: int, name: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Makes labels of any integer type ours; see `from_arrays`.
+
+    Args:
+        labels: [N] integers, -1 for none; None: there are none.
+        class_names: one per class; empty: the numbers.
+        count: how many there must be.
+        name: of what they belong to, for the error.
+    Returns:
+        (int32 [N], the classes' names).
+    Raises:
+        ValueError: for another length or type, or a label without a name.
+    """
     if labels is None:
         return np.full(count, -1, np.int32), class_names
     labels = np.asarray(labels)
@@ -74,7 +90,7 @@ def _labels(labels, class_names, count, name):
             f"{name}: labels must be {count} integers, one per image, got {labels.dtype} of shape "
             f"{labels.shape}"
         )
-    low, high = int(labels.min()), int(labels.max())
+    low, high = (int(labels.min()), int(labels.max())) if count else (-1, -1)
     if low < -1:
         raise ValueError(f"{name}: labels must be -1, for none, or from 0 up, got {low}")
     if class_names:

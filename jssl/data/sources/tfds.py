@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -79,10 +80,43 @@ def prepared_records(name: str, *, data_dir: str | None = None, split: str = "tr
     features = source.dataset_info.features
     if "image" not in features:
         raise ValueError(f"tfds:{name} has no 'image', it has {', '.join(features)}")
-    names = tuple(features["label"].names) if "label" in features else ()
+    names = tuple(getattr(features["label"], "names", None) or ()) if "label" in features else ()
+    read = partial(_Prepared, labelled=bool(names), name=f"tfds:{name}")
+    source = read(source)
     if names and split == "test" and "validation" in source.dataset_info.splits and source[0]["label"] < 0:
-        source = open_prepared(name, data_dir=data_dir, split="validation", decoders=encoded)
+        source = read(open_prepared(name, data_dir=data_dir, split="validation", decoders=encoded))
     return Items(source, f"tfds:{name}", names)
+
+
+class _Prepared:
+    """A data source of TFDS: what is wrong with its files is an `OSError`, and labels are numbers of classes.
+
+    Args:
+        source: TFDS's.
+        labelled: whether its labels are classes; those of a regression are left out.
+        name: for the error.
+    """
+
+    def __init__(self, source: Any, *, labelled: bool, name: str):
+        self._source, self._labelled, self._name = source, labelled, name
+        self.dataset_info = source.dataset_info
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
+        try:
+            records = self._source.__getitems__(indices)
+        except RuntimeError as error:  # array_record's, for a file that is missing, cut or something else
+            reason = " ".join(str(error).split())[:200]
+            raise OSError(f"{self._name} is not whole: {reason}; prepare it again") from error
+        return [
+            {key: value for key, value in record.items() if self._labelled or key != "label"}
+            for record in records
+        ]
 
 
 def one_size(records: Any) -> bool:

@@ -17,6 +17,7 @@ from jssl.data.source import IMAGE_SIZE, NoSplit, Source
 from jssl.data.sources.arrays import from_arrays
 from jssl.data.sources.tfds import one_size
 from jssl.data.splits import balanced, by_name, held_out, why_not_probed
+from jssl.run.data.npz import held
 from jssl.run.data.own_data import PASSED, Numbered, Passing, as_batch, opened
 from jssl.run.settings.experiment import Data
 
@@ -112,11 +113,10 @@ def _only(found, records: Records, path: str | None):
     """Of images in memory or in files those that a file of `jssl curate` names, as the records name them."""
     if path is None:
         return found
-    try:
-        with np.load(path) as file:
-            names = set(file["names"].tolist())
-    except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"--only {path} is no file of `jssl curate` ({error})") from None
+    listed = held(path, ("names",), what="a file of `jssl curate`, for --only").get("names")
+    if listed is None or listed.ndim != 1:
+        raise ValueError(f"--only {path} has no list of names; `jssl curate` writes such files")
+    names = set(listed.tolist())
     rows = np.array([row for row in range(len(records)) if records.describe(row) in names], int)
     if len(rows) < len(names):
         raise ValueError(

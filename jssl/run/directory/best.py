@@ -87,7 +87,13 @@ def go_back(worse: Worse, checkpoints: Checkpoints, record: Record, like: Any) -
 def has_stopped(record: Record, step: int) -> bool:
     """Whether the run has stopped before and stays at this step's checkpoint."""
     path = record.directory / MARK
-    return path.exists() and json.loads(path.read_text()).get("kept") == step
+    try:
+        told = json.loads(path.read_text()) if path.exists() else {}
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise OSError(f"{path} is not what a run writes; remove it to go on training")
+    return told.get("kept") == step
 
 
 def forgotten(rows: Sequence[Mapping[str, Any]], figures: Mapping[str, float]) -> list[str]:

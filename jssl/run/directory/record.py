@@ -30,8 +30,16 @@ def check_directory(directory, config: Mapping[str, Any]) -> None:
     """
     if "\0" in str(directory):
         raise ValueError(f"--out {str(directory)!r} cannot be a directory's name; give another")
+    if not str(directory).strip():
+        raise ValueError("--out is empty; give a directory, or leave it out")
+    if str(directory).startswith("~"):
+        raise ValueError(
+            f"--out {directory}: a shell turns ~ into a folder only where a word begins with it; write "
+            "--out ~/..., without =, or the whole path"
+        )
     path = as_path(directory)
     if not path.exists():
+        _check_can_be_made(directory, path)
         return
     if not path.is_dir():
         raise ValueError(f"--out {directory} is a file; give a directory")
@@ -51,6 +59,14 @@ def check_directory(directory, config: Mapping[str, Any]) -> None:
         raise ValueError(
             f"--out {directory} belongs to a run with other settings: {difference}; give another"
         )
+
+
+def _check_can_be_made(directory, path) -> None:
+    if "://" in str(path):
+        return
+    above = next(one for one in path.absolute().parents if one.exists())
+    if os.path.islink(path) or not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise ValueError(f"--out {directory} cannot be made: {above} may not be written to; give another")
 
 
 def compared(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,11 +43,25 @@ def read_evaluations(directory: Any) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        entries = json.loads(path.read_text())["evaluations"]
-        assert all({"protocol", "metrics", "row", "data"} <= set(entry) for entry in entries)
-    except (ValueError, KeyError, TypeError, AssertionError):
-        raise ValueError(f"{path} is not what jssl evaluate writes; move it elsewhere") from None
+        entries = json.loads(path.read_text(encoding="utf-8"))["evaluations"]
+        whole = isinstance(entries, list) and all(map(_whole, entries))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise ValueError(f"{path} is not what jssl evaluate writes; move it elsewhere")
     return entries
+
+
+def _whole(entry: Any) -> bool:
+    """Whether an entry is as `evaluate` writes it."""
+    words = ("protocol", "main", "row", "data", "network")
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in words):
+        return False
+    figures, settings = entry.get("metrics"), entry.get("settings")
+    if not (isinstance(figures, dict) and isinstance(settings, dict) and entry["main"] in figures):
+        return False
+    numbers = all(type(value) in (int, float) for value in figures.values())
+    return numbers and all(isinstance(entry.get(name), list) for name in ("looked_at", "notes"))
 
 
 def merged(place, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -77,8 +91,8 @@ def write(place, name: str, entries: list[dict[str, Any]]) -> None:
     """
     place.mkdir(parents=True, exist_ok=True)
     held = {"source": name, "evaluations": entries}
-    (place / FILE).write_text(json.dumps(held, indent=1) + "\n")
-    (place / "evaluation.md").write_text(markdown(entries))
+    (place / FILE).write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
+    (place / "evaluation.md").write_text(markdown(entries), encoding="utf-8", errors="backslashreplace")
     asked = questions(entries)
     table: dict[str, dict[str, float]] = {row: {} for row in (RAW, RANDOM, LEARNED)}
     for words, entry in zip(asked, entries, strict=True):

@@ -200,6 +200,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--metrics", nargs="+", help="only these, by name; by default all")
     parser.add_argument("--out", default="runs/comparison", help="the directory for the results")
     chosen = parser.parse_args(arguments)
+    if missing := next((one for one in chosen.directories if not as_path(one).exists()), None):
+        raise ValueError(f"{missing} is not there; give directories of runs or of evaluations")
     there = [
         one for one in chosen.directories if any((as_path(one) / name).exists() for name in (CONFIG, FILE))
     ]

@@ -33,7 +33,9 @@ from jssl.data.source import IMAGE_SIZE
 from jssl.extras import extra
 from jssl.models import last_class_tokens
 from jssl.models.network import network
-from jssl.sharding import make_mesh, over_batch, replicated
+from jssl.run.data.npz import check_place
+from jssl.run.evaluation.marks import mark_of_data, mark_of_network
+from jssl.sharding import check_devices, make_mesh, over_batch, replicated
 from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess
 
@@ -134,6 +136,9 @@ def embed(
     Raises:
         ValueError: where weights or data are not found, or do not fit.
     """
+    check_devices()
+    out = Path(out)
+    check_place(out, "features", "about")
     loaded = source if isinstance(source, Loaded) else weights.load(source)
     pixels = loaded.preprocess
     if not isinstance(pixels, Preprocess):
@@ -158,8 +163,8 @@ def embed(
         "size": pixels.crop,
         "batch": batch,
         "images": len(records),
+        "marks": [mark_of_network(loaded), mark_of_data(records)],  # names stay when what they name changes
     }
-    out = Path(out)
     parts = _parts(out, asked)
     done = sum(1 for _ in parts.glob("*.npz")) * FLUSH * batch
     say(
@@ -267,11 +272,11 @@ def _stacked(images: list[np.ndarray], batch: int) -> np.ndarray:
 
 
 def _parts(out: Path, asked: dict[str, Any]) -> Path:
-    """The folder of what is done, emptied where it belongs to another question."""
-    if out.suffix != ".npz":
-        raise ValueError(f"--out must end in .npz, got {out}")
+    """The folder of what is done, emptied where it belongs to another question, network or data."""
     parts, question = out.with_name(out.name + ".partial"), json.dumps(asked)
     about = parts / "about.json"
+    if parts.exists() and not about.exists() and any(parts.iterdir()):
+        raise ValueError(f"{parts} is there and not what jssl embed leaves; move it elsewhere")
     if parts.exists() and not (about.exists() and about.read_text() == question):
         shutil.rmtree(parts)
     parts.mkdir(parents=True, exist_ok=True)

@@ -3,28 +3,22 @@ them.
 """
 
 import hashlib
-import json
-import os
-import re
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import numpy as np
 
-from jssl.arrays.trees import names
-from jssl.data.reading.records import Records, Some
-from jssl.data.sources.folder import Files
+from jssl.data.reading.records import Records
+from jssl.data.sources.arrays import labels_of
 from jssl.data.splits import held_out, renumbered
-from jssl.run.evaluation.baselines import take_in, user_cache
+from jssl.run.data.npz import held
+from jssl.run.evaluation.baselines import user_cache
 from jssl.run.evaluation.embed import embed
+from jssl.run.evaluation.marks import mark_of_data, mark_of_network
 from jssl.weights.loaded import Loaded
-from jssl.weights.own import about
 
 FORM = 3  # of what is kept; another number computes everything anew
-SAMPLED = 64  # records whose bytes tell one data set from another, where reading all of them takes long
 
 
 class Columns(NamedTuple):
@@ -94,24 +88,19 @@ def read_columns(path: str | Path) -> Columns:
     Raises:
         ValueError: for a file without features, or labels of another length.
     """
-    try:
-        with np.load(path) as file:
-            held = {
-                name: file[name] for name in ("features", "labels", "class_names", "names") if name in file
-            }
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read as features: {' '.join(str(error).split())}") from None
-    if "features" not in held:
+    found = held(path, ("features", "labels", "class_names", "names"), what="features")
+    if "features" not in found:
         raise ValueError(f"{path} holds no features; `jssl embed` writes such files")
-    features = held["features"]
-    labels = held.get("labels", np.full(len(features), -1)).astype(np.int32)
-    if features.ndim < 2 or labels.shape != (len(features),):
+    features, names = found["features"], found.get("names")
+    if features.ndim < 2 or not np.issubdtype(features.dtype, np.floating):
         raise ValueError(
-            f"{path}: features have shape {features.shape} and labels {labels.shape}, expected [N, D] and [N]"
+            f"{path}: features are {features.dtype} of shape {features.shape}, expected floats [N, D]"
         )
-    classes = tuple(str(name) for name in held.get("class_names", ()))
-    classes = classes or tuple(map(str, range(labels.max(initial=-1) + 1)))
-    return Columns(features, labels, classes, held.get("names"))
+    if names is not None and names.shape != features.shape[:1]:
+        raise ValueError(f"{path}: there are {names.size} names of {len(features)} images; embed them again")
+    classes = tuple(str(name) for name in found.get("class_names", np.array([])).reshape(-1))
+    labels, classes = labels_of(found.get("labels"), classes, len(features), str(path))
+    return Columns(features, labels, classes, names)
 
 
 def matched(train: Columns, test: Columns | None) -> tuple[Columns, Columns, list[str]]:
@@ -147,52 +136,3 @@ def matched(train: Columns, test: Columns | None) -> tuple[Columns, Columns, lis
             f"their {np.isin(test.labels, absent).sum():,} test images count as wrong"
         )
     return train, test, notes + sentences
-
-
-def mark_of_network(loaded: Loaded) -> str:
-    """Gives a network a mark that changes with its numbers, its architecture and its preprocessing.
-
-    Args:
-        loaded: The network.
-    Returns:
-        Hexadecimal digits.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    try:
-        digest.update(json.dumps(about(loaded.encoder, loaded.preprocess), sort_keys=True).encode())
-    except ValueError:  # a network of the user's own that has no name
-        shown = f"{loaded.encoder!r} {loaded.preprocess!r}"
-        digest.update(re.sub(r" at 0x[0-9a-f]+", "", shown).encode())
-    for path, leaf in jax.tree_util.tree_leaves_with_path(loaded.variables):
-        digest.update(f"{names(path)}".encode())
-        take_in(digest, leaf)
-    return digest.hexdigest()
-
-
-def mark_of_data(records: Records) -> str:
-    """Gives records a mark: of images in memory by all their bytes, of files by name, size and time.
-
-    Args:
-        records: The images.
-    Returns:
-        Hexadecimal digits.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{type(records).__name__} {len(records)} {records.class_names}".encode())
-    source: Any = getattr(records, "source", None)
-    if isinstance(records, Some):
-        digest.update(mark_of_data(records.records).encode() + np.asarray(records.rows, np.int64).tobytes())
-    elif hasattr(source, "columns"):
-        for name, column in source.columns.items():
-            digest.update(name.encode())
-            take_in(digest, column)
-    elif isinstance(records, Files):
-        for path, label in zip(records.paths, records.labels, strict=True):
-            found = os.stat(os.path.join(records.root, path))
-            digest.update(f"{path!r} {label} {found.st_size} {found.st_mtime_ns}".encode())
-    else:
-        for number in np.linspace(0, len(records) - 1, min(SAMPLED, len(records))).astype(int):
-            image = records[int(number)]["image"]
-            digest.update(records.describe(int(number)).encode())
-            digest.update(image if isinstance(image, bytes) else np.asarray(image).tobytes())
-    return digest.hexdigest()

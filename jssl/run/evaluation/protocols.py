@@ -14,12 +14,13 @@ import ast
 import hashlib
 import inspect
 import json
+import re
 import time
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import jax
 import numpy as np
@@ -31,12 +32,14 @@ from jssl.evaluate import PROTOCOLS, Protocol, format_table, protocol, refusal, 
 from jssl.evaluate.protocols.base import WIDE, WORDS, heading, is_share, shown
 from jssl.evaluate.table import LEARNED, RANDOM, RAW
 from jssl.models.encoders.pixels import Pixels
+from jssl.run.data.npz import held
 from jssl.run.directory.record import CONFIG, as_path, read_config
 from jssl.run.directory.results import FILE, in_words, jsonable, merged, write
 from jssl.run.evaluation.features import store
 from jssl.run.evaluation.subject import Subject
 from jssl.run.evaluation.towers import towers_of
 from jssl.run.starting import start
+from jssl.sharding import check_devices
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import EVALUATED
 from jssl.weights.preprocessing import Preprocess
@@ -54,6 +57,13 @@ LOOKED_AT = {
     "whitening": "images to learn whitening from",
 }
 FOLDER = "evaluation"  # inside a run's directory
+IMAGES_ONLY = (
+    "data_dir",
+    "size",
+    "sets",
+    "vocabulary",
+    "templates",
+)  # settings that features have no use for
 ONE_NETWORK = ("fine_tune", "prompts", "caption_embeddings", "sets")  # what baselines are not given
 DEAR = (*WIDE, "attention")  # last words of what takes a pass over the images
 
@@ -89,6 +99,7 @@ def evaluate(
     Raises:
         ValueError: where source, data or protocols are not found or do not fit.
     """
+    check_devices()
     chosen = [protocol(one) if isinstance(one, str) else one for one in protocols]
     subject = _subject(source, data, test, store(cache), say, settings)
     place = _place(source) if out is None else as_path(out)
@@ -116,6 +127,12 @@ def evaluate(
 def _subject(source, data, test, directory, say, settings) -> Subject:
     is_file = isinstance(source, str) and source.endswith(".npz") and _holds_features(source)
     if is_file:
+        given = (data is not None and "data", *(name for name in IMAGES_ONLY if settings.get(name)))
+        if unused := [f"--{name.replace('_', '-')}" for name in given if name]:
+            raise ValueError(
+                f"{source} holds features, which {' and '.join(unused)} cannot change; leave it out, or give "
+                "weights"
+            )
         files = tuple(Path(one) for one in (source, test) if one is not None)
         return Subject(LEARNED, None, "", files, directory, say=say, **settings)
     if test is not None:
@@ -136,11 +153,7 @@ def _subject(source, data, test, directory, say, settings) -> Subject:
 
 
 def _holds_features(path: str) -> bool:
-    try:
-        with np.load(path) as file:
-            return "features" in file
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    return "features" in held(path, ("features",), what="features")
 
 
 def _place(source: Any):
@@ -295,7 +308,31 @@ def chosen_protocols(names: Sequence[str], changes: Sequence[str]) -> list[Proto
             settings[name][setting] = ast.literal_eval(text)
         except (ValueError, SyntaxError):
             settings[name][setting] = text
+        _check_kind(name, setting, settings[name][setting])
     return [protocol(name, **given) for name, given in settings.items()]
+
+
+def _check_kind(name: str, setting: str, value: Any) -> None:
+    """Refuses a value of another kind than a protocol's setting has; unknown names are refused later."""
+    hint = get_type_hints(PROTOCOLS[name]).get(setting) if name in PROTOCOLS else None
+    if hint is not None and not _is_of(value, hint):
+        kind = getattr(hint, "__name__", None) if isinstance(hint, type) else str(hint)
+        kind = re.sub(r"[a-z_.]+\.(?=[A-Z])", "", str(kind))
+        raise ValueError(f"--set {name}.{setting}: expected {kind}, got {value!r}")
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Whether a value that a command line can give is of a type; of types that it cannot give, any is."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return any(_is_of(value, part) for part in parts)
+    if origin is Literal:
+        return value in parts
+    if origin in (tuple, list, Sequence):
+        return isinstance(value, tuple | list) and all(_is_of(one, parts[0]) for one in value)
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+    return isinstance(value, hint) if hint in (str, bool, type(None)) else True
 
 
 def main(arguments: list[str]) -> None:

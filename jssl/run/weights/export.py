@@ -20,6 +20,7 @@ from jssl.arrays.trees import names
 from jssl.methods.base import Method
 from jssl.models.encoders.resnet import ResNet
 from jssl.models.layers.transformer import SwiGlu
+from jssl.sharding import check_devices
 from jssl.train import TrainState
 from jssl.weights.directory import read_config
 from jssl.weights.loaded import Loaded
@@ -63,6 +64,7 @@ def export(directory, out, *, names: str = FAMILY) -> str:
     place = Path(out)
     if not place.absolute().parent.is_dir() or place.exists() and not (place.is_file() or place.is_dir()):
         raise ValueError(f"--out {out} is no place for a file; give a name in a folder that exists")
+    check_devices()
     config, loaded = read_config(directory), weights.load(str(directory))
     family = family_of(names, loaded)
     weights.save(loaded, out, family=family, metadata=_told(config, loaded))

@@ -1,0 +1,56 @@
+"""Files of arrays that commands hand to each other: opened with one line where they are something else."""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+WRONG = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)  # of a damaged file
+
+
+def held(path: str | Path, names: Sequence[str], *, what: str) -> dict[str, np.ndarray]:
+    """Reads arrays of an npz file.
+
+    Args:
+        path: Of the file.
+        names: Of the arrays; those that it has not are left out.
+        what: What the file should be, for the error.
+    Returns:
+        {name: array}.
+    Raises:
+        ValueError: for anything that is no whole npz file.
+    """
+    try:
+        with open(path, "rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("it is not an npz file")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in names if name in archive}
+    except WRONG as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise ValueError(f"{path} cannot be read as {what}: {reason[:200]}") from None
+
+
+def check_place(out: Path, *own: str) -> None:
+    """Refuses to write over a file that the same command has not written, such as the data itself.
+
+    Args:
+        out: The .npz file to write.
+        own: Names of arrays that this command's files have.
+    Raises:
+        ValueError: where there is another file, or none can be.
+    """
+    if out.suffix != ".npz":
+        raise ValueError(f"--out must end in .npz, got {out}")
+    if out.is_dir():
+        raise ValueError(f"--out {out} is a folder; give the name of a file")
+    try:
+        there = set(own) <= held(out, own, what="").keys() if os.path.lexists(out) else True
+    except ValueError:
+        there = False
+    if not there:
+        raise ValueError(f"--out {out} is there and holds something else; give another name, or remove it")

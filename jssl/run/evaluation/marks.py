@@ -1,0 +1,72 @@
+"""Marks that tell networks and data sets apart, whatever they are called."""
+
+import hashlib
+import json
+import os
+import re
+from typing import Any
+
+import jax
+import numpy as np
+
+from jssl.arrays.trees import names
+from jssl.data.reading.records import Records, Some
+from jssl.data.sources.folder import Files
+from jssl.run.evaluation.baselines import take_in
+from jssl.weights.loaded import Loaded
+from jssl.weights.own import about
+
+SAMPLED = 64  # records whose bytes tell one data set from another, where reading all of them takes long
+
+
+def mark_of_network(loaded: Loaded) -> str:
+    """Gives a network a mark that changes with its numbers, its architecture and its preprocessing.
+
+    Args:
+        loaded: The network.
+    Returns:
+        Hexadecimal digits.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        digest.update(json.dumps(about(loaded.encoder, loaded.preprocess), sort_keys=True).encode())
+    except ValueError:  # a network of the user's own that has no name
+        shown = f"{loaded.encoder!r} {loaded.preprocess!r}"
+        digest.update(re.sub(r" at 0x[0-9a-f]+", "", shown).encode())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(loaded.variables):
+        digest.update(f"{names(path)}".encode())
+        take_in(digest, leaf)
+    return digest.hexdigest()
+
+
+def mark_of_data(records: Records) -> str:
+    """Gives records a mark: of images in memory by all their bytes, of files by name, size and time.
+
+    Args:
+        records: The images.
+    Returns:
+        Hexadecimal digits.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f"{type(records).__name__} {len(records)} {records.class_names}".encode())
+    source: Any = getattr(records, "source", None)
+    if isinstance(records, Some):
+        digest.update(mark_of_data(records.records).encode() + np.asarray(records.rows, np.int64).tobytes())
+    elif hasattr(source, "columns"):
+        for name, column in source.columns.items():
+            digest.update(name.encode())
+            take_in(digest, column)
+    elif isinstance(records, Files):
+        for path, label in zip(records.paths, records.labels, strict=True):
+            try:
+                found = os.stat(os.path.join(records.root, path))
+                told = f"{found.st_size} {found.st_mtime_ns}"
+            except OSError:  # a list may name what is not there, which is left out
+                told = "missing"
+            digest.update(f"{path!r} {label} {told}".encode())
+    else:
+        for number in np.linspace(0, len(records) - 1, min(SAMPLED, len(records))).astype(int):
+            image = records[int(number)]["image"]
+            digest.update(records.describe(int(number)).encode())
+            digest.update(image if isinstance(image, bytes) else np.asarray(image).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,61 @@
+"""Wrong sizes and foreign entries that once ended in a traceback, or in nothing being trained."""
+
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jssl.data import from_arrays
+from jssl.data.sources import tfds
+from jssl.data.views import NAMED
+from jssl.optim import hold_lower_blocks
+from jssl.run.directory.best import MARK, has_stopped
+from jssl.run.gallery import write_gallery
+
+
+def test_more_blocks_held_than_there_are():
+    params = {"encoder": {"block_0": jnp.ones(1), "block_1": jnp.ones(1), "norm": jnp.ones(1)}}
+    hold_lower_blocks(2).update(params, optax.EmptyState(), params)
+    with pytest.raises(ValueError, match="3 blocks are to stand still, 'encoder' has 2"):
+        hold_lower_blocks(3).update(params, optax.EmptyState(), params)
+
+
+@pytest.mark.parametrize(
+    "wrong", [dict(images=0), dict(images=-1), dict(size=0), dict(size=-3), dict(seed=-1)]
+)
+def test_a_gallery_of_nothing(wrong, tmp_path):
+    with pytest.raises(ValueError, match="must be at least 1"):
+        write_gallery(NAMED["simclr"], str(tmp_path / "g.png"), **wrong)
+
+
+@pytest.mark.parametrize(
+    "values", [["a", "b"], [1j, 2j], [None, 1], np.array(["2026-01-01"] * 2, "datetime64[D]")]
+)
+def test_what_travels_with_images_are_numbers(values):
+    with pytest.raises(ValueError, match="depth must be numbers"):
+        from_arrays(np.zeros((2, 4, 4, 3), np.uint8), depth=np.array(values))
+
+
+def test_tfds_labels_that_are_no_classes(monkeypatch):
+    class Prepared(list):
+        dataset_info = SimpleNamespace(features={"image": None, "label": object()}, splits={})
+
+        def __getitems__(self, rows):
+            if rows == [1]:
+                raise RuntimeError("open() failed")
+            return [self[row] for row in rows]
+
+    monkeypatch.setattr(tfds, "open_prepared", lambda *_, **__: Prepared([{"image": b"", "label": 0.5}]))
+    records = tfds.prepared_records("regression")
+    assert records.class_names == () and records[0] == {"image": b""}
+    with pytest.raises(OSError, match="tfds:regression is not whole: open.. failed; prepare it again"):
+        records[1]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "[" * 100_000])
+def test_a_mark_that_no_run_wrote(content, tmp_path):
+    (tmp_path / MARK).write_text(content)
+    with pytest.raises(OSError, match="is not what a run writes"):
+        has_stopped(SimpleNamespace(directory=tmp_path), 3)
