@@ -28,7 +28,8 @@ def run_of(path, seed=0, name="dino", knn=0.5, linear=0.6, evaluations=(), **set
 
 
 def entry(metric, value, data="digits", row="learned"):
-    return {"protocol": metric.split("_")[0], "metrics": {metric: value}, "row": row, "data": data}
+    held = {"protocol": metric.split("_")[0], "main": metric, "metrics": {metric: value}}
+    return held | dict(row=row, data=data, network="a ViT", settings={}, looked_at=[], notes=[])
 
 
 def test_seeds_are_one_row_and_settings_are_several(tmp_path):

@@ -23,7 +23,7 @@ def photos(root, classes="ab", each=8):
 
 def settings(root):
     return replace(
-        experiments.simclr.demo, data=f"folder:{root}", batch=4, size=16, encoder="resnet10x0.5", steps=3
+        experiments.simclr.demo, data=f"folder:{root}", batch=8, size=16, encoder="resnet10x0.5", steps=3
     )
 
 
