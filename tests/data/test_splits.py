@@ -194,6 +194,9 @@ def test_a_test_split_without_labels_is_not_tested_on(monkeypatch):
             splits=("train", "validation", "test"),
         )
 
+        def __getitems__(self, rows):
+            return [self[row] for row in rows]
+
     splits = {"train": 0, "validation": 1, "test": -1}
     opened = lambda name, split, **how: Prepared([{"image": b"", "label": splits[split]}])  # noqa: E731
     monkeypatch.setattr(tfds, "open_prepared", opened)

@@ -177,7 +177,7 @@ def test_what_does_not_fit_costs_one_line(tmp_path, loaded, capsys):
         ([train, "--set", "knn.n=3"], "knn has no setting n"),
         ([train, "--set", "k_shot.n=3"], "expected PROTOCOL.SETTING=VALUE of knn, linear"),
         ([str(tmp_path / "junk.npz")], "junk.npz cannot be read"),
-        ([str(tmp_path / "odd.npz")], "labels (4,), expected [N, D] and [N]"),
+        ([str(tmp_path / "odd.npz")], "labels must be 3 integers"),
         ([train, "--baselines"], "--baselines needs a network"),
         (["dinov2_vits14"], "say on which images: --data"),
         ([], "say what to evaluate"),
