@@ -71,9 +71,8 @@ def _main(demo: Settings, arguments: list[str], command: list[str], interrupts: 
         with extra():
             from tqdm import tqdm
 
-    logging.getLogger("absl").setLevel(
-        logging.CRITICAL
-    )  # Orbax's; what goes wrong there is said in one line below
+    for writer in ("absl", "asyncio"):  # Orbax's; what goes wrong there is said in one line below
+        logging.getLogger(writer).setLevel(logging.CRITICAL)
     sys.unraisablehook = once_said(sys.unraisablehook)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
