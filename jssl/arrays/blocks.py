@@ -12,7 +12,7 @@ def in_blocks(x: jax.Array, block_size: int) -> jax.Array:
     """Deals rows to blocks like cards; rows of zeros fill the last round where it is short.
 
     Args:
-        x: [N, ...].
+        x: [N, ...]; keys where N needs no filling.
         block_size: the most rows of a block; it need not divide N.
     Returns:
         [M, S, ...], M blocks of S <= block_size rows: row s of block m is x[s * M + m].
@@ -25,8 +25,9 @@ def in_blocks(x: jax.Array, block_size: int) -> jax.Array:
     check_positive(block_size=block_size)
     blocks = -(-len(x) // block_size)
     rows = -(-len(x) // blocks)
-    padded = jnp.pad(x, [(0, rows * blocks - len(x))] + [(0, 0)] * (x.ndim - 1))
-    return jnp.moveaxis(padded.reshape(rows, blocks, *x.shape[1:]), 1, 0)
+    if short := rows * blocks - len(x):
+        x = jnp.pad(x, [(0, short)] + [(0, 0)] * (x.ndim - 1))
+    return jnp.moveaxis(x.reshape(rows, blocks, *x.shape[1:]), 1, 0)
 
 
 def from_blocks(blocks: jax.Array, size: int) -> jax.Array:

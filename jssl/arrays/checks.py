@@ -20,7 +20,7 @@ def check(**arguments: tuple) -> list[jax.Array]:
     Args:
         **arguments: name=(array, axes) or name=(array, axes, kind). Axes are letters as in einsum: the same
             letter is the same size in every argument, and `...` first stands for any leading axes. The kind
-            is float (the default), int or bool.
+            is float (the default), int or bool. A Python number among floats takes the arrays' precision.
     Returns:
         The arrays in the order given; float64 stays float64.
     Raises:
@@ -37,10 +37,11 @@ def check(**arguments: tuple) -> list[jax.Array]:
     """
     sizes, arrays = {}, []
     for name, (array, axes, *kind) in arguments.items():
-        array = _gathered(jnp.asarray(array))
+        number = not kind and type(array) in (int, float)
+        array = _gathered(jnp.asarray(float(array) if number else array))
         _check_kind(name, array, *kind)
         _check_shape(name, array, axes.split(), sizes)
-        if jnp.issubdtype(array.dtype, jnp.floating):
+        if jnp.issubdtype(array.dtype, jnp.floating) and not number:
             array = array.astype(jnp.promote_types(array.dtype, jnp.float32))
         arrays.append(array)
     return arrays

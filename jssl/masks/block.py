@@ -1,6 +1,7 @@
 """Rectangles hidden until enough patches are."""
 
 import math
+from numbers import Integral
 
 import jax
 import jax.numpy as jnp
@@ -34,8 +35,8 @@ def block_mask(
         min_block: the least area of a rectangle.
         aspect: the least and the greatest height / width.
         tries: rectangles drawn for each one that is taken.
-        blocks: rectangles taken at most, a static bound; one mask in a hundred reaches it, and hides a patch
-            or two less.
+        blocks: rectangles taken at most, a static bound, and twice as many where more than half of the grid
+            is to be hidden; one mask in a hundred reaches it, and hides a patch or two less.
     Returns:
         [B, N] bool.
     References:
@@ -43,6 +44,8 @@ def block_mask(
     """
     check_keys(keys)
     rows, columns = grid
+    if isinstance(count, Integral) and 2 * count > rows * columns:  # the last gaps are small
+        blocks *= 2
     counts = jnp.broadcast_to(jnp.asarray(count, jnp.int32), keys.shape)
     low, high = math.log(aspect[0]), math.log(aspect[1])
 
@@ -73,7 +76,7 @@ def block_mask(
 
     numbers = uniform(keys, shape=(blocks, tries, 4)).swapaxes(0, 1)
     start = jnp.zeros((len(keys), rows, columns), bool), counts
-    (mask, _), _ = jax.lax.scan(hide, start, numbers, unroll=blocks)
+    (mask, _), _ = jax.lax.scan(hide, start, numbers, unroll=min(blocks, 12))
     return mask.reshape(len(keys), rows * columns)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from jssl.arrays.grids import rectangles
 from jssl.arrays.keys import batch_key, check_keys, fold_keys, uniform
+from jssl.masks.random import ranks
 
 
 def multiblock_masks(
@@ -25,8 +26,8 @@ def multiblock_masks(
     """Draws I-JEPA's blocks.
 
     As the authors' collator: one size of target block and of context block per batch, places per image, no
-    block in the last row or column; contexts are cut to the smallest among neighbours in the batch, keeping
-    their first patches.
+    block in the last row or column; contexts are cut to the smallest of a share of the batch, keeping their
+    first patches.
 
     Args:
         keys: [B], one for each sample; the sizes follow the set of them, whatever its order.
@@ -36,21 +37,17 @@ def multiblock_masks(
         target_aspect: least and greatest height / width of a target block.
         min_keep: contexts smaller than this are drawn again.
         tries: how often at most, the largest being kept then.
-        together: how many neighbours' contexts have one size, a GPU's share of the authors' batch; in
-            smaller batches all.
+        together: how many contexts have one size at most, a GPU's share of the authors' batch. A larger
+            batch falls into shares of like size, drawn from the keys.
     Returns:
         (context [B, N], targets [M, B, N]) bool, True = hidden: the context is where context is False, a
         target block where its mask is True. No target patch is ever in its image's context.
     Raises:
-        ValueError: for a grid of less than two rows or columns, or a larger batch than `together` that it
-            does not divide.
+        ValueError: for a grid of less than two rows or columns.
     References:
         I-JEPA, arXiv:2301.08243
     """
     check_keys(keys)
-    together = min(together, len(keys))
-    if len(keys) % together:
-        raise ValueError(f"together={together} contexts of one size must divide the batch of {len(keys)}")
     if min(grid) < 2:
         raise ValueError(f"grid must have at least two rows and columns, got {grid}")
     # One number drives both area and aspect, as in the authors' code.
@@ -70,8 +67,10 @@ def multiblock_masks(
     visible = place(numbers[:, :, targets], context_size) & ~hidden.any(2)  # [B, tries, N]
     best = jnp.argmax(jnp.minimum(visible.sum(-1), min_keep), axis=1)  # the first that is large enough
     hidden, visible = (jax.vmap(lambda x, i: x[i])(x, best) for x in (hidden, visible))
-    smallest = visible.sum(-1).reshape(-1, together).min(-1)
-    visible &= jnp.cumsum(visible, -1) <= jnp.repeat(smallest, together)[:, None]
+    shares = -(-len(keys) // together)
+    share = ranks(uniform(fold_keys(keys, 1))) * shares // len(keys)  # of the keys, whatever their order
+    smallest = jax.ops.segment_min(visible.sum(-1), share, shares)
+    visible &= jnp.cumsum(visible, -1) <= smallest[share][:, None]
     return ~visible, hidden.swapaxes(0, 1)
 
 

@@ -124,14 +124,16 @@ def _both_backward(block_size, residuals, weights):
     row_weights, column_weights = weights
 
     def block(slope_b, part):
-        rows, result, weight = part
+        rows, ids, result, weight = part
         logits = scale * similarity(rows, b)
-        slope = weight[:, None] * jnp.exp(logits - result[:, None]) + column_weights * jnp.exp(
-            logits - of_columns
-        )
-        return slope_b + similarity(slope.T, rows.T), similarity(slope, b.T)  # rows that only pad are zero
+        as_rows = weight[:, None] * jnp.exp(logits - result[:, None])
+        as_columns = column_weights * jnp.exp(logits - of_columns)
+        real = (ids < len(a))[:, None]  # a row that only pads may overflow: a column's own may all be lower
+        slope = jnp.where(real, as_rows + as_columns, 0.0)
+        return slope_b + similarity(slope.T, rows.T), similarity(slope, b.T)
 
     parts = [in_blocks(x, block_size) for x in (a, of_rows, row_weights)]
+    parts.insert(1, _ids(a, block_size))
     slope_b, slope_a = jax.lax.scan(block, jnp.zeros_like(b) + 0 * a[0, 0], tuple(parts))
     slope_a = from_blocks(slope_a, len(a))
     return scale * slope_a, scale * slope_b, jnp.sum(a * slope_a)

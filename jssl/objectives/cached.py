@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 
 from jssl.arrays.blocks import from_blocks, in_blocks
+from jssl.arrays.checks import check_positive
 
 
 def microbatched(encode: Callable, *, block_size: int) -> Callable:
@@ -35,7 +37,10 @@ def microbatched(encode: Callable, *, block_size: int) -> Callable:
         if len(sizes) != 1:
             raise ValueError(f"inputs have leading axes of {sorted(sizes)}, expected arrays of one batch")
         (size,) = sizes
-        blocks = jax.tree.map(lambda x: in_blocks(x, block_size), inputs)
+        check_positive(block_size=block_size)
+        short = -size % -(-size // block_size)  # filled by real rows: an encoder may have no slope at zeros
+        filled = jax.tree.map(lambda x: jnp.concatenate([x, x[:short]]) if short else x, inputs)
+        blocks = jax.tree.map(lambda x: in_blocks(x, block_size), filled)
         outputs = jax.lax.map(jax.checkpoint(lambda block: encode(params, block)), blocks)
         return jax.tree.map(lambda x: from_blocks(x, size), outputs)
 

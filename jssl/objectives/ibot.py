@@ -74,6 +74,7 @@ def masked_cross_entropy(logits, targets, mask, *, temperature=0.1) -> jax.Array
         logits=(logits, "B N K"), targets=(targets, "B N K"), mask=(mask, "B N", bool)
     )
     check_positive(student_temperature=temperature)
+    logits, targets = (jnp.where(mask[..., None], x, 0.0) for x in (logits, targets))
     predictions = jax.nn.log_softmax(logits / temperature)
     return masked_mean(-jnp.sum(jax.lax.stop_gradient(targets) * predictions, axis=-1), mask)
 

@@ -19,7 +19,7 @@ def enqueue(queue, pointer, keys) -> tuple[jax.Array, jax.Array]:
         pointer: scalar integer, the oldest row.
         keys: [B, D], B <= Q, stored as given, without gradient.
     Returns:
-        (queue [Q, D], pointer), the pointer advanced by B and wrapped.
+        (queue [Q, D] of the dtype that it had, pointer), the pointer advanced by B and wrapped.
     Raises:
         ValueError: for other shapes, or more keys than the queue holds.
     References:
@@ -29,13 +29,14 @@ def enqueue(queue, pointer, keys) -> tuple[jax.Array, jax.Array]:
     >>> queue[:, 0].tolist(), int(pointer)
     ([2.0, 0.0, 1.0], 1)
     """
+    stored = jnp.asarray(queue).dtype
     queue, pointer, keys = check(queue=(queue, "Q D"), pointer=(pointer, "", int), keys=(keys, "B D"))
     if len(keys) > len(queue):
         raise ValueError(
             f"keys has shape {keys.shape}, more rows than the queue of shape {queue.shape} holds"
         )
     rows = (pointer + jnp.arange(len(keys))) % len(queue)
-    queue = queue.at[rows].set(keys.astype(queue.dtype), unique_indices=True)
+    queue = queue.astype(stored).at[rows].set(keys.astype(stored), unique_indices=True)
     return jax.lax.stop_gradient(queue), (pointer + len(keys)) % len(queue)
 
 

@@ -26,9 +26,10 @@ def nearest_neighbour(z, queue) -> jax.Array:
     >>> nearest_neighbour(jnp.array([[1.0, 0.1]]), jnp.array([[0.0, 2.0], [2.0, 0.0]])).tolist()
     [[2.0, 0.0]]
     """
+    stored = jnp.asarray(queue).dtype
     z, queue = check(z=(z, "B D"), queue=(queue, "Q D"))
     z, queue = jax.lax.stop_gradient((z, queue))
-    return queue[jnp.argmax(similarity(unit(z), unit(queue)), axis=1)]
+    return queue[jnp.argmax(similarity(unit(z), unit(queue)), axis=1)].astype(stored)
 
 
 def neighbour_contrast(

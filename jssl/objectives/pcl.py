@@ -49,7 +49,7 @@ def proto_nce(z, assignment, prototypes, density, negatives, *, temperature=0.2)
         raise ValueError(
             f"negatives has shape {negatives.shape}, dtype {negatives.dtype}, expected [R] integers"
         )
-    candidates = jnp.concatenate([assignment, negatives.astype(assignment.dtype)])
+    candidates = jnp.concatenate([assignment.astype(int), negatives.astype(int)])
     if len(candidates) < 2:
         raise ValueError(
             f"z has shape {z.shape}, expected a batch of at least 2 where there are no negatives"

@@ -21,7 +21,7 @@ def masked_reconstruction(
     Args:
         prediction: [B, N, D].
         target: [B, N, D], no gradient.
-        mask: [B, N] bool, True = hidden.
+        mask: [B, N] bool, True = hidden; what is False has no part in the loss, were it nan.
         distance: "l2", "l1", "smooth_l1" or "cosine".
         normalize_target: whether each target token is brought to mean 0 and unbiased variance 1 (1e-6 is
             added inside the root).
@@ -49,6 +49,7 @@ def masked_reconstruction(
     )
     if distance not in ("l2", "l1", "smooth_l1", "cosine"):
         raise ValueError(f"distance is {distance!r}, expected 'l2', 'l1', 'smooth_l1' or 'cosine'")
+    prediction, target = (jnp.where(mask[..., None], x, 0.0) for x in (prediction, target))
     if normalize_target:
         target = _normalized(target)
     if distance == "cosine":
@@ -94,6 +95,7 @@ def masked_token_cross_entropy(logits, tokens, mask) -> jax.Array:
     logits, tokens, mask = check(
         logits=(logits, "B N V"), tokens=(tokens, "B N", int), mask=(mask, "B N", bool)
     )
+    logits = jnp.where(mask[..., None], logits, 0.0)
     tokens = jnp.where(mask, tokens, 0)  # unhidden ids may be anything, for instance -1
     log_probability = jnp.take_along_axis(jax.nn.log_softmax(logits), tokens[..., None], axis=-1)[..., 0]
     return masked_mean(-log_probability, mask)

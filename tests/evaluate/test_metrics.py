@@ -33,6 +33,12 @@ def test_gradients_are_finite_where_embeddings_coincide_or_vanish():
         assert jnp.all(jnp.isfinite(jax.grad(alignment)(z, z)))
 
 
+def test_embeddings_that_vanish_coincide():
+    assert float(uniformity(jnp.zeros((4, 3)))) == 0
+    half = jnp.array([[0.0, 0.0], [0.0, 3.0]])
+    assert float(uniformity(half)) == pytest.approx(-2) and float(alignment(half, half[::-1])) == 1
+
+
 @pytest.mark.parametrize("rank", [1, 3, 8])
 def test_rank_me_counts_directions_of_equal_size(rank):
     basis = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 20)))[0]

@@ -52,6 +52,16 @@ def test_any_block_size_gives_the_dense_value_and_gradients(double_precision, ma
         np.testing.assert_allclose(other, slope, rtol=1e-9, atol=1e-12)
 
 
+def test_towers_that_point_away_from_each_other_have_the_dense_gradients():
+    a, b = (
+        np.float32([side, 0, 0, 0]) + 0.05 * pair(5)[i].astype(np.float32) for i, side in ((0, 1), (1, -1))
+    )
+    arrays = a, b, np.float32(100)  # the block of 2 pads the batch of 5 with a row of zeros
+    slopes, others = (jax.grad(symmetric(size), (0, 1, 2))(*arrays) for size in (None, 2))
+    for slope, other in zip(slopes, others, strict=True):
+        np.testing.assert_allclose(other, slope, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("make", [nt_xent, symmetric, sigmoid])
 def test_memory_grows_with_the_block_not_with_the_batch_squared(make):
     def temporary(batch, block_size):
@@ -87,6 +97,21 @@ def test_cached_gradients_are_exact(double_precision, block_size):
     plain = jax.value_and_grad(lambda params: loss(encode(params, inputs)), has_aux=True)
     cached = jax.jit(o.cached_gradients(loss, encode, block_size=block_size, has_aux=True))
     chex.assert_trees_all_close(cached(params, inputs), plain(params), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("block_size", [2, 3, 5])
+def test_blocks_take_keys_and_encoders_without_a_slope_at_zero(block_size):
+    def encode(w, inputs):
+        noise = jax.vmap(lambda key: jax.random.normal(key, (3,)))(inputs["key"])
+        return (inputs["x"] / jnp.linalg.norm(inputs["x"], axis=1, keepdims=True) + noise) * w
+
+    inputs = {"x": jnp.asarray(pair(6, 3)[0], jnp.float32), "key": jax.random.split(jax.random.key(0), 6)}
+    inputs = jax.tree.map(lambda x: x[:5], inputs)
+    slopes = [
+        jax.grad(lambda w, encode=encode: jnp.sum(encode(w, inputs) ** 2))(jnp.ones(3))
+        for encode in (encode, o.microbatched(encode, block_size=block_size))
+    ]
+    np.testing.assert_allclose(slopes[1], slopes[0], rtol=1e-5)
 
 
 def test_cached_gradients_keep_one_block_of_activations():

@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jssl import objectives as o
 from tests.objectives.cases import CASES
 
 EVERY = pytest.mark.parametrize("name", CASES)
@@ -177,6 +179,17 @@ def test_bfloat16_is_computed_in_float32(name):
     np.testing.assert_array_equal(losses, losses_of(name, single))
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if "mask" in name and "siamese" not in name])
+def test_what_is_not_hidden_has_no_part_in_the_loss(name):
+    arrays = draw(CASES[name], 4)
+    shown = ~arrays["mask"]
+    spoilt = {
+        key: np.where(shown[..., None], np.nan, x) if is_float(x) and x.ndim == 3 else x
+        for key, x in arrays.items()
+    }
+    chex.assert_trees_all_equal(losses_and_gradients(name, spoilt), losses_and_gradients(name, arrays))
+
+
 @EVERY
 def test_a_batch_of_one_is_finite_or_refused(name):
     case = CASES[name]
@@ -217,3 +230,14 @@ def test_wrong_types_are_refused_by_name(name):
         other = x.astype(np.int32 if is_float(x) or x.dtype == bool else np.float32)
         with pytest.raises((TypeError, ValueError), match=f"{wrong} has .*dtype {other.dtype}"):
             case.loss(**arrays | {wrong: other})
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.float64])
+@pytest.mark.parametrize("block_size", [None, 2])
+def test_python_numbers_are_taken_in_the_precision_of_the_arrays(dtype, block_size):
+    a, b = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 4)), dtype)
+    for loss, bias in ((o.symmetric_info_nce, {}), (o.sigmoid_pairwise, {"logit_bias": -10})):
+        whole = loss(a, b, logit_scale=10, block_size=block_size, **bias)
+        assert whole.dtype == jnp.promote_types(dtype, jnp.float32)
+        scale = jnp.asarray(10.0, whole.dtype)
+        np.testing.assert_array_equal(whole, loss(a, b, logit_scale=scale, block_size=block_size, **bias))

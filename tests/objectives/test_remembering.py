@@ -237,3 +237,24 @@ def test_what_is_missing_is_named():
         o.patch_distillation().apply({"center": jnp.zeros(K)}, outputs()._replace(mask=None), 0)
     with pytest.raises(ValueError, match="'index' of outputs.views"):
         o.instance_memory(examples=3).apply({"bank": jnp.ones((3, D))}, outputs()._replace(views={}), 0)
+
+
+def test_a_queue_keeps_its_dtype_and_can_be_carried_through_a_loop():
+    queue, keys = jnp.zeros((4, 2), jnp.bfloat16), jnp.ones((3, 2, 2), jnp.bfloat16)
+
+    def step(carry, keys):
+        return o.enqueue(*carry, keys), o.nearest_neighbour(keys, carry[0])
+
+    (queue, pointer), neighbours = jax.lax.scan(step, (queue, jnp.int32(0)), keys)
+    assert queue.dtype == neighbours.dtype == jnp.bfloat16
+    assert queue.tolist() == [[1.0, 1.0]] * 4 and int(pointer) == 2
+
+
+def test_negatives_may_be_wider_integers_than_the_assignment():
+    rng = np.random.default_rng(0)
+    z, prototypes = rng.normal(size=(2, 3)), rng.normal(size=(300, 3))
+    narrow, wide = (
+        o.proto_nce(z, np.array([0, 1], dtype), prototypes, np.ones(300), np.array([290, 299]))
+        for dtype in (np.uint8, np.int32)
+    )
+    np.testing.assert_array_equal(narrow, wide)

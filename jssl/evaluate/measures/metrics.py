@@ -38,7 +38,8 @@ def uniformity(z: jax.Array, *, t: float = 2.0) -> jax.Array:
         z: [B, D] embeddings of different images, normalised here; memory is O(B * B).
         t: Width of the Gaussian.
     Returns:
-        A scalar in [-4 t, 0]; 0 when all coincide, about -2 t when spread evenly in many dimensions.
+        A scalar in [-4 t, 0]; 0 when all coincide, zero vectors too, about -2 t when spread evenly in many
+        dimensions.
     Raises:
         ValueError: for a wrong rank or fewer than two rows.
     References:
@@ -50,7 +51,8 @@ def uniformity(z: jax.Array, *, t: float = 2.0) -> jax.Array:
     (z,) = check(z=(z, "B D"))
     check_batch(2, "distinct pairs", z=z)
     z = unit(z)
-    squared_distances = 2 - 2 * similarity(z, z)
+    squares = jnp.sum(z * z, axis=-1)  # 1, of a zero vector 0
+    squared_distances = squares[:, None] + squares - 2 * similarity(z, z)
     pairs = jnp.triu(jnp.ones(squared_distances.shape, bool), k=1)
     return jax.nn.logsumexp(-t * squared_distances, where=pairs) - jnp.log(len(z) * (len(z) - 1) / 2)
 
