@@ -69,7 +69,7 @@ class MoCoV3(Training):
         )
         kinds: dict[str, Any] = dict(adamw=partial(adamw, decays=everything), lars=lars)
         optimizer = kinds[self.optimizer](self.rate(data), weight_decay=self.weight_decay)
-        if self.frozen_patches and hasattr(network, "patch"):
+        if self.frozen_patches and self.lora is None and hasattr(network, "patch"):  # LoRA holds them too
             still = freeze_during(math.inf, lambda path: path[:2] == ("encoder", "stem"))
             optimizer = optax.chain(optimizer, still)
         views = self.make_views(data, scale=self.scale)

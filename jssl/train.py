@@ -13,7 +13,7 @@ import optax
 from jssl.arrays.programs import used_once
 from jssl.arrays.stacks import in_form_of, squares_of_layers
 from jssl.arrays.trees import cast
-from jssl.methods.base import Method, Params
+from jssl.methods.base import EXACT, Method, Params
 from jssl.models.freezing import filled
 
 BRIGHTEST = 64.0  # beyond any normalised image, far below 255
@@ -107,8 +107,8 @@ def train_step(
         method: what is trained.
         optimizer: any optax transformation; those that ask for value, grad or value_fn are given them.
         views: (key, batch) -> views.
-        dtype: in which parameters and images enter the forward pass, such as jnp.bfloat16; losses, statistics
-            and the parameters themselves stay float32.
+        dtype: in which parameters and images enter the forward pass, such as jnp.bfloat16; losses, targets
+            made of pixels, statistics and the parameters themselves stay float32.
         accumulate: the batch is seen in so many parts, in turn, and the gradients are averaged; teacher and
             schedules move once, memory after each part. A loss that compares the images of a batch then
             compares those of a part.
@@ -129,7 +129,10 @@ def train_step(
 
     def loss_fn(params, teacher, memory, batch, keys, step):
         views_key, loss_key = keys
-        seen = cast(_checked(views(views_key, batch)), dtype)
+        exact = _checked(views(views_key, batch))
+        seen = cast(exact, dtype)
+        if dtype is not None and "global" in exact:
+            seen = {**seen, EXACT: exact["global"]}
         state = cast(params, dtype), cast(teacher, dtype), memory
         return method.loss(*state, seen, loss_key, step, **({} if parts == 1 else {"parts": parts}))
 
@@ -312,6 +315,7 @@ def _bright(images) -> bool:
 
 
 def _split(name, x, parts):
+    """Rows dealt to parts like cards, so that a batch spread over devices keeps all of them busy."""
     if x.shape[0] % parts:
         raise ValueError(f"accumulate={parts} must divide the batch; batch[{name!r}] has shape {x.shape}")
-    return x.reshape(parts, x.shape[0] // parts, *x.shape[1:])
+    return x.reshape(x.shape[0] // parts, parts, *x.shape[1:]).swapaxes(0, 1)

@@ -328,6 +328,21 @@ def test_shared_relative_positions_go_with_the_head():
     assert scales == {"block_0/kernel": 0.5, "attention_bias/table": 1.0}
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_relative_positions_go_with_their_blocks(shared):
+    from jssl.models import RelativePositionBias, ViT
+
+    params = shapes(ViT(8, 4, 3, 2, positions=None, attention_bias=RelativePositionBias(shared)))
+    params = jax.tree.map(lambda x: jnp.ones(x.shape), params)
+    updates, _ = optim.hold_lower_blocks(2).update({"encoder": params}, optax.EmptyState())
+    scales, moved = optim.layer_decay(params, 0.5)["attention_bias"], updates["encoder"]["attention_bias"]
+    for name, held in moved.items():  # two heads of each block
+        of_blocks = [0.125, 0.125, 0.25, 0.25, 0.5, 0.5]
+        np.testing.assert_array_equal(scales[name], 1.0 if shared else of_blocks)
+        wanted = [0, 0] if shared else [0, 0, 0, 0, 1, 1]
+        np.testing.assert_array_equal(held, np.broadcast_to(wanted, held.shape))
+
+
 # --------------------------------------------------------------------------------------- parts that move
 
 

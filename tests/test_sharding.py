@@ -16,7 +16,7 @@ import optax
 import pytest
 from jax.sharding import PartitionSpec
 
-from jssl import run
+from jssl import run, siamese, stateless
 from jssl.data import views
 from jssl.methods import mae, moco_v2, simclr
 from jssl.models import ResNet, ViT, mae_decoder, moco_head, simclr_head
@@ -33,6 +33,7 @@ from jssl.sharding import (
 )
 from jssl.train import init_state, make_step, train_step
 from tests.flags import devices
+from tests.methods import toys
 from tests.run import tiny
 from tests.run.test_run import raw, rows
 
@@ -115,6 +116,21 @@ def trajectory(name, spec, *, steps=3):
         ]
         assert np.mean(parts) > 0.5
     return np.array(losses), jax.device_get(state.params)
+
+
+def test_parts_of_a_batch_keep_all_devices_busy():
+    def views(key, batch):
+        return {"global": batch["image"][None]}
+
+    def operations(spec):  # of one device, in one part
+        mesh, batch = make_mesh(spec), {"image": np.ones((64, 4, 4, 3), np.float32)}
+        method = siamese(toys.Mlp(), stateless(lambda outputs: outputs.student["cls"].mean()))
+        state = init_state(method, optax.sgd(0.1), views, batch, key=jax.random.key(0))
+        step = jax.jit(train_step(method, optax.sgd(0.1), views, accumulate=4))
+        on_mesh = jax.device_put(state, replicated(mesh)), jax.device_put(batch, over_batch(mesh))
+        return step.lower(*on_mesh).compile().cost_analysis()["flops"]
+
+    assert operations("data=8") < operations("data=1") / 4
 
 
 @pytest.mark.parametrize("name", METHODS)

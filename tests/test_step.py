@@ -10,6 +10,10 @@ import optax
 import pytest
 
 from jssl import init_state, make_step, methods, models, siamese, stateless, train_step
+from jssl.arrays.patches import patchify
+from jssl.masks import random_mask
+from jssl.methods.frames.masked_prediction import masked_prediction
+from jssl.models.headed import with_heads
 from tests.methods import toys
 
 VIT = models.ViT(patch=4, dim=8, depth=1, heads=2)
@@ -67,6 +71,24 @@ def test_accumulated_exactly_batch_statistics_move_once():
     found = state.memory["statistics"]["batch_stats"]["BatchNorm_0"]["mean"]
     expected = 0.1 * toys.batch(side=16)["image"].reshape(8, -1).mean(0)
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_targets_made_of_pixels_are_those_of_the_images_before_they_were_cast(accumulate):
+    def told(outputs):
+        error = jnp.mean(outputs.student["patch"] - outputs.target["patch"])
+        return error, {"target": outputs.target["patch"]}
+
+    method = masked_prediction(
+        with_heads(VIT, patch=models.pixel_head(4)),
+        stateless(told),
+        masking=lambda keys, images: random_mask(keys, VIT.grid(images.shape), ratio=0.5),
+        target=partial(patchify, patch=4),
+    )
+    how = dict(accumulate=accumulate, accumulate_exactly=True)
+    full, half = (stepped(method, TWO, dtype=dtype, **how)[1]["target"] for dtype in (None, jnp.bfloat16))
+    assert half.dtype == jnp.float32
+    np.testing.assert_allclose(half, full, atol=1e-5)
 
 
 def test_accumulation_that_changes_what_is_compared_says_so():

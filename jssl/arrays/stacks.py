@@ -15,6 +15,7 @@ import numpy as np
 from jssl.arrays.trees import names
 
 STACKED = "stacked"
+BY_BLOCK = ("tables", "classes")  # relative positions of each block's own: side by side along the last axis
 _BLOCK = re.compile(r"block_\d+")
 
 

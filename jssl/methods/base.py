@@ -14,6 +14,7 @@ from jssl.objectives.base import Outputs, value_at
 Params = Any
 Memory = Any
 Views = dict[str, Any]
+EXACT = "exact"  # beside the views of a step in mixed precision: the global ones before they were cast
 
 
 def everything(params: Params) -> Params:
@@ -115,7 +116,10 @@ def shown(method: Method, chosen: Callable[[Views], Views]) -> Method:
         return method.init(key, chosen(views))
 
     def loss(params, teacher, memory, views, *how, **settings):
-        return method.loss(params, teacher, memory, chosen(views), *how, **settings)
+        seen = chosen(views)
+        if EXACT in views:
+            seen = seen | {EXACT: chosen(views | {"global": views[EXACT]})["global"]}
+        return method.loss(params, teacher, memory, seen, *how, **settings)
 
     def outputs(params, teacher, memory, views, key):
         return method.outputs(params, teacher, memory, chosen(views), key)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jssl.arrays.stacks import STACKED, is_stacked
+from jssl.arrays.stacks import BY_BLOCK, STACKED, is_stacked
 from jssl.arrays.trees import names
 from jssl.optim.parameters import POSITION, RELATIVE, TOKEN
 
@@ -27,7 +27,8 @@ def layer_decay(params, rate: float):
                        `blocks/3`, or `stage1_0` of a hierarchical network, whose `merge1` goes with the block
                        before it
       layer depth + 1  all the rest, relative positions shared by the blocks, the final norm and the head:
-                       scale 1
+                       scale 1; relative positions of each block's own, side by side in `tables` and
+                       `classes`, go with their blocks
     Pass the encoder and its new head alone: a decoder's blocks would count as deeper layers.
 
     Args:
@@ -57,7 +58,7 @@ def layer_numbers(params):
     Args:
         params: a pytree of arrays.
     Returns:
-        (a pytree of integers of the same structure, of a stack an array of one for each block that
+        (a pytree of integers of the same structure, of what holds all blocks' parameters an array that
         broadcasts; the number of the last layer).
     Raises:
         ValueError: if no path names a block.
@@ -85,6 +86,8 @@ def layer_numbers(params):
 
     def number(path, leaf):
         path = names(path)
+        if path[-1] in BY_BLOCK:
+            return 1 + np.repeat(np.arange(len(blocks)), leaf.shape[-1] // len(blocks))
         if not is_stacked(path):
             return layer(path)
         return np.reshape([layer(block) for block in _blocks(path, leaf)], (-1,) + (1,) * (leaf.ndim - 1))
@@ -163,7 +166,8 @@ def scale_some(factor: float, predicate: Callable[[tuple[str, ...]], bool]) -> o
 def hold_lower_blocks(number: int, part: str = "encoder") -> optax.GradientTransformation:
     """Holds the stem, tokens, positions and lowest blocks of an encoder still for ever.
 
-    Put it last in a chain: it stops decay too.
+    Put it last in a chain: it stops decay too. Relative positions that held blocks share with others stand
+    still as well.
 
     Args:
         number: of blocks that stand still, counted from the images; 0 holds nothing.
@@ -189,8 +193,12 @@ def hold_lower_blocks(number: int, part: str = "encoder") -> optax.GradientTrans
             raise ValueError(
                 f"hold_lower_blocks: {number} blocks are to stand still, {part!r} has {last - 1}; hold fewer"
             )
-        hold = lambda update, layer: jnp.where(np.asarray(layer) > number, update, 0)  # noqa: E731
-        return {**updates, part: jax.tree.map(hold, updates[part], layers)}
+
+        def hold(path, update, layer):
+            shared = np.ndim(layer) == 0 and layer == last and any(map(RELATIVE.search, names(path)))
+            return jnp.where((np.asarray(layer) > number) & (not shared), update, 0)
+
+        return {**updates, part: jax.tree_util.tree_map_with_path(hold, updates[part], layers)}
 
     return optax.stateless(held)
 

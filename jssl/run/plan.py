@@ -326,7 +326,8 @@ def step_of(plan: Plan):
 
 
 def skipping(step):
-    """Makes a step that leaves the state as it was, but for its number, where a metric is not finite.
+    """Makes a step that leaves the state as it was where a metric is not finite, but for its number and for
+    the optimizer's schedules, which count steps.
 
     Args:
         step: (state, batch) -> (state, metrics).
@@ -338,10 +339,21 @@ def skipping(step):
         moved, metrics = step(state, batch)
         fine = jnp.all(jnp.array([jnp.all(jnp.isfinite(value)) for value in metrics.values()]))
         chosen = jax.tree.map(partial(jnp.where, fine), moved.replace(key=None), state.replace(key=None))
-        chosen = chosen.replace(step=moved.step, key=moved.key)
+        counted = jax.tree.map(
+            lambda new, kept: new if _counts(new) else kept,
+            moved.opt_state,
+            chosen.opt_state,
+            is_leaf=_counts,
+        )
+        chosen = chosen.replace(step=moved.step, key=moved.key, opt_state=counted)
         return chosen, metrics | {"skipped": 1.0 - fine.astype(jnp.float32)}
 
     return tolerant
+
+
+def _counts(part: Any) -> bool:
+    """Whether a part of an optimizer's state does nothing but count steps, as a schedule's does."""
+    return getattr(part, "_fields", None) == ("count",)
 
 
 def _takes(plan: Plan, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:

@@ -14,7 +14,7 @@ from jssl.data.views.compose import images_of
 from jssl.run.data.gather import Gathered
 from jssl.run.plan import Plan
 from jssl.sharding import over_batch
-from jssl.train import Event
+from jssl.train import Event, TrainState
 
 AT_ONCE = 1024  # images that are looked at together, of all devices
 
@@ -50,6 +50,22 @@ def refreshes(plan: Plan) -> list[Event]:
         return state.replace(memory=compiled(memory, key))
 
     return [Event(every, refresh)]
+
+
+def caught_up(plan: Plan, state: TrainState) -> TrainState:
+    """Recomputes what a shorter run left out after its last step, where it is extended.
+
+    Args:
+        plan: Of the longer run.
+        state: That it is resumed with.
+    Returns:
+        The state that a run of this length would have had here.
+    """
+    step = int(state.step)
+    if plan.extends is not None and step == plan.extends.steps:
+        for event in refreshes(plan):
+            state = event.call(step, state, {}) or state
+    return state
 
 
 def all_images(data: Gathered, mesh, *, at_once: int = AT_ONCE) -> Iterator[dict[str, jax.Array]]:

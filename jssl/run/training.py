@@ -26,7 +26,7 @@ from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts
 from jssl.run.outline import operations_in_words
 from jssl.run.plan import Plan, Shorter
-from jssl.run.refreshing import refreshes
+from jssl.run.refreshing import caught_up, refreshes
 from jssl.run.settings.experiment import Experiment
 from jssl.run.summary import write_summary
 from jssl.run.watch import Log, NonFinite, Pace, check_finite, parameters_finite
@@ -173,6 +173,7 @@ def _carry_out(
         say(f"resumed at step {int(state.step)} of {e.steps}")
         if plan.extends is not None:
             say(_extension(plan.extends, plan.experiment, int(state.step)))
+            state = caught_up(plan, state)
     for sentence in said:
         say(sentence)
 

@@ -248,7 +248,8 @@ def table(axes: int) -> Layout:
 def relative(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
     """BEiT's tables [(2h - 1) (2w - 1) + 3, heads], one for all blocks or one each, side by side in ours."""
     names = tuple(name.format(i=i) for i in range(module.depth)) if "{i}" in name else (name,)
-    grid, order = leaves["table"].shape, ("table", "class")[: len(leaves)]
+    order = tuple(name for name in ("table", "tables", "class", "classes") if name in leaves)
+    grid = leaves[order[0]].shape
     count = grid[0] * grid[1]
 
     def read(arrays):

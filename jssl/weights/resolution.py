@@ -41,11 +41,11 @@ def resize(variables: Any, *, size: int | tuple[int, int], encoder: Any = None) 
         ("positions", grid, LearnedPositions),
         ("attention_bias", tuple(2 * side - 1 for side in grid), RelativePositionBias),
     ):
-        if name in params and "table" in params[name]:
+        for stored in {"table", "tables"} & set(params.get(name, ())):
             part = getattr(encoder, name)
             fallback = bicubic if kind is LearnedPositions else bilinear
             interpolate = part.interpolate if isinstance(part, kind) else fallback
-            table = jax.numpy.asarray(params[name]["table"])
+            table = jax.numpy.asarray(params[name][stored])
             resized = table if table.shape[:2] == wanted else interpolate(table, wanted)
-            params[name] = {**params[name], "table": resized}
+            params[name] = {**params[name], stored: resized}
     return {**variables, "params": params}

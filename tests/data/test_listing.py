@@ -111,6 +111,14 @@ def test_an_image_that_is_listed_twice_is_one_image(tmp_path, caplog):
     assert "passed over 1 lines that hold a zero byte, 2 lines of an image that was named before" in line
 
 
+def test_an_image_that_is_written_in_two_ways_is_one_image(tmp_path):
+    here = tmp_path / "a.png"
+    (tmp_path / "list.txt").write_text(
+        f"a.png\tcat\n./a.png\tcat\nb/../a.png\tcat\n{here}\tcat\nb.png\tdog\n"
+    )
+    assert data.folder(str(tmp_path / "list.txt")).paths == ["a.png", "b.png"]
+
+
 def test_names_that_no_line_can_hold(tmp_path):
     name = b"caf\xe9\n.png"
     path = os.path.join(os.fsencode(tmp_path), name)

@@ -3,6 +3,8 @@
 import io
 import logging
 import os
+import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -136,6 +138,12 @@ def test_a_jpeg_scaled_while_it_is_decoded_keeps_its_centre():
         assert image.shape == (side, side, 3) and np.abs(image[..., 0] - exact).max() < 6
 
 
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_a_jpeg_without_a_canvas_is_pillows_to_the_bit(subsampling):
+    file = encoded(PICTURE, "JPEG", quality=90, subsampling=subsampling)
+    np.testing.assert_array_equal(decode(file), Image.open(io.BytesIO(file)))
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("shape", [(40, 40), (32, 40), (60, 30)])
 def test_the_result_is_written_where_it_is_wanted(kind, shape):
@@ -182,6 +190,19 @@ def test_sixteen_bits_are_divided_by_257_whatever_they_hold(kind):
     for value in (0, 250, 260, 4000, 65535):
         image = decode(encoded(np.full((4, 4), value, np.uint16), kind))
         assert (image == round(value / 257)).all(), value
+
+
+@pytest.mark.parametrize(
+    "tag, was, value, shown",
+    [(262, 1, 0, [15, 127, 0, 255]), (258, 16, 12, [255, 0, 128, 255])],  # white is zero; 12 bits
+)
+def test_tiff_says_what_is_white(tag, was, value, shown):
+    file = io.BytesIO()
+    Image.fromarray(np.array([[0xF0FF, 0x8000, 0xFF0F, 0]], np.uint16)).save(file, "TIFF")
+    entry = struct.pack("<HHIHH", tag, 3, 1, was, 0)
+    assert file.getvalue().count(entry) == 1
+    changed = file.getvalue().replace(entry, struct.pack("<HHIHH", tag, 3, 1, value, 0))
+    np.testing.assert_allclose(decode(changed)[0, :, 0], shown, atol=1)
 
 
 def test_floats_lie_in_0_to_1_or_are_refused():
@@ -360,6 +381,14 @@ def test_any_random_access_source():
     np.testing.assert_array_equal(batch["depth"], batch["index"])
 
 
+def test_a_sample_goes_by_its_number_whatever_index_it_has():
+    images = np.zeros((8, 4, 4, 3), np.uint8)
+    source = [{"image": image, "label": 1, "index": 100 + i} for i, image in enumerate(images)]
+    stream = loader(data.Items(source, "own"), batch=4, canvas=4)
+    assert sorted([*next(stream)["index"], *next(stream)["index"]]) == list(range(8))
+    assert not stream.damaged
+
+
 def test_images_of_several_sizes_share_a_canvas(tmp_path):
     shapes = [(10, 20), (30, 15), (12, 12), (80, 40)]
     for i, shape in enumerate(shapes):
@@ -384,6 +413,14 @@ def test_one_odd_image_decides_nothing(tmp_path):
     chosen = sides(data.folder(str(tmp_path)))
     assert chosen.canvas == 96 and chosen.square == 72 and chosen.shape == (96, 72) and chosen.seen == 32
     assert sides(data.folder(str(tmp_path)), canvas=48).canvas == 48
+
+
+def test_images_are_in_memory_once():
+    records = data.Items([{"image": np.zeros((4, 4, 3), np.uint8)}] * 40)
+    tracemalloc.start()
+    source = data.decode_all(records, canvas=512, name="forty")
+    assert tracemalloc.get_traced_memory()[1] < 1.5 * source.images.nbytes
+    tracemalloc.stop()
 
 
 def test_fits_in_memory():

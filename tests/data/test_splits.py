@@ -13,6 +13,7 @@ from jssl.data.source import NoSplit
 from jssl.data.sources import tfds
 from jssl.data.splits import by_name, held_out, why_not_probed
 from jssl.run.data.gather import gather
+from jssl.run.evaluation.subject import Subject
 from tests.run import tiny
 
 COLORS = {"ant": 40, "bee": 90, "cat": 140, "dog": 190}
@@ -204,6 +205,24 @@ def test_a_test_split_without_labels_is_not_tested_on(monkeypatch):
     monkeypatch.setattr(tfds, "_library", lambda: decoding)
     found = [tfds.prepared_records("imagenet2012", split=split)[0]["label"] for split in ("train", "test")]
     assert found == [0, 1]
+
+
+@pytest.mark.parametrize("labels", ["beside the records", "to be read"])
+def test_an_evaluation_tests_on_what_the_run_held_out(labels, tmp_path, monkeypatch):
+    write(tmp_path, COLORS, count=20)
+    (tmp_path / "ant" / "3.png").write_bytes(b"damaged")
+
+    def opened(name, split="train", **where):
+        files = data.open_records(name, split=split)
+        return files if labels == "beside the records" else data.Items(files, name, files.class_names)
+
+    monkeypatch.setattr("jssl.run.data.gather.open_records", opened)
+    monkeypatch.setattr("jssl.run.evaluation.subject.open_records", opened)
+    run, (train, test) = gathered(tmp_path), Subject("", None, f"folder:{tmp_path}", say=str).records
+    for here, there in ((run.source, train), (run.test, test)):
+        seen = data.decode_squares(there, side=8, name="seen")
+        np.testing.assert_array_equal(here.images, seen.images)
+        np.testing.assert_array_equal(here.labels, seen.labels)
 
 
 def test_held_out_images_are_a_tenth_of_every_class():

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from jssl import data
 from jssl.data.views import statistics
@@ -191,6 +192,19 @@ def test_the_evaluation_view_is_the_centre_of_the_whole_image():
     )
     np.testing.assert_allclose(seen[..., 1], np.broadcast_to((55 + place) / 320, (224, 224)), atol=0.005)
     assert seen[..., 2].max() == 0
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (33, 32), (1, 8), (2, 1)])
+def test_the_evaluation_view_is_resized_and_then_cropped_by_pillow(shape):
+    image = np.random.default_rng(0).integers(64, 192, (*shape, 3), dtype=np.uint8)
+    canvas = np.full((1, 64, 64, 3), 255, np.uint8)
+    canvas[0, : shape[0], : shape[1]] = image
+    view = data.evaluation_view(28, fraction=28 / 32, mean=(0,) * 3, std=(1,) * 3)
+    seen = np.asarray(view(data.Canvas(jnp.asarray(canvas), jnp.array([shape])))[0]) * 255
+    height, width = (side * 32 // min(shape) for side in shape)
+    resized = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+    top, left = round((height - 28) / 2), round((width - 28) / 2)
+    np.testing.assert_allclose(seen, resized[top : top + 28, left : left + 28], atol=2)
 
 
 def test_images_of_several_sizes_are_cropped_before_all_else():

@@ -8,16 +8,18 @@ import jax
 import numpy as np
 import pytest
 from jssl.experiments import FineTune, SimSiam
+from PIL import Image
 
 from jssl import weights
 from jssl.command import main
-from jssl.data import from_arrays, in_memory
+from jssl.data import Items, from_arrays, in_memory
 from jssl.data.sources.scenes import scenes
 from jssl.models import TextTransformer, ViT
 from jssl.objectives.base import Outputs
 from jssl.run.directory.results import write
 from jssl.run.evaluation import features, protocols, subject, towers
 from jssl.run.evaluation.comparison import compare
+from jssl.run.evaluation.embed import prepared
 from jssl.run.evaluation.features import Columns, mark_of_data, mark_of_network, matched, read_columns
 from jssl.run.evaluation.protocols import chosen_protocols, evaluate
 from jssl.run.settings.families import Texts
@@ -222,6 +224,21 @@ def test_marks_change_with_network_and_data(loaded):
     images = np.zeros((3, 8, 8, 3), np.uint8)
     records = [in_memory(from_arrays(x, [0, 1, 0])) for x in (images, images + 1, images)]
     assert mark_of_data(records[0]) == mark_of_data(records[2]) != mark_of_data(records[1])
+
+
+@pytest.mark.parametrize("shape", [(1, 90), (90, 2), (12, 40)])
+def test_a_strip_is_prepared_without_its_ends(shape):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    rows, columns = (side * 12 // min(shape) for side in shape)
+    whole = np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.BICUBIC))
+    top, left = (rows - 8) // 2, (columns - 8) // 2
+    np.testing.assert_allclose(prepared(image, Preprocess(12, 8)), whole[top : top + 8, left : left + 8])
+
+
+def test_other_labels_of_the_same_images_have_another_mark():
+    image = np.zeros((4, 4, 3), np.uint8)
+    marks = [mark_of_data(Items([(image, label)] * 3, "own", ("a", "b"))) for label in (0, 1)]
+    assert marks[0] != marks[1]
 
 
 def test_fine_tuning_is_the_experiments(loaded, tmp_path, monkeypatch):

@@ -1,9 +1,13 @@
 """Data that is handed over as an object: what it is taken for, and what a run makes of it."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from jssl import run
+from jssl.data.reading.records import read
 from jssl.run.data.gather import gather
 from jssl.run.data.own_data import Numbered, Passing, as_pixels, opened
 from tests.run import tiny
@@ -50,6 +54,25 @@ def test_what_ends_and_fits_is_read_into_memory_and_probed(data):
     assert found.train.class_names == ("0", "1", "2") and len(found) == len(found.train)
 
 
+def test_a_pillow_image_is_what_it_shows():
+    colors = Image.fromarray(IMAGES[0])
+    turned = Image.open(io.BytesIO(png(IMAGES[0][:3], orientation=6)))
+    pictures = [colors, colors.quantize(256), colors.convert("RGBA"), colors.convert("1"), turned]
+    records = Numbered(list(zip(pictures, LABELS, strict=False)))
+    for number, picture in enumerate(pictures[:-1]):
+        seen, numbers = read(records, number, canvas=64)
+        np.testing.assert_array_equal(seen, picture.convert("RGB"))
+        assert numbers["label"] == LABELS[number]
+    np.testing.assert_array_equal(read(records, 4, canvas=64)[0], np.rot90(IMAGES[0][:3], -1))
+
+
+def png(pixels, *, orientation):
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(file, "PNG", exif=exif)
+    return file.getvalue()
+
+
 def test_a_pair_is_trained_and_tested_on():
     found = gather((Samples(), Counted()))
     assert len(found.train) == len(found.test) == len(IMAGES) and not found.held_out
@@ -68,6 +91,13 @@ def test_batches_without_an_end_are_taken_as_they_come_and_passed_over_on_resumi
     np.testing.assert_array_equal(sixth, IMAGES[40:48])
     np.testing.assert_array_equal(seventh, IMAGES[:8])
     assert epoch == 6
+
+
+def test_resuming_passes_over_a_shorter_batch_as_the_run_did():
+    passing = Passing(Loader(7), "loader", 7, 0)
+    straight = passing.at(0)
+    for step in range(3 * len(IMAGES) // 7):
+        np.testing.assert_array_equal(next(straight)["image"], next(passing.at(step))["image"])
 
 
 @pytest.mark.parametrize(

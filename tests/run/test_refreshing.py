@@ -1,6 +1,7 @@
 """Between epochs all training images are looked at, in evaluation mode, wherever they are kept."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +9,13 @@ import numpy as np
 import pytest
 from jssl.experiments import pcl
 
+from jssl.methods.base import Refresh
 from jssl.run.data import gather as gathering
-from jssl.run.plan import plan
-from jssl.run.refreshing import all_images, refreshes
+from jssl.run.plan import Shorter, plan
+from jssl.run.refreshing import all_images, caught_up, refreshes
 from jssl.run.settings.options import Options
 from jssl.sharding import make_mesh
+from jssl.train import TrainState, fit
 from tests.run import streamed, tiny
 
 
@@ -70,3 +73,24 @@ def test_before_clustering_the_bank_holds_what_the_momentum_encoder_makes_of_all
     )
     late = replace(settings, first_clusters=2 * settings.epochs)
     assert refreshes(plan(late, Options(out=str(tmp_path / "late"))))[0].call(event.every, state, {}) is None
+
+
+@pytest.mark.parametrize("before", [2, 4, 5])
+def test_an_extended_run_makes_up_for_what_its_last_step_left_out(before):
+    def planned(steps, extends=None):
+        method = SimpleNamespace(refresh=Refresh(2, lambda key, memory: memory + 1))
+        experiment = SimpleNamespace(method=method, steps=steps, evaluation_view=None)
+        places = SimpleNamespace(memory=None)
+        return SimpleNamespace(experiment=experiment, places=places, data=None, extends=extends)
+
+    def trained(plan, state):
+        def advance(state, step, n):
+            return state.replace(step=state.step + n), {}
+
+        return fit(advance, state, steps=plan.experiment.steps, events=refreshes(plan))
+
+    first = TrainState(jnp.zeros((), int), None, None, jnp.zeros((), int), None, jax.random.key(0))
+    whole = trained(planned(8), first.replace(memory=jnp.zeros((), int)))
+    short = trained(planned(before), first)
+    longer = planned(8, Shorter(before, None))
+    assert int(trained(longer, caught_up(longer, short)).memory) == int(whole.memory) == 3

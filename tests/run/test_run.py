@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jssl import run
+from jssl import optim, run
 from jssl.checkpoint import Checkpoints
 from jssl.data import DamagedImage
 from jssl.data.reading.records import read
@@ -196,6 +196,22 @@ def test_a_skipped_step_leaves_all_but_its_number():
     assert raw(after) == raw(state.replace(step=jnp.int32(4))) and metrics["skipped"] == 1.0
     after, metrics = skipping(step)(state, 1.0)
     assert after.params["w"][0] == 2.0 and after.memory["queue"][0] == 2.0 and metrics["skipped"] == 0.0
+
+
+def test_schedules_count_a_skipped_step_too():
+    rate = optim.linear(0.0, 1.0, 10)
+    optimizer = optim.low_rank(optim.adamw(rate, weight_decay=rate), 1, where=lambda path: True)
+    params = {"encoder": {"kernel": jnp.ones((2, 2))}, "head": jnp.ones(2)}
+
+    def step(state, batch):
+        _, opt_state = optimizer.update(params, state.opt_state, params)
+        return state.replace(step=state.step + 1, opt_state=opt_state), {"loss": batch}
+
+    state = TrainState(jnp.int32(0), params, None, {}, optimizer.init(params), jax.random.key(0))
+    for loss in (jnp.inf, 1.0, jnp.nan):
+        state, _ = skipping(step)(state, loss)
+    adam, decay, at_rate = state.opt_state.inner
+    assert int(at_rate.count) == int(decay.inner_state.count) == int(state.step) == 3 and int(adam.count) == 1
 
 
 def test_bfloat16_and_accumulation_run(tmp_path):

@@ -1,11 +1,13 @@
 """Wrong sizes and foreign entries that once ended in a traceback, or in nothing being trained."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jssl.experiments import moco_v3
 
 from jssl.data import from_arrays
 from jssl.data.sources import tfds
@@ -13,6 +15,7 @@ from jssl.data.views import NAMED
 from jssl.optim import hold_lower_blocks
 from jssl.run.directory.best import MARK, has_stopped
 from jssl.run.gallery import write_gallery
+from jssl.run.settings.experiment import DataInfo
 
 
 def test_more_blocks_held_than_there_are():
@@ -20,6 +23,13 @@ def test_more_blocks_held_than_there_are():
     hold_lower_blocks(2).update(params, optax.EmptyState(), params)
     with pytest.raises(ValueError, match="3 blocks are to stand still, 'encoder' has 2"):
         hold_lower_blocks(3).update(params, optax.EmptyState(), params)
+
+
+def test_patches_that_stand_still_do_so_under_lora():
+    built = replace(moco_v3.demo, lora=2, scan=False).build(DataInfo("some", 64, (24, 24, 3), 24, 2, {}))
+    params = {"encoder": {"stem": jnp.ones((2, 2)), "attn": {"kernel": jnp.ones((2, 2))}}}
+    updates, _ = built.optimizer.update(params, built.optimizer.init(params), params)
+    assert not np.any(updates["encoder"]["stem"])
 
 
 @pytest.mark.parametrize(

@@ -28,14 +28,20 @@ BLOCK = 56  # pixels of the result that share a stretch of the source
 
 
 def resize_weights(
-    start: jax.Array, length: jax.Array, *, source: int, size: int, method: str = "bilinear"
+    start: jax.Array,
+    length: jax.Array,
+    *,
+    source: int,
+    size: int,
+    method: str = "bilinear",
+    within: jax.Array | float | None = None,
 ) -> jax.Array:
     """Makes the matrix that resizes the interval [start, start + length) of `source` pixels to `size`,
     antialiased.
 
     w[i, j] ~ kernel((j + 1/2 - c_i) / s), c_i = start + (i + 1/2) length / size, s = max(length / size, 1),
     inside the interval only, rows summing to 1: PIL's and torchvision's resampling (antialias=True) of the
-    cropped image.
+    cropped image. With `within`, that of the whole image, of which the interval is cut out afterwards.
 
     Args:
         start: [B] pixels.
@@ -43,6 +49,7 @@ def resize_weights(
         source: pixels along the axis.
         size: of the result.
         method: "bilinear" or "bicubic".
+        within: [B] or a number, the pixels of the image that the interval is cut out of once it is resized.
     Returns:
         [B, size, source] float32.
     Raises:
@@ -55,11 +62,19 @@ def resize_weights(
     center = start + (jnp.arange(size, dtype=jnp.float32)[:, None] + 0.5) * step
     pixel = jnp.arange(source, dtype=jnp.float32) + 0.5
     weights = KERNELS[method]((pixel - center) / jnp.maximum(step, 1))
-    weights = jnp.where((pixel > start) & (pixel < start + length), weights, 0)
+    first, last = (start, start + length) if within is None else (0, jnp.reshape(within, (-1, 1, 1)))
+    weights = jnp.where((pixel > first) & (pixel < last), weights, 0)
     return weights / weights.sum(-1, keepdims=True)
 
 
-def crop_and_resize(images: jax.Array, boxes: jax.Array, *, size: int, method: str = "bilinear") -> jax.Array:
+def crop_and_resize(
+    images: jax.Array,
+    boxes: jax.Array,
+    *,
+    size: int,
+    method: str = "bilinear",
+    within: tuple | None = None,
+) -> jax.Array:
     """Resizes a box of each image to a square, antialiased.
 
     Args:
@@ -67,20 +82,24 @@ def crop_and_resize(images: jax.Array, boxes: jax.Array, *, size: int, method: s
         boxes: [B, 4] top, left, height, width in pixels.
         size: the side of the result.
         method: "bilinear" or "bicubic".
+        within: (heights, widths) of the images, numbers or [B] each, where boxes are cut out once they are
+            resized; by default before.
     Returns:
         [B, size, size, C] float in [0, 1].
     """
     images = as_float(images)
     top, left, height, width = jnp.moveaxis(boxes, -1, 0)
-    images = _resample(images, top, height, size=size, method=method, axis=0)
-    images = _resample(images, left, width, size=size, method=method, axis=1)
+    rows, columns = within or (None, None)
+    images = _resample(images, top, height, size=size, method=method, axis=0, within=rows)
+    images = _resample(images, left, width, size=size, method=method, axis=1, within=columns)
     return jnp.clip(images, 0, 1)  # a cubic kernel overshoots
 
 
-def _resample(images, start, length, *, size, method, axis):
+def _resample(images, start, length, *, size, method, axis, within):
     """The images' axis (0: rows, 1: columns) resized by one matrix product per image."""
     source = images.shape[1 + axis]
-    weights = resize_weights(start, length, source=source, size=size, method=method).astype(images.dtype)
+    weights = resize_weights(start, length, source=source, size=size, method=method, within=within)
+    weights = weights.astype(images.dtype)
     product = ("ih,hwc->iwc", "jw,iwc->ijc")[axis]
 
     def whole(images, weights, start, length):
@@ -191,7 +210,8 @@ def random_resized_crop(
 
 
 def center_crop(*, size: int, fraction: float = 1.0, method: str = "bilinear") -> Augmentation:
-    """Resizes the central square that covers a fraction of the shorter side.
+    """Resizes the central square that covers a fraction of the shorter side, as torchvision's Resize and then
+    CenterCrop: it begins at a whole pixel of the resized image.
 
     Args:
         size: the side of the result.
@@ -207,8 +227,10 @@ def center_crop(*, size: int, fraction: float = 1.0, method: str = "bilinear") -
             return as_float(images)
         xp = jnp if isinstance(images, Canvas) else np
         side = xp.minimum(rows, columns) * fraction
-        box = xp.stack([(rows - side) / 2, (columns - side) / 2, side, side], -1).astype(jnp.float32)
-        return crop_and_resize(pixels, jnp.broadcast_to(box, (len(pixels), 4)), size=size, method=method)
+        step = side / size
+        top, left = (xp.round((length - side) / 2 / step) * step for length in (rows, columns))
+        box = jnp.broadcast_to(xp.stack([top, left, side, side], -1).astype(jnp.float32), (len(pixels), 4))
+        return crop_and_resize(pixels, box, size=size, method=method, within=(rows, columns))
 
     return apply
 

@@ -32,6 +32,7 @@ EXTENSIONS = tuple(extension for extensions in FORMATS.values() for extension in
 
 _ORIENTATION = 0x0112  # EXIF's tag
 _LONG = 4  # EXIF's type of numbers of 32 bits; others have 16
+_BITS, _PHOTOMETRIC = 258, 262  # TIFF's tags
 
 
 class DamagedImage(ValueError):
@@ -76,7 +77,7 @@ def decode(data: bytes, *, canvas: int | None = None, out: np.ndarray | None = N
     becomes white, grey values of 16 bits are divided by 257 (of colors, Pillow gives the upper 8 of their 16
     bits, which is the same or one less), and floats have to lie in [0, 1]. JPEG goes through
     simplejpeg where installed, which scales by eighths while it decodes; where that alone comes within a
-    quarter of the canvas, the image stays so large.
+    quarter of the canvas, the image stays so large. Without a canvas its pixels are Pillow's.
 
     Args:
         data: the file's bytes.
@@ -133,16 +134,24 @@ def _any_shape(data):
         return image.height, image.width, 1 if turned else image.getexif().get(_ORIENTATION, 1)
 
 
+def is_pillow(image: Any) -> bool:
+    """Tells whether an image is Pillow's: what its numbers mean, its mode says, such as palette places."""
+    return hasattr(image, "getexif")
+
+
 def as_rgb(image: Any) -> np.ndarray:
     """Checks an image that is an array already, and repeats the channel of a grey one.
 
     Args:
-        image: uint8 [H, W] or [H, W, 1 or 3].
+        image: uint8 [H, W] or [H, W, 1 or 3], or a Pillow image, which is treated as a file is in `decode`.
     Returns:
         uint8 [H, W, 3].
     Raises:
         DamagedImage: for another type or shape.
     """
+    if is_pillow(image):
+        with _reasons():
+            return _converted(image)
     image = np.asarray(image)
     channels = image.shape[-1] if image.ndim == 3 else 1
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or channels not in (1, 3) or image.size == 0:
@@ -181,7 +190,7 @@ def _jpeg(data, least, side_of, out):
         if colorspace not in ("YCbCr", "Gray", "RGB") or height * width > PIXEL_LIMIT:
             return None
         orientation = _exif_orientation(data)
-        fast = dict(fastdct=True, fastupsample=True)
+        fast = dict.fromkeys(("fastdct", "fastupsample"), least > 0)  # a whole image is Pillow's to the bit
         fills = out is not None and out.shape[:2] == (height, width) and out.flags.c_contiguous
         if fills and orientation == 1:
             simplejpeg.decode_jpeg(data, "RGB", **fast, buffer=out)
@@ -282,25 +291,33 @@ def _opened(data):
 
 
 def _any(data, least, side_of):
-    with extra():
-        from PIL import ImageOps
-
     with _reasons():
         image = _opened(data)
         if least:  # JPEG alone: decoded at 1/2, 1/4 or 1/8 where that is enough
             scale = least / side_of(image.size)
             image.draft("RGB", tuple(max(1, round(side * scale)) for side in image.size))
-        image.load()
-        return np.array(_rgb(ImageOps.exif_transpose(image), image.format))
+        return _converted(image)
 
 
-def _rgb(image, kind):
-    """A Pillow image of any mode as RGB; how deep a value is follows from the mode, never from the values."""
+def _converted(image):
+    """A Pillow image as RGB, turned as its EXIF block says."""
+    from PIL import ImageOps
+
+    image.load()
+    return np.array(_rgb(ImageOps.exif_transpose(image), image))
+
+
+def _rgb(image, file):
+    """A Pillow image of any mode as RGB; how deep a value is follows from the mode and the file's tags, never
+    from the values.
+    """
     from PIL import Image
 
-    if image.mode.startswith("I;16") or (image.mode == "I" and kind in ("PNG", "PPM")):
-        values = np.asarray(image).astype(np.float32)
-        grey = np.round(values / 257).astype(np.uint8)
+    if image.mode.startswith("I;16") or (image.mode == "I" and file.format in ("PNG", "PPM")):
+        values, tags = np.asarray(image).astype(np.float32), getattr(file, "tag_v2", {})
+        white = 4095 if tags.get(_BITS) == (12,) else 65535  # Pillow gives 12 bits as they are
+        shown = white - values if tags.get(_PHOTOMETRIC) == 0 else values  # 0 is white, which it passes over
+        grey = np.round(shown / (white / 255)).astype(np.uint8)
         if isinstance(clear := image.info.get("transparency"), int):
             grey[values == clear] = 255
         image = Image.fromarray(grey)

@@ -41,10 +41,9 @@ class Batches:
             image, record, index[row] = self.sample(int(sample), images[row])
             sizes[row] = image.shape[:2]
             rest.append(record)
-        entries: dict[str, np.ndarray] = {"image": images, IMAGE_SIZE: sizes, "index": index, "asked": asked}
-        for name in rest[0]:
-            entries[name] = np.stack([np.asarray(record[name]) for record in rest])
-        return entries
+        entries = {name: np.stack([np.asarray(record[name]) for record in rest]) for name in rest[0]}
+        # last, because a record may have an entry called index too
+        return entries | {"image": images, IMAGE_SIZE: sizes, "index": index, "asked": asked}
 
     def sample(self, number: int, out: np.ndarray) -> tuple[np.ndarray, dict[str, Any], int]:
         """Reads a sample, its image into `out`; the next one where it is damaged.

@@ -52,7 +52,9 @@ def decode_all(records: Records, *, canvas: int, name: str) -> Source:
 
     labels, good = _all(records, fill, name)
     extras = {IMAGE_SIZE: sizes[good]}
-    return from_arrays(images[good], labels[good], class_names=records.class_names, name=name, **extras)
+    return from_arrays(
+        _kept(images, good), labels[good], class_names=records.class_names, name=name, **extras
+    )
 
 
 def decode_squares(records: Records, *, side: int, name: str) -> Source:
@@ -76,7 +78,7 @@ def decode_squares(records: Records, *, side: int, name: str) -> Source:
         return numbers["label"]
 
     labels, good = _all(records, fill, name)
-    return from_arrays(images[good], labels[good], class_names=records.class_names, name=name)
+    return from_arrays(_kept(images, good), labels[good], class_names=records.class_names, name=name)
 
 
 def shaped_like(test: Source, train: Source) -> Source:
@@ -97,6 +99,11 @@ def shaped_like(test: Source, train: Source) -> Source:
     if images.shape[1:3] != (height, width):
         images = np.stack([central(np.ascontiguousarray(image), height, width) for image in images])
     return replace(test, images=images)
+
+
+def _kept(images: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """The good ones of images, without a copy of all where all of them are."""
+    return images if good.all() else images[good]
 
 
 def _all(records: Records, fill: Callable[[int], Any], name: str) -> tuple[np.ndarray, np.ndarray]:

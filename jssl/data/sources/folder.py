@@ -228,11 +228,12 @@ def _listed(path, name):
     tabs = {line.count("\t") for line in lines}
     if tabs not in ({0}, {1}):
         raise ValueError(f"{name}: every line needs a path, or a path, a tab and a label; the lines differ")
-    root, label_of = os.path.dirname(os.path.abspath(path)), {}
+    root, written = os.path.dirname(os.path.abspath(path)), {}
     for line in lines:
         image, _, label = line.partition("\t")
-        label_of.setdefault(image.rstrip(), label.strip())
-    paths, found = list(label_of), list(label_of.values())
+        file = os.path.normpath(os.path.join(root, image.rstrip()))  # in whatever form it is written
+        written.setdefault(file, (image.rstrip(), label.strip()))
+    paths, found = map(list, zip(*written.values(), strict=True))
     passed["lines of an image that was named before"] = len(lines) - len(paths)
     _report(passed, name)
     if not any(found):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.keys import fold_keys, sample_keys
+from jssl.methods.base import EXACT
 from jssl.models.network import Network, as_outputs
 
 GROUPS = ("global", "local")  # views of one size each: [V, B, H, W, C]
@@ -145,6 +146,11 @@ def first_view(views):
     if "global" not in views:
         raise ValueError(f"the method needs views['global'] [V, B, H, W, C], the views have {sorted(views)}")
     return views["global"][0]
+
+
+def exact(views):
+    """Selects the global views in the precision they were made in: what targets are computed of."""
+    return views.get(EXACT, views["global"])
 
 
 def all_views(views):

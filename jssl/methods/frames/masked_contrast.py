@@ -6,7 +6,7 @@ import jax
 
 from jssl.methods.base import Method, ema
 from jssl.methods.frames.assemble import assemble
-from jssl.methods.frames.forward import first_view, hide, key_view, masking_keys, query_view
+from jssl.methods.frames.forward import exact, first_view, hide, key_view, masking_keys, query_view
 from jssl.models.headed import with_heads
 from jssl.models.network import network
 from jssl.objectives.base import Objective, Outputs
@@ -56,7 +56,7 @@ def masked_contrast(
             x, after[name] = head.apply(params[name], own[name], x, train=True)
         taught, theirs = whole.apply(teacher, statistics["teacher"], other, train=True)
         student = {name: value[None] for name, value in (student | {"prediction": x}).items()}
-        wanted = {"patch": target(first[0])[None], "prediction": taught["projection"][None]}
+        wanted = {"patch": target(exact(views)[0])[None], "prediction": taught["projection"][None]}
         return Outputs(student, wanted, mask, views), {"student": after, "teacher": theirs}
 
     return assemble(

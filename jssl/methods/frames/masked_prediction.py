@@ -5,7 +5,7 @@ import jax
 from jssl.masks import Masking, hidden_indices
 from jssl.methods.base import Method
 from jssl.methods.frames.assemble import assemble
-from jssl.methods.frames.forward import first_view, hide, masking_keys, together
+from jssl.methods.frames.forward import exact, first_view, hide, masking_keys, together
 from jssl.models.features import Features
 from jssl.models.network import Network, network
 from jssl.objectives.base import Objective, Outputs
@@ -52,9 +52,8 @@ def masked_prediction(model, objective: Objective, *, masking, target, across=to
         student, own = across(net, params, statistics["network"], views, key=network_key, **hidden)
         if "places" in student:
             hidden["places"] = student["places"]
-        wanted = jax.vmap(lambda images: _tokens(taught.apply({}, statistics["target"], images)[0]))(
-            views["global"]
-        )
+        shown = views["global"] if isinstance(target, Network) else exact(views)
+        wanted = jax.vmap(lambda images: _tokens(taught.apply({}, statistics["target"], images)[0]))(shown)
         outputs = Outputs(student, {"patch": wanted}, views=views, **hidden)
         return outputs, statistics | {"network": own}
 

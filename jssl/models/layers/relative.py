@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jssl.arrays.stacks import BY_BLOCK
 from jssl.models.layers.initializers import truncated_normal
 from jssl.models.layers.positions import Grid, bilinear
 
@@ -18,7 +19,7 @@ class RelativePositionBias(nn.Module):
     The table takes the grid of the images seen at initialisation; other grids are interpolated from it.
 
     Args:
-        shared: one table for all blocks; False: one for each.
+        shared: one `table` for all blocks; False: one for each, in one array `tables`.
         interpolate: (table [rows, columns, D], grid) -> [*grid, D].
         table_init: of the table.
     """
@@ -47,14 +48,13 @@ class RelativePositionBias(nn.Module):
             )
         init, channels = self.table_init, heads * (1 if self.shared else depth)
         size = (2 * grid[0] - 1, 2 * grid[1] - 1)
-        stored = self.get_variable(
-            "params", "table"
-        )  # its own shape: the grid at initialisation, not this one
-        table = self.param("table", init, (*size, channels)) if stored is None else stored
+        name, of_class = ("table", "class") if self.shared else BY_BLOCK
+        stored = self.get_variable("params", name)  # its own shape: the grid at initialisation, not this one
+        table = self.param(name, init, (*size, channels)) if stored is None else stored
         table = table.astype(jnp.float32)
         table = (table if table.shape[:2] == size else self.interpolate(table, size)).reshape(-1, channels)
         if prefix:  # from class to patches, from patches to class, from class to class
-            table = jnp.concatenate([table, self.param("class", init, (3, channels)).astype(jnp.float32)])
+            table = jnp.concatenate([table, self.param(of_class, init, (3, channels)).astype(jnp.float32)])
         index = np.pad(_offsets(grid), ((prefix, 0), (prefix, 0)))
         if prefix:
             first = size[0] * size[1]

@@ -187,13 +187,10 @@ def _of_records(
     """Data in files, decoded into memory where it fits."""
     said = why = ""
     if test is None:
-        held, said, why = _split_off(_labels(records))
-        if said:
-            test = Some(records, np.flatnonzero(held))
-            records = Some(records, np.flatnonzero(~held))
+        records, test, said, why = without_a_tenth(records)
     notes: tuple[str, ...] = ()
     if chosen_of is not None:
-        rows = _rows(chosen_of, _read_labels(records), name)
+        rows = _rows(chosen_of, _labels(records), name)
         notes, records = (_fewer(name, len(rows), len(records)),), Some(records, rows)
     chosen = sides(records, canvas=canvas)
     fits = fits_in_memory(records, canvas=chosen.canvas)
@@ -219,22 +216,13 @@ def _fewer(name: str, count: int, all_: int) -> str:
 
 
 def _labels(records: Records) -> np.ndarray:
-    """The labels of all records. Where they would have to be read one by one, two classes in turn stand in
-    for them.
-    """
+    """The labels of all records, read one by one where they have to be."""
     if isinstance(records, Some):
         return _labels(records.records)[np.asarray(records.rows)]
     if hasattr(records, "labels"):
         return records.labels
-    return np.arange(len(records)) % 2 if records.class_names else np.full(len(records), -1)
-
-
-def _read_labels(records: Records) -> np.ndarray:
-    """The labels of all records, read one by one where they have to be."""
-    if isinstance(records, Some):
-        return _read_labels(records.records)[np.asarray(records.rows)]
-    if hasattr(records, "labels") or not records.class_names:
-        return _labels(records)
+    if not records.class_names:
+        return np.full(len(records), -1)
     with ThreadPoolExecutor(decoders()) as pool:
         labels = pool.map(lambda number: records[number].get("label", -1), range(len(records)))
         return np.fromiter(labels, np.int32, len(records))
@@ -243,6 +231,22 @@ def _read_labels(records: Records) -> np.ndarray:
 def _sample(records: Records, count: int) -> Records:
     """At most so many of the records, spread over them."""
     return Some(records, np.linspace(0, len(records) - 1, min(count, len(records))).astype(int))
+
+
+def without_a_tenth(records: Records) -> tuple[Records, Records | None, str, str]:
+    """Holds out a tenth of records that have no test split: the same ones to train and, later, to evaluate.
+
+    They are chosen before anything is decoded, so that a damaged image moves no other one across.
+
+    Args:
+        records: All of them.
+    Returns:
+        (those to train on, those held out or None, a sentence that says so, why there are none).
+    """
+    held, said, why = _split_off(_labels(records))
+    if not said:
+        return records, None, said, why
+    return Some(records, np.flatnonzero(~held)), Some(records, np.flatnonzero(held)), said, why
 
 
 def _split_off(labels: np.ndarray) -> tuple[np.ndarray, str, str]:

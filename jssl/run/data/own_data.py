@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jssl.data.reading.decode import is_pillow
 from jssl.data.reading.memory import MEMORY
 from jssl.data.source import Source
 from jssl.data.sources.arrays import from_arrays
@@ -39,7 +40,9 @@ class Numbered:
     def __getitem__(self, index: int) -> dict[str, Any]:
         entries = named_entries(self.source[index], self.name)
         image = entries["image"]
-        return entries if isinstance(image, bytes) else entries | {"image": as_pixels(image, self.name)}
+        if isinstance(image, bytes) or is_pillow(image):
+            return entries
+        return entries | {"image": as_pixels(image, self.name)}
 
     def describe(self, index: int) -> str:
         """Names a record in messages."""
@@ -67,10 +70,11 @@ class Passing(NamedTuple):
         while True:
             first = number
             for batch in self.batches:
+                arrays = as_batch(batch, self.name)
+                if len(arrays["image"]) != self.size:  # a last one may be shorter, and is no step
+                    continue
                 if number >= step:
-                    arrays = as_batch(batch, self.name)
-                    if len(arrays["image"]) == self.size:  # a last one may be shorter
-                        yield arrays
+                    yield arrays
                 number += 1
             if number == first:
                 raise ValueError(f"{self.name}: the batches have come to an end, after {number}")

@@ -43,6 +43,7 @@ TOKENS = ("cls", "mean", "both", "patches", "layers")
 LAYERS = 4  # last blocks whose class tokens "layers" has
 FLUSH = 16  # batches in a part of the unfinished file
 COLUMNS = ("features", "labels", "names")
+STRIP = 16  # times as long as wide: the ends of a longer image are cut off before it is resized
 
 
 def chooser(
@@ -214,6 +215,9 @@ def prepared(image: np.ndarray, pixels: Preprocess) -> np.ndarray:
     """
     from PIL import Image
 
+    # one pixel by 3,000, resized whole, would take two gigabytes
+    top, left = (max(0, (side - STRIP * min(image.shape[:2])) // 2) for side in image.shape[:2])
+    image = image[top : len(image) - top, left : image.shape[1] - left]
     height, width = image.shape[:2]
     scale = pixels.size / min(height, width)
     rows, columns = (max(pixels.size, int(side * scale)) for side in (height, width))

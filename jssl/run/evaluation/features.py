@@ -18,7 +18,7 @@ from jssl.run.evaluation.embed import embed
 from jssl.run.evaluation.marks import mark_of_data, mark_of_network
 from jssl.weights.loaded import Loaded
 
-FORM = 3  # of what is kept; another number computes everything anew
+FORM = 4  # of what is kept; another number computes everything anew
 
 
 class Columns(NamedTuple):

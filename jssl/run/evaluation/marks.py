@@ -66,7 +66,8 @@ def mark_of_data(records: Records) -> str:
             digest.update(f"{path!r} {label} {told}".encode())
     else:
         for number in np.linspace(0, len(records) - 1, min(SAMPLED, len(records))).astype(int):
-            image = records[int(number)]["image"]
-            digest.update(records.describe(int(number)).encode())
+            record = records[int(number)]
+            image = record["image"]
+            digest.update(f"{records.describe(int(number))} {record.get('label', -1)}".encode())
             digest.update(image if isinstance(image, bytes) else np.asarray(image).tobytes())
     return digest.hexdigest()

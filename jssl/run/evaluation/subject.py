@@ -22,6 +22,7 @@ from jssl.data.source import NoSplit
 from jssl.data.sources.scene_tasks import Search
 from jssl.data.tasks import Films, captions, copy_task, densely_labelled, films, same_search
 from jssl.evaluate import extract_features
+from jssl.run.data.gather import without_a_tenth
 from jssl.run.evaluation import dense
 from jssl.run.evaluation.embed import chooser, read_prepared
 from jssl.run.evaluation.features import Columns, computed, matched, read_columns
@@ -128,12 +129,15 @@ class Subject:
 
     @cached_property
     def records(self) -> tuple[Records, Records | None]:
-        """The images of the training split, and of the test split where there is one."""
+        """The images of the training split, and of the test split; without one, what a run holds out."""
         train = open_records(self.data, data_dir=self.data_dir)
         try:
             return train, open_records(self.data, data_dir=self.data_dir, split="test")
         except NoSplit:
-            return train, None
+            train, test, said, _ = without_a_tenth(train)
+            if said:
+                self.note(said)
+            return train, test
 
     @cached_property
     def labelled(self) -> tuple[Source, Source] | None:

@@ -233,8 +233,8 @@ def _heads(loaded: Loaded, params: Any, place: str) -> Iterator[tuple[str, Any]]
 
 def _resized(before: Any, after: Any) -> Iterator[tuple[str, str, str]]:
     for name, table in before["params"].items():
-        if isinstance(table, Mapping) and "table" in table:
-            old, new = (tree["params"][name]["table"].shape for tree in (before, after))
+        for stored in {"table", "tables"} & set(table if isinstance(table, Mapping) else ()):
+            old, new = (tree["params"][name][stored].shape for tree in (before, after))
             if old != new:
                 yield name, f"{old[0]} x {old[1]}", f"{new[0]} x {new[1]}"
 
