@@ -14,6 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from jssl.arrays.fingerprints import fingerprint
 from jssl.arrays.keys import as_key, as_numbers
+from jssl.arrays.trees import names
 
 State = Any
 
@@ -255,13 +256,7 @@ def first_difference(there: Any, here: Any, path: str = "") -> str | None:
 def _shapes(tree) -> dict[str, Any]:
     """Type and shape of every array of a tree, by its path."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {_name(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}
-
-
-def _name(path) -> str:
-    return ".".join(
-        str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry)))) for entry in path
-    )
+    return {".".join(names(path)): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}
 
 
 def _placed(tree):

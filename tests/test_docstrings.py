@@ -132,6 +132,6 @@ def f(images, *, size: int = 3):
 )
 def test_the_form_is_recognised(old, new, fault):
     assert old in GOOD
-    (name, node), *_ = public(ast.parse(GOOD.replace(old, new)))
+    (_, node), *_ = public(ast.parse(GOOD.replace(old, new)))
     found = faults(node)
     assert (found == []) if fault is None else any(fault in text for text in found), found

@@ -6,16 +6,15 @@ import jax.numpy as jnp
 _SMALLEST_NORM = 1e-12
 
 
-def l2_normalize(x: jax.Array, *, axis: int = -1, eps: float = 1e-12) -> jax.Array:
-    """Divides by the length along an axis, x / max(|x|, eps), as torch's `normalize` does in layers of a
+def l2_normalize(x: jax.Array, *, axis: int = -1) -> jax.Array:
+    """Divides by the length along an axis, x / max(|x|, 1e-12), as torch's `normalize` does in layers of a
     network.
 
-    Losses have `unit`, which gives a zero vector a zero gradient; here that gradient is divided by eps.
+    Losses have `unit`, which gives a zero vector a zero gradient; here that gradient is divided by 1e-12.
 
     Args:
         x: an array with that axis; computed in float32 at least.
         axis: the axis of the vectors.
-        eps: the smallest length to divide by.
     Returns:
         An array like x.
 
@@ -23,7 +22,8 @@ def l2_normalize(x: jax.Array, *, axis: int = -1, eps: float = 1e-12) -> jax.Arr
     [0.6000000238418579, 0.800000011920929]
     """
     y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    return (y * jax.lax.rsqrt(jnp.maximum(jnp.sum(y * y, axis=axis, keepdims=True), eps**2))).astype(x.dtype)
+    square = jnp.maximum(jnp.sum(y * y, axis=axis, keepdims=True), _SMALLEST_NORM**2)
+    return (y * jax.lax.rsqrt(square)).astype(x.dtype)
 
 
 def unit(x: jax.Array) -> jax.Array:

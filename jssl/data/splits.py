@@ -13,6 +13,21 @@ UNKNOWN = -2  # the label of a class that the training images have not
 TRAINING, TESTING = 10, 4  # labelled images that a probe needs at least
 
 
+def evenly(rows: int, count: int) -> np.ndarray:
+    """Chooses rows that lie evenly among all.
+
+    Args:
+        rows: how many there are.
+        count: how many are wanted; where there are fewer, all are chosen.
+    Returns:
+        Their numbers [count], in order.
+
+    >>> evenly(9, 3).tolist()
+    [0, 4, 8]
+    """
+    return np.linspace(0, rows - 1, min(count, rows)).astype(int)
+
+
 def held_out(labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Chooses a stratified tenth of the images: of every class a tenth, drawn by a seed, at least one of two.
 

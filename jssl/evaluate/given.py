@@ -9,7 +9,7 @@ import numpy as np
 
 from jssl.evaluate.extract import extract_features
 from jssl.models.encoders.vit import ViT, attended_patches
-from jssl.models.network import network
+from jssl.models.network import network, of_variables
 
 
 def look(module: nn.Module, variables: Mapping[str, Any]) -> jax.tree_util.Partial:
@@ -25,9 +25,8 @@ def look(module: nn.Module, variables: Mapping[str, Any]) -> jax.tree_util.Parti
     attends = isinstance(module, ViT) and module.class_token
 
     def seen(variables, images):
-        statistics = {name: value for name, value in variables.items() if name != "params"}
         collect = ("attention",) if attends else ()
-        found, _ = network(module).apply(variables["params"], statistics, images, collect=collect)
+        found, _ = network(module).apply(*of_variables(variables), images, collect=collect)
         more = {"attention": attended_patches(module, found.inner["attention"])} if attends else {}
         return {"features": found.cls, "tokens": found.tokens, **more}
 

@@ -3,7 +3,7 @@
 import jax
 
 from jssl.arrays.grids import at_places
-from jssl.models.network import Network, as_features, as_outputs, network
+from jssl.models.network import Network, as_features, as_outputs, network, of_part
 
 
 def with_heads(encoder, **heads) -> Network:
@@ -86,13 +86,7 @@ def with_heads(encoder, **heads) -> Network:
         encoded, statistics = encode(params, statistics, images, **how, **inputs)
         return apply_heads(params, statistics, as_outputs(encoded), places=places, **how)
 
-    def features(params, statistics, images):
-        return encoder.features(params["encoder"], statistics["encoder"], images)
-
-    def inner(params, statistics):
-        return encoder.encoder(params["encoder"], statistics["encoder"])
-
-    return Network(init, apply, features, inner, encode, apply_heads)
+    return Network(init, apply, *of_part(encoder), encode, apply_heads)
 
 
 def _at(x: jax.Array, places: jax.Array) -> jax.Array:

@@ -13,13 +13,11 @@ import jax
 import jax.numpy as jnp  # noqa: F401  used by the examples
 
 from jssl.arrays.vectors import l2_normalize
-from jssl.models.layers.initializers import kernel_init
+from jssl.models.layers.initializers import kernel_init, torch_linear
 from jssl.models.layers.norms import batch_norm
 from jssl.models.layers.transformer import gelu
 
-dense = partial(
-    nn.Dense, kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-)  # torch's default
+dense = partial(nn.Dense, kernel_init=torch_linear)
 
 
 class Head(nn.Module):
@@ -141,8 +139,7 @@ class Prototypes(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-        kernel = self.param("kernel", init, (x.shape[-1], self.count))
+        kernel = self.param("kernel", torch_linear, (x.shape[-1], self.count))
         return logits(l2_normalize(x), l2_normalize(kernel, axis=0))
 
 

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
 from typing import Any, NamedTuple
@@ -113,6 +113,30 @@ def as_outputs(outputs) -> dict[str, Any]:
         return outputs
     features = as_features(outputs)
     return {"cls": features.cls, "tokens": features.tokens} | dict(features.inner or {})
+
+
+def of_variables(variables: Mapping[str, Any]) -> tuple[Params, Statistics]:
+    """Parts a Linen module's variables into parameters and statistics, as a `Network` takes them."""
+    return variables["params"], {name: value for name, value in variables.items() if name != "params"}
+
+
+def of_part(net: Network, name: str = "encoder") -> tuple[Callable, Callable]:
+    """Makes `features` and `encoder` of a network of which a part alone is evaluated.
+
+    Args:
+        net: the part.
+        name: of its parameters and its statistics.
+    Returns:
+        The two functions.
+    """
+
+    def features(params, statistics, images):
+        return net.features(params[name], statistics[name], images)
+
+    def encoder(params, statistics):
+        return net.encoder(params[name], statistics[name])
+
+    return features, encoder
 
 
 def collecting(model, *wanted: str) -> Network:

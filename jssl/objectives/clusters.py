@@ -92,10 +92,7 @@ def spread_rows(key, x, clusters: int) -> jax.Array:
     >>> spread_rows(jax.random.key(0), jnp.array([[0.0], [0.0], [9.0]]), 2).ravel().sort().tolist()
     [0.0, 9.0]
     """
-    (x,) = check(x=(x, "N D"))
-    if not 1 <= clusters <= len(x):
-        raise ValueError(f"clusters is {clusters}, expected 1 to {len(x)}, the rows of x of shape {x.shape}")
-    x = jax.lax.stop_gradient(x)
+    x = _enough(x, clusters)
     first_key, key = jax.random.split(key)
     candidates = 2 + int(math.log(clusters))
 
@@ -130,10 +127,16 @@ def random_rows(key, x, clusters: int) -> jax.Array:
     >>> random_rows(jax.random.key(0), jnp.array([[1.0], [9.0]]), 2).ravel().sort().tolist()
     [1.0, 9.0]
     """
+    x = _enough(x, clusters)
+    return x[jax.random.permutation(key, len(x))[:clusters]]
+
+
+def _enough(x, clusters: int) -> jax.Array:
+    """Rows [N, D] to choose from, without gradient; at least as many as clusters."""
     (x,) = check(x=(x, "N D"))
     if not 1 <= clusters <= len(x):
         raise ValueError(f"clusters is {clusters}, expected 1 to {len(x)}, the rows of x of shape {x.shape}")
-    return jax.lax.stop_gradient(x)[jax.random.permutation(key, len(x))[:clusters]]
+    return jax.lax.stop_gradient(x)
 
 
 def lloyd(x, centroids, *, iterations: int = 20, spherical: bool = False, block_size: int = 8192) -> Clusters:

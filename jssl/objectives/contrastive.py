@@ -9,8 +9,6 @@ from jssl.arrays.checks import check, check_batch, check_positive
 from jssl.arrays.vectors import cosine, similarity, unit
 from jssl.objectives import blockwise
 
-_logsumexp = jax.nn.logsumexp
-
 
 def nt_xent(z_a, z_b, *, temperature=0.1, block_size: int | None = None) -> jax.Array:
     """Computes SimCLR's loss, NT-Xent: an example's other view is found among both views of the whole batch.
@@ -48,7 +46,7 @@ def nt_xent(z_a, z_b, *, temperature=0.1, block_size: int | None = None) -> jax.
     rows = jnp.arange(len(z))
     positive = logits[rows, jnp.roll(rows, len(z_a))]
     others = rows[:, None] != rows
-    return _logsumexp(logits, axis=1, where=others) - positive
+    return jax.nn.logsumexp(logits, axis=1, where=others) - positive
 
 
 def decoupled_nt_xent(z_a, z_b, *, temperature=0.1, sigma=None) -> jax.Array:
@@ -77,7 +75,7 @@ def decoupled_nt_xent(z_a, z_b, *, temperature=0.1, sigma=None) -> jax.Array:
     check_positive(temperature=temperature)
     z = unit(jnp.concatenate([z_a, z_b]))
     example = jnp.tile(jnp.arange(len(z_a)), 2)
-    negative = _logsumexp(similarity(z, z) / temperature, axis=1, where=example[:, None] != example)
+    negative = jax.nn.logsumexp(similarity(z, z) / temperature, axis=1, where=example[:, None] != example)
     positive = cosine(z_a, z_b)
     weight = 1.0
     if sigma is not None:
@@ -117,11 +115,11 @@ def info_nce(query, key, negatives=None, *, temperature=0.07) -> jax.Array:
     if negatives is None:
         check_batch(2, "negatives", query=query)
         logits = similarity(query, key) / temperature
-        return _logsumexp(logits, axis=1) - jnp.diagonal(logits)
+        return jax.nn.logsumexp(logits, axis=1) - jnp.diagonal(logits)
     query, negatives = check(query=(query, "B D"), negatives=(negatives, "Q D"))
     positive = jnp.sum(query * key, axis=1) / temperature
     others = similarity(query, jax.lax.stop_gradient(unit(negatives))) / temperature
-    return jnp.logaddexp(positive, _logsumexp(others, axis=1)) - positive
+    return jnp.logaddexp(positive, jax.nn.logsumexp(others, axis=1)) - positive
 
 
 def scaled_info_nce(query, key, *, temperature=0.2) -> jax.Array:
@@ -170,7 +168,7 @@ def symmetric_info_nce(a, b, *, logit_scale, block_size: int | None = None) -> j
     if block_size is not None:
         return blockwise.symmetric_info_nce(a, b, logit_scale, block_size)
     logits = logit_scale * similarity(a, b)
-    return (_logsumexp(logits, axis=1) + _logsumexp(logits, axis=0)) / 2 - jnp.diagonal(logits)
+    return (jax.nn.logsumexp(logits, axis=1) + jax.nn.logsumexp(logits, axis=0)) / 2 - jnp.diagonal(logits)
 
 
 def sigmoid_pairwise(a, b, *, logit_scale, logit_bias, block_size: int | None = None) -> jax.Array:
@@ -238,4 +236,4 @@ def supervised_contrastive(z_a, z_b, labels, *, temperature=0.1) -> jax.Array:
     logits = similarity(z, z) / temperature
     others = ~jnp.eye(len(z), dtype=bool)
     positives = (labels[:, None] == labels) & others
-    return _logsumexp(logits, axis=1, where=others) - jnp.mean(logits, axis=1, where=positives)
+    return jax.nn.logsumexp(logits, axis=1, where=others) - jnp.mean(logits, axis=1, where=positives)

@@ -111,10 +111,11 @@ def scale_updates(scales) -> optax.GradientTransformation:
     [0.5, 0.5]
     """
 
-    def scaled(update, scale):
-        return update * jnp.asarray(scale, update.dtype)
+    return optax.stateless(lambda updates, params: jax.tree.map(_scaled, updates, scales))
 
-    return optax.stateless(lambda updates, params: jax.tree.map(scaled, updates, scales))
+
+def _scaled(update: jax.Array, scale) -> jax.Array:
+    return update * jnp.asarray(scale, update.dtype)
 
 
 def decay_encoder_layers(rate: float, part: str = "encoder") -> optax.GradientTransformation:
@@ -136,8 +137,7 @@ def decay_encoder_layers(rate: float, part: str = "encoder") -> optax.GradientTr
 
     def scaled(updates, params):
         scales = layer_decay(updates[part], rate)
-        scale = lambda update, by: update * jnp.asarray(by, update.dtype)  # noqa: E731
-        return {**updates, part: jax.tree.map(scale, updates[part], scales)}
+        return {**updates, part: jax.tree.map(_scaled, updates[part], scales)}
 
     return optax.stateless(scaled)
 

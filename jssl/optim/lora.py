@@ -1,11 +1,12 @@
 """Low-rank changes of an encoder: LoRA as a transformation of gradients, which no network knows."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from flax.traverse_util import unflatten_dict
 
 from jssl.arrays.trees import names
 
@@ -67,15 +68,6 @@ def low_rank(
         leaves = [(names(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree[part])]
         return [(path, leaf) for path, leaf in leaves if where(path)]
 
-    def nested(values: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
-        tree: dict[str, Any] = {}
-        for path, value in values:
-            at = tree
-            for name in path[:-1]:
-                at = at.setdefault(name, {})
-            at[path[-1]] = value
-        return tree
-
     def at(tree, path):
         for name in path:
             tree = tree[name]
@@ -95,7 +87,8 @@ def low_rank(
             a = jax.random.normal(key, (*stack, rows, rank), kernel.dtype) / rows**0.5
             return {"a": a, "b": jnp.zeros((*stack, rank, columns), kernel.dtype)}
 
-        factors = nested((path, pair(key, kernel)) for key, (path, kernel) in zip(keys, kernels, strict=True))
+        pairs = {path: pair(key, kernel) for key, (path, kernel) in zip(keys, kernels, strict=True)}
+        factors = unflatten_dict(pairs)
         return LowRankState(factors, inner.init(beside(params, factors)))
 
     def update(gradients, state, params):
@@ -104,7 +97,7 @@ def low_rank(
             return {"a": scale * gradient @ b.mT, "b": scale * a.mT @ gradient}
 
         kernels = chosen(gradients)
-        own = nested((path, slopes(g, at(state.factors, path))) for path, g in kernels)
+        own = unflatten_dict({path: slopes(g, at(state.factors, path)) for path, g in kernels})
         moves, inner_state = inner.update(beside(gradients, own), state.inner, beside(params, state.factors))
         factors = optax.apply_updates(state.factors, moves[part])
 

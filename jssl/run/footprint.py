@@ -22,7 +22,6 @@ CALLS = (
     "remat2",
     "checkpoint",
 )
-LOOPS = ("scan", "while", "cond")
 # What compilers compute where it is read, and never store, unless an operation of another kind reads it too:
 MOVES = frozenset(  # however often it is read
     "and bitcast_convert_type broadcast_in_dim ceil clamp convert_element_type copy copy_p eq exp2 "

@@ -244,7 +244,7 @@ def _check_data(out, data: Gathered, info: DataInfo) -> None:
 
 def _extended(out, settings: Settings, info: DataInfo, steps: int) -> Shorter | None:
     """What the run in a directory was to be, where it had fewer steps."""
-    there = read_config(out) if (as_path(out) / CONFIG).exists() else {}
+    there = _there(out) or {}
     before = there.get("steps", steps)
     if before == steps:
         return None

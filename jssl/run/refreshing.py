@@ -86,7 +86,7 @@ def all_images(data: Gathered, mesh, *, at_once: int = AT_ONCE) -> Iterator[dict
         if data.records is None:
             batch = take(data.train.arrays, rows)
         else:
-            read = decode_all(Numbered(data.records, rows), canvas=data.canvas, name=data.source.name)
+            read = decode_all(ByNumber(data.records, rows), canvas=data.canvas, name=data.source.name)
             whole = np.minimum(np.arange(len(rows)), len(read) - 1)  # damaged images are left out
             batch = take(read.arrays, whole) | {"index": read.labels[whole]}
         seen = {name: np.asarray(batch[name]) for name in ("image", IMAGE_SIZE, "index") if name in batch}
@@ -94,7 +94,7 @@ def all_images(data: Gathered, mesh, *, at_once: int = AT_ONCE) -> Iterator[dict
         yield {name: put(over_batch(mesh), values) for name, values in seen.items()}
 
 
-class Numbered(Some):
+class ByNumber(Some):
     """Some of the records, labelled by their numbers."""
 
     @property

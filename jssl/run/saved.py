@@ -10,6 +10,7 @@ import numpy as np
 
 from jssl.evaluate import extract_features
 from jssl.methods.base import Method
+from jssl.run.evaluation.probing import features_of
 from jssl.run.plan import initial_state, state_shapes
 from jssl.run.settings.experiment import DataInfo, Experiment, Settings
 from jssl.run.settings.options import Options
@@ -64,12 +65,8 @@ class SavedRun:
         Returns:
             [N, D] float32.
         """
-        state = self.state
-        network = jax.tree_util.Partial(self._cls, state.params, state.teacher, state.memory)
+        network = features_of(self.method, self.state)
         return extract_features(network, images, batch=batch, view=jax.tree_util.Partial(self.preprocessing))
-
-    def _cls(self, params, teacher, memory, images):
-        return self.method.features(params, teacher, memory, images).cls
 
 
 def open_run(directory, *, kind: type[Settings] | None = None) -> SavedRun:

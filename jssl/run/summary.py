@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jssl.data.augment.base import Statistics
+from jssl.data.splits import evenly
 from jssl.evaluate import diagnose, extract_features
 from jssl.evaluate.figures import legible
 from jssl.evaluate.table import LEARNED, Table, metrics_of
@@ -136,7 +137,7 @@ def _own(plan: Plan, figure: Figure, state: TrainState):
     """
     params, teacher, memory = on_one_device((state.params, state.teacher, state.memory))
     source = plan.data.test or plan.data.source
-    rows = np.linspace(0, len(source) - 1, min(LOOKED_AT, len(source))).astype(int)
+    rows = evenly(len(source), LOOKED_AT)
     return figure(state.replace(params=params, teacher=teacher, memory=memory), source.images[rows])
 
 
@@ -192,8 +193,7 @@ def _looked_at(plan: Plan, state: TrainState) -> tuple[np.ndarray, np.ndarray, n
     """
     train, view = plan.data.source, plan.experiment.evaluation_view
     test, features = plan.data.test or train, features_of(plan.experiment.method, state)
-    rows = np.linspace(0, len(train) - 1, min(SEEN, len(train))).astype(int)
-    held = np.linspace(0, len(test) - 1, min(MAPPED, len(test))).astype(int)
+    rows, held = evenly(len(train), SEEN), evenly(len(test), MAPPED)
     images = np.concatenate([train.images[rows], test.images[held]])
     both = np.asarray(extract_features(features, images, view=jax.tree_util.Partial(view)), np.float32)
     both = both / np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-12)
@@ -217,7 +217,7 @@ def _map(plan: Plan, rows, bank, held, found):
 def _views(plan: Plan):
     from jssl.evaluate import figures
 
-    rows = np.linspace(0, len(plan.data.train) - 1, min(SHOWN, len(plan.data.train))).astype(int)
+    rows = evenly(len(plan.data.train), SHOWN)
     pixels = plan.experiment.preprocess
     normalized = None if pixels is None else Statistics(pixels.mean, pixels.std)
     arrays = plan.data.train.some(rows).arrays
@@ -231,7 +231,7 @@ def _neighbours(plan: Plan, rows, bank, held, found):
     from jssl.evaluate import figures
 
     train, test = plan.data.source, plan.data.test or plan.data.source
-    some = np.linspace(0, len(held) - 1, min(QUERIES, len(held))).astype(int)
+    some = evenly(len(held), QUERIES)
     cosines, asked = found[some] @ bank.T, held[some]  # so few that compiling would take longer
     if plan.data.test is None:
         cosines[asked[:, None] == rows] = -np.inf  # itself

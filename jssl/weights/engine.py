@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import unflatten_dict
 
 from jssl.weights.archive import Archive
 from jssl.weights.layouts import Entry, Layout
@@ -211,7 +212,7 @@ def place(net: Net, variables: Any, family: str) -> list[Placed]:
         below = path[match.end() :]
         groups.setdefault(key, (row, {}, match.groupdict()))[1][below] = leaf
     if homeless:
-        raise ValueError(f"{family} has no name for {_few(homeless)}; choose another family to save as")
+        raise ValueError(f"{family} has no name for {few(homeless)}; choose another family to save as")
     placed = []
     for (theirs, layout), leaves, numbers in groups.values():
         specs = {below: flat[leaf] for below, leaf in leaves.items()}
@@ -261,19 +262,15 @@ def read(placed: list[Placed], tensors: Archive, dtype: Any) -> Variables:
     Returns:
         Nested variables.
     """
-    variables: Variables = {}
+    flat: dict[tuple[str, ...], jax.Array] = {}
     for paths, names, entry, specs in placed:
         arrays = entry.read(
             tuple(np.asarray(tensors[name].read()).astype(np.float32, copy=False) for name in names)
         )
         for path, array, spec in zip(paths, arrays, specs, strict=True):
-            *folders, last = path
-            at = variables
-            for folder in folders:
-                at = at.setdefault(folder, {})
             kind = dtype if path[0] == "params" else np.float32
-            at[last] = jnp.array(np.ascontiguousarray(array).reshape(spec.shape), dtype=kind)
-    return variables
+            flat[path] = jnp.array(np.ascontiguousarray(array).reshape(spec.shape), dtype=kind)
+    return unflatten_dict(flat)
 
 
 def write(net: Net, variables: Variables, family: str) -> dict[str, np.ndarray]:
@@ -316,8 +313,9 @@ def is_kept(family: Family, name: str, tensors: Archive) -> bool:
     return empty or any(fnmatch.fnmatch(name, pattern) for pattern in (*BUFFERS, *family.kept))
 
 
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+def few(names: list[str]) -> str:
+    """Writes the first names of a list, and how many more there are."""
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "") or "nothing"
 
 
 def _table(value: Any) -> Mapping[str, Any]:

@@ -180,10 +180,7 @@ def neighbours(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
         return join(tuple(arrays[0][i * size : (i + 1) * size] for i in range(3)))
 
     yield Entry(("kernel",), (f"{name}.qkv.weight",), read, lambda arrays: (np.concatenate(split(arrays)),))
-    if "bias" in leaves:
-        kept = (True, False, True)
-        names = (f"{name}.q_bias", f"{name}.v_bias")
-        yield Entry(("bias",), names, partial(_join, kept, order), partial(_split, kept, order))
+    yield from _two_biases(leaves, name, order)
 
 
 def _halves(heads: int, x: np.ndarray, back: bool) -> np.ndarray:
@@ -195,10 +192,14 @@ def _halves(heads: int, x: np.ndarray, back: bool) -> np.ndarray:
 def separate_biases(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
     """One matrix `qkv.weight`, and beside it `q_bias` and `v_bias` (BEiT)."""
     yield Entry(("kernel",), (f"{name}.qkv.weight",), *_kernel(2))
+    yield from _two_biases(leaves, name)
+
+
+def _two_biases(leaves: Leaves, name: str, order: Callable | None = None) -> Iterable[Entry]:
+    """`q_bias` and `v_bias` as one of ours, whose keys have zeros."""
     if "bias" in leaves:
-        kept = (True, False, True)
-        names = (f"{name}.q_bias", f"{name}.v_bias")
-        yield Entry(("bias",), names, partial(_join, kept, None), partial(_split, kept, None))
+        kept, names = (True, False, True), (f"{name}.q_bias", f"{name}.v_bias")
+        yield Entry(("bias",), names, partial(_join, kept, order), partial(_split, kept, order))
 
 
 def attention_in(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
@@ -300,15 +301,11 @@ def token_pair(leaves: Leaves, names: tuple[str, ...], module: Any) -> Iterable[
 
 def tubelets(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
     """As `patches`, of three-dimensional convolutions over frames, rows and columns."""
-    window = (module.stem.keywords["tubelet"], module.patch, module.patch)
-    yield from _patches(leaves, name, window)
+    yield from _patches(leaves, name, (module.stem.keywords["tubelet"], module.patch, module.patch))
 
 
 def separate_qkv(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
     """`query`, `key` and `value` without bias, and beside them `q_bias` and `v_bias` (VideoMAE)."""
     names = tuple(f"{name}.{part}" for part in ("query", "key", "value"))
     yield from _fused({leaf: spec for leaf, spec in leaves.items() if leaf == "kernel"}, names, module, None)
-    if "bias" in leaves:
-        kept = (True, False, True)
-        biases = (f"{name}.q_bias", f"{name}.v_bias")
-        yield Entry(("bias",), biases, partial(_join, kept, None), partial(_split, kept, None))
+    yield from _two_biases(leaves, name)

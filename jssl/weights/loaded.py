@@ -62,7 +62,10 @@ class Loaded:
             ValueError: for a mask where the file has no mask token, or inputs that do not fit.
         """
         x = jnp.asarray(inputs)
-        x = x if jnp.issubdtype(x.dtype, jnp.floating) else self._refuse(x)
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            raise ValueError(
+                f"features takes normalised floats, got {x.dtype}; call preprocess on them first"
+            )
         if mask is None:
             return _encode(self.encoder, self.variables, x)
         if "mask_token" not in self.variables["params"]:
@@ -111,9 +114,6 @@ class Loaded:
 
     def _projected(self, name: str, x: jax.Array) -> jax.Array:
         return _encode(*self.heads[name], x) if name in self.heads else x
-
-    def _refuse(self, x: jax.Array) -> jax.Array:
-        raise ValueError(f"features takes normalised floats, got {x.dtype}; call preprocess on them first")
 
 
 @partial(jax.jit, static_argnums=0)

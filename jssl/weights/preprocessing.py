@@ -1,7 +1,7 @@
 """What was done to an image before it met the published weights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -10,7 +10,6 @@ import numpy as np
 
 from jssl.data.augment.base import IMAGENET
 
-HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 SATELLITE = (0.430, 0.411, 0.296), (0.213, 0.156, 0.143)
 INTERPOLATIONS = {"bicubic": "cubic", "bilinear": "linear", "nearest": "nearest"}
 PILLOW = {0: "nearest", 2: "bilinear", 3: "bicubic"}
@@ -96,6 +95,10 @@ class Preprocess:
     def normalised(self, images: jax.Array) -> jax.Array:
         """Normalises images in [0, 1], [..., C], that have their size."""
         return (images - jnp.asarray(self.mean)) / jnp.asarray(self.std)
+
+    def at(self, side: int) -> "Preprocess":
+        """Prepares images of another side, which show as much of what is there."""
+        return replace(self, size=round(side * self.size / self.crop), crop=side)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jssl.weights.archive import write_safetensors
-from jssl.weights.engine import Family, File, Net, expected, is_kept, place, read, shapes, write
+from jssl.weights.engine import Family, File, Net, expected, few, is_kept, place, read, shapes, write
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import FAMILY, load_own, own_form
 from jssl.weights.preprocessing import Preprocess
@@ -195,7 +195,7 @@ def _family(name: str | None, file: File, label: str) -> Family:
     best = ranked[0]
     if best.likeness(file) < (0.3 if called else 0.6):
         raise ValueError(
-            f"{label} is of no family that is known: it holds {_few(list(file.tensors))}; "
+            f"{label} is of no family that is known: it holds {few(list(file.tensors))}; "
             f"the closest is {best.name}; say family=... where you know better"
         )
     return best
@@ -252,9 +252,9 @@ def _checked(family: Family, file: File, layout: Layout, label: str) -> dict[tup
     missing = sorted(wanted - set(held))
     left = sorted(name for name in set(held) - wanted if not is_kept(family, name, file.tensors))
     if missing or left or wrong:
-        told = [f"missing: {_few(missing)}"] if missing else []
-        told += [f"left over: {_few(left)}"] if left else []
-        told += [f"of another shape: {_few(wrong)}"] if wrong else []
+        told = [f"missing: {few(missing)}"] if missing else []
+        told += [f"left over: {few(left)}"] if left else []
+        told += [f"of another shape: {few(wrong)}"] if wrong else []
         closest = _closest(family, file)
         raise ValueError(f"{label} does not fit {family.name}: {'; '.join(told)}{closest}")
     return placed
@@ -269,7 +269,7 @@ def _closest(family: Family, file: File) -> str:
 def _misfit(family: Family, file: File, label: str) -> str:
     return (
         f"{label} is no {family.name}: its tensor {family.tensor} is missing, or several networks hold one; "
-        f"it holds {_few(list(file.tensors))}{_closest(family, file)}"
+        f"it holds {few(list(file.tensors))}{_closest(family, file)}"
     )
 
 
@@ -288,7 +288,3 @@ def _known(value: Any) -> dict[str, Any]:
 
 def _other_float(dtype: Any) -> bool:
     return dtype != np.float32 and dtype.kind not in "iub"
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "") or "nothing"

@@ -12,25 +12,10 @@ import pytest
 from PIL import Image
 
 from jssl.run.data.gather import gather
-
-
-def encoded(image, kind="PNG", **options):
-    stream = io.BytesIO()
-    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(stream, kind, **options)
-    return stream.getvalue()
-
+from tests.data.files import chunk, encoded, png_that_says
 
 SHADES = np.full((8, 8, 3), 100, np.uint8)
 PNG, JPEG = encoded(SHADES), encoded(SHADES, "JPEG")
-
-
-def chunk(name, content):
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-
-def png_that_says(width, height):
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
 
 
 def png_of_16_bits(value):

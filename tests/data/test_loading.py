@@ -14,33 +14,11 @@ from jssl import data
 from jssl.data.reading.decode import EXTENSIONS, DamagedImage, decode, decode_square, shape_of
 from jssl.data.reading.loader import loader
 from jssl.data.reading.sizes import sides
+from tests.data.files import encoded, png_that_says
 
 PICTURE = (
     np.random.default_rng(0).integers(0, 256, (5, 6, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
 )  # [40, 48, 3]
-
-
-def encoded(image, kind="PNG", **options):
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(image)
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def bomb():
-    """A small PNG that says it is 60,000 x 60,000."""
-    import struct
-    import zlib
-
-    def chunk(name, content):
-        return (
-            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-        )
-
-    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
-    pixels = chunk(b"IDAT", zlib.compress(b"\0" * 1000))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
 
 
 def animation(kind):
@@ -56,7 +34,7 @@ DAMAGED = {
     "header_only_jpeg": encoded(PICTURE, "JPEG")[:20],
     "truncated_png": encoded(PICTURE)[:-300],
     "corrupt_png": encoded(PICTURE)[:60] + b"\0" * 40 + encoded(PICTURE)[100:],
-    "bomb": bomb(),
+    "bomb": png_that_says(60_000, 60_000),
 }
 
 

@@ -14,12 +14,12 @@ def test_the_smallest_set_that_holds_the_share():
         most_attended(attention, share=0)
 
 
-def scene(seed=0, grid=(6, 6)):
+def scene():
     """Tokens of two images, each with an object inside whose left and right differ."""
-    tokens = np.random.default_rng(seed).normal(size=(2, *grid, 8)) * 0.01
+    tokens = np.random.default_rng(0).normal(size=(2, 6, 6, 8)) * 0.01
     tokens[:, 2:5, 1:5, 0] += 10.0
     tokens[:, 2:5, 3:5, 1] += 3.0
-    truth = np.zeros((2, *grid), bool)
+    truth = np.zeros((2, 6, 6), bool)
     truth[:, 2:5, 1:5] = True
     return tokens.reshape(2, -1, 8), truth.reshape(2, -1)
 

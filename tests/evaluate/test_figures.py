@@ -33,8 +33,8 @@ def pictures(figure):
     return [np.asarray(image.get_array()) for image in figure.axes[0].get_images()]
 
 
-def pictures_of(count, side=8, seed=0):
-    return np.random.default_rng(seed).integers(0, 255, (count, side, side, 3)).astype(np.uint8)
+def pictures_of(count, seed=0):
+    return np.random.default_rng(seed).integers(0, 255, (count, 8, 8, 3)).astype(np.uint8)
 
 
 def test_importing_does_not_import_matplotlib():
@@ -48,7 +48,7 @@ def test_loss_curve_survives_what_is_not_finite():
     loss = np.linspace(5, 1, 200)
     loss[50], loss[60] = np.nan, np.inf
     figure = figures.loss_curve(np.arange(200), loss)
-    raw, smooth = figure.axes[0].get_lines()
+    _, smooth = figure.axes[0].get_lines()
     assert np.isfinite(smooth.get_ydata()).all() and abs(smooth.get_ydata()[100] - loss[100]) < 0.05
     assert figure.axes[0].get_ylim()[1] < 6 and pixels(figure).min() < 128
 

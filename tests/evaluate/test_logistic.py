@@ -3,13 +3,7 @@ import numpy as np
 import pytest
 
 from jssl.evaluate import logistic_probe
-
-
-def digits():
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    return data.data.astype(np.float32), data.target
+from tests.evaluate.test_linear import digits
 
 
 @pytest.mark.parametrize("strength", [1e-3, 1.0])

@@ -88,7 +88,7 @@ def test_a_table_may_have_any_metrics(tmp_path):
 
 
 def test_what_could_not_be_drawn_and_names_that_are_no_utf8_cost_a_line(tmp_path):
-    text, page = write(tmp_path, title="folder:caf\udce9", notes=["The figure loss could not be drawn: <x>"])
+    _, page = write(tmp_path, title="folder:caf\udce9", notes=["The figure loss could not be drawn: <x>"])
     assert "folder:caf?" in page.text and "The figure loss could not be drawn: <x>" in page.text
 
 

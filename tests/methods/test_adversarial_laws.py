@@ -9,6 +9,7 @@ from jssl import methods, models, objectives
 from jssl.methods.adversarial import MEAN_COLOR, context_encoder, hollowed
 from jssl.models.masked.artifacts import damaged
 from tests.law_table import small_resnet
+from tests.methods.toys import seen_as
 
 IMAGES = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 3)), jnp.float32)
 
@@ -23,23 +24,19 @@ def made(**settings):
     )
 
 
-def views(images):
-    return {"global": images[None], "index": jnp.arange(len(images))}
-
-
 @pytest.fixture(scope="module")
 def both():
     """A method with an adversary, its first state, and its outputs and gradients by (params, images)."""
     method = made(adversary=models.Judge((4, 4)), weight=0.3)
-    params, memory = method.init(jax.random.key(0), views(IMAGES))
+    params, memory = method.init(jax.random.key(0), seen_as(IMAGES))
 
     @jax.jit
     def outputs(params, images):
-        return method.outputs(params, None, memory, views(images), jax.random.key(1))
+        return method.outputs(params, None, memory, seen_as(images), jax.random.key(1))
 
     @jax.jit
     def slope(params, images):
-        loss = lambda params: method.loss(params, None, memory, views(images), jax.random.key(1), 0)[0]  # noqa: E731
+        loss = lambda params: method.loss(params, None, memory, seen_as(images), jax.random.key(1), 0)[0]  # noqa: E731
         return jax.grad(loss)(params)
 
     return params, outputs, slope, method, memory
@@ -91,7 +88,7 @@ def test_each_learns_from_its_own_loss_alone(both):
     params, _, slope, method, memory = both
 
     def alone(params, terms):
-        outputs = method.outputs(params, None, memory, views(IMAGES), jax.random.key(1))
+        outputs = method.outputs(params, None, memory, seen_as(IMAGES), jax.random.key(1))
         seen = outputs.student
         error = objectives.filled_hole(seen["middle"], outputs.target["middle"], band=1)
         each = {
@@ -130,7 +127,7 @@ def test_without_an_adversary_the_best_filling_is_the_mean_and_with_one_it_is_no
 
 def test_without_a_weight_there_is_no_adversary():
     method = made()
-    params, memory = jax.eval_shape(method.init, jax.random.key(0), views(IMAGES))
+    params, memory = jax.eval_shape(method.init, jax.random.key(0), seen_as(IMAGES))
     metrics = jax.eval_shape(method.task, params, None, memory, IMAGES, jnp.arange(4))
     assert set(metrics) == {"error", "trivial"}
     assert set(params) == {"encoder", "squeezed", "middle"}
@@ -144,7 +141,7 @@ CODE = models.AutoEncoder((4, 8), 4)
 def spotting():
     """A method, its first state, and what it makes of images by (params, images, kept share)."""
     method = methods.spot_artifacts(small_resnet(), models.artifacts(CODE, drawn=True), sides=4)
-    params, memory = method.init(jax.random.key(0), views(IMAGES))
+    params, memory = method.init(jax.random.key(0), seen_as(IMAGES))
     maker = models.artifacts(CODE, drawn=True)
     statistics = {name: memory["statistics"][name] for name in ("taught", "repair")}
 
@@ -155,7 +152,7 @@ def spotting():
     @jax.jit
     def gradient(params):
         return jax.grad(
-            lambda params: method.loss(params, None, memory, views(IMAGES), jax.random.key(1), 0)[0]
+            lambda params: method.loss(params, None, memory, seen_as(IMAGES), jax.random.key(1), 0)[0]
         )(params)
 
     return method, params, memory, made, gradient
@@ -163,9 +160,9 @@ def spotting():
 
 def test_the_auto_encoders_error_weighs_thirty_times():
     method = methods.autoencoder(CODE)
-    params, memory = method.init(jax.random.key(0), views(IMAGES))
-    outputs = method.outputs(params, None, memory, views(IMAGES), jax.random.key(1))
-    loss, _ = method.loss(params, None, memory, views(IMAGES), jax.random.key(1), 0)
+    params, memory = method.init(jax.random.key(0), seen_as(IMAGES))
+    outputs = method.outputs(params, None, memory, seen_as(IMAGES), jax.random.key(1))
+    loss, _ = method.loss(params, None, memory, seen_as(IMAGES), jax.random.key(1), 0)
     error = jnp.mean((outputs.student["image"][0] - IMAGES) ** 2)
     np.testing.assert_allclose(loss, 30 * error, rtol=1e-5)
 
@@ -196,7 +193,7 @@ def test_repair_and_adversary_learn_each_from_its_own_loss(spotting):
     assert set(params) == {"repair", "adversary"}  # nothing of the auto-encoder's is learned
 
     def term(params, name):
-        _, (_, metrics) = method.loss(params, None, memory, views(IMAGES), jax.random.key(1), 0)
+        _, (_, metrics) = method.loss(params, None, memory, seen_as(IMAGES), jax.random.key(1), 0)
         return sum(metrics[one] for one in name)
 
     total = gradient(params)

@@ -16,8 +16,8 @@ VIT = models.ViT(patch=4, dim=16, depth=1, heads=2)
 KEY = jax.random.key(0)
 
 
-def pairs(number=4, side=16):
-    images = jax.random.normal(jax.random.key(7), (1, number, side, side, 3))
+def pairs(number=4):
+    images = jax.random.normal(jax.random.key(7), (1, number, 16, 16, 3))
     captions = jnp.arange(3 * number, dtype=jnp.int32).reshape(number, 3)
     return {"global": images, "caption": captions, "index": jnp.arange(number)}
 

@@ -114,7 +114,7 @@ def test_deepclusters_first_epoch_fills_the_banks_and_teaches_nothing():
 
 
 def test_deepclusters_clusters_are_the_memorys_and_stand_still_for_an_epoch():
-    states, later, _ = two_epochs()
+    _, later, _ = two_epochs()
     kept = [state.memory["objective"]["clusterings"] for state in later]
     for one in kept[1:]:
         for a, b in zip(*map(jax.tree.leaves, (kept[0], one)), strict=True):
@@ -183,7 +183,7 @@ def test_smogs_groups_move_with_their_members_alone_and_carry_the_gradient():
 
     assert np.abs(slope(0.9)).max() > 1e-3
     np.testing.assert_array_equal(slope(1.0), 0)
-    loss, memory, metrics = grouped(predicted, z, taught, groups[:1])
+    loss, _, metrics = grouped(predicted, z, taught, groups[:1])
     np.testing.assert_allclose(loss, 0, atol=1e-6)  # one group
     assert abs(metrics["groups_used"] - 1) < 1e-5
 

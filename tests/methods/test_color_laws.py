@@ -13,6 +13,7 @@ from jssl.methods.colors import colored, colorization
 from jssl.models import MapDecoder
 from jssl.objectives import Outputs
 from tests.law_table import small_resnet
+from tests.methods.toys import seen_as
 from tests.objectives.golden_numbers import load, near, nhwc
 
 GRID = np.stack(np.meshgrid(*[np.linspace(0, 1, 11)] * 3), -1).reshape(-1, 3).astype(np.float32)
@@ -98,12 +99,8 @@ DECODER = MapDecoder(313, (8,))
 def trained():
     method = colorization(small_resnet(), decoder=DECODER)
     images = jnp.asarray(np.random.default_rng(0).uniform(0.3, 0.7, (2, 16, 16, 3)), jnp.float32)
-    params, memory = method.init(jax.random.key(0), views(images))
+    params, memory = method.init(jax.random.key(0), seen_as(images))
     return method, SimpleNamespace(params=params, teacher=None, memory=memory), images
-
-
-def views(images):
-    return {"global": images[None], "index": jnp.arange(len(images))}
 
 
 def test_features_see_lightness_alone(trained):
@@ -126,7 +123,7 @@ def test_grey_images_teach_nothing_and_colors_are_counted(trained):
 
     @jax.jit
     def loss(memory, images):
-        value, (after, _) = method.loss(state.params, None, memory, views(images), jax.random.key(1), 0)
+        value, (after, _) = method.loss(state.params, None, memory, seen_as(images), jax.random.key(1), 0)
         return value, after["objective"]
 
     assert loss(state.memory, grey)[0] == 0 < loss(state.memory, images)[0]

@@ -8,6 +8,7 @@ import pytest
 from jssl import methods, models
 from jssl.arrays.keys import sample_keys
 from jssl.masks import multiblock_masks, multiblock_sizes
+from tests.methods.toys import seen_as
 
 SIDE, PATCH, BATCH = 32, 4, 4
 GRID = (SIDE // PATCH,) * 2
@@ -20,11 +21,6 @@ def test_no_patch_is_in_context_and_target():
     )
     assert not np.any(~hidden & targets.any(1))  # [keys, batch, patches]
     assert np.all((~hidden).any(-1)) and np.all(targets.any(-1))  # and neither is ever empty
-
-
-def seen_as(images):
-    """One view."""
-    return {"global": images[None], "index": jnp.arange(len(images))}
 
 
 def patches(mask):

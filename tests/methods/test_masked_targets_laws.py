@@ -15,7 +15,7 @@ from jssl.models.freezing import frozen
 from jssl.models.masked.decoders import patch_head
 from jssl.objectives import Outputs
 from tests.methods import toys
-from tests.methods.test_masked_laws import seen_as
+from tests.methods.toys import seen_as
 
 PATCH, SIDE, BATCH, WORDS, HIDDEN = 4, 16, 8, 12, 8
 VIT = models.ViT(patch=PATCH, dim=16, depth=1, heads=2)

@@ -66,6 +66,11 @@ def batch(seed=0, *, size=8, side=8):
     return {"image": jnp.asarray(images), "index": jnp.arange(size, dtype=jnp.int32)}
 
 
+def seen_as(images):
+    """One view."""
+    return {"global": images[None], "index": jnp.arange(len(images))}
+
+
 def record(method, optimizer, views, batches, *, seed=0):
     """Takes a step on each batch.
 

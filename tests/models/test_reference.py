@@ -25,6 +25,7 @@ from jssl.models import (
 )
 from jssl.objectives import unpatchify
 from tests.models import torch_names as names
+from tests.weights.files import same
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -39,11 +40,6 @@ def case(family):
     numbers = dict(np.load(REFERENCE / f"{family}.npz"))
     images = jnp.asarray(numbers["images"].transpose(0, 2, 3, 1))
     return load_file(REFERENCE / f"{family}.safetensors"), numbers, images
-
-
-def same(got, want, tolerance=2e-5):
-    assert got.shape == want.shape
-    np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * np.abs(want).max())
 
 
 def run(model, variables, images, **arguments):

@@ -200,7 +200,7 @@ def test_dino():
 
 def test_ibot():
     c = load("ibot")
-    steps, views, batch = c.in_mask.shape[:3]
+    _, views, batch = c.in_mask.shape[:3]
     schedules = [jnp.asarray(x) for x in (c.out_teacher_temp_schedule, c.out_teacher_temp2_schedule)]
     objective = o.weighted_sum(
         cls=(c.hp_lambda1, o.view_distillation("cls", teacher_temperature=lambda step: schedules[0][step])),

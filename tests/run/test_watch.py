@@ -24,8 +24,9 @@ class Lines:
         self.rows[step] = dict(values)
 
 
-def logging(record, *, rate=lambda step: step / 10):
-    return Log(record, batch=8, rates={"learning_rate": rate}, waited=lambda: 0.0)
+def logging(record):
+    rates = {"learning_rate": lambda step: step / 10}
+    return Log(record, batch=8, rates=rates, waited=lambda: 0.0)
 
 
 def test_a_log_moves_no_images_and_is_read_at_once(tmp_path, monkeypatch):

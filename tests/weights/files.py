@@ -30,6 +30,11 @@ CONFIGS = {  # of the cases that the encoders' tests share
 }
 
 
+def same(got, want, tolerance=2e-5):
+    assert got.shape == want.shape
+    np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * np.abs(want).max())
+
+
 def case(name: str, place: Path) -> tuple[Path, dict[str, np.ndarray]]:
     """A folder as the hub has it, under `place`, and the numbers."""
     folder = place / name

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from jssl import weights
 from jssl.models import ViT
 from jssl.models.layers.transformer import Mlp
-from tests.weights.files import CASES, MODELS
+from tests.weights.files import CASES, MODELS, same
 
 ARGS = dict(patch_size=8, embed_dim=24, num_heads=3)
 
@@ -61,11 +61,6 @@ def case(name):
 
 def images(height=32, width=32):
     return jax.random.normal(jax.random.key(0), (2, height, width, 3))
-
-
-def same(got, want, tolerance=2e-5):
-    assert got.shape == want.shape
-    np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * np.abs(want).max())
 
 
 @pytest.mark.parametrize("name, act", [("relu", nn.relu), ("gelu_tanh", partial(nn.gelu, approximate=True))])

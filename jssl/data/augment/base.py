@@ -51,6 +51,7 @@ class Statistics(NamedTuple):
 
 
 IMAGENET = Statistics()
+SWAV = Statistics(std=(0.228, 0.224, 0.225))
 CIFAR = Statistics((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
 CLIP = Statistics((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 UNCHANGED = Statistics((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

@@ -7,6 +7,7 @@ import numpy as np
 from jssl.data.reading.decode import DamagedImage, as_rgb, shape_of
 from jssl.data.reading.records import Records, fetch
 from jssl.data.source import IMAGE_SIZE
+from jssl.data.splits import evenly
 
 CANVAS = 512  # side of the canvas that images are placed on, where they are as large
 SAMPLE = 32  # images, spread over the data, whose sizes are looked at
@@ -79,9 +80,8 @@ def image_shape(records: Records, *, sample: int = SAMPLE) -> tuple[int, int]:
 
 def _shapes(records, sample):
     """[n, 2] heights and widths of those of the sample that can be read."""
-    count = len(records)
     shapes, reasons = [], {}
-    for number in np.unique(np.linspace(0, count - 1, min(sample, count)).astype(int)).tolist():
+    for number in np.unique(evenly(len(records), sample)).tolist():
         try:
             record = fetch(records, number)
             image = record["image"]

@@ -1,12 +1,12 @@
 """Views: what is done to a sample before networks see it, as functions (key, batch) -> views."""
 
-from jssl.data.augment.base import CIFAR, CLIP, SIGNED, UNCHANGED, Statistics
+from jssl.data.augment.base import CIFAR, CLIP, IMAGENET, SIGNED, SWAV, UNCHANGED, Statistics
 from jssl.data.views.compose import SMALL, Batch, Images, Views, multi_crop, renormalized, two_views
 from jssl.data.views.corruption import corrupted
 from jssl.data.views.evaluation import evaluation_view
 from jssl.data.views.instances import invariant_spreading, moco_v1, npid, npid_cifar, npid_view
 from jssl.data.views.labelled import fine_tuning, mixed
-from jssl.data.views.multicrop import SWAV, dino, dinov2, dinov3, ibot, local_side, msn, swav
+from jssl.data.views.multicrop import dino, dinov2, dinov3, ibot, local_side, msn, swav
 from jssl.data.views.pairs import (
     byol,
     byol_view,
@@ -104,7 +104,7 @@ def statistics(name: str) -> Statistics:
         "spot_artifacts": SIGNED,
         "siglip": SIGNED,
     }
-    return others.get(name, Statistics())
+    return others.get(name, IMAGENET)
 
 
 __all__ = [

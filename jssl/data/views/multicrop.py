@@ -2,14 +2,13 @@
 
 from functools import partial
 
-from jssl.data.augment.base import Statistics, chain, normalize, with_probability
+from jssl.data.augment.base import IMAGENET, SWAV, chain, normalize, with_probability
 from jssl.data.augment.color import color_jitter, grayscale
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.views.compose import Views, multi_crop
 from jssl.data.views.pairs import byol_view, papers_blur
 
 WIDE = 23  # taps of the authors' blur, which small crops do not narrow
-IMAGENET, SWAV = Statistics(), Statistics(std=(0.228, 0.224, 0.225))
 
 
 def dino(

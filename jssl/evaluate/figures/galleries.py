@@ -199,6 +199,6 @@ def view_gallery(
         for kind in ("global", "local"):
             for number, view in enumerate(made.get(kind, ()), 1):
                 columns.append(f"{kind} {number}")
-                seen = unnormalized(view, normalized or Statistics())
+                seen = unnormalized(view, normalized)
                 shown.append(enlarge(rgb(seen), images.shape[1:3]))
     return tiles([list(row) for row in zip(*shown, strict=True)], columns=columns)

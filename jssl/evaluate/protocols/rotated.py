@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jssl.data.splits import evenly
 from jssl.evaluate.protocols.base import Protocol
 from jssl.evaluate.protocols.linear import linear_probe
 
@@ -30,15 +31,11 @@ def self_augment(
 
     def run(train_images, test_images, encode):
         (train, turns), (test, test_turns) = (
-            _turned(_spread(part, images), encode) for part in (train_images, test_images)
+            _turned(part[evenly(len(part), images)], encode) for part in (train_images, test_images)
         )
         return {"top1": linear_probe(train, turns, test, test_turns, classes=4, **probe).accuracy}
 
     return Protocol("self_augment", ("train_images", "test_images", "encode"), run, settings=settings)
-
-
-def _spread(images, count: int):
-    return images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
 
 
 def _turned(images, encode):

@@ -1,8 +1,8 @@
 """What features show without labels: their rank, their spectrum, and how views of one image agree."""
 
 import jax.numpy as jnp
-import numpy as np
 
+from jssl.data.splits import evenly
 from jssl.evaluate.measures.metrics import alignment, alpha_req, lidar, rank_me, uniformity
 from jssl.evaluate.protocols.base import Protocol
 
@@ -19,8 +19,7 @@ def label_free(*, rows: int = 4096) -> Protocol:
     """
 
     def run(train_features):
-        chosen = np.linspace(0, len(train_features) - 1, min(rows, len(train_features))).astype(int)
-        z = jnp.asarray(train_features)[chosen]
+        z = jnp.asarray(train_features)[evenly(len(train_features), rows)]
         return {"rank_me": rank_me(z), "alpha_req": alpha_req(z), "uniformity": uniformity(z)}
 
     return Protocol("label_free", ("train_features",), run, main="rank_me", settings={"rows": rows})

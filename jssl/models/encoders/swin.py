@@ -47,7 +47,7 @@ class WindowBlock(nn.Module):
         Returns:
             [B, rows, columns, D]
         """
-        batch, rows, columns, dim = x.shape
+        _, rows, columns, dim = x.shape
         keep = jnp.ones((2, 1)) if keep is None else keep
         keep = keep[..., None, None, None].astype(x.dtype)
 

@@ -17,7 +17,7 @@ from jssl.models.layers.initializers import kernel_init, truncated_normal
 from jssl.models.layers.norms import batch_norm, layer_norm
 from jssl.models.layers.positions import Grid, LearnedPositions
 from jssl.models.layers.transformer import Block, Mlp, Transformer, absent_bias
-from jssl.models.network import network
+from jssl.models.network import network, of_variables
 
 
 class PatchEmbed(nn.Module):
@@ -240,8 +240,7 @@ def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.A
     """
     if not module.class_token:
         raise ValueError("cls_attention needs an encoder with a class token; this one has class_token=False")
-    statistics = {name: value for name, value in variables.items() if name != "params"}
-    features, _ = network(module).apply(variables["params"], statistics, images, collect=("attention",))
+    features, _ = network(module).apply(*of_variables(variables), images, collect=("attention",))
     return attended_patches(module, features.inner["attention"])
 
 
@@ -276,8 +275,7 @@ def last_class_tokens(module: ViT, variables: Any, images: jax.Array, *, blocks:
         raise ValueError(
             "last_class_tokens needs an encoder with a class token; this one has class_token=False"
         )
-    statistics = {name: value for name, value in variables.items() if name != "params"}
-    features, _ = network(module).apply(variables["params"], statistics, images, collect=("blocks",))
+    features, _ = network(module).apply(*of_variables(variables), images, collect=("blocks",))
     tokens = [x[:, 0] for x in features.inner["blocks"][-blocks:]]
     norm = {"params": variables["params"]["norm"]}
     normed: list[Any] = [module.norm(name=None).apply(norm, x) for x in tokens]

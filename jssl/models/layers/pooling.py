@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 
 from jssl.models.layers.attention import attend
+from jssl.models.layers.initializers import xavier
 from jssl.models.layers.transformer import Mlp, kernel_init, layer_norm
 
 
@@ -31,8 +32,8 @@ class AttentionPool(nn.Module):
 
     @nn.compact
     def __call__(self, tokens: jax.Array) -> jax.Array:
-        batch, count, dim = tokens.shape
-        probe = self.param("probe", nn.initializers.xavier_uniform(), (1, dim))
+        batch, _, dim = tokens.shape
+        probe = self.param("probe", xavier, (1, dim))
         qkv = InProjection(dim, self.kernel_init, name="attn")
         query, key, value = qkv(probe.astype(tokens.dtype)[None], tokens)
         query, key, value = (

@@ -7,7 +7,7 @@ import jax
 
 from jssl.models.layers.convolution import Conv
 from jssl.models.layers.norms import batch_norm
-from jssl.models.network import Network, as_outputs, network
+from jssl.models.network import Network, as_outputs, network, of_part
 
 
 class Judge(nn.Module):
@@ -74,12 +74,6 @@ def with_adversary(maker, adversary, *, makes: str, real: str | None = None, eva
         judged = {"real": known, "made": false, "passing": passing}
         return as_outputs(outputs) | judged, after | {"adversary": seen}
 
-    def features(params, statistics, images):
-        return judge.features(params["adversary"], statistics["adversary"], images)
-
-    def inner(params, statistics):
-        return judge.encoder(params["adversary"], statistics["adversary"])
-
     if evaluated:
-        return Network(init, apply, features, inner)
+        return Network(init, apply, *of_part(judge, "adversary"))
     return Network(init, apply, net.features, net.encoder)

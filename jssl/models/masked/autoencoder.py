@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 
 from jssl.masks import visible_indices
-from jssl.models.network import Network, as_features, as_outputs, network
+from jssl.models.network import Network, as_features, as_outputs, network, of_part
 
 
 def visible_only(encoder, *, visible: Callable[[int], int]) -> Network:
@@ -83,10 +83,4 @@ def encode_decode(encoder, decoder, *, visible: Callable[[int], int], **others) 
             outputs = outputs | (decoded if isinstance(decoded, dict) else {told: decoded})
         return outputs, after
 
-    def features(params, statistics, images):
-        return inner.features(params["encoder"], statistics["encoder"], images)
-
-    def evaluated(params, statistics):
-        return inner.encoder(params["encoder"], statistics["encoder"])
-
-    return Network(init, apply, features, evaluated)
+    return Network(init, apply, *of_part(inner))

@@ -15,7 +15,7 @@ from jssl.models.layers.initializers import xavier
 from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import sincos_positions_rows_first
 from jssl.models.layers.transformer import Block, Transformer
-from jssl.models.network import Network, as_features, network
+from jssl.models.network import Network, as_features, network, of_part
 
 
 class LatentDecoder(nn.Module):
@@ -118,10 +118,4 @@ def context_autoencoder(encoder, regressor, decoder, *, count: Callable[[int], i
         outputs = {"cls": features.cls, "tokens": features.tokens, "patch": logits, "latent": latents}
         return outputs | {"aligned": jax.lax.stop_gradient(alone), "places": hidden}, after
 
-    def features(params, statistics, images):
-        return inner.features(params["encoder"], statistics["encoder"], images)
-
-    def evaluated(params, statistics):
-        return inner.encoder(params["encoder"], statistics["encoder"])
-
-    return Network(init, apply, features, evaluated)
+    return Network(init, apply, *of_part(inner))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jssl.models.features import Features
 from jssl.models.layers.convolution import Conv
 from jssl.models.layers.positions import Grid
-from jssl.models.network import Network, as_features, network
+from jssl.models.network import Network, as_features, network, of_part
 
 
 class Residual(nn.Module):
@@ -139,10 +139,4 @@ def discrete_autoencoder(encoder, decoder, *, temperature: float = 0.9) -> Netwo
         outputs = {"cls": features.cls, "tokens": logits, "image": drawn}
         return outputs, {"encoder": own, "decoder": others}
 
-    def features(params, statistics, images):
-        return inner.features(params["encoder"], statistics["encoder"], images)
-
-    def evaluated(params, statistics):
-        return inner.encoder(params["encoder"], statistics["encoder"])
-
-    return Network(init, apply, features, evaluated)
+    return Network(init, apply, *of_part(inner))

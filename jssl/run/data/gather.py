@@ -16,7 +16,7 @@ from jssl.data.reading.sizes import CANVAS, sides
 from jssl.data.source import IMAGE_SIZE, NoSplit, Source
 from jssl.data.sources.arrays import from_arrays
 from jssl.data.sources.tfds import one_size
-from jssl.data.splits import balanced, by_name, held_out, why_not_probed
+from jssl.data.splits import balanced, by_name, evenly, held_out, why_not_probed
 from jssl.run.data.npz import held
 from jssl.run.data.own_data import PASSED, Numbered, Passing, as_batch, opened
 from jssl.run.settings.experiment import Data
@@ -230,7 +230,7 @@ def _labels(records: Records) -> np.ndarray:
 
 def _sample(records: Records, count: int) -> Records:
     """At most so many of the records, spread over them."""
-    return Some(records, np.linspace(0, len(records) - 1, min(count, len(records))).astype(int))
+    return Some(records, evenly(len(records), count))
 
 
 def without_a_tenth(records: Records) -> tuple[Records, Records | None, str, str]:

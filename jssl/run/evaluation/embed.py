@@ -32,7 +32,7 @@ from jssl.data.reading.records import fetch
 from jssl.data.source import IMAGE_SIZE
 from jssl.extras import extra
 from jssl.models import last_class_tokens
-from jssl.models.network import network
+from jssl.models.network import network, of_variables
 from jssl.run.data.npz import check_place
 from jssl.run.evaluation.marks import mark_of_data, mark_of_network
 from jssl.sharding import check_devices, make_mesh, over_batch, replicated
@@ -82,9 +82,8 @@ def chooser(
         return {"cls": cls, "mean": mean, "both": jnp.concatenate([cls, mean], -1)}[tokens]
 
     def features(variables, images):
-        statistics = {name: value for name, value in variables.items() if name != "params"}
         settings = {"collect": ("blocks",)} if blocks else {}
-        found, _ = net.apply(variables["params"], statistics, images, **settings)
+        found, _ = net.apply(*of_variables(variables), images, **settings)
         if tokens == "layers":
             rows, mean = found.cls[:, None], found.tokens.mean(1)
             if classes and "norm" in variables["params"]:
@@ -147,7 +146,7 @@ def embed(
             f"jssl embed is for images; {loaded.family} takes others: call features on them in Python"
         )
     if size is not None:
-        pixels = replace(pixels, size=round(size * pixels.size / pixels.crop), crop=size)
+        pixels = pixels.at(size)
     if isinstance(data, str):
         records: Records = open_records(data, data_dir=data_dir, split=split)
     else:

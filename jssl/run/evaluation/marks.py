@@ -12,6 +12,7 @@ import numpy as np
 from jssl.arrays.trees import names
 from jssl.data.reading.records import Records, Some
 from jssl.data.sources.folder import Files
+from jssl.data.splits import evenly
 from jssl.run.evaluation.baselines import take_in
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import about
@@ -65,7 +66,7 @@ def mark_of_data(records: Records) -> str:
                 told = "missing"
             digest.update(f"{path!r} {label} {told}".encode())
     else:
-        for number in np.linspace(0, len(records) - 1, min(SAMPLED, len(records))).astype(int):
+        for number in evenly(len(records), SAMPLED):
             record = records[int(number)]
             image = record["image"]
             digest.update(f"{records.describe(int(number))} {record.get('label', -1)}".encode())

@@ -139,7 +139,7 @@ def _subject(source, data, test, directory, say, settings) -> Subject:
         raise ValueError(
             "--test goes with a file of features; a network finds the test split of --data itself"
         )
-    if data is None and isinstance(source, str) and (as_path(source) / CONFIG).exists():
+    if data is None and _is_run(source):
         own = read_config(source)["settings"]
         data = own.get("data")
         settings["data_dir"] = settings.get("data_dir") or own.get("data_dir")
@@ -148,7 +148,7 @@ def _subject(source, data, test, directory, say, settings) -> Subject:
     loaded = source if isinstance(source, Loaded) else weights.load(source)
     if not isinstance(loaded.preprocess, Preprocess):
         raise ValueError(f"jssl evaluate is for images; {loaded.family} takes others")
-    towers = towers_of(source) if isinstance(source, str) and (as_path(source) / CONFIG).exists() else None
+    towers = towers_of(source) if _is_run(source) else None
     return Subject(LEARNED, loaded, data, (), directory, towers=towers, say=say, **settings)
 
 
@@ -156,8 +156,12 @@ def _holds_features(path: str) -> bool:
     return "features" in held(path, ("features",), what="features")
 
 
+def _is_run(source: Any) -> bool:
+    return isinstance(source, str) and (as_path(source) / CONFIG).exists()
+
+
 def _place(source: Any):
-    if isinstance(source, str) and (as_path(source) / CONFIG).exists():
+    if _is_run(source):
         return as_path(source) / FOLDER
     name = source.family if isinstance(source, Loaded) else Path(source.rstrip("/")).stem or "network"
     return as_path("runs") / FOLDER / name

@@ -20,6 +20,7 @@ from jssl.data.reading.decode import decoders
 from jssl.data.reading.records import Records
 from jssl.data.source import NoSplit
 from jssl.data.sources.scene_tasks import Search
+from jssl.data.splits import evenly
 from jssl.data.tasks import Films, captions, copy_task, densely_labelled, films, same_search
 from jssl.evaluate import extract_features
 from jssl.run.data.gather import without_a_tenth
@@ -180,9 +181,7 @@ class Subject:
         """The network's preprocessing, at the size that was asked for."""
         assert self.loaded is not None
         pixels: Any = self.loaded.preprocess
-        if self.size is None:
-            return pixels
-        return replace(pixels, size=round(self.size * pixels.size / pixels.crop), crop=self.size)
+        return pixels if self.size is None else pixels.at(self.size)
 
     def images(self, split: int) -> np.ndarray:
         """Gives some images as they are prepared, before they are normalised.
@@ -193,7 +192,7 @@ class Subject:
             uint8 [N, crop, crop, C].
         """
         records = self.records[split] or self.records[0]
-        rows = np.linspace(0, len(records) - 1, min(IMAGES, len(records))).astype(int)
+        rows = evenly(len(records), IMAGES)
         rows = rows if self.records[1] is not None else rows[split::2]  # of one split, each its own half
         with ThreadPoolExecutor(decoders()) as pool:
             found = pool.map(lambda number: read_prepared(records, int(number), self.pixels)[0], rows)

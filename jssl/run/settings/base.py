@@ -107,7 +107,7 @@ class Training(Settings):
         Raises:
             ValueError: for an encoder that the method cannot use.
         """
-        plain = encoder_named(self.encoder) if self._started is None else self._started.encoder
+        plain = self._plain
         missing = [field for field in overrides if not hasattr(plain, field)]
         if missing or (hides and hides not in inspect.signature(type(plain).__call__).parameters):
             given = (
@@ -132,6 +132,11 @@ class Training(Settings):
         raise ValueError(
             f"--start {self.start} is a name yet; build through jssl.run, or give jssl.weights.load(name)"
         )
+
+    @property
+    def _plain(self) -> Any:
+        """The encoder of this name, or that of the weights that the run starts from."""
+        return encoder_named(self.encoder) if self._started is None else self._started.encoder
 
     def _compilation(self, plain) -> dict[str, Any]:
         chosen = {"scan": self.scan, "remat": REMAT[self.remat]}
@@ -224,11 +229,7 @@ class Training(Settings):
 
     def _local_side(self, size: int) -> int:
         """The side of local views beside global ones of a size, of whole patches of the encoder."""
-        plain, side = (
-            encoder_named(self.encoder) if self._started is None else self._started.encoder,
-            local_side(size),
-        )
-        patch = getattr(plain, "patch", 1)
+        side, patch = local_side(size), getattr(self._plain, "patch", 1)
         return max(patch, round(side / patch) * patch) if side % patch else side
 
     @property

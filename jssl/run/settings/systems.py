@@ -183,18 +183,3 @@ def _cell(value) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "–"}[value]
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-BEGIN, END = "<!-- systems -->", "<!-- /systems -->"
-
-
-def with_table(text: str, registry: Mapping[str, System]) -> str:
-    """Renews the table between its two marks in a Markdown text.
-
-    Raises:
-        ValueError: where the text lacks one of the marks.
-    """
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"the text needs a line {BEGIN} and, after it, a line {END}")
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n{markdown_table(registry)}\n{END}{rest.partition(END)[2]}"

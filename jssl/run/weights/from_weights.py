@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from flax.traverse_util import unflatten_dict
 
 from jssl import weights
 from jssl.arrays.stacks import in_form_of
@@ -14,6 +15,7 @@ from jssl.models.described import describe, restored
 from jssl.run.weights.export import evaluated
 from jssl.train import TrainState
 from jssl.weights.directory import take
+from jssl.weights.engine import few
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import about, network_of
 
@@ -103,8 +105,8 @@ def beside(start: Start | None, given: Mapping[str, Any] | None) -> Start | None
     told = "a frozen network begins with weights of its own"
     if start is None:
         return Start(given, told, evaluated=False)
-    leaves = {".".join(path): leaf for tree in (given, start.tree) for path, leaf in _flat(tree).items()}
-    return Start(_nested(leaves), f"{start.sentence}; {told}")
+    leaves = _flat(given) | _flat(start.tree)
+    return Start(unflatten_dict(leaves), f"{start.sentence}; {told}")
 
 
 def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int, name: str) -> Start:
@@ -131,7 +133,7 @@ def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int
     place = _own_place(state, found)
     target = take(state, place)
     if loaded.variables is None:
-        return Start(_nested({place: target, **_statistics(memory, {}, place)}), "")
+        return Start(unflatten_dict({place: target, **_statistics(memory, {}, place)}, sep="."), "")
     variables = weights.resize(loaded.variables, size=side, encoder=loaded.encoder)
     given, wanted = _flat(in_form_of(dict(variables["params"]), target)), _flat(target)
     taken = {path: leaf for path, leaf in given.items() if path in wanted}
@@ -142,7 +144,7 @@ def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int
                 f"{wanted[path].shape} here; choose data and settings of its kind"
             )
     heads = dict(_heads(loaded, params, place))
-    tree = {place: _nested({".".join(path): leaf for path, leaf in taken.items()})}
+    tree = {place: unflatten_dict(taken)}
     tree |= _statistics(memory, dict(variables.get("batch_stats", {})), place) | heads
     for at in heads:
         tree |= _statistics_of_head(memory, loaded.heads, at.removeprefix("params."))
@@ -160,9 +162,9 @@ def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int
         f"{word} resized from {old} to {new}" for word, old, new in _resized(loaded.variables, variables)
     ]
     told += [f"head {at.removeprefix('params.')} taken" for at in heads]
-    told += [f"new here: {_few(sorted(own))}"] if own else []
-    told += [f"left over: {_few(left)}"] if left else []
-    return Start(jax.device_get(_nested(tree)), "; ".join(told))
+    told += [f"new here: {few(sorted(own))}"] if own else []
+    told += [f"left over: {few(left)}"] if left else []
+    return Start(jax.device_get(unflatten_dict(tree, sep=".")), "; ".join(told))
 
 
 def _own_place(state: Mapping[str, Any], found: str) -> str:
@@ -223,7 +225,7 @@ def _heads(loaded: Loaded, params: Any, place: str) -> Iterator[tuple[str, Any]]
             ):
                 # a fixed scale may be missing, or all after a cut
                 if len(wanted) >= len(formed) - 1 or at.rpartition(".")[2] == name:
-                    fits[at] = _nested({".".join(path): formed[path] for path in wanted})
+                    fits[at] = unflatten_dict({path: formed[path] for path in wanted})
         same = [at for at in fits if at.rpartition(".")[2] == name]
         chosen = same[0] if same else next(iter(fits)) if len(fits) == 1 else None
         if chosen is not None:
@@ -252,19 +254,3 @@ def _flat(tree: Any) -> Flat:
 
 def _shapes(tree: Any) -> dict[tuple[str, ...], tuple[int, ...]]:
     return {path: np.shape(leaf) for path, leaf in _flat(tree).items()}
-
-
-def _nested(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Values at dotted paths as nested tables."""
-    tree: dict[str, Any] = {}
-    for place, value in given.items():
-        *folders, last = place.split(".")
-        at = tree
-        for folder in folders:
-            at = at.setdefault(folder, {})
-        at[last] = value
-    return tree
-
-
-def _few(listed: list[str]) -> str:
-    return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")

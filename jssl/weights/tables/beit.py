@@ -3,14 +3,16 @@
 import math
 from dataclasses import replace
 
+import flax.linen as nn
 import jax.numpy as jnp
 
+from jssl.data.augment.base import SIGNED
 from jssl.models.encoders.readouts import read_class, read_normed_mean, read_raw
 from jssl.models.heads import Head, dense
 from jssl.models.layers.relative import RelativePositionBias
 from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer, lead, relative, separate_biases, shuffled
-from jssl.weights.preprocessing import HALF, Preprocess
+from jssl.weights.preprocessing import Preprocess
 from jssl.weights.tables.heads import linear, stack
 from jssl.weights.tables.shared import HUB, QKV, TIMM, epsilon_norm, number, only, scaled, vit
 
@@ -133,9 +135,7 @@ def _normed(net: Net | None, file: File) -> Net | None:
     if net is None:
         return None
     norm = epsilon_norm(file, 1e-12)
-    from flax.linen import LayerNorm
-
-    layers = tuple(norm() if isinstance(given, LayerNorm) else given for given in net.module.layers)
+    layers = tuple(norm() if isinstance(given, nn.LayerNorm) else given for given in net.module.layers)
     return net._replace(module=net.module.copy(layers=layers))
 
 
@@ -148,7 +148,7 @@ def _hub_data2vec(file: File) -> dict[str, Net]:
 
 
 def _image(file: File) -> Preprocess:
-    return Preprocess.of(file, HALF, share=1.0)
+    return Preprocess.of(file, SIGNED, share=1.0)
 
 
 _BEIT = Family(

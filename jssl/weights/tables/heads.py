@@ -1,7 +1,6 @@
 """Heads of published files, their layers told from the tensors."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -51,21 +50,25 @@ def _layer(file: File, name: str) -> nn.Module:
     return dense(shape[0], use_bias=bias) if len(shape) == 2 else layer_norm()
 
 
-def sequence(file: File, act: Callable = nn.relu, then: tuple = ()) -> Net | None:
-    """A torch Sequential of linear layers and norms, activations where numbers are missing; None if empty."""
-    found = re.compile(re.escape(file.at) + r"(\d+)\.")
-    numbers = {int(match[1]) for name in file.tensors if (match := found.match(name))}
+def sequence(file: File) -> Net | None:
+    """A torch Sequential of linear layers and norms, ReLUs where numbers are missing; None if empty."""
+    numbers = _numbers(file, "")
     if not numbers or max(numbers) > 100:
         return None
-    return stack(file, *(str(i) if i in numbers else act for i in range(max(numbers) + 1)), *then)
+    return stack(file, *(str(i) if i in numbers else nn.relu for i in range(max(numbers) + 1)))
+
+
+def _numbers(file: File, stem: str) -> set[int]:
+    """The numbers that follow `stem` in the names."""
+    found = re.compile(re.escape(file.at + stem) + r"(\d+)\.")
+    return {int(match[1]) for name in file.tensors if (match := found.match(name))}
 
 
 def dino_head(file: File, last: str = "last_layer") -> Net | None:
     """DINO's head: `mlp`, unit length, a weight-normed last layer."""
     if f"{last}.weight_v" not in file:
         return None
-    found = re.compile(re.escape(file.at) + r"mlp\.(\d+)\.")
-    numbers = {int(match[1]) for name in file.tensors if (match := found.match(name))}
+    numbers = _numbers(file, "mlp.")
     trunk = [f"mlp.{i}" if i in numbers else gelu for i in range(min(max(numbers, default=-1), 100) + 1)]
     return stack(file, *(trunk or ["mlp"]), l2_normalize, f"{last}:weight_norm")
 

@@ -44,7 +44,7 @@ def decoder(file: File, rows: Table, encoder: Net, keys: Mapping[str, str]) -> N
     """MAE's decoder beside an encoder, with the same norm."""
     dim, width = file.shape("decoder_embed.weight")
     out = file.shape("decoder_pred.weight")[0]
-    depth = depth_of(file, rows, "blocks/block_{i}", keys["depth"])
+    depth = depth_of(file, rows, keys["depth"])
     sizes = mlp_of(file, rows, dim, activation(file))
     heads = number(file, keys["heads"], default=16)
     module = MaskedDecoder(
@@ -118,7 +118,7 @@ def _predictor(file: File) -> dict[str, Net]:
         at.removesuffix("predictor_embed.weight"),
     )
     dim, width = below.shape("predictor_embed.weight")
-    depth = depth_of(below, PREDICTOR, "blocks/block_{i}", "depth")
+    depth = depth_of(below, PREDICTOR, "depth")
     heads = number(below, "num_heads", default=heads_of(file, width))
     ratio = mlp_of(below, PREDICTOR, dim, activation(below))["mlp_ratio"]
     module = Predictor(

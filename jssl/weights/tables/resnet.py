@@ -7,7 +7,7 @@ from functools import partial
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jssl.data.augment.base import IMAGENET
+from jssl.data.augment.base import SWAV
 from jssl.models.encoders.resnet import BasicBlock, Bottleneck, ResNet, batch_norm, cifar_stem, imagenet_stem
 from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer
@@ -92,7 +92,7 @@ def _pixels(file: File) -> Preprocess:
 
 
 def _swav_pixels(file: File) -> Preprocess:
-    return Preprocess.of(file, (IMAGENET[0], (0.228, 0.224, 0.225)), interpolation="bilinear")
+    return Preprocess.of(file, SWAV, interpolation="bilinear")
 
 
 _RESNET = Family(

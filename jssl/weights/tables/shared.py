@@ -132,22 +132,20 @@ def activation(file: File, key: str = "hidden_act", default: str = "gelu") -> Ca
     return ACTIVATIONS[name]
 
 
-def depth_of(file: File, rows: Table, ours: str = "blocks/block_{i}", *keys: str) -> int:
+def depth_of(file: File, rows: Table, *keys: str) -> int:
     """How many blocks there are: as the config says, else as the file has."""
-    held = file.count(rows[f"{ours}/norm1"][0].split("{i}")[0])
+    held = file.count(rows["blocks/block_{i}/norm1"][0].split("{i}")[0])
     depth = number(file, *(keys or ("depth", "num_hidden_layers")), default=held or None)
     if depth > 4 * held + 4:
         raise ValueError(f"the config speaks of {depth} blocks, the file holds {held}")
     return depth
 
 
-def mlp_of(
-    file: File, rows: Table, dim: int, act: Callable, ours: str = "blocks/block_{i}"
-) -> dict[str, Any]:
+def mlp_of(file: File, rows: Table, dim: int, act: Callable) -> dict[str, Any]:
     """Fields mlp and mlp_ratio of a ViT, by the tensors of the first block."""
 
     def width(name):
-        theirs = rows[f"{ours}/mlp/{name}"][0]
+        theirs = rows[f"blocks/block_{{i}}/mlp/{name}"][0]
         first = theirs[0] if isinstance(theirs, tuple) else theirs
         first = first.replace("{i}", "0") + ".weight"
         return file.shape(first)[0] // (1 if isinstance(theirs, tuple) else 2) if first in file else None
@@ -155,7 +153,7 @@ def mlp_of(
     gated = width("w12")
     if gated is not None and width("fc1") is None:
         return dict(mlp=SwiGlu, mlp_ratio=gated / dim)
-    theirs = rows[f"{ours}/mlp/fc1"][0].replace("{i}", "0") + ".weight"
+    theirs = rows["blocks/block_{i}/mlp/fc1"][0].replace("{i}", "0") + ".weight"
     return dict(
         mlp=Mlp if act is gelu else partial(Mlp, activation=act), mlp_ratio=file.shape(theirs)[0] / dim
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jssl.data.augment.base import CLIP
+from jssl.data.augment.base import CLIP, SIGNED
 from jssl.models.encoders.readouts import read_mean, read_normed_class, read_normed_mean, read_pooled
 from jssl.models.encoders.text import LogitScale, TextTransformer, first_place, largest_id, last_place
 from jssl.models.encoders.vit import PatchEmbed
@@ -26,7 +26,7 @@ from jssl.weights.layouts import (
     plain,
     table,
 )
-from jssl.weights.preprocessing import HALF, Preprocess
+from jssl.weights.preprocessing import Preprocess
 from jssl.weights.tables.heads import linear
 from jssl.weights.tables.shared import (
     activation,
@@ -76,7 +76,7 @@ def text_tower(file: File, rows: Table, *, end: Any, causal: bool, epsilon: floa
     """A text transformer, its sizes from config and tensors."""
     vocabulary, dim = file.shape(rows["embed"][0] + ".weight")
     length = file.shape(rows["positions"][0])[0]
-    depth = depth_of(file, rows, "blocks/block_{i}", "num_hidden_layers", "layers")
+    depth = depth_of(file, rows, "num_hidden_layers", "layers")
     module = TextTransformer(
         number(file, "vocab_size", default=vocabulary),
         number(file, "max_position_embeddings", "context_length", default=length),
@@ -167,35 +167,33 @@ def _siglip(file: File) -> dict[str, Net]:
     return only(encoder=encoder, **heads)
 
 
-OPEN_BLOCK: dict[str, Any] = dict(
-    norm1="ln_1",
-    norm2="ln_2",
-    proj="attn.out_proj",
-    fc1="mlp.c_fc",
-    fc2="mlp.c_proj",
-    scale1="ls_1.gamma",
-    scale2="ls_2.gamma",
-)
-
-
-def _open_rows(stack: str) -> Table:
-    rows = block("blocks/block_{i}", stack + "resblocks.{i}", **OPEN_BLOCK)
-    return {**rows, "blocks/block_{i}/attn/qkv": (stack + "resblocks.{i}.attn", attention_in)}
-
-
+OPEN_ROWS: Table = {
+    **block(
+        "blocks/block_{i}",
+        "transformer.resblocks.{i}",
+        norm1="ln_1",
+        norm2="ln_2",
+        proj="attn.out_proj",
+        fc1="mlp.c_fc",
+        fc2="mlp.c_proj",
+        scale1="ls_1.gamma",
+        scale2="ls_2.gamma",
+    ),
+    "blocks/block_{i}/attn/qkv": ("transformer.resblocks.{i}.attn", attention_in),
+}
 OPEN_VISION: Table = {
     "stem/proj": ("conv1", patches),
     "class_token": ("class_embedding", first_axis),
     "positions": ("positional_embedding", table(0)),
     "norm_input": ("ln_pre", layer),
     "norm": ("ln_post", layer),
-    **_open_rows("transformer."),
+    **OPEN_ROWS,
 }
 OPEN_TEXT: Table = {
     "embed": ("token_embedding", layer),
     "positions": ("positional_embedding", plain),
     "norm": ("ln_final", layer),
-    **_open_rows("transformer."),
+    **OPEN_ROWS,
 }
 
 
@@ -218,7 +216,7 @@ def _open_clip(file: File) -> dict[str, Net]:
         interpolate=antialiased_bicubic,
         epsilon=_epsilon(vision, file),
         act=_act(vision, quick),
-        depth=depth_of(vision, OPEN_VISION, "blocks/block_{i}", "layers"),
+        depth=depth_of(vision, OPEN_VISION, "layers"),
         heads=dim // number(vision, "head_width", default=64),
         norm_input=early,
         stem=UNBIASED,
@@ -264,7 +262,7 @@ def _clip_pixels(file: File) -> Preprocess:
 
 
 def _siglip_pixels(file: File) -> Preprocess:
-    return Preprocess.of(file.tower("vision_config"), HALF, share=1.0)
+    return Preprocess.of(file.tower("vision_config"), SIGNED, share=1.0)
 
 
 _CLIP = Family(

@@ -39,9 +39,8 @@ DECODER: Table = {
 
 def _videomae(file: File) -> dict[str, Net]:
     above = file.beside("videomae.", "")
-    frames, side = file.shape(ROWS["stem/proj"][0] + ".weight")[2:4]
+    dim, channels, frames, side = file.shape(ROWS["stem/proj"][0] + ".weight")[:4]
     time = number(file, "num_frames", default=16)
-    channels = file.shape(ROWS["stem/proj"][0] + ".weight")[1]
     fc = "fc_norm.weight" in above
     readout = read_mean if "layernorm.weight" in file else read_raw
     rows = ROWS
@@ -54,7 +53,7 @@ def _videomae(file: File) -> dict[str, Net]:
         classes=0,
         readout=readout,
         stem=partial(TubeletEmbed, tubelet=frames),
-        dim=file.shape(ROWS["stem/proj"][0] + ".weight")[0],
+        dim=dim,
         patch=side,
         positions=sinusoid_positions,
         qkv_bias="encoder.layer.0.attention.attention.q_bias" in file and (True, False, True),
@@ -72,7 +71,7 @@ def _decoder(file: File) -> Net | None:
     module = TubeletDecoder(
         file.shape("decoder.head.weight")[0],
         dim,
-        depth_of(file, DECODER, "blocks/block_{i}", "decoder_num_hidden_layers"),
+        depth_of(file, DECODER, "decoder_num_hidden_layers"),
         number(file, "decoder_num_attention_heads", default=6),
         sizes["mlp_ratio"],
         sizes["mlp"],
