@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from jssl.extras import extra
 FRAMES, OBJECTS = "frames", "objects"  # folders of films
 QUERIES, GALLERY, ANSWERS = "queries", "gallery", "answers.json"  # what a folder to search holds
 CAPTIONS = "captions.json"
+VOID = 255  # in masks of bytes, which have no -1
 RELEVANCE = {"easy": 1, "hard": 2, "junk": -1}  # how an image may answer a query
 
 
@@ -42,7 +44,8 @@ def densely_labelled(data: str, *, split: str = "train") -> Source | None:
         data: The data's name: scenes, or an npz file with `segmentation`, `depth` or `objects`.
         split: "train" or "test".
     Returns:
-        A `Source`, its extras the labels; None for data without them.
+        A `Source`, its extras the labels, -1 where a segmentation of bytes has 255, as VOC's for what does
+        not count; None for data without them.
     Raises:
         NoSplit: where the data has no test split.
         ValueError: for labels that do not belong to the images.
@@ -59,6 +62,9 @@ def densely_labelled(data: str, *, split: str = "train") -> Source | None:
             raise ValueError(
                 f"{source.name}: {name} has shape {shape}, expected [N, {height}, {width}], as the images"
             )
+    if (masks := source.extras.get("segmentation")) is not None and masks.dtype == np.uint8:
+        masks = np.where(masks == VOID, -1, masks.astype(np.int16))
+        source = replace(source, extras={**source.extras, "segmentation": masks})
     return source if set(DENSE) & set(source.extras) else None
 
 

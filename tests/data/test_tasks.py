@@ -63,6 +63,9 @@ def test_labels_of_pixels_in_a_file(tmp_path):
     np.savez(tmp_path / "a.npz", **arrays, **masks)
     test = densely_labelled(str(tmp_path / "a.npz"), split="test")
     assert set(test.extras) == {"segmentation"} and test.extras["segmentation"].shape == (2, 8, 8)
+    voc = np.array([0, 20, 255], np.uint8)[:, None, None] * np.ones((3, 8, 8), np.uint8)
+    np.savez(tmp_path / "voc.npz", **arrays, segmentation=voc)
+    assert densely_labelled(str(tmp_path / "voc.npz")).extras["segmentation"][:, 0, 0].tolist() == [0, 20, -1]
     np.savez(tmp_path / "b.npz", **arrays)
     assert densely_labelled(str(tmp_path / "b.npz")) is None
     for shape, words in (
