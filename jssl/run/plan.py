@@ -16,8 +16,9 @@ from jssl.arrays.jaxprs import matrix_flops
 from jssl.data.reading.resident import steps_per_epoch
 from jssl.data.source import Source
 from jssl.extras import require
+from jssl.run.before import Shorter, check_data, config_of, extended
 from jssl.run.data.gather import Gathered, gather
-from jssl.run.directory.record import BUDGET, check_directory
+from jssl.run.directory.record import check_directory
 from jssl.run.footprint import footprint
 from jssl.run.settings.experiment import DataInfo, Experiment, Settings
 from jssl.run.settings.numbers import LARGEST, check_numbers
@@ -28,7 +29,7 @@ from jssl.run.weights.from_weights import Start, beside
 from jssl.run.weights.named import begun_with, by_name, fit, settings_with_weights, told_beside
 from jssl.sharding import make_mesh, over_batch, placed, state_sharding
 from jssl.train import TrainState, init_state, train_step
-from jssl.weights.directory import CONFIG, EVALUATED, NETWORK, as_path, read_config
+from jssl.weights.directory import EVALUATED, NETWORK
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import about
 from jssl.weights.preprocessing import Preprocess
@@ -82,18 +83,6 @@ class Plan(NamedTuple):
         return jax.tree.map(lambda x: x.sharding, self.state)
 
 
-class Shorter(NamedTuple):
-    """A run before it was extended.
-
-    Attributes:
-        steps: That it was to have.
-        learning_rate: Its schedule, step -> rate.
-    """
-
-    steps: int
-    learning_rate: Callable[[Any], Any]
-
-
 def experiment_name(settings: Settings | type[Settings]) -> str:
     """Names a run: after the file its experiment is written in, or in a notebook after its class."""
     kind = settings if isinstance(settings, type) else type(settings)
@@ -121,6 +110,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     check_numbers(options)
     if (missing := settings.lacks()) is not None:
         raise ValueError(missing)
+    _check_effect(settings, options, given)
     name = experiment_name(settings)
     options = replace(options, out=f"runs/{name}" if options.out is None else options.out)
     options = replace(options, dtype=_dtype(options))
@@ -128,7 +118,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     if options.preset is not None:
         data = _gathered(settings)
         unread = settings
-        settings, weights = settings_with_weights(settings, _there(options.out))
+        settings, weights = settings_with_weights(settings, config_of(options.out))
         settings, sentence = preset(name, settings, info_of(data), given)
         data, settings = data.changed(notes=(sentence, *data.notes)), by_name(settings, unread)
     config: dict[str, Any] = {
@@ -141,7 +131,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     }
     check_directory(options.out, config)
     unread = settings
-    settings, weights = settings_with_weights(settings, _there(options.out), weights)
+    settings, weights = settings_with_weights(settings, config_of(options.out), weights)
     config |= told_beside(settings)
     mesh = make_mesh(options.mesh)
     data = _gathered(settings) if data is None else data
@@ -155,7 +145,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     if data.passing is not None:
         data = data.changed(passing=data.passing.of_run(*(getattr(settings, at, None) for at in BUDGETED)))
     info = info_of(data)
-    _check_data(options.out, data, info)
+    check_data(options.out, data, info)
     if (batch := getattr(settings, "batch", None)) is not None:
         steps_per_epoch(info.examples, batch)
     experiment = settings.build(info)
@@ -168,7 +158,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         raise ValueError(
             f"a run must have 1 to {LARGEST:,} steps, got {experiment.steps:,}; change --steps or --epochs"
         )
-    extends = _extended(options.out, settings, info, experiment.steps)
+    extends = extended(options.out, settings, info, experiment.steps)
     tenth = max(1, experiment.steps // 10)
     options = replace(
         options,
@@ -219,42 +209,14 @@ def _gathered(settings: Settings) -> Gathered:
     )
 
 
-def _check_data(out, data: Gathered, info: DataInfo) -> None:
-    """Refuses a run among its own images, whose figures would be trained on, and one whose data is not what
-    it began with.
-    """
-    kind, _, root = info.name.partition(":")
-    here = None if "://" in str(out) else Path(out).resolve()
-    if here and kind == "folder" and Path(root).is_dir() and here.is_relative_to(Path(root).resolve()):
+def _check_effect(settings: Settings, options: Options, given: Set[str]) -> None:
+    """Refuses what would change nothing."""
+    if options.accumulate_exactly and options.accumulate == 1:
+        raise ValueError("--accumulate-exactly is about a batch in parts; give their number by --accumulate")
+    if "continued_rate" in given and getattr(settings, "start", None) is None:
         raise ValueError(
-            f"--out {out} lies in --data {root}, so that its figures would be images to train on; give "
-            "another --out"
+            "--continued-rate is of runs that continue from weights; give --start, or change --learning-rate"
         )
-    before = (_there(out) or {}).get("data")
-    if data.passing is not None or not isinstance(before, Mapping):
-        return
-    counted = {"images": ("examples", info.examples), "classes": ("classes", info.classes)}
-    for word, (name, now) in counted.items():
-        if (then := before.get(name, now)) != now:
-            raise ValueError(
-                f"--data {info.name} has {now:,} {word}, and had {then:,} when the run in --out {out} began; "
-                f"give the data as it was, or another directory, with --start {out} to go on from its weights"
-            )
-
-
-def _extended(out, settings: Settings, info: DataInfo, steps: int) -> Shorter | None:
-    """What the run in a directory was to be, where it had fewer steps."""
-    there = _there(out) or {}
-    before = there.get("steps", steps)
-    if before == steps:
-        return None
-    if before > steps:
-        raise ValueError(
-            f"--out {out} holds a run of {before:,} steps, which may become longer, not {steps:,}; "
-            "give another directory"
-        )
-    budget = {name: value for name, value in there["settings"].items() if name in BUDGET}
-    return Shorter(before, replace(settings, **budget).build(info).learning_rate)
 
 
 def info_of(data: Gathered) -> DataInfo:
@@ -286,12 +248,8 @@ def _dtype(options: Options) -> Any:
     """What the forward pass computes in: as was asked, as the run began, or as is fast here."""
     if options.dtype != "auto":
         return options.dtype
-    begun = (_there(options.out) or {}).get("numbers", {}).get("dtype")
+    begun = (config_of(options.out) or {}).get("numbers", {}).get("dtype")
     return begun or ("float32" if jax.default_backend() == "cpu" else "bfloat16")
-
-
-def _there(directory) -> dict[str, Any] | None:
-    return read_config(directory) if (as_path(directory) / CONFIG).exists() else None
 
 
 def _network(experiment: Experiment, info: DataInfo) -> dict[str, Any] | None:

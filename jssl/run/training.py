@@ -15,6 +15,7 @@ from jssl.evaluate.protocols.base import heading, shown
 from jssl.evaluate.table import LEARNED, RANDOM
 from jssl.extras import extra
 from jssl.run.ahead import Ahead, working_ahead
+from jssl.run.before import Shorter
 from jssl.run.data.supply import Supply, supply
 from jssl.run.directory.best import Best, Worse, earlier, forgotten, go_back, has_stopped
 from jssl.run.directory.lock import writer_of
@@ -25,7 +26,7 @@ from jssl.run.evaluation.probing import STARTED, Probes, as_figures, health_of
 from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts
 from jssl.run.outline import operations_in_words
-from jssl.run.plan import Plan, Shorter
+from jssl.run.plan import Plan
 from jssl.run.refreshing import caught_up, refreshes
 from jssl.run.settings.experiment import Experiment
 from jssl.run.summary import write_summary

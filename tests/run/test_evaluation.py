@@ -18,10 +18,11 @@ from jssl.models import TextTransformer, ViT
 from jssl.objectives.base import Outputs
 from jssl.run.directory.results import write
 from jssl.run.evaluation import features, protocols, subject, towers
+from jssl.run.evaluation.choosing import chosen_protocols
 from jssl.run.evaluation.comparison import compare
 from jssl.run.evaluation.embed import prepared
 from jssl.run.evaluation.features import Columns, mark_of_data, mark_of_network, matched, read_columns
-from jssl.run.evaluation.protocols import chosen_protocols, evaluate
+from jssl.run.evaluation.protocols import evaluate
 from jssl.run.settings.families import Texts
 from jssl.run.starting import start
 from jssl.run.training import Run

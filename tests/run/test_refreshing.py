@@ -10,8 +10,9 @@ import pytest
 from jssl.experiments import pcl
 
 from jssl.methods.base import Refresh
+from jssl.run.before import Shorter
 from jssl.run.data import gather as gathering
-from jssl.run.plan import Shorter, plan
+from jssl.run.plan import plan
 from jssl.run.refreshing import all_images, caught_up, refreshes
 from jssl.run.settings.options import Options
 from jssl.sharding import make_mesh

@@ -6,7 +6,7 @@ import pytest
 
 from jssl.run.directory.results import read_evaluations
 from jssl.run.evaluation import comparison
-from jssl.run.evaluation.protocols import chosen_protocols
+from jssl.run.evaluation.choosing import chosen_protocols
 
 GOOD = dict(protocol="knn", main="knn_top1", metrics={"knn_top1": 0.5}, row="learned", data="digits")
 GOOD |= dict(settings={}, network="x", looked_at=[], notes=[])

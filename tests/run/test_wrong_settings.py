@@ -116,3 +116,16 @@ def test_settings_that_do_not_fit_together(wrong, words, tmp_path, untraced):
     said = said_of(replace(demo, **wrong), Options(out=str(tmp_path / "run")), untraced)
     assert said and words in said, said
     assert list(tmp_path.iterdir()) == [] and jax.process_index() == 0
+
+
+@pytest.mark.parametrize(
+    "options, given, words",
+    [
+        (dict(accumulate_exactly=True), {}, "--accumulate-exactly is about a batch in parts"),
+        ({}, dict(continued_rate=0.5), "--continued-rate is of runs that continue from weights"),
+    ],
+)
+def test_settings_without_effect(options, given, words, tmp_path):
+    demo = replace(experiments.simclr.demo, data=few_images(), batch=8, size=16, **given)
+    with pytest.raises(ValueError, match=words):
+        plan(demo, Options(out=str(tmp_path / "run"), **options), given=set(given))
