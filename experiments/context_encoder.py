@@ -54,6 +54,11 @@ class ContextEncoder(Training):
     widths: tuple[Count, ...] = (512, 256, 128, 64)
     """Of the decoder, whose layers double the map, and backwards of the adversary's, which halve it."""
 
+    def view_side(self, data: DataInfo) -> int:
+        """The side of the views, in pixels: twice that of a map which the decoder makes."""
+        whole = 2 ** (len(self.widths) + 1)
+        return max(whole, super().view_side(data) // whole * whole)
+
     def build(self, data: DataInfo) -> Experiment:
         network, hole = self.network(), self.view_side(data) // 2
         start = max(1, hole // 2 ** len(self.widths))

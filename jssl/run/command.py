@@ -165,10 +165,11 @@ def flags(arguments: list[str]) -> set[str]:
     """Names the settings that a command line gives.
 
     Examples:
-        >>> sorted(flags(["--batch", "8", "--layer-decay=0.9", "-h"]))
-        ['batch', 'layer_decay']
+        >>> sorted(flags(["--batch", "8", "--layer-decay=0.9", "--no-scan", "-h"]))
+        ['batch', 'layer_decay', 'scan']
     """
-    return {one[2:].partition("=")[0].replace("-", "_") for one in arguments if one.startswith("--")}
+    names = (one[2:].partition("=")[0].replace("-", "_") for one in arguments if one.startswith("--"))
+    return {name.removeprefix("no_") for name in names}  # of --no-scan, scan
 
 
 def _names_of_data():

@@ -121,7 +121,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--clusters", type=int, help="retrieve clusters of so many, not the nearest images")
     chosen = vars(parser.parse_args(arguments))
     for name in ("neighbours", "nearest", "clusters"):
-        if chosen[name] is not None and chosen[name] < 1:
-            raise ValueError(f"--{name} must be at least 1, got {chosen[name]}")
+        least = 2 if name == "neighbours" else 1  # the first of these is the image itself
+        if chosen[name] is not None and chosen[name] < least:
+            raise ValueError(f"--{name} must be at least {least}, got {chosen[name]}")
     path = curate(**chosen, say=print)
     print(f"{path}: names and rows of the images that are kept; jssl train ... --only {path}")

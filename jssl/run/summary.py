@@ -70,11 +70,11 @@ def write_summary(
         record.figure(name, image)
     page = render_report(
         title=f"{plan.name} on {plan.data.source.name}",
-        summary=_sentence(plan, rows),
+        summary=_sentence(plan, rows, int(state.step)),
         table=table,
         figures=[(caption, image) for _, caption, image in drawn],
         config={key: plan.config[key] for key in ("settings", "numbers", "versions")},
-        warnings=diagnose({k: math.nan if v is None else v for k, v in rows[-1].items()}) if rows else [],
+        warnings=_warnings(rows, int(state.step)),
         notes=notes,
         about=_about(plan, began),
         following=following,
@@ -141,7 +141,13 @@ def _own(plan: Plan, figure: Figure, state: TrainState):
     return figure(state.replace(params=params, teacher=teacher, memory=memory), source.images[rows])
 
 
-def _sentence(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
+def _warnings(rows: Sequence[Mapping[str, Any]], step: int) -> list[str]:
+    """What health figures show of the network of a step: a run that has gone back has later ones too."""
+    logged = [row for row in rows if "loss" in row and row["step"] <= step]
+    return diagnose({k: math.nan if v is None else v for k, v in logged[-1].items()}) if logged else []
+
+
+def _sentence(plan: Plan, rows: Sequence[Mapping[str, Any]], step: int) -> str:
     speeds = [row["images_per_second"] for row in rows if "images_per_second" in row]
     speed = f", {np.median(speeds):,.0f} images per second" if speeds else ""
     e, name = plan.experiment, plan.data.source.name
@@ -150,7 +156,8 @@ def _sentence(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
     )
     if plan.data.held_out:
         probed += f" {plan.data.held_out[0].upper()}{plan.data.held_out[1:]}."
-    return f"{e.steps:,} steps of {e.batch} images{speed}. {probed}"
+    length = f"{step:,} steps" if step == e.steps else f"{step:,} of {e.steps:,} steps"
+    return f"{length} of {e.batch} images{speed}. {probed}"
 
 
 def _column(rows, name: str) -> tuple[list[int], list[float]]:

@@ -17,7 +17,16 @@ from jssl.extras import extra
 from jssl.run.ahead import Ahead, working_ahead
 from jssl.run.before import Shorter
 from jssl.run.data.supply import Supply, supply
-from jssl.run.directory.best import Best, Worse, earlier, forgotten, go_back, has_stopped
+from jssl.run.directory.best import (
+    AT_START,
+    METRIC,
+    Best,
+    Worse,
+    earlier,
+    forgotten,
+    go_back,
+    has_stopped,
+)
 from jssl.run.directory.lock import writer_of
 from jssl.run.directory.opening import next_commands
 from jssl.run.directory.record import REPORT, Record, compared
@@ -158,13 +167,14 @@ def _carry_out(
             say(start.sentence)
         state = init(data.batch_of(0), start and start.tree)
         if probes is not None and raw is not None:
+            begun = start is not None and start.evaluated
+            part = probes.on_a_part(state) if begun or options.stop_when_worse else {}
             if options.stop_when_worse:
-                checkpoints.save(0, state, probes.on_a_part(state))
-            table = probes.baselines(
-                state, pixels=raw.result, network=STARTED if start and start.evaluated else RANDOM
-            )
+                checkpoints.save(0, state, part)
+            table = probes.baselines(state, pixels=raw.result, network=STARTED if begun else RANDOM)
             held = {"held_out_images": images[1]} if plan.data.held_out else {}
-            record.write(0, probes.at_start(table) | as_figures(table) | held)
+            known = {AT_START: part[METRIC]} if begun else {}
+            record.write(0, probes.at_start(table) | as_figures(table) | held | known)
             say(format_table(table))
     elif options.stop_when_worse and has_stopped(record, int(state.step)):
         say(f"stopped before; --stop-when-worse keeps step {int(state.step)}")
@@ -241,23 +251,26 @@ def _train(
         e, plan.data.source, plan.data.train, place=replicated(plan.mesh), state=plan.state, ahead=ahead
     )
     probed: dict[int, dict[str, float]] = {}  # by step, the latest only
+    compares = plan.start is not None or options.stop_when_worse is not None  # probes on the same images
     best = Best(options.stop_when_worse, earlier(checkpoints) if options.stop_when_worse else {})
 
     def evaluate(step, state, metrics):
-        figures = probes.on_a_part(state) if step < e.steps else as_figures({LEARNED: probes.scores(state)})
+        last = step == e.steps
+        part = probes.on_a_part(state) if compares or not last else {}
+        figures = as_figures({LEARNED: probes.scores(state)}) if last else part
         probed.clear()
-        probed[step] = figures
+        probed[step] = part or figures
         log.add(step, figures)
         log.restart_clock(step)
         say(
             f"step {step}: "
             + ", ".join(f"{heading(name)} {shown(name, value)}" for name, value in figures.items())
         )
-        for note in forgotten(record.rows, figures):
+        for note in forgotten(record.rows, part):
             say(f"warning: {note}")
         if options.stop_when_worse:
             keep(step, state)
-            best.add(step, figures)
+            best.add(step, part)
 
     def save(step, state, metrics):
         pace.check()

@@ -111,6 +111,8 @@ def test_neighbours_are_framed_by_their_label():
         to_hex(patch.get_edgecolor()) for patch in figure.axes[0].patches if isinstance(patch, Rectangle)
     ]
     assert frames == [RIGHT, WRONG, RIGHT, RIGHT, RIGHT, WRONG]
+    unlabelled = figures.neighbour_gallery(queries, np.array([0, -1]), neighbours, np.full_like(labels, -1))
+    assert not any(isinstance(patch, Rectangle) for patch in unlabelled.axes[0].patches)
     assert {"cat", "dog", "query", "nearest"} <= words(figure)
     np.testing.assert_allclose(pictures(figure)[0], queries[0] / 255, rtol=1e-6)
     np.testing.assert_allclose(pictures(figure)[6], neighbours[1, 1] / 255, rtol=1e-6)

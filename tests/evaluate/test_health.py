@@ -35,6 +35,7 @@ def test_a_healthy_batch_has_no_diagnosis():
         (np.ones((64, 16)), None, "collapsed to a point"),
         (np.ones((64, 1)) * np.linspace(1, 2, 16), None, "collapsed to a point"),
         (np.outer(np.linspace(-1, 1, 64), np.ones(100)), None, "collapsed to a few directions"),
+        (np.outer(np.linspace(-1, 1, 40), np.ones(20)), None, "collapsed to one direction"),
         (np.pad(healthy(), ((0, 0), (0, 30))), None, "65% of the dimensions are dead"),
         (np.full((4, 4), np.nan), None, "feature_std is nan: not finite"),
         (

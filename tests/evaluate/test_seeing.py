@@ -152,8 +152,10 @@ def test_curves_by_block_say_their_unit_and_their_network():
     assert {"Attention distance, px", "Mutual information", "learned", "random", "block"} <= words(figure)
     lines = figure.axes[0].get_lines()
     assert [list(line.get_ydata()) for line in lines if line.get_marker() == "None"] == [[4, 6], [4, 4]]
+    assert figures.spectrum_curves({"broken": [[0.0, np.nan]], "random": [[0.0, -1.0]]}).axes
     spectra = figures.spectrum_curves({"learned": [[0, -1, -2.0], [0, -2, -4]], "random": [[0, 0, 0.0]] * 2})
-    assert spectra.axes[0].get_ylim() == spectra.axes[1].get_ylim() and "frequency" in words(spectra)
+    assert spectra.axes[0].get_ylim() == spectra.axes[1].get_ylim()
+    assert spectra.axes[0].get_xlabel() == "frequency, of the highest"  # which is π on even grids alone
     drawn = [figure, spectra, figures.feature_map(np.eye(2), [0, 1], names=["a", "b"])]
     for one in drawn:
         assert np.asarray(Image.open(io.BytesIO(figures.png(one, dpi=40)))).min() < 128

@@ -6,7 +6,7 @@ import pytest
 
 from jssl import run
 from jssl.checkpoint import Checkpoints
-from jssl.run.directory.best import Best, Worse
+from jssl.run.directory.best import Best, Worse, forgotten
 from jssl.run.evaluation.probing import Probes
 from tests.run import tiny
 
@@ -24,6 +24,20 @@ def test_it_keeps_the_best_and_stays_there(tmp_path, monkeypatch):
     rows = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert max(rows) == 8
     assert int(run(tiny.Tiny, **settings).state.step) == 12  # without the option it goes on
+
+
+def test_the_last_probe_is_compared_on_the_images_of_those_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(Probes, "on_a_part", lambda self, state: {"knn_top1": 0.9 - int(state.step) / 100})
+    monkeypatch.setattr(Probes, "scores", lambda self, state: {"knn_top1": 1.0})  # more images, more votes
+    result = run(tiny.Tiny, out=str(tmp_path), eval_every=6, stop_when_worse=2)
+    assert int(result.state.step) == 0
+
+
+def test_only_figures_on_the_same_images_say_that_a_run_forgets():
+    whole = {"step": 0, "before_training_knn_top1": 0.8}  # on all images, where the probe has a part
+    assert forgotten([whole], {"knn_top1": 0.7}) == []
+    assert forgotten([whole | {"started_knn_top1": 0.7}], {"knn_top1": 0.7}) == []
+    assert len(forgotten([whole | {"started_knn_top1": 0.7}], {"knn_top1": 0.68})) == 1
 
 
 def test_the_weights_a_run_started_from_may_be_the_best():

@@ -10,6 +10,7 @@ from jssl.data import from_arrays
 from jssl.data.reading.records import in_memory
 from jssl.evaluate import curation
 from jssl.run.curate import curate
+from jssl.run.curate import main as command
 from jssl.run.data.gather import gather
 
 RNG = np.random.default_rng(0)
@@ -35,6 +36,11 @@ def test_one_image_of_each_group_of_copies_is_kept():
     assert curation.without_copies(chain, threshold=0.85).tolist() == [0, 3]
     found = np.array([[0.9, -np.inf], [0.95, 0.2], [0.1, 0.1]]), np.array([[1, -1], [0, 2], [0, 1]])
     assert curation.one_of_each_group(*found, threshold=0.6).tolist() == [0, 2]  # -1: an index found no more
+
+
+def test_an_image_alone_is_no_neighbour():
+    with pytest.raises(ValueError, match="--neighbours must be at least 2, got 1"):
+        command(["pool.npz", "--copies", "0.6", "--neighbours", "1", "--out", "kept.npz"])
 
 
 def test_neighbours_in_parts_are_those_of_all_at_once(monkeypatch):

@@ -2,7 +2,9 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 
+import jax
 import pytest
 from jssl.experiments import REGISTRY
 
@@ -11,6 +13,7 @@ from jssl.run.command import flags, parse
 from jssl.run.plan import experiment_name
 from jssl.run.settings.presets import preset, small
 from jssl.run.settings.systems import module_of, named
+from jssl.train import init_state
 from tests.run import tiny
 
 SYSTEMS = [name for name, system in REGISTRY.items() if "image" in system.needs]
@@ -50,6 +53,27 @@ def test_small_images_are_not_enlarged_and_what_is_given_stays():
     )
 
 
+def test_what_is_given_and_what_is_chosen_go_together():
+    chosen, _ = preset("mae", named("mae")(encoder="vit_s16"), photos(20_000, side=120), {"encoder"})
+    assert chosen.size == 112  # whole patches of it
+    chosen, _ = preset("mae", named("mae")(size=100), photos(20_000), {"size"})
+    assert chosen.encoder == "vit_s10"
+    off = named("ibot")(shared_head=False)
+    assert not preset("ibot", off, photos(300), flags(["--no-shared-head"]))[0].shared_head
+    chosen, _ = preset("moco_v2", named("moco_v2")(batch=100), photos(300), {"batch"})
+    assert chosen.queue == 100  # whole batches
+
+
+def test_clusters_grow_with_the_images_up_to_the_published():
+    few, some, many = (
+        preset("deepcluster_v2", named("deepcluster_v2")(), photos(count), set())[0].clusters
+        for count in (300, 50_000, 1_000_000)
+    )
+    assert (few, some, many) == ((24,) * 3, (2048,) * 3, (3000,) * 3)
+    pcl, said = preset("pcl", named("pcl")(), photos(1_000_000), set())
+    assert pcl.clusters == (25_000, 50_000) and "25,000, 50,000 clusters" in said
+
+
 def test_prototypes_and_momentum_grow_with_the_images_up_to_the_published():
     for name in ("dinov2", "dinov3"):
         demo, published = module_of(name).demo, named(name)()
@@ -74,6 +98,15 @@ def test_weights_to_start_from_set_the_size_and_need_fewer_steps():
     chosen, said = small(started, module_of("dino").demo, examples=300, side=200)
     assert chosen.size == 196 and chosen.steps * 4 == anew.steps and "the weights' network" in said
     assert chosen.peak_rate == pytest.approx(0.1 * anew.peak_rate)  # as --continued-rate has it
+
+
+@pytest.mark.parametrize("side", [28, 44, 60, 256])
+def test_a_hole_is_as_large_as_what_the_decoder_makes(side):
+    chosen, _ = preset("context_encoder", named("context_encoder")(), photos(300, side), set())
+    experiment = chosen.build(photos(300, side))
+    made = partial(init_state, experiment.method, experiment.optimizer, experiment.views)
+    state = jax.eval_shape(partial(made, key=jax.random.key(0)), photos(300, side).batch(8))
+    assert state.step.shape == () and chosen.view_side(photos(300, side)) % 16 == 0
 
 
 def test_a_preset_is_for_systems_and_not_for_demos():

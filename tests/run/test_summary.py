@@ -16,7 +16,7 @@ from jssl.run.evaluation.probing import as_figures, from_figures
 from jssl.run.interrupt import Interrupted
 from jssl.run.plan import plan
 from jssl.run.settings.options import Options
-from jssl.run.summary import _drawn, _figures, _map, _neighbours, _views
+from jssl.run.summary import _drawn, _figures, _map, _neighbours, _sentence, _views, _warnings
 from jssl.train import init_state
 from tests.run import tiny
 
@@ -35,6 +35,16 @@ def test_a_figure_that_fails_costs_a_line():
     drawn, notes = _drawn(figures)
     assert drawn == [("loss", "The loss.", b"a"), ("figure_0_0", "One.", b"b"), ("figure_0_1", "Two.", b"c")]
     assert notes == ["The figure probe could not be drawn: RuntimeError: no such array"]
+
+
+def test_a_run_that_went_back_is_told_by_the_step_it_keeps(tmp_path):
+    planned = plan(tiny.Tiny(), Options(out=str(tmp_path)))
+    assert _sentence(planned, [], 12).startswith("12 steps of ")
+    assert _sentence(planned, [], 4).startswith("4 of 12 steps of ")
+    rows = [{"step": 4, "loss": 1.0, "feature_std": 0.5}, {"step": 8, "loss": None, "feature_std": 0.001}]
+    rows.append({"step": 8, "knn_top1": 0.7})  # what is written after going back
+    assert _warnings(rows, 4) == [] and "collapsed to a point" in _warnings(rows, 8)[0]
+    assert _warnings(rows[2:], 8) == []
 
 
 def test_a_signal_while_drawing_is_no_failed_figure():

@@ -55,7 +55,9 @@ def test_wandb_is_told_what_metrics_jsonl_has(wandb, tmp_path):
         ("finish", (), {}),
     ]
     again = Record(tmp_path, CONFIG, log="wandb")
+    again.figure("loss", png())  # of a run that had ended: at its last step
     again.close()
+    assert wandb[-2] == ("log", ({"figures/loss": (3, 2)},), {"step": 3})
     assert [call[2]["id"] for call in wandb if call[0] == "init"] == [begun["id"]] * 2  # the same run there
 
 

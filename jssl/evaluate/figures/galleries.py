@@ -23,20 +23,19 @@ def neighbour_gallery(
         queries: [Q, H, W, C] images.
         query_labels: [Q]; -1 where there is none: its neighbours have no frame.
         neighbours: [Q, k, H, W, C] images, nearest first.
-        neighbour_labels: [Q, k].
+        neighbour_labels: [Q, k]; -1 where there is none: no frame.
         names: Of the classes, to name the rows.
     Returns:
         A matplotlib figure.
     """
     query_labels, neighbour_labels = np.asarray(query_labels), np.asarray(neighbour_labels)
-    agree = neighbour_labels == query_labels[:, None]
     grid = [[query, *found] for query, found in zip(rgb(queries), rgb(neighbours), strict=True)]
     frames: list[list[str | None]] = [
-        [None, *(None if label < 0 else RIGHT if same else WRONG for same in row)]
-        for label, row in zip(query_labels, agree, strict=True)
+        [None, *(None if min(label, one) < 0 else RIGHT if one == label else WRONG for one in row)]
+        for label, row in zip(query_labels, neighbour_labels, strict=True)
     ]
     rows = [names[label] for label in query_labels] if names and query_labels.min() >= 0 else []
-    columns = ["query", "nearest"] + [str(i + 2) for i in range(agree.shape[1] - 1)]
+    columns = ["query", "nearest"] + [str(i + 2) for i in range(neighbour_labels.shape[1] - 1)]
     return tiles(grid, columns=columns, rows=rows, frames=frames)
 
 

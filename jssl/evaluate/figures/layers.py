@@ -61,6 +61,7 @@ def spectrum_curves(networks: Mapping[str, Sequence]):
 
     figure, (axes,) = panels(1, len(networks), width=3.8 * len(networks), height=2.9)
     everything = np.concatenate([np.ravel(values) for values in networks.values()])
+    everything = everything[np.isfinite(everything)] if np.isfinite(everything).any() else np.zeros(1)
     margin = 0.06 * max(float(np.ptp(everything)), 1e-3)
     for ax, (network, values) in zip(axes, networks.items(), strict=True):
         values = np.asarray(values, float)
@@ -69,11 +70,12 @@ def spectrum_curves(networks: Mapping[str, Sequence]):
         for color, row in zip(colors, values, strict=True):
             ax.plot(frequency, row, color=color, linewidth=1.8)
         title(ax, network)
-        ax.set_xlabel("frequency", color=MUTED, fontsize=FONT)
+        ax.set_xlabel("frequency, of the highest", color=MUTED, fontsize=FONT)
         ax.set_ylabel("Δ log amplitude", color=MUTED, fontsize=FONT)
         ax.xaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
-        ax.xaxis.set_major_formatter(FixedFormatter(["0", "π/2", "π"]))
+        ax.xaxis.set_major_formatter(FixedFormatter(["0", "½", "1"]))
         ax.set_ylim(everything.min() - margin, everything.max() + margin)
         ends = {0: "block 1", len(values) - 1: f"block {len(values)}"}
-        label_lines(ax, [(values[i, -1], text, colors[i]) for i, text in ends.items()])
+        named = [(values[i, -1], text, colors[i]) for i, text in ends.items()]
+        label_lines(ax, [end for end in named if np.isfinite(end[0])])
     return figure

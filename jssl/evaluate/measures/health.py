@@ -160,6 +160,11 @@ _FAILURES = {
         "effective rank is {:.1%} of the dimensions: embeddings collapsed to a few directions; "
         "check the head's width, the temperature and the strength of the augmentations",
     ),
+    "effective_rank": (  # a share of few dimensions, or of few images, cannot be as small as that
+        lambda rank: rank < 1.25,
+        "effective rank is {:.2f}: embeddings collapsed to one direction; "
+        "check the head's width, the temperature and the strength of the augmentations",
+    ),
     "dead_dimensions": (
         lambda share: share > 0.5,
         "{:.0%} of the dimensions are dead: they do not vary over the batch; "

@@ -8,7 +8,7 @@ from jssl.checkpoint import Checkpoints
 from jssl.run.directory.record import Record
 
 METRIC = "knn_top1"  # what checkpoints are ranked by
-STARTED = f"before_training_{METRIC}"  # the same of the weights that a run started from
+AT_START = f"started_{METRIC}"  # the same of the weights that a run started from, on as many images
 MARK = "stopped.json"  # of a run that has stopped: at which checkpoint it stays
 
 
@@ -100,15 +100,15 @@ def forgotten(rows: Sequence[Mapping[str, Any]], figures: Mapping[str, float]) -
     """Says where a run has become worse than the weights that it started from, by more than a point.
 
     Args:
-        rows: Of metrics.jsonl; the first has the weights' figures.
-        figures: Of a probe.
+        rows: Of metrics.jsonl; the first has the figure of the weights.
+        figures: Of a probe on the same images, since more neighbours to vote make any network better.
     Returns:
         One sentence, or none.
 
-    >>> forgotten([{"step": 0, "before_training_knn_top1": 0.8}], {"knn_top1": 0.7})[0][:45]
+    >>> forgotten([{"step": 0, "started_knn_top1": 0.8}], {"knn_top1": 0.7})[0][:45]
     'knn_top1 is 70.0%, below the 80.0% of the wei'
     """
-    before = next((row[STARTED] for row in rows if row.get(STARTED) is not None), None)
+    before = next((row[AT_START] for row in rows if row.get(AT_START) is not None), None)
     now = figures.get(METRIC)
     if before is None or now is None or now >= before - 0.01:
         return []

@@ -94,7 +94,7 @@ class Record:
         self._writes = jax.process_index() == 0
         self._board: Board | None = None
         self._tracker: Careful | None = None
-        self._last = 0  # step that was written
+        self._last = 0  # step that was written, perhaps before the run was resumed
         if not self._writes:
             return
         if log is not None:
@@ -103,6 +103,7 @@ class Record:
         if not (self.directory / CONFIG).exists() or _length(read_config(directory)) != _length(config):
             self._replace(CONFIG, json.dumps(config, indent=2) + "\n")
         self._mark = self._identity()
+        self._last = max((row["step"] for row in self.rows), default=0)
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from jax.sharding import Sharding
 
 from jssl.data.reading.resident import take
 from jssl.data.source import Source
+from jssl.data.splits import evenly
 from jssl.evaluate import (
     Labelled,
     Protocol,
@@ -209,8 +210,8 @@ def health_of(
     Returns:
         state -> {name: scalar}.
     """
-    method, some = experiment.method, np.arange(0, len(source), max(1, len(source) // rows))[:rows]
-    few = np.arange(0, len(train), max(1, len(train) // rows))[:pairs]
+    method, some = experiment.method, evenly(len(source), rows)  # of all classes, in whatever order
+    few = evenly(len(train), pairs)
     images, batch = jax.device_put((source.images[some], take(train.arrays, few)), place)
 
     @jax.jit

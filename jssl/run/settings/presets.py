@@ -30,6 +30,7 @@ LOCALS = 4  # local views, at most
 # images, at most: side of the views, letter of a ViT, ResNet
 SIZES = ((2_000, 64, "n", "resnet10x0.5"), (10_000, 96, "ti", "resnet18"), (math.inf, 128, "s", "resnet18"))
 GRID = 8  # patches along a side, so that attention stays cheap
+VIT = r"vit_[a-z]+(\d+)"  # with the side of its patches
 
 
 def preset(name: str, settings: Settings, data: DataInfo, given: Set[str]) -> tuple[Settings, str]:
@@ -79,6 +80,8 @@ def small(
         view = max(1, min(LARGEST_VIEW, side) // patch) * patch
     elif side < view:
         view = max(GRID, side // GRID * GRID)
+    if started is None and (named := re.fullmatch(VIT, own.get("encoder", ""))):
+        view = max(1, view // int(named[1])) * int(named[1])
     view = own.get("size") or view
     batch = own.get("batch", min(256, _power_of_two(examples / 8), examples))
     epochs = min(120, max(50, 120 * (300 / examples) ** 0.25)) / (1 if settings.start is None else 4)
@@ -87,7 +90,7 @@ def small(
     chosen: dict[str, Any] = {
         **{name: getattr(published, name) for name in PUBLISHED if name in has},
         **{name: getattr(settings, name) for name in YOURS if name in has},
-        "encoder": _encoder(demo.encoder, letter, view // GRID, resnet),
+        "encoder": _encoder(demo.encoder, letter, _patch(view), resnet),
         "size": view,
         "batch": batch,
         "steps": None if "epochs" in own else steps,
@@ -102,9 +105,13 @@ def small(
     if "momentum" in has:
         chosen["momentum"] = max(demo.momentum, min(published.momentum, 1 - FOLLOWS / steps))
     for name in has.intersection(MEMORY):
-        chosen[name] = min(getattr(demo, name), _power_of_two(examples / 2))
+        held = min(getattr(demo, name), _power_of_two(examples / 2))
+        chosen[name] = max(batch, held // batch * batch) if held else 0  # whole batches
     if "clusters" in has:
-        chosen["clusters"] = tuple(min(k, examples * (i + 1) // 8) for i, k in enumerate(demo.clusters))
+        share = min(1.0, _power_of_two(examples / SHARING) / published.clusters[0])
+        pairs = zip(demo.clusters, published.clusters, strict=False)  # a demo may have fewer levels
+        grown = [max(k, round(share * most)) for k, most in pairs]
+        chosen["clusters"] = tuple(min(k, examples * (i + 1) // 8) for i, k in enumerate(grown))
     result = replace(demo, **chosen | own)
     network = "the weights' network" if settings.start is not None else result.encoder
     length = f"{result.steps:,} steps" if result.steps else f"{result.epochs:g} epochs"
@@ -120,8 +127,16 @@ def small(
 def _also(settings: Any) -> str:
     """What of the settings depends on the number of images beside sizes, steps and rate, in words."""
     told = [f"{settings.prototypes:,} prototypes"] if hasattr(settings, "prototypes") else []
+    clusters = ", ".join(f"{k:,}" for k in getattr(settings, "clusters", ()))
+    told += [f"{clusters} clusters"] if clusters else []
     told += [f"momentum {settings.momentum:.3g}"] if hasattr(settings, "momentum") else []
     return ", but " + " and ".join(told) if told else ""
+
+
+def _patch(view: int) -> int:
+    """The side of patches that divide a view: `GRID` along a side, or up to twice as many."""
+    most = max(1, view // GRID)
+    return next((side for side in range(most, most // 2, -1) if view % side == 0), most)
 
 
 def _power_of_two(number: float) -> int:
@@ -131,6 +146,6 @@ def _power_of_two(number: float) -> int:
 
 def _encoder(name: str, letter: str, patch: int, resnet: str) -> str:
     """A network of the same kind, by its name; of a kind not known here, the demo's own."""
-    if re.fullmatch(r"vit_[a-z]+\d+", name):
-        return f"vit_{letter}{max(1, patch)}"
+    if re.fullmatch(VIT, name):
+        return f"vit_{letter}{patch}"
     return resnet if re.fullmatch(r"resnet\d+(x[\d.]+)?(_cifar)?", name) else name
