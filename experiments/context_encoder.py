@@ -66,7 +66,7 @@ class ContextEncoder(Training):
             network,
             squeezed=Squeezed(self.squeezed, self.widths[0], start),
             decoder=MapDecoder(3, self.widths, last=jnp.tanh),
-            adversary=Judge(self.widths[::-1]) if self.weight else None,
+            adversary=Judge(self.widths[::-1]),
             weight=self.weight,
             band=round(self.band * hole),
             border=self.border,

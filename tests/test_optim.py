@@ -408,3 +408,13 @@ def test_lower_blocks_are_held(stacked):
     assert not np.any(encoder["stem"]["kernel"]) and not np.any(blocks["block_0"]["mlp"]["kernel"])
     for moves in (blocks["block_1"]["mlp"]["kernel"], updates["image"]["kernel"]):
         np.testing.assert_array_equal(moves, 1)
+
+
+@pytest.mark.parametrize("rate", [1.0, 1e-9])
+def test_without_layer_decay_it_is_adamw_and_with_all_of_it_a_linear_probe(rate):
+    params = {"block_0": {"kernel": jnp.ones((2, 2))}, "head": {"kernel": jnp.ones((2, 2))}}
+    plain, gradient = optim.adamw(0.1, weight_decay=0.5), jax.tree.map(jnp.ones_like, params)
+    scaled = optax.chain(plain, optim.scale_updates(optim.layer_decay(params, rate)))
+    (expected, _), (found, _) = (x.update(gradient, x.init(params), params) for x in (plain, scaled))
+    np.testing.assert_array_equal(found["head"]["kernel"], expected["head"]["kernel"])
+    np.testing.assert_allclose(found["block_0"]["kernel"], rate * expected["block_0"]["kernel"], rtol=1e-6)

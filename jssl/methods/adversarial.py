@@ -55,7 +55,7 @@ def context_encoder(
         squeezed: the encoder's tokens [B, N, D] -> [B, n, d]; `Squeezed` by default.
         adversary: images [B, H / 2, W / 2, C] -> [B] logits, such as `Judge`, for what looks sharp; None:
             what fills the hole is the mean of what could.
-        weight: of passing for real, 1 - weight being that of the error.
+        weight: of passing for real, 1 - weight being that of the error; at 0 there is no adversary.
         band: width of the hole's border that is left, in pixels.
         border: weight of errors there.
     Returns:
@@ -64,6 +64,7 @@ def context_encoder(
     References:
         arXiv:1604.07379
     """
+    adversary = adversary if weight else None
 
     def cut(keys, images):
         given, middle = hollowed(keys, images, band=band)

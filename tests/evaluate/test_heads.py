@@ -83,6 +83,9 @@ def test_maes_probe_sees_no_scale_and_no_shift_of_a_feature():
     one = protocol("linear_mae", learning_rate=30.0, epochs=200, warmup=5)
     plain, scaled = (one.run(train_features=x, test_features=x, **given)["top1"] for x in (X, moved))
     assert plain == pytest.approx(scaled, abs=0.03) and plain > 0.8 and one.standardises
+    bare = protocol("linear_moco", learning_rate=30.0, epochs=200)  # features as they are
+    plain, scaled = (bare.run(train_features=x, test_features=x, **given)["top1"] for x in (X, moved))
+    assert plain > 0.8 > scaled + 0.2
 
 
 @pytest.mark.parametrize(

@@ -148,3 +148,17 @@ def test_wrong_arguments_are_named(change, words):
     arguments = dict(train_features=train, train_labels=labels, test_features=test, classes=4) | change
     with pytest.raises(ValueError, match=words):
         knn_classify(**arguments)
+
+
+def test_the_nearest_neighbour_votes_alone_and_the_order_of_the_bank_is_nothing():
+    train, labels, test = data()
+    alone = knn_classify(train, labels, test, classes=4, k=1).argmax(1)
+    normal = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (train, test)]
+    np.testing.assert_array_equal(alone, np.asarray(labels)[(normal[1] @ normal[0].T).argmax(1)])
+    twins = knn_classify(train, labels, train[20:30], classes=4, k=1).argmax(1)
+    np.testing.assert_array_equal(twins, labels[20:30])
+    order = np.random.default_rng(0).permutation(len(train))
+    scores = [
+        knn_classify(x, y, test, classes=4) for x, y in ((train, labels), (train[order], labels[order]))
+    ]
+    np.testing.assert_allclose(*scores, rtol=1e-4, atol=1e-6)

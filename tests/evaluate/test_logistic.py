@@ -82,3 +82,15 @@ def test_wrong_arguments_are_named(change, words):
     arguments = dict(train_features=x, train_labels=y, test_features=x, test_labels=y, classes=2) | change
     with pytest.raises(ValueError, match=words):
         logistic_probe(**arguments)
+
+
+def test_the_weaker_the_decay_the_lower_the_training_loss():
+    x, y = digits()
+    losses = []
+    for strength in (1e-4, 1e-2, 1.0):
+        found = logistic_probe(x[:300], y[:300], x, y, classes=10, strengths=(strength,))
+        logits = x[:300] @ np.asarray(found.kernel) + np.asarray(found.bias)
+        log_p = logits - np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1, keepdims=True))
+        log_p -= logits.max(1, keepdims=True)
+        losses.append(-log_p[np.arange(300), y[:300]].mean())
+    assert losses[0] > losses[1] > losses[2]

@@ -167,6 +167,8 @@ def test_a_small_neighbourhood_and_the_temperature():
     assert (np.asarray(found)[0] == masks[1]).mean() < 1  # what moved by two is out of reach
     wide = propagate(jnp.asarray(tokens), jnp.asarray(masks[0]), classes=3, radius=0, top=1)
     np.testing.assert_array_equal(wide, masks[1:])  # 0: as far as the frame is
+    alone = propagate(jnp.asarray(tokens), jnp.asarray(masks[0]), classes=3, radius=0.5)
+    np.testing.assert_array_equal(alone, masks[[0] * 4])  # less than a patch: labels stay where they are
     hot, cold = (scored(tokens, masks, top=1, temperature=t) for t in (0.1, 0.2))
     assert hot == cold
 

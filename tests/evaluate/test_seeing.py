@@ -162,3 +162,13 @@ def test_curves_by_block_say_their_unit_and_their_network():
         assert {text.get_fontsize() for text in one.findobj(Text) if text.get_text()} == {9}
     first, again = (figures.svg(figures.layer_curves(measures)) for _ in range(2))
     assert first == again and b"<svg" in first and b"Attention distance, px" in first
+
+
+def test_the_order_of_heads_and_places_that_do_not_count():
+    """Attention is measured head by head; twice as large a patch makes twice the distance."""
+    rows = jax.nn.softmax(2 * jax.random.normal(jax.random.key(0), (3, 12, 12)))
+    order = np.array([2, 0, 1])
+    for measure in (lambda x: attention_distance(x, (3, 4)), attention_information):
+        np.testing.assert_allclose(measure(rows)[order], measure(rows[order]), rtol=1e-6)
+    near, far = (attention_distance(rows, (3, 4), patch=patch) for patch in (8, 16))
+    np.testing.assert_allclose(2 * near, far, rtol=1e-6)

@@ -7,7 +7,7 @@ import pytest
 
 from jssl import methods, models, objectives
 from jssl.methods.adversarial import MEAN_COLOR, context_encoder, hollowed
-from jssl.models.masked.artifacts import damaged
+from jssl.models.masked.artifacts import Repair, damaged
 from tests.law_table import small_resnet
 from tests.methods.toys import seen_as
 
@@ -125,8 +125,9 @@ def test_without_an_adversary_the_best_filling_is_the_mean_and_with_one_it_is_no
     assert error(grey) < error(grey + 0.1) and sharp(grey + 0.1) < sharp(grey)
 
 
-def test_without_a_weight_there_is_no_adversary():
-    method = made()
+@pytest.mark.parametrize("given", [{}, dict(adversary=models.Judge((4, 4)), weight=0.0)])
+def test_without_a_weight_there_is_no_adversary(given):
+    method = made(**given)
     params, memory = jax.eval_shape(method.init, jax.random.key(0), seen_as(IMAGES))
     metrics = jax.eval_shape(method.task, params, None, memory, IMAGES, jnp.arange(4))
     assert set(metrics) == {"error", "trivial"}
@@ -214,3 +215,19 @@ def test_the_best_verdict_on_what_cannot_be_told_is_a_guess():
     losses = objectives.judgement(logits, logits) / 2  # the same image, real and made
     assert float(logits[jnp.argmin(losses)]) == pytest.approx(0, abs=1e-6)
     np.testing.assert_allclose(losses.min(), np.log(2), rtol=1e-6)
+
+
+def test_repair_changes_damaged_points_alone():
+    x, kept = jax.random.normal(jax.random.key(0), (2, 6, 6, 4)), jnp.zeros((2, 6, 6, 1)).at[:, ::2].set(1)
+    repair = Repair()
+    variables = repair.init(jax.random.key(1), x, kept)
+    repaired = np.asarray(repair.apply(variables, x, kept))
+    changed = np.abs(repaired - np.asarray(x)).max(-1) > 1e-6
+    np.testing.assert_array_equal(changed, kept[..., 0] == 0)
+
+
+def test_of_a_map_that_is_whole_an_adversary_that_says_so_has_no_loss():
+    whole = jnp.ones((2, 3, 3, 1))
+    losses = [objectives.where_kept(jnp.full((2, 9), value), whole) for value in (20.0, 0.0)]
+    np.testing.assert_allclose(losses[0], 0, atol=1e-6)
+    np.testing.assert_allclose(losses[1], np.log(2), rtol=1e-5)

@@ -3,11 +3,19 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from jssl import methods
+from jssl import methods, models
 from jssl.arrays.vectors import unit
-from jssl.objectives import Outputs, info_nce, nearest_neighbour, neighbour_contrast, nt_xent
+from jssl.objectives import (
+    Outputs,
+    info_nce,
+    nearest_neighbour,
+    neighbour_contrast,
+    nt_xent,
+    supervised_contrastive,
+)
 from tests.law_table import TABLE, batch
 from tests.methods import toys
 from tests.methods.test_momentum_laws import BARE, BATCH, begun, loss_of, normal, views_of, with_queue
@@ -131,3 +139,37 @@ def test_nnclr_whose_queue_is_the_batch_is_contrast_with_predictions():
     np.testing.assert_array_equal(nearest_neighbour(b, unit(a)), unit(a))
     elsewhere, _ = loss_of(method, views, with_queue(memory, unit(normal(9)[0])))
     assert elsewhere != pytest.approx(value, rel=1e-2)  # SimCLR has no queue to tell
+
+
+def test_an_anchor_of_supcon_whose_only_positive_is_its_view_has_nt_xents_term():
+    pair = normal(7)
+    plain = nt_xent(*pair, temperature=T)
+    ours = supervised_contrastive(*pair, jnp.array([4, 4, 0, 1, 2, 3]), temperature=T)
+    alone = np.tile([False, False, True, True, True, True], 2)
+    np.testing.assert_allclose(ours[alone], plain[alone], rtol=1e-5)
+    assert np.all(np.abs(ours - plain)[~alone] > 1e-2)
+
+
+def test_nnclrs_neighbours_come_to_have_the_querys_label():
+    """Those of held-out digits among others, by projections, more often than a network's as it is drawn."""
+    method = methods.nnclr(
+        toys.Mlp((64,)),
+        head=models.nnclr_head(16, hidden=64),
+        predictor=models.nnclr_predictor(16, hidden=64),
+        queue=256,
+        temperature=0.2,
+    )
+    support, queries = (toys.handwriting(step, size=256) for step in (1000, 1001))
+
+    def agreement(steps):
+        views = toys.noisy(2, noise=0.6)
+        state = toys.trained(method, optax.adam(1e-3), views, toys.handwriting, steps=steps)
+        rows, asked = (
+            toys.outputs_of(method, state, some["image"]).student["cls"][0] for some in (support, queries)
+        )
+        found = nearest_neighbour(asked, rows)
+        which = np.argmin(np.abs(np.asarray(rows)[None] - np.asarray(found)[:, None]).max(-1), axis=1)
+        return np.mean(support["label"][which] == queries["label"])
+
+    before, after = agreement(0), agreement(200)
+    assert before > 0.2 and after > before + 0.05, (before, after)

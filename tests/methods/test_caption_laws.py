@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from jssl import methods, models
-from jssl.objectives import sigmoid_pairwise, symmetric_info_nce
+from jssl.evaluate.protocols.zero_shot import zero_shot_classify
+from jssl.objectives import info_nce, sigmoid_pairwise, symmetric_info_nce
 from tests.methods import toys
 from tests.methods.test_multimodal_laws import Reader
 
@@ -157,3 +158,25 @@ def test_siglip_begins_with_its_bias_and_its_factor_has_no_bound():
         slope = jax.grad(lambda held, scale=scale: -scale.apply(held))(held)["params"]["log_scale"]
         assert float(scale.apply(held)) == pytest.approx(wanted, rel=1e-4)
         assert (float(slope) == 0) == (maximum < initial)
+
+
+def test_clip_knows_pairs_by_their_places_alone_and_neither_tower_comes_first():
+    a, b = embeddings(1)
+    order = jnp.array([2, 0, 5, 1, 4, 3])
+    clip = lambda a, b: float(jnp.mean(symmetric_info_nce(a, b, logit_scale=5.0)))  # noqa: E731
+    assert clip(a[order], b[order]) == pytest.approx(clip(a, b), rel=1e-6)
+    assert clip(a[order], b) != pytest.approx(clip(a, b), rel=1e-2)
+    assert clip(b, a) == pytest.approx(clip(a, b), rel=1e-6)
+    one_way = [float(jnp.mean(info_nce(*pair, temperature=0.2))) for pair in ((a, b), (b, a))]
+    assert one_way[0] != pytest.approx(one_way[1], rel=1e-3)  # MoCo's direction has an order
+
+
+def test_templates_are_averaged_as_directions():
+    """One repeated is itself; the mean of two is no mean of their probabilities."""
+    images, prompts = jax.random.normal(KEY, (5, 8)), jax.random.normal(jax.random.key(1), (3, 2, 8))
+    alone = [zero_shot_classify(images, prompts[:, [i]]) for i in (0, 1)]
+    repeated = zero_shot_classify(images, jnp.repeat(prompts[:, :1], 4, axis=1))
+    np.testing.assert_allclose(repeated, alone[0], atol=1e-6)
+    both = jax.nn.softmax(20 * zero_shot_classify(images, prompts))
+    mean = (jax.nn.softmax(20 * alone[0]) + jax.nn.softmax(20 * alone[1])) / 2
+    assert np.abs(both - mean).max() > 1e-2

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from jssl import methods, models, objectives, train_step
+from jssl import init_state, methods, models, objectives, train_step
 from jssl.arrays.vectors import unit
 from jssl.objectives import swav as swav_file
 from tests.methods import toys
@@ -213,3 +213,33 @@ def test_smogs_teacher_begins_anew_as_the_student():
         again["groups"], states[3].memory["objective"]["groups"]
     )
     np.testing.assert_allclose(np.linalg.norm(again["groups"], axis=1), 1, atol=1e-5)
+
+
+def test_deepclusters_clusters_are_noise_without_a_first_epoch_and_then_come_to_be_classes():
+    """How much clusters know of labels: at once, of a network as it is drawn, and of a trained one."""
+    from sklearn.metrics import normalized_mutual_info_score
+
+    examples = 256
+    method = methods.deepcluster_v2(
+        toys.Mlp((64,)), examples=examples, clusters=(10,), head=models.swav_head(16, hidden=64)
+    )
+    data, views, optimizer = toys.handwriting(0, size=examples), toys.noisy(2, noise=0.5), optax.adam(1e-3)
+
+    def batch(i):
+        rows = slice(32 * (i % 8), 32 * (i % 8) + 32)
+        return {"image": data["image"][rows], "index": jnp.arange(examples)[rows]}
+
+    state = init_state(method, optimizer, views, batch(0), key=jax.random.key(0))
+    step, again = jax.jit(train_step(method, optimizer, views)), jax.jit(method.refresh.call)
+
+    def known(memory):
+        (found,) = memory["objective"]["clusterings"]
+        return normalized_mutual_info_score(data["label"], found["assignment"])
+
+    told = [known(again(jax.random.key(1), state.memory))]
+    for epoch in range(13):
+        for i in range(8):
+            state, _ = step(state, batch(i))
+        state = state.replace(memory=again(jax.random.key(epoch), state.memory))
+        told.append(known(state.memory))
+    assert told[0] < 0.12 < told[1] - 0.1 and np.mean(told[-3:]) > told[1] + 0.03, told

@@ -146,3 +146,13 @@ def test_images_are_given_the_colors_that_are_predicted(trained):
     shown = lab_to_rgb(jnp.concatenate([rgb_to_lab(images)[..., :1], ab], -1))
     corners = (slice(None), slice(None, None, 15), slice(None, None, 15))  # not between two tokens
     np.testing.assert_allclose(guessed[corners], shown[corners], atol=0.02)
+
+
+def test_a_color_inside_of_the_gamut_has_all_ten_bins_and_they_are_its_nearest():
+    ab = jnp.asarray([[3.0, 4.0], [-21.0, 32.0]])
+    code = np.asarray(o.soft_encode(ab))
+    assert np.sum(code > 0, axis=-1).tolist() == [10, 10]
+    distances = np.linalg.norm(np.asarray(ab)[:, None] - o.AB_BINS, axis=-1)
+    np.testing.assert_array_equal(np.argsort(-code, 1)[:, 0], distances.argmin(1))
+    for row, distance in zip(code, distances, strict=True):
+        assert distance[row > 0].max() <= distance[row == 0].min()

@@ -110,3 +110,12 @@ def test_discs_are_counted():
 
     assert unlike(after) < 0.2 < unlike(before)
     assert order(after) > 0.8
+
+
+def test_a_feature_that_adds_up_costs_nothing_and_its_square_does():
+    """How dark an image is, in pixels of which one of the copy is four; Lanczos' kernel adds up nearly."""
+    dark = jnp.pad(jax.random.uniform(jax.random.key(3), (32, 16, 16, 1)), ((0, 0), (4, 4), (4, 4), (0, 0)))
+    parts, _ = scaled_and_cut(KEYS, 1 - dark)
+    counts = jnp.sum(1 - parts, axis=(2, 3)) * jnp.array([4.0, 1, 1, 1, 1])[:, None]
+    costs = [objectives.counting(x[:, 0], x[:, 1:], x[:, 0] + 100) for x in (counts, counts**2 / 100)]
+    assert np.max(costs[0]) < 0.1 and np.mean(costs[0] < 1e-6) > 0.5 and np.all(costs[1] > 100)

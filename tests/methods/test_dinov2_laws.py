@@ -282,3 +282,71 @@ def test_rotary_positions_move_in_training_alone():
     assert 1 / 3 < factor.min() < 0.5 and 2 < factor.max() < 3
     shift = rows.mean(1) / factor
     assert -0.5 <= shift.min() < -0.45 and 0.45 < shift.max() <= 0.5
+
+
+def test_without_patches_and_koleo_and_with_centers_it_is_dino():
+    """The same loss, gradient and center, where nothing is hidden; and not with targets that are balanced."""
+    dino = methods.dino(VIT, prototypes=8, head=HEAD, teacher_temperature=0.05)
+    none = Masking(lambda keys, crops: jnp.zeros(HIDDEN.shape, bool), lambda patches: 4)
+    how = dict(koleo_weight=0.0, patch_weight=0.0, teacher_temperature=0.05)
+    ours = methods.dinov2(VIT, **BALANCED, masking=none, **how, centering="centering")
+    (theirs, given), (mine, own) = started(dino), started(ours)
+    params = own[0] | {"image": given[0]["cls"]}
+    params["encoder"] = own[0]["encoder"] | given[0]["encoder"]
+    (loss, (memory, _)), gradient = theirs(*given)
+    (again, (own_memory, _)), slope = mine(params, params, *own[2:])
+    assert float(loss) == pytest.approx(float(again), rel=1e-6)
+    close = partial(np.testing.assert_allclose, rtol=1e-4, atol=2e-6)
+    for part, name in (("encoder", "encoder"), ("cls", "image")):
+        jax.tree.map(close, gradient[part], {key: slope[name][key] for key in gradient[part]})
+    centers = memory["objective"]["center"], own_memory["objective"]["image"]["center"]
+    np.testing.assert_array_equal(*centers)
+    outputs = jax.jit(ours.outputs)(params, params, *own[2:-1])
+    balanced = objectives.dinov2_terms(**how)
+    other, *_ = balanced.apply(balanced.init(outputs), outputs, 0)
+    assert abs(float(other - loss)) > 1e-3
+
+
+def test_koleo_pushes_a_pair_apart_by_the_inverse_of_its_distance():
+    def slope(angle):
+        """Of the loss of two unit rows so far from each other, by the angle of the first."""
+        at = lambda x: jnp.stack([jnp.array([jnp.cos(x), jnp.sin(x)]), jnp.array([1.0, 0.0])])  # noqa: E731
+        return float(jax.grad(lambda x: objectives.koleo(at(x)).mean())(angle))
+
+    for angle in (0.02, 0.1, 0.4):
+        assert slope(angle) == pytest.approx(-1 / angle, rel=0.02) and slope(-angle) > 0
+
+
+def test_sinkhorns_columns_have_equal_mass_and_centered_targets_do_not():
+    logits = 3 * jax.random.normal(jax.random.key(0), (64, 6)) + jnp.arange(6.0)
+    balanced = objectives.sinkhorn_knopp(logits, temperature=1.0, iterations=20).sum(0)
+    centered = jax.nn.softmax(logits - logits.mean(0)).sum(0)
+    np.testing.assert_allclose(balanced, 64 / 6, rtol=1e-2)
+    assert np.ptp(centered) > 1
+
+
+def test_the_gradient_under_a_frozen_teacher_is_that_of_the_cross_entropy_with_what_it_said():
+    net, large = (with_heads(VIT.clone(dim=dim), image=HEAD(8), patch=HEAD(8)) for dim in (16, 24))
+    variables = {"params": jax.jit(large.init)(jax.random.key(3), jnp.zeros((1, 16, 16, 3)))[0]}
+    taught = frozen(large, variables | {"encoder": {}, "image": {}, "patch": {}})
+    how = dict(centering="centering", koleo_weight=0.0, patch_weight=0.0, teacher_temperature=0.5)
+    run, (params, mean, memory, views, *rest) = started(
+        methods.dinov2_distill(VIT, taught, **BALANCED, **how)
+    )
+    (loss, _), gradient = run(params, mean, memory, views, *rest)
+
+    def image(net, params, view):
+        return net.apply(params, {"encoder": {}, "image": {}, "patch": {}}, view)[0]["image"]
+
+    said = [jax.nn.softmax(image(large, variables["params"], view) / 0.5) for view in views["global"]]
+
+    @jax.jit
+    @jax.value_and_grad
+    def plain(params):
+        logits = [image(net, params, view) / 0.1 for view in views["global"][::-1]]
+        pairs = zip(said, logits, strict=True)
+        return -jnp.mean(jnp.stack([jnp.sum(p * jax.nn.log_softmax(z), -1) for p, z in pairs]))
+
+    value, slope = plain(params)
+    assert float(loss) == pytest.approx(float(value), rel=1e-5)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=2e-6), gradient, slope)

@@ -81,3 +81,13 @@ def test_apart_a_head_sees_one_view_at_a_time():
     outputs, _ = normalised(apart)
     wanted = (every - every.mean(1, keepdims=True)) / every.std(1, keepdims=True)
     np.testing.assert_allclose(outputs, wanted, atol=1e-4)
+
+
+def test_no_view_of_small_crops_is_told_twice():
+    """Tokens of global and of local views go by two names, also where both are of one size."""
+    net = ((lambda key, x: {}), (lambda params, x: {"cls": x.sum(1), "tokens": x[..., None] * jnp.ones(2)}))
+    for width in (5, 3):
+        views = CROPS | {"local": CROPS["local"][..., :width]}
+        outputs, _ = together(network(net), {}, {}, views)
+        assert outputs["tokens"].shape == (2, BATCH, 5, 2)
+        assert outputs["tokens/local"].shape == (3, BATCH, width, 2) and outputs["cls"].shape == (5, BATCH)

@@ -99,3 +99,29 @@ def test_spreading_of_equal_rows_and_of_exchanged_views():
         objectives.invariant_spreading(a, b).mean(), objectives.invariant_spreading(b, a).mean(), rtol=1e-5
     )
     assert (objectives.invariant_spreading(a, b) >= 0).all()
+
+
+def test_the_first_term_of_spreading_is_simclrs_in_value_and_not_in_gradient():
+    """The loss without what it has against the others, by the same softmax; only an anchor's factor moves."""
+    x, temperature = jax.random.normal(jax.random.key(2), (8, 5)), 0.5
+    pair = jax.nn.one_hot((jnp.arange(8) + 4) % 8, 8, dtype=bool)
+
+    def probabilities(x):
+        z = unit(x)
+        logits = z @ jax.lax.stop_gradient(z).T / temperature
+        return jax.nn.softmax(jnp.where(jnp.eye(8, dtype=bool), -jnp.inf, logits))
+
+    def first(x):
+        others = jnp.log1p(-jnp.where(pair | jnp.eye(8, dtype=bool), 0.0, probabilities(x)))
+        return jnp.mean(objectives.invariant_spreading(x[:4], x[4:], temperature=temperature) + others.sum(1))
+
+    def anchors(x):
+        return -jnp.mean(jnp.log(jnp.sum(jnp.where(pair, probabilities(x), 0.0), axis=1)))
+
+    def simclr(x):
+        return jnp.mean(objectives.nt_xent(x[:4], x[4:], temperature=temperature))
+
+    (value, slope), (expected, towards) = (jax.value_and_grad(loss)(x) for loss in (first, simclr))
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(slope, jax.grad(anchors)(x), atol=1e-5)
+    assert np.abs(slope - towards).max() > 1e-2

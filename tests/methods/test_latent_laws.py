@@ -207,3 +207,11 @@ def test_folds_that_do_not_divide_the_hidden_patches_are_refused():
     method = methods.sdae(VIT, decoder=models.MaskedDecoder(16, 8, 1, 2), folds=5)
     with pytest.raises(ValueError, match="folds=5 must divide the 12 hidden patches"):
         jax.eval_shape(method.init, KEY, views_of(images_of(0)))
+
+
+def test_where_the_square_ends_at_once_data2vecs_distance_is_the_absolute_one():
+    prediction, target = (jax.random.normal(jax.random.key(i), (2, 5, 7)) for i in (0, 1))
+    loss = partial(objectives.masked_reconstruction, prediction, target, jnp.ones((2, 5), bool))
+    np.testing.assert_allclose(loss(distance="smooth_l1", beta=1e-6), loss(distance="l1"), rtol=1e-5)
+    wide = loss(distance="smooth_l1", beta=2.0)
+    assert np.all(np.abs(wide - loss(distance="l1")) > 0.1)

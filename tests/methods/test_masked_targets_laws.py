@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from jssl import masked_prediction, methods, models, objectives, with_heads
+from jssl.masks import Masking, random_mask
 from jssl.methods.masked_targets import hidden_blocks, latent_distance
 from jssl.methods.pairs import of_the_mean, over_hidden
 from jssl.models.freezing import frozen
@@ -209,9 +210,17 @@ def test_eva_predicts_features_of_the_whole_image_up_to_their_length():
     np.testing.assert_array_equal(first.target["patch"], second.target["patch"])
     np.testing.assert_allclose(first.target["patch"][0], teacher.apply(variables, IMAGES).tokens, atol=1e-5)
     assert np.any(first.mask != second.mask)
-    loss, (_, figures) = jax.jit(method.loss)(params, None, memory, seen_as(IMAGES), KEY, 0)
+    judged = jax.jit(method.loss)
+    loss, (_, figures) = judged(params, None, memory, seen_as(IMAGES), KEY, 0)
     assert 0 <= figures["trivial"] < loss < 2  # at first worse than the mean feature
     assert set(params) == {"encoder", "patch"}  # and no teacher
+    long = jax.tree.map(lambda x: x, memory)
+    norm = long["statistics"]["target"]["frozen"]["params"]["norm"]  # the teacher's last layer
+    norm.update({name: 7 * x for name, x in norm.items()})
+    again, (_, figures_too) = judged(params, None, long, seen_as(IMAGES), KEY, 0)
+    np.testing.assert_allclose([again, figures_too["trivial"]], [loss, figures["trivial"]], rtol=1e-5)
+    target, everywhere = first.target["patch"][0], jnp.ones((BATCH, 16), bool)
+    assert np.all(objectives.masked_reconstruction(target, 7 * target, everywhere) > 1)  # MaskFeat's distance
 
 
 def test_the_trivial_prediction_is_the_mean_target_of_what_is_hidden():
@@ -235,3 +244,32 @@ def test_every_hidden_patch_of_the_batch_weighs_the_same():
 def test_more_patches_than_there_are_cannot_be_hidden():
     with pytest.raises(ValueError, match="between 1 and the 16 patches, got 75"):
         methods.beit(VIT, models.patch_words(PATCH, WORDS)).init(KEY, seen_as(IMAGES))
+
+
+def test_beit_learns_more_than_how_frequent_words_are():
+    """Of digits in patches of 2 x 2: the loss begins at the vocabulary's, and falls below the words' own."""
+    vit = models.ViT(patch=2, dim=32, depth=1, heads=2)
+    words = models.patch_words(2, WORDS)
+    hidden = Masking(lambda keys, images: random_mask(keys, (4, 4), ratio=0.4), lambda patches: 7)
+    network = with_heads(vit, patch=patch_head(WORDS))
+    loss = over_hidden(objectives.masked_token_cross_entropy, figures=objectives.word_figures)
+    method = masked_prediction(network, loss, masking=hidden, target=words)
+    batches = [toys.handwriting(step) for step in range(200)]
+    batches = [{name: batch[name] for name in ("image", "index")} for batch in batches]
+    _, metrics = toys.record(method, optax.adam(3e-3), toys.noisy(1, noise=0.01), batches)
+    last, trivial = (np.mean([float(m[name]) for m in metrics[-20:]]) for name in ("loss", "trivial"))
+    assert abs(float(metrics[0]["loss"]) - np.log(WORDS)) < 0.1 and last < trivial - 0.1 < np.log(WORDS) - 0.2
+
+
+def test_caes_decoder_knows_of_the_image_what_the_latents_say_and_no_more():
+    """Words of an image are those that its decoder makes of its own predicted latents and of places alone."""
+    method = cae()
+    params, memory, run = begun(method)
+    found, other = run(IMAGES, KEY), run(IMAGES + NOISE, KEY)
+    assert np.abs(found.student["latent"] - other.student["latent"]).max() > 1e-3
+    decoder = models.LatentDecoder(WORDS, depth=1, heads=2)
+    positions = models.sincos_positions_rows_first((4, 4), 16)
+    hidden = jnp.argsort(~found.mask[0], axis=-1, stable=True)[:, :HIDDEN]
+    for one in (found, other):
+        words = decoder.apply({"params": params["decoder"]}, one.student["latent"][0], positions[hidden])
+        np.testing.assert_allclose(words, one.student["patch"][0], atol=1e-5)

@@ -13,6 +13,7 @@ from jssl import methods, models, objectives
 from jssl.arrays.vectors import unit
 from jssl.data.augment.tiles import shuffled_tiles
 from jssl.data.views import instances, pairs
+from jssl.models.tiles import with_tiles
 from jssl.run import DataInfo
 from tests.methods import toys
 
@@ -206,32 +207,40 @@ def test_tiles_come_from_their_cells_in_an_order_of_their_own():
         shuffled_tiles(keys, images, side=5)
 
 
-def test_the_order_of_augmentations_is_the_authors(monkeypatch):
-    order = []
+CROP, FLIP, JITTER, RANDOM, GREY, BLUR, SOLAR, NORM = STAGES = (
+    "random_resized_crop horizontal_flip color_jitter randaugment grayscale papers_blur solarize normalize"
+).split()
+MOCO_V2 = [CROP, JITTER, GREY, BLUR, FLIP, NORM]
+ORDERS = {  # of the last view, and of ReSSL's both
+    pairs.infomin: [CROP, FLIP, JITTER, BLUR, RANDOM, GREY, NORM],
+    pairs.simclr: [CROP, FLIP, JITTER, GREY, BLUR, NORM],
+    pairs.moco_v2: MOCO_V2,
+    pairs.ressl: [*MOCO_V2, CROP, FLIP, NORM],
+    pairs.byol: [CROP, FLIP, JITTER, GREY, BLUR, SOLAR, NORM],
+    pairs.moco_v3: [CROP, FLIP, JITTER, GREY, BLUR, SOLAR, NORM],
+    pairs.smog: [CROP, FLIP, JITTER, GREY, BLUR, SOLAR, NORM],
+    pairs.supcon: [CROP, FLIP, JITTER, GREY, NORM],
+    instances.npid: [CROP, GREY, JITTER, FLIP, NORM],
+    instances.npid_cifar: [CROP, JITTER, GREY, NORM],
+    instances.moco_v1: [CROP, GREY, JITTER, FLIP, NORM],
+    instances.invariant_spreading: [CROP, JITTER, GREY, FLIP, NORM],
+}
+
+
+@pytest.mark.parametrize("make", ORDERS, ids=lambda make: make.__name__)
+def test_the_order_of_augmentations_is_the_authors(make, monkeypatch):
+    order, wanted = [], ORDERS[make]
 
     def marked(name):
-        return lambda **how: lambda keys, images: order.append(name) or images
+        return lambda *size, **how: lambda keys, images: order.append(name) or images
 
-    stages = "random_resized_crop horizontal_flip color_jitter randaugment grayscale normalize".split()
     for module in (pairs, instances):
-        for name in stages:
+        for name in STAGES:
             monkeypatch.setattr(module, name, marked(name), raising=False)
         monkeypatch.setattr(module, "with_probability", lambda probability, augmentation: augmentation)
-    monkeypatch.setattr(pairs, "papers_blur", lambda size: marked("blur")())
     batch = {"image": jnp.zeros((1, 8, 8, 3)), "index": jnp.arange(1)}
-    for make, wanted in {
-        pairs.infomin: [*stages[:3], "blur", *stages[3:]],
-        instances.moco_v1: [
-            "random_resized_crop",
-            "grayscale",
-            "color_jitter",
-            "horizontal_flip",
-            "normalize",
-        ],
-    }.items():
-        order.clear()
-        make(size=8)(jax.random.key(0), batch)
-        assert order[-len(wanted) :] == wanted and set(order) == set(wanted)
+    make(size=8)(jax.random.key(0), batch)
+    assert order[-len(wanted) :] == wanted and set(order) == set(wanted)
 
 
 def test_ressl_shows_the_student_the_strong_view():
@@ -254,3 +263,41 @@ def test_settings_of_moco_v3_on_resnets_are_another_published_run():
 
     assert replace(resnet, steps=20).build(IMAGENET).peak_rate == pytest.approx(9.6)
     assert resnet.warmup == 10 and resnet.temperature == 1.0 and MoCoV3().peak_rate == pytest.approx(2.4e-3)
+
+
+def test_tiles_in_another_order_are_another_task_as_hard_as_the_first():
+    """InfoMin's branch is invariant to no order of the tiles; one order for all images is as good as another:
+    what it made of the first, it makes of the second with its last layer's rows in that order."""
+    tiles = jax.random.normal(jax.random.key(0), (BATCH, 4, 3, 3, 1))
+    head = models.moco_head(3, hidden=6)
+    network = with_tiles(toys.Mlp((8,)), cls=head, tile=head, join=models.moco_head(5, hidden=None))
+    params, statistics = network.init(jax.random.key(1), tiles[:, 0], tiles)
+    order = jnp.array([2, 0, 3, 1])
+
+    def embedded(params, tiles):
+        return network.apply(params, statistics, tiles[:, 0], tiles=tiles)[0]["tiles"]
+
+    kernel = params["join"]["layers_0"]["kernel"]
+    moved = kernel.reshape(4, 3, -1)[order].reshape(kernel.shape)
+    learned = params | {"join": {"layers_0": params["join"]["layers_0"] | {"kernel": moved}}}
+    before = embedded(params, tiles)
+    np.testing.assert_allclose(embedded(learned, tiles[:, order]), before, atol=1e-5)
+    assert np.all(np.abs(embedded(params, tiles[:, order]) - before).max(1) > 1e-2)
+    for image in range(2):  # an order of its own for one image is no such task
+        alone = embedded(learned, tiles.at[image].set(tiles[image, order]))
+        assert np.abs(alone - before).max(1)[1 - image] > 1e-2
+
+
+def test_steps_leave_a_vits_patch_projection_bit_for_bit():
+    method = methods.moco_v3(
+        models.ViT(patch=4, dim=16, depth=1, heads=2),
+        head=models.moco_v3_head(8, hidden=16),
+        predictor=models.moco_v3_head(8, hidden=16, layers=2),
+    )
+    optimizer = MoCoV3(steps=300).build(IMAGENET).optimizer
+    states, _ = toys.record(method, optimizer, toys.noisy(2), [toys.batch(side=16)] * 4)
+    first, last = (states[i].params for i in (0, -1))
+    jax.tree.map(np.testing.assert_array_equal, first["encoder"].pop("stem"), last["encoder"].pop("stem"))
+    moved = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), first, last)
+    kernels = [x for path, x in jax.tree_util.tree_leaves_with_path(moved) if path[-1].key == "kernel"]
+    assert len(kernels) >= 9 and all(kernels)

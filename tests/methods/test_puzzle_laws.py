@@ -11,7 +11,8 @@ from jssl import methods, models
 from jssl.arrays.permutations import permutation_table
 from jssl.data.augment.tiles import cell_tiles, intruded, one_channel, standardized_tiles
 from jssl.methods.puzzles import neighbours, puzzles
-from jssl.models.tiles import arranged
+from jssl.models.headed import with_heads
+from jssl.models.tiles import arranged, per_tile
 from tests.methods import toys
 
 SIDE, CELL, TILE = 27, 9, 4
@@ -205,3 +206,18 @@ def test_a_puzzle_with_intruders_has_one_solution():
         own = places[:, rng.permutation(9)[2:]]
         apart = np.sum(own[:200, None] != own[None], axis=-1)
         assert np.min(apart + 9 * np.eye(200, 701, dtype=int)) >= 3
+
+
+def test_a_tile_says_nothing_of_other_tiles_nor_of_other_images(solver):
+    """With one tile changed its image is answered otherwise, and no other; and so is its vector."""
+    solve, tiles, orders = solver
+    before, after = solve(tiles, orders), solve(tiles.at[1, 4].add(1.0), orders)
+    moved = np.abs(np.asarray(before - after)).max((1, 2))
+    np.testing.assert_array_equal(moved > 1e-7, [False, True, False, False])
+    network = per_tile(with_heads(toys.Mlp((8,)), tile=models.tile_head(6)))
+    params, statistics = network.init(jax.random.key(1), tiles)
+    vectors = [network.apply(params, statistics, x)[0]["tile"] for x in (tiles, tiles.at[1, 4].add(1.0))]
+    others = np.ones(tiles.shape[:2], bool)
+    others[1, 4] = False
+    same = np.all(np.asarray(vectors[0] == vectors[1]), axis=-1)
+    assert np.all(same[others]) and not same[1, 4]

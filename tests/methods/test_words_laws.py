@@ -149,3 +149,21 @@ def test_patches_come_from_different_cells():
     assert shapes == {"whole": (1, 2, 224), "global": (2, 2, 160), "local": (5, 2, 96)}
     with pytest.raises(ValueError, match="expected 1 to 9 patches that fit"):
         grid_patches(keys, jnp.zeros((3, 8, 8, 3)), side=12, jitter=2, count=5)
+
+
+def test_a_collapse_shows_as_few_words_of_an_image_and_of_the_batch():
+    """Of maps that are one word everywhere both figures are 1; of images that are one word each, one is."""
+    words = 4 * jnp.eye(W, C)
+    objective = o.bag_prediction(lambda p, rows, dim: rows @ p, levels=("map",), words=W)
+
+    def told(tokens):
+        maps = jnp.broadcast_to(tokens[:, None, None], (B, SIDE, SIDE, C))
+        student = {"cls": jnp.zeros((1, B, D)), "generators": {"map": jnp.zeros((C, D))}}
+        views = {"index": jnp.arange(B), "global": jnp.zeros((1, B))}
+        outputs = o.Outputs(student, {"map": maps[None]}, views=views)
+        memory = {"map": objective.init(outputs)["map"] | {"queue": words}}
+        metrics = objective.apply(memory, outputs, 0)[2]
+        return [float(metrics[f"{kind}_words/map"]) for kind in ("image", "batch")]
+
+    assert told(words[jnp.zeros(B, int)]) == pytest.approx([1, 1], abs=1e-3)
+    assert told(words[:B]) == pytest.approx([1, B], abs=1e-3)

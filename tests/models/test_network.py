@@ -118,3 +118,16 @@ def test_heads_and_masks_see_what_was_collected(scan):
     assert [row.shape for row in rows] == [(3, 2, 17)] * 2
     np.testing.assert_allclose(rows[-1].sum(-1), 1, atol=1e-5)
     assert outputs["cls"].shape == (3, 4)
+
+
+@pytest.mark.parametrize("scan", [False, True])
+def test_the_last_block_after_the_last_norm_is_the_networks_tokens(scan):
+    vit = ViT(patch=4, dim=8, depth=3, heads=2, scan=scan)
+    images = jax.random.normal(jax.random.key(0), (3, 16, 16, 3))
+    net = collecting(vit, "blocks")
+    params, statistics = net.init(jax.random.key(0), images)
+    features, _ = net.apply(params, statistics, images)
+    blocks = features.inner["blocks"]
+    assert len(blocks) == 3 and np.abs(blocks[0] - blocks[2]).max() > 1e-2
+    last = vit.norm().apply({"params": params["norm"]}, blocks[-1])
+    np.testing.assert_allclose(last[:, 1:], features.tokens, atol=1e-5)
