@@ -136,7 +136,7 @@ def test_what_is_said_of_further_data_is_said_once_and_kept(loaded, data, tmp_pa
     where = dict(out=tmp_path / "out", cache=tmp_path / "kept", batch=48, sets=(f"npz:{alone}",))
     (found,) = evaluate(loaded, data=data, protocols=protocols, say=said.append, **where)
     assert len([line for line in said if "there is no test split" in line]) == 1
-    assert [note.partition(" training")[0] for note in found["notes"]] == [
+    assert [note.partition(" of ")[0] for note in found["notes"]] == [
         f"npz:{alone}: there is no test split: 10"
     ]
 

@@ -168,7 +168,7 @@ def test_a_damaged_checkpoint_costs_a_warning_not_the_run(finished, tmp_path):
 def test_a_loss_that_is_not_finite_stops_with_step_term_and_checkpoint(tmp_path):
     with pytest.raises(NonFinite, match=r"step 1: .* not finite; there is no checkpoint yet"):
         run(tiny.Tiny, out=str(tmp_path / "run"), infinite=True, **SETTINGS)
-    assert not any(path.name.isdigit() for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_steps_that_are_not_finite_are_skipped_so_many_times(tmp_path):
