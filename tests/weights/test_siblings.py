@@ -175,7 +175,7 @@ def test_relative_positions_of_a_grid_that_is_no_square(hub, tmp_path):
     state["blocks.0.attn.relative_position_bias_table"] = draw(rng, 7 * 11 + 3, 3)
     config = dict(model_type="beit", img_size=[32, 48], num_heads=3, use_mean_pooling=True)
     own = loaded(tmp_path, state, config)
-    assert own.variables["params"]["attention_bias"]["table"].shape == (7, 11, 3)
+    assert own.variables["params"]["attention_bias"]["tables"].shape == (7, 11, 3)
     if hub:  # transformers reads the table as one of 6 x 4 patches, and resizes it
         at, names = "encoder.layer.0.", {"attn.proj": "attention.output.dense", "mlp.fc2": "output.dense"}
         names |= {"norm1": "layernorm_before", "norm2": "layernorm_after", "mlp.fc1": "intermediate.dense"}
@@ -191,7 +191,7 @@ def test_relative_positions_of_a_grid_that_is_no_square(hub, tmp_path):
         theirs[f"{at}attention.attention.relative_position_bias.relative_position_bias_table"] = table
         told = dict(image_size=[32, 48], num_attention_heads=3, layer_norm_eps=1e-6, use_mean_pooling=True)
         found = loaded(tmp_path, theirs, dict(model_type="beit") | told)
-        bias = {**own.variables["params"]["attention_bias"], "table": table[:77].reshape(11, 7, 3)}
+        bias = {**own.variables["params"]["attention_bias"], "tables": table[:77].reshape(11, 7, 3)}
         turned = {"params": own.variables["params"] | {"attention_bias": bias}}
         want = own.encoder.apply(turned, images(32, 48)).tokens
         same(found.features(images(32, 48)).tokens, want)
