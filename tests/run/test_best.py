@@ -2,11 +2,12 @@
 
 import json
 
+import jax.numpy as jnp
 import pytest
 
 from jssl import run
 from jssl.checkpoint import Checkpoints
-from jssl.run.directory.best import Best, Worse, forgotten
+from jssl.run.directory.best import Best, Worse, earlier, forgotten
 from jssl.run.evaluation.probing import Probes
 from tests.run import tiny
 
@@ -49,3 +50,10 @@ def test_the_weights_a_run_started_from_may_be_the_best():
     for step in range(9):
         patient.add(step, {"knn_top1": 1 - step / 10})
     assert patient.step == 0
+
+
+def test_the_start_is_ranked_though_its_checkpoint_is_still_being_written(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(0, {"w": jnp.ones((256, 256))}, {"knn_top1": 0.9})
+    assert earlier(checkpoints) == {0: {"knn_top1": 0.9}}
+    checkpoints.close()

@@ -68,7 +68,8 @@ class Best:
 
 
 def earlier(checkpoints: Checkpoints) -> dict[int, dict[str, float]]:
-    """Reads what checkpoints were ranked by, {step: figures}."""
+    """Reads what checkpoints were ranked by, {step: figures}; waits for the one that is being written."""
+    checkpoints.wait()
     return {step: checkpoints.metrics(step) for step in checkpoints.steps}
 
 
