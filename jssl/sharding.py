@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -73,10 +74,11 @@ def check_devices() -> None:
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # jax has either, by its version and the platform
-        asked, said = jax.config.jax_platforms, " ".join(str(error).split())[:200]  # type: ignore[attr-defined]
+        config: Any = jax.config  # its options are added at run time
+        asked, said = config.jax_platforms, " ".join(str(error).split())[:200]
         raise ValueError(
             f"JAX_PLATFORMS={asked}: jax finds no such device here{f' ({said})' if said else ''}; unset "
-            "JAX_PLATFORMS to take what there is, or install jax for it, such as jax[cuda12]"
+            "JAX_PLATFORMS to take what there is, or install jax for it, such as jax[cuda13]"
         ) from None
 
 

@@ -28,12 +28,13 @@ def config_of(directory) -> dict[str, Any] | None:
     return read_config(directory) if (as_path(directory) / CONFIG).exists() else None
 
 
-def check_data(out, data: Gathered, info: DataInfo) -> None:
+def check_data(out, before: Mapping[str, Any] | None, data: Gathered, info: DataInfo) -> None:
     """Refuses a run among its own images, whose figures would be trained on, and one whose data is not what
     it began with.
 
     Args:
         out: The run's directory.
+        before: Its config, as `config_of` reads it.
         data: What it sees.
         info: What is counted of it.
     Raises:
@@ -46,23 +47,26 @@ def check_data(out, data: Gathered, info: DataInfo) -> None:
             f"--out {out} lies in --data {root}, so that its figures would be images to train on; give "
             "another --out"
         )
-    before = (config_of(out) or {}).get("data")
-    if data.passing is not None or not isinstance(before, Mapping):
+    counts = (before or {}).get("data")
+    if data.passing is not None or not isinstance(counts, Mapping):
         return
     counted = {"images": ("examples", info.examples), "classes": ("classes", info.classes)}
     for word, (name, now) in counted.items():
-        if (then := before.get(name, now)) != now:
+        if (then := counts.get(name, now)) != now:
             raise ValueError(
                 f"--data {info.name} has {now:,} {word}, and had {then:,} when the run in --out {out} began; "
                 f"give the data as it was, or another directory, with --start {out} to go on from its weights"
             )
 
 
-def extended(out, settings: Settings, info: DataInfo, steps: int) -> Shorter | None:
+def extended(
+    out, before: Mapping[str, Any] | None, settings: Settings, info: DataInfo, steps: int
+) -> Shorter | None:
     """Says what the run in a directory was to be, where it had fewer steps.
 
     Args:
         out: The directory.
+        before: Its config, as `config_of` reads it.
         settings: Of the run that is to go on.
         info: What is counted of its data.
         steps: That it is to have.
@@ -71,14 +75,13 @@ def extended(out, settings: Settings, info: DataInfo, steps: int) -> Shorter | N
     Raises:
         ValueError: for fewer steps than it had.
     """
-    there = config_of(out) or {}
-    before = there.get("steps", steps)
-    if before == steps:
+    had = steps if before is None else before.get("steps", steps)
+    if before is None or had == steps:
         return None
-    if before > steps:
+    if had > steps:
         raise ValueError(
-            f"--out {out} holds a run of {before:,} steps, which may become longer, not {steps:,}; "
+            f"--out {out} holds a run of {had:,} steps, which may become longer, not {steps:,}; "
             "give another directory"
         )
-    budget = {name: value for name, value in there["settings"].items() if name in BUDGET}
-    return Shorter(before, replace(settings, **budget).build(info).learning_rate)
+    budget = {name: value for name, value in before["settings"].items() if name in BUDGET}
+    return Shorter(had, replace(settings, **budget).build(info).learning_rate)

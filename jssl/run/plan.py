@@ -113,12 +113,13 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     _check_effect(settings, options, given)
     name = experiment_name(settings)
     options = replace(options, out=f"runs/{name}" if options.out is None else options.out)
-    options = replace(options, dtype=_dtype(options))
+    before = config_of(options.out)
+    options = replace(options, dtype=_dtype(options, before))
     data = weights = None
     if options.preset is not None:
         data = _gathered(settings)
         unread = settings
-        settings, weights = settings_with_weights(settings, config_of(options.out))
+        settings, weights = settings_with_weights(settings, before)
         settings, sentence = preset(name, settings, info_of(data), given)
         data, settings = data.changed(notes=(sentence, *data.notes)), by_name(settings, unread)
     config: dict[str, Any] = {
@@ -131,7 +132,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     }
     check_directory(options.out, config)
     unread = settings
-    settings, weights = settings_with_weights(settings, config_of(options.out), weights)
+    settings, weights = settings_with_weights(settings, before, weights)
     config |= told_beside(settings)
     mesh = make_mesh(options.mesh)
     data = _gathered(settings) if data is None else data
@@ -145,7 +146,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     if data.passing is not None:
         data = data.changed(passing=data.passing.of_run(*(getattr(settings, at, None) for at in BUDGETED)))
     info = info_of(data)
-    check_data(options.out, data, info)
+    check_data(options.out, before, data, info)
     if (batch := getattr(settings, "batch", None)) is not None:
         steps_per_epoch(info.examples, batch)
     experiment = settings.build(info)
@@ -158,7 +159,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         raise ValueError(
             f"a run must have 1 to {LARGEST:,} steps, got {experiment.steps:,}; change --steps or --epochs"
         )
-    extends = extended(options.out, settings, info, experiment.steps)
+    extends = extended(options.out, before, settings, info, experiment.steps)
     tenth = max(1, experiment.steps // 10)
     options = replace(
         options,
@@ -244,11 +245,11 @@ def state_shapes(
     return jax.eval_shape(init, batch, start and start.tree)
 
 
-def _dtype(options: Options) -> Any:
+def _dtype(options: Options, before: Mapping[str, Any] | None) -> Any:
     """What the forward pass computes in: as was asked, as the run began, or as is fast here."""
     if options.dtype != "auto":
         return options.dtype
-    begun = (config_of(options.out) or {}).get("numbers", {}).get("dtype")
+    begun = (before or {}).get("numbers", {}).get("dtype")
     return begun or ("float32" if jax.default_backend() == "cpu" else "bfloat16")
 
 

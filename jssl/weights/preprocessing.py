@@ -11,6 +11,7 @@ import numpy as np
 from jssl.data.augment.base import IMAGENET
 
 SATELLITE = (0.430, 0.411, 0.296), (0.213, 0.156, 0.143)
+STRIP = 16  # times as long as wide: of a longer image the ends are never seen
 INTERPOLATIONS = {"bicubic": "cubic", "bilinear": "linear", "nearest": "nearest"}
 PILLOW = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 
@@ -78,10 +79,8 @@ class Preprocess:
         images = images[None] if images.ndim == 3 else images
         if images.dtype != np.uint8 or images.ndim not in (4, 5):
             raise ValueError(f"preprocess takes uint8 images [B, H, W, C], got {images.dtype} {images.shape}")
-        before, images = images.shape[:-3], images.reshape(-1, *images.shape[-3:])
-        height, width = images.shape[1:3]
-        scale = self.size / min(height, width)
-        rows, columns = max(self.size, int(height * scale)), max(self.size, int(width * scale))
+        before, images = images.shape[:-3], without_ends(images.reshape(-1, *images.shape[-3:]))
+        rows, columns = self.resized(*images.shape[1:3])
         method = INTERPOLATIONS[self.interpolation]
         x = jax.image.resize(
             jnp.asarray(images, jnp.float32), (len(images), rows, columns, images.shape[-1]), method
@@ -92,6 +91,11 @@ class Preprocess:
         x = self.normalised(x)
         return x.reshape(*before, *x.shape[1:])
 
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Says how high and wide an image is once its short side has the size."""
+        scale = self.size / min(height, width)
+        return max(self.size, int(height * scale)), max(self.size, int(width * scale))
+
     def normalised(self, images: jax.Array) -> jax.Array:
         """Normalises images in [0, 1], [..., C], that have their size."""
         return (images - jnp.asarray(self.mean)) / jnp.asarray(self.std)
@@ -99,6 +103,20 @@ class Preprocess:
     def at(self, side: int) -> "Preprocess":
         """Prepares images of another side, which show as much of what is there."""
         return replace(self, size=round(side * self.size / self.crop), crop=side)
+
+
+def without_ends(images: np.ndarray) -> np.ndarray:
+    """Cuts off the ends of strips, whose middle is all that is seen: one pixel by 3,000, resized whole,
+    would take two gigabytes.
+
+    Args:
+        images: [..., H, W, C].
+    Returns:
+        [..., H, W, C], at most `STRIP` times as long as wide.
+    """
+    height, width = images.shape[-3:-1]
+    top, left = (max(0, (side - STRIP * min(height, width)) // 2) for side in (height, width))
+    return images[..., top : height - top, left : width - left, :]
 
 
 @dataclass(frozen=True)

@@ -181,11 +181,9 @@ def _downloaded(name: str) -> tuple[Path | None, str]:
 
 
 def _folder(path: Path) -> Place:
-    name = next(
-        (name for name in CONFIGS if any((path / f"{name}{end}").is_file() for end in ("", INDEX))), ""
-    )
-    index = path / f"{name}{INDEX}"
-    if name and index.is_file():
+    there = (name for name in CONFIGS if any((path / f"{name}{end}").is_file() for end in ("", INDEX)))
+    name = next(there, None)
+    if name is not None and (index := path / f"{name}{INDEX}").is_file():
         listed = _json(index).get("weight_map", {})
         if not isinstance(listed, Mapping):
             raise ValueError(f"{index} holds no table weight_map")
@@ -193,8 +191,7 @@ def _folder(path: Path) -> Place:
         if absent := [file.name for file in files if not file.is_file()]:
             raise ValueError(f"{path} lacks {', '.join(absent[:3])}, which its index names")
         return Place(files, str(path), path / CONFIGS[name])
-    found = path / name
-    if not name:
+    if name is None:
         others = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
         if not others and (path / "checkpoints").is_dir():
             raise ValueError(f"{path} is a run of jssl; open it with jssl.open_run({str(path)!r})")
@@ -203,8 +200,8 @@ def _folder(path: Path) -> Place:
                 "several files of weights" if others else f"no file of weights, such as {next(iter(CONFIGS))}"
             )
             raise ValueError(f"{path} holds {told}; name the file itself")
-        found = others[0]
-    return Place((found,), str(path), path / CONFIGS.get(found.name, "config.json"))
+        name = others[0].name
+    return Place((path / name,), str(path), path / CONFIGS.get(name, "config.json"))
 
 
 def _json(path: Path) -> dict[str, Any]:

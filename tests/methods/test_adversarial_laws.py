@@ -36,7 +36,9 @@ def both():
 
     @jax.jit
     def slope(params, images):
-        loss = lambda params: method.loss(params, None, memory, seen_as(images), jax.random.key(1), 0)[0]  # noqa: E731
+        def loss(params):
+            return method.loss(params, None, memory, seen_as(images), jax.random.key(1), 0)[0]
+
         return jax.grad(loss)(params)
 
     return params, outputs, slope, method, memory

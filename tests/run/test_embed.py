@@ -10,7 +10,7 @@ from jssl.command import main
 from jssl.data import from_arrays
 from jssl.models import ViT
 from jssl.run import DataInfo
-from jssl.run.evaluation.embed import chooser, embed
+from jssl.run.evaluation.embed import chooser, embed, prepared
 from jssl.weights import Loaded, Preprocess
 
 VIT = ViT(patch=4, dim=16, depth=3, heads=2, registers=1)
@@ -119,3 +119,11 @@ def test_the_command_reads_a_folder_and_leaves_damaged_images_out(loaded, tmp_pa
     main(["list", "--weights"])
     listed = capsys.readouterr().out
     assert "dinov2_vits14_reg" in listed and "Apache-2.0" in listed and "dl.fbaipublicfiles.com" in listed
+
+
+def test_of_a_strip_the_middle_is_seen_however_long_it_is():
+    pixels = Preprocess(16, 8, "bicubic", (0.0,) * 3, (1.0,) * 3)
+    short = np.random.default_rng(0).integers(0, 256, (1, 32, 3)).astype(np.uint8)
+    long = np.pad(short, ((0, 0), (1_000, 1_000), (0, 0)))
+    np.testing.assert_allclose(pixels(long), pixels(long[:, 900:-900]), atol=1e-6)
+    np.testing.assert_array_equal(prepared(long, pixels), prepared(long[:, 900:-900], pixels))

@@ -2,6 +2,10 @@
 
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +15,31 @@ from jssl.data.sources.arrays import from_arrays
 IMAGES = {"train": ("images", "x_train"), "test": ("test_images", "x_test")}
 LABELS = {"train": ("labels", "y_train"), "test": ("test_labels", "y_test")}
 PREFIX = {"train": "", "test": "test_"}
+DAMAGED = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, TypeError)
+
+
+class NotNpz(ValueError):
+    """A file is something else than an npz file."""
+
+
+@contextmanager
+def archive_of(path: str | Path) -> Iterator[Any]:
+    """Opens an npz file, of which no Python objects are read.
+
+    Args:
+        path: Of the file.
+    Returns:
+        A context with NumPy's archive; reading an array of a damaged one raises one of `DAMAGED`.
+    Raises:
+        OSError: for a file that cannot be opened.
+        NotNpz: for something else.
+    """
+    with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise NotNpz("it is not an npz file")
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as archive:
+            yield archive
 
 
 def from_npz(path: str, *, split: str = "train") -> Source:
@@ -30,14 +59,10 @@ def from_npz(path: str, *, split: str = "train") -> Source:
     """
     name = f"npz:{path}"
     try:
-        with open(path, "rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise ValueError(
-                    f"{name}: it is not an npz file; write one with np.savez(path, images=..., labels=...)"
-                )
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:
-                return _source(archive, name, split)
+        with archive_of(path) as archive:
+            return _source(archive, name, split)
+    except NotNpz as error:
+        raise ValueError(f"{name}: {error}; write one with np.savez(path, images=..., labels=...)") from None
     except FileNotFoundError:
         raise FileNotFoundError(f"{name}: there is no such file; give the path of an .npz file") from None
     except IsADirectoryError:
@@ -72,7 +97,7 @@ def _source(archive, name, split):
 def _array(archive, key, name):
     try:
         return archive[key]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, TypeError) as error:
+    except DAMAGED as error:
         reason = "it holds Python objects" if "pickle" in str(error) else "it is damaged"
         raise ValueError(
             f"{name}: {key} cannot be read: {reason}; write the file anew with np.savez"

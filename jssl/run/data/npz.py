@@ -1,14 +1,12 @@
 """Files of arrays that commands hand to each other: opened with one line where they are something else."""
 
 import os
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-WRONG = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)  # of a damaged file
+from jssl.data.sources.npz import DAMAGED, archive_of
 
 
 def held(path: str | Path, names: Sequence[str], *, what: str) -> dict[str, np.ndarray]:
@@ -24,13 +22,9 @@ def held(path: str | Path, names: Sequence[str], *, what: str) -> dict[str, np.n
         ValueError: for anything that is no whole npz file.
     """
     try:
-        with open(path, "rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise ValueError("it is not an npz file")
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in names if name in archive}
-    except WRONG as error:
+        with archive_of(path) as archive:
+            return {name: archive[name] for name in names if name in archive}
+    except DAMAGED as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise ValueError(f"{path} cannot be read as {what}: {reason[:200]}") from None
 

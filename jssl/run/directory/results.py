@@ -130,24 +130,19 @@ def questions(entries: Sequence[Mapping[str, Any]]) -> list[str]:
         ['digits, k 20: ', 'scenes, k 20: ', 'digits, k 5: ']
     """
 
-    def about(entry):
-        return {"data": entry["data"], "network": entry["network"]} | entry["settings"]
-
-    found = []
-    for entry in entries:
-        alike = [about(other) for other in entries if other["protocol"] == entry["protocol"]]
-        of_row = [
-            about(other)["network"]
-            for other in entries
-            if (other["protocol"], other["row"]) == (entry["protocol"], entry["row"])
+    def words_of(entry):
+        rivals = [other for other in entries if other["protocol"] == entry["protocol"]]
+        of_row = [other["network"] for other in rivals if other["row"] == entry["row"]]
+        words = [entry["data"]] if any(other["data"] != entry["data"] for other in rivals) else []
+        words += [entry["network"]] if any(other != entry["network"] for other in of_row) else []
+        words += [
+            f"{name} {in_words(value)}"
+            for name, value in entry["settings"].items()
+            if any(other["settings"].get(name) != value for other in rivals)
         ]
-        own, words = about(entry), []
-        for name, value in own.items():
-            others = of_row if name == "network" else [other.get(name) for other in alike]
-            if any(other != value for other in others):
-                words.append(value if name in ("data", "network") else f"{name} {in_words(value)}")
-        found.append(f"{', '.join(words)}: " if words else "")
-    return found
+        return f"{', '.join(words)}: " if words else ""
+
+    return [words_of(entry) for entry in entries]
 
 
 def markdown(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -37,13 +37,12 @@ from jssl.run.data.npz import check_place
 from jssl.run.evaluation.marks import mark_of_data, mark_of_network
 from jssl.sharding import check_devices, make_mesh, over_batch, replicated
 from jssl.weights.loaded import Loaded
-from jssl.weights.preprocessing import Preprocess
+from jssl.weights.preprocessing import Preprocess, without_ends
 
 TOKENS = ("cls", "mean", "both", "patches", "layers")
 LAYERS = 4  # last blocks whose class tokens "layers" has
 FLUSH = 16  # batches in a part of the unfinished file
 COLUMNS = ("features", "labels", "names")
-STRIP = 16  # times as long as wide: the ends of a longer image are cut off before it is resized
 
 
 def chooser(
@@ -214,13 +213,9 @@ def prepared(image: np.ndarray, pixels: Preprocess) -> np.ndarray:
     """
     from PIL import Image
 
-    # one pixel by 3,000, resized whole, would take two gigabytes
-    top, left = (max(0, (side - STRIP * min(image.shape[:2])) // 2) for side in image.shape[:2])
-    image = image[top : len(image) - top, left : image.shape[1] - left]
-    height, width = image.shape[:2]
-    scale = pixels.size / min(height, width)
-    rows, columns = (max(pixels.size, int(side * scale)) for side in (height, width))
-    if (rows, columns) != (height, width):
+    image = without_ends(image)
+    rows, columns = pixels.resized(*image.shape[:2])
+    if (rows, columns) != image.shape[:2]:
         kind = getattr(Image.Resampling, pixels.interpolation.upper())
         image = np.asarray(Image.fromarray(image).resize((columns, rows), kind))
     top, left = (rows - pixels.crop) // 2, (columns - pixels.crop) // 2

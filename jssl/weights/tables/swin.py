@@ -70,6 +70,7 @@ def swin(file: File, rows: Table, masked: bool) -> Net:
     patch = number(file, "patch_size", default=side)
     positions = rows["positions"][0] in file
     grid = grid_of(file, patch, file.shape(rows["positions"][0])[1] if positions else None)
+    act = activation(file)
     module = Swin(
         patch,
         dim,
@@ -80,7 +81,7 @@ def swin(file: File, rows: Table, masked: bool) -> Net:
         LearnedPositions() if positions else None,
         epsilon_norm(file, 1e-5),
         bool(file.get("qkv_bias", default=f"{first}.bias" in file)),
-        mlp=Mlp if activation(file) is gelu else partial(Mlp, activation=activation(file)),
+        mlp=Mlp if act is gelu else partial(Mlp, activation=act),
     )
     shape = (1, grid[0] * patch, grid[1] * patch, channels)
 
