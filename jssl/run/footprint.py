@@ -109,6 +109,7 @@ def peak_bytes(closed: ClosedJaxpr, *, size: Size = whole) -> int:
     Returns:
         Bytes.
     Examples:
+        >>> import jax.numpy as jnp
         >>> double = jax.make_jaxpr(lambda x: jnp.sum((x @ x) @ x))(jnp.ones((8, 8)))
         >>> peak_bytes(double)
         512
