@@ -29,6 +29,7 @@ from jax.experimental import topologies
 import jssl
 from benchmarks.gpu_cases import Sizes, adamw, images_of, jitter, key_shape, lars
 from jssl import masks, methods, models, objectives
+from jssl.arrays.kernels import vectors_together
 from jssl.arrays.stacks import squares_of_layers
 from jssl.arrays.trees import cast
 from jssl.data import views
@@ -164,6 +165,7 @@ def _update(optimizer):
         return jssl.init_state(method, optimizer, views.simclr(size=224), batch, key=jax.random.key(0))
 
     def update(state, gradient):
+        gradient = vectors_together(gradient)
         norm = jnp.sqrt(optax.tree.sum(squares_of_layers(gradient)))
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)

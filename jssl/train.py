@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jssl.arrays.kernels import vectors_together
 from jssl.arrays.programs import used_once
 from jssl.arrays.stacks import in_form_of, squares_of_layers
 from jssl.arrays.trees import cast
@@ -163,6 +164,7 @@ def train_step(
             return run(params, state.teacher, state.memory, batch, keys, state.step)
 
         (loss, (memory, metrics)), grads = compute(state.params)
+        grads = vectors_together(grads)
         asked = dict(value=loss, grad=grads, value_fn=lambda params: compute(params)[0][0])
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params, **asked)
         params = optax.apply_updates(state.params, updates)

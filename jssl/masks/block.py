@@ -63,16 +63,17 @@ def block_mask(
         _, _, height, width = sides = drawn(numbers, left)
         new = (rectangles(grid, *sides) & ~mask[:, None]).sum((2, 3), dtype=jnp.int32)
         fits = (height < rows) & (width < columns) & (new > 0) & (new <= left[:, None])
-        first = jnp.zeros(len(mask), jnp.int32)  # the first that fits, by selections: a reduction less
+
+        # The first that fits, by selections: a reduction less. Nothing where none does.
+        offers = jnp.stack([*sides, new], axis=-1)
+        taken = jnp.zeros_like(offers[:, 0])
         for number in reversed(range(tries)):
-            first = jnp.where(fits[:, number], number, first)
-        first = first[:, None]
-        found, new = (jnp.take_along_axis(x, first, 1) for x in (fits, new))
-        block = rectangles(grid, *drawn(jnp.take_along_axis(numbers, first[..., None], 1), left))
+            taken = jnp.where(fits[:, number, None], offers[:, number], taken)
+        *sides, new = jnp.moveaxis(taken, -1, 0)
         # Where none fits, nothing is left: finished samples draw in vain, since a loop that waits for the
         # slowest sample would need a message between devices at every turn.
-        left = jnp.where(found[:, 0], left - new[:, 0], 0)
-        return (mask | (block[:, 0] & found[..., None]), left), None
+        left = jnp.where(new > 0, left - new.astype(left.dtype), 0)
+        return (mask | rectangles(grid, *sides), left), None
 
     numbers = uniform(keys, shape=(blocks, tries, 4)).swapaxes(0, 1)
     start = jnp.zeros((len(keys), rows, columns), bool), counts
