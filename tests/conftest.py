@@ -22,7 +22,7 @@ gc.set_threshold(50_000, 20, 20)
 TESTS = Path(__file__).parent
 SLOW = """
     test_laws.py test_sharding.py test_experiments.py test_docs.py test_notebooks.py methods run
-    test_faithful.py test_faithful_targets.py test_packaging.py test_step.py test_flops.py test_frozen.py
+    faithful test_packaging.py test_step.py test_flops.py test_frozen.py
     test_benchmarks.py data/test_views.py data/test_augmentations.py data/test_scenes.py
     evaluate/test_logistic.py evaluate/test_linear.py evaluate/test_protocols.py evaluate/test_heads.py
     evaluate/test_few_labels.py evaluate/test_seeing.py evaluate/test_search.py

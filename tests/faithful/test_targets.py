@@ -7,7 +7,7 @@ import pytest
 from jssl.experiments import CAE, EVA, AttMask, BEiT, Data2Vec, MaskFeat
 
 from jssl import models
-from tests.test_faithful import KEY, TOKENS, built, decayed, rate, tree
+from tests.faithful.quoted import KEY, TOKENS, built, decayed, rate, tree
 
 RUNS = {  # first, highest and last rate, as the authors' commands have them
     "attmask": (AttMask(), 0, 5e-4 * 800 / 256, 1e-6),

@@ -1,0 +1,140 @@
+"""DINO, iBOT, DINOv2 and DINOv3, as their authors train them."""
+
+import math
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jssl.experiments import IBOT, Dino, DINOv2, DINOv3
+from jssl.experiments.dino import boosted
+
+from jssl import models
+from jssl.models.layers.transformer import path_factors
+from jssl.run.settings.systems import named
+from tests.faithful.quoted import IMAGENET, KEY, built, moved, per_epoch, rate, tree
+
+
+def test_dinos_quoted_run():
+    s = Dino()
+    assert (s.batch, s.epochs, s.peak_rate) == (512, 100, pytest.approx(1e-3))
+    assert (s.initial_teacher_temperature, s.teacher_temperature, s.learned_norm) == (0.04, 0.04, False)
+    assert rate(s, 100) == pytest.approx(1e-6, rel=1e-2)
+    assert (s.weight_decay, s.final_weight_decay, s.clip, s.drop_path) == (0.04, 0.4, 3.0, 0.1)
+
+
+def test_dinos_boosted_run():
+    assert (boosted.batch, boosted.epochs, boosted.temperature_warmup) == (1024, 300, 30)
+    assert (boosted.teacher_temperature, boosted.learned_norm) == (0.07, True)
+    warm = boosted.temperature(IMAGENET)
+    assert float(warm(0)) == pytest.approx(0.04)
+    assert float(warm(30 * per_epoch(boosted))) == pytest.approx(0.07)
+    assert rate(boosted, 300) == pytest.approx(1e-6, rel=1e-2)
+
+
+def test_ibots_quoted_run():
+    s = IBOT()
+    assert (s.batch, s.epochs, s.locals, s.prototypes, s.shared_head) == (1024, 800, 10, 8192, True)
+    assert s.learned_norm and rate(s, 800) == pytest.approx(1e-6, rel=1e-2)
+
+
+def test_dinov2s_quoted_run():
+    s = DINOv2()
+    assert (s.batch, s.steps, s.span(1, IMAGENET), s.koleo_group) == (3072, 625_000, 1250, 32)
+    assert s.peak_rate == pytest.approx(2e-4 * 3**0.5)
+    assert float(s.rate(IMAGENET)(s.steps)) == pytest.approx(1e-6, rel=1e-2)
+    encoder = s.network(where_it_has=s.encoder_settings())
+    assert encoder.mlp is models.SwiGlu and encoder.mlp_ratio * encoder.dim == 2736  # SwiGLUFFNFused
+    assert (encoder.drop_path, encoder.layer_scale, encoder.patch) == ((0.4, 0.4), 1e-5, 14)
+    kept = path_factors(KEY, encoder.drop_path, depth=3, batch=4000)
+    np.testing.assert_allclose((kept == 0).mean((1, 2)), 0.4, atol=0.03)  # drop_path_uniform
+    assert math.isclose(float(kept.max()), 1 / 0.6, rel_tol=1e-5)
+    params = {
+        "encoder": {"stem": {"kernel": jnp.ones((2, 2))}, "norm": {"scale": jnp.ones(2)}},
+        "image": {"layers_6": {"kernel": jnp.ones((2, 2))}},
+    }
+    optimizer = replace(s, warmup=0, weight_decay=0.0).optimizer(IMAGENET)
+    moves = moved(optimizer, params, jax.tree.map(jnp.ones_like, params))
+    still, scale = moves["image"]["layers_6"]["kernel"], moves["encoder"]["norm"]["scale"]
+    assert not np.any(still) and float(scale[0]) == pytest.approx(-s.peak_rate, rel=1e-3)
+    assert float(moves["encoder"]["stem"]["kernel"][0, 0]) == pytest.approx(0.2 * float(scale[0]), rel=1e-5)
+
+
+def test_dinov3s_quoted_run():
+    s = DINOv3()
+    assert (s.steps, s.span(1, IMAGENET), s.span(s.gram_every, IMAGENET)) == (1_000_000, 1000, 10_000)
+    for step in (100_000, 999_999):  # constant schedules
+        assert float(s.rate(IMAGENET)(step)) == pytest.approx(4e-4)  # 5e-5 * 4 * (4096 / 1024) ** 0.5
+        assert float(s.teacher_momentum(IMAGENET)(step)) == pytest.approx(0.994)
+        assert float(s.temperature(IMAGENET)(step)) == pytest.approx(0.07)
+    encoder = s.moving(s.network(where_it_has=s.encoder_settings()))
+    assert encoder.mlp_ratio * encoder.dim == 8192 and encoder.positions is None and encoder.registers == 4
+    assert (encoder.rotary.shift, encoder.rotary.jitter, encoder.rotary.rescale) == (0.0, 1.0, 2.0)
+    refreshed = s.anchors(IMAGENET)["refreshed"]
+    assert [bool(refreshed(n * 10_000 - 1)) for n in (1, 2, 3, 4)] == [True, True, True, False]
+    assert not refreshed(10_000)
+    head = replace(s, hidden=4, bottleneck=3).head()(5)
+    assert set(head.init(KEY, jnp.ones((1, 4)))["params"][head.last]) == {"kernel"}
+
+
+@pytest.mark.parametrize("name", ["ibot", "esvit", "attmask", "dinov2", "dinov2_distill"])
+def test_the_prototypes_length_decays_as_in_the_authors_code(name):
+    settings = replace(named(name)(), steps=100, warmup=0, frozen=0, weight_decay=0.1)
+    last = settings.head()(5).last
+    length = {last: {"kernel": jnp.ones((3, 5)), "scale": jnp.ones(5)}}
+    params = tree(stem={"kernel": jnp.ones((2, 2))}) | {"cls": length, "image": length}
+    optimizer = settings.optimizer(IMAGENET)
+    moves = moved(optimizer, params, jax.tree.map(jnp.zeros_like, params))
+    assert np.all(moves["cls"][last]["scale"] < 0) and np.all(moves["image"][last]["scale"] < 0)
+    assert not np.any(moves["encoder"]["norm"]["scale"])
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_the_prototypes_length_is_learned_where_the_authors_learn_it(learned):
+    head = IBOT(learned_norm=learned, hidden=4, bottleneck=3).head()(5)
+    params = head.init(KEY, jnp.ones((1, 4)))["params"]
+    assert ("scale" in params[head.last]) == learned
+
+
+def test_ibots_smallest_block_is_a_third_of_the_grid_squared(monkeypatch):
+    from jssl.methods import distillation
+
+    found = {}
+
+    def seen(keys, grid, *, count, min_block):
+        found[grid] = min_block
+        return jnp.zeros((len(keys), math.prod(grid)), bool)
+
+    monkeypatch.setattr(distillation, "block_mask", seen)
+    for side in (6, 14, 16):
+        masking = distillation.sometimes_blocks(models.ViT(1, 4, 1, 1))
+        masking(jax.random.split(KEY, 2), jnp.zeros((2, side, side, 3)))
+    assert found == {(6, 6): 4, (14, 14): 16, (16, 16): 25}
+
+
+def test_the_dino_family_fits_positions_with_an_offset_and_blurs_small_crops_whole(monkeypatch):
+    for settings in (Dino(), IBOT()):
+        assert built(settings).encoder.positions.interpolate is models.dino_bicubic
+    from jssl.data.views import multicrop, pairs
+
+    kernels = []
+    monkeypatch.setattr(
+        pairs, "gaussian_blur", lambda *, sigma, kernel: kernels.append(kernel) or pairs.identity
+    )
+    multicrop.dino()
+    assert kernels == [23, 23, 23]  # a tenth of 224, and as much at 96
+
+
+@pytest.mark.parametrize("name", ["dino", "ibot"])
+def test_the_linear_probe_reads_the_class_tokens_of_the_last_four_blocks(name):
+    assert built(named(name)()).linear_features is not None
+    module, images = models.ViT(4, 8, 5, 2), jax.random.normal(KEY, (2, 8, 8, 3))
+    variables = module.init(KEY, images)
+    tokens = models.last_class_tokens(module, variables, images).reshape(2, 4, 8)
+    np.testing.assert_allclose(tokens[:, -1], module.apply(variables, images).cls, rtol=1e-5, atol=1e-6)
+    one = module.clone(depth=4)
+    fewer = {
+        "params": variables["params"] | {"blocks": dict(list(variables["params"]["blocks"].items())[:4])}
+    }
+    np.testing.assert_allclose(tokens[:, -2], one.apply(fewer, images).cls, rtol=1e-5, atol=1e-6)

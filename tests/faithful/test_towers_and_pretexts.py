@@ -1,0 +1,110 @@
+"""CLIP, SLIP, SigLIP, rotations and context prediction, as their authors train them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jssl.experiments import CLIP, SLIP, ContextPrediction, Rotation, SigLIP
+
+from jssl import methods, models
+from jssl.data import views
+from tests.faithful.quoted import IMAGENET, KEY, SLOPE, built, moved, rate
+
+# images and captions
+
+
+def test_clips_image_tower():
+    network = built(CLIP()).encoder
+    small = network.clone(dim=64, depth=1, heads=4)
+    variables = small.init(KEY, jnp.zeros((1, 64, 64, 3)))["params"]
+    assert "bias" not in variables["stem"]["proj"] and "norm_input" in variables
+    assert small.norm(name=None).epsilon == 1e-5
+    assert small.mlp(hidden=4).activation is models.quick_gelu
+    table = network.positions.table_init(KEY, (7, 7, 768), jnp.float32)
+    assert float(table.std()) == pytest.approx(768**-0.5, rel=0.02)
+    assert network.kernel_init is models.clip_image_init
+
+
+@pytest.mark.parametrize("settings", [CLIP(), SLIP()])
+def test_clips_text_tower(settings):
+    text = settings.text_network(IMAGENET)
+    assert (text.vocabulary, text.length, text.dim, text.depth) == (49_408, 77, 512, 12)
+    assert text.end is models.largest_id and text.mlp(hidden=4).activation is models.quick_gelu
+    out = text.kernel_init(KEY, (512, 512), jnp.float32)
+    assert float(out.std()) == pytest.approx((512 * 24) ** -0.5, rel=0.02)
+    with pytest.raises(
+        ValueError, match="--caption-length 20 is too short for imagenet's captions of 77 tokens"
+    ):
+        type(settings)(caption_length=20).text_network(IMAGENET)
+
+
+def test_clips_images_have_clips_statistics():
+    white = jnp.full((1, 224, 224, 3), 255, jnp.uint8)
+    expected = (1 - 0.40821073) / 0.27577711
+    assert float(CLIP().view(IMAGENET)(white)[0, 0, 0, 2]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_siglips_images_lie_between_1_and_minus_1():
+    white = {"image": jnp.full((1, 80, 80, 3), 255, jnp.uint8), "index": jnp.arange(1)}
+    seen = SigLIP().make_views(IMAGENET)(KEY, white)["global"]
+    black = SigLIP().view(IMAGENET)(0 * white["image"])
+    np.testing.assert_allclose(seen, 1, atol=1e-6)
+    np.testing.assert_allclose(black, -1, atol=1e-6)
+
+
+def test_slip_shows_clip_a_plain_crop_and_simclr_two_other_views():
+    s = SLIP()
+    assert [rate(s, epoch) for epoch in (0, 1, 25)] == [
+        pytest.approx(value, rel=1e-3) for value in (1e-6, 3e-3, 1e-5)
+    ]
+    seen = views.slip(size=16)(KEY, SLOPE)["global"]
+    assert len(seen) == 3
+    rising = jnp.mean(jnp.diff(seen[0, ..., 0], axis=2), axis=(1, 2)) > 0
+    assert bool(jnp.all(rising))
+    encoder, text = models.ViT(4, 16, 1, 2), models.text_encoder("text_n", vocabulary=9, length=4)
+    method = methods.slip(encoder, text, dim=4, head=models.slip_head(4, hidden=8))
+    batch = {
+        "global": jax.random.normal(KEY, (3, 4, 8, 8, 3)),
+        "caption": jnp.ones((4, 4), jnp.int32).at[:, 0].set(jnp.arange(4)),
+    }
+    params, memory = jax.jit(method.init)(KEY, batch)
+
+    @jax.jit
+    def judged(batch):
+        loss, (_, metrics) = method.loss(params, None, memory, batch, KEY, 0)
+        return metrics | {"loss": loss}
+
+    terms = judged(batch)
+    changed = judged(batch | {"global": batch["global"].at[0].add(1.0)})
+    assert terms["simclr"] == changed["simclr"] and terms["clip"] != changed["clip"]
+    changed = judged(batch | {"global": batch["global"].at[2].add(1.0)})
+    assert terms["clip"] == changed["clip"] and terms["simclr"] != changed["simclr"]
+    assert float(terms["loss"]) == pytest.approx(float(terms["clip"] + terms["simclr"] / 2), rel=1e-5)
+    last = list(params["simclr"]["cls"].values())[-1]
+    assert "bias" in last and "kernel" in last  # SLIP's head ends with a linear layer
+
+
+def test_context_predictions_pair_decays_more():
+    settings = ContextPrediction(encoder="resnet10x0.125_cifar", warmup=0)
+    dense = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    params = {name: {"dense": dense} for name in ("encoder", "tile", "join")}
+    moves = moved(built(settings).optimizer, params, jax.tree.map(jnp.zeros_like, params))
+    for name, decay in dict(encoder=1e-4, tile=1e-4, join=5e-4).items():
+        np.testing.assert_allclose(
+            moves[name]["dense"]["kernel"], -decay * settings.peak_rate * np.ones((2, 2)), rtol=1e-5
+        )
+        assert not np.any(moves[name]["dense"]["bias"])
+
+
+def test_rotations_quoted_run():
+    s = Rotation()
+    assert [rate(s, epoch) for epoch in (0, 14, 16, 31, 46)] == [
+        pytest.approx(value) for value in (0.01, 0.01, 1e-3, 1e-4, 1e-5)
+    ]
+    cifar = Rotation(batch=128, epochs=200, learning_rate=0.1, drops=(60, 120, 160), final_rate=0.008)
+    assert [rate(cifar, epoch) for epoch in (59, 61, 121, 161)] == [
+        pytest.approx(value, rel=1e-4) for value in (0.1, 0.02, 0.004, 0.0008)
+    ]
+    params = {"dense": {"kernel": jnp.ones((2, 2))}}
+    update = moved(built(Rotation(weight_decay=0.0)).optimizer, params, jax.tree.map(jnp.ones_like, params))
+    assert float(-update["dense"]["kernel"][0, 0]) == pytest.approx(0.01 * 1.9)  # Nesterov's first step
