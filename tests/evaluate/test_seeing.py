@@ -120,9 +120,9 @@ def test_masks_of_all_strategies_stand_side_by_side():
     masks = masks_of_all(attention, (6, 6))
     shares = {name: mask.mean() for name, mask in masks.items()}
     assert shares["random (MAE)"] == 0.75 and 0.2 < shares["blocks (BEiT)"] <= 0.4
-    assert shares["blocks of a fixed number (CAE)"] == shares["one half (SplitMask)"] == 0.5
+    assert shares["exact blocks (CAE)"] == shares["one half (SplitMask)"] == 0.5
     assert masks["most attended (AttMask)"][0, attention[0].argmax()] and len(masks) == 10
-    hints = masks["most attended (AttMask)"] & ~masks["most attended but hints (AttMask)"]
+    hints = masks["most attended (AttMask)"] & ~masks["all but hints (AttMask)"]
     assert (hints.sum(1) == 2).all()  # int(0.2 * 0.4 * 36)
     assert not masks["least attended"][0, attention[0].argmax()]
     images = np.full((3, 12, 12, 3), 255, np.uint8)

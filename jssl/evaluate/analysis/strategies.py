@@ -37,14 +37,12 @@ def masks_of_all(attention, grid: tuple[int, int], *, unit: int = 2, seed: int =
         "random (MAE)": random_mask(keys, grid, ratio=0.75),
         "units (SimMIM)": unit_mask(keys, grid, ratio=0.6, unit=unit),
         "blocks (BEiT)": block_mask(keys, grid, count=int(0.4 * patches), min_block=smallest),
-        "blocks of a fixed number (CAE)": exact_block_mask(
-            keys, grid, count=patches // 2, min_block=smallest
-        ),
+        "exact blocks (CAE)": exact_block_mask(keys, grid, count=patches // 2, min_block=smallest),
         "one half (SplitMask)": random_mask(keys, grid, ratio=0.5),
         "context (I-JEPA)": context,
         "all but targets (I-JEPA)": ~targets.any(0),
         "most attended (AttMask)": attention_mask(attention, ratio=0.4),
-        "most attended but hints (AttMask)": hint_attention_mask(keys, attention, ratio=0.4, show=0.2),
+        "all but hints (AttMask)": hint_attention_mask(keys, attention, ratio=0.4, show=0.2),
         "least attended": low_attention_mask(attention, ratio=0.4),
     }
     return {name: np.asarray(mask) for name, mask in masks.items()}
