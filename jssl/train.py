@@ -109,7 +109,7 @@ def train_step(
         optimizer: any optax transformation; those that ask for value, grad or value_fn are given them.
         views: (key, batch) -> views.
         dtype: in which parameters and images enter the forward pass, such as jnp.bfloat16; losses, targets
-            made of pixels, statistics and the parameters themselves stay float32.
+            made of pixels or given by views, statistics and the parameters themselves stay float32.
         accumulate: the batch is seen in so many parts, in turn, and the gradients are averaged; teacher and
             schedules move once, memory after each part. A loss that compares the images of a batch then
             compares those of a part.
@@ -132,8 +132,8 @@ def train_step(
         views_key, loss_key = keys
         exact = _checked(views(views_key, batch))
         seen = cast(exact, dtype)
-        if dtype is not None and "global" in exact:
-            seen = {**seen, EXACT: exact["global"]}
+        if dtype is not None:
+            seen = {**seen, EXACT: exact}
         state = cast(params, dtype), cast(teacher, dtype), memory
         return method.loss(*state, seen, loss_key, step, **({} if parts == 1 else {"parts": parts}))
 

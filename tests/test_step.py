@@ -13,6 +13,7 @@ from jssl import init_state, make_step, methods, models, siamese, stateless, tra
 from jssl.arrays.patches import patchify
 from jssl.masks import random_mask
 from jssl.methods.frames.masked_prediction import masked_prediction
+from jssl.methods.frames.pretext import pretext
 from jssl.models.headed import with_heads
 from tests.methods import toys
 
@@ -89,6 +90,30 @@ def test_targets_made_of_pixels_are_those_of_the_images_before_they_were_cast(ac
     full, half = (stepped(method, TWO, dtype=dtype, **how)[1]["target"] for dtype in (None, jnp.bfloat16))
     assert half.dtype == jnp.float32
     np.testing.assert_allclose(half, full, atol=1e-5)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_what_views_and_tasks_give_an_objective_is_not_cast(accumulate):
+    def views(key, batch):
+        pixels = batch["image"][None] / 3
+        return {"global": pixels, "clean": pixels, "target": pixels[0, :, 0, 0], "index": batch["index"]}
+
+    def told(outputs):
+        given = dict(outputs.views) | (outputs.target or {})
+        return outputs.student["cls"].mean(), {"seen": outputs.student["cls"], "given": given}
+
+    def halved(keys, images):
+        return images / 2, {"task": images}
+
+    how = dict(dtype=jnp.bfloat16, accumulate=accumulate, accumulate_exactly=True)
+    made = views(None, toys.batch(side=16))
+    made = {name: np.asarray(x, np.float32) for name, x in made.items() if name != "index"}
+    for method in (siamese(VIT, stateless(told)), pretext(VIT, stateless(told), transform=halved)):
+        metrics = stepped(method, views, **how)[1]
+        assert metrics["seen"].dtype == jnp.bfloat16
+        for name, x in made.items():
+            np.testing.assert_array_equal(metrics["given"][name], x)
+    np.testing.assert_array_equal(metrics["given"]["task"], made["global"][0])
 
 
 def test_accumulation_that_changes_what_is_compared_says_so():

@@ -53,6 +53,14 @@ def test_confusion_and_intersections_are_those_of_scikit_learn():
     assert np.isnan(ious[4])
 
 
+@pytest.mark.parametrize("dtype, classes", [(np.uint8, 21), (np.int8, 100), (np.int16, 182)])
+def test_pixels_are_counted_whatever_the_width_of_their_labels(dtype, classes):
+    labels, predicted = np.random.default_rng(0).integers(0, classes, (2, 40, 40)).astype(dtype)
+    counts = confusion(jnp.asarray(predicted), jnp.asarray(labels), classes=classes)
+    wanted = confusion_matrix(labels.ravel(), predicted.ravel(), labels=np.arange(classes))
+    np.testing.assert_array_equal(counts, wanted)
+
+
 def test_planted_segments_are_read_and_shuffled_ones_are_not():
     one = protocol("linear_segmentation", **FAST)
     found = score([one], **segmented())

@@ -1,9 +1,11 @@
+import jax
 import numpy as np
 import pytest
 
+from jssl.arrays.jaxprs import bodies
 from jssl.data.splits import balanced
 from jssl.evaluate import knn_accuracy, logistic_probe, protocol
-from jssl.evaluate.protocols.few_labels import _row_normalised
+from jssl.evaluate.protocols.few_labels import _prototype_top1, _row_normalised
 from jssl.evaluate.protocols.suite import mean_class_accuracy
 
 RNG = np.random.default_rng(0)
@@ -34,6 +36,19 @@ def test_a_class_without_images_is_never_found():
     some = LABELS[:120] != 3
     given = GIVEN | dict(train_features=X[:120][some], train_labels=LABELS[:120][some])
     assert protocol("k_shot", shots=(20,), draws=1).run(**given)["n20_top1"] <= np.mean(LABELS[120:] != 3)
+
+
+def test_no_product_that_finds_the_nearest_mean_is_rounded_on_accelerators():
+    def precisions(jaxpr):
+        for equation in jaxpr.eqns:
+            if equation.primitive.name == "dot_general":
+                yield equation.params["precision"]
+            for body in bodies(equation.params):
+                yield from precisions(body)
+
+    given = X[:8], LABELS[:8], X[8:], LABELS[8:], np.arange(8).reshape(2, 4)
+    found = list(precisions(jax.make_jaxpr(_prototype_top1, static_argnums=5)(*given, 4).jaxpr))
+    assert found and None not in found
 
 
 def test_a_share_of_the_labels_by_logistic_regression():

@@ -66,6 +66,17 @@ def test_a_constant_feature_gives_the_majority_class_or_a_class(name):
     assert np.isfinite(top1) and (name == "k_shot" or np.isclose(shares, top1).any())
 
 
+def test_a_shift_of_features_changes_nothing_after_batch_norm():
+    (train, labels), (test, test_labels) = planted(90, noise=0.5), planted(60, seed=1, noise=0.5)
+    known = dict(train_labels=labels, test_labels=test_labels)
+    one = protocol("linear_mae", **FAST["linear_mae"])
+    still, shifted = (
+        score([one], **given(train_features=train + by, test_features=test + by, **known))["linear_mae_top1"]
+        for by in (0, np.float32(3000))
+    )
+    assert abs(still - shifted) < 0.02
+
+
 def test_several_protocols_keep_their_metrics_apart():
     both = score([protocol("knn"), protocol("zero_shot")], **given())
     assert both == {"knn_top1": 1.0, "zero_shot_top1": 1.0}
@@ -126,6 +137,8 @@ def test_a_setting_that_a_protocol_has_not_is_named():
         protocol("knn", neighbours=5)
     with pytest.raises(ValueError, match="linear has no setting epochs; it has learning_rates"):
         protocol("linear", epochs=5)
+    with pytest.raises(ValueError, match="linear_mae: warmup is 10, expected fewer epochs than all 10"):
+        protocol("linear_mae", epochs=10)
 
 
 def test_several_k_in_one_pass_are_those_of_each():

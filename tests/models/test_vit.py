@@ -9,11 +9,13 @@ from jssl.models import (
     SwiGlu,
     ViT,
     cls_attention,
+    last_class_tokens,
     read_mean,
     read_normed_mean,
     rotary_angles,
     sincos_positions,
 )
+from jssl.models.encoders.readouts import read_apart
 
 KEY = jax.random.key(0)
 IMAGES = jax.random.normal(jax.random.key(1), (2, 16, 8, 3))
@@ -131,6 +133,15 @@ def test_cls_attention_is_a_distribution_over_class_registers_and_patches(scan):
     np.testing.assert_allclose(weights.sum(-1), 8 / 11, atol=0.1)  # 11 tokens, nearly alike at initialisation
     with pytest.raises(ValueError, match="class_token"):
         cls_attention(TINY.clone(class_token=False), variables, IMAGES)
+
+
+def test_a_class_token_with_a_norm_of_its_own_is_read_through_it():
+    model = TINY.clone(depth=2, readout=read_apart)
+    variables = model.init(KEY, IMAGES)
+    own = {"scale": jnp.full(32, 2.0), "bias": jnp.ones(32)}
+    variables = {"params": variables["params"] | {"norm_class": own}}
+    tokens = last_class_tokens(model, variables, IMAGES, blocks=2)
+    np.testing.assert_allclose(tokens[:, 32:], model.apply(variables, IMAGES).cls, rtol=1e-5, atol=1e-6)
 
 
 def test_nothing_is_sown_unless_asked():

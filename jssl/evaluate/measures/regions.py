@@ -12,7 +12,7 @@ def confusion(predicted: jax.Array, labels: jax.Array, *, classes: int) -> jax.A
 
     Args:
         predicted: [...] integers in [0, classes).
-        labels: [...] integers in [0, classes); pixels of negative labels are not counted.
+        labels: [...] integers in [0, classes), of any width; pixels of negative labels are not counted.
         classes: Number of classes.
     Returns:
         [classes, classes] int32, a row for each true class.
@@ -20,6 +20,7 @@ def confusion(predicted: jax.Array, labels: jax.Array, *, classes: int) -> jax.A
         >>> confusion(jnp.array([0, 1, 1, 0]), jnp.array([0, 0, 1, -1]), classes=2).tolist()
         [[1, 1], [0, 1]]
     """
+    predicted, labels = (jnp.asarray(x, jnp.int32) for x in (predicted, labels))  # bytes would overflow
     cell = jnp.where(labels >= 0, labels * classes + predicted, classes**2)
     counts = jnp.bincount(cell.ravel(), length=classes**2 + 1)
     return counts[:-1].reshape(classes, classes)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl.arrays.checks import check, check_positive
-from jssl.arrays.vectors import unit
+from jssl.arrays.vectors import similarity, unit
 from jssl.data.splits import balanced
 from jssl.evaluate.protocols.base import LABELLED, Protocol
 from jssl.evaluate.protocols.logistic import logistic_probe
@@ -117,8 +117,8 @@ def _prototype_top1(train, labels, test, test_labels, rows, classes):
     def one(rows):
         chosen = jax.nn.one_hot(labels[rows], classes, axis=0)
         count = chosen.sum(axis=1)
-        means = chosen @ train[rows] / jnp.maximum(count, 1)[:, None]
-        distances = jnp.sum(means**2, axis=1) - 2 * test @ means.T
+        means = similarity(chosen, train[rows].T) / jnp.maximum(count, 1)[:, None]
+        distances = jnp.sum(means**2, axis=1) - 2 * similarity(test, means)
         distances = jnp.where(count > 0, distances, jnp.inf)  # a class that is not there is never found
         return jnp.mean(jnp.argmin(distances, axis=1) == test_labels)
 

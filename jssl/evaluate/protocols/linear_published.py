@@ -5,6 +5,7 @@ epoch. They report the last epoch, where some authors report the best one on the
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 
 import flax.linen as nn
@@ -231,6 +232,8 @@ def linear_mae(
         seed: Of initial weights and order.
     Returns:
         The `Protocol` "linear_mae" with the metric "top1".
+    Raises:
+        ValueError: where the warm-up does not end before the last epoch.
     References:
         arXiv:2111.06377; facebookresearch/mae, main_linprobe.py
     """
@@ -244,12 +247,15 @@ def linear_mae(
         seed=seed,
     )
     check_positive(learning_rate=learning_rate, epochs=epochs, batch=batch)
+    if not 0 <= warmup < epochs:
+        raise ValueError(f"linear_mae: warmup is {warmup}, expected fewer epochs than all {epochs}")
 
     def run(train_features, train_labels, test_features, test_labels, classes):
         size = min(batch, len(train_features))
         whole = len(train_features) // size
         rate = warmup_cosine(learning_rate * size / 256, steps=epochs * whole, warmup=warmup * whole)
-        norm = nn.BatchNorm(momentum=0.9, epsilon=1e-6, use_scale=False, use_bias=False)
+        exact = partial(nn.BatchNorm, use_fast_variance=False)  # whatever the features' mean
+        norm = exact(momentum=0.9, epsilon=1e-6, use_scale=False, use_bias=False)
         layer = nn.Dense(classes, kernel_init=nn.initializers.normal(0.01))
         heads = train_heads(
             Head([norm, layer]),

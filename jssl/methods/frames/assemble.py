@@ -1,6 +1,7 @@
 """What all frames share: a way to make outputs, and an objective that judges them, are a method."""
 
 from jssl.methods.base import Method, Teacher
+from jssl.methods.frames.forward import exact
 from jssl.methods.frames.parts import in_parts
 from jssl.objectives.base import Objective
 
@@ -30,6 +31,7 @@ def assemble(
     def loss(params, teacher, memory, views, key, step, parts=1):
         run = forward if parts == 1 else in_parts(forward, parts)
         outputs, statistics = run(params, teacher, memory["statistics"], views, key)
+        outputs = outputs._replace(views=exact(views))
         value, remembered, metrics = objective.apply(memory["objective"], outputs, step)
         return value, ({"statistics": statistics, "objective": remembered}, metrics)
 

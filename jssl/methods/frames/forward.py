@@ -149,8 +149,8 @@ def first_view(views):
 
 
 def exact(views):
-    """Selects the global views in the precision they were made in: what targets are computed of."""
-    return views.get(EXACT, views["global"])
+    """Selects the views in the precision they were made in: what targets are, or are computed of."""
+    return views.get(EXACT, views)
 
 
 def all_views(views):

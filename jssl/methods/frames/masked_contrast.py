@@ -56,7 +56,7 @@ def masked_contrast(
             x, after[name] = head.apply(params[name], own[name], x, train=True)
         taught, theirs = whole.apply(teacher, statistics["teacher"], other, train=True)
         student = {name: value[None] for name, value in (student | {"prediction": x}).items()}
-        wanted = {"patch": target(exact(views)[0])[None], "prediction": taught["projection"][None]}
+        wanted = {"patch": target(exact(views)["global"][0])[None], "prediction": taught["projection"][None]}
         return Outputs(student, wanted, mask, views), {"student": after, "teacher": theirs}
 
     return assemble(

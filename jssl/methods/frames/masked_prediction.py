@@ -52,7 +52,7 @@ def masked_prediction(model, objective: Objective, *, masking, target, across=to
         student, own = across(net, params, statistics["network"], views, key=network_key, **hidden)
         if "places" in student:
             hidden["places"] = student["places"]
-        shown = views["global"] if isinstance(target, Network) else exact(views)
+        shown = (views if isinstance(target, Network) else exact(views))["global"]
         wanted = jax.vmap(lambda images: _tokens(taught.apply({}, statistics["target"], images)[0]))(shown)
         outputs = Outputs(student, {"patch": wanted}, views=views, **hidden)
         return outputs, statistics | {"network": own}

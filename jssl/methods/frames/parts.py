@@ -5,6 +5,7 @@ whole batch.
 import jax
 import jax.numpy as jnp
 
+from jssl.methods.base import EXACT
 from jssl.methods.frames.forward import GROUPS, averaged, moved
 
 
@@ -40,13 +41,19 @@ def in_parts(forward, parts: int):
             outputs, after = forward(params, teacher, statistics, views, key)
             return outputs._replace(views=None), moved(statistics, after)
 
-        dealt = {name: _dealt(x, parts, _batch_axis(name, x, size)) for name, x in views.items()}
         whole, _ = jax.eval_shape(outputs_of, views)
-        outputs, after = jax.lax.map(jax.checkpoint(outputs_of), dealt)
+        outputs, after = jax.lax.map(jax.checkpoint(outputs_of), _dealt_views(views, parts, size))
         outputs = jax.tree.map(_gathered, outputs, whole)
         return outputs._replace(views=views), averaged(statistics, after)
 
     return run
+
+
+def _dealt_views(views, parts, size):
+    return {
+        name: _dealt_views(x, parts, size) if name == EXACT else _dealt(x, parts, _batch_axis(name, x, size))
+        for name, x in views.items()
+    }
 
 
 def _batch_axis(name, x, size):

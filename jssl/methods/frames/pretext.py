@@ -2,9 +2,10 @@
 
 import jax
 
+from jssl.arrays.trees import cast
 from jssl.methods.base import Method
 from jssl.methods.frames.assemble import assemble
-from jssl.methods.frames.forward import first_view, masking_keys
+from jssl.methods.frames.forward import exact, first_view, masking_keys
 from jssl.models.network import as_outputs, network
 from jssl.objectives.base import Objective, Outputs
 
@@ -28,7 +29,8 @@ def pretext(model, objective: Objective, *, transform) -> Method:
 
     def forward(params, teacher, statistics, views, key):
         transform_key, network_key = jax.random.split(key)
-        inputs, labels = transform(masking_keys(transform_key, views), first_view(views))
+        inputs, labels = transform(masking_keys(transform_key, views), first_view(exact(views)))
+        inputs = cast(inputs, first_view(views).dtype)
         student, statistics = net.apply(params, statistics, inputs, train=True, key=network_key)
         return Outputs(as_outputs(student), labels, views=views), statistics
 

@@ -277,7 +277,8 @@ def last_class_tokens(module: ViT, variables: Any, images: jax.Array, *, blocks:
         )
     features, _ = network(module).apply(*of_variables(variables), images, collect=("blocks",))
     tokens = [x[:, 0] for x in features.inner["blocks"][-blocks:]]
-    norm = {"params": variables["params"]["norm"]}
+    params = variables["params"]
+    norm = {"params": params.get("norm_class", params["norm"])}  # the class token may have its own
     normed: list[Any] = [module.norm(name=None).apply(norm, x) for x in tokens]
     return jnp.concatenate(normed, axis=-1)
 
