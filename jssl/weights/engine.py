@@ -155,7 +155,10 @@ class Family:
             part: next((prefix for prefix in found if pattern.fullmatch(prefix)), None)
             for part, pattern in patterns.items()
         }
-        return {part: prefix for part, prefix in places.items() if prefix is not None}
+        known: dict[str | None, str] = {part: prefix for part, prefix in places.items() if prefix is not None}
+        if not known and len(found) == 1:  # one network, below a name that tells no part
+            return {next(iter(self.parts)): found[0]}
+        return known
 
     @property
     def tensor(self) -> str:

@@ -1,5 +1,7 @@
 """What was done to an image before it met the published weights."""
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,8 +14,10 @@ from jssl.data.augment.base import IMAGENET
 
 SATELLITE = (0.430, 0.411, 0.296), (0.213, 0.156, 0.143)
 STRIP = 16  # times as long as wide: of a longer image the ends are never seen
-INTERPOLATIONS = {"bicubic": "cubic", "bilinear": "linear", "nearest": "nearest"}
-PILLOW = {0: "nearest", 2: "bilinear", 3: "bicubic"}
+INTERPOLATIONS = {"bicubic": "cubic", "bilinear": "linear", "nearest": "nearest", "lanczos": "lanczos3"}
+PILLOW = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+SHORT_SIDE = re.compile("CLIP|Bit|VideoMAE")  # processors of the hub whose size, a number, is a short side's
+WAYS = {"center": False, "shortest": False, "squash": True}  # timm's crop_mode, open_clip's resize_mode
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,9 @@ class Preprocess:
     Args:
         size: The short side after resizing.
         crop: The side of the central crop.
-        interpolation: "bicubic", "bilinear" or "nearest", with antialiasing.
+        interpolation: "bicubic", "bilinear", "lanczos" or "nearest", with antialiasing.
         mean, std: Of each channel, of images in [0, 1].
+        squash: Whether both sides get the size, whatever the image's shape.
     """
 
     size: int = 256
@@ -32,10 +37,16 @@ class Preprocess:
     interpolation: str = "bicubic"
     mean: tuple[float, ...] = IMAGENET.mean
     std: tuple[float, ...] = IMAGENET.std
+    squash: bool = False
 
     @classmethod
     def of(
-        cls, file: Any, constants=IMAGENET, share: float = 0.875, interpolation: str = "bicubic"
+        cls,
+        file: Any,
+        constants=IMAGENET,
+        share: float = 0.875,
+        interpolation: str = "bicubic",
+        squash: bool = False,
     ) -> "Preprocess":
         """As the file's config says; where it does not, with the family's constants.
 
@@ -43,15 +54,20 @@ class Preprocess:
             file: A `File`.
             constants: (mean, std) of the family.
             share: What the crop is of the resized short side.
-            interpolation: Of the family.
+            interpolation, squash: Of the family.
+        Raises:
+            ValueError: for a way of resizing that is not built.
         """
         stated = {**_table(file.config.get("pretrained_cfg")), **_table(file.config.get("preprocess_cfg"))}
         stated |= _table(file.config.get("preprocessor"))
-        crop = _side(
-            stated.get("crop_size") or stated.get("input_size") or file.get("image_size", "img_size"), 224
-        )
+        squash, cut = _squashes(stated, squash), stated.get("do_center_crop") is not False
+        asked = (cut and stated.get("crop_size")) or (stated.get("size") if squash or not cut else None)
+        crop = _side(asked or stated.get("input_size") or file.get("image_size", "img_size"), 224)
         share = _number(stated.get("crop_pct"), share)
-        size = _side(stated.get("size"), round(crop / share))
+        size = _side(stated.get("size"), math.floor(crop / share + 1e-6))
+        if stated.get("do_normalize") is False:
+            constants = (0.0,) * 3, (1.0,) * 3
+            stated = {key: value for key, value in stated.items() if key not in ("image_mean", "image_std")}
         kind = stated.get("interpolation") or PILLOW.get(stated.get("resample", -1), interpolation)
         mean, std = (
             tuple(stated[key]) if _is_numbers(stated.get(key)) else fallback
@@ -61,7 +77,8 @@ class Preprocess:
             tuple(stated[key]) if _is_numbers(stated.get(key)) else value
             for key, value in (("image_mean", mean), ("image_std", std))
         )
-        return cls(max(size, crop), crop, kind if kind in INTERPOLATIONS else interpolation, mean, std)
+        kind = kind if kind in INTERPOLATIONS else interpolation
+        return cls(max(size, crop), crop, kind, mean, std, squash)
 
     def __call__(self, images: Any) -> jax.Array:
         """Prepares images for the encoder.
@@ -79,7 +96,7 @@ class Preprocess:
         images = images[None] if images.ndim == 3 else images
         if images.dtype != np.uint8 or images.ndim not in (4, 5):
             raise ValueError(f"preprocess takes uint8 images [B, H, W, C], got {images.dtype} {images.shape}")
-        before, images = images.shape[:-3], without_ends(images.reshape(-1, *images.shape[-3:]))
+        before, images = images.shape[:-3], self.seen(images.reshape(-1, *images.shape[-3:]))
         rows, columns = self.resized(*images.shape[1:3])
         method = INTERPOLATIONS[self.interpolation]
         x = jax.image.resize(
@@ -91,10 +108,27 @@ class Preprocess:
         x = self.normalised(x)
         return x.reshape(*before, *x.shape[1:])
 
+    def seen(self, images: np.ndarray) -> np.ndarray:
+        """Cuts off the ends of strips, whose middle is all that is seen unless they are squashed: one pixel
+        by 3,000, resized whole, would take two gigabytes.
+
+        Args:
+            images: [..., H, W, C].
+        Returns:
+            [..., H, W, C], at most `STRIP` times as long as wide where they are cropped.
+        """
+        if self.squash:
+            return images
+        height, width = images.shape[-3:-1]
+        top, left = (max(0, (side - STRIP * min(height, width)) // 2) for side in (height, width))
+        return images[..., top : height - top, left : width - left, :]
+
     def resized(self, height: int, width: int) -> tuple[int, int]:
-        """Says how high and wide an image is once its short side has the size."""
-        scale = self.size / min(height, width)
-        return max(self.size, int(height * scale)), max(self.size, int(width * scale))
+        """Says how high and wide an image is once its short side has the size, or both have."""
+        if self.squash:
+            return self.size, self.size
+        short = min(height, width)
+        return self.size * height // short, self.size * width // short
 
     def normalised(self, images: jax.Array) -> jax.Array:
         """Normalises images in [0, 1], [..., C], that have their size."""
@@ -104,19 +138,16 @@ class Preprocess:
         """Prepares images of another side, which show as much of what is there."""
         return replace(self, size=round(side * self.size / self.crop), crop=side)
 
-
-def without_ends(images: np.ndarray) -> np.ndarray:
-    """Cuts off the ends of strips, whose middle is all that is seen: one pixel by 3,000, resized whole,
-    would take two gigabytes.
-
-    Args:
-        images: [..., H, W, C].
-    Returns:
-        [..., H, W, C], at most `STRIP` times as long as wide.
-    """
-    height, width = images.shape[-3:-1]
-    top, left = (max(0, (side - STRIP * min(height, width)) // 2) for side in (height, width))
-    return images[..., top : height - top, left : width - left, :]
+    def stated(self) -> dict[str, Any]:
+        """Says it as timm's `pretrained_cfg` does, which `of` reads."""
+        return {
+            "input_size": [3, self.crop, self.crop],
+            "crop_pct": self.crop / self.size,
+            "crop_mode": "squash" if self.squash else "center",
+            "interpolation": self.interpolation,
+            "mean": self.mean,
+            "std": self.std,
+        }
 
 
 @dataclass(frozen=True)
@@ -134,6 +165,8 @@ class Spectrograms:
     def of(cls, file: Any) -> "Spectrograms":
         """As the file's preprocessor_config.json says, else AudioSet's numbers."""
         stated = _table(file.config.get("preprocessor"))
+        if stated.get("do_normalize") is False:
+            return cls(0.0, 0.5)
         return cls(stated.get("mean", cls.mean), stated.get("std", cls.std))
 
     def __call__(self, spectrograms: Any) -> jax.Array:
@@ -152,6 +185,21 @@ def _read(path: Any) -> np.ndarray:
 
     with Image.open(path) as image:
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def _squashes(stated: Mapping[str, Any], otherwise: bool) -> bool:
+    """Whether both sides get the size: as transformers, timm or open_clip say it."""
+    size = stated.get("size")
+    processor = stated.get("image_processor_type") or stated.get("feature_extractor_type")
+    if isinstance(size, Mapping):
+        return "height" in size
+    if type(size) is int and isinstance(processor, str):
+        return SHORT_SIDE.match(processor) is None
+    for key in ("crop_mode", "resize_mode"):
+        if (way := stated.get(key)) is not None and way not in WAYS:
+            raise ValueError(f"{key} is {way!r}, known are {', '.join(WAYS)}")
+    way = stated.get("crop_mode") or stated.get("resize_mode")
+    return otherwise if way is None else WAYS[way]
 
 
 def _table(value: Any) -> dict[str, Any]:

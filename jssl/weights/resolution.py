@@ -1,5 +1,6 @@
 """Positions for another resolution."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,9 @@ import jax
 from jssl.models.layers.positions import LearnedPositions, bicubic
 from jssl.models.layers.relative import RelativePositionBias, bilinear
 from jssl.weights.loaded import Loaded
+from jssl.weights.preprocessing import Preprocess
+
+SIZES = ("image_size", "img_size")  # what configs call the images' size
 
 
 def resize(variables: Any, *, size: int | tuple[int, int], encoder: Any = None) -> Any:
@@ -20,12 +24,13 @@ def resize(variables: Any, *, size: int | tuple[int, int], encoder: Any = None) 
         size: The images' side, or (height, width), in pixels.
         encoder: The module of plain variables.
     Returns:
-        The same with other tables.
+        The same with other tables; a `Loaded` also prepares images of that size, if they are squares, and
+        says the size in its config.
     Raises:
         ValueError: where plain variables come without their encoder, or the size is no multiple of the patch.
     """
     if isinstance(variables, Loaded):
-        return replace(variables, variables=resize(variables.variables, size=size, encoder=variables.encoder))
+        return _loaded(variables, size)
     if encoder is None:
         raise ValueError(
             "resize of plain variables needs encoder=..., which knows how its positions are interpolated"
@@ -49,3 +54,21 @@ def resize(variables: Any, *, size: int | tuple[int, int], encoder: Any = None) 
             resized = table if table.shape[:2] == wanted else interpolate(table, wanted)
             params[name] = {**params[name], stored: resized}
     return {**variables, "params": params}
+
+
+def _loaded(loaded: Loaded, size: int | tuple[int, int]) -> Loaded:
+    pixels, config = loaded.preprocess, _resized(loaded.config, size)
+    if isinstance(pixels, Preprocess) and isinstance(size, int):
+        pixels = pixels.at(size)
+        config = {key: value for key, value in config.items() if key != "preprocessor"}
+        config |= {"pretrained_cfg": pixels.stated()}
+    variables = resize(loaded.variables, size=size, encoder=loaded.encoder)
+    return replace(loaded, variables=variables, preprocess=pixels, config=config)
+
+
+def _resized(config: Mapping[str, Any], size: int | tuple[int, int]) -> dict[str, Any]:
+    """The same config, and those in it, with another size wherever they have one."""
+    return {
+        key: size if key in SIZES else _resized(value, size) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+    }

@@ -4,7 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,11 @@ def load(
         ValueError: where the source is not found, is damaged, or does not fit; nothing is half-loaded.
     """
     if family in (None, FAMILY) and (own := load_own(source)) is not None:
-        return own
+        if part is not None:
+            raise ValueError(
+                f"{source} has no part {part!r}; of a network of the library one alone is loaded"
+            )
+        return replace(own, variables=_in(dtype, own.variables))
     place_ = locate(source)
     tensors, config = place_.open()
     file = File(config, tensors, label=place_.label)
@@ -168,19 +172,9 @@ def _as_family(family: str, loaded: Loaded) -> tuple[dict[str, np.ndarray], dict
         raise ValueError(f"networks of the library are not saved as {family}, but as {', '.join(DESCRIBED)}")
     side = getattr(loaded.preprocess, "crop", 224)
     net, variables, config = DESCRIBED[family](loaded.encoder, loaded.variables, side)
-    return write(net, jax.device_get(variables), family), config | _pixels(loaded.preprocess)
-
-
-def _pixels(preprocess: Any) -> dict[str, Any]:
-    """Preprocessing as timm's configs say it, which `Preprocess.of` reads."""
-    if not isinstance(preprocess, Preprocess):
-        return {}
-    stated = {
-        "input_size": [3, preprocess.crop, preprocess.crop],
-        "crop_pct": preprocess.crop / preprocess.size,
-    }
-    stated |= {"interpolation": preprocess.interpolation, "mean": preprocess.mean, "std": preprocess.std}
-    return {"pretrained_cfg": stated}
+    if isinstance(loaded.preprocess, Preprocess):
+        config = config | {"pretrained_cfg": loaded.preprocess.stated()}
+    return write(net, jax.device_get(variables), family), config
 
 
 def _family(name: str | None, file: File, label: str) -> Family:
@@ -284,6 +278,15 @@ def _known(value: Any) -> dict[str, Any]:
         if isinstance(value, Mapping)
         else {}
     )
+
+
+def _in(dtype: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, its parameters' floats of this type."""
+
+    def floats(leaf):
+        return leaf.astype(dtype) if jax.numpy.issubdtype(leaf.dtype, np.floating) else leaf
+
+    return {kind: jax.tree.map(floats, x) if kind == "params" else x for kind, x in variables.items()}
 
 
 def _other_float(dtype: Any) -> bool:

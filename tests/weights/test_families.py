@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,15 @@ from safetensors.numpy import load_file, save_file
 from jssl import weights
 from jssl.masks import visible_indices
 from jssl.models import ViT, dino_bicubic
+from jssl.models.encoders.readouts import (
+    read_mean,
+    read_mean_of_all,
+    read_normed_class,
+    read_normed_mean,
+)
+from jssl.models.encoders.resnet import BasicBlock, ResNet, same_padding
+from jssl.models.layers.norms import batch_norm
+from jssl.models.layers.positions import LearnedPositions, antialiased_bicubic, bicubic
 from tests.weights.files import CASES, CONFIGS, case, channels_last, same
 
 NAMES = [*CONFIGS, *sorted(folder.name for folder in CASES.iterdir())]
@@ -203,6 +213,10 @@ def test_parts_are_named(opened):
         ("timm_vit", {}),
         ("timm_vit", dict(registers=3)),
         ("timm_vit", dict(class_token=False)),
+        ("timm_vit", dict(readout=read_mean)),
+        ("timm_vit", dict(readout=read_normed_mean)),
+        ("timm_vit", dict(readout=read_mean_of_all, registers=1)),
+        ("timm_vit", dict(readout=read_normed_class)),
         ("dino_vit", {}),
         ("dinov2", dict(registers=2, layer_scale=1e-5)),
         ("hf_vit", {}),
@@ -225,12 +239,56 @@ def test_a_network_of_the_library_is_saved_under_published_names(name, fields, t
     np.testing.assert_allclose(features.tokens, want.tokens, atol=2e-5)
 
 
+@pytest.mark.parametrize("family", ["dino_vit", "dinov2", "hf_vit", "hf_dinov2"])
+@pytest.mark.parametrize("fields", [dict(readout=read_normed_mean), dict(class_token=False)])
+def test_features_that_a_family_reads_otherwise_are_told(family, fields, tmp_path):
+    vit = ViT(8, 24, 1, 3, layer_scale=None, **fields)
+    variables = vit.init(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
+    with pytest.raises(ValueError, match="class token"):
+        weights.save(weights.Loaded(vit, variables), tmp_path / "x.safetensors", family=family)
+
+
+@pytest.mark.parametrize("name, antialias, offset", [("dinov2", False, 0.1), ("dinov2_registers", True, 0.0)])
+def test_interpolation_is_exported_as_it_was_loaded(name, antialias, offset, tmp_path):
+    kind = antialiased_bicubic if antialias else bicubic
+    positions = LearnedPositions(partial(kind, offset=offset) if offset else kind)
+    vit = ViT(8, 24, 1, 3, layer_scale=1e-5, positions=positions)
+    variables = vit.init(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
+    weights.save(weights.Loaded(vit, variables), tmp_path / name, family="dinov2")
+    told = json.loads((tmp_path / name / "config.json").read_text())
+    assert (told["interpolate_antialias"], told["interpolate_offset"]) == (antialias, offset)
+
+
+def test_a_residual_network_is_exported_with_its_epsilon_and_torchs_padding_alone(tmp_path):
+    net = ResNet((1,), BasicBlock, (4,), 4, norm=partial(batch_norm, epsilon=1e-2))
+    images = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
+    variables = net.init(jax.random.key(1), images)
+    weights.save(weights.Loaded(net, variables), tmp_path / "x", family="resnet_torchvision")
+    same(weights.load(tmp_path / "x").features(images).cls, np.asarray(net.apply(variables, images).cls))
+    other = weights.Loaded(net.clone(padding=same_padding), variables)
+    with pytest.raises(ValueError, match="same_padding"):
+        weights.save(other, tmp_path / "y", family="resnet_torchvision")
+
+
 def test_a_family_without_room_for_a_parameter_is_named(tmp_path):
     vit = ViT(8, 24, 1, 3, layer_scale=0.1)
     variables = vit.init(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
     with pytest.raises(ValueError, match="hf_vit.*scale"):
         weights.save(weights.Loaded(vit, variables), tmp_path / "x.safetensors", family="hf_vit")
     assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_a_file_of_the_librarys_own_has_no_parts_and_the_dtype_that_is_asked_for(tmp_path):
+    vit = ViT(8, 24, 1, 3)
+    variables = vit.init(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
+    file = tmp_path / "vit.safetensors"
+    weights.save(weights.Loaded(vit, jax.tree.map(lambda x: x.astype(jnp.bfloat16), variables)), file)
+    for asked in (np.float32, jnp.bfloat16):
+        leaves = jax.tree.leaves(weights.load(file, dtype=asked).variables)
+        assert {leaf.dtype for leaf in leaves} == {np.dtype(asked)}
+    assert jax.tree.leaves(weights.load(file).variables)[0].dtype == np.float32
+    with pytest.raises(ValueError, match="no part 'student'"):
+        weights.load(file, part="student")
 
 
 def test_resize_is_what_the_network_does_by_itself(opened):
@@ -242,6 +300,20 @@ def test_resize_is_what_the_network_does_by_itself(opened):
     assert loaded.encoder.positions.interpolate is dino_bicubic
     with pytest.raises(ValueError, match="multiple of the patch"):
         weights.resize(loaded, size=33)
+
+
+@pytest.mark.parametrize("family", ["dino_vit", "hf_dinov2_registers", "hf_clip", "timm_eva02"])
+def test_what_was_resized_prepares_images_of_its_size_and_stays_so_when_it_is_saved(opened, family, tmp_path):
+    _, _, loaded = opened(family)
+    side = 2 * loaded.preprocess.crop
+    resized = weights.resize(loaded, size=side)
+    weights.save(resized, tmp_path / family)
+    again = weights.load(tmp_path / family)
+    assert resized.preprocess.crop == again.preprocess.crop == side
+    assert resized.preprocess.mean == again.preprocess.mean == loaded.preprocess.mean
+    images = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
+    pixels = again.preprocess(images)
+    same(again.features(pixels).tokens, np.asarray(loaded.features(pixels).tokens), 1e-5)
 
 
 def test_a_trained_copy_is_saved_in_place_of_what_was_loaded(opened, tmp_path):

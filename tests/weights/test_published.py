@@ -9,6 +9,7 @@ import pytest
 
 from jssl import weights
 from jssl.weights.catalog import PUBLISHED
+from jssl.weights.engine import File
 from jssl.weights.published import _downloaded as DOWNLOADED
 from jssl.weights.tables import FAMILIES
 from tests.weights.files import CASES, case
@@ -89,3 +90,8 @@ def test_the_page_lists_families_and_names():
         assert f"| `{row['family']}` | {row['architectures']} | {row['publisher']} |" in page
     for row in weights.names():
         assert f"| `{row['name']}` | `{row['family']}` | {row['licence']} |" in page
+
+
+@pytest.mark.parametrize("name, kind", [("moco_v3_vit", "bilinear"), ("msn", "bilinear"), ("mae", "bicubic")])
+def test_images_are_interpolated_as_in_the_publisher_s_evaluation(name, kind):
+    assert FAMILIES[name].preprocess(File({}, {})).interpolation == kind

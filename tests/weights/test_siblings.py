@@ -238,11 +238,35 @@ def test_a_text_tower_with_layer_scale(tmp_path):
     assert found.heads["text"][1]["params"]["blocks"]["block_0"]["scale1"].shape == (16,)
 
 
+def test_a_classifier_of_sound_has_the_configs_epsilon(tmp_path):
+    state, config = case("hf_ast")
+    state = {f"audio_spectrogram_transformer.{name}": array for name, array in state.items()}
+    norm = {"weight": draw(np.random.default_rng(0), 32), "bias": np.zeros(32, np.float32)}
+    state |= {f"classifier.layernorm.{name}": array for name, array in norm.items()}
+    state |= {"classifier.dense.weight": np.eye(32, dtype=np.float32), "classifier.dense.bias": norm["bias"]}
+    module, variables = loaded(tmp_path, state, config | {"layer_norm_eps": 0.5}).heads["logits"]
+    x = np.random.default_rng(1).standard_normal((2, 32)).astype(np.float32)
+    want = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 0.5) * norm["weight"]
+    same(module.apply(variables, x), want)
+
+
 def test_no_registers_are_a_tensor_without_numbers(tmp_path):
     state, config = case("hf_dinov2_registers")
     state["embeddings.register_tokens"] = np.zeros((1, 0, 32), np.float32)
     found = loaded(tmp_path, state, config | {"num_register_tokens": 0})
     assert found.encoder.registers == 0 and found.features(images(28, 28)).tokens.shape == (2, 16, 32)
+
+
+@pytest.mark.parametrize("level", ["encoder.", "visual.", "model.encoder.", "_orig_mod."])
+def test_one_network_below_a_name_that_tells_no_part(level, tmp_path):
+    state = load_file(MODELS / "dino_vit.safetensors")
+    config = dict(model_type="dino_vit", num_heads=4)
+    found = loaded(tmp_path, {level + name: array for name, array in state.items()}, config)
+    assert found.part == "teacher"
+    np.testing.assert_array_equal(found.variables["params"]["norm"]["bias"], state["norm.bias"])
+    both = {at + name: array for at in (level, "other.") for name, array in state.items()}
+    with pytest.raises(ValueError, match="several networks"):
+        loaded(tmp_path, both, config)
 
 
 def test_the_last_chunk_of_blocks_may_have_fewer(tmp_path):

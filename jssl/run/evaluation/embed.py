@@ -37,7 +37,7 @@ from jssl.run.data.npz import check_place
 from jssl.run.evaluation.marks import mark_of_data, mark_of_network
 from jssl.sharding import check_devices, make_mesh, over_batch, replicated
 from jssl.weights.loaded import Loaded
-from jssl.weights.preprocessing import Preprocess, without_ends
+from jssl.weights.preprocessing import Preprocess
 
 TOKENS = ("cls", "mean", "both", "patches", "layers")
 LAYERS = 4  # last blocks whose class tokens "layers" has
@@ -203,7 +203,7 @@ def embed(
 
 
 def prepared(image: np.ndarray, pixels: Preprocess) -> np.ndarray:
-    """Resizes the short side of one image and cuts its middle out, by Pillow as publishers do.
+    """Resizes one image and cuts its middle out, by Pillow as publishers do.
 
     Args:
         image: uint8 [H, W, 3].
@@ -213,7 +213,7 @@ def prepared(image: np.ndarray, pixels: Preprocess) -> np.ndarray:
     """
     from PIL import Image
 
-    image = without_ends(image)
+    image = pixels.seen(image)
     rows, columns = pixels.resized(*image.shape[:2])
     if (rows, columns) != image.shape[:2]:
         kind = getattr(Image.Resampling, pixels.interpolation.upper())

@@ -271,7 +271,8 @@ def _network_in_words(source, subject: Subject) -> str:
     kind, part = type(loaded.encoder).__name__, loaded.config.get(EVALUATED, {}).get("params") or loaded.part
     name = source if isinstance(source, str) else loaded.family
     of = f" of {name}{f', {part}' if part else ''}" if subject.name == LEARNED else f", images as for {name}"
-    return f"{subject.name}: {kind}{of}; short side {pixels.size}, central {pixels.crop} pixels"
+    sides = "both sides" if pixels.squash else "short side"
+    return f"{subject.name}: {kind}{of}; {sides} {pixels.size}, central {pixels.crop} pixels"
 
 
 def main(arguments: list[str]) -> None:

@@ -8,7 +8,7 @@ from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer, token_pair
 from jssl.weights.preprocessing import Spectrograms
 from jssl.weights.tables.heads import linear, stack
-from jssl.weights.tables.shared import HUB, number, only, vit
+from jssl.weights.tables.shared import HUB, epsilon_norm, number, only, vit
 
 ROWS: Table = HUB | {
     "stem/proj": ("embeddings.patch_embeddings.projection", layer),
@@ -44,7 +44,8 @@ def _ast(file: File) -> dict[str, Net]:
 def _logits(file: File) -> dict[str, Net | None]:
     if "classifier.layernorm.weight" not in file:
         return {"logits": linear(file, "classifier")}
-    return {"logits": stack(file, "classifier.layernorm", "classifier.dense")}
+    norm = epsilon_norm(file, 1e-12)
+    return {"logits": stack(file, "classifier.layernorm", "classifier.dense", norm=norm)}
 
 
 FAMILIES = [

@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 
-import flax.linen as nn
 import jax.numpy as jnp
 
 from jssl.data.augment.base import SIGNED
@@ -123,20 +122,12 @@ def _hub(file: File, top: str) -> dict[str, Net]:
         readout=read_raw if mean else read_class,
     )
     above = file.beside(top, "")
-    heads = {"pooled": stack(file, "pooler.layernorm") if "pooler.layernorm.weight" in file else None}
+    norm, heads = epsilon_norm(file, 1e-12), {"logits": linear(above, "classifier")}
+    if "pooler.layernorm.weight" in file:
+        heads["pooled"] = stack(file, "pooler.layernorm", norm=norm)
     if "lm_head.weight" in above:
-        heads["tokens"] = stack(above, "layernorm", "lm_head")
-    heads["logits"] = linear(above, "classifier")
-    return only(encoder=encoder, **{name: _normed(net, file) for name, net in heads.items()})
-
-
-def _normed(net: Net | None, file: File) -> Net | None:
-    """A head with layer norms of the config's epsilon."""
-    if net is None:
-        return None
-    norm = epsilon_norm(file, 1e-12)
-    layers = tuple(norm() if isinstance(given, nn.LayerNorm) else given for given in net.module.layers)
-    return net._replace(module=net.module.copy(layers=layers))
+        heads["tokens"] = stack(above, "layernorm", "lm_head", norm=norm)
+    return only(encoder=encoder, **heads)
 
 
 def _hub_beit(file: File) -> dict[str, Net]:

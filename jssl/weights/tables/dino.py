@@ -12,7 +12,7 @@ from jssl.weights.engine import Family, File, Net
 from jssl.weights.layouts import layer, lead
 from jssl.weights.preprocessing import SATELLITE, Preprocess
 from jssl.weights.tables.heads import dino_head
-from jssl.weights.tables.shared import TIMM, block, only, scaled, vit
+from jssl.weights.tables.shared import TIMM, block, only, only_usual, scaled, vit
 
 PARTS = {
     "teacher": r"(?:teacher\.)?(?:module\.)?(?:backbone\.)?",
@@ -79,8 +79,11 @@ DINOV3 = TIMM | {
 
 
 def _dinov3(file: File) -> dict[str, Net]:
+    only_usual(file, pos_embed_rope_dtype="fp32")  # angles in halves are other angles
     over = {"max": max, "min": min}.get(file.get("pos_embed_rope_normalize_coords", default="separate"))
     periods = tuple(float(period) for period in file.value("rope_embed.periods"))
+    heads = file.shape("cls_token")[-1] // (4 * len(periods))  # a period for four features
+    file = replace(file, config={"num_heads": heads, **file.config})
     fields: dict[str, Any] = dict(positions=None, rotary=partial(rotary_angles, periods=periods, over=over))
     fields["layer_scale"] = scaled(file, DINOV3, "layerscale_init")
     if "blocks.0.attn.qkv.bias_mask" in file:

@@ -8,10 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jssl.models.encoders.resnet import ResNet
+from jssl.models.encoders.readouts import (
+    read_class,
+    read_mean,
+    read_mean_of_all,
+    read_normed_class,
+    read_normed_mean,
+)
+from jssl.models.encoders.resnet import ResNet, torch_padding
 from jssl.models.encoders.vit import PatchEmbed, ViT
-from jssl.models.layers.positions import LearnedPositions, antialiased_bicubic, dino_bicubic
-from jssl.models.layers.transformer import Mlp, SwiGlu, layer_norm
+from jssl.models.layers.positions import LearnedPositions, antialiased_bicubic
+from jssl.models.layers.transformer import Mlp, SwiGlu
 from jssl.weights.engine import Net, Table
 from jssl.weights.layouts import layer, lead
 from jssl.weights.tables.hub import DINOV2
@@ -20,6 +27,13 @@ from jssl.weights.tables.shared import HUB, TIMM
 
 Variables = Mapping[str, Any]
 Described = tuple[Net, Variables, dict[str, Any]]
+POOLED: dict[Any, dict[str, Any]] = {  # readout -> timm's arguments
+    read_class: {"global_pool": "token"},
+    read_normed_class: {"global_pool": "token", "fc_norm": True},
+    read_mean: {"global_pool": "avg", "fc_norm": False},
+    read_normed_mean: {"global_pool": "avg", "fc_norm": True},
+    read_mean_of_all: {"global_pool": "avg", "fc_norm": False, "pool_include_prefix": True},
+}
 
 
 def timm(encoder: nn.Module, variables: Variables, side: int) -> Described:
@@ -27,10 +41,12 @@ def timm(encoder: nn.Module, variables: Variables, side: int) -> Described:
     module, params, sizes = _plain(encoder, variables, side)
     params.pop("mask_token", None)
     rows: dict[str, Any] = {**TIMM, "registers": ("reg_token", lead(1))}
-    args = sizes | {"num_classes": 0, "class_token": bool(module.class_token), "global_pool": "token"}
-    args["global_pool"] = "token" if module.class_token else "avg"
-    if not module.class_token:
-        args["fc_norm"] = False
+    args = sizes | {"num_classes": 0, "class_token": bool(module.class_token), "pre_norm": module.norm_input}
+    if (readout := _readout(module)) not in POOLED:
+        raise ValueError(f"timm has no way of reading features as {_name(readout)} does")
+    args |= POOLED[readout]
+    if args.get("fc_norm"):
+        rows["norm"] = ("fc_norm", layer)
     if module.registers:  # timm gives registers positions unless the class token has none either
         prefix = params["positions"]["prefix"]
         params["class_token"] = params["class_token"] + prefix
@@ -47,10 +63,10 @@ def timm(encoder: nn.Module, variables: Variables, side: int) -> Described:
 
 def dino(encoder: nn.Module, variables: Variables, side: int) -> Described:
     """As DINO's VisionTransformer, which has no mask token."""
-    module, params, sizes = _plain(encoder, variables, side)
+    module, params, sizes = _read_by_class(encoder, variables, side)
     params.pop("mask_token", None)
     return (
-        _net(module, TIMM),
+        _net(module, _without(TIMM, "scale", "registers", "norm_input", "w12", "w3")),
         {"params": params},
         {"model_type": "dino_vit", **sizes, "layer_norm_eps": _epsilon(module)},
     )
@@ -58,33 +74,33 @@ def dino(encoder: nn.Module, variables: Variables, side: int) -> Described:
 
 def dinov2(encoder: nn.Module, variables: Variables, side: int) -> Described:
     """As DINOv2's DinoVisionTransformer; a network without a mask token gets zeros."""
-    module, params, sizes = _plain(encoder, variables, side)
+    module, params, sizes = _read_by_class(encoder, variables, side)
     params.setdefault("mask_token", np.zeros(module.dim, np.float32))
     kind = module.positions.interpolate
     config = sizes | {
         "model_type": "dinov2",
         "ffn_layer": "swiglufused" if _gated(module) else "mlp",
         "num_register_tokens": module.registers,
-        "interpolate_antialias": kind is antialiased_bicubic,
-        "interpolate_offset": 0.1 if kind is dino_bicubic else 0.0,
+        "interpolate_antialias": getattr(kind, "func", kind) is antialiased_bicubic,
+        "interpolate_offset": getattr(kind, "keywords", {}).get("offset", 0.0),
         "block_chunks": 0,
         "layer_norm_eps": _epsilon(module),
     }
-    return _net(module, TIMM), {"params": params}, config
+    return _net(module, _without(TIMM, "norm_input")), {"params": params}, config
 
 
 def hub(encoder: nn.Module, variables: Variables, side: int) -> Described:
     """As transformers' ViTModel; the mask token is left out, layer scale and registers have no place."""
-    module, params, _ = _plain(encoder, variables, side)
+    module, params, _ = _read_by_class(encoder, variables, side)
     params.pop("mask_token", None)
-    rows = {path: row for path, row in HUB.items() if "scale" not in path and path != "registers"}
+    rows = _without(HUB, "scale", "registers")
     config = _hub_config(module, params) | {"model_type": "vit", "architectures": ["ViTModel"]}
     return _net(module, rows), {"params": params}, config
 
 
 def hub_dinov2(encoder: nn.Module, variables: Variables, side: int) -> Described:
     """As transformers' Dinov2Model, with registers or not; layer scale that it lacks is 1, a mask token 0."""
-    module, params, _ = _plain(encoder, variables, side)
+    module, params, _ = _read_by_class(encoder, variables, side)
     params.setdefault("mask_token", np.zeros(module.dim, np.float32))
     ones = {f"scale{i}": np.ones(module.dim, np.float32) for i in (1, 2)}
     params["blocks"] = {name: {**ones, **block} for name, block in params["blocks"].items()}
@@ -116,11 +132,42 @@ def torchvision(encoder: nn.Module, variables: Variables, side: int) -> Describe
     """As torchvision's ResNet."""
     if not isinstance(encoder, ResNet):
         raise ValueError(f"torchvision's names are of residual networks, this is a {type(encoder).__name__}")
-    return _net(encoder, RESNET), variables, {"model_type": "resnet", "layers": list(encoder.depths)}
+    if encoder.padding is not torch_padding:
+        raise ValueError(
+            f"torchvision pads on both sides, this network by {_name(encoder.padding)}; save it as jssl"
+        )
+    told = {"layers": list(encoder.depths), "batch_norm_eps": _epsilon(encoder)}
+    return _net(encoder, RESNET), variables, {"model_type": "resnet", **told}
 
 
 def _net(module: nn.Module, rows: Table) -> Net:
     return Net(module, rows, lambda module, key: {})
+
+
+def _without(rows: Table, *words: str) -> Table:
+    return {path: row for path, row in rows.items() if not any(word in path for word in words)}
+
+
+def _readout(module: Any) -> Any:
+    return module.readout or (read_class if module.class_token else read_mean)
+
+
+def _name(readout: Any) -> str:
+    return getattr(readout, "__name__", type(readout).__name__)
+
+
+def _read_by_class(
+    encoder: nn.Module, variables: Variables, side: int
+) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """As `_plain`, for names of networks whose features are the class token after the norm."""
+    module, params, sizes = _plain(encoder, variables, side)
+    if not module.class_token or (readout := _readout(module)) is not read_class:
+        told = f"by {_name(readout)}" if module.class_token else "without a class token"
+        raise ValueError(
+            f"these names are of ViTs that are read by their class token, this one is read {told}; "
+            "timm_vit has names for it"
+        )
+    return module, params, sizes
 
 
 def _plain(encoder: nn.Module, variables: Variables, side: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
@@ -166,8 +213,7 @@ def _gated(module: Any) -> bool:
 
 
 def _epsilon(module: Any) -> float:
-    keywords = getattr(module.norm, "keywords", layer_norm.keywords)
-    return keywords.get("epsilon", 1e-6)
+    return getattr(module.norm(name=None), "epsilon", 1e-6)
 
 
 DESCRIBED = {

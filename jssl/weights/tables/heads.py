@@ -1,6 +1,7 @@
 """Heads of published files, their layers told from the tensors."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -12,12 +13,13 @@ from jssl.weights.engine import File, Net
 from jssl.weights.layouts import layer, weight_norm
 
 
-def stack(file: File, *layers: Any) -> Net:
+def stack(file: File, *layers: Any, norm: Callable[..., nn.Module] = layer_norm) -> Net:
     """A head, its layers from the tensors.
 
     Args:
         file: At the head's prefix.
         layers: A published layer's name; "name:weight_norm" of a weight-normed one; or a function.
+        norm: Its layer norms, with the family's epsilon.
     """
     built, rows, width = [], {}, None
     for i, given in enumerate(layers):
@@ -28,7 +30,7 @@ def stack(file: File, *layers: Any) -> Net:
         made = (
             WeightNormDense(file.shape(f"{name}.weight_v")[0], nn.initializers.ones)
             if kind
-            else _layer(file, name)
+            else _layer(file, name, norm)
         )
         width = width or file.shape(f"{name}.{_first(file, name)}")[-1]
         built.append(made)
@@ -42,12 +44,12 @@ def _first(file: File, name: str) -> str:
     )
 
 
-def _layer(file: File, name: str) -> nn.Module:
+def _layer(file: File, name: str, norm: Callable[..., nn.Module]) -> nn.Module:
     bias, weight = f"{name}.bias" in file, f"{name}.weight" in file
     if f"{name}.running_mean" in file:
         return batch_norm(use_bias=bias, use_scale=weight)
     shape = file.shape(f"{name}.weight")
-    return dense(shape[0], use_bias=bias) if len(shape) == 2 else layer_norm()
+    return dense(shape[0], use_bias=bias) if len(shape) == 2 else norm()
 
 
 def sequence(file: File) -> Net | None:

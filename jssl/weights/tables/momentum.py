@@ -10,6 +10,7 @@ from jssl.models.heads import Prototypes
 from jssl.models.layers.transformer import gelu
 from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer, transposed
+from jssl.weights.preprocessing import Preprocess
 from jssl.weights.tables.heads import sequence, stack
 from jssl.weights.tables.shared import TIMM, only, vit
 
@@ -62,6 +63,10 @@ def _prototypes(file: File) -> dict[str, Net]:
     return {"prototypes": Net(Prototypes(count), rows, lambda m, key: m.init(key, jnp.zeros((1, width))))}
 
 
+def _pixels(file: File) -> Preprocess:
+    return Preprocess.of(file, interpolation="bilinear")
+
+
 _MOCO = Family(
     "moco_v3_vit",
     _moco_v3,
@@ -74,6 +79,7 @@ _MOCO = Family(
         "momentum": r"momentum_encoder\.",
     },
     shared=_predictor,
+    preprocess=_pixels,
     label="moco",
     publisher="facebookresearch/moco-v3",
     architectures="ViT-S/16, B/16",

@@ -1,5 +1,6 @@
 """Residual networks: torchvision's names, and what MoCo, SwAV, Barlow Twins, VICReg, SimSiam put around."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer
 from jssl.weights.preprocessing import Preprocess
 from jssl.weights.tables.heads import linear, sequence, stack
-from jssl.weights.tables.shared import only
+from jssl.weights.tables.shared import only, only_usual
 
 ROWS: Table = {
     "conv1": ("conv1", layer),
@@ -59,6 +60,11 @@ def _norm(file: File) -> Callable[..., nn.Module]:
 
 
 def _torchvision(file: File) -> dict[str, Net]:
+    only_usual(file, aa_layer=None, act_layer="relu", output_stride=32)
+    if re.match("resnet(aa|blur)", name := str(file.get("architecture", default=""))):
+        raise ValueError(f"{name} blurs where it strides, which is not built")
+    if any(file.get("replace_stride_with_dilation", default=())):
+        raise ValueError("replace_stride_with_dilation dilates in place of strides, which is not built")
     return only(encoder=resnet(file), logits=linear(file, "fc"))
 
 

@@ -116,6 +116,20 @@ def number(file: File, *keys: str, default: Any = None) -> int:
     return value
 
 
+def only_usual(file: File, **usual: Any) -> None:
+    """Refuses what the config says of options that leave no trace in the tensors and are not built.
+
+    Args:
+        file: Whose config it is.
+        usual: What is built, by option.
+    Raises:
+        ValueError: for an option that says something else.
+    """
+    for name, value in usual.items():
+        if (stated := file.get(name, default=value)) != value:
+            raise ValueError(f"{name} is {stated!r}, which is not built")
+
+
 def epsilon_norm(file: File, default: float = 1e-6) -> Callable[..., nn.Module]:
     """The layer norm with the config's epsilon."""
     epsilon = file.get("layer_norm_eps", default=default)
@@ -179,11 +193,11 @@ def grid_of(file: File, patch: int, held: int | None) -> tuple[int, int]:
     return side, side
 
 
-def heads_of(file: File, dim: int, *keys: str) -> int:
-    """How many heads: as the config says, else as published models of this width have."""
+def heads_of(file: File, dim: int, *keys: str, usual: int | None = None) -> int:
+    """How many heads: as the config says, else as usual, or as published models of this width have."""
     keys = keys or ("num_heads", "num_attention_heads")
     known = HEADS.get(dim, dim // 64 if dim % 64 == 0 else None)
-    heads = number(file, *keys, default=known)
+    heads = number(file, *keys, default=usual or known)
     if dim % heads:
         raise ValueError(f"{heads} heads do not divide the width {dim}")
     return heads
@@ -254,6 +268,7 @@ def vit(
         rename: As `Net`.
         fields: Of `ViT`, in place of what is found.
     """
+    only_usual(file, qk_scale=None)
     stem = rows["stem/proj"][0]
     weight = file.shape(f"{stem}.weight") if f"{stem}.weight" in file or "dim" not in fields else None
     dim = fields.get("dim") or number(file, "embed_dim", "hidden_size", default=weight[0] if weight else None)
@@ -308,6 +323,7 @@ __all__ = [
     "mlp_of",
     "number",
     "only",
+    "only_usual",
     "scaled",
     "vit",
 ]

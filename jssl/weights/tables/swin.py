@@ -13,7 +13,7 @@ from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer, lead, patches, plain, table
 from jssl.weights.tables.beit import pixels
 from jssl.weights.tables.heads import linear
-from jssl.weights.tables.shared import activation, block, epsilon_norm, grid_of, number, only
+from jssl.weights.tables.shared import activation, block, epsilon_norm, grid_of, number, only, only_usual
 
 
 def rows_of(stem: str, stage: str, bias: str, **names: Any) -> Table:
@@ -55,6 +55,7 @@ HUB: Table = {
 
 def swin(file: File, rows: Table, masked: bool) -> Net:
     """A Swin, its sizes from the tensors, its window from the tables of relative positions."""
+    only_usual(file, qk_scale=None)
     dim, channels, *_, side = file.shape(rows["stem/proj"][0] + ".weight")
     stages = rows["stage{s}_{i}/norm1"][0]
     count = file.count(stages.split("{s}")[0])

@@ -46,13 +46,16 @@ from jssl.weights.tables.shared import (
     epsilon_norm,
     heads_of,
     only,
+    only_usual,
     scaled,
     vit,
 )
 
+SIXTEEN = re.compile("vit_giantopt_|vit_base_patch16_gap_")  # architectures whose heads are not 64 wide
 TANH = re.compile(  # SigLIP 2's sizes
     r"vit_(?:base_patch32|so400m_patch16|giantopt_patch16)_siglip|vit_large_patch16_siglip_(?:gap_)?512"
 )
+TURNED = re.compile(r"eva_|eva02_|vit_\w+_rope_reg\d_")  # architectures that turn as is built, or never
 REDUCED: dict[str, Callable] = {
     "avg": lambda x: x.mean(axis=1),
     "max": lambda x: x.max(axis=1),
@@ -99,7 +102,7 @@ def _pool(file: File, rows: Table) -> Callable:
     rows["pool/attn"] = (("attn_pool.q", "attn_pool.kv"), query_apart)
     hidden, dim = file.shape("attn_pool.mlp.fc1.weight")
     act = ACTIVATIONS[_activation(file)]
-    heads = file.get("attn_pool_num_heads", default=heads_of(file, dim))
+    heads = file.get("attn_pool_num_heads", default=_heads(file, dim))
     return partial(AttentionPool, heads, hidden, partial(Mlp, activation=act), epsilon_norm(file))
 
 
@@ -121,6 +124,8 @@ def _gated(file: File, fields: dict[str, Any], rows: Table, norm: Callable | Non
 
 
 def _timm(file: File) -> dict[str, Net]:
+    if "_rpn_" in (name := str(file.get("architecture", default=""))):
+        raise ValueError(f"{name} has its norms after their branches, which is not built")
     readout, pooled = _pooling(file)
     rows: Table = ROWS | pooled
     fields: dict[str, Any] = dict(readout=readout, layer_scale=scaled(file, TIMM, "init_values"))
@@ -128,6 +133,7 @@ def _timm(file: File) -> dict[str, Net]:
     early = "norm_pre.weight" in file
     if early:
         fields["norm_input"] = True
+    fields["heads"] = _heads(file, file.shape("patch_embed.proj.weight")[0])
     if "patch_embed.proj.bias" not in file:
         fields["stem"] = partial(PatchEmbed, use_bias=False)
     if "pos_embed" not in file:
@@ -144,6 +150,13 @@ def _timm(file: File) -> dict[str, Net]:
         **fields,
     )
     return only(encoder=encoder, logits=linear(file, "head"))
+
+
+def _heads(file: File, dim: int) -> int:
+    """How many heads: as the arguments say, else as timm builds the architecture."""
+    name = str(file.get("architecture", default=""))
+    usual = 16 if SIXTEEN.match(name) else dim // 32 if name.startswith("test_vit") else None
+    return heads_of(file, dim, usual=usual)
 
 
 def _activation(file: File) -> str:
@@ -188,11 +201,15 @@ def _eva02(file: File) -> dict[str, Net]:
     fields: dict[str, Any] = dict(readout=readout, layer_scale=scaled(file, EVA, "init_values"))
     rows |= {name: row for name, row in EVA.items() if "scale" in name}
     _gated(file, fields, rows, epsilon_norm(file))
-    named = "model_args" not in file.config  # EVA-02 gates and turns, EVA-01 does neither
-    turned = file.get("use_rot_pos_emb", default=named and "mlp" in fields)
+    named = "embed_dim" not in dict(file.config.get("model_args") or {})  # with sizes they are all there are
+    turned = file.get("use_rot_pos_emb")
+    turned = (named and _turns(file, "mlp" in fields)) if turned is None else turned
     native = file.get("ref_feat_shape", default=(16, 16) if named else None)
     native = tuple(native) if isinstance(native, list | tuple) else native and (native, native)
-    _only_usual(file)
+    only_usual(file, rope_type="cat", rope_grid_offset=0, rope_grid_indexing="ij")
+    post = "enormous" in str(file.get("architecture", default=""))
+    if file.get("use_post_norm", default=post):
+        raise ValueError("use_post_norm puts the norms after their branches, which is not built")
     if turned:
         theta = float(file.get("rope_temperature", default=10000.0))
         fields["rotary"] = partial(rotary_angles_by_index, native=native, theta=theta)
@@ -216,15 +233,13 @@ def _eva02(file: File) -> dict[str, Net]:
     return only(encoder=encoder, logits=linear(file, "head"))
 
 
-def _only_usual(file: File) -> None:
-    """Refuses what leaves no trace in the names, and is not built."""
-    usual: dict[str, Any] = {"rope_type": "cat", "rope_grid_offset": 0, "rope_grid_indexing": "ij"}
-    post = "enormous" in str(file.get("architecture", default=""))
-    for name, value in usual.items():
-        if (stated := file.get(name, default=value)) != value:
-            raise ValueError(f"{name} is {stated!r}, which is not built")
-    if file.get("use_post_norm", default=post):
-        raise ValueError("use_post_norm puts the norms after their branches, which is not built")
+def _turns(file: File, gated: bool) -> bool:
+    """Whether timm turns queries and keys of this architecture: EVA-02 gates and turns, EVA-01 neither."""
+    name = str(file.get("architecture", default=""))
+    if not TURNED.match(name) and (name or "pos_embed" not in file):
+        told = name or "a network without positions"
+        raise ValueError(f"{told} may turn its tokens in a way that is not built; use_rot_pos_emb can say it")
+    return gated or "_rope_" in name
 
 
 def _attend_normed(query, key, value, *, bias=None, norm: Callable) -> jax.Array:

@@ -262,7 +262,7 @@ def _clip_pixels(file: File) -> Preprocess:
 
 
 def _siglip_pixels(file: File) -> Preprocess:
-    return Preprocess.of(file.tower("vision_config"), SIGNED, share=1.0)
+    return Preprocess.of(file.tower("vision_config"), SIGNED, share=1.0, squash=True)
 
 
 _CLIP = Family(
