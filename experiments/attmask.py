@@ -72,7 +72,7 @@ SOURCES = {
     "masked": "README: masking_prob",
 }
 
-hint = AttMask(hides="hint", epochs=100, batch=240, views="ibot")
+hint = AttMask(hides="hint", epochs=100, batch=240, final_rate=0.00213, views="ibot")
 
 demo = AttMask(
     encoder="vit_n4",

@@ -98,3 +98,39 @@ def cosine(a: jax.Array, b: jax.Array) -> jax.Array:
     [1.0]
     """
     return jnp.sum(unit(a) * unit(b), axis=-1)
+
+
+def entries(rows: jax.Array, ids: jax.Array) -> jax.Array:
+    """Takes one entry of each row, such as the logit of its class.
+
+    Args:
+        rows: [..., K].
+        ids: [...] integers, below K.
+    Returns:
+        [...]; nan for an id that is not there. Negative ones do not count from the end.
+
+    >>> entries(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([1, -1])).tolist()
+    [2.0, nan]
+    """
+    return jnp.take_along_axis(rows, _or_outside(ids, rows.shape[-1])[..., None], axis=-1)[..., 0]
+
+
+def rows_at(table: jax.Array, ids: jax.Array) -> jax.Array:
+    """Takes rows of a table.
+
+    Args:
+        table: [N, ...] floats.
+        ids: [...] integers, below N.
+    Returns:
+        [..., ...]; nan for an id that is not there. Negative ones do not count from the end.
+
+    >>> rows_at(jnp.array([1.0, 2.0]), jnp.array([1, -1, 2])).tolist()
+    [2.0, nan, nan]
+    """
+    return jnp.take(table, _or_outside(ids, len(table)), axis=0)
+
+
+def _or_outside(ids, count):
+    """The ids, and in place of negative ones the first that is not there."""
+    ids = ids.astype(jnp.int32)
+    return jnp.where(ids < 0, count, ids)

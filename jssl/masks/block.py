@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jssl.arrays.grids import rectangles
 from jssl.arrays.keys import check_keys, fold_keys, uniform
-from jssl.masks.random import ranks
+from jssl.masks.random import check_grid, ranks
 
 
 def block_mask(
@@ -39,10 +39,13 @@ def block_mask(
             is to be hidden; one mask in a hundred reaches it, and hides a patch or two less.
     Returns:
         [B, N] bool.
+    Raises:
+        ValueError: for a grid of less than two rows or columns, in which nothing would be hidden.
     References:
         BEiT, arXiv:2106.08254
     """
     check_keys(keys)
+    check_grid(grid)
     rows, columns = grid
     if isinstance(count, Integral) and 2 * count > rows * columns:  # the last gaps are small
         blocks *= 2

@@ -8,7 +8,7 @@ import numpy as np
 
 from jssl.arrays.grids import rectangles
 from jssl.arrays.keys import batch_key, check_keys, fold_keys, uniform
-from jssl.masks.random import ranks
+from jssl.masks.random import check_grid, ranks
 
 
 def multiblock_masks(
@@ -48,8 +48,7 @@ def multiblock_masks(
         I-JEPA, arXiv:2301.08243
     """
     check_keys(keys)
-    if min(grid) < 2:
-        raise ValueError(f"grid must have at least two rows and columns, got {grid}")
+    check_grid(grid)
     # One number drives both area and aspect, as in the authors' code.
     target_number, context_number = jax.random.uniform(batch_key(keys), (2,))
     target_size = _block_size(target_number, grid, target_scale, target_aspect)

@@ -60,6 +60,12 @@ def check_ratio(ratio) -> None:
         raise ValueError(f"ratio must lie in [0, 1], got {ratio}")
 
 
+def check_grid(grid: tuple[int, int]) -> None:
+    """Refuses a grid in which no block is smaller than the grid."""
+    if min(grid) < 2:
+        raise ValueError(f"grid must have at least two rows and columns, got {grid}")
+
+
 def ranks(values: jax.Array) -> jax.Array:
     """Numbers each row's values [B, N] by their place in ascending order."""
     return jnp.argsort(jnp.argsort(values, -1), -1)

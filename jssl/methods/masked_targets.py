@@ -27,7 +27,8 @@ def hidden_blocks(encoder, *, count, min_block, draw=block_mask) -> Masking:
     Returns:
         A `Masking` (keys [B], images [B, H, W, C]) -> mask [B, N] bool.
     Raises:
-        ValueError: when called, for a count that is not between 1 and N.
+        ValueError: when called, for a count that is not between 1 and N, or a least rectangle that is not
+            smaller than the grid.
     References:
         BEiT, arXiv:2106.08254
     """
@@ -44,6 +45,11 @@ def hidden_blocks(encoder, *, count, min_block, draw=block_mask) -> Masking:
         rows, columns = encoder.grid(images.shape)
         patches = rows * columns
         sizes = dict(count=of(count, patches), min_block=of(min_block, patches))
+        if sizes["min_block"] > (rows - 0.5) * (columns - 0.5):  # no side is rounded to less than the grid's
+            raise ValueError(
+                f"min_block is {sizes['min_block']}, and a block in {rows} x {columns} patches has at most "
+                f"{(rows - 1) * (columns - 1)}; choose a smaller one"
+            )
         return draw(keys, (rows, columns), **sizes)
 
     return Masking(masking, lambda patches: of(count, patches))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from jssl.objectives import Objective, named, stateless
+from jssl.objectives.reconstruction import by_tokens
 
 
 def between_views(loss, *, student: str = "cls", teacher: str = "cls") -> Objective:
@@ -130,9 +131,7 @@ def over_hidden(loss, *, figures=None, name: str = "patch") -> Objective:
 
     def losses(outputs):
         views = outputs.student[name], *_hidden(outputs, name)
-        counts = jnp.sum(views[2], axis=-1)
-        each = jnp.stack([loss(*view) for view in zip(*views, strict=True)])
-        weighted = each * counts / jnp.maximum(jnp.mean(counts), 1)
+        weighted = by_tokens(jnp.stack([loss(*view) for view in zip(*views, strict=True)]), views[2])
         if figures is None:
             return weighted
         return weighted, jax.tree.map(jnp.mean, jax.vmap(figures)(*jax.lax.stop_gradient(views)))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
-from jssl.arrays.vectors import similarity, unit
+from jssl.arrays.vectors import entries, similarity, unit
 
 
 class Clusters(NamedTuple):
@@ -196,7 +196,7 @@ def assigned_cross_entropy(z, assignment, centroids, *, temperature=0.1) -> jax.
         centroids: [K, D].
         temperature: T.
     Returns:
-        [B].
+        [B]; nan for an id that is no centroid's.
     Raises:
         ValueError: for other shapes.
         TypeError: for ids that are no integers.
@@ -213,8 +213,7 @@ def assigned_cross_entropy(z, assignment, centroids, *, temperature=0.1) -> jax.
     )
     check_positive(temperature=temperature)
     logits = similarity(unit(z), unit(centroids)) / temperature
-    own = jnp.take_along_axis(logits, assignment[:, None], axis=1)[:, 0]
-    return jax.nn.logsumexp(logits, axis=1) - own
+    return jax.nn.logsumexp(logits, axis=1) - entries(logits, assignment)
 
 
 def concentration(distance, assignment, clusters: int, *, smoothing=10.0) -> jax.Array:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
-from jssl.arrays.vectors import similarity
+from jssl.arrays.vectors import entries, similarity
 from jssl.objectives.base import Objective, named
 
 
@@ -21,7 +21,7 @@ def place_contrast(predictions, targets, positive, *, scale=0.1) -> jax.Array:
         positive: [B] integers below Q.
         scale: of the inner products.
     Returns:
-        [B].
+        [B]; nan for an id that is no target's.
     Raises:
         ValueError: for other shapes.
         TypeError: for a positive that is no integer.
@@ -37,7 +37,7 @@ def place_contrast(predictions, targets, positive, *, scale=0.1) -> jax.Array:
     )
     check_positive(scale=scale)
     logits = scale * similarity(predictions, targets)
-    return jax.nn.logsumexp(logits, axis=1) - jnp.take_along_axis(logits, positive[:, None], axis=1)[:, 0]
+    return jax.nn.logsumexp(logits, axis=1) - entries(logits, positive)
 
 
 def contrastive_prediction(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jssl.objectives.base import Objective, stateless
 from jssl.objectives.ibot import patches_of
-from jssl.objectives.reconstruction import masked_reconstruction
+from jssl.objectives.reconstruction import by_tokens, masked_reconstruction
 
 
 def averaged_blocks(
@@ -53,7 +53,7 @@ def normalized(x: jax.Array, axis: int | None) -> jax.Array:
 
 
 def patch_regression(name: str = "patch", *, beta=2.0) -> Objective:
-    """Makes data2vec's objective: the smooth absolute error at the hidden patches.
+    """Makes data2vec's objective: the smooth absolute error, the mean over all hidden patches of the batch.
 
     It reads student[name] [V, B, N, D], target[name] [V, B, N, D], the mask and, where heads ran on hidden
     patches alone, the places.
@@ -83,6 +83,7 @@ def patch_regression(name: str = "patch", *, beta=2.0) -> Objective:
             return masked_reconstruction(*arrays, distance="smooth_l1", beta=beta)
 
         spread = jnp.std(outputs.target[name].astype(jnp.float32), axis=(0, 1, 2))
-        return jax.vmap(of_view)(student, target, mask), {"target_std": jnp.mean(spread)}
+        each = by_tokens(jax.vmap(of_view)(student, target, mask), mask)
+        return each, {"target_std": jnp.mean(spread)}
 
     return stateless(losses)

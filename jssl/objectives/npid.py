@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
-from jssl.arrays.vectors import cosine, random_units, similarity, unit
+from jssl.arrays.vectors import cosine, entries, random_units, rows_at, similarity, unit
 from jssl.objectives.base import Objective, named
 
 
@@ -33,8 +33,7 @@ def instance_discrimination(z, index, memory, *, temperature=0.07) -> jax.Array:
     z, index, memory = check(z=(z, "B D"), index=(index, "B", int), memory=(memory, "N D"))
     check_positive(temperature=temperature)
     logits = similarity(unit(z), jax.lax.stop_gradient(unit(memory))) / temperature
-    own = jnp.take_along_axis(logits, index[:, None], axis=1)[:, 0]
-    return jax.nn.logsumexp(logits, axis=1) - own
+    return jax.nn.logsumexp(logits, axis=1) - entries(logits, index)
 
 
 def noise_contrast(z, index, memory, noise, *, normalizer, temperature=0.07) -> jax.Array:
@@ -77,7 +76,7 @@ def noise_contrast(z, index, memory, noise, *, normalizer, temperature=0.07) -> 
 
 def _some_logits(z, memory, rows):
     """Cosines [B, K] with some rows [B, K] of a memory, nan for rows that are not there."""
-    chosen = jnp.take(jax.lax.stop_gradient(unit(memory)), rows, axis=0)
+    chosen = rows_at(jax.lax.stop_gradient(unit(memory)), rows)
     return jnp.einsum("bd,bkd->bk", unit(z), chosen, precision=jax.lax.Precision.HIGHEST)
 
 

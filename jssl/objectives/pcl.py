@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
-from jssl.arrays.vectors import random_units, similarity, unit
+from jssl.arrays.vectors import random_units, rows_at, similarity, unit
 from jssl.objectives.base import Memory, Objective, named
 from jssl.objectives.clusters import concentration, kmeans, random_rows, spread_rows
 
@@ -25,7 +25,7 @@ def proto_nce(z, assignment, prototypes, density, negatives, *, temperature=0.2)
         negatives: [R] integers, prototypes that are nobody's own; R may be 0.
         temperature: of the softmax.
     Returns:
-        [B].
+        [B]; nan for ids that are no prototypes.
     Raises:
         ValueError: for other shapes, or where there is one candidate alone.
         TypeError: for ids that are no integers.
@@ -54,7 +54,8 @@ def proto_nce(z, assignment, prototypes, density, negatives, *, temperature=0.2)
         raise ValueError(
             f"z has shape {z.shape}, expected a batch of at least 2 where there are no negatives"
         )
-    prototypes, density = jax.lax.stop_gradient((unit(prototypes)[candidates], density[candidates]))
+    chosen = rows_at(unit(prototypes), candidates), rows_at(density, candidates)
+    prototypes, density = jax.lax.stop_gradient(chosen)
     logits = similarity(unit(z), prototypes) / (temperature * density)
     return jax.nn.logsumexp(logits, axis=1) - jnp.diagonal(logits)
 

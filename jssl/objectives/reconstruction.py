@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
-from jssl.arrays.vectors import cosine
+from jssl.arrays.vectors import cosine, entries
 
 
 def masked_reconstruction(
@@ -97,8 +97,7 @@ def masked_token_cross_entropy(logits, tokens, mask) -> jax.Array:
     )
     logits = jnp.where(mask[..., None], logits, 0.0)
     tokens = jnp.where(mask, tokens, 0)  # unhidden ids may be anything, for instance -1
-    log_probability = jnp.take_along_axis(jax.nn.log_softmax(logits), tokens[..., None], axis=-1)[..., 0]
-    return masked_mean(-log_probability, mask)
+    return masked_mean(-entries(jax.nn.log_softmax(logits), tokens), mask)
 
 
 def masked_mean(values, mask) -> jax.Array:
@@ -120,3 +119,22 @@ def masked_mean(values, mask) -> jax.Array:
     """
     values, mask = check(values=(values, "B N"), mask=(mask, "B N", bool))
     return jnp.sum(values, axis=-1, where=mask) / jnp.maximum(jnp.sum(mask, axis=-1), 1)
+
+
+def by_tokens(losses, mask) -> jax.Array:
+    """Weights the losses of images so that their mean is that over all hidden tokens of the batch.
+
+    Args:
+        losses: [..., B], each the mean over an image's hidden tokens.
+        mask: [..., B, N] bool, True = hidden.
+    Returns:
+        [..., B]; 0 where nothing is hidden.
+    References:
+        BEiT, arXiv:2106.08254, data2vec, arXiv:2202.03555, and others
+
+    >>> mask = jnp.array([[True, True, True], [True, False, False]])
+    >>> by_tokens(jnp.array([1.0, 5.0]), mask).tolist()  # the mean of 1, 1, 1 and 5
+    [1.5, 2.5]
+    """
+    hidden = jnp.sum(mask, axis=-1)
+    return losses * hidden * (hidden.size / jnp.maximum(jnp.sum(hidden), 1))

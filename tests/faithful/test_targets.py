@@ -5,12 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jssl.experiments import CAE, EVA, AttMask, BEiT, Data2Vec, MaskFeat
+from jssl.experiments.attmask import hint
 
 from jssl import models
 from tests.faithful.quoted import KEY, TOKENS, built, decayed, rate, tree
 
 RUNS = {  # first, highest and last rate, as the authors' commands have them
     "attmask": (AttMask(), 0, 5e-4 * 800 / 256, 1e-6),
+    "attmask_hint": (hint, 0, 5e-4 * 240 / 256, 1e-6),
     "maskfeat": (MaskFeat(), 8e-6, 1.6e-3, 8e-6),
     "eva": (EVA(), 0, 1e-3, 1e-5),  # no warmup_lr reaches the schedules of these four
     "beit": (BEiT(), 0, 1.5e-3, 1e-5),

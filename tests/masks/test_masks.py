@@ -164,6 +164,8 @@ def test_visible_indices_never_hand_out_a_hidden_patch():
         (lambda: masks.random_mask(keys(2)[:0], (4, 4), ratio=0.5), "keys must be .* one for each sample"),
         (lambda: masks.random_mask(KEY, (4, 4), ratio=0.5), r"keys must be .*got key<fry> \(\)"),
         (lambda: masks.block_mask(jnp.zeros(3), (4, 4), count=3), "keys must be .*got float32"),
+        (lambda: masks.block_mask(keys(2), (1, 8), count=3), "at least two rows and columns, got .1, 8."),
+        (lambda: masks.exact_block_mask(keys(2), (8, 1), count=3), "at least two rows and columns"),
         (lambda: masks.attention_mask(jnp.ones((2, 3, 4)), ratio=0.5), "attention must be"),
         (lambda: masks.visible_indices(jnp.ones((2, 4)), 1), "mask must be bool"),
         (lambda: masks.visible_indices(jnp.zeros((2, 4), bool), 5), "count must lie"),

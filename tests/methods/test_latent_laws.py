@@ -146,6 +146,14 @@ def test_a_collapsed_teacher_shows_in_data2vecs_figures():
     assert spread["same"] == 0 and spread["all"] > 0.5
 
 
+def test_data2vec_weighs_hidden_patches_and_not_images():
+    """Errors of 1 at three hidden patches and of 2 at one: (3 x 1 + 4) / 4 squares, over 2 beta."""
+    mask = jnp.array([[True, True, True], [True, False, False]])[None]
+    target = jnp.broadcast_to(jnp.array([1.0, 2.0])[None, :, None, None], (1, 2, 3, 4))
+    outputs = objectives.Outputs({"patch": 0 * target}, {"patch": target}, mask=mask)
+    assert float(objectives.patch_regression(beta=4.0).apply((), outputs, 0)[0]) == 7 / 4 / 8
+
+
 def test_what_predicts_zero_has_a_known_loss():
     """A quarter of the variance at beta 2, for targets that are seldom beyond it."""
     target = jax.nn.standardize(jax.random.uniform(KEY, (4, 64, 32)), axis=-1)

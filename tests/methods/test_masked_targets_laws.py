@@ -233,17 +233,25 @@ def test_the_trivial_prediction_is_the_mean_target_of_what_is_hidden():
     np.testing.assert_allclose(found, 1.5**2, rtol=1e-6)
 
 
-def test_every_hidden_patch_of_the_batch_weighs_the_same():
+@pytest.mark.parametrize(
+    "hidden, expected", [([[1, 1], [1, 0]], (1 + 4 + 16) / 3), ([[0, 0], [1, 0]], 16), ([[0, 0], [0, 0]], 0)]
+)
+def test_every_hidden_patch_of_the_batch_weighs_the_same(hidden, expected):
     prediction, target = jnp.array([[[1.0], [2.0]], [[4.0], [5.0]]]), jnp.zeros((2, 2, 1))
-    mask = jnp.array([[True, True], [True, False]])
+    mask = jnp.array(hidden, bool)
     outputs = Outputs({"patch": prediction[None]}, {"patch": target[None]}, mask[None])
     loss = over_hidden(objectives.masked_reconstruction).apply((), outputs, 0)[0]
-    np.testing.assert_allclose(loss, (1 + 4 + 16) / 3)
+    np.testing.assert_allclose(loss, expected)
 
 
 def test_more_patches_than_there_are_cannot_be_hidden():
     with pytest.raises(ValueError, match="between 1 and the 16 patches, got 75"):
         methods.beit(VIT, models.patch_words(PATCH, WORDS)).init(KEY, seen_as(IMAGES))
+
+
+def test_blocks_as_large_as_the_grid_are_refused():
+    with pytest.raises(ValueError, match="min_block is 16, and a block in 4 x 4 patches has at most 9"):
+        methods.beit(VIT, models.patch_words(PATCH, WORDS), count=12).init(KEY, seen_as(IMAGES))
 
 
 def test_beit_learns_more_than_how_frequent_words_are():

@@ -226,11 +226,12 @@ def test_data2vec(name, norm):
     settings = dict(last=c.hp_average_top_k_layers, each=norm, mean=None)
     targets, mask = o.averaged_blocks(list(c.in_teacher_layers), **settings), c.in_mask.astype(bool)
     near(targets, c.out_targets)
-    scale = c.hp_loss_scale * targets.shape[-1]
+    scale = c.hp_loss_scale * targets.shape[-1] * mask.sum()
+    objective = o.patch_regression(beta=c.hp_loss_beta)
 
     def loss(prediction):
-        losses = o.masked_reconstruction(prediction, targets, mask, distance="smooth_l1", beta=c.hp_loss_beta)
-        return scale * jnp.sum(losses * mask.sum(-1))
+        pair = ({"patch": x[None]} for x in (prediction, targets))
+        return scale * objective.apply((), o.Outputs(*pair, mask=mask[None]), 0)[0]
 
     agree(loss, [c.in_pred], c.out_loss_sum, [c.grad_pred_of_loss_sum])
 

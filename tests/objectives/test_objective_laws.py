@@ -241,3 +241,24 @@ def test_python_numbers_are_taken_in_the_precision_of_the_arrays(dtype, block_si
         assert whole.dtype == jnp.promote_types(dtype, jnp.float32)
         scale = jnp.asarray(10.0, whole.dtype)
         np.testing.assert_array_equal(whole, loss(a, b, logit_scale=scale, block_size=block_size, **bias))
+
+
+EYE, ONE = np.eye(4), np.ones(1, bool)
+BY_ID = {  # losses of one row of four by its id
+    "instance_discrimination": lambda ids: o.instance_discrimination(EYE[:1], ids, EYE),
+    "noise_contrast": lambda ids: o.noise_contrast(EYE[:1], ids, EYE, np.array([[1]]), normalizer=2.0),
+    "assigned_cross_entropy": lambda ids: o.assigned_cross_entropy(EYE[:1], ids, EYE),
+    "place_contrast": lambda ids: o.place_contrast(EYE[:1], EYE, ids),
+    "proto_nce": lambda ids: o.proto_nce(EYE[:1], ids, EYE, np.ones(4), np.array([1, 2])),
+    "masked_token_cross_entropy": lambda ids: o.masked_token_cross_entropy(
+        EYE[:1, None], ids[None], ONE[None]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_ID)
+def test_an_id_that_is_not_there_gives_no_number(name):
+    """Nor does -1 count from the end, as in NumPy; small integers are ids as others."""
+    lost = {id: float(BY_ID[name](np.array([id], np.int8))[0]) for id in (-100, -4, -1, 0, 3, 4, 100)}
+    assert [id for id, loss in lost.items() if np.isfinite(loss)] == [0, 3]
+    assert lost[0] < lost[3]  # the row is EYE[0]
