@@ -102,7 +102,7 @@ def _parsed(name, split):
     if kind not in KINDS or (kind not in WITHOUT_ARGUMENT and not rest):
         raise ValueError(
             f"unknown data {name!r}: expected one of {', '.join(FORMS)}, or the path of a folder or .npz "
-            "file that is there"
+            f"file that is there{'; a list file is folder:<path>' if Path(name).is_file() else ''}"
         )
     if kind == "digits" and rest:
         raise ValueError(f"digits have one labelling, got {name!r}; write digits")

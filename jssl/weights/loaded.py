@@ -27,7 +27,7 @@ class Loaded:
         preprocess: uint8 images or a path -> the encoder's input.
         family: As `weights.families` lists it.
         part: Which of the file's networks this is, such as "teacher"; None where the file holds one.
-        config: What config.json holds; {} without one.
+        config: What config.json holds; {} without one; of a run also the step of its checkpoint.
         citation: The paper.
         licence: Of the weights.
         others: The file's other networks, {part: {"encoder": (module, variables), head: ...}}.

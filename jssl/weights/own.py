@@ -27,6 +27,7 @@ from jssl.weights.preprocessing import Preprocess, Spectrograms
 FAMILY = "jssl"
 KINDS = {kind.__name__: kind for kind in (Preprocess, Spectrograms)}
 HEADER = "jssl"  # in a file's metadata: what `about` returns
+STEP = "step"  # of the checkpoint that a run was opened at, beside what config.json says
 
 
 def about(encoder: Any, preprocess: Any) -> dict[str, Any]:
@@ -130,7 +131,8 @@ def _of_run(directory: Any, config: Mapping[str, Any]) -> Loaded:
         if name != "encoder"
     }
     jax.block_until_ready(variables)
-    return Loaded(encoder, variables, heads, preprocess, FAMILY, config=config)
+    reached = {STEP: int(state[STEP])}
+    return Loaded(encoder, variables, heads, preprocess, FAMILY, config={**config, **reached})
 
 
 def _beside(state: Any, place: str, kind: str) -> Mapping[str, Any]:

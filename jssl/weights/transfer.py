@@ -12,6 +12,8 @@ import jax
 import numpy as np
 
 from jssl.weights.archive import write_safetensors
+from jssl.weights.directory import CONFIG as RUN
+from jssl.weights.directory import run_config
 from jssl.weights.engine import Family, File, Net, expected, few, is_kept, place, read, shapes, write
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import FAMILY, load_own, own_form
@@ -107,8 +109,9 @@ def save(
         family: Whose names to write; by default those it was loaded from; "jssl" has the library's own.
         metadata: Strings for the header, beside what is written anyway.
     Raises:
-        ValueError: where the family has no name for a parameter.
+        ValueError: where the family has no name for a parameter, or the folder holds a run or something else.
     """
+    _check_folder(Path(path))
     loaded = loaded if isinstance(loaded, Loaded) else load(str(getattr(loaded, "directory", loaded)))
     name = family or loaded.family
     if name not in FAMILIES and name != FAMILY:
@@ -131,6 +134,13 @@ def save(
         path = path / "model.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_safetensors(path, arrays, {key: str(value) for key, value in header.items() if value})
+
+
+def _check_folder(path: Path) -> None:
+    """Refuses a folder whose config.json is of something else, such as a run, which would be lost."""
+    other = (path / RUN).exists() and not (path / "model.safetensors").exists()
+    if not path.suffix and (other or run_config(path) is not None):
+        raise ValueError(f"{path} has a {RUN} of a run or of something else; give a file or another folder")
 
 
 def families() -> list[dict[str, str]]:

@@ -180,6 +180,17 @@ def test_streamed_data_is_split_alike(tmp_path, monkeypatch):
     assert set(there.train.arrays) == {"image", "label", "image_size"}
 
 
+def test_all_test_images_are_looked_at_where_they_fit_in_memory(tmp_path, monkeypatch):
+    for split in ("train", "test"):
+        write(tmp_path / split, COLORS, count=20)
+    monkeypatch.setattr("jssl.run.data.gather.SAMPLE", 40)
+    assert len(gathered(tmp_path).test) == 80
+    monkeypatch.setattr("jssl.run.data.gather.fits_in_memory", lambda records, *, canvas: False)
+    found = gathered(tmp_path)
+    assert len(found.test) == 40 and len(found) == 80
+    assert found.notes[-1].endswith("probes look at 40 of 80 test images")
+
+
 def test_classes_are_chosen_by_labels_that_have_to_be_read(tmp_path, monkeypatch):
     write(tmp_path, COLORS, count=20)
     plain = lambda name, **where: data.Items(list(data.open_records(name)), name, tuple(COLORS))  # noqa: E731

@@ -79,6 +79,60 @@ def test_evaluations_of_two_networks_are_two_rows_whatever_their_directories_are
     ]
 
 
+def test_evaluations_with_other_settings_or_sizes_have_columns_of_their_own(tmp_path):
+    usual = {"k": 20, "temperature": 0.07}
+
+    def knn(value, side=8, **changes):
+        seen = f"learned: ViT of x; short side {side}, central {side} pixels"
+        held = entry("knn_top1", value) | {"network": seen}
+        return held | {"settings": {**usual, **changes}}
+
+    runs = [
+        run_of(tmp_path / "a", knn=0.1, evaluations=[knn(0.2, k=5), knn(0.3), knn(0.4, temperature=0.1)]),
+        run_of(tmp_path / "b", knn=0.5, batch=16, evaluations=[knn(0.6, k=5)]),
+        run_of(tmp_path / "c", batch=32, evaluations=[knn(0.7), knn(0.8, side=16)]),
+    ]
+    linear = knn(0.9, steps=1000) | {"protocol": "linear", "metrics": {"linear_top1": 0.9}}
+    linear |= {"main": "linear_top1", "settings": {"steps": 1000}}  # runs themselves take 500
+    for name in "abc":
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        config["network"] = {"preprocess": {"kind": "Preprocess", "size": 8, "crop": 8}}
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    (tmp_path / "a" / "evaluation.json").write_text(json.dumps({"evaluations": [linear]}))
+    found = compare(runs)
+    assert found[0].metrics == {
+        "knn_top1": (0.3,),
+        "linear_top1": (0.6,),
+        "steps 1000: linear_top1": (0.9,),
+        "k 5: knn_top1": (0.2,),
+        "temperature 0.1: knn_top1": (0.4,),
+        "short side 16, central 16 pixels: knn_top1": (),
+    }
+    assert found[1].metrics["knn_top1"] == (0.5,) and found[1].metrics["k 5: knn_top1"] == (0.6,)
+    assert found[2].metrics["short side 16, central 16 pixels: knn_top1"] == (0.8,)
+    assert found[2].metrics["knn_top1"] == (0.7,)
+
+
+def test_a_run_that_has_not_ended_is_said_to_be_so(tmp_path):
+    runs = [run_of(tmp_path / name, knn=knn) for name, knn in (("a", 0.5), ("b", 0.1), ("c", 0.4))]
+    for name, steps in (("a", 9), ("b", 1000), ("c", 1000)):
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        (tmp_path / name / "config.json").write_text(json.dumps(config | {"steps": steps}))
+    (tmp_path / "c" / "stopped.json").write_text('{"kept": 4, "stopped": 9}')
+    assert [(row.name, row.metrics["knn_top1"]) for row in compare(runs)] == [
+        ("dino", (0.5, 0.4)),
+        ("dino, at step 9 of 1,000", (0.1,)),
+    ]
+
+
+def test_an_evaluation_of_an_earlier_step_is_not_the_runs(tmp_path):
+    knn = entry("knn_top1", 0.2) | {"step": 4}
+    (row,) = compare([run_of(tmp_path / "a", knn=0.5, evaluations=[knn])])
+    assert row.metrics["knn_top1"] == (0.5,) and row.metrics["step 4: knn_top1"] == (0.2,)
+    (tmp_path / "a" / "stopped.json").write_text('{"kept": 4, "stopped": 9}')
+    assert compare([str(tmp_path / "a")])[0].metrics["knn_top1"] == (0.2,)
+
+
 def test_measures_that_rank_rows_alike():
     rows = [
         Compared(
@@ -98,6 +152,9 @@ def test_the_command_writes_table_figure_and_report(tmp_path, capsys):
     main(["compare", *runs, str(tmp_path / "other"), "--out", str(tmp_path / "out")])
     said = capsys.readouterr().out
     assert "+1.00  kNN top-1" in said and "rank correlation with linear top-1 over 3 rows" in said
+    main(["compare", *runs, "--metrics", "knn_top1", "--out", str(tmp_path / "one")])
+    said = capsys.readouterr().out
+    assert "+1.00  kNN top-1" in said and "linear top-1, %" not in said
     held = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert held["rank_correlation"] == {"against": "linear_top1", "knn_top1": 1.0}
     assert held["rows"][1]["mean"]["knn_top1"] == pytest.approx(0.25)

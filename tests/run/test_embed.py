@@ -109,7 +109,9 @@ def test_the_command_reads_a_folder_and_leaves_damaged_images_out(loaded, tmp_pa
         ]
     )
     assert "left out" in capsys.readouterr().out
-    with np.load(tmp_path / "f.npz") as file:
+    again = embed(tmp_path / "own.safetensors", tmp_path / "images", tmp_path / "again.npz")
+    with np.load(tmp_path / "f.npz") as file, np.load(again) as of_paths:
+        np.testing.assert_array_equal(file["features"], of_paths["features"])
         assert file["labels"].tolist() == [0, 0, 1] and file["names"][1].endswith("a/1.png")
         expected = loaded.features(loaded.preprocess(tmp_path / "images" / "b" / "2.png")).cls[0]
         np.testing.assert_allclose(file["features"][2], expected, atol=1e-4)

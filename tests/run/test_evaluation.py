@@ -13,6 +13,7 @@ from PIL import Image
 from jssl import weights
 from jssl.command import main
 from jssl.data import Items, from_arrays, in_memory
+from jssl.run.data.gather import gather
 from jssl.run.directory.results import write
 from jssl.run.evaluation import features, protocols
 from jssl.run.evaluation.choosing import chosen_protocols
@@ -179,6 +180,35 @@ def test_what_does_not_fit_costs_one_line(tmp_path, loaded, capsys):
         assert end.value.code == 2 and len(error) == 1 and words in error[0], (arguments, error)
 
 
+def test_where_results_cannot_be_written_nothing_is_computed(tmp_path, monkeypatch):
+    def never(*arguments, **settings):
+        raise AssertionError("computed before it was refused")
+
+    monkeypatch.setattr(protocols, "_scored", never)
+    (tmp_path / "file").write_text("a note")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "evaluation.json").write_text("{}")
+    features = str(file_of(tmp_path / "f.npz"))
+    for out, words in (
+        ("file", "--out .*file cannot be made: .*file may not be written to"),
+        ("file/below", "--out .*below cannot be made: .*file may not be written to"),
+        ("other", "evaluation.json is not what jssl evaluate writes"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            evaluate(features, protocols=["knn"], out=tmp_path / out)
+
+
+@pytest.mark.parametrize(
+    "held, name",
+    [(["folder:a", "folder:b"], "folder:a"), ("arrays", "arrays"), ("a Photographs", "Photographs")],
+)
+def test_a_run_of_data_without_a_name_asks_for_data(held, name, tmp_path):
+    config = {"experiment": "simclr", "settings": {"data": held}, "numbers": {}, "data": {"name": name}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=f"handed over in Python, {name}; say on which images: --data"):
+        evaluate(tmp_path)
+
+
 def test_what_is_not_finite_is_left_out_wherever_it_lies():
     def refused(name, **there):
         with pytest.raises(ValueError, match=f"{name} is left out: .* are not all finite"):
@@ -250,10 +280,54 @@ def test_fine_tuning_is_the_experiments(loaded, tmp_path, monkeypatch):
     assert asked["data_dir"] == "/sets" and asked["out"] != before
 
 
+def test_another_network_of_the_same_name_is_fine_tuned_anew(loaded, tmp_path, monkeypatch):
+    asked = []
+
+    def started(name, **settings):
+        asked.append(settings)
+        return SimpleNamespace(table={"learned": {"head_top1": len(asked) / 10}})
+
+    monkeypatch.setattr(protocols, "start", started)
+
+    def top1(network, **settings):
+        (found,) = evaluate(network, data="digits", protocols=["fine_tune_mae"], out=tmp_path, **settings)
+        return found["metrics"]["fine_tune_mae_top1"]
+
+    moved = replace(loaded, variables=jax.tree.map(lambda x: x + 1, loaded.variables))
+    assert [top1(loaded), top1(moved), top1(loaded, size=16)] == [0.1, 0.2, 0.3]
+    assert len({settings["out"] for settings in asked}) == 3
+    assert [settings["size"] for settings in asked] == [None, None, 16]
+
+    def refused(name, **settings):
+        raise ValueError("batch of 1024 is larger than the data")
+
+    monkeypatch.setattr(protocols, "start", refused)
+    with pytest.raises(ValueError, match="fine_tune_mae: batch of 1024 .*; its settings, .* by --set"):
+        top1(loaded)
+
+
 def test_the_catalogue_names_every_protocol(capsys):
     main(["evaluate", "--list"])
     listed = capsys.readouterr().out
     assert "linear_mae\n  Makes MAE's linear probe" in listed and "needs train_layers" in listed
+
+
+def test_of_a_run_on_chosen_images_the_same_tenth_is_held_out(data, tmp_path):
+    with np.load(data.removeprefix("npz:")) as file:
+        images, labels = file["images"], file["labels"]
+    np.savez(tmp_path / "all.npz", images=images, labels=labels, depth=np.ones(images.shape[:3]))
+    name, chosen = f"npz:{tmp_path}/all.npz", np.arange(3, 96, 2)
+    np.savez(tmp_path / "kept.npz", names=[f"{name}[{row}]" for row in chosen], rows=chosen)
+    small = dict(encoder="vit_n4", size=8, batch=8, steps=1, warmup=0, dim=16, hidden=8, views="crops")
+    only = dict(data=name, only=str(tmp_path / "kept.npz"))
+    start(SimSiam(**only, **small), out=str(tmp_path / "run"))
+    run = gather(**only)
+    seen = protocols._subject(str(tmp_path / "run"), None, None, tmp_path, print, {})
+    for one, records, dense in zip((run.train, run.test), seen.records, seen.labelled, strict=True):
+        np.testing.assert_array_equal([records[row]["image"] for row in range(len(records))], one.images)
+        np.testing.assert_array_equal(dense.images, one.images)
+    assert len(run.train) + len(run.test) == len(chosen)
+    assert seen.on("digits").only is None
 
 
 def test_a_file_without_names_of_classes_has_numbers(tmp_path):
@@ -264,8 +338,9 @@ def test_a_file_without_names_of_classes_has_numbers(tmp_path):
 def test_a_run_is_evaluated_on_its_own_data_and_compared(data, tmp_path):
     small = dict(encoder="vit_n4", size=8, batch=8, steps=1, warmup=0, dim=16, hidden=8, views="crops")
     run = start(SimSiam(data=data, **small), out=str(tmp_path / "run"), seed=3)
-    (found,) = evaluate(str(run.directory), protocols=["label_free"], cache=tmp_path / "kept", batch=48)
+    (found,) = evaluate(run.directory, protocols=["label_free"], cache=tmp_path / "kept", batch=48)
     assert found["data"] == data and "ViT of" in found["network"] and ", params.encoder;" in found["network"]
+    assert found["step"] == 1
     (row,) = compare([str(run.directory)])
     assert row.name == "simsiam" and row.metrics["label_free_rank_me"][0] >= 1
     assert row.metrics["knn_top1"] == (run.table["learned"]["knn_top1"],)

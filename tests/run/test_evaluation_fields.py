@@ -95,7 +95,7 @@ def test_films_searches_and_copies_of_a_folder(loaded, tmp_path):
         evaluate(loaded, protocols=["propagate"], **where)
 
 
-def test_classes_and_captions_by_a_text_tower(loaded, tmp_path):
+def test_classes_and_captions_by_a_text_tower(loaded, tmp_path, monkeypatch):
     (tmp_path / "merges.txt").write_text("#version\nc a\n")
     for number, name in enumerate(("cat", "dog")):
         for split in ("train", "test"):
@@ -115,6 +115,9 @@ def test_classes_and_captions_by_a_text_tower(loaded, tmp_path):
         for metric in ("recall1", "median_rank")
     }
     assert "2 captions as embeddings of 8" in cross["looked_at"]
+    monkeypatch.chdir(tmp_path.parent)  # the same images by another path: features that were kept have others
+    _, again = evaluate(both, protocols=names, out=tmp_path / "c", **settings | {"data": tmp_path.name})
+    assert again["metrics"] == cross["metrics"]
     (tmp_path / "captions.json").write_text('{"test/cat/0.png": "a cat"}')
     (zero,) = evaluate(both, protocols=names, out=tmp_path / "b", **settings)
     assert zero["notes"] == [

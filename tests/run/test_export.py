@@ -148,6 +148,22 @@ def test_a_hostile_safetensors_file_costs_one_line(content, tmp_path):
     assert "\n" not in str(refused.value)
 
 
+def test_no_config_of_a_run_or_of_something_else_is_written_over(tmp_path):
+    network = Loaded(tiny.Linear(), tiny.Linear().init(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32)))
+    weights.save(network, tmp_path / "own", family="jssl")
+    weights.save(network, tmp_path / "own", family="jssl")  # again, over itself
+    (tmp_path / "run").mkdir()
+    held = '{"experiment": "tiny", "settings": {}, "numbers": {}}'
+    for text, model in ((held, False), (held, True), ("{}", False)):
+        (tmp_path / "run" / "config.json").write_text(text)
+        if model:
+            (tmp_path / "run" / "model.safetensors").write_bytes(b"")
+        with pytest.raises(ValueError, match="run has a config.json of a run or of something else; give"):
+            weights.save(network, tmp_path / "run", family="jssl")
+        assert (tmp_path / "run" / "config.json").read_text() == text
+        (tmp_path / "run" / "model.safetensors").unlink(missing_ok=True)
+
+
 @pytest.mark.parametrize("place", ["pipe", "no/such/folder/x.safetensors"])
 def test_what_is_no_file_is_neither_written_nor_read(place, tmp_path):
     os.mkfifo(tmp_path / "pipe")

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from jssl import run
+from jssl.data import from_arrays, open_records
 from jssl.data.reading.records import read
 from jssl.run.data.gather import gather
 from jssl.run.data.own_data import Numbered, Passing, as_pixels, opened
@@ -78,6 +79,87 @@ def test_a_pair_is_trained_and_tested_on():
     assert len(found.train) == len(found.test) == len(IMAGES) and not found.held_out
 
 
+def fitting(count):
+    """Memory for so many images."""
+    return lambda records, canvas: len(records) <= count
+
+
+@pytest.mark.parametrize("few, many", [("train", "test"), ("test", "train")])
+def test_of_a_pair_one_part_may_be_too_large_for_memory(few, many, monkeypatch):
+    monkeypatch.setattr("jssl.run.data.gather.fits_in_memory", fitting(30))
+    held = list(zip(IMAGES, LABELS, strict=True))
+    small, source = held[:24], from_arrays(IMAGES[:24], LABELS[:24])
+    for part in (small, source):
+        data = {few: part, many: held}
+        found = gather((data["train"], data["test"]))
+        assert (found.records is None) == (few == "train") and len(found) == len(data["train"])
+        assert (len(found.source), len(found.test)) == (len(data["train"]), len(data["test"]))
+        np.testing.assert_array_equal(found.test.labels, [label for _, label in held][: len(data["test"])])
+    with pytest.raises(ValueError, match="may be batches only where they end and fit in memory"):
+        gather((small, Loader()))
+
+
+@pytest.mark.parametrize("room", [9, 99])
+def test_samples_by_number_can_be_chosen_by_a_file_of_curate(room, tmp_path, monkeypatch):
+    monkeypatch.setattr("jssl.run.data.gather.fits_in_memory", fitting(room))
+    np.savez(tmp_path / "kept.npz", names=[f"Samples[{number}]" for number in range(0, 48, 2)])
+    found = gather((Samples(), Samples()), only=str(tmp_path / "kept.npz"))
+    assert len(found) == 24 and found.source.name == "Samples"
+    np.testing.assert_array_equal(found.source.labels, LABELS[::2])
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_records_of_folders_keep_the_names_of_their_classes_and_images(fits, tmp_path, monkeypatch):
+    monkeypatch.setattr("jssl.run.data.gather.fits_in_memory", lambda records, canvas: fits)
+    for number in range(40):  # a class that only the training images have
+        for folder in ("train", *(["test"] if number % 4 else [])):
+            place = tmp_path / folder / "abcd"[number % 4]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(IMAGES[number]).save(place / f"{number}.png")
+    train, test = (open_records(f"folder:{tmp_path / split}") for split in ("train", "test"))
+    found = gather((train, test))
+    assert (found.records is None) == fits and found.test.class_names == ("a", "b", "c", "d")
+    assert sorted(found.test.labels) == [1] * 10 + [2] * 10 + [3] * 10
+    assert len(gather(train, per_class=3)) == 12 and gather(train).held_out
+    assert Numbered(train).describe(0) == str(tmp_path / "train" / "a" / "0.png")
+
+
+def labelled(labels):
+    return list(zip(IMAGES, labels, strict=True))
+
+
+@pytest.mark.parametrize(
+    "labels, read",
+    [
+        (LABELS.astype(np.float32), LABELS),
+        (LABELS[:, None].astype(np.uint8), LABELS),
+        (LABELS == 1, LABELS == 1),
+        ([None] * len(LABELS), LABELS * 0 - 1),
+    ],
+)
+def test_labels_are_numbers_of_classes_whatever_their_type(labels, read):
+    for data in (labelled(labels), [(IMAGES, None if labels[0] is None else np.asarray(labels))]):
+        np.testing.assert_array_equal(gather((data, data)).train.labels, read)
+
+
+@pytest.mark.parametrize(
+    "labels, got",
+    [
+        (LABELS / 2, "float"),
+        (LABELS * np.nan, "float"),
+        (np.eye(3)[LABELS], "float64 of shape"),
+        (np.array(list("abc"))[LABELS], "<U1 of shape"),
+        (LABELS.astype(np.int64) + 2**31, "at most 2,147,483,647"),
+    ],
+)
+def test_labels_that_are_no_numbers_of_classes_are_refused(labels, got):
+    for data in (labelled(labels), [(IMAGES, labels)]):
+        with pytest.raises(
+            ValueError, match=r"list: (a label must be one integer .* got|labels must be) " + got
+        ):
+            gather(data)
+
+
 def test_batches_without_an_end_are_taken_as_they_come_and_passed_over_on_resuming(tmp_path):
     loader = Loader()
     settings = dict(method="center", size=8, mesh="data=1", eval_every=6, checkpoint_every=6)
@@ -91,6 +173,35 @@ def test_batches_without_an_end_are_taken_as_they_come_and_passed_over_on_resumi
     np.testing.assert_array_equal(sixth, IMAGES[40:48])
     np.testing.assert_array_equal(seventh, IMAGES[:8])
     assert epoch == 6
+
+
+class Unending(Loader):
+    """As a torch loader of an iterable data set, which has the method and no length."""
+
+    def __len__(self):
+        raise TypeError("object of type 'Stream' has no len()")
+
+
+def test_a_loader_whose_length_is_not_known_passes():
+    passing = opened(Unending())
+    assert isinstance(passing, Passing) and passing.size == 8 and passing.images == 0
+
+
+@pytest.mark.parametrize("choice", [{"share": 0.5}, {"per_class": 2}])
+def test_batches_that_pass_are_not_chosen_from(choice):
+    with pytest.raises(ValueError, match="choose among all images, not of batches as they come"):
+        gather(Loader(), **choice)
+
+
+def test_labels_that_are_not_known_beforehand_are_said_to_be_so(monkeypatch):
+    monkeypatch.setattr("jssl.run.data.gather.fits_in_memory", lambda records, canvas: False)
+    with pytest.raises(
+        ValueError, match="takes images by their labels, and labels of .* not known beforehand"
+    ):
+        gather(Samples(), per_class=2)
+    found = gather(Samples(), share=0.5)
+    assert len(found) == 24 and found.notes[-1].endswith("beforehand; give a pair, to train and to test on")
+    assert len(gather((Samples(), Samples())).test) == len(IMAGES)
 
 
 def test_resuming_passes_over_a_shorter_batch_as_the_run_did():
@@ -107,6 +218,12 @@ def test_resuming_passes_over_a_shorter_batch_as_the_run_did():
         (3, {}, "data is a int; expected a name, a path, a Source"),
         (iter(()), {}, "without a single batch"),
         ([{"picture": IMAGES[0]}], {}, "needs an entry image, it has picture"),
+        (("digits", "scenes"), {}, r"digits is a name in a pair of data; open it first: jssl.data.load\('d"),
+        (
+            (IMAGES, LABELS),
+            {},
+            r"shape \(48,\) in place of images; a pair is .*from_arrays\(images, labels\)",
+        ),
         ([IMAGES[0] / 100.0] * 9, {}, "leave the normalisation to the views"),
         ([IMAGES[0].astype(int)] * 9, {}, r"must be uint8, or floats in \[0, 1\], got int64"),
     ],
@@ -137,6 +254,10 @@ def test_a_path_is_a_name(tmp_path, monkeypatch):
         ValueError, match="unknown data 'fotos': .* or the path of a folder or .npz file that is there"
     ):
         gather("fotos")
+    (tmp_path / "list.txt").write_text("photos/a/0.png\nphotos/b/1.png\n")
+    assert len(gather("folder:list.txt").train) == 2
+    with pytest.raises(ValueError, match="that is there; a list file is folder:<path>"):
+        gather("list.txt")
 
 
 def test_grains_sources_are_numbered_and_its_iterators_pass():

@@ -15,6 +15,7 @@ from jssl.data.reading.records import Records, Some, in_memory
 from jssl.data.reading.sizes import CANVAS, sides
 from jssl.data.source import IMAGE_SIZE, NoSplit, Source
 from jssl.data.sources.arrays import from_arrays
+from jssl.data.sources.folder import Files
 from jssl.data.sources.tfds import one_size
 from jssl.data.splits import balanced, by_name, evenly, held_out, why_not_probed
 from jssl.run.data.npz import held
@@ -24,6 +25,7 @@ from jssl.run.settings.experiment import Data
 SAMPLE = 10_000  # images of data that is too large for memory that the probes look at
 Chosen = Callable[[np.ndarray], np.ndarray]  # labels -> numbers of the images that are trained on
 FEW = 128  # images of such data that figures of health look at
+UNKNOWN = "labels of samples by number that do not fit in memory are not known beforehand"
 
 
 class Gathered(NamedTuple):
@@ -76,8 +78,8 @@ def gather(
     Without test images, a tenth of the labelled training images is held out.
 
     Args:
-        data: A name or a path; a `Source`, samples by number or batches, as `own_data.opened` takes them; or
-            a pair of those to train and to test on.
+        data: A name or a path; a `Source`, samples by number or batches, as `own_data.opened` takes them, or
+            a pair of these to train and to test on.
         data_dir: Where TFDS has its data sets.
         canvas: The largest side that images in files are kept at, in pixels.
         share, per_class: Of the training images, as `balanced`; what is held out is no part of them.
@@ -92,25 +94,38 @@ def gather(
     if not isinstance(data, str):
         train, held = data if isinstance(data, tuple) else (data, None)
         train = opened(train)
+        name = train.name
         if only is not None and isinstance(train, Passing):
             raise ValueError("--only chooses images by name; batches of your own have none")
+        if some is not None and isinstance(train, Passing):
+            raise ValueError("--share and --per-class choose among all images, not of batches as they come")
         if not isinstance(train, Passing):
-            train = _only(train, in_memory(train) if isinstance(train, Source) else train, only)
-        return _of_given(train, None if held is None else opened(held), canvas, some)
+            train = only_named(train, in_memory(train) if isinstance(train, Source) else train, only)
+        return _of_given(name, train, None if held is None else opened(held), canvas, some)
     data = named(data)
     kind = data.partition(":")[0]
     if kind not in RECORDS:
         train = load(data, data_dir=data_dir)
-        return _of_sources(_only(train, in_memory(train), only), _test(load, data, data_dir), some)
+        return _of_sources(only_named(train, in_memory(train), only), _test(load, data, data_dir), some)
     records, test = open_records(data, data_dir=data_dir), _test(open_records, data, data_dir)
     if kind == "tfds" and one_size(records) and fits_in_memory(records, canvas=_side(records)):
         test = test and load(data, data_dir=data_dir, split="test")
-        return _of_sources(_only(load(data, data_dir=data_dir), records, only), test, some)
-    return _of_records(data, _only(records, records, only), test, canvas, some)
+        return _of_sources(only_named(load(data, data_dir=data_dir), records, only), test, some)
+    return _of_records(data, only_named(records, records, only), test, canvas, some)
 
 
-def _only(found, records: Records, path: str | None):
-    """Of images in memory or in files those that a file of `jssl curate` names, as the records name them."""
+def only_named(found, records: Records, path: str | None):
+    """Takes those of the training images that a file of `jssl curate` names.
+
+    Args:
+        found: A `Source`, or records.
+        records: The same as records, by whose names they are known.
+        path: Of the file; None: all are taken.
+    Returns:
+        A `Source`, or records.
+    Raises:
+        ValueError: for another file, or names that are not in the data.
+    """
     if path is None:
         return found
     listed = held(path, ("names",), what="a file of `jssl curate`, for --only").get("names")
@@ -126,28 +141,29 @@ def _only(found, records: Records, path: str | None):
     return found.some(rows) if isinstance(found, Source) else Some(found, rows)
 
 
-def _of_given(train, test, canvas: int, some: Chosen | None) -> Gathered:
+def _of_given(name: str, train, test, canvas: int, some: Chosen | None) -> Gathered:
     """Data that was handed over as objects."""
 
-    def whole(data):
-        if not isinstance(data, Numbered):
-            return data
-        side = sides(data, canvas=canvas).canvas
-        return decode_all(data, canvas=side, name=data.name) if fits_in_memory(data, canvas=side) else data
+    def side(data):
+        return sides(data, canvas=canvas).canvas
 
-    train, test = whole(train), whole(test)
+    def fits(data):
+        return isinstance(data, Source | None) or fits_in_memory(data, canvas=side(data))
+
+    def whole(data, name):
+        return data if isinstance(data, Source | None) else decode_all(data, canvas=side(data), name=name)
+
     if isinstance(train, Passing) and test is None:
         first: dict[str, Any] = as_batch(next(iter(train.batches)), train.name)
         source = from_arrays(first.pop("image"), first.pop("label", None), name=train.name, **first)
         notes = (PASSED.format(name=train.name), f"{train.name}: no probes: they need all of the images")
         return Gathered(source, source, None, None, notes=notes, passing=train)
-    if isinstance(train, Source) and isinstance(test, Source | None):
-        return _of_sources(train, test, some)
-    if isinstance(train, Numbered) and isinstance(test, Numbered | None):
-        return _of_records(train.name, train, test, canvas, some)
-    raise ValueError(
-        "data to train and to test on must be of one kind, and fit in memory where they are batches"
-    )
+    if isinstance(train, Passing) or isinstance(test, Passing):
+        raise ValueError("data to train and to test on may be batches only where they end and fit in memory")
+    if fits(train) and fits(test):
+        return _of_sources(whole(train, name), whole(test, test and test.name), some)
+    train, test = (in_memory(part) if isinstance(part, Source) else part for part in (train, test))
+    return _of_records(name, train, test, canvas, some)
 
 
 def _side(records):
@@ -188,9 +204,10 @@ def _of_records(
     said = why = ""
     if test is None:
         records, test, said, why = without_a_tenth(records)
+        why = why if _known(records) else f"{UNKNOWN}; give a pair, to train and to test on"
     notes: tuple[str, ...] = ()
     if chosen_of is not None:
-        rows = _rows(chosen_of, _labels(records), name)
+        rows = _rows(chosen_of, _labels(records), name, "there are none" if _known(records) else UNKNOWN)
         notes, records = (_fewer(name, len(rows), len(records)),), Some(records, rows)
     chosen = sides(records, canvas=canvas)
     fits = fits_in_memory(records, canvas=chosen.canvas)
@@ -200,14 +217,18 @@ def _of_records(
     else:
         some = in_memory(train) if fits else _sample(records, SAMPLE)
         source = decode_squares(some, side=chosen.square, name=name)
-    held = test and decode_squares(_sample(test, SAMPLE), side=source.images.shape[1], name=name)
+    side = source.images.shape[1]
+    if test is not None and not (fits and fits_in_memory(test, canvas=side)) and len(test) > SAMPLE:
+        notes += (f"{name}: probes look at {SAMPLE:,} of {len(test):,} test images",)
+        test = _sample(test, SAMPLE)
+    held = test and decode_squares(test, side=side, name=name)
     return _matched(train, source, None if fits else records, held, said, why, (f"{name}: {chosen}", *notes))
 
 
-def _rows(some: Chosen, labels: np.ndarray, name: str) -> np.ndarray:
+def _rows(some: Chosen, labels: np.ndarray, name: str, lacking: str = "there are none") -> np.ndarray:
     rows = some(labels)
     if not len(rows):
-        raise ValueError(f"{name}: --per-class takes images by their labels, and there are none")
+        raise ValueError(f"{name}: --per-class takes images by their labels, and {lacking}")
     return rows
 
 
@@ -215,10 +236,19 @@ def _fewer(name: str, count: int, all_: int) -> str:
     return f"{name}: trains on {count:,} of {all_:,} training images, chosen class by class"
 
 
+def _known(records: Records) -> bool:
+    """Whether labels can be had without decoding all images."""
+    if isinstance(records, Some):
+        return _known(records.records)
+    return not isinstance(records, Numbered) or bool(records.class_names)
+
+
 def _labels(records: Records) -> np.ndarray:
     """The labels of all records, read one by one where they have to be."""
     if isinstance(records, Some):
         return _labels(records.records)[np.asarray(records.rows)]
+    if isinstance(records, Numbered) and isinstance(records.source, Files | Some):
+        return _labels(records.source)  # known without reading the files
     if hasattr(records, "labels"):
         return records.labels
     if not records.class_names:

@@ -6,6 +6,7 @@ jssl.run("simclr", data=endless_batches, steps=...)    batches without an end: t
 """
 
 from collections.abc import Iterable, Iterator
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ from jssl.data.reading.decode import is_pillow
 from jssl.data.reading.memory import MEMORY
 from jssl.data.source import Source
 from jssl.data.sources.arrays import from_arrays
+from jssl.run.settings.numbers import LARGEST
 
 PASSED = (
     "{name}: batches are taken as they come; a run that is resumed passes over those it has seen, which "
@@ -26,27 +28,29 @@ class Numbered:
     """Samples by number, of a Grain source or a torch data set, as records.
 
     Args:
-        source: Has a length and items: dicts with "image", or pairs (image, label).
+        source: Has a length and items: dicts with "image", or pairs (image, label), None for no label.
+            Records, as `jssl.data.open_records` gives them, keep their names of classes and of images.
     """
-
-    class_names: tuple[str, ...] = ()
 
     def __init__(self, source: Any):
         self.source, self.name = source, type(source).__name__
+        self.class_names: tuple[str, ...] = tuple(getattr(source, "class_names", ()))
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         entries = named_entries(self.source[index], self.name)
+        entries["label"] = as_labels(entries.get("label"), 1, self.name)[0]
         image = entries["image"]
         if isinstance(image, bytes) or is_pillow(image):
             return entries
         return entries | {"image": as_pixels(image, self.name)}
 
     def describe(self, index: int) -> str:
-        """Names a record in messages."""
-        return f"{self.name}[{index}]"
+        """Names a record in messages, and in lists of images."""
+        own = getattr(self.source, "describe", None)
+        return f"{self.name}[{index}]" if own is None else own(index)
 
 
 class Passing(NamedTuple):
@@ -111,6 +115,13 @@ def opened(data: Any) -> Source | Numbered | Passing:
     """
     if isinstance(data, Source):
         return data
+    if isinstance(data, str | PurePath):
+        raise ValueError(f"{data} is a name in a pair of data; open it first: jssl.data.load({str(data)!r})")
+    if getattr(data, "ndim", None) == 1:
+        raise ValueError(
+            f"data has an array of shape {tuple(data.shape)} in place of images; a pair is to train and to "
+            "test on, and images with labels are jssl.data.from_arrays(images, labels)"
+        )
     name = type(data).__name__
     if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not _of_batches(data, name):
         return Numbered(data)
@@ -122,12 +133,20 @@ def opened(data: Any) -> Source | Numbered | Passing:
         first = as_batch(next(iter(data)), name)["image"]
     except StopIteration:
         raise ValueError(f"data is a {name} without a single batch") from None
-    count = len(data) if hasattr(data, "__len__") else 0
+    count = _length(data)
     if count and count * first.nbytes <= MEMORY:
         parts = [as_batch(batch, name) for batch in data]
         arrays: dict[str, Any] = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         return from_arrays(arrays.pop("image"), arrays.pop("label", None), name=name, **arrays)
     return Passing(data, name, len(first), count * len(first))
+
+
+def _length(data: Any) -> int:
+    """How many batches there are; 0 where data does not say, as torch's loaders of iterable data sets."""
+    try:
+        return len(data)
+    except TypeError:
+        return 0
 
 
 def _of_batches(data: Any, name: str) -> bool:
@@ -151,8 +170,31 @@ def as_batch(batch: Any, name: str) -> dict[str, np.ndarray]:
     images = as_pixels(entries["image"], name)
     if images.ndim != 4:
         raise ValueError(f"{name}: a batch's images must be [B, H, W, C], got shape {images.shape}")
-    labels = {"label": arrays["label"].astype(np.int32)} if "label" in arrays else {}
+    labels = {"label": as_labels(entries["label"], len(images), name)} if "label" in entries else {}
     return {"image": images} | {k: v for k, v in arrays.items() if v.dtype.kind in "iufb"} | labels
+
+
+def as_labels(labels: Any, count: int, name: str) -> np.ndarray:
+    """Brings labels to numbers of classes.
+
+    Args:
+        labels: One of each image, integers or whole floats, -1 for none; None: there are none.
+        count: How many there must be.
+        name: Of the data, for what is said.
+    Returns:
+        [count] int32.
+    Raises:
+        ValueError: for words, fractions, and several numbers of an image.
+    """
+    found = np.full(count, -1) if labels is None else np.asarray(labels)
+    if found.size != count or found.dtype.kind not in "iufb" or (found != np.floor(found)).any():
+        raise ValueError(
+            f"{name}: a label must be one integer for each image, -1 or None for none, got {found.dtype} of "
+            f"shape {found.shape}; number the classes, or leave the labels out"
+        )
+    if (np.abs(found) > LARGEST).any():
+        raise ValueError(f"{name}: labels must be at most {LARGEST:,}, got {found.max()}; number the classes")
+    return found.reshape(-1).astype(np.int32)
 
 
 def named_entries(sample: Any, name: str) -> dict[str, Any]:

@@ -87,14 +87,25 @@ def go_back(worse: Worse, checkpoints: Checkpoints, record: Record, like: Any) -
 
 def has_stopped(record: Record, step: int) -> bool:
     """Whether the run has stopped before and stays at this step's checkpoint."""
-    path = record.directory / MARK
+    return kept_at(record.directory) == step
+
+
+def kept_at(directory: Any) -> int | None:
+    """Says at which step's checkpoint a run has stopped and stays; None where it has not.
+
+    Args:
+        directory: Of the run, as a path.
+    Raises:
+        OSError: for a mark that no run has written.
+    """
+    path = directory / MARK
     try:
         told = json.loads(path.read_text()) if path.exists() else {}
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict):
         raise OSError(f"{path} is not what a run writes; remove it to go on training")
-    return told.get("kept") == step
+    return told.get("kept")
 
 
 def forgotten(rows: Sequence[Mapping[str, Any]], figures: Mapping[str, float]) -> list[str]:

@@ -39,7 +39,7 @@ def check_directory(directory, config: Mapping[str, Any]) -> None:
         )
     path = as_path(directory)
     if not path.exists():
-        _check_can_be_made(directory, path)
+        check_can_be_made(directory, path)
         return
     if not path.is_dir():
         raise ValueError(f"--out {directory} is a file; give a directory")
@@ -61,11 +61,20 @@ def check_directory(directory, config: Mapping[str, Any]) -> None:
         )
 
 
-def _check_can_be_made(directory, path) -> None:
+def check_can_be_made(directory, path) -> None:
+    """Refuses a directory that cannot be made or written to.
+
+    Args:
+        directory: As it was given.
+        path: Of it.
+    Raises:
+        ValueError: naming what is in the way.
+    """
     if "://" in str(path):
         return
-    above = next(one for one in path.absolute().parents if one.exists())
-    if os.path.islink(path) or not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+    above = next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
+    broken = os.path.islink(path) and not path.exists()
+    if broken or not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise ValueError(f"--out {directory} cannot be made: {above} may not be written to; give another")
 
 

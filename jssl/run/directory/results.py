@@ -7,9 +7,14 @@ from typing import Any
 from jssl.evaluate import write_report
 from jssl.evaluate.protocols.base import heading, shown
 from jssl.evaluate.table import LEARNED, RANDOM, RAW
-from jssl.run.directory.record import as_path
+from jssl.run.directory.record import as_path, check_can_be_made
 
 FILE = "evaluation.json"
+
+
+def sees(size: int, crop: int, squash: bool) -> str:
+    """Says what a network sees of an image, which stands after "; " in the words for the network."""
+    return f"{'both sides' if squash else 'short side'} {size}, central {crop} pixels"
 
 
 def jsonable(value: Any) -> Any:
@@ -62,6 +67,18 @@ def _whole(entry: Any) -> bool:
         return False
     numbers = all(type(value) in (int, float) for value in figures.values())
     return numbers and all(isinstance(entry.get(name), list) for name in ("looked_at", "notes"))
+
+
+def check_results(place) -> None:
+    """Refuses a directory where results cannot be written, before anything is computed for them.
+
+    Args:
+        place: The directory.
+    Raises:
+        ValueError: saying what is in the way.
+    """
+    check_can_be_made(place, place)
+    read_evaluations(place)
 
 
 def merged(place, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,8 +3,9 @@
     jssl compare runs/*                       runs that differ in nothing but the seed are one row
     jssl compare runs/* --against knn_top1    which metrics rank the rows as this one does
 
-Figures are those at the end of each run, and those that `jssl evaluate` has left in its directory. OUT gets
-comparison.json, comparison.md, comparison.html and comparison.png.
+Figures are those at the end of each run, or so far, which its row then says, and those that `jssl evaluate`
+has left in its directory, each other data, size or setting in a column of its own. OUT gets comparison.json,
+comparison.md, comparison.html and comparison.png.
 """
 
 import argparse
@@ -15,14 +16,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jssl.evaluate import figures, write_report
+from jssl.evaluate import PROTOCOLS, figures, write_report
 from jssl.evaluate.measures.metrics import rank_correlation
 from jssl.evaluate.protocols.base import heading, shown
 from jssl.evaluate.table import LEARNED
+from jssl.run.directory.best import kept_at
 from jssl.run.directory.record import CONFIG, METRICS, as_path, read_config, read_rows
-from jssl.run.directory.results import FILE, read_evaluations
-from jssl.run.evaluation.probing import from_figures
+from jssl.run.directory.results import FILE, in_words, jsonable, read_evaluations, sees
+from jssl.run.evaluation.probing import AT_THE_ENDS, from_figures
 from jssl.run.evaluation.protocols import FOLDER
+from jssl.weights.directory import NETWORK
 
 FEWEST = 3  # rows that have ranks worth comparing
 SEEDLESS = ("data_dir", "scan", "remat", "attention")  # settings that change no number
@@ -36,12 +39,14 @@ class Finished(NamedTuple):
         name: Of its experiment, or of the weights.
         settings: Flat, by name.
         metrics: Of what was learned.
+        so_far: Which step a run has reached that has not ended, in words; else "".
     """
 
     directory: str
     name: str
     settings: Mapping[str, Any]
     metrics: Mapping[str, float]
+    so_far: str = ""
 
 
 class Compared(NamedTuple):
@@ -71,6 +76,8 @@ class Compared(NamedTuple):
 def finished(directory: str) -> Finished:
     """Reads what a directory has come to.
 
+    A metric of an evaluation with other settings than usual has them before its name, as it has other data.
+
     Args:
         directory: Of a run, or where an evaluation has written.
     Returns:
@@ -78,25 +85,50 @@ def finished(directory: str) -> Finished:
     Raises:
         ValueError: where there is neither, or no figure yet.
     """
-    path = as_path(directory)
-    if (path / FILE).exists():
-        entries = read_evaluations(directory)
-        name, own, found = path.name, "", {}
+    path, so_far, last = as_path(directory), "", None
+    entries = read_evaluations(path)
+    if entries and not (path / CONFIG).exists():
+        name, own, found, pixels = path.name, "", {}, None
         settings = {"of": str(directory)}  # two networks are never seeds of one another
     else:
         config = read_config(directory)
-        entries = read_evaluations(path / FOLDER)
+        entries += read_evaluations(path / FOLDER)
         numbers = {key: value for key, value in config["numbers"].items() if key != "seed"}
         name, settings = config["experiment"], _flat(config["settings"] | numbers)
-        own = settings.get("data")
-        found = dict(from_figures(read_rows(path / METRICS)).get(LEARNED, {}))
-    for entry in entries:
-        if entry["row"] == LEARNED:
-            where = "" if entry["data"] == own else f"{entry['data']}: "
-            found |= {f"{where}{metric}": value for metric, value in entry["metrics"].items()}
+        own, pixels = settings.get("data"), (config.get(NETWORK) or {}).get("preprocess")
+        rows = read_rows(path / METRICS)
+        found = dict(from_figures(rows).get(LEARNED, {}))
+        last, steps = max((row["step"] for row in rows), default=0), config.get("steps", 0)
+        kept = kept_at(path)
+        so_far = f"at step {last:,} of {steps:,}" if kept is None and last < steps else ""
+        last = last if kept is None else kept
+    learned = [entry for entry in entries if entry["row"] == LEARNED]
+    if isinstance(pixels, Mapping) and {"size", "crop"} <= pixels.keys():
+        own_size = sees(pixels["size"], pixels["crop"], pixels.get("squash", False))
+    else:
+        own_size = _seen(learned[0]) if learned else ""
+    for entry in learned:
+        words = [what for what in (entry["data"], _seen(entry)) if what not in (own, own_size)]
+        words += [f"step {entry['step']}"] if entry.get("step", last) != last else []  # it has gone on since
+        words += _changed(entry)
+        before = f"{', '.join(words)}: " if words else ""
+        found |= {f"{before}{metric}": value for metric, value in entry["metrics"].items()}
     if not found:
         raise ValueError(f"{directory} has no figures yet: it is not finished, or has nothing to test on")
-    return Finished(str(directory), name, settings, found)
+    return Finished(str(directory), name, settings, found, so_far)
+
+
+def _seen(entry: Mapping[str, Any]) -> str:
+    """What the network of an evaluation sees, in words."""
+    return entry["network"].rpartition("; ")[2]
+
+
+def _changed(entry: Mapping[str, Any]) -> list[str]:
+    """The settings of an evaluation that are other than those of runs, or of its protocol by default."""
+    name, in_runs = entry["protocol"], {one.name: one for one in AT_THE_ENDS}
+    one = in_runs.get(name) or (PROTOCOLS[name]() if name in PROTOCOLS else None)
+    usual = {} if one is None else {key: jsonable(value) for key, value in one.settings.items()}
+    return [f"{key} {in_words(value)}" for key, value in entry["settings"].items() if usual.get(key) != value]
 
 
 def compare(directories: Sequence[str]) -> list[Compared]:
@@ -120,6 +152,7 @@ def compare(directories: Sequence[str]) -> list[Compared]:
         alike = [other for other in runs if other.name == run.name]
         differ = sorted(n for n in names if len({told(other, n) for other in alike}) > 1)
         words = [run.name, *(f"{name} {run.settings.get(name)}" for name in differ)]
+        words += [run.so_far] if run.so_far else []
         rows.setdefault(", ".join(words), []).append(run)
     metrics = list(dict.fromkeys(metric for run in runs for metric in run.metrics))
     return [
@@ -211,12 +244,14 @@ def main(arguments: list[str]) -> None:
     known = _metrics(rows)
     if unknown := next((name for name in chosen.metrics or () if name not in known), None):
         raise ValueError(f"--metrics {unknown}: there is no such metric; the runs have {', '.join(known)}")
-    if chosen.metrics:
-        rows = [row._replace(metrics={m: row.metrics[m] for m in chosen.metrics}) for row in rows]
-    against = chosen.against or next((name for name in known if name.startswith("linear")), known[0])
+    linear = (name for name in known if name.rpartition(": ")[2].startswith("linear"))
+    against = chosen.against or next(linear, known[0])
     if against not in known:
         raise ValueError(f"--against {against}: there is no such metric; the runs have {', '.join(known)}")
     ranks = correlations(rows, against)
+    if chosen.metrics:
+        rows = [row._replace(metrics={m: row.metrics[m] for m in chosen.metrics}) for row in rows]
+        ranks = {metric: ranks[metric] for metric in chosen.metrics if metric in ranks}
     print(table(rows))
     if ranks:
         print(f"\nrank correlation with {heading(against).removesuffix(', %')} over {len(rows)} rows:")

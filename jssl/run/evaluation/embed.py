@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import jax
@@ -101,8 +101,8 @@ def chooser(
 
 
 def embed(
-    source: str | Loaded,
-    data: str | Source | Records,
+    source: str | Path | Loaded,
+    data: str | Path | Source | Records,
     out,
     *,
     data_dir: str | None = None,
@@ -121,7 +121,7 @@ def embed(
 
     Args:
         source: Weights, as `jssl.weights.load` takes them: a published name, a file, or a run's directory.
-        data: A name, as `--data` of a run, a `Source`, or records.
+        data: A name or a path, as `--data` of a run, a `Source`, or records.
         out: The .npz file.
         data_dir: Where TFDS has its data sets.
         split: "train" or "test".
@@ -136,6 +136,8 @@ def embed(
         ValueError: where weights or data are not found, or do not fit.
     """
     check_devices()
+    source = str(source) if isinstance(source, PurePath) else source
+    data = str(data) if isinstance(data, PurePath) else data
     out = Path(out)
     check_place(out, "features", "about")
     loaded = source if isinstance(source, Loaded) else weights.load(source)

@@ -41,7 +41,7 @@ def mark_of_network(loaded: Loaded) -> str:
 
 
 def mark_of_data(records: Records) -> str:
-    """Gives records a mark: of images in memory by all their bytes, of files by name, size and time.
+    """Gives records a mark: of images in memory by all their bytes, of files by path, size and time.
 
     Args:
         records: The images.
@@ -58,6 +58,7 @@ def mark_of_data(records: Records) -> str:
             digest.update(name.encode())
             take_in(digest, column)
     elif isinstance(records, Files):
+        digest.update(repr(records.root).encode())  # names are kept, and captions found by them
         for path, label in zip(records.paths, records.labels, strict=True):
             try:
                 found = os.stat(os.path.join(records.root, path))

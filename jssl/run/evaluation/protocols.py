@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from jssl import weights
-from jssl.data.catalog import FORMS
+from jssl.data.catalog import FORMS, KINDS
 from jssl.data.source import DENSE
 from jssl.evaluate import PROTOCOLS, Protocol, format_table, protocol, refusal, score
 from jssl.evaluate.protocols.base import WIDE, WORDS, heading, is_share, shown
@@ -30,15 +30,16 @@ from jssl.evaluate.table import LEARNED, RANDOM, RAW
 from jssl.models.encoders.pixels import Pixels
 from jssl.run.data.npz import held
 from jssl.run.directory.record import CONFIG, as_path, read_config
-from jssl.run.directory.results import FILE, in_words, jsonable, merged, write
+from jssl.run.directory.results import FILE, check_results, in_words, jsonable, merged, sees, write
 from jssl.run.evaluation.choosing import catalogue, chosen_protocols
 from jssl.run.evaluation.features import store
+from jssl.run.evaluation.marks import mark_of_network
 from jssl.run.evaluation.subject import Subject
 from jssl.run.evaluation.towers import towers_of
 from jssl.run.starting import start
 from jssl.sharding import check_devices
 from jssl.weights.loaded import Loaded
-from jssl.weights.own import EVALUATED
+from jssl.weights.own import EVALUATED, STEP
 from jssl.weights.preprocessing import Preprocess
 
 USUAL = ("knn", "linear")
@@ -66,7 +67,7 @@ DEAR = (*WIDE, "attention")  # last words of what takes a pass over the images
 
 
 def evaluate(
-    source: str | Loaded,
+    source: str | Path | Loaded,
     *,
     data: str | None = None,
     protocols: Sequence[str | Protocol] = USUAL,
@@ -97,9 +98,11 @@ def evaluate(
         ValueError: where source, data or protocols are not found or do not fit.
     """
     check_devices()
+    source = source if isinstance(source, Loaded) else str(source)
     chosen = [protocol(one) if isinstance(one, str) else one for one in protocols]
     subject = _subject(source, data, test, store(cache), say, settings)
     place = _place(source) if out is None else as_path(out)
+    check_results(place)
     subject.fine_tune = None if subject.loaded is None else _fine_tuning(source, subject, place)
     found: list[dict[str, Any]] = []
     last = "there is no protocol to run"
@@ -136,10 +139,12 @@ def _subject(source, data, test, directory, say, settings) -> Subject:
         raise ValueError(
             "--test goes with a file of features; a network finds the test split of --data itself"
         )
-    if data is None and _is_run(source):
-        own = read_config(source)["settings"]
-        data = own.get("data")
-        settings["data_dir"] = settings.get("data_dir") or own.get("data_dir")
+    own = read_config(source)["settings"] if _is_run(source) else {}
+    if data is None and own:
+        data, directory_of_data = _own_data(source)
+        settings["data_dir"] = settings.get("data_dir") or directory_of_data
+    if data == own.get("data"):  # so that what the run held out is held out here
+        settings["only"] = own.get("only")
     if data is None:
         raise ValueError(f"say on which images: --data, one of {', '.join(FORMS)}")
     loaded = source if isinstance(source, Loaded) else weights.load(source)
@@ -147,6 +152,19 @@ def _subject(source, data, test, directory, say, settings) -> Subject:
         raise ValueError(f"jssl evaluate is for images; {loaded.family} takes others")
     towers = towers_of(source) if _is_run(source) else None
     return Subject(LEARNED, loaded, data, (), directory, towers=towers, say=say, **settings)
+
+
+def _own_data(source: str) -> tuple[str, str | None]:
+    """The name of what a run was trained on, and where TFDS has its data sets."""
+    config = read_config(source)
+    own, info = config["settings"], config.get("data")
+    name = str(info.get("name", "") if isinstance(info, Mapping) else "")
+    if not isinstance(own.get("data"), str) or name.partition(":")[0] not in KINDS:
+        raise ValueError(
+            f"{source} was trained on data that was handed over in Python, {name}; say on which images: "
+            f"--data, one of {', '.join(FORMS)}"
+        )
+    return own["data"], own.get("data_dir")
 
 
 def _holds_features(path: str) -> bool:
@@ -184,12 +202,19 @@ def _baselines(subject: Subject) -> list[Subject]:
 
 def _fine_tuning(source, subject: Subject, place):
     def fine_tune(settings: Mapping[str, Any]) -> dict[str, float]:
-        where = {"data": subject.data, "data_dir": subject.data_dir}
-        asked = json.dumps(where | dict(settings), sort_keys=True)  # a directory for each data set too
+        assert subject.loaded is not None
+        own = ("data", "data_dir", "only", "size")
+        where = {name: getattr(subject, name) for name in own} | dict(settings)
+        network = mark_of_network(subject.loaded)  # of a run that goes on, another one by the same name
+        asked = json.dumps([network, where], sort_keys=True)
         mark = hashlib.blake2b(asked.encode(), digest_size=4).hexdigest()
         directory = str(place / f"fine_tune-{mark}")
         subject.say(f"fine-tuning in {directory}")
-        run = start("fine_tune", start=source, out=directory, **where | dict(settings))
+        try:
+            run = start("fine_tune", start=source, out=directory, **where)
+        except ValueError as error:  # whose flags are not those of this command
+            advice = "its settings, such as batch, are changed by --set PROTOCOL.batch=32"
+            raise ValueError(f"{error}; {advice}") from None
         if "head_top1" not in run.table.get(LEARNED, {}):
             raise ValueError(f"{subject.data} has no labelled test images to measure fine-tuning by")
         return {"top1": run.table[LEARNED]["head_top1"]}
@@ -224,9 +249,16 @@ def _scored(one: Protocol, subject: Subject, network: str) -> dict[str, Any]:
         "network": network,
         "data": subject.data or ", ".join(map(str, subject.features)),
         "looked_at": rows,
+        **_step(subject),
         "notes": list(subject.notes),
         "seconds": round(seconds, 3),
     }
+
+
+def _step(subject: Subject) -> dict[str, int]:
+    """At which step a run was opened."""
+    config = {} if subject.loaded is None else subject.loaded.config
+    return {STEP: config[STEP]} if EVALUATED in config and STEP in config else {}
 
 
 def _given(one: Protocol, subject: Subject) -> dict[str, Any]:
@@ -271,8 +303,7 @@ def _network_in_words(source, subject: Subject) -> str:
     kind, part = type(loaded.encoder).__name__, loaded.config.get(EVALUATED, {}).get("params") or loaded.part
     name = source if isinstance(source, str) else loaded.family
     of = f" of {name}{f', {part}' if part else ''}" if subject.name == LEARNED else f", images as for {name}"
-    sides = "both sides" if pixels.squash else "short side"
-    return f"{subject.name}: {kind}{of}; {sides} {pixels.size}, central {pixels.crop} pixels"
+    return f"{subject.name}: {kind}{of}; {sees(pixels.size, pixels.crop, pixels.squash)}"
 
 
 def main(arguments: list[str]) -> None:

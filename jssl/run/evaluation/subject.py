@@ -17,13 +17,13 @@ from jssl.data.augment.base import as_float, chain
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.reading.bpe import bpe_tokenizer, read_merges
 from jssl.data.reading.decode import decoders
-from jssl.data.reading.records import Records
+from jssl.data.reading.records import Records, in_memory
 from jssl.data.source import NoSplit
 from jssl.data.sources.scene_tasks import Search
 from jssl.data.splits import evenly
 from jssl.data.tasks import Films, captions, copy_task, densely_labelled, films, same_search
 from jssl.evaluate import extract_features
-from jssl.run.data.gather import without_a_tenth
+from jssl.run.data.gather import only_named, without_a_tenth
 from jssl.run.evaluation import dense
 from jssl.run.evaluation.embed import chooser, read_prepared
 from jssl.run.evaluation.features import Columns, computed, matched, read_columns
@@ -57,6 +57,7 @@ class Subject:
         towers: data -> `Embedded`, of a run of images and captions; None for any other.
         sets: Names of further data sets, for transfer.
         data_dir: Where TFDS has its data sets.
+        only: A file of `jssl curate` with the names of the training images that there are at all.
         size: Side of the prepared images, in place of the publisher's.
         batch: Images at a time.
         vocabulary: The tokenizer's file, for networks of images and texts.
@@ -74,6 +75,7 @@ class Subject:
     towers: Callable[[str], Embedded | None] | None = None
     sets: tuple[str, ...] = ()
     data_dir: str | None = None
+    only: str | None = None
     size: int | None = None
     batch: int = 64
     vocabulary: str | None = None
@@ -85,7 +87,7 @@ class Subject:
 
     def on(self, data: str) -> "Subject":
         """The same network on other data."""
-        return replace(self, data=data, features=(), notes=[], _splits={})
+        return replace(self, data=data, only=None, features=(), notes=[], _splits={})
 
     def splits(self, tokens: str) -> tuple[Columns, Columns] | None:
         """Gives the features of both splits, of rows that have labels, classes numbered alike.
@@ -132,6 +134,7 @@ class Subject:
     def records(self) -> tuple[Records, Records | None]:
         """The images of the training split, and of the test split; without one, what a run holds out."""
         train = open_records(self.data, data_dir=self.data_dir)
+        train = only_named(train, train, self.only)
         try:
             return train, open_records(self.data, data_dir=self.data_dir, split="test")
         except NoSplit:
@@ -149,6 +152,7 @@ class Subject:
         train = None if self.loaded is None else densely_labelled(self.data)
         if train is None:
             return None
+        train = only_named(train, in_memory(train), self.only)
         try:
             test = densely_labelled(self.data, split="test")
         except NoSplit:
