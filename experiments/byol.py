@@ -20,7 +20,8 @@ class BYOL(Training):
 
     The paper: ResNet-50, batch 4096, ImageNet, 1000 epochs: linear 74.3 % top-1; 8 hours on 512 TPU v3 cores.
     The blocks' last scales begin at 0, as in the released code, which gives 74.0 to 74.5 %; the paper's began
-    at 1.
+    at 1. Brightness is multiplied here, the code adds to it; the teacher begins as the student, the code
+    draws it anew, which its authors found to make no difference.
     """
 
     data: Data = "tfds:imagenet2012"
@@ -55,7 +56,7 @@ class BYOL(Training):
 SOURCES = {
     "": "deepmind-research, byol/configs/byol.py, 1000 epochs",
     "batch": "byol/README.md",
-    "views": "byol/utils/augmentations.py",
+    "views": "byol/utils/augmentations.py; colors change as torchvision changes them",
 }
 
 demo = BYOL(

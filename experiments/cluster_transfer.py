@@ -19,9 +19,9 @@ class ClusterTransfer(Taught):
     jssl train cluster_transfer --demo --size 48 --teacher runs/jigsaw_pp-demo
     jssl train cluster_transfer --teacher runs/jigsaw_pp --out runs/transferred
 
-    The paper: an AlexNet, taught by 2,000 clusters of what a VGG-16 has learned of puzzles: linear 37.3 % on
-    its third convolution, from memory. Without --teacher the demo is taught by a network as it is drawn,
-    which shows that the stage runs and no more.
+    The paper: an AlexNet, taught by 2,000 clusters of what a VGG-16 has learned of puzzles: linear 37.3 % as
+    wizwand.com lists it, on its third convolution, from memory. Without --teacher the demo is taught by a
+    network as it is drawn, which shows that the stage runs and no more.
     """
 
     data: Data = "tfds:imagenet2012"

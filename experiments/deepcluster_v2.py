@@ -20,7 +20,8 @@ class DeepClusterV2(Training):
 
     The paper: ResNet-50, batch 4096, 2 x 224 + 6 x 96, ImageNet, 800 epochs: linear 75.2 % top-1. The first
     epoch here is the authors' pass before training, in which the random network fills the bank: its loss is
-    0, and nothing is learned. LARC adapts and decays everything, biases and norms too.
+    0, and nothing is learned. LARC adapts and decays everything, biases and norms too. Batch statistics are
+    those of the whole batch, the authors' those of 512 images, on 8 of 64 GPUs.
     """
 
     data: Data = "tfds:imagenet2012"

@@ -18,7 +18,8 @@ class InvariantSpreading(Training):
     jssl train invariant_spreading --data tfds:cifar10 --out runs/spreading
 
     The paper: ResNet-18, batch 128, CIFAR-10, 300 epochs: 83.6 % by 200 nearest neighbours. Biases and norms
-    decay too, as in the authors' code.
+    decay too, as in the authors' code. Batch statistics are those of both views of the whole batch, the
+    authors' those of 64 images of one view, on each of 4 GPUs.
     """
 
     data: Data = "tfds:cifar10"

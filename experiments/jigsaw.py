@@ -17,7 +17,8 @@ class Jigsaw(Puzzles):
 
     The paper: a context-free AlexNet, batch 256, ImageNet, 350,000 steps: linear 34.0 % on its third
     convolution, from memory. The numbers are those of the authors' code, the encoder is our own choice: there
-    is no AlexNet here. Permutations are chosen by their least distance, not by the mean.
+    is no AlexNet here. Permutations are chosen by their least distance, not by the mean; tiles are
+    standardized, as in the code for jigsaw++, where that for jigsaw takes a mean color off.
     """
 
     data: Data = "tfds:imagenet2012"

@@ -31,7 +31,7 @@ class NNCLR(Training):
     rate_per: Count | None = 256
     final_rate: float = 0.0
     weight_decay: float = 1e-6
-    views: str = "simclr"
+    views: str = "byol"
     queue: Count = 98304
     """Past projections kept, a multiple of the batch."""
     temperature: float = 0.1
@@ -58,7 +58,8 @@ class NNCLR(Training):
 
 SOURCES = {
     "": "a reproduction, clane9/vissl, configs/config/pretrain/nnclr/nnclr_8node_resnet.yaml",
-    "views": "as docs.lightly.ai/examples/nnclr; clane9/vissl says that the paper has BYOL's",
+    "start_rate": "0, as SimCLR; the reproduction has an eighth",
+    "views": "the reproduction, which says that the paper has BYOL's; docs.lightly.ai has SimCLR's",
     "hidden": "the paper; vturrisi/solo-learn, solo/methods/nnclr.py",
     "predictor_hidden": "the paper; vturrisi/solo-learn, solo/methods/nnclr.py",
     "dim": "the paper; vturrisi/solo-learn, solo/methods/nnclr.py",

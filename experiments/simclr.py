@@ -55,7 +55,7 @@ SOURCES = {
     "weight_decay": "README of March 2020 and run.py; the README has 1e-4 since SimCLR v2",
     "learning_rate": "README of March 2020 and run.py; at 4096 the same as 0.075 times the batch's root",
     "final_rate": "model_util.py",
-    "views": "data_util.py",
+    "views": "data_util.py: brightness is multiplied; until June 2020 it was added to",
 }
 
 demo = SimCLR(

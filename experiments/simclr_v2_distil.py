@@ -84,7 +84,7 @@ SOURCES = {
     "epochs": "the paper, as ritvik19.medium.com tells it, Papers Explained 201: SimCLRv2",
     "warmup": "5 % of the run, as simclr_v2; that the paper has the same here is from memory",
     "weight_decay": "google-research/simclr, tf2/colabs/distillation_self_training.ipynb",
-    "views": "tf2/colabs/distillation_self_training.ipynb",
+    "views": "tf2/colabs/distillation_self_training.ipynb, whose images stay in [0, 1]",
     "magnitude": "tf2/colabs/distillation_self_training.ipynb",
     "temperature": "tf2/colabs/distillation_self_training.ipynb",
 }

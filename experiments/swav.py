@@ -20,7 +20,8 @@ class SwAV(Training):
 
     The paper: ResNet-50, batch 4096, 2 x 224 + 6 x 96, ImageNet: linear 75.3 % top-1 after 800 epochs (49
     hours on 64 V100), 72.1 % after 100; with batch 256 and a queue of 3,840, 74.3 % after 400. LARC adapts
-    and decays everything, biases and norms too.
+    and decays everything, biases and norms too. Batch statistics are those of the whole batch, the authors'
+    those of 512 images, on 8 of 64 GPUs.
     """
 
     data: Data = "tfds:imagenet2012"

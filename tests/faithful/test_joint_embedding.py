@@ -5,7 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jssl.experiments import DCL, PCL, BarlowTwins, SimCLR, SimCLRV2FineTune, SimSiam, SupCon, SwAV, VICReg
+from jssl.experiments import (
+    DCL,
+    NNCLR,
+    PCL,
+    BarlowTwins,
+    SimCLR,
+    SimCLRV2FineTune,
+    SimSiam,
+    SupCon,
+    SwAV,
+    VICReg,
+)
 from jssl.experiments.npid import cifar
 
 from jssl import methods, models
@@ -61,6 +72,16 @@ def test_simclrs_images_stay_in_0_1():
     assert float(seen.min()) >= 0 and float(seen.max()) <= 1
     white = SimCLR().view(IMAGENET)(batch["image"])
     assert float(white.max()) == pytest.approx(1)
+
+
+# NNCLR
+
+
+def test_nnclr_has_byols_views():
+    black = {"image": jnp.zeros((1, 80, 80, 3), jnp.uint8), "index": jnp.arange(1)}
+    seen = NNCLR(size=16).make_views(IMAGENET)(KEY, black)["global"]
+    np.testing.assert_array_equal(seen, views.byol(size=16)(KEY, black)["global"])
+    assert float(NNCLR().view(IMAGENET)(black["image"]).min()) == pytest.approx(-0.485 / 0.229)
 
 
 # PCL

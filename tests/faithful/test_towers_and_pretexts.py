@@ -1,10 +1,10 @@
-"""CLIP, SLIP, SigLIP, rotations and context prediction, as their authors train them."""
+"""CLIP, SLIP, SigLIP, rotations, context prediction and spot artifacts, as their authors train them."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jssl.experiments import CLIP, SLIP, ContextPrediction, Rotation, SigLIP
+from jssl.experiments import CLIP, SLIP, Autoencoder, ContextPrediction, Rotation, SigLIP, SpotArtifacts
 
 from jssl import methods, models
 from jssl.data import views
@@ -94,6 +94,17 @@ def test_context_predictions_pair_decays_more():
             moves[name]["dense"]["kernel"], -decay * settings.peak_rate * np.ones((2, 2)), rtol=1e-5
         )
         assert not np.any(moves[name]["dense"]["bias"])
+
+
+@pytest.mark.parametrize("settings", [Autoencoder(), SpotArtifacts()])
+def test_spot_artifacts_rate_is_a_line_of_two_gpus_and_adam_adds_much(settings):
+    assert settings.batch == 2 * 128
+    expected = [3e-4, (3e-4 + 3e-6) / 2, 3e-6, 3e-6]
+    assert [rate(settings, epoch) for epoch in (0, 225, 450, 500)] == pytest.approx(expected, rel=1e-3)
+    params = {"encoder": {"dense": {"bias": jnp.zeros(2)}}}
+    slopes = jax.tree.map(lambda x: x + 1e-5, params)  # as much as is added to their size
+    moves = moved(built(settings).optimizer, params, slopes)
+    np.testing.assert_allclose(moves["encoder"]["dense"]["bias"], -3e-4 / 2, rtol=1e-3)
 
 
 def test_rotations_quoted_run():

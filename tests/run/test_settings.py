@@ -47,6 +47,15 @@ def test_rates_are_those_of_the_batch_where_the_paper_scales_them():
         replace(SETTINGS, warmup=10).rate(INFO)
 
 
+def test_a_rate_may_fall_in_a_line_that_ends_before_the_run():
+    falling = replace(SETTINGS, warmup=2, final_rate=0.2)
+    rate = falling.rate_in_a_line(INFO, share=0.6)  # ten steps an epoch
+    told = [float(rate(step)) for step in (0, 10, 20, 40, 60, 100)]
+    assert told == pytest.approx([0.0, 5e-4, 1e-3, 6e-4, 2e-4, 2e-4], rel=1e-5)
+    dropped = replace(falling, drops=(5,)).rate_in_a_line(INFO, share=0.6)
+    assert [float(dropped(step)) for step in (49, 50)] == pytest.approx([1e-3, 2e-4], rel=1e-5)
+
+
 def test_sizes_are_the_datas_unless_they_are_given():
     assert SETTINGS.view_side(INFO) == 16 and replace(SETTINGS, size=None).view_side(INFO) == 16
     assert replace(SETTINGS, size=None).view_side(INFO._replace(side=400)) == 224

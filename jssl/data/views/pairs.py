@@ -175,7 +175,7 @@ def byol_view(
 
 
 def byol(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
-    """Makes BYOL's asymmetric views, also Barlow Twins' and VICReg's.
+    """Makes BYOL's asymmetric views, also Barlow Twins', VICReg's and NNCLR's.
 
     The first is always blurred, the second rarely, and solarized now and then.
 

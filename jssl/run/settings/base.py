@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from jssl.data import evaluation_view, views
@@ -20,6 +21,7 @@ from jssl.optim import (
     by_epoch,
     decay_encoder_layers,
     hold_lower_blocks,
+    linear,
     low_rank,
     warmup_cosine,
     warmup_drops,
@@ -204,6 +206,19 @@ class Training(Settings):
         """
         epoch, warmup = max(1, self.span(1, data)), self.span(self.warmup, data)
         return by_epoch(Training.rate(self, data), epoch, after=warmup, first=first)
+
+    def rate_in_a_line(self, data: DataInfo, *, share: float) -> Schedule:
+        """Makes the same learning rate for code that lets it fall in a line, which ends before the run does.
+
+        Args:
+            share: Of the run, after which the rate stays at its end.
+        """
+        if self.drops:
+            return Training.rate(self, data)
+        steps, warmup, peak = self.length(data), self.rise(data), self.peak_rate
+        rise = linear(self.start_rate * peak, peak, max(1, warmup))
+        fall = linear(peak, self.final_rate * peak, max(1, round(share * steps) - warmup))
+        return lambda step: jnp.where(step < warmup, rise(step), fall(step - warmup))
 
     def view_side(self, data: DataInfo) -> int:
         """The side of the global views, in pixels."""
