@@ -213,9 +213,8 @@ def main():
     if arguments.run is None:
         arguments.run = Path("runs/dense") / arguments.system
         demo, bare = module_of(arguments.system).demo, scenes(label="color")
-        bare = replace(
-            bare, labels=np.full_like(bare.labels, -1), class_names=()
-        )  # so that nothing is probed
+        # so that nothing is probed
+        bare = replace(bare, labels=np.full_like(bare.labels, -1), class_names=())
         demo = replace(demo, data=bare, steps=arguments.updates or demo.steps)
         jssl.run(demo, out=str(arguments.run))
     run = jssl.open_run(arguments.run)

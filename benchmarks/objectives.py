@@ -79,10 +79,8 @@ def measure_apart(python, kind, batch, block_size, repeats):
     """The same in a process of its own; None where it is not installed or does not finish."""
     command = [python, __file__, "--measure", kind, str(batch), str(block_size), str(repeats)]
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    environment = os.environ | {
-        "PYTHONPATH": root,
-        "PYTHONSAFEPATH": "1",
-    }  # this file is not the package it measures
+    # this file is not the package it measures
+    environment = os.environ | {"PYTHONPATH": root, "PYTHONSAFEPATH": "1"}
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     return json.loads(result.stdout) if result.returncode == 0 else None
 

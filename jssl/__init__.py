@@ -3,8 +3,8 @@
     from jssl import encoder, init_state, make_step, methods, objectives, views
 
 Packages: `objectives` (pure losses), `masks`, `models`, `data` (sources and views), `methods`, `optim`,
-`evaluate`, `run` (carrying experiments out; `jssl.run(...)` starts one) and `experiments` (one file for each
-system).
+`evaluate`, `weights` (published ones, read and written), `run` (carrying experiments out; `jssl.run(...)`
+starts one) and `experiments` (one file for each system).
 """
 
 import importlib

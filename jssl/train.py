@@ -143,10 +143,8 @@ def train_step(
         def part(carry, inputs):
             memory, total = carry
             i, micro = inputs
-            part_keys = (
-                keys[0],
-                jax.random.fold_in(keys[1], i),
-            )  # views have a key of their own for every sample
+            # views have a key of their own for every sample
+            part_keys = keys[0], jax.random.fold_in(keys[1], i)
             (loss, (memory, metrics)), grads = gradient(params, teacher, memory, micro, part_keys, step)
             return (memory, jax.tree.map(jnp.add, total, grads)), (loss, metrics)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 DENSE = ("segmentation", "depth", "objects")  # labels of pixels that may lie beside images, [N, H, W]
+EASY, HARD, JUNK = 1, 2, -1  # how an image answers one that is looked for; 0 is not at all
 IMAGE_SIZE = "image_size"  # the entry beside images on a canvas: [N, 2] their own heights and widths
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from jssl.data.catalog import load, named
 from jssl.data.reading.records import Records, in_memory
-from jssl.data.source import DENSE, Source
+from jssl.data.source import DENSE, EASY, HARD, JUNK, Source
 from jssl.data.sources.arrays import from_arrays
 from jssl.data.sources.folder import folder, printable
 from jssl.data.sources.scene_tasks import Search, copy_search, same_object_search, scene_films
@@ -22,7 +22,7 @@ FRAMES, OBJECTS = "frames", "objects"  # folders of films
 QUERIES, GALLERY, ANSWERS = "queries", "gallery", "answers.json"  # what a folder to search holds
 CAPTIONS = "captions.json"
 VOID = 255  # in masks of bytes, which have no -1
-RELEVANCE = {"easy": 1, "hard": 2, "junk": -1}  # how an image may answer a query
+RELEVANCE = {"easy": EASY, "hard": HARD, "junk": JUNK}  # how an image may answer a query
 
 
 class Films(NamedTuple):

@@ -122,39 +122,15 @@ def render_report(
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
-def write_report(
-    path: str | Path,
-    *,
-    title: str,
-    summary: str,
-    table: Table,
-    figures: Sequence[tuple[str, bytes]],
-    config: Mapping[str, Any],
-    warnings: Sequence[str] = (),
-    notes: Sequence[str] = (),
-) -> None:
+def write_report(path: str | Path, **parts: Any) -> None:
     """Writes a report to one file; its folder is made.
 
     Args:
         path: Of the file, a string or anything with pathlib's methods, such as a path in a cloud bucket.
-        title: As in `render_report`, and so are the others.
-        summary: Plain text.
-        table: {row: {metric: value}}.
-        figures: (caption, bytes of a PNG file), in order.
-        config: The run's settings.
-        warnings: Sentences of `diagnose`.
-        notes: Lines below the figures.
+        **parts: Keyword arguments of `render_report`.
     """
     path = Path(path) if isinstance(path, str) else path
-    page = render_report(
-        title=title,
-        summary=summary,
-        table=table,
-        figures=figures,
-        config=config,
-        warnings=warnings,
-        notes=notes,
-    )
+    page = render_report(**parts)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
 

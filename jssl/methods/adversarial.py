@@ -19,14 +19,13 @@ from jssl.objectives import stateless
 MEAN_COLOR = tuple(2 * value / 255 - 1 for value in (117.0, 104.0, 123.0))  # in [-1, 1], the authors' order
 
 
-def hollowed(keys, images, *, band: int = 0, color=MEAN_COLOR):
-    """Cuts a hole of half an image's sides out of its middle.
+def hollowed(keys, images, *, band: int = 0):
+    """Cuts a hole of half an image's sides out of its middle, and fills it with `MEAN_COLOR`.
 
     Args:
         keys: unused; nothing is drawn.
         images: [B, H, W, C], H and W multiples of 4.
         band: of the hole's border, so many pixels are left.
-        color: [C], what it is filled with.
     Returns:
         (images with the hole, what was in it with its border [B, H / 2, W / 2, C]).
     Raises:
@@ -40,7 +39,7 @@ def hollowed(keys, images, *, band: int = 0, color=MEAN_COLOR):
         )
     middle = images[:, rows // 4 : -rows // 4, columns // 4 : -columns // 4]
     down, right = rows // 4 + band, columns // 4 + band
-    fill = jnp.resize(jnp.asarray(color, images.dtype), (images.shape[-1],))
+    fill = jnp.resize(jnp.asarray(MEAN_COLOR, images.dtype), (images.shape[-1],))
     return images.at[:, down:-down, right:-right].set(fill), middle
 
 

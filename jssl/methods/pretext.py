@@ -38,7 +38,6 @@ def rotation(encoder, *, head=None) -> Method:
     References:
         arXiv:1803.07728
     """
-
     model = with_heads(encoder, rotation=head or linear_head(4))
     return pretext(model, classified("rotation"), transform=rotations)
 

@@ -38,9 +38,8 @@ RESNETS: dict[str, Callable[..., ResNet]] = {
 }
 
 SWINS: dict[str, dict[str, Any]] = {
-    "n": dict(
-        patch=2, dim=32, depths=(2, 2, 2), heads=(2, 4, 8), window=4, kernel_init=xavier
-    ),  # for 32 pixels
+    # for 32 pixels
+    "n": dict(patch=2, dim=32, depths=(2, 2, 2), heads=(2, 4, 8), window=4, kernel_init=xavier),
     "t": dict(dim=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
     "s": dict(dim=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
     "b": dict(dim=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),

@@ -38,8 +38,6 @@ REDUCTIONS = frozenset(
     "argmax argmin reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum".split()
 )
 Size = Callable[[Any], int]
-
-
 STATE = ("parameters", "teacher", "memory", "optimizer")  # of what a step takes, what is known to the byte
 
 
@@ -120,9 +118,8 @@ def peak_bytes(closed: ClosedJaxpr, *, size: Size = whole) -> int:
         for variable in operation.reads:
             readers.setdefault(variable, []).append(operation)
 
-    stored = {
-        variable: {variable} for variable in arguments
-    }  # by variable: the stored arrays that it is computed of
+    # by variable: the stored arrays that it is computed of
+    stored = {variable: {variable} for variable in arguments}
     last: dict[int, int] = {}
     for number, operation in enumerate(operations):
         sources = set().union(*(stored.get(variable, set()) for variable in operation.reads))

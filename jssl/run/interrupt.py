@@ -9,9 +9,8 @@ from typing import Any
 
 import jax
 
-_ASKED = itertools.count(
-    1
-)  # how often this process has asked whether to stop; equal in all processes of a run
+# how often this process has asked whether to stop; equal in all processes of a run
+_ASKED = itertools.count(1)
 
 
 class Interrupted(KeyboardInterrupt):

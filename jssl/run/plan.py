@@ -121,7 +121,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         unread = settings
         settings, weights = settings_with_weights(settings, before)
         settings, sentence = preset(name, settings, info_of(data), given)
-        data, settings = data.changed(notes=(sentence, *data.notes)), by_name(settings, unread)
+        data, settings = replace(data, notes=(sentence, *data.notes)), by_name(settings, unread)
     config: dict[str, Any] = {
         "experiment": name,
         "settings": {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)},
@@ -144,7 +144,8 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         )
     require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
     if data.passing is not None:
-        data = data.changed(passing=data.passing.of_run(*(getattr(settings, at, None) for at in BUDGETED)))
+        passing = data.passing.of_run(*(getattr(settings, at, None) for at in BUDGETED))
+        data = replace(data, passing=passing)
     info = info_of(data)
     check_data(options.out, before, data, info)
     if (batch := getattr(settings, "batch", None)) is not None:

@@ -82,10 +82,8 @@ def open_run(directory, *, kind: type[Settings] | None = None) -> SavedRun:
     """
     config = read_config(directory)
     try:
-        info, settings = (
-            DataInfo(**config["data"]),
-            _settings(kind or _kind(directory, config), config["settings"]),
-        )
+        info = DataInfo(**config["data"])
+        settings = _settings(kind or _kind(directory, config), config["settings"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"{directory}: {CONFIG} there is not what this version writes: {error}") from None
     settings, weights = settings_with_weights(settings, config)
@@ -95,9 +93,8 @@ def open_run(directory, *, kind: type[Settings] | None = None) -> SavedRun:
     init, batch = initial_state(experiment, options), info.batch(experiment.batch)
     like = state_shapes(init, batch, beside(start, experiment.given))
     state = newest_state(directory, like)
-    return SavedRun(
-        directory, config, settings, experiment, state, encoder_variables(state, config, directory)
-    )
+    variables = encoder_variables(state, config, directory)
+    return SavedRun(directory, config, settings, experiment, state, variables)
 
 
 def _kind(directory, config: Mapping[str, Any]) -> type[Settings]:

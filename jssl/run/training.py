@@ -25,7 +25,7 @@ from jssl.run.directory.best import (
     earlier,
     forgotten,
     go_back,
-    has_stopped,
+    kept_at,
 )
 from jssl.run.directory.lock import writer_of
 from jssl.run.directory.opening import next_commands
@@ -146,14 +146,9 @@ def _carry_out(
         )
     if probes is not None and plan.data.records is not None:
         say(f"probes look at {images[0]:,} training and {images[1]:,} test images")
-
     if probes is not None and probes.sizes != images:
-        say(
-            "kNN while training looks at {:,} training and {:,} test images, at the end at all".format(
-                *probes.sizes
-            )
-        )
-
+        train, test = probes.sizes
+        say(f"kNN while training looks at {train:,} training and {test:,} test images, at the end at all")
     say(in_words(plan.needs))
     say(operations_in_words(plan))
     with interrupts.holding():
@@ -176,7 +171,7 @@ def _carry_out(
             known = {AT_START: part[METRIC]} if begun else {}
             record.write(0, probes.at_start(table) | as_figures(table) | held | known)
             say(format_table(table))
-    elif options.stop_when_worse and has_stopped(record, int(state.step)):
+    elif options.stop_when_worse and kept_at(record.directory) == int(state.step):
         say(f"stopped before; --stop-when-worse keeps step {int(state.step)}")
         return Run(record.directory, state, write_summary(plan, record, state, probes))
     else:

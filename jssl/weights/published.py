@@ -21,11 +21,8 @@ CONFIGS = {  # a folder's file of weights -> the config beside it
 INDEX = ".index.json"  # beside a name, where a publisher splits the file
 CONFIG = "config"  # in a safetensors header, where the library has written the file
 SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".bin", ".tar")
-AMBIGUOUS = (
-    "resnet50.pth",
-    "checkpoint_teacher.pth",
-    "checkpoint_0099.pth.tar",
-)  # several publishers use them
+# names of files that several publishers use
+AMBIGUOUS = ("resnet50.pth", "checkpoint_teacher.pth", "checkpoint_0099.pth.tar")
 WANTED = [
     "config.json",
     "preprocessor_config.json",

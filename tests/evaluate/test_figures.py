@@ -1,4 +1,4 @@
-"""Figures say what they were given: their numbers, their colours, their pictures."""
+"""Figures say what they were given: their numbers, their colors, their pictures."""
 
 import io
 import subprocess
@@ -160,10 +160,10 @@ def test_patch_features_show_the_foreground_alone():
     tokens[:, 1:3, 1:3, 0] += 5.0
     tokens[:, 1:3, 2, 1] += 2.0
     shown = pictures(figures.patch_pca(np.full((2, 8, 8, 3), 0.5), tokens.reshape(2, 16, 6), (4, 4)))
-    foreground, colours = shown[2], shown[4]
+    foreground, colors = shown[2], shown[4]
     np.testing.assert_allclose(foreground[2:6, 2:6], 0.5, rtol=1e-6)
-    assert not foreground[:2].any() and not colours[:2].any()
-    assert abs(colours[2:6, 2:4, 0].mean() - colours[2:6, 4:6, 0].mean()) > 0.8
+    assert not foreground[:2].any() and not colors[:2].any()
+    assert abs(colors[2:6, 2:4, 0].mean() - colors[2:6, 4:6, 0].mean()) > 0.8
 
 
 def test_views_are_shown_as_they_were_before_normalisation():

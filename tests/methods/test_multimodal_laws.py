@@ -4,10 +4,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from jssl import methods
 from jssl.data.sources import scenes
-from jssl.evaluate.protocols.unseen_pairs import zero_shot_accuracy
+from jssl.evaluate.protocols.unseen_pairs import embed_pairs, zero_shot_accuracy
 from tests.methods import toys
 
 
@@ -54,3 +55,9 @@ def test_zero_shot_on_pairs_never_seen_together_is_far_above_chance():
     pairs = len(scenes.SHAPES) * len(scenes.COLORS)
     assert before["pair"] < 5 / pairs and after["pair"] > 10 / pairs, (before, after)
     assert after["color"] > 0.8 and after["shape"] > 0.15, after
+
+
+def test_pairs_are_embedded_by_a_method_with_outputs_alone():
+    method = methods.clip(toys.Convolutions((24, 48), 128), Reader(), dim=64)._replace(outputs=None)
+    with pytest.raises(ValueError, match="embed_pairs: a method of several objectives has no outputs"):
+        embed_pairs(method, None, jnp.zeros((2, 8, 8, 3)), jnp.zeros((2, 4), int))

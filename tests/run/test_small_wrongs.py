@@ -13,7 +13,7 @@ from jssl.data import from_arrays
 from jssl.data.sources import tfds
 from jssl.data.views import NAMED
 from jssl.optim import hold_lower_blocks
-from jssl.run.directory.best import MARK, has_stopped
+from jssl.run.directory.best import MARK, kept_at
 from jssl.run.gallery import write_gallery
 from jssl.run.settings.experiment import DataInfo
 
@@ -68,4 +68,4 @@ def test_tfds_labels_that_are_no_classes(monkeypatch):
 def test_a_mark_that_no_run_wrote(content, tmp_path):
     (tmp_path / MARK).write_text(content)
     with pytest.raises(OSError, match="is not what a run writes"):
-        has_stopped(SimpleNamespace(directory=tmp_path), 3)
+        kept_at(tmp_path)

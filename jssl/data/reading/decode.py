@@ -197,9 +197,8 @@ def _jpeg(data, least, side_of, out):
             return out
         asked = side_of(height, width)
         if side_of is max and 6 * least <= 8 * least // asked * asked:
-            least = -(
-                -(8 * least // asked) * asked // 8
-            )  # the scale below comes near enough without a resize
+            # the scale below comes near enough without a resize
+            least = -(-(8 * least // asked) * asked // 8)
         wanted = {name: least * (side == asked) for name, side in zip(_LEAST, (height, width), strict=True)}
         return _turned(simplejpeg.decode_jpeg(data, "RGB", **fast, **wanted), orientation)
     except ValueError as error:

@@ -11,6 +11,7 @@ from jssl.data.augment.base import as_float, chain, with_probability
 from jssl.data.augment.color import color_jitter, grayscale
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.augment.filters import gaussian_blur
+from jssl.data.source import EASY, HARD, JUNK
 from jssl.data.sources.scenes import ATTRIBUTES, render
 
 SHAPE, COLOR, POSITION = (ATTRIBUTES.index(name) for name in ("shape", "color", "position"))
@@ -22,8 +23,7 @@ class Search(NamedTuple):
     Attributes:
         queries: Q images, uint8 [Q, side, side, 3] or records of them.
         gallery: G images, likewise.
-        relevance: int32 [Q, G]: 1 and 2 for easy and hard answers, -1 for images that do not count, 0 for all
-            others, as `jssl.evaluate.measures.ranking` has them.
+        relevance: int32 [Q, G]: `EASY`, `HARD`, `JUNK` of `jssl.data.source`, 0 for all other images.
     """
 
     queries: Any
@@ -32,16 +32,15 @@ class Search(NamedTuple):
 
 
 def scene_films(
-    *, count: int = 32, side: int = 32, frames: int = 8, pace: float = 2.0, split: str = "test"
+    *, count: int = 32, side: int = 32, frames: int = 8, pace: float = 2.0
 ) -> dict[str, np.ndarray]:
-    """Draws short films of moving objects and says where each object is.
+    """Draws short films of the test split's objects in motion and says where each object is.
 
     Args:
         count: Films F.
         side: Pixels.
         frames: Of each film, T.
         pace: Time from frame to frame; at 1 an object drifts by up to 5 % of the half picture.
-        split: "train", "test" or "unseen".
     Returns:
         {"image": uint8 [F, T, side, side, 3], "segmentation", "objects": int32 [F, T, side, side], as
         `render` draws them}.
@@ -49,16 +48,14 @@ def scene_films(
 
     @jax.jit
     def draw(time):
-        drawn = render(jnp.arange(count), side=side, split=split, time=time)
+        drawn = render(jnp.arange(count), side=side, split="test", time=time)
         return {name: drawn[name] for name in ("image", "segmentation", "objects")}
 
     drawn = [jax.device_get(draw(pace * frame)) for frame in range(frames)]
     return {name: np.stack([frame[name] for frame in drawn], axis=1) for name in drawn[0]}
 
 
-def same_object_search(
-    *, queries: int = 64, gallery: int = 512, side: int = 32, split: str = "test"
-) -> Search:
+def same_object_search(*, queries: int = 64, gallery: int = 512, side: int = 32) -> Search:
     """Makes queries whose object stands in other images too, at the same place or elsewhere.
 
     An image with an object of the same shape and color at the same position is an easy answer, at another
@@ -68,11 +65,10 @@ def same_object_search(
         queries: How many, Q.
         gallery: How many other scenes there are to search, G.
         side: Pixels.
-        split: "train", "test" or "unseen".
     Returns:
         A `Search`.
     """
-    images, attributes = _drawn(np.arange(queries + gallery), side=side, split=split)
+    images, attributes = _drawn(np.arange(queries + gallery), side=side)
     return Search(images[:queries], images[queries:], answers(attributes[:queries], attributes[queries:]))
 
 
@@ -92,12 +88,10 @@ def answers(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     same = queries[:, None] == gallery
     easy = same[..., [SHAPE, COLOR, POSITION]].all(-1)
     hard = same[..., [SHAPE, COLOR]].all(-1)
-    return np.where(easy, 1, np.where(hard, 2, -same[..., SHAPE].astype(int))).astype(np.int32)
+    return np.select([easy, hard, same[..., SHAPE]], [EASY, HARD, JUNK]).astype(np.int32)
 
 
-def copy_search(
-    *, queries: int = 64, others: int = 448, side: int = 32, split: str = "test", seed: int = 0
-) -> Search:
+def copy_search(*, queries: int = 64, others: int = 448, side: int = 32) -> Search:
     """Makes strongly altered copies of scenes, to be found among the originals and other scenes.
 
     A copy is cropped to at least half of the area, flipped or not, changed in brightness, contrast,
@@ -108,14 +102,12 @@ def copy_search(
         queries: How many copies, Q.
         others: How many scenes beside their originals, so that G = queries + others.
         side: Pixels.
-        split: "train", "test" or "unseen".
-        seed: Of the alterations.
     Returns:
         A `Search`; the gallery starts with the originals.
     """
-    images, _ = _drawn(np.arange(queries + others), side=side, split=split)
+    images, _ = _drawn(np.arange(queries + others), side=side)
     altered = jax.jit(_alteration(side))(
-        sample_keys(jax.random.key(seed), jnp.arange(queries)), as_float(jnp.asarray(images[:queries]))
+        sample_keys(jax.random.key(0), jnp.arange(queries)), as_float(jnp.asarray(images[:queries]))
     )
     copies = np.asarray(jnp.round(jnp.clip(altered, 0, 1) * 255).astype(jnp.uint8))
     return Search(copies, images, np.eye(queries, queries + others, dtype=np.int32))
@@ -131,12 +123,12 @@ def _alteration(side: int):
     )
 
 
-def _drawn(index: np.ndarray, *, side: int, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """(images, attributes) of scenes."""
+def _drawn(index: np.ndarray, *, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """(images, attributes) of the test split's scenes."""
 
     @jax.jit
     def draw(index):
-        drawn = render(index, side=side, split=split)
+        drawn = render(index, side=side, split="test")
         return drawn["image"], drawn["attributes"]
 
     return jax.device_get(draw(jnp.asarray(index)))

@@ -35,9 +35,8 @@ WORDS = ("", "a", "at", "the", "on", "ground", *SHAPES, *COLORS, *POSITIONS, *SI
 VOCABULARY = {word: number for number, word in enumerate(WORDS)}  # 0 fills up
 CAPTION_LENGTH = 12
 SPLITS = ("train", "test", "unseen")
-HELD_OUT = (
-    4  # shape and color go together in no training scene where their numbers add up to a multiple of this
-)
+# shape and color go together in no training scene where their numbers add up to a multiple of this
+HELD_OUT = 4
 SOUND_RATE = 8000  # samples per second
 
 _PLACES = np.array([(-0.45, 0), (0.45, 0), (0, -0.45), (0, 0.45), (0, 0)], np.float32)

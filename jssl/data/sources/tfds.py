@@ -48,9 +48,7 @@ def open_prepared(name: str, *, data_dir: str | None = None, split: str = "train
     )
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-    except (
-        Exception
-    ) as error:  # TFDS has its own kinds for an unknown name, a missing file format, no network
+    except Exception as error:  # TFDS's own: an unknown name, a missing file format, no network
         found = f"; it holds {', '.join(sorted(os.listdir(data_dir)))}" if data_dir else ""
         raise ValueError(f"tfds:{name} is not in {where}{found}; {advice}") from error
     if not os.path.isdir(str(builder.data_dir)):

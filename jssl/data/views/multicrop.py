@@ -3,10 +3,10 @@
 from functools import partial
 
 from jssl.data.augment.base import IMAGENET, SWAV, chain, normalize, with_probability
-from jssl.data.augment.color import color_jitter, grayscale
+from jssl.data.augment.color import grayscale
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.views.compose import Views, multi_crop
-from jssl.data.views.pairs import byol_view, papers_blur
+from jssl.data.views.pairs import byol_view, papers_blur, papers_jitter
 
 WIDE = 23  # taps of the authors' blur, which small crops do not narrow
 
@@ -144,7 +144,6 @@ def swav(*, size: int = 224, local_size: int | None = None, locals: int = 6) -> 
     References:
         arXiv:2006.09882
     """
-
     large = _distorted(size, (0.14, 1.0), strength=1.0, normalized=SWAV)
     small = _distorted(local_size or local_side(size), (0.05, 0.14), strength=1.0, normalized=SWAV)
     return multi_crop(large, large, local_view=small, locals=locals)
@@ -170,13 +169,10 @@ def msn(*, size: int = 224, local_size: int | None = None, locals: int = 10) -> 
 
 def _distorted(side, scale, *, strength, normalized=IMAGENET):
     """A bilinear crop with SimCLR's color distortion, as SwAV and MSN have it."""
-    jitter = color_jitter(
-        brightness=0.8 * strength, contrast=0.8 * strength, saturation=0.8 * strength, hue=0.2 * strength
-    )
     return chain(
         random_resized_crop(size=side, scale=scale),
         horizontal_flip(),
-        with_probability(0.8, jitter),
+        with_probability(0.8, papers_jitter(strength)),
         with_probability(0.2, grayscale()),
         papers_blur(side, kernel=WIDE),
         normalize(mean=normalized.mean, std=normalized.std),

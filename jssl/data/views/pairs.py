@@ -36,12 +36,19 @@ def papers_blur(size: int, *, probability: float = 0.5, kernel: int | None = Non
     return with_probability(probability, gaussian_blur(sigma=(0.1, 2.0), kernel=kernel or size // 20 * 2 + 1))
 
 
-def simclr_view(
-    *,
-    size: int,
-    scale=(0.08, 1.0),
-    strength: float = 1.0,
-) -> Augmentation:
+def papers_jitter(strength: float) -> Augmentation:
+    """Changes color as the papers do: SimCLR's at a strength of 1, MoCo v2's at 0.5.
+
+    Args:
+        strength: 1 for up to 0.8 of brightness, contrast and saturation, and 0.2 of the hue.
+    Returns:
+        An augmentation.
+    """
+    most = 0.8 * strength
+    return color_jitter(brightness=most, contrast=most, saturation=most, hue=0.2 * strength)
+
+
+def simclr_view(*, size: int, scale=(0.08, 1.0), strength: float = 1.0) -> Augmentation:
     """Makes one view of SimCLR: crop, flip, color distortion, grey, blur.
 
     Args:
@@ -53,13 +60,10 @@ def simclr_view(
     References:
         arXiv:2002.05709, appendix A; google-research/simclr, data_util.py
     """
-    jitter = color_jitter(
-        brightness=0.8 * strength, contrast=0.8 * strength, saturation=0.8 * strength, hue=0.2 * strength
-    )
     return chain(
         random_resized_crop(size=size, scale=scale, method="bicubic"),
         horizontal_flip(),
-        with_probability(0.8, jitter),
+        with_probability(0.8, papers_jitter(strength)),
         with_probability(0.2, grayscale()),
         papers_blur(size),
         normalize(mean=UNCHANGED.mean, std=UNCHANGED.std),
@@ -96,12 +100,9 @@ def moco_v2_view(*, size: int, scale=(0.2, 1.0), strength: float = 1.0) -> Augme
     References:
         arXiv:2003.04297
     """
-    jitter = color_jitter(
-        brightness=0.4 * strength, contrast=0.4 * strength, saturation=0.4 * strength, hue=0.1 * strength
-    )
     return chain(
         random_resized_crop(size=size, scale=scale),
-        with_probability(0.8 if strength else 0.0, jitter),
+        with_probability(0.8 if strength else 0.0, papers_jitter(strength / 2)),
         with_probability(0.2 if strength else 0.0, grayscale()),
         papers_blur(size),
         horizontal_flip(),
@@ -282,13 +283,10 @@ def infomin(*, size: int = 224, scale=(0.2, 1.0), magnitude: float = 10, strengt
     References:
         arXiv:2005.10243; HobbitLong/PyContrast, datasets/util.py
     """
-    jitter = color_jitter(
-        brightness=0.8 * strength, contrast=0.8 * strength, saturation=0.8 * strength, hue=0.2 * strength
-    )
     strong = chain(
         random_resized_crop(size=size, scale=scale),
         horizontal_flip(),
-        with_probability(0.8, jitter),
+        with_probability(0.8, papers_jitter(strength)),
         papers_blur(size),
         randaugment(count=2, magnitude=magnitude, probability=0.5),
         with_probability(0.2, grayscale()),
@@ -315,11 +313,8 @@ def cmae(*, size: int = 224, scale=(0.2, 1.0), shift: int | None = None, strengt
     """
     room = size // 7 if shift is None else shift
     crop = chain(random_resized_crop(size=size + room, scale=scale, method="bicubic"), horizontal_flip())
-    jitter = color_jitter(
-        brightness=0.4 * strength, contrast=0.4 * strength, saturation=0.4 * strength, hue=0.1 * strength
-    )
-    distorted = [with_probability(0.8, jitter), with_probability(0.2, grayscale()), papers_blur(size)]
-    second = chain(*(distorted if strength else []), normalize())
+    color = with_probability(0.8, papers_jitter(strength / 2)), with_probability(0.2, grayscale())
+    second = chain(*((*color, papers_blur(size)) if strength else ()), normalize())
 
     def views(key, batch):
         images, keys = images_of(batch), sample_keys(key, batch["index"])

@@ -7,8 +7,7 @@ import numpy as np
 def log_amplitudes(tokens, grid: tuple[int, int]) -> np.ndarray:
     """Computes the amplitude of patch tokens along the diagonal of their spectrum, relative to their mean's.
 
-    log(|F| + 1e-6) of each feature's map, averaged over images and features, from frequency 0 up to the
-    highest
+    log(|F| + 1e-6) of each feature's map, averaged over images and features, from frequency 0 to the highest
     along both axes, less its first value: 0 at frequency 0, and the lower, the smoother the maps.
 
     Args:

@@ -17,25 +17,23 @@ from jssl.masks import (
 )
 
 
-def masks_of_all(attention, grid: tuple[int, int], *, unit: int = 2, seed: int = 0) -> dict[str, np.ndarray]:
+def masks_of_all(attention, grid: tuple[int, int]) -> dict[str, np.ndarray]:
     """Draws one mask of every strategy for each image, at the papers' shares.
 
     Args:
         attention: [B, N] of the class token, which masks by attention follow.
         grid: (rows, columns) of patches.
-        unit: Side in patches of the squares that SimMIM hides.
-        seed: Of the draws.
     Returns:
         {name: [B, N] bool}, True = hidden, as `jssl.evaluate.figures.mask_gallery` takes it.
     """
     attention = jnp.asarray(attention)
-    keys = sample_keys(jax.random.key(seed), jnp.arange(len(attention)))
+    keys = sample_keys(jax.random.key(0), jnp.arange(len(attention)))
     context, targets = multiblock_masks(keys, grid)
     patches = grid[0] * grid[1]
     smallest = max(1, min(16, patches // 12))
     masks = {
         "random (MAE)": random_mask(keys, grid, ratio=0.75),
-        "units (SimMIM)": unit_mask(keys, grid, ratio=0.6, unit=unit),
+        "units (SimMIM)": unit_mask(keys, grid, ratio=0.6, unit=2),
         "blocks (BEiT)": block_mask(keys, grid, count=int(0.4 * patches), min_block=smallest),
         "exact blocks (CAE)": exact_block_mask(keys, grid, count=patches // 2, min_block=smallest),
         "one half (SplitMask)": random_mask(keys, grid, ratio=0.5),

@@ -9,7 +9,7 @@ import numpy as np
 from jssl.arrays.programs import used_once
 from jssl.data.augment.base import Statistics
 from jssl.evaluate.analysis.patches import patch_components
-from jssl.evaluate.figures.style import INK, RIGHT, WRONG, enlarge, rgb, tiles, unnormalized, write
+from jssl.evaluate.figures.style import HIDDEN, INK, RIGHT, WRONG, enlarge, rgb, tiles, unnormalized, write
 from jssl.extras import extra
 
 
@@ -79,14 +79,14 @@ def reconstructions(images, mask, predicted, grid: tuple[int, int]):
     """
     images, predicted = rgb(images), rgb(predicted)
     hidden = enlarge(np.asarray(mask, bool).reshape(-1, *grid, 1), images.shape[1:3])
-    masked = np.where(hidden, 0.82, images)
+    masked = np.where(hidden, HIDDEN, images)
     filled = np.where(hidden, predicted, images)
     names = [f"masked {np.mean(np.asarray(mask, bool)):.0%}", "reconstructed", "original"]
     return tiles([list(masked), list(filled), list(images)], rows=names, tile=0.95)
 
 
 def patch_pca(images, tokens, grid: tuple[int, int]):
-    """Draws patch features as colours: three principal components of the foreground, the background black.
+    """Draws patch features as colors: three principal components of the foreground, the background black.
 
     Args:
         images: [B, H, W, C].
@@ -99,10 +99,10 @@ def patch_pca(images, tokens, grid: tuple[int, int]):
     """
     images = rgb(images)
     components, foreground = patch_components(tokens, grid)
-    colours = enlarge(components.reshape(-1, *grid, 3), images.shape[1:3])
+    colors = enlarge(components.reshape(-1, *grid, 3), images.shape[1:3])
     seen = enlarge(foreground.reshape(-1, *grid, 1), images.shape[1:3])
     rows = ["image", "foreground", "its features"]
-    return tiles([list(images), list(np.where(seen, images, 0.0)), list(colours)], rows=rows, tile=0.95)
+    return tiles([list(images), list(np.where(seen, images, 0.0)), list(colors)], rows=rows, tile=0.95)
 
 
 def turned_gallery(images, guesses):

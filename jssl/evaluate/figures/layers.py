@@ -7,6 +7,8 @@ import numpy as np
 from jssl.evaluate.figures.style import FONT, MUTED, SERIES, label_lines, panels, title
 from jssl.extras import extra
 
+_STYLES = ("-", "--", ":")  # of the first, second and third network in one color
+
 
 def layer_curves(measures: Mapping[str, Mapping[str, Sequence]]):
     """Draws measures against the number of the block, a line for each network and a dot for each head.
@@ -39,9 +41,6 @@ def layer_curves(measures: Mapping[str, Mapping[str, Sequence]]):
         ax.set_xlabel("block", color=MUTED, fontsize=FONT)
         label_lines(ax, [end for end in ends if np.isfinite(end[0])])
     return figure
-
-
-_STYLES = ("-", "--", ":")
 
 
 def spectrum_curves(networks: Mapping[str, Sequence]):

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jssl.evaluate.analysis.attention import most_attended
-from jssl.evaluate.figures.style import BLUE, WHEEL, enlarge, rgb, tiles
+from jssl.evaluate.figures.style import BLUE, HIDDEN, WHEEL, enlarge, rgb, tiles
 
-HIDDEN = 0.82  # the grey of a hidden patch
 SIDE = 96  # pixels to which smaller images are enlarged, so that outlines are thin
 
 

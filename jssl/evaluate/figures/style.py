@@ -1,4 +1,4 @@
-"""One look for every figure: its colours, its one size of type, its bare axes, its tiles of images."""
+"""One look for every figure: its colors, its one size of type, its bare axes, its tiles of images."""
 
 import io
 import warnings
@@ -17,6 +17,7 @@ WHEEL = (*SERIES, "#e69f00", "#56b4e9", "#2b333d", "#b8a90d")  # Okabe and Ito's
 FONT = 9
 DPI = 160  # pixels per inch of a PNG file
 LONGEST = 32  # characters of a name
+HIDDEN = 0.82  # the grey of a hidden patch
 
 
 def png(figure, *, dpi: int = DPI) -> bytes:
@@ -151,7 +152,7 @@ def label_lines(ax, ends: list[tuple[float, str, str]], *, gap: float = 0.075) -
 
     Args:
         ax: The axes.
-        ends: (y, text, colour) of each line.
+        ends: (y, text, color) of each line.
         gap: Least distance between labels, as a share of the height.
     """
     low, high = ax.get_ylim()
@@ -163,8 +164,8 @@ def label_lines(ax, ends: list[tuple[float, str, str]], *, gap: float = 0.075) -
     for i in reversed(range(len(placed))):  # push back what left the top, and what that then touches
         ceiling = placed[i + 1] - gap if i + 1 < len(placed) else placed[i] - excess
         placed[i] = min(placed[i], ceiling)
-    for place, (_, text, colour) in zip(placed, sorted(ends), strict=True):
-        write(ax, 1.02, place, text, color=colour, transform=ax.transAxes, va="center", ha="left")
+    for place, (_, text, color) in zip(placed, sorted(ends), strict=True):
+        write(ax, 1.02, place, text, color=color, transform=ax.transAxes, va="center", ha="left")
 
 
 def rgb(images) -> np.ndarray:
@@ -222,7 +223,7 @@ def tiles(
         grid: Rows of images [H, W, 3] of one size.
         columns: A heading over each column; one too long for its column is turned.
         rows: A name left of each row.
-        frames: A colour, or None, for each image; `WRONG` is drawn dashed.
+        frames: A color, or None, for each image; `WRONG` is drawn dashed.
         tile: Inches per image.
     Returns:
         The figure.
@@ -241,11 +242,11 @@ def tiles(
         for c, image in enumerate(row):
             x, y = unit * c, unit * r
             ax.imshow(image, extent=(x, x + 1, y + 1, y), aspect="auto", zorder=1)
-            colour = frames[r][c] if frames is not None else None
-            if colour is not None:
-                line = "--" if colour == WRONG else "-"
+            color = frames[r][c] if frames is not None else None
+            if color is not None:
+                line = "--" if color == WRONG else "-"
                 frame = Rectangle(
-                    (x, y), 1, 1, fill=False, edgecolor=colour, linewidth=2.5, linestyle=line, zorder=2
+                    (x, y), 1, 1, fill=False, edgecolor=color, linewidth=2.5, linestyle=line, zorder=2
                 )
                 ax.add_patch(frame)
     ax.set(xlim=(-0.06, across), ylim=(down, -0.06))

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.checks import check
+from jssl.data.source import EASY, HARD, JUNK
 
-EASY, HARD, JUNK = 1, 2, -1  # how an item answers a query; 0 is not at all
 LEVELS = {"easy": ((EASY,), (HARD, JUNK)), "medium": ((EASY, HARD), (JUNK,)), "hard": ((HARD,), (EASY, JUNK))}
 """By level: which answers are looked for, and which are taken out of the ranking."""
 
@@ -15,7 +15,7 @@ def ranked(scores: jax.Array, relevance: jax.Array, *, level: str) -> tuple[jax.
 
     Args:
         scores: [Q, G], the larger the nearer; of equal ones the first comes first.
-        relevance: [Q, G] integers, `EASY`, `HARD`, `JUNK` or 0.
+        relevance: [Q, G] integers, `EASY`, `HARD`, `JUNK` of `jssl.data.source` or 0.
         level: "easy", "medium" or "hard" of `LEVELS`.
     Returns:
         (wanted [Q, G] bool, ignored [Q, G] bool), best first.

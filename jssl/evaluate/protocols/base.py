@@ -47,13 +47,8 @@ WORDS = {
     "sets": "several data sets",
 }
 WIDE = ("features", "layers", "tokens", "images")  # needs that have to be of one width in both splits
-SHARES = (
-    "top1",
-    "top5",
-    "accuracy",
-    "spread",
-    "interval",
-)  # last words of metrics in [0, 1], which are shown in percent
+# last words of metrics in [0, 1], which are shown in percent
+SHARES = ("top1", "top5", "accuracy", "spread", "interval")
 
 
 class Labelled(NamedTuple):

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl.arrays.vectors import similarity, unit
+from jssl.data.source import JUNK
 from jssl.evaluate.measures.descriptors import generalized_mean, whitening
-from jssl.evaluate.measures.ranking import JUNK, average_precision, ranked, recall_at_false_alarms
+from jssl.evaluate.measures.ranking import average_precision, ranked, recall_at_false_alarms
 from jssl.evaluate.protocols.base import Protocol
 from jssl.evaluate.protocols.retrieval import checked_relevance
 
@@ -22,7 +23,7 @@ def copies_protocol(*, power: float = 4.0, whiten: bool = True, false_alarms: fl
         false_alarms: The share of pairs of a copy and another image that may lie above the threshold.
     Returns:
         The `Protocol` "copies" with the metrics "map", and "recall": the share of copies found at that
-        threshold. `copied` [Q, G] is `EASY` or `HARD` of `jssl.evaluate.measures.ranking` for an original.
+        threshold. `copied` [Q, G] is `EASY` or `HARD` of `jssl.data.source` for an original.
     References:
         DINO, arXiv:2104.14294, section 4.2.2; facebookresearch/dino, eval_copy_detection.py
     """

@@ -8,15 +8,8 @@ import numpy as np
 
 from jssl.arrays.checks import check
 from jssl.arrays.vectors import similarity, unit
-from jssl.evaluate.measures.ranking import (
-    EASY,
-    HARD,
-    LEVELS,
-    average_precision,
-    pair_ranks,
-    precision_at,
-    ranked,
-)
+from jssl.data.source import EASY, HARD
+from jssl.evaluate.measures.ranking import LEVELS, average_precision, pair_ranks, precision_at, ranked
 from jssl.evaluate.protocols.base import Protocol
 
 NAME, CROSS = "retrieval", "cross_retrieval"
@@ -31,7 +24,7 @@ def retrieval_protocol(*, k: int = 10) -> Protocol:
     Returns:
         The `Protocol` "retrieval" with, for each of easy, medium and hard that any query has answers at, the
         metrics "map_LEVEL" and "precision10_LEVEL". `relevance` [Q, G] says how an image answers a query, by
-        `EASY`, `HARD`, `JUNK` of `jssl.evaluate.measures.ranking` or 0; queries without answers are left out.
+        `EASY`, `HARD`, `JUNK` of `jssl.data.source` or 0; queries without answers are left out.
     References:
         arXiv:1803.11285; filipradenovic/revisitop
     """

@@ -29,18 +29,17 @@ def prompts() -> np.ndarray:
     return np.asarray(tokens).reshape(*rows.shape[:2], -1)
 
 
-def class_prompts(label: str, *, templates: int = 8) -> np.ndarray:
-    """Writes captions of every class of scenes: those of a few scenes, each with the class in its place.
+def class_prompts(label: str) -> np.ndarray:
+    """Writes captions of every class of scenes: those of eight scenes, each with the class in its place.
 
     Args:
         label: Which of the scenes' attributes is the class.
-        templates: How many scenes' captions.
     Returns:
-        Token ids [classes, T, L].
+        Token ids [classes, 8, L].
     """
     column = scenes.ATTRIBUTES.index(label)
     classes = len(scenes.scenes(split="test", count=1, label=label).class_names)
-    rows = scenes.attributes(jnp.arange(templates), split="test")
+    rows = scenes.attributes(jnp.arange(8), split="test")
     each = [rows.at[:, column].set(number) for number in range(classes)]
     return np.stack([scenes.caption_tokens(x) for x in each])
 
@@ -57,28 +56,30 @@ def embed_pairs(
         captions: [B, L] token ids.
     Returns:
         (images [B, D], captions [B, D]).
+    Raises:
+        ValueError: for a method without outputs, as one of several objectives.
     """
+    if method.outputs is None:
+        raise ValueError("embed_pairs: a method of several objectives has no outputs to look at")
     views = {"global": images[None], "caption": captions, "index": jnp.arange(len(images))}
-    assert method.outputs is not None, "embed_pairs: a method of several objectives has no outputs to look at"
     outputs = jax.jit(method.outputs)(state.params, state.teacher, state.memory, views, jax.random.key(0))
     return outputs.student["image"], outputs.student["caption"]
 
 
-def zero_shot_accuracy(method: Method, state: TrainState, view, *, count: int = 512) -> dict[str, float]:
-    """Measures zero-shot accuracy on scenes whose pair of shape and color was never trained on.
+def zero_shot_accuracy(method: Method, state: TrainState, view) -> dict[str, float]:
+    """Measures zero-shot accuracy on 512 scenes whose pair of shape and color was never trained on.
 
     Args:
         method: One of images and captions.
         state: Its train state.
         view: The evaluation view.
-        count: Scenes.
     Returns:
         {"pair", "shape", "color": shares of scenes told right}; chance is 1 in 80 for the pair.
     """
-    unseen, texts = scenes.scenes(split="unseen", count=count), prompts()
+    unseen, texts = scenes.scenes(split="unseen", count=512), prompts()
     flat = jnp.asarray(texts.reshape(-1, texts.shape[-1]))
-    rows = jnp.arange(len(flat)) % count
     images = view(jnp.asarray(unseen.images))
+    rows = jnp.arange(len(flat)) % len(images)
     embedded, _ = embed_pairs(method, state, images, jnp.asarray(unseen.extras["caption"]))
     _, classes = embed_pairs(method, state, images[rows], flat)
     found = np.asarray(zero_shot_classify(embedded, classes.reshape(*texts.shape[:2], -1)).argmax(-1))

@@ -180,6 +180,7 @@ class Swin(nn.Module):
         keep = None
         if self.drop_path and self.has_rng("dropout"):
             keep = path_factors(self.make_rng("dropout"), self.drop_path, sum(self.depths), batch)
+        common = self.mlp_ratio, self.norm, self.qkv_bias, self.kernel_init, self.mlp
         first = 0
         for stage, (depth, heads) in enumerate(zip(self.depths, self.heads, strict=True)):
             x = PatchMerging(self.norm, self.kernel_init, name=f"merge{stage}")(x) if stage else x
@@ -188,18 +189,7 @@ class Swin(nn.Module):
             size = min(window, *x.shape[1:3])
             for i in range(depth):
                 shift = 0 if whole or i % 2 == 0 else window // 2
-                sizes = (
-                    heads,
-                    window,
-                    size,
-                    shift,
-                    self.mlp_ratio,
-                    self.norm,
-                    self.qkv_bias,
-                    self.kernel_init,
-                    self.mlp,
-                )
-                block = WindowBlock(*sizes, name=f"stage{stage}_{i}")
+                block = WindowBlock(heads, window, size, shift, *common, name=f"stage{stage}_{i}")
                 x = block(x, keep=None if keep is None else keep[first + i])
             first += depth
             self.sow("intermediates", f"stage{stage}", x)

@@ -34,7 +34,7 @@ class TubeletEmbed(nn.Module):
         return time // self.tubelet, height // self.patch, width // self.patch
 
     def check(self, films: jax.Array) -> None:
-        """Raise a ValueError for films that cannot be cut into tubelets."""
+        """Raises a ValueError for films that cannot be cut into tubelets."""
         if films.ndim != 5 or not jnp.issubdtype(films.dtype, jnp.floating):
             raise ValueError(f"films must be floats [B, T, H, W, C], got {films.dtype} {films.shape}")
         sides = dict(zip(("frames", "height", "width"), films.shape[1:4], strict=True))

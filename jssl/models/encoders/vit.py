@@ -20,7 +20,23 @@ from jssl.models.layers.transformer import Block, Mlp, Transformer, absent_bias
 from jssl.models.network import network, of_variables
 
 
-class PatchEmbed(nn.Module):
+class _Stem(nn.Module):
+    """What makes tokens of patches: a stem's fields, and the grid and the check that go with them."""
+
+    patch: int
+    dim: int
+    kernel_init: Callable = kernel_init
+
+    def grid(self, image_shape: tuple[int, ...]) -> Grid:
+        """(rows, columns) of patches in images of shape (..., H, W, C)."""
+        return image_shape[-3] // self.patch, image_shape[-2] // self.patch
+
+    def check(self, images: jax.Array) -> None:
+        """Raises a ValueError for images that cannot be cut into patches."""
+        check_images(images, self.patch, "patch")
+
+
+class PatchEmbed(_Stem):
     """Cuts an image into patches and projects each: [B, H, W, C] -> [B, H/P, W/P, D].
 
     One matrix product over pixels in (row, column, channel) order: a convolution of stride P.
@@ -32,18 +48,7 @@ class PatchEmbed(nn.Module):
         use_bias: whether the projection has a bias; CLIP's has none.
     """
 
-    patch: int
-    dim: int
-    kernel_init: Callable = kernel_init
     use_bias: bool = True
-
-    def grid(self, image_shape: tuple[int, ...]) -> Grid:
-        """(rows, columns) of patches in images of shape (..., H, W, C)."""
-        return image_shape[-3] // self.patch, image_shape[-2] // self.patch
-
-    def check(self, images: jax.Array) -> None:
-        """Raise a ValueError for images that cannot be cut into patches."""
-        check_images(images, self.patch, "patch")
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
@@ -53,22 +58,10 @@ class PatchEmbed(nn.Module):
         return nn.Dense(self.dim, use_bias=self.use_bias, kernel_init=self.kernel_init, name="proj")(x)
 
 
-class ConvStem(nn.Module):
+class ConvStem(_Stem):
     """MoCo v3's alternative to patches of 16: four 3x3 convolutions of stride 2, then 1x1.
     arXiv:2106.14881
     """
-
-    patch: int
-    dim: int
-    kernel_init: Callable = kernel_init
-
-    def grid(self, image_shape: tuple[int, ...]) -> Grid:
-        """(rows, columns) of tokens in images of shape (..., H, W, C)."""
-        return image_shape[-3] // self.patch, image_shape[-2] // self.patch
-
-    def check(self, images: jax.Array) -> None:
-        """Raise a ValueError for images that cannot be cut into patches."""
-        check_images(images, self.patch, "patch")
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:

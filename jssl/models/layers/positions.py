@@ -113,9 +113,8 @@ class LearnedPositions(nn.Module):
             [prefix + N, dim].
         """
         init = self.table_init
-        stored = self.get_variable(
-            "params", "table"
-        )  # its own shape: the grid at initialisation, not this one
+        # its own shape: the grid at initialisation, not this one
+        stored = self.get_variable("params", "table")
         table = self.param("table", init, (*grid, dim)) if stored is None else stored
         table = table if table.shape[:2] == tuple(grid) else self.interpolate(table, grid)
         table = table.reshape(-1, dim)

@@ -118,11 +118,8 @@ def artifacts(autoencoder: AutoEncoder, variables=None, *, drawn: bool = False) 
     References:
         arXiv:1806.05024
     """
-    taught, repair, stages = (
-        frozen(autoencoder, variables, drawn=drawn),
-        network(Repair()),
-        len(autoencoder.widths),
-    )
+    taught = frozen(autoencoder, variables, drawn=drawn)
+    repair, stages = network(Repair()), len(autoencoder.widths)
 
     def decode(held, x, fix=lambda stage, x: x):
         for stage in range(stages):

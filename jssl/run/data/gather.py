@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,8 @@ FEW = 128  # images of such data that figures of health look at
 UNKNOWN = "labels of samples by number that do not fit in memory are not known beforehand"
 
 
-class Gathered(NamedTuple):
+@dataclass(frozen=True)
+class Gathered:
     """Data of a run.
 
     Args:
@@ -37,7 +39,7 @@ class Gathered(NamedTuple):
             disk.
         records: the training data where it does not fit in memory, else None.
         test: held-out images of the same classes and size as `source`; None where nothing can be probed.
-        held_out: a sentence where they are a part of the training data, else "".
+        held_out: a sentence that says which, where `test` was split off the training data, else "".
         notes: sentences about the data for whoever runs this.
         passing: batches that are taken as they come, in place of all images; `train` is the first of them.
     """
@@ -54,10 +56,6 @@ class Gathered(NamedTuple):
         if self.passing is not None:
             return self.passing.images
         return len(self.train if self.records is None else self.records)
-
-    def changed(self, **fields: Any) -> "Gathered":
-        """Gives the same with other fields."""
-        return Gathered(**{name: getattr(self, name) for name in self._fields} | fields)
 
     @property
     def canvas(self) -> int:

@@ -85,11 +85,6 @@ def go_back(worse: Worse, checkpoints: Checkpoints, record: Record, like: Any) -
     return checkpoints.restore(like)
 
 
-def has_stopped(record: Record, step: int) -> bool:
-    """Whether the run has stopped before and stays at this step's checkpoint."""
-    return kept_at(record.directory) == step
-
-
 def kept_at(directory: Any) -> int | None:
     """Says at which step's checkpoint a run has stopped and stays; None where it has not.
 

@@ -6,7 +6,8 @@ import webbrowser
 from pathlib import Path
 
 from jssl.data.catalog import KINDS
-from jssl.run.directory.record import REPORT, as_path, read_config
+from jssl.run.directory.record import REPORT
+from jssl.weights.directory import as_path, read_config
 
 
 def next_commands(directory, data: str) -> list[str]:

@@ -109,7 +109,8 @@ class Record:
         if log is not None:
             self._tracker = Careful(TRACKERS[log](directory, config), log)
         self.directory.mkdir(parents=True, exist_ok=True)
-        if not (self.directory / CONFIG).exists() or _length(read_config(directory)) != _length(config):
+        begun = (self.directory / CONFIG).exists()
+        if not begun or read_config(directory).get("steps") != config.get("steps"):
             self._replace(CONFIG, json.dumps(config, indent=2) + "\n")
         self._mark = self._identity()
         self._last = max((row["step"] for row in self.rows), default=0)
@@ -206,10 +207,6 @@ class Record:
         except FileNotFoundError:
             return None
         return found.st_ino, found.st_mtime_ns
-
-
-def _length(config: Mapping[str, Any]) -> Any:
-    return config.get("steps")
 
 
 def read_rows(path) -> list[dict[str, Any]]:

@@ -7,25 +7,26 @@ from typing import Any
 from jssl.evaluate import write_report
 from jssl.evaluate.protocols.base import heading, shown
 from jssl.evaluate.table import LEARNED, RANDOM, RAW
-from jssl.run.directory.record import as_path, check_can_be_made
+from jssl.run.directory.record import check_can_be_made
+from jssl.weights.directory import as_path
 
 FILE = "evaluation.json"
 
 
 def sees(size: int, crop: int, squash: bool) -> str:
-    """Says what a network sees of an image, which stands after "; " in the words for the network."""
+    """Says in words what a network sees of an image: how it is resized, and how much of it is kept."""
     return f"{'both sides' if squash else 'short side'} {size}, central {crop} pixels"
 
 
 def jsonable(value: Any) -> Any:
-    """Makes a setting what JSON holds; what it does not, by its description."""
+    """Converts a setting to what JSON holds: a tuple to a list, and what JSON does not know to its `repr`."""
     if isinstance(value, tuple | list):
         return [jsonable(one) for one in value]
     return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
 
 
 def in_words(value: Any) -> str:
-    """Writes a setting for people, of a long list its first values, its last and its length."""
+    """Writes a setting for people; of a long list it gives the first values, the last and the length."""
     if isinstance(value, tuple | list):
         shown = [in_words(one) for one in value]
         return " ".join(

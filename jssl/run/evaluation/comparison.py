@@ -21,11 +21,11 @@ from jssl.evaluate.measures.metrics import rank_correlation
 from jssl.evaluate.protocols.base import heading, shown
 from jssl.evaluate.table import LEARNED
 from jssl.run.directory.best import kept_at
-from jssl.run.directory.record import CONFIG, METRICS, as_path, read_config, read_rows
+from jssl.run.directory.record import METRICS, read_rows
 from jssl.run.directory.results import FILE, in_words, jsonable, read_evaluations, sees
 from jssl.run.evaluation.probing import AT_THE_ENDS, from_figures
 from jssl.run.evaluation.protocols import FOLDER
-from jssl.weights.directory import NETWORK
+from jssl.weights.directory import CONFIG, NETWORK, as_path, read_config
 
 FEWEST = 3  # rows that have ranks worth comparing
 SEEDLESS = ("data_dir", "scan", "remat", "attention")  # settings that change no number

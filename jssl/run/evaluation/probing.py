@@ -36,6 +36,7 @@ GUESSES = {  # metrics of a method's own task, and those of a guess at it
     "cross_entropy": "trivial",
     "error": "trivial",
 }
+FEATURES, PAIRS = 128, 32  # images whose features, and whose pairs of views, health is measured of
 ASKED = 256  # images that a method's own task is made of at a time
 
 
@@ -85,10 +86,6 @@ class Probes:
     def sizes(self) -> tuple[int, int]:
         """Images that protocols during training look at, train and test."""
         return len(self._bank.labels), len(self._queries.labels)
-
-    def features(self, state: TrainState):
-        """Makes features_fn of a state, see `features_of`."""
-        return jax.tree_util.Partial(self._cls, state.params, state.teacher, state.memory)
 
     def on_a_part(self, state: TrainState) -> dict[str, float]:
         """Scores a state on a part of the data, for the curve."""
@@ -190,8 +187,6 @@ def health_of(
     source: Source,
     train: Source,
     *,
-    rows: int = 128,
-    pairs: int = 32,
     place: Sharding | None = None,
     state: TrainState | None = None,
     ahead: Ahead | None = None,
@@ -200,18 +195,16 @@ def health_of(
 
     Args:
         experiment: Whose method is looked at.
-        source: Images as probes see them.
-        train: Images as steps see them.
-        rows: How many images' features are looked at.
-        pairs: Of how many the first two views' projections, where the method has such.
+        source: Images as probes see them; `FEATURES` of them are looked at.
+        train: Images as steps see them; of `PAIRS` the first two projections, where there are such.
         place: Where the images are kept on the devices; None: on the default one.
         state: The train state without its values, each array with its place.
         ahead: Threads in which to compile it meanwhile, for a `state`.
     Returns:
         state -> {name: scalar}.
     """
-    method, some = experiment.method, evenly(len(source), rows)  # of all classes, in whatever order
-    few = evenly(len(train), pairs)
+    method, some = experiment.method, evenly(len(source), FEATURES)  # of all classes, in whatever order
+    few = evenly(len(train), PAIRS)
     images, batch = jax.device_put((source.images[some], take(train.arrays, few)), place)
 
     @jax.jit

@@ -29,7 +29,6 @@ from jssl.evaluate.protocols.base import WIDE, WORDS, heading, is_share, shown
 from jssl.evaluate.table import LEARNED, RANDOM, RAW
 from jssl.models.encoders.pixels import Pixels
 from jssl.run.data.npz import held
-from jssl.run.directory.record import CONFIG, as_path, read_config
 from jssl.run.directory.results import FILE, check_results, in_words, jsonable, merged, sees, write
 from jssl.run.evaluation.choosing import catalogue, chosen_protocols
 from jssl.run.evaluation.features import store
@@ -38,8 +37,9 @@ from jssl.run.evaluation.subject import Subject
 from jssl.run.evaluation.towers import towers_of
 from jssl.run.starting import start
 from jssl.sharding import check_devices
+from jssl.weights.directory import CONFIG, EVALUATED, as_path, read_config
 from jssl.weights.loaded import Loaded
-from jssl.weights.own import EVALUATED, STEP
+from jssl.weights.own import STEP
 from jssl.weights.preprocessing import Preprocess
 
 USUAL = ("knn", "linear")
@@ -55,13 +55,8 @@ LOOKED_AT = {
     "whitening": "images to learn whitening from",
 }
 FOLDER = "evaluation"  # inside a run's directory
-IMAGES_ONLY = (
-    "data_dir",
-    "size",
-    "sets",
-    "vocabulary",
-    "templates",
-)  # settings that features have no use for
+# settings that features have no use for
+IMAGES_ONLY = ("data_dir", "size", "sets", "vocabulary", "templates")
 ONE_NETWORK = ("fine_tune", "prompts", "caption_embeddings", "sets")  # what baselines are not given
 DEAR = (*WIDE, "attention")  # last words of what takes a pass over the images
 

@@ -119,9 +119,8 @@ class Training(Settings):
             )
             raise ValueError(f"{given} cannot be used here: the method hides patches; choose such as vit_s16")
         chosen = {field: value for field, value in where_it_has.items() if hasattr(plain, field)}
-        if (
-            self._started is not None
-        ):  # whose architecture and weights stay; what acts in training alone is the run's
+        # architecture and weights of --start stay; what acts in training alone is the run's
+        if self._started is not None:
             chosen = {field: value for field, value in chosen.items() if field == "drop_path"}
             return plain.clone(**chosen, **self._compilation(plain))
         return encoder_named(self.encoder, **chosen, **overrides, **self._compilation(plain))

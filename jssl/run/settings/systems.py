@@ -104,16 +104,10 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-NOT_PUBLISHED = {
-    "data",
-    "data_dir",
-    "canvas",
-    "scan",
-    "remat",
-    "attention",
-}  # how data is read and programs compiled
-OURS = {"share", "per_class", "only", "start", "continued_rate", "frozen_blocks", "lora"}
+# how data is read and programs compiled
+NOT_PUBLISHED = {"data", "data_dir", "canvas", "scan", "remat", "attention"}
 # what papers seldom speak of: shown where a run of the system has something else than all others
+OURS = {"share", "per_class", "only", "start", "continued_rate", "frozen_blocks", "lora"}
 
 
 def settings_page(registry: Mapping[str, System]) -> str:

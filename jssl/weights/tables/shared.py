@@ -36,13 +36,7 @@ ACTIVATIONS: Mapping[str, Callable] = {
     "tanh": nn.tanh,
     "sigmoid": nn.sigmoid,
 }
-HEADS = {
-    1280: 16,
-    1408: 16,
-    1664: 16,
-    1152: 16,
-    4096: 32,
-}  # of published widths; others have 64 features a head
+HEADS = {1280: 16, 1408: 16, 1664: 16, 1152: 16, 4096: 32}  # by width; others have 64 features a head
 
 
 def block(ours: str, theirs: str, **names: str | tuple) -> Table:
