@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import os
 import re
 import runpy
@@ -196,6 +197,17 @@ def test_what_a_page_takes_of_the_library_is_there(page):
             eval(said, {"jssl": jssl, "weights": jssl.weights})
             found += 1
     assert found
+
+
+@pytest.mark.parametrize("package", [jssl.methods, jssl.objectives, jssl.masks], ids=lambda x: x.__name__)
+def test_the_page_of_the_interface_has_every_public_function(package):
+    entry = re.compile(r"^::: (\S+)(?:\n    options: {members: \[(.*)\]})?$", re.MULTILINE)
+    listed = {module: members for module, members in entry.findall((DOCS / "api.md").read_text())}
+    for name in (name for name in package.__all__ if inspect.isfunction(getattr(package, name))):
+        function = getattr(package, name)
+        members = listed.get(function.__module__)
+        assert members is not None, f"docs/api.md has no {function.__module__}"
+        assert not members or function.__name__ in members.split(", "), f"docs/api.md leaves {name} out"
 
 
 def test_every_page_is_in_the_sites_table():

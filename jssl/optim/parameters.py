@@ -212,9 +212,7 @@ def and_scales_of(*parts: str, choose: Callable = weights) -> Callable:
 
 
 def _token_or_table(path: tuple[str, ...]) -> bool:
-    if not path or path[-1] == "kernel":
-        return False
-    if _BIAS_OR_NORM.fullmatch(path[-1]):
+    if not path or path[-1] == "kernel" or _BIAS_OR_NORM.fullmatch(path[-1]):
         return False
     return bool(TOKEN.search(path[-1])) or any(
         POSITION.search(name) or RELATIVE.search(name) for name in path

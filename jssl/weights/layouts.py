@@ -131,10 +131,10 @@ def _patches(leaves: Leaves, name: str, window: tuple[int, ...]) -> Iterable[Ent
 
 def fused(leaves: Leaves, names: tuple[str, ...], module: Any) -> Iterable[Entry]:
     """Several published linear layers as one of ours: queries, keys and values, or gate and value."""
-    yield from _fused(leaves, names, module, None)
+    yield from _fused(leaves, names, module)
 
 
-def _fused(leaves, names, module, order: Callable | None) -> Iterable[Entry]:
+def _fused(leaves, names, module, order: Callable | None = None) -> Iterable[Entry]:
     count = len(names)
     for leaf in leaves:
         kept = _biased(module, count) if leaf == "bias" else (True,) * count
@@ -307,5 +307,5 @@ def tubelets(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
 def separate_qkv(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
     """`query`, `key` and `value` without bias, and beside them `q_bias` and `v_bias` (VideoMAE)."""
     names = tuple(f"{name}.{part}" for part in ("query", "key", "value"))
-    yield from _fused({leaf: spec for leaf, spec in leaves.items() if leaf == "kernel"}, names, module, None)
+    yield from _fused({leaf: spec for leaf, spec in leaves.items() if leaf == "kernel"}, names, module)
     yield from _two_biases(leaves, name)

@@ -83,7 +83,9 @@ def _flat(table: Mapping[Any, Any], prefix: str, depth: int) -> dict[str, np.nda
 def _numpy(tensor) -> np.ndarray:
     tensor = tensor.detach().cpu()
     if str(tensor.dtype) == "torch.bfloat16":
-        return tensor.view(dtype=__import__("torch").int16).numpy().view(ml_dtypes.bfloat16)
+        import torch
+
+        return tensor.view(dtype=torch.int16).numpy().view(ml_dtypes.bfloat16)
     return tensor.numpy()
 
 

@@ -97,8 +97,8 @@ def attention_distance(attention: jax.Array, grid: tuple[int, int], *, patch: fl
         8.0
     """
     _check_square(attention, grid)
-    places = jnp.stack(jnp.meshgrid(*map(jnp.arange, grid), indexing="ij"), -1).reshape(-1, 2)
-    apart = jnp.linalg.norm((places[:, None] - places).astype(jnp.float32), axis=-1)
+    places = np.indices(grid).reshape(2, -1).T
+    apart = jnp.linalg.norm((places[:, None] - places).astype(np.float32), axis=-1)
     return patch * jnp.mean(jnp.sum(attention * apart, -1), -1)
 
 

@@ -29,12 +29,11 @@ def principal_plane(features) -> tuple[np.ndarray, float]:
     return points, float(values[::-1][:2].sum() / max(values.sum(), 1e-12))
 
 
-def tsne(features, *, perplexity: float = 30.0, seed: int = 0) -> np.ndarray:
+def tsne(features, *, seed: int = 0) -> np.ndarray:
     """Places features in the plane by t-SNE, as scikit-learn computes it, on vectors of length 1.
 
     Args:
         features: [N, D]; a few thousand at most.
-        perplexity: About how many neighbours each one has; made smaller where there are few features.
         seed: Of the optimisation; the start is the principal components.
     Returns:
         [N, 2]; only who lies near whom has a meaning.
@@ -51,7 +50,7 @@ def tsne(features, *, perplexity: float = 30.0, seed: int = 0) -> np.ndarray:
     if features.ndim != 2 or len(features) < 4:
         raise ValueError(f"features have shape {features.shape}, expected [N, D] with N of at least 4")
     features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    perplexity = min(perplexity, (len(features) - 1) / 3)
+    perplexity = min(30.0, (len(features) - 1) / 3)  # about how many neighbours each one has
     return TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed).fit_transform(
         features
     )

@@ -21,19 +21,18 @@ from jssl.evaluate.protocols.base import heading, is_share, shown
 WIDTH = 5.8  # inches: type that is read on a telephone too, where the figure is as wide as the screen
 
 
-def loss_curve(steps: Sequence[int], loss: Sequence[float], *, smoothing: float = 0.015):
+def loss_curve(steps: Sequence[int], loss: Sequence[float]):
     """Draws the loss: faint as logged, bold as its smooth course.
 
     Args:
         steps: [T] at which it was logged.
         loss: [T] values; what is not finite leaves a gap.
-        smoothing: Width of the smoothing, as a share of the run.
     Returns:
         A matplotlib figure.
     """
     steps, loss = np.asarray(steps), np.asarray(loss, float)
     figure, ((ax,),) = panels(1, 1, width=WIDTH, height=2.6)
-    smooth = smoothed(loss, smoothing * len(loss))
+    smooth = smoothed(loss, 0.015 * len(loss))
     line(ax, steps, loss, color=BLUE, alpha=0.25, linewidth=1)
     line(ax, steps, smooth, color=BLUE, linewidth=1.8)
     title(ax, "Loss")
@@ -107,17 +106,16 @@ def probe_curve(
     return figure
 
 
-def health_curves(steps: Sequence[int], metrics: Mapping[str, Sequence[float]], *, columns: int = 2):
+def health_curves(steps: Sequence[int], metrics: Mapping[str, Sequence[float]]):
     """Draws small panels, one per health figure, with its last value.
 
     Args:
         steps: [T].
         metrics: {name: [T]}, such as those of `jssl.evaluate.measures.health`.
-        columns: Panels side by side.
     Returns:
         A matplotlib figure.
     """
-    columns = min(columns, len(metrics))
+    columns = min(2, len(metrics))
     rows = -(-len(metrics) // columns)
     figure, axes = panels(rows, columns, width=WIDTH, height=1.75 * rows)
     for i, ax in enumerate(axes.flat):

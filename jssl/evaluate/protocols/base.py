@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jssl.arrays.checks import check
+
 WORDS = {
     "train_features": "features of training images",
     "train_labels": "labels of training images",
@@ -91,6 +93,16 @@ class Protocol(NamedTuple):
 
 LABELLED = ("train_features", "train_labels", "test_features", "test_labels", "classes")
 """What most protocols need: features of both splits with their labels."""
+
+
+def checked(train_features, train_labels, test_features, test_labels) -> list[jax.Array]:
+    """Checks features [N, D] and [M, D] and their labels [N] and [M], see `check`."""
+    return check(
+        train_features=(train_features, "N D"),
+        train_labels=(train_labels, "N", int),
+        test_features=(test_features, "M D"),
+        test_labels=(test_labels, "M", int),
+    )
 
 
 def settings_of(function: Callable, given: Mapping[str, Any] = {}, *, of: str = "") -> dict[str, Any]:

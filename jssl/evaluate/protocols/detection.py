@@ -104,7 +104,7 @@ def _detected(probe: PatchProbe, tokens, grid):
     scores = outputs[..., 0].reshape(-1, *grid)
     highest = jax.lax.reduce_window(scores, -jnp.inf, jax.lax.max, (1, 3, 3), (1, 1, 1), "SAME")
     scores = jnp.where(scores >= highest, scores, -jnp.inf).reshape(len(tokens), -1)
-    cell = jnp.stack(jnp.meshgrid(*map(jnp.arange, grid), indexing="ij"), -1).reshape(-1, 2)
+    cell = np.indices(grid).reshape(2, -1).T
     middle, half = cell + outputs[..., 1:3], jnp.exp(outputs[..., 3:]) / 2
     sides = jnp.array(grid, jnp.float32)
     return scores, jnp.concatenate([(middle - half) / sides, (middle + half) / sides], -1)

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jssl.arrays.checks import check, check_positive
-from jssl.evaluate.protocols.base import LABELLED, Protocol, settings_of
+from jssl.arrays.checks import check_positive
+from jssl.evaluate.protocols.base import LABELLED, Protocol, checked, settings_of
 from jssl.evaluate.protocols.heads import PART, ROWS
 from jssl.optim.schedules import cosine
 from jssl.sharding import make_mesh, replicated, rows_over
@@ -105,9 +105,9 @@ def linear_probe(
     """
     given = train_features, train_labels, test_features, test_labels
     on_host = isinstance(train_features, np.ndarray) and isinstance(test_features, np.ndarray)
-    arrays: Any = tuple(map(np.asarray, given)) if on_host else _checked(*given)
+    arrays: Any = tuple(map(np.asarray, given)) if on_host else checked(*given)
     if on_host:
-        jax.eval_shape(_checked, *arrays)  # looks at their shapes alone
+        jax.eval_shape(checked, *arrays)  # looks at their shapes alone
     check_positive(classes=classes, steps=steps, batch=batch)
     if not (learning_rates and weight_decays):
         raise ValueError("linear_probe: learning_rates and weight_decays must each hold at least one value")
@@ -123,21 +123,12 @@ def linear_probe(
     return probe(*arrays, grid, jax.random.key(seed), classes, steps, batch, held_out)
 
 
-def _checked(train_features, train_labels, test_features, test_labels):
-    return check(
-        train_features=(train_features, "N D"),
-        train_labels=(train_labels, "N", int),
-        test_features=(test_features, "M D"),
-        test_labels=(test_labels, "M", int),
-    )
-
-
 @functools.partial(jax.jit, static_argnames=("classes", "steps", "batch", "held_out"))
 def _linear_probe(
     train_features, train_labels, test_features, test_labels, grid, key, classes, steps, batch, held_out
 ):
     """All in one program, on rows that are on the device."""
-    mean, scale = _standardising(train_features.mean(axis=0), train_features.std(axis=0))
+    mean, scale = standardising(train_features.mean(axis=0), train_features.std(axis=0))
     held, drawn = _rows_of(key, len(train_features), steps, batch, held_out)
     grid = grid.astype(train_features.dtype)
 
@@ -169,7 +160,7 @@ def _from_host(
     )
     moments = jnp.asarray(total / count, jnp.float32), jnp.asarray((squares / count) ** 0.5, jnp.float32)
     whole = replicated(mesh)
-    mean, scale, grid = jax.device_put((*_standardising(*moments), grid), whole)
+    mean, scale, grid = jax.device_put((*standardising(*moments), grid), whole)
     held, drawn = map(np.asarray, _rows_of(key, count, steps, batch, held_out))
     trained = jax.device_put(_start(len(grid), width, classes, grid.dtype), whole)
     size = -(-steps // -(-steps * batch * width // PART))  # steps that go to the devices together
@@ -193,7 +184,7 @@ def _from_host(
     return LinearProbe(top1, chosen_from, *grid[best], kernel[best], bias[best])
 
 
-def _standardising(mean, deviation):
+def standardising(mean, deviation):
     """(mean, what to multiply by) of features; a dead dimension says nothing."""
     return mean, jnp.where(deviation > 1e-6 * jnp.max(deviation), 1 / deviation, 0.0)
 

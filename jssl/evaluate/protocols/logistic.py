@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jssl.arrays.checks import check, check_positive
-from jssl.evaluate.protocols.base import LABELLED, Protocol, settings_of
+from jssl.arrays.checks import check_positive
+from jssl.evaluate.protocols.base import LABELLED, Protocol, checked, settings_of
 from jssl.sharding import make_mesh, rows_over
 
 STRENGTHS = tuple(float(c) for c in 10.0 ** np.linspace(-6, 5, 45))  # DINOv2's, `eval/log_regression.py`
@@ -100,11 +100,8 @@ def logistic_probe(
         1.0
     """
     spread = isinstance(train_features, np.ndarray)
-    train_features, train_labels, test_features, test_labels = check(
-        train_features=(train_features, "N D"),
-        train_labels=(train_labels, "N", int),
-        test_features=(test_features, "M D"),
-        test_labels=(test_labels, "M", int),
+    train_features, train_labels, test_features, test_labels = checked(
+        train_features, train_labels, test_features, test_labels
     )
     check_positive(classes=classes, iterations=iterations, tolerance=tolerance)
     if not strengths or not all(strength > 0 for strength in strengths):

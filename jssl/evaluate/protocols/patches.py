@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from jssl.arrays.checks import check, check_positive
+from jssl.evaluate.protocols.linear import standardising
 from jssl.optim.schedules import cosine
 
 PIXELS = 2**25  # outputs of whole pixels held at a time
@@ -71,9 +72,7 @@ def fit_patches(
 
 @functools.partial(jax.jit, static_argnames=("loss", "outputs", "steps", "batch"))
 def _fit(tokens, targets, key, learning_rate, weight_decay, *, loss, outputs, steps, batch):
-    mean, deviation = tokens.mean((0, 1)), tokens.std((0, 1))
-    moving = deviation > 1e-6 * jnp.max(deviation)  # a dead dimension says nothing
-    scale = jnp.where(moving, 1 / jnp.where(moving, deviation, 1.0), 0.0)
+    mean, scale = standardising(tokens.mean((0, 1)), tokens.std((0, 1)))
     optimizer = optax.adamw(cosine(learning_rate, 0.0, steps), weight_decay=weight_decay)
     first_key, order_key = jax.random.split(key)
     first = 0.01 * jax.random.normal(first_key, (tokens.shape[-1], outputs), tokens.dtype)

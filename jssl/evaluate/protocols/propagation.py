@@ -106,7 +106,7 @@ def propagate(
 
 def _near(grid: tuple[int, int], radius: int) -> np.ndarray:
     """Which patches [N, N] lie near each other."""
-    places = np.stack(np.meshgrid(*map(np.arange, grid), indexing="ij"), -1).reshape(-1, 2)
+    places = np.indices(grid).reshape(2, -1).T
     apart = np.abs(places[:, None] - places).max(-1)
     return apart <= (radius or max(grid))
 

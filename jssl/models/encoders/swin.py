@@ -89,7 +89,7 @@ def _unwindow(x: jax.Array, size: int, grid: Grid) -> jax.Array:
 
 def _relative_index(window: int, size: int) -> np.ndarray:
     """[size^2, size^2]: the row of the table, made for `window`, that holds the offset from j to i."""
-    places = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), -1).reshape(-1, 2)
+    places = np.indices((size, size)).reshape(2, -1).T
     offset = places[:, None] - places[None] + window - 1
     return offset[..., 0] * (2 * window - 1) + offset[..., 1]
 

@@ -20,8 +20,43 @@ from jssl.models.layers.transformer import Block, Mlp, Transformer, absent_bias
 from jssl.models.network import network, of_variables
 
 
-class _Stem(nn.Module):
-    """What makes tokens of patches: a stem's fields, and the grid and the check that go with them."""
+class PatchEmbed(nn.Module):
+    """Cuts an image into patches and projects each: [B, H, W, C] -> [B, H/P, W/P, D].
+
+    One matrix product over pixels in (row, column, channel) order: a convolution of stride P.
+
+    Args:
+        patch: side of a patch in pixels.
+        dim: width of a token.
+        kernel_init: of the projection.
+        use_bias: whether the projection has a bias; CLIP's has none.
+    """
+
+    patch: int
+    dim: int
+    kernel_init: Callable = kernel_init
+    use_bias: bool = True
+
+    def grid(self, image_shape: tuple[int, ...]) -> Grid:
+        """(rows, columns) of patches in images of shape (..., H, W, C)."""
+        return image_shape[-3] // self.patch, image_shape[-2] // self.patch
+
+    def check(self, images: jax.Array) -> None:
+        """Raises a ValueError for images that cannot be cut into patches."""
+        check_images(images, self.patch, "patch")
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
+        (rows, columns), p = self.grid(images.shape), self.patch
+        x = images.reshape(-1, rows, p, columns, p, images.shape[-1]).swapaxes(2, 3)
+        x = x.reshape(-1, rows, columns, p * p * images.shape[-1])
+        return nn.Dense(self.dim, use_bias=self.use_bias, kernel_init=self.kernel_init, name="proj")(x)
+
+
+class ConvStem(nn.Module):
+    """MoCo v3's alternative to patches of 16: four 3x3 convolutions of stride 2, then 1x1.
+    arXiv:2106.14881
+    """
 
     patch: int
     dim: int
@@ -34,34 +69,6 @@ class _Stem(nn.Module):
     def check(self, images: jax.Array) -> None:
         """Raises a ValueError for images that cannot be cut into patches."""
         check_images(images, self.patch, "patch")
-
-
-class PatchEmbed(_Stem):
-    """Cuts an image into patches and projects each: [B, H, W, C] -> [B, H/P, W/P, D].
-
-    One matrix product over pixels in (row, column, channel) order: a convolution of stride P.
-
-    Args:
-        patch: side of a patch in pixels.
-        dim: width of a token.
-        kernel_init: of the projection.
-        use_bias: whether the projection has a bias; CLIP's has none.
-    """
-
-    use_bias: bool = True
-
-    @nn.compact
-    def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
-        (rows, columns), p = self.grid(images.shape), self.patch
-        x = images.reshape(-1, rows, p, columns, p, images.shape[-1]).swapaxes(2, 3)
-        x = x.reshape(-1, rows, columns, p * p * images.shape[-1])
-        return nn.Dense(self.dim, use_bias=self.use_bias, kernel_init=self.kernel_init, name="proj")(x)
-
-
-class ConvStem(_Stem):
-    """MoCo v3's alternative to patches of 16: four 3x3 convolutions of stride 2, then 1x1.
-    arXiv:2106.14881
-    """
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
