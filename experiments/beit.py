@@ -1,13 +1,14 @@
 """BEiT, arXiv:2106.08254."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import optax
 
 from jssl.methods import beit
-from jssl.models import RelativePositionBias, depth_scaled
+from jssl.models import RelativePositionBias, depth_scaled, patch_head
 from jssl.optim import adamw, all_but_class_token, clip_by_global_norm
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Words, main
 
@@ -54,15 +55,17 @@ class BEiT(Words):
 
     def build(self, data: DataInfo) -> Experiment:
         fields: dict[str, Any] = {}
+        head = patch_head
         if self.deviation is not None:
             near = nn.initializers.truncated_normal(self.deviation, lower=-1.0, upper=1.0)
             fields = dict(kernel_init=near, token_init=near, start=depth_scaled)
+            head = partial(patch_head, kernel_init=near)
         fields |= dict(attention_bias=RelativePositionBias(table_init=nn.initializers.zeros), positions=None)
         fields |= dict(qkv_bias=(True, False, True), layer_scale=self.layer_scale, drop_path=self.drop_path)
         network = self.network(hides="mask", **fields)
         teacher, words = self.tokenizer(data, network, words=self.words)
         blocks = dict(count=self.count, min_block=self.min_block)
-        method = beit(network, teacher.network, words=words, **blocks)
+        method = beit(network, teacher.network, words=words, head=head, **blocks)
         decayed = adamw(self.rate(data), weight_decay=self.weight_decay, decays=all_but_class_token)
         optimizer = optax.chain(clip_by_global_norm(self.clip), decayed)
         return self.experiment(data, method, optimizer=optimizer, network=network, given=teacher.given)

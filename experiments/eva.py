@@ -1,13 +1,14 @@
 """EVA, arXiv:2211.07636."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import optax
 
 from jssl.methods import eva
-from jssl.models import depth_scaled
+from jssl.models import LearnedPositions, depth_scaled, patch_head
 from jssl.optim import adamw, clip_by_global_norm, weights_and_mask_token
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Taught, main
 
@@ -56,14 +57,17 @@ class EVA(Taught):
 
     def build(self, data: DataInfo) -> Experiment:
         start: dict[str, Any] = {}
+        head = patch_head
         if self.deviation is not None:
             near = nn.initializers.truncated_normal(self.deviation, lower=-1.0, upper=1.0)
-            start = dict(kernel_init=near, token_init=near, start=depth_scaled)
+            start = dict(kernel_init=near, token_init=near, positions=LearnedPositions(table_init=near))
+            start |= dict(start=depth_scaled)
+            head = partial(patch_head, kernel_init=near)
         biases = (True, False, True)
         network = self.network(hides="mask", qkv_bias=biases, drop_path=self.drop_path, **start)
         teacher, dim = self.frozen_patches(data, network)
         blocks = dict(count=self.count, min_block=self.min_block)
-        method = eva(network, teacher.network, dim=dim, **blocks)
+        method = eva(network, teacher.network, dim=dim, head=head, **blocks)
         adam: dict[str, Any] = dict(b2=0.98, eps=1e-6, decays=weights_and_mask_token)
         decayed = adamw(self.rate(data), weight_decay=self.weight_decay, **adam)
         optimizer = optax.chain(clip_by_global_norm(self.clip), decayed)

@@ -35,12 +35,15 @@ class FineTune(Training):
     learning_rate: float = 5e-4
     rate_per: Count | None = 256
     continued_rate: Share = 1.0
-    final_rate: Share = 0.0
+    final_rate: Share = 0.0005
+    """The code's 1e-6."""
     layer_decay: Share | None = 0.65
     weight_decay: float = 0.05
     views: str = "fine_tuning"
     magnitude: float = 9
     """Of RandAugment, up to 10; 0 for none."""
+    erasing: Share = 0.25
+    """How often a rectangle of an image is filled with noise."""
     mixup: float = 0.8
     """Alpha of mixup, 0 for none."""
     cutmix: float = 1.0
@@ -68,7 +71,7 @@ class FineTune(Training):
             encoder = encoder.clone(readout=read_normed_mean)
         head = linear_head(data.classes, deviation=0.01 if self.frozen else FIRST)
         method = supervised(frozen(encoder) if self.frozen else encoder, data.classes, head=head)
-        strong = self.make_views(data, magnitude=self.magnitude)
+        strong = self.make_views(data, magnitude=self.magnitude, erasing=self.erasing)
         soft = dict(mixup=self.mixup, cutmix=self.cutmix, smoothing=self.smoothing)
         layers = replace(self, layer_decay=1.0) if self.frozen else self
         return layers.experiment(
@@ -84,7 +87,9 @@ class FineTune(Training):
 SOURCES = {
     "": "facebookresearch/mae, FINETUNE.md",
     "continued_rate": "ours: the rate is fine-tuning's own",
+    "final_rate": "main_finetune.py, min_lr",
     "magnitude": "main_finetune.py, rand-m9, of timm's 10",
+    "erasing": "FINETUNE.md, reprob",
     "pool": "main_finetune.py, global_pool",
     "frozen": "ours",
 }
@@ -99,8 +104,10 @@ demo = FineTune(
     warmup=1,
     learning_rate=1e-3,
     rate_per=None,
+    final_rate=0.0,
     layer_decay=1.0,
     magnitude=0,
+    erasing=0.0,
     mixup=0.2,
     cutmix=0.0,
     drop_path=0.0,

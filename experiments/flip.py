@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+import flax.linen as nn
 import jax
 
 from jssl.data.sources import scenes
 from jssl.methods import flip
-from jssl.models import Mlp, read_mean_of_all, sincos_positions, xavier
-from jssl.optim import adamw
+from jssl.models import Mlp, layer_norm, read_mean_of_all, sincos_positions, xavier
+from jssl.optim import adamw, all_but_positions
 from jssl.run import Count, Data, DataInfo, Experiment, Share, Texts, caption_figure, main
 
 
@@ -55,13 +56,16 @@ class FLIP(Texts):
     def build(self, data: DataInfo) -> Experiment:
         how: dict[str, Any] = dict(mlp=partial(Mlp, activation=jax.nn.gelu), kernel_init=xavier)
         network = self.network(hides="visible", positions=sincos_positions, readout=read_mean_of_all, **how)
-        text = self.text_network(data, causal=False, **how)
+        own = dict(causal=False, norm=layer_norm, position_init=nn.initializers.normal(0.02))
+        text = self.text_network(data, **own, **how)
         method = flip(network, text, ratio=self.ratio, dim=self.dim)
         whole = flip(network, text, ratio=0.0, dim=self.dim)
         return self.experiment(
             data,
             method,
-            optimizer=adamw(self.rate(data), b2=0.95, weight_decay=self.weight_decay),
+            optimizer=adamw(
+                self.rate(data), b2=0.95, weight_decay=self.weight_decay, decays=all_but_positions
+            ),
             views=self.make_views(data, scale=self.scale),
             network=network,
             figures=caption_figure(whole, self.view(data)),
@@ -73,6 +77,7 @@ tuning = FLIP(ratio=0.0, learning_rate=4e-8, epochs=0.32, warmup=0.064)
 SOURCES = {
     "": "facebookresearch/flip, configs/default.py, configs/cfg_flip_base.py and README",
     "vocabulary": "configs/default.py: BERT's, and one more",
+    "weight_decay": "configs/default.py; t5x/train_state_initializer.py: also of class token and logit scale",
     "continued_rate": "README: tuning has a rate of its own",
     "end": "models_flip.py, txt_avg_token",
     "views": "utils/transform_util.py",

@@ -34,7 +34,7 @@ from jssl.data.augment.crop import (
 )
 from jssl.data.augment.filters import blur, gaussian_blur
 from jssl.data.augment.geometry import affine, quarter_turns, rotation, warp
-from jssl.data.augment.mix import cutmix, cutout, mixup
+from jssl.data.augment.mix import cutmix, cutout, mixup, random_erasing
 from jssl.data.augment.randaugment import adjust_sharpness, randaugment
 from jssl.data.catalog import load, open_records
 from jssl.data.reading.bpe import bpe_tokenizer, learn_merges, read_merges
@@ -96,6 +96,7 @@ __all__ = [
     "crop_and_resize",
     "crop_boxes",
     "horizontal_flip",
+    "random_erasing",
     "random_resized_crop",
     "resize",
     "vertical_flip",

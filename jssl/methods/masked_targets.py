@@ -81,7 +81,7 @@ def maskfeat(encoder, *, bins: int = 9, cell: int = 8, ratio: float = 0.4, chann
     )
 
 
-def eva(encoder, target, *, dim: int = 768, count: int = 105, min_block: int = 16) -> Method:
+def eva(encoder, target, *, dim: int = 768, head=patch_head, count: int = 105, min_block: int = 16) -> Method:
     """Predicts a frozen network's features of hidden patches from mask tokens, by one linear layer.
 
     Args:
@@ -89,6 +89,7 @@ def eva(encoder, target, *, dim: int = 768, count: int = 105, min_block: int = 1
         target: a `frozen` network with as many tokens as the encoder: its output `patch` [B, N, dim], such as
             CLIP's projection of tokens, or else its tokens.
         dim: of the target's features.
+        head: dim -> module.
         count: patches hidden at most, in blocks.
         min_block: the least area of a block.
     Returns:
@@ -100,14 +101,16 @@ def eva(encoder, target, *, dim: int = 768, count: int = 105, min_block: int = 1
     check_hides(encoder, "eva")
     loss = partial(objectives.masked_reconstruction, distance="cosine")
     return masked_prediction(
-        with_heads(encoder, patch=patch_head(dim)),
+        with_heads(encoder, patch=head(dim)),
         over_hidden(loss, figures=of_the_mean(loss)),
         masking=hidden_blocks(encoder, count=count, min_block=min_block),
         target=target,
     )
 
 
-def beit(encoder, target, *, words: int = 8192, count: int = 75, min_block: int = 16) -> Method:
+def beit(
+    encoder, target, *, words: int = 8192, head=patch_head, count: int = 75, min_block: int = 16
+) -> Method:
     """Predicts the words of hidden patches from mask tokens, by one linear layer.
 
     Args:
@@ -115,6 +118,7 @@ def beit(encoder, target, *, words: int = 8192, count: int = 75, min_block: int 
         target: a tokenizer with as many tokens as the encoder, images -> [B, N] int, such as `patch_words`,
             or `likeliest` of a `frozen` network.
         words: how many the tokenizer knows.
+        head: words -> module.
         count: patches hidden at most, in blocks.
         min_block: the least area of a block.
     Returns:
@@ -125,7 +129,7 @@ def beit(encoder, target, *, words: int = 8192, count: int = 75, min_block: int 
     """
     check_hides(encoder, "beit")
     return masked_prediction(
-        with_heads(encoder, patch=patch_head(words)),
+        with_heads(encoder, patch=head(words)),
         over_hidden(objectives.masked_token_cross_entropy, figures=objectives.word_figures),
         masking=hidden_blocks(encoder, count=count, min_block=min_block),
         target=target,

@@ -2,13 +2,15 @@
 
 import math
 
+import flax.linen as nn
+
 from jssl import objectives
 from jssl.masks import random_mask, visible_indices
 from jssl.methods.base import Method, check_hides
 from jssl.methods.frames.towers import towers
 from jssl.models.encoders.text import LogitBias, LogitScale
 from jssl.models.headed import with_heads
-from jssl.models.heads import Head, clip_head, dense
+from jssl.models.heads import Head, clip_head
 from jssl.objectives import stateless
 
 
@@ -98,6 +100,6 @@ def siglip(
     return towers(
         with_heads(encoder, image=head or Head([])),
         stateless(losses),
-        caption=with_heads(text, caption=Head([dense(dim)])),
+        caption=with_heads(text, caption=Head([nn.Dense(dim)])),
         learned={"logit_scale": LogitScale(logit_scale, math.inf), "logit_bias": LogitBias(logit_bias)},
     )

@@ -94,14 +94,15 @@ class WeightNormDense(nn.Module):
     Args:
         features: outputs K.
         scale_init: the initial g of each output, a learned parameter; None fixes g = 1.
-        kernel_init: of the weight.
+        kernel_init: of the weight, by default torch's, to which the authors leave it. Its length changes no
+            output at first, and divides every later change of direction.
     References:
         arXiv:1602.07868
     """
 
     features: int
     scale_init: Callable | None = None
-    kernel_init: Callable = kernel_init
+    kernel_init: Callable = torch_linear
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -28,6 +28,23 @@ def everything(params):
     return jax.tree.map(lambda leaf: True, params)
 
 
+def kernels(params):
+    """Chooses the kernels of linear layers and convolutions alone: big_vision's weight decay leaves out the
+    embedding of words and the probe of a pool too.
+
+    Args:
+        params: a pytree of arrays.
+    Returns:
+        A pytree of bool of the same structure.
+    References:
+        google-research/big_vision, big_vision/optax.py, `wd_mults`
+
+    >>> kernels({"dense": {"bias": 1.0, "kernel": 2.0}, "embed": {"embedding": 3.0}})
+    {'dense': {'bias': False, 'kernel': True}, 'embed': {'embedding': False}}
+    """
+    return jax.tree_util.tree_map_with_path(lambda path, leaf: names(path)[-1] == "kernel", params)
+
+
 def all_but(part: str, choose: Callable = everything) -> Callable:
     """Makes a choice that leaves out a part of the parameters, such as MSN's prototypes.
 
@@ -188,6 +205,30 @@ def weights_and_mask_token(params):
         return decays or names(path)[-1] == "mask_token"
 
     return jax.tree_util.tree_map_with_path(chosen, weights(params))
+
+
+def all_but_positions(params):
+    """Chooses all but biases, norms and position tables: FLIP's weight decay reaches the class token and the
+    logarithm of the logit scale, which it draws to 0.
+
+    Args:
+        params: a pytree of arrays.
+    Returns:
+        A pytree of bool of the same structure.
+    References:
+        facebookresearch/flip, `create_optimizer` of t5x/train_state_initializer.py and utils/opt_util.py
+
+    >>> import jax.numpy as jnp
+    >>> leaves = {name: jnp.ones((2, 3)) for name in ("bias", "class_token", "log_scale", "positions")}
+    >>> [name for name, decays in all_but_positions(leaves).items() if decays]
+    ['class_token', 'log_scale']
+    """
+
+    def chosen(path, decays):
+        path = names(path)
+        return path[-1] == "log_scale" or (decays and not any(map(POSITION.search, path)))
+
+    return jax.tree_util.tree_map_with_path(chosen, weights_and_tokens(params))
 
 
 def and_scales_of(*parts: str, choose: Callable = weights) -> Callable:

@@ -238,6 +238,34 @@ def test_mixing_keeps_the_sum_of_targets_and_cutout_its_square():
         data.mixup(jax.random.key(0), jnp.asarray(IMAGES), jnp.arange(6))
 
 
+def test_random_erasing_fills_rectangles_of_timms_sizes_with_noise():
+    keys = data.sample_keys(jax.random.key(0), jnp.arange(1000))
+    seen = np.asarray(data.random_erasing()(keys, jnp.full((1000, 30, 40, 1), 9.0)))
+    erased = (seen != 9)[..., 0]
+    rows, columns = erased.any(2).sum(1), erased.any(1).sum(1)
+    np.testing.assert_array_equal(rows * columns, erased.sum((1, 2)))  # rectangles, without holes
+    assert (rows < 30).all() and (columns < 40).all() and (rows > 0).all()
+    share = erased.mean((1, 2))
+    assert 0.015 < share.min() < 0.025 and 0.3 < share.max() < 0.35 and 0.15 < share.mean() < 0.19
+    noise = seen[..., 0][erased]
+    assert abs(noise.mean()) < 0.01 and noise.std() == pytest.approx(1, abs=0.01)
+    same = data.random_erasing(aspect=(50.0, 60.0))(keys[:2], jnp.ones((2, 8, 8, 3)))  # none of which fits
+    np.testing.assert_array_equal(same, 1)
+
+
+def test_fine_tuning_erases_a_quarter_of_the_images():
+    from jssl.experiments import FineTune
+
+    white = {"image": jnp.full((400, 16, 16, 3), 255, jnp.uint8), "index": jnp.arange(400)}
+
+    def seen(erasing):
+        views = FineTune(size=16).make_views(None, magnitude=0, erasing=erasing)
+        return np.asarray(views(jax.random.key(0), white)["global"][0])
+
+    changed = (np.abs(seen(FineTune().erasing) - seen(0.0)) > 1e-3).any((1, 2, 3))
+    assert FineTune().erasing == 0.25 and 0.17 < changed.mean() < 0.33
+
+
 def test_draws_are_uniform_and_independent():
     from jssl.data.augment.base import fold_keys, uniform
 

@@ -97,6 +97,17 @@ def test_the_prototypes_length_is_learned_where_the_authors_learn_it(learned):
     assert ("scale" in params[head.last]) == learned
 
 
+@pytest.mark.parametrize("name", ["dino", "esvit", "ibot", "attmask", "dinov2", "dinov3"])
+def test_the_last_layer_begins_as_in_the_authors_code(name):
+    """Drawn after the other layers, by torch's default; DINOv3 draws all of the head alike."""
+    head = replace(named(name)(), hidden=4, bottleneck=100).head()(500)
+    kernel = np.asarray(head.init(KEY, jnp.ones((1, 4)))["params"][head.last]["kernel"])
+    if name == "dinov3":
+        assert kernel.std() == pytest.approx(0.02, rel=0.02)
+    else:  # uniform between -1 and 1 over the root of the width
+        assert 0.099 < np.abs(kernel).max() <= 0.1 and kernel.std() == pytest.approx(0.1 / 3**0.5, rel=0.02)
+
+
 def test_ibots_smallest_block_is_a_third_of_the_grid_squared(monkeypatch):
     from jssl.methods import distillation
 
@@ -111,6 +122,18 @@ def test_ibots_smallest_block_is_a_third_of_the_grid_squared(monkeypatch):
         masking = distillation.sometimes_blocks(models.ViT(1, 4, 1, 1))
         masking(jax.random.split(KEY, 2), jnp.zeros((2, side, side, 3)))
     assert found == {(6, 6): 4, (14, 14): 16, (16, 16): 25}
+
+
+@pytest.mark.parametrize("name", ["ibot", "attmask", "dinov2", "dinov3"])
+def test_mask_tokens_begin_at_zero_and_dinov2s_other_tokens_near_it(name):
+    settings = named(name)()
+    encoder = settings.network(hides="mask", where_it_has=settings.encoder_settings())
+    small, side = encoder.clone(dim=64, depth=1, heads=2, mlp_ratio=2.0), 2 * encoder.patch
+    variables = small.init(KEY, jnp.zeros((1, side, side, 3)), mask=jnp.ones((1, 4), bool))
+    tokens = variables["params"]
+    assert tokens["mask_token"].shape == (64,) and not np.any(tokens["mask_token"])
+    deviation = 1e-6 if name == "dinov2" else 0.02
+    assert float(tokens["class_token"].std()) == pytest.approx(deviation, rel=0.35)
 
 
 def test_the_dino_family_fits_positions_with_an_offset_and_blurs_small_crops_whole(monkeypatch):

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jssl.experiments import IJEPA, MAE, MIMContrast, SimMIM
+from jssl.experiments import IJEPA, MAE, FineTune, MIMContrast, SimMIM
 from jssl.experiments.simmim import swin
 
 from jssl import methods, models
+from jssl.evaluate import protocols
 from jssl.masks import multiblock_masks
 from jssl.models.layers.transformer import depth_scaled
 from tests.faithful.quoted import KEY, TOKENS, built, decayed, rate, tree
@@ -95,6 +96,13 @@ def test_simmims_crops_are_bilinear(monkeypatch):
     plain.simmim(), plain.mae(), plain.i_jepa()
     assert [how.get("method", "bilinear") for how in asked] == ["bilinear", "bicubic", "bilinear"]
     assert [how["scale"] for how in asked] == [(0.67, 1.0), (0.2, 1.0), (0.3, 1.0)]
+
+
+@pytest.mark.parametrize("protocol, peak", [("fine_tune_mae", 2e-3), ("fine_tune_beit", 4e-3)])
+def test_fine_tunings_rates_end_at_a_millionth(protocol, peak):
+    s = FineTune(**protocols.protocol(protocol).settings)
+    assert rate(s, s.warmup) == pytest.approx(peak, rel=1e-3)
+    assert rate(s, s.epochs) == pytest.approx(1e-6, rel=1e-3)
 
 
 def test_i_jepas_rate_and_decay():

@@ -95,6 +95,20 @@ def test_obows_rate_moves_once_in_an_epoch_after_its_warmup():
         assert_rate_of_an_epoch(s, epoch, half_cosine(0.03, 3e-5, (epoch - 10) / 190))
 
 
+def test_flip_lets_all_but_biases_norms_and_positions_decay():
+    words = {"embed": {"embedding": jnp.ones((4, 3))}, "positions": jnp.ones((2, 3))}
+    params = tree(**TOKENS) | {"text": words, "logit_scale": {"log_scale": jnp.asarray(2.0)}}
+    found = decayed(named("flip")(steps=10, caption_length=77), params)
+    assert {path for path, moves in found.items() if not moves} == {
+        "encoder/dense/bias",
+        "encoder/norm/bias",
+        "encoder/norm/scale",
+        "encoder/positions/table",
+        "text/positions",
+    }
+    assert found["encoder/class_token"] and found["logit_scale/log_scale"]
+
+
 def test_supcons_warmup_meets_the_cosine_of_all_epochs():
     s, met = SupCon(), half_cosine(0.5, 5e-4, 0.01)
     assert [rate(s, epoch) for epoch in (0, 5)] == [
@@ -116,6 +130,14 @@ def test_all_but_biases_and_norms_decay(name):
     found = decayed(settings, params)
     for path, moves in found.items():
         assert moves == (not path.endswith(("bias", "scale"))), path
+
+
+def test_siglip_lets_kernels_alone_decay():
+    words = {"embed": {"embedding": jnp.ones((4, 3))}, "positions": jnp.ones((2, 3))}
+    numbers = {"logit_bias": {"bias": jnp.asarray(2.0)}, "logit_scale": {"log_scale": jnp.asarray(2.0)}}
+    params = tree(pool={"probe": jnp.ones((1, 3))}) | {"text": words} | numbers
+    found = decayed(named("siglip")(steps=10, caption_length=77), params)
+    assert {path for path, moves in found.items() if moves} == {"encoder/dense/kernel"}
 
 
 def test_truncated_normals_have_the_deviation_asked_for():

@@ -8,6 +8,7 @@ from jssl.experiments import CAE, EVA, AttMask, BEiT, Data2Vec, MaskFeat
 from jssl.experiments.attmask import hint
 
 from jssl import models
+from jssl.run.settings.systems import module_of, named
 from tests.faithful.quoted import KEY, TOKENS, built, decayed, rate, tree
 
 RUNS = {  # first, highest and last rate, as the authors' commands have them
@@ -70,6 +71,20 @@ def test_the_networks_are_the_authors():
     rows = cae.positions((2, 3), 8)  # the first half tells the row
     np.testing.assert_array_equal(rows[0, :4], rows[2, :4])
     assert np.any(rows[0, :4] != rows[3, :4])
+
+
+@pytest.mark.parametrize("name, deviation", [("beit", 0.02), ("eva", 0.015)])
+def test_heads_and_positions_are_cut_at_one_deviation_as_the_rest(name, deviation, monkeypatch):
+    heads = []
+    module = module_of(name)
+    method = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *a, **how: heads.append(how["head"]) or method(*a, **how))
+    encoder = built(named(name)()).encoder
+    kernel = heads[0](400).init(KEY, jnp.ones((1, 500)))["params"]["layers_0"]["kernel"]
+    drawn = [kernel] if name == "beit" else [kernel, encoder.positions.table_init(KEY, (9, 99, 99))]
+    for values in drawn:
+        assert float(jnp.abs(values).max()) <= deviation
+        assert float(values.std()) == pytest.approx(0.54 * deviation, rel=0.02)  # a normal's within one
 
 
 def test_maskfeats_blocks_and_histograms_are_the_configurations():

@@ -8,6 +8,7 @@ from jssl.experiments import CLIP, SLIP, Autoencoder, ContextPrediction, Rotatio
 
 from jssl import methods, models
 from jssl.data import views
+from jssl.run.settings.systems import module_of, named
 from tests.faithful.quoted import IMAGENET, KEY, SLOPE, built, moved, rate
 
 # images and captions
@@ -36,6 +37,37 @@ def test_clips_text_tower(settings):
         ValueError, match="--caption-length 20 is too short for imagenet's captions of 77 tokens"
     ):
         type(settings)(caption_length=20).text_network(IMAGENET)
+
+
+@pytest.mark.parametrize(
+    "name, words, places, epsilon",
+    [
+        ("clip", 0.02, 0.01, 1e-5),
+        ("slip", 0.02, 0.01, 1e-5),
+        ("flip", 0.02, 0.02, 1e-6),
+        ("siglip", 768**-0.5, 768**-0.5, 1e-6),
+    ],
+)
+def test_words_and_places_of_captions_begin_as_published(name, words, places, epsilon, monkeypatch):
+    module, texts = module_of(name), []
+    method = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *a, **how: texts.append(a[1]) or method(*a, **how))
+    built(named(name)(caption_length=77))
+    text = texts[0].clone(vocabulary=300, depth=1)
+    params = text.init(KEY, jnp.zeros((1, 2), jnp.int32))["params"]
+    assert float(params["embed"]["embedding"].std()) == pytest.approx(words, rel=0.02)
+    assert float(params["positions"].std()) == pytest.approx(places, rel=0.02)
+    assert text.norm(name=None).epsilon == epsilon
+
+
+def test_siglips_projection_of_captions_begins_as_flaxs():
+    encoder, text = models.ViT(4, 16, 1, 2), models.text_encoder("text_n", vocabulary=9, length=4)
+    method = methods.siglip(encoder, text, head=models.clip_head(300), dim=300)
+    batch = {"global": jnp.zeros((1, 2, 8, 8, 3)), "caption": jnp.ones((2, 4), jnp.int32)}
+    leaves = jax.tree_util.tree_leaves_with_path(jax.jit(method.init)(KEY, batch)[0])
+    named_so = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+    (kernel,) = (leaf for path, leaf in named_so.items() if path.endswith("caption/layers_0/kernel"))
+    assert float(kernel.std()) == pytest.approx(96**-0.5, rel=0.03)
 
 
 def test_clips_images_have_clips_statistics():

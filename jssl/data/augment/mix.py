@@ -1,10 +1,12 @@
-"""What hides a part of an image or mixes two: cutout, mixup, cutmix."""
+"""What hides a part of an image or mixes two: cutout, random erasing, mixup, cutmix."""
+
+import math
 
 import jax
 import jax.numpy as jnp
 
 from jssl.arrays.grids import rectangles
-from jssl.arrays.keys import uniform
+from jssl.arrays.keys import fold_keys, uniform
 from jssl.data.augment.base import Augmentation, as_float, per_image
 
 
@@ -27,6 +29,46 @@ def cutout(*, side: int, fill: float = 0.0) -> Augmentation:
         corner = centre - side // 2
         hidden = rectangles(grid, corner[:, 0], corner[:, 1], side, side)
         return jnp.where(hidden[..., None], fill, images)
+
+    return apply
+
+
+def random_erasing(
+    *,
+    area: tuple[float, float] = (0.02, 1 / 3),
+    aspect: tuple[float, float] = (0.3, 1 / 0.3),
+    tries: int = 10,
+) -> Augmentation:
+    """Fills a rectangle with normal numbers, pixel by pixel: for images that are normalised.
+
+    Of `tries` rectangles the first is taken that is smaller than the image on both sides; where none is, the
+    image stays.
+
+    Args:
+        area: range of the rectangle's area, as shares of the image's.
+        aspect: the least and the greatest height / width, between which its logarithm is uniform.
+        tries: rectangles drawn.
+    Returns:
+        An augmentation, shapes unchanged.
+    References:
+        arXiv:1708.04896; timm, `RandomErasing(mode="pixel")`
+    """
+    low, high = math.log(aspect[0]), math.log(aspect[1])
+
+    def apply(keys, images):
+        images = as_float(images)
+        rows, columns = grid = images.shape[1:3]
+        size, shape, y, x = jnp.moveaxis(uniform(fold_keys(keys, 0), shape=(tries, 4)), -1, 0)
+        size = rows * columns * (area[0] + size * (area[1] - area[0]))
+        shape = jnp.exp(low + shape * (high - low))
+        height, width = jnp.round(jnp.sqrt(size * shape)), jnp.round(jnp.sqrt(size / shape))
+        top, left = jnp.floor(y * (rows - height + 1)), jnp.floor(x * (columns - width + 1))
+        fits = (height < rows) & (width < columns)
+        first = jnp.argmax(fits, axis=1)[:, None]
+        sides = (jnp.take_along_axis(side, first, axis=1)[:, 0] for side in (top, left, height, width))
+        erased = rectangles(grid, *sides) & jnp.any(fits, axis=1)[:, None, None]
+        noise = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:], images.dtype))
+        return jnp.where(erased[..., None], noise(fold_keys(keys, 1)), images)
 
     return apply
 

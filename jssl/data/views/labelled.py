@@ -4,23 +4,25 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jssl.data.augment.base import chain, normalize
+from jssl.data.augment.base import chain, normalize, with_probability
 from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.augment.mix import cutmix as cut_mixed
 from jssl.data.augment.mix import mixup as mixed_up
+from jssl.data.augment.mix import random_erasing
 from jssl.data.augment.randaugment import randaugment
 from jssl.data.views.compose import Views, multi_crop
 
 PLACE = 7  # folded into the key of a step: mixing shares no key with the crops
 
 
-def fine_tuning(*, size: int = 224, scale=(0.08, 1.0), magnitude: float = 9) -> Views:
-    """Makes the view of supervised training: crop, flip and RandAugment.
+def fine_tuning(*, size: int = 224, scale=(0.08, 1.0), magnitude: float = 9, erasing: float = 0.0) -> Views:
+    """Makes the view of supervised training: crop, flip, RandAugment and random erasing.
 
     Args:
         size: the side of the view.
         scale: range of the crops' area.
         magnitude: of RandAugment's two operations, each done in half of the cases, up to 10; 0 for none.
+        erasing: how often a rectangle of the normalised image is filled with noise.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}.
     References:
@@ -28,7 +30,8 @@ def fine_tuning(*, size: int = 224, scale=(0.08, 1.0), magnitude: float = 9) -> 
     """
     crop = random_resized_crop(size=size, scale=scale, method="bicubic")
     strong = [randaugment(count=2, magnitude=magnitude, probability=0.5)] if magnitude else []
-    return multi_crop(chain(crop, horizontal_flip(), *strong, normalize()))
+    erased = with_probability(erasing, random_erasing())
+    return multi_crop(chain(crop, horizontal_flip(), *strong, normalize(), erased))
 
 
 def mixed(

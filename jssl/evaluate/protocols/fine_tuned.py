@@ -32,6 +32,7 @@ def fine_tune_beit(**changes: Any) -> Protocol:
         arXiv:2106.08254; microsoft/unilm, beit/get_started_for_image_classification.md
     """
     beit = dict(batch=1024, epochs=100, learning_rate=4e-3, rate_per=1024, warmup=20, layer_decay=0.65)
+    beit |= dict(final_rate=1e-6 / 4e-3)
     return _fine_tuning("fine_tune_beit", beit | changes)
 
 

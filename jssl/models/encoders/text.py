@@ -50,6 +50,7 @@ class TextTransformer(nn.Module):
         mlp_ratio, mlp, norm, layer_scale, attend, kernel_init: as `Block`; CLIP has `partial(Mlp,
             activation=quick_gelu)` and `clip_text_init(depth)`.
         scan, remat: as `Transformer`.
+        embed_init, position_init: of words and of places, by default CLIP's.
     """
 
     vocabulary: int
@@ -67,6 +68,8 @@ class TextTransformer(nn.Module):
     scan: bool = False
     remat: Callable | None = None
     layer_scale: float | None = None
+    embed_init: Callable = nn.initializers.normal(0.02)
+    position_init: Callable = nn.initializers.normal(0.01)
 
     @nn.compact
     def __call__(self, tokens: jax.Array, *, train: bool = False) -> Features:
@@ -84,10 +87,8 @@ class TextTransformer(nn.Module):
             raise ValueError(f"tokens must be int [B, L], got {tokens.dtype} {tokens.shape}")
         if tokens.shape[1] > self.length:
             raise ValueError(f"tokens have length {tokens.shape[1]}, the model takes {self.length}")
-        x = nn.Embed(self.vocabulary, self.dim, embedding_init=nn.initializers.normal(0.02), name="embed")(
-            tokens
-        )
-        positions = self.param("positions", nn.initializers.normal(0.01), (self.length, self.dim))
+        x = nn.Embed(self.vocabulary, self.dim, embedding_init=self.embed_init, name="embed")(tokens)
+        positions = self.param("positions", self.position_init, (self.length, self.dim))
         x = x + positions[: tokens.shape[1]].astype(x.dtype)
         bias = None
         if self.causal:

@@ -105,6 +105,7 @@ class ViT(nn.Module):
         layer_scale, mlp, norm, qkv_bias, attend, kernel_init: as `Block`.
         drop_path, scan, remat, start: as `Transformer`.
         token_init: of class token, registers and mask token.
+        mask_init: of the mask token, where it begins otherwise.
     References:
         arXiv:2010.11929
     """
@@ -133,6 +134,7 @@ class ViT(nn.Module):
     remat: Callable | None = None
     start: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     token_init: Callable = truncated_normal(0.02)
+    mask_init: Callable | None = None
 
     def grid(self, image_shape: tuple[int, ...]) -> Grid:
         """(rows, columns) of the patch tokens of images of shape (..., H, W, C)."""
@@ -180,7 +182,8 @@ class ViT(nn.Module):
         x = stem(images, train=train).reshape(batch, count, self.dim)
         token = partial(self.param, init_fn=self.token_init)
         if mask is not None:
-            x = jnp.where(mask[..., None], token("mask_token", shape=(self.dim,)).astype(x.dtype), x)
+            hidden = self.param("mask_token", self.mask_init or self.token_init, (self.dim,))
+            x = jnp.where(mask[..., None], hidden.astype(x.dtype), x)
         first = [token("class_token", shape=(classes, self.dim))] if classes else []
         if self.positions is not None:
             table = self.positions(grid, self.dim, prefix=classes).astype(x.dtype)

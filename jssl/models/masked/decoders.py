@@ -127,11 +127,12 @@ def pixel_head(side: int, *, channels: int = 3) -> Head:
     return patch_head(side * side * channels)
 
 
-def patch_head(out: int) -> Head:
+def patch_head(out: int, *, kernel_init: Callable = kernel_init) -> Head:
     """Makes one linear layer from a token to what is predicted of its patch, [B, N, D] -> [B, N, out].
 
     Args:
         out: numbers predicted, such as the bins of histograms, a teacher's features or the logits of words.
+        kernel_init: of the layer.
     Returns:
         The head.
     References:

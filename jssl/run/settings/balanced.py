@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import flax.linen as nn
 import optax
 
 from jssl.data.views import Views, local_side
@@ -70,8 +71,9 @@ class BalancedDistillation(SelfDistillation):
         return super().batch_factor ** 0.5
 
     def encoder_settings(self) -> dict[str, Any]:
-        """Fields of encoders that have them; all blocks are dropped at one rate."""
+        """Fields of encoders that have them; all blocks are dropped at one rate, and tokens begin near 0."""
         own: dict[str, Any] = dict(layer_scale=self.layer_scale, registers=self.registers)
+        own |= dict(token_init=nn.initializers.normal(1e-6))
         if self.swiglu:  # about the parameters of a plain layer: two thirds of its width, to a multiple of 8
             dim = encoder_named(self.encoder).dim
             own |= dict(mlp=SwiGlu, mlp_ratio=(8 * dim // 3 + 7) // 8 * 8 / dim)
@@ -135,7 +137,8 @@ class AnchoredDistillation(BalancedDistillation):
 
     def encoder_settings(self) -> dict[str, Any]:
         """Fields of encoders that have them."""
-        return super().encoder_settings() | dict(positions=None, rotary=rotary_angles)
+        own = dict(positions=None, rotary=rotary_angles, token_init=nn.initializers.normal(0.02))
+        return super().encoder_settings() | own
 
     def moving(self, network):
         """Lets a network's rotary positions move in training, where it has such."""

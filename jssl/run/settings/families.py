@@ -78,9 +78,11 @@ class SelfDistillation(Training):
     """Stochastic depth of the last block, for encoders that have it."""
 
     def encoder_settings(self) -> dict[str, Any]:
-        """Fields of encoders that have them: stochastic depth, and how DINO fits positions to small views."""
+        """Fields of encoders that have them: stochastic depth, a mask token that begins at 0, and how DINO
+        fits positions to small views.
+        """
         fitted = {} if self.encoder.startswith("swin") else {"positions": LearnedPositions(dino_bicubic)}
-        return {"drop_path": self.drop_path, **fitted}
+        return {"drop_path": self.drop_path, "mask_init": nn.initializers.zeros, **fitted}
 
     def linear_features(self, method: Method, network) -> Callable | None:
         """Makes what the authors' linear probe reads of a ViT: the class tokens of the last four blocks."""
