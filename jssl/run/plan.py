@@ -110,7 +110,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     check_numbers(options)
     if (missing := settings.lacks()) is not None:
         raise ValueError(missing)
-    _check_effect(settings, options, given)
+    _check_effect(settings, options)
     name = experiment_name(settings)
     options = replace(options, out=f"runs/{name}" if options.out is None else options.out)
     before = config_of(options.out)
@@ -211,11 +211,12 @@ def _gathered(settings: Settings) -> Gathered:
     )
 
 
-def _check_effect(settings: Settings, options: Options, given: Set[str]) -> None:
+def _check_effect(settings: Settings, options: Options) -> None:
     """Refuses what would change nothing."""
     if options.accumulate_exactly and options.accumulate == 1:
         raise ValueError("--accumulate-exactly is about a batch in parts; give their number by --accumulate")
-    if "continued_rate" in given and getattr(settings, "start", None) is None:
+    rate = getattr(settings, "continued_rate", None)
+    if rate != getattr(type(settings), "continued_rate", None) and getattr(settings, "start", None) is None:
         raise ValueError(
             "--continued-rate is of runs that continue from weights; give --start, or change --learning-rate"
         )
