@@ -10,23 +10,7 @@ import pytest
 from jssl import data
 from jssl.data.reading.loader import loader
 from jssl.data.reading.sizes import sides
-from tests.data.files import encoded, png_that_says
-
-PICTURE = (
-    np.random.default_rng(0).integers(0, 256, (5, 6, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
-)  # [40, 48, 3]
-
-
-DAMAGED = {
-    "empty": b"",
-    "text": b"this is no image",
-    "html": b"<html><body>404</body></html>",
-    "truncated_jpeg": encoded(PICTURE, "JPEG")[:400],
-    "header_only_jpeg": encoded(PICTURE, "JPEG")[:20],
-    "truncated_png": encoded(PICTURE)[:-300],
-    "corrupt_png": encoded(PICTURE)[:60] + b"\0" * 40 + encoded(PICTURE)[100:],
-    "bomb": png_that_says(60_000, 60_000),
-}
+from tests.data.files import DAMAGED, PICTURE, encoded
 
 
 @pytest.fixture

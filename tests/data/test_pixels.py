@@ -8,28 +8,12 @@ import pytest
 from PIL import Image, ImageOps
 
 from jssl.data.reading.decode import EXTENSIONS, DamagedImage, decode, decode_square, shape_of
-from tests.data.files import encoded, png_that_says
-
-PICTURE = (
-    np.random.default_rng(0).integers(0, 256, (5, 6, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
-)  # [40, 48, 3]
+from tests.data.files import DAMAGED, PICTURE, encoded
 
 
 def animation(kind):
     frames = [Image.fromarray(np.full((40, 48, 3), shade, np.uint8)) for shade in (200, 10)]
     return encoded(frames[0], kind, save_all=True, append_images=frames[1:])
-
-
-DAMAGED = {
-    "empty": b"",
-    "text": b"this is no image",
-    "html": b"<html><body>404</body></html>",
-    "truncated_jpeg": encoded(PICTURE, "JPEG")[:400],
-    "header_only_jpeg": encoded(PICTURE, "JPEG")[:20],
-    "truncated_png": encoded(PICTURE)[:-300],
-    "corrupt_png": encoded(PICTURE)[:60] + b"\0" * 40 + encoded(PICTURE)[100:],
-    "bomb": png_that_says(60_000, 60_000),
-}
 
 
 @pytest.mark.parametrize("name", DAMAGED)
