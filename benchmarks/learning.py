@@ -55,16 +55,16 @@ def measure(
     settings = on(name, data, data_dir) if data else module_of(name).demo
     settings = replace(settings, steps=images // settings.batch) if images else settings
     began = time.process_time()
-    tables = [
-        jssl.run(settings, out=str(out / (f"{name}-{seed}" if seed else name)), seed=seed).table
+    runs = [
+        jssl.run(settings, out=str(out / (f"{name}-{seed}" if seed else name)), seed=seed)
         for seed in range(seeds)
     ]
     minutes = (time.process_time() - began) / 60
-    table = mean(tables)
+    steps, table = int(runs[0].state.step), mean([run.table for run in runs])
     pixels, random, learned = (table[key] for key in (RAW, RANDOM, LEARNED))
     found = [row["knn_top1"] for row in (pixels, random, learned)]
     found += [row["linear_top1"] for row in (random, learned)]
-    cells = [name, settings.data, settings.steps, f"{minutes:.1f}", *(f"{100 * x:.1f}" for x in found)]
+    cells = [name, settings.data, steps, f"{minutes:.1f}", *(f"{100 * x:.1f}" for x in found)]
     return f"| {' | '.join(map(str, [*cells, *own_task(table)]))} |"
 
 
