@@ -97,6 +97,12 @@ def test_path_factors_keep_the_mean_and_grow_with_depth():
     np.testing.assert_allclose((factors == 0).mean((1, 2)), [0.0, 0.25, 0.5], atol=0.03)
 
 
+@pytest.mark.parametrize("rate", [1.0, (0.0, 1.5), -0.1])
+def test_a_path_that_is_always_dropped_is_refused(rate):
+    with pytest.raises(ValueError, match=r"drop_path must lie in \[0, 1\), got"):
+        path_factors(KEY, rate, 3, 4)
+
+
 def test_attention_weights_are_those_of_jax():
     q, k, v = jax.random.normal(KEY, (3, 2, 5, 2, 8))
     weights = attention_weights(q, k, BIAS[0])

@@ -342,9 +342,13 @@ def path_factors(key: jax.Array, rate: float | tuple[float, float], depth: int, 
         batch: samples.
     Returns:
         [depth, 2, batch], for each of a block's two branches.
+    Raises:
+        ValueError: for a rate that is not in [0, 1).
     References:
         arXiv:1603.09382
     """
     first, last = rate if isinstance(rate, tuple) else (0.0, rate)
+    if not (0 <= first < 1 and 0 <= last < 1):
+        raise ValueError(f"drop_path must lie in [0, 1), got {rate}")
     keep = 1.0 - jnp.linspace(first, last, depth)[:, None, None]
     return jax.random.bernoulli(key, keep, (depth, 2, batch)) / keep
