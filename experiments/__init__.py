@@ -11,7 +11,7 @@ import importlib
 from jssl.run.settings.systems import System
 
 REGISTRY = {
-    "simclr": System("SimCLR", "SimCLR", "2002.05709", "siamese", knn=(9.4, 73.2), linear=(9.5, 80.4)),
+    "simclr": System("SimCLR", "SimCLR", "2002.05709", "siamese", knn=(9.4, 68.8), linear=(9.9, 72.4)),
     "simclr_v2": System("SimCLR v2", "SimCLRV2", "2006.10029", "siamese"),
     "simclr_v2_fine_tune": System(
         "SimCLR v2, fine-tuning",
