@@ -1,7 +1,34 @@
 """Cells of a grid of pixels or patches: those inside rectangles, and those at given places."""
 
+import math
+
 import jax
 import jax.numpy as jnp
+
+
+def drawn_rectangles(
+    grid: tuple[int, int], numbers: jax.Array, *, area: tuple, aspect: tuple[float, float]
+) -> tuple[jax.Array, ...]:
+    """Places rectangles by numbers in [0, 1): of uniform area and log-uniform aspect, anywhere in the grid.
+
+    Args:
+        grid: (rows, columns).
+        numbers: [..., 4] for area, aspect, top and left.
+        area: (least, most) cells, numbers or arrays [...].
+        aspect: (least, most) height / width.
+    Returns:
+        (top, left, height, width), [...] each, whole numbers as floats; some are larger than the grid.
+
+    >>> numbers = jnp.array([0, 0.5, 0.9, 0])
+    >>> [side.tolist() for side in drawn_rectangles((4, 4), numbers, area=(4, 9), aspect=(0.5, 2))]
+    [2.0, 0.0, 2.0, 2.0]
+    """
+    rows, columns = grid
+    (least, most), (low, high) = area, map(math.log, aspect)
+    size, shape, y, x = jnp.moveaxis(numbers, -1, 0)
+    size, shape = least + size * (most - least), jnp.exp(low + shape * (high - low))
+    height, width = jnp.round(jnp.sqrt(size * shape)), jnp.round(jnp.sqrt(size / shape))
+    return jnp.floor(y * (rows - height + 1)), jnp.floor(x * (columns - width + 1)), height, width
 
 
 def rectangles(grid: tuple[int, int], top, left, height, width) -> jax.Array:

@@ -1,12 +1,11 @@
 """Rectangles hidden until enough patches are."""
 
-import math
 from numbers import Integral
 
 import jax
 import jax.numpy as jnp
 
-from jssl.arrays.grids import rectangles
+from jssl.arrays.grids import drawn_rectangles, rectangles
 from jssl.arrays.keys import check_keys, fold_keys, uniform
 from jssl.masks.random import check_grid, ranks
 
@@ -50,20 +49,12 @@ def block_mask(
     if isinstance(count, Integral) and 2 * count > rows * columns:  # the last gaps are small
         blocks *= 2
     counts = jnp.broadcast_to(jnp.asarray(count, jnp.int32), keys.shape)
-    low, high = math.log(aspect[0]), math.log(aspect[1])
-
-    def drawn(numbers, left):
-        """[B, n, 4] -> top, first column, height and width [B, n] of rectangles."""
-        area, shape, y, x = jnp.moveaxis(numbers, -1, 0)
-        area, shape = min_block + area * (left[:, None] - min_block), jnp.exp(low + shape * (high - low))
-        height, width = jnp.round(jnp.sqrt(area * shape)), jnp.round(jnp.sqrt(area / shape))
-        top, first = jnp.floor(y * (rows - height + 1)), jnp.floor(x * (columns - width + 1))
-        return top, first, height, width
 
     def hide(carry, numbers):
         # All tries at once: a turn costs an accelerator a few small programs, however many it looks at.
         mask, left = carry
-        _, _, height, width = sides = drawn(numbers, left)
+        sides = drawn_rectangles(grid, numbers, area=(min_block, left[:, None]), aspect=aspect)
+        _, _, height, width = sides
         new = (rectangles(grid, *sides) & ~mask[:, None]).sum((2, 3), dtype=jnp.int32)
         fits = (height < rows) & (width < columns) & (new > 0) & (new <= left[:, None])
 

@@ -63,6 +63,7 @@ from jssl.models.layers.attention import attend
 from jssl.models.layers.initializers import (
     clip_image_init,
     clip_text_init,
+    depth_scaled,
     truncated_normal,
     xavier,
     xavier_apart,
@@ -90,7 +91,6 @@ from jssl.models.layers.transformer import (
     Mlp,
     SwiGlu,
     Transformer,
-    depth_scaled,
     gelu,
     quick_gelu,
 )

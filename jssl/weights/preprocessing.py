@@ -66,16 +66,11 @@ class Preprocess:
         share = _number(stated.get("crop_pct"), share)
         size = _side(stated.get("size"), math.floor(crop / share + 1e-6))
         if stated.get("do_normalize") is False:
-            constants = (0.0,) * 3, (1.0,) * 3
-            stated = {key: value for key, value in stated.items() if key not in ("image_mean", "image_std")}
+            stated |= {"image_mean": (0.0,) * 3, "image_std": (1.0,) * 3}
         kind = stated.get("interpolation") or PILLOW.get(stated.get("resample", -1), interpolation)
         mean, std = (
-            tuple(stated[key]) if _is_numbers(stated.get(key)) else fallback
-            for key, fallback in zip(("mean", "std"), constants, strict=True)
-        )
-        mean, std = (
-            tuple(stated[key]) if _is_numbers(stated.get(key)) else value
-            for key, value in (("image_mean", mean), ("image_std", std))
+            next((tuple(stated[key]) for key in (f"image_{name}", name) if _is_numbers(stated.get(key))), own)
+            for name, own in zip(("mean", "std"), constants, strict=True)
         )
         kind = kind if kind in INTERPOLATIONS else interpolation
         return cls(max(size, crop), crop, kind, mean, std, squash)

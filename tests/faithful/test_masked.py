@@ -11,7 +11,7 @@ from jssl.experiments.simmim import swin
 from jssl import methods, models
 from jssl.evaluate import protocols
 from jssl.masks import multiblock_masks
-from jssl.models.layers.transformer import depth_scaled
+from jssl.models.layers.initializers import depth_scaled
 from tests.faithful.quoted import KEY, TOKENS, built, decayed, rate, tree
 
 

@@ -1,11 +1,9 @@
 """What hides a part of an image or mixes two: cutout, random erasing, mixup, cutmix."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 
-from jssl.arrays.grids import rectangles
+from jssl.arrays.grids import drawn_rectangles, rectangles
 from jssl.arrays.keys import fold_keys, uniform
 from jssl.data.augment.base import Augmentation, as_float, per_image
 
@@ -53,20 +51,18 @@ def random_erasing(
     References:
         arXiv:1708.04896; timm, `RandomErasing(mode="pixel")`
     """
-    low, high = math.log(aspect[0]), math.log(aspect[1])
 
     def apply(keys, images):
         images = as_float(images)
         rows, columns = grid = images.shape[1:3]
-        size, shape, y, x = jnp.moveaxis(uniform(fold_keys(keys, 0), shape=(tries, 4)), -1, 0)
-        size = rows * columns * (area[0] + size * (area[1] - area[0]))
-        shape = jnp.exp(low + shape * (high - low))
-        height, width = jnp.round(jnp.sqrt(size * shape)), jnp.round(jnp.sqrt(size / shape))
-        top, left = jnp.floor(y * (rows - height + 1)), jnp.floor(x * (columns - width + 1))
+        numbers = uniform(fold_keys(keys, 0), shape=(tries, 4))
+        cells = tuple(rows * columns * share for share in area)
+        sides = drawn_rectangles(grid, numbers, area=cells, aspect=aspect)
+        _, _, height, width = sides
         fits = (height < rows) & (width < columns)
         first = jnp.argmax(fits, axis=1)[:, None]
-        sides = (jnp.take_along_axis(side, first, axis=1)[:, 0] for side in (top, left, height, width))
-        erased = rectangles(grid, *sides) & jnp.any(fits, axis=1)[:, None, None]
+        taken = (jnp.take_along_axis(side, first, axis=1)[:, 0] for side in sides)
+        erased = rectangles(grid, *taken) & jnp.any(fits, axis=1)[:, None, None]
         noise = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:], images.dtype))
         return jnp.where(erased[..., None], noise(fold_keys(keys, 1)), images)
 

@@ -1,10 +1,13 @@
 """How weights begin, as in the published code."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from jssl.arrays.trees import names
 
 xavier = nn.initializers.xavier_uniform()
 fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -90,3 +93,22 @@ def clip_image_init(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -
     """
     rows, columns = shape
     return (xavier if columns == 3 * rows else torch_linear)(key, shape, dtype)
+
+
+def depth_scaled(blocks: dict[str, Any]) -> dict[str, Any]:
+    """Divides what leads back into the residual stream by sqrt(2 n) in the n-th block, as BEiT and SimMIM do.
+
+    Args:
+        blocks: first parameters, {"block_0": ..., "block_1": ...}.
+    Returns:
+        The same with smaller kernels of `attn/proj` and `mlp/fc2`.
+    References:
+        BEiT, arXiv:2106.08254, and SimMIM, arXiv:2111.09886, `fix_init_weight`
+    """
+
+    def scaled(path, leaf):
+        block, *inner = names(path)
+        leads_back = tuple(inner) in (("attn", "proj", "kernel"), ("mlp", "fc2", "kernel"))
+        return leaf / (2 * (int(block.removeprefix("block_")) + 1)) ** 0.5 if leads_back else leaf
+
+    return jax.tree_util.tree_map_with_path(scaled, blocks)

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from jssl.arrays.stacks import STACKED, stack_blocks
-from jssl.arrays.trees import names
 from jssl.models.layers.attention import attend
 from jssl.models.layers.initializers import kernel_init
 from jssl.models.layers.norms import layer_norm
@@ -305,25 +304,6 @@ class Transformer(nn.Module):
             for i in range(self.depth):
                 self.put_variable(name, f"block_{i}", jax.tree.map(lambda leaf, i=i: leaf[i], sown[name]))
         return x
-
-
-def depth_scaled(blocks: dict[str, Any]) -> dict[str, Any]:
-    """Divides what leads back into the residual stream by sqrt(2 n) in the n-th block, as BEiT and SimMIM do.
-
-    Args:
-        blocks: first parameters, {"block_0": ..., "block_1": ...}.
-    Returns:
-        The same with smaller kernels of `attn/proj` and `mlp/fc2`.
-    References:
-        BEiT, arXiv:2106.08254, and SimMIM, arXiv:2111.09886, `fix_init_weight`
-    """
-
-    def scaled(path, leaf):
-        block, *inner = names(path)
-        leads_back = tuple(inner) in (("attn", "proj", "kernel"), ("mlp", "fc2", "kernel"))
-        return leaf / (2 * (int(block.removeprefix("block_")) + 1)) ** 0.5 if leads_back else leaf
-
-    return jax.tree_util.tree_map_with_path(scaled, blocks)
 
 
 def _call(block: nn.Module, x: jax.Array, arguments: dict[str, Any]) -> jax.Array:

@@ -142,15 +142,6 @@ def only_named(found, records: Records, path: str | None):
 def _of_given(name: str, train, test, canvas: int, some: Chosen | None) -> Gathered:
     """Data that was handed over as objects."""
 
-    def side(data):
-        return sides(data, canvas=canvas).canvas
-
-    def fits(data):
-        return isinstance(data, Source | None) or fits_in_memory(data, canvas=side(data))
-
-    def whole(data, name):
-        return data if isinstance(data, Source | None) else decode_all(data, canvas=side(data), name=name)
-
     if isinstance(train, Passing) and test is None:
         first: dict[str, Any] = as_batch(next(iter(train.batches)), train.name)
         source = from_arrays(first.pop("image"), first.pop("label", None), name=train.name, **first)
@@ -158,8 +149,17 @@ def _of_given(name: str, train, test, canvas: int, some: Chosen | None) -> Gathe
         return Gathered(source, source, None, None, notes=notes, passing=train)
     if isinstance(train, Passing) or isinstance(test, Passing):
         raise ValueError("data to train and to test on may be batches only where they end and fit in memory")
-    if fits(train) and fits(test):
-        return _of_sources(whole(train, name), whole(test, test and test.name), some)
+    parts, names = (train, test), (name, test and test.name)
+    canvases = [
+        None if isinstance(part, Source | None) else sides(part, canvas=canvas).canvas for part in parts
+    ]
+    sized = list(zip(parts, canvases, strict=True))
+    if all(side is None or fits_in_memory(part, canvas=side) for part, side in sized):
+        train, test = (
+            part if side is None else decode_all(part, canvas=side, name=of)
+            for (part, side), of in zip(sized, names, strict=True)
+        )
+        return _of_sources(train, test, some)
     train, test = (in_memory(part) if isinstance(part, Source) else part for part in (train, test))
     return _of_records(name, train, test, canvas, some)
 

@@ -134,9 +134,10 @@ def _subject(source, data, test, directory, say, settings) -> Subject:
         raise ValueError(
             "--test goes with a file of features; a network finds the test split of --data itself"
         )
-    own = read_config(source)["settings"] if _is_run(source) else {}
+    config = read_config(source) if _is_run(source) else {}
+    own = config.get("settings", {})
     if data is None and own:
-        data, directory_of_data = _own_data(source)
+        data, directory_of_data = _own_data(source, config)
         settings["data_dir"] = settings.get("data_dir") or directory_of_data
     if data == own.get("data"):  # so that what the run held out is held out here
         settings["only"] = own.get("only")
@@ -145,13 +146,12 @@ def _subject(source, data, test, directory, say, settings) -> Subject:
     loaded = source if isinstance(source, Loaded) else weights.load(source)
     if not isinstance(loaded.preprocess, Preprocess):
         raise ValueError(f"jssl evaluate is for images; {loaded.family} takes others")
-    towers = towers_of(source) if _is_run(source) else None
+    towers = towers_of(source) if config else None
     return Subject(LEARNED, loaded, data, (), directory, towers=towers, say=say, **settings)
 
 
-def _own_data(source: str) -> tuple[str, str | None]:
+def _own_data(source: str, config: Mapping[str, Any]) -> tuple[str, str | None]:
     """The name of what a run was trained on, and where TFDS has its data sets."""
-    config = read_config(source)
     own, info = config["settings"], config.get("data")
     name = str(info.get("name", "") if isinstance(info, Mapping) else "")
     if not isinstance(own.get("data"), str) or name.partition(":")[0] not in KINDS:
