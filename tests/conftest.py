@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.flags import devices
+from tests.programs import remember_programs
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jssl-tests-")  # nothing from before counts
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {devices(8)}".strip()
+remember_programs()
 
 # Tracing makes millions of objects that stay; to look through them again and again costs much time.
 gc.set_threshold(50_000, 20, 20)
