@@ -1,6 +1,8 @@
 """Running an experiment: from a plan to a directory of results, through however many interruptions."""
 
 import html
+import os
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -135,7 +137,7 @@ def _carry_out(
     probes = None if plan.data.test is None else Probes(e, plan.data.source, plan.data.test)
     name, images = plan.data.source.name, (len(plan.data.source), len(plan.data.test or ()))
     say(f"{plan.name} on {name}: {plan.budget}; results in {record.directory}")
-    say(f"{name}: {len(plan.data):,} images {data.how}; {_words(plan.mesh)}")
+    say(f"{name}: {len(plan.data):,} images {data.how}; {_words(plan.mesh)}{_faster(plan.mesh)}")
     for note in plan.data.notes:
         say(note)
     if options.accumulate > 1 and not options.accumulate_exactly:
@@ -316,6 +318,17 @@ def _words(mesh) -> str:
     parts = [f"{axis}={size}" for axis, size in mesh.shape.items() if size > 1]
     kind = mesh.devices.flat[0].platform
     return f"mesh {','.join(parts)} of {kind}" if parts else f"one {kind}"
+
+
+def _faster(mesh) -> str:
+    """What would make steps on a CPU faster: memory that glibc takes from Linux in huge pages."""
+    setting = "glibc.malloc.hugetlb"
+    slow = sys.platform == "linux" and setting not in os.environ.get("GLIBC_TUNABLES", "")
+    if not slow or mesh.devices.flat[0].platform != "cpu":
+        return ""
+    return (
+        f"; `export GLIBC_TUNABLES={setting}=1` before the command makes its steps a quarter faster or more"
+    )
 
 
 def _time_left(seconds: float) -> str:
