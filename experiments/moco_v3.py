@@ -23,8 +23,8 @@ class MoCoV3(Training):
     jssl train moco_v3 --data tfds:imagenet2012 --out gs://bucket/moco_v3   # on a pod
 
     The paper: ViT-B/16, batch 4096, ImageNet, 300 epochs: linear 76.7 % top-1. Its patch projection stays as
-    it was drawn, positions are fixed, and everything decays, as in the authors' code. `resnet` on this page
-    is their ResNet-50 of 100 epochs, 68.9 %.
+    it was drawn, positions are fixed, and everything decays, as in the authors' code, whose ViT-S has 12
+    heads (`vit_s16` has 6). `resnet` on this page is their ResNet-50 of 100 epochs, 68.9 %.
     """
 
     data: Data = "tfds:imagenet2012"

@@ -108,6 +108,8 @@ def without(features: np.ndarray, held_out: np.ndarray, *, threshold: float = 0.
 def retrieve(pool: np.ndarray, wanted: np.ndarray, *, k: int = 4) -> np.ndarray:
     """Takes from a pool the images that are nearest to some of which more are wanted.
 
+    DINOv2 multiplies sets of more than a million images so, and takes clusters for smaller ones.
+
     Args:
         pool: [N, D].
         wanted: [M, D] of curated images, by the same network.
@@ -132,9 +134,10 @@ def retrieve_by_cluster(
     clusters: int,
     hits: int = 3,
     most: int = 10_000,
+    in_all: int = 1_000_000,
     seed: int = 0,
 ) -> np.ndarray:
-    """Takes from a pool the clusters that some of the wanted images fall into, for many wanted images.
+    """Takes from a pool the clusters that several of the wanted images fall into, where those are few.
 
     Args:
         pool: [N, D].
@@ -142,18 +145,20 @@ def retrieve_by_cluster(
         clusters: of spherical k-means on the pool; DINOv2 has 100,000.
         hits: wanted images that a cluster must hold more of.
         most: images taken from a cluster, drawn at random.
-        seed: of the clusters and of the draw.
+        in_all: images taken from all clusters, drawn at random; DINOv2 has a million for each curated set.
+        seed: of the clusters and of the draws.
     Returns:
         [K] rows of the pool, each once.
     Raises:
         ValueError: for features of different widths, or more clusters than images.
     References:
-        arXiv:2304.07193
+        arXiv:2304.07193, appendix A.4
     """
     rows = unit(jnp.asarray(pool, jnp.float32))
     found = kmeans(jax.random.key(seed), rows, clusters, spherical=True, first_rows=random_rows)
     held = np.bincount(neighbours(np.asarray(found.centroids), wanted, k=1)[1][:, 0], minlength=clusters)
-    order = np.random.default_rng(seed).permutation(len(pool))
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(pool))
     home = np.asarray(found.assignment)[order]
     taken = [order[home == cluster][:most] for cluster in np.flatnonzero(held > hits)]
-    return np.sort(np.concatenate(taken)) if taken else np.zeros(0, int)
+    return np.sort(rng.permutation(np.concatenate([order[:0], *taken]))[:in_all])

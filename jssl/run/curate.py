@@ -47,7 +47,7 @@ def curate(
         wanted: A file of `jssl embed` of images of which more are wanted; None: all that is left is kept.
         nearest: Images retrieved for each of them.
         clusters: In place of the nearest ones, those of so many clusters of the pool that hold more than
-            three wanted images; 10,000 of each at most.
+            three wanted images; 10,000 of each and a million in all at most.
         say: Where lines for the reader go.
     Returns:
         The file's path.

@@ -85,6 +85,20 @@ def test_moco_v3s_crops_are_bilinear_and_byols_bicubic(monkeypatch):
     assert found == ["bicubic"] * 2 + ["bilinear"] * 2
 
 
+def test_smogs_views_change_places_for_half_of_the_images(monkeypatch):
+    """Which of its two recipes a student sees is drawn for each image, by its number."""
+    from jssl.data.views import pairs
+
+    recipes = jnp.stack([jnp.zeros((64, 1, 1, 1)), jnp.ones((64, 1, 1, 1))])
+    monkeypatch.setattr(pairs, "two_views", lambda *views: lambda key, batch: {"global": recipes})
+    views = pairs.smog(size=8)
+    first, second = views(jax.random.key(0), {"index": jnp.arange(64)})["global"].reshape(2, 64)
+    np.testing.assert_array_equal(first + second, 1)
+    assert 20 < first.sum() < 44
+    turned = views(jax.random.key(0), {"index": jnp.arange(64)[::-1]})["global"]
+    np.testing.assert_array_equal(turned[0].ravel()[::-1], first)
+
+
 def test_one_image_at_a_time_gives_the_same_views(monkeypatch):
     crop, jitter = data.random_resized_crop(size=64), data.color_jitter(brightness=0.4, hue=0.1)
     views = data.two_views(data.chain(crop, data.with_probability(0.5, jitter), data.normalize()))

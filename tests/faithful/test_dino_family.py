@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jssl.experiments import IBOT, Dino, DINOv2, DINOv3
+from jssl.experiments import IBOT, Dino, DINOv2, DINOv2Distill, DINOv3
 from jssl.experiments.dino import boosted
 
 from jssl import models
@@ -59,6 +59,16 @@ def test_dinov2s_quoted_run():
     still, scale = moves["image"]["layers_6"]["kernel"], moves["encoder"]["norm"]["scale"]
     assert not np.any(still) and float(scale[0]) == pytest.approx(-s.peak_rate, rel=1e-3)
     assert float(moves["encoder"]["stem"]["kernel"][0, 0]) == pytest.approx(0.2 * float(scale[0]), rel=1e-5)
+
+
+def test_dinov2s_distillation_is_the_papers():
+    """Table 16: 625,000 steps of 2048 images, of which 100,000 warm up to a rate of 1e-3."""
+    s = DINOv2Distill()
+    assert (s.batch, s.steps, s.warmup * s.span(1, IMAGENET), s.drop_path) == (2048, 625_000, 100_000, 0.0)
+    assert s.peak_rate == pytest.approx(1e-3) and replace(s, batch=512).peak_rate == pytest.approx(5e-4)
+    assert float(s.rate(IMAGENET)(s.steps)) == pytest.approx(1e-6, rel=1e-2)
+    assert (s.weight_decay, s.final_weight_decay, s.momentum, s.final_momentum) == (0.04, 0.2, 0.994, 1.0)
+    assert (s.layer_scale, s.swiglu) == (1e-5, False)
 
 
 def test_dinov3s_quoted_run():

@@ -10,6 +10,7 @@ from jssl.experiments import (
     NNCLR,
     PCL,
     BarlowTwins,
+    DeepClusterV2,
     SimCLR,
     SimCLRV2FineTune,
     SimSiam,
@@ -174,6 +175,16 @@ def test_swavs_red_deviation():
     black = {"image": jnp.zeros((1, 80, 80, 3), jnp.uint8), "index": jnp.arange(1)}
     assert float(views.swav(size=16, locals=0)(KEY, black)["global"].min()) == pytest.approx(-0.485 / 0.228)
     assert float(SwAV().view(IMAGENET)(black["image"])[..., 0].max()) == pytest.approx(-0.485 / 0.228)
+
+
+def test_deepclusters_run_begins_after_the_epoch_that_fills_the_bank():
+    """Until then the rate is the first one, and without a gradient nothing moves, by weight decay neither."""
+    settings = DeepClusterV2()
+    rates = [rate(settings, epoch) for epoch in (0, 1, 6, 11, 801)]
+    assert rates == pytest.approx([0.3, 0.3, (0.3 + 4.8) / 2, 4.8, 0.0048], rel=1e-3)
+    params = {"dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}
+    still = moved(built(settings).optimizer, params, jax.tree.map(jnp.zeros_like, params))
+    assert not any(np.any(x) for x in jax.tree.leaves(still))
 
 
 # CIFAR-10

@@ -39,6 +39,15 @@ def test_clips_text_tower(settings):
         type(settings)(caption_length=20).text_network(IMAGENET)
 
 
+def text_of(name, monkeypatch):
+    """The network of captions that an experiment builds, with few words and one block."""
+    module, texts = module_of(name), []
+    method = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *a, **how: texts.append(a[1]) or method(*a, **how))
+    built(named(name)(caption_length=77))
+    return texts[0].clone(vocabulary=300, depth=1)
+
+
 @pytest.mark.parametrize(
     "name, words, places, epsilon",
     [
@@ -49,15 +58,24 @@ def test_clips_text_tower(settings):
     ],
 )
 def test_words_and_places_of_captions_begin_as_published(name, words, places, epsilon, monkeypatch):
-    module, texts = module_of(name), []
-    method = getattr(module, name)
-    monkeypatch.setattr(module, name, lambda *a, **how: texts.append(a[1]) or method(*a, **how))
-    built(named(name)(caption_length=77))
-    text = texts[0].clone(vocabulary=300, depth=1)
+    text = text_of(name, monkeypatch)
     params = text.init(KEY, jnp.zeros((1, 2), jnp.int32))["params"]
     assert float(params["embed"]["embedding"].std()) == pytest.approx(words, rel=0.02)
     assert float(params["positions"].std()) == pytest.approx(places, rel=0.02)
     assert text.norm(name=None).epsilon == epsilon
+
+
+@pytest.mark.parametrize(
+    "name, causal, place", [("clip", True, 2), ("slip", True, 2), ("flip", False, 0), ("siglip", False, 4)]
+)
+def test_which_words_a_caption_is_read_from(name, causal, place, monkeypatch):
+    """CLIP's and SLIP's at its end, which sees what is before; FLIP's first and SigLIP's last see all."""
+    text, ids = text_of(name, monkeypatch), jnp.array([[5, 9, 299, 3, 7]])
+    variables = text.init(KEY, ids)
+    features, other = (text.apply(variables, words) for words in (ids, ids.at[0, -1].set(8)))
+    np.testing.assert_array_equal(features.cls, features.tokens[:, place])
+    moved = np.abs(features.tokens - other.tokens).max(-1)[0] > 1e-5
+    assert moved.tolist() == [not causal] * 4 + [True]
 
 
 def test_siglips_projection_of_captions_begins_as_flaxs():

@@ -160,6 +160,33 @@ def test_siglip_begins_with_its_bias_and_its_factor_has_no_bound():
         assert (float(slope) == 0) == (maximum < initial)
 
 
+@pytest.mark.parametrize("name", ["clip", "siglip"])
+def test_clips_factor_ends_at_100_and_siglips_does_not(name):
+    """Of pairs that a larger factor would tell apart better: at e^10 CLIP's loss is that at 100, and no
+    gradient raises the factor further."""
+    rows = jnp.ones((3, 3)) + 0.1 * jnp.eye(3)
+    views = {"global": rows[None, ..., None, None], "caption": rows, "index": jnp.arange(3)}
+    method = getattr(methods, name)(toys.identity(), toys.identity(), dim=3)
+    params, memory = method.init(KEY, views)
+    params = jax.tree_util.tree_map_with_path(
+        lambda path, x: jnp.eye(3) if path[-1].key == "kernel" else x, params
+    )
+
+    def judged(log_scale):
+        held = params | {"logit_scale": {"log_scale": log_scale}}
+        loss, (_, metrics) = method.loss(held, None, memory, views, KEY, 0)
+        return loss, metrics["logit_scale"]
+
+    beyond, at_100, at_50 = jnp.array(10.0), jnp.log(100.0), jnp.log(50.0)
+    (far, scale), slope = jax.value_and_grad(judged, has_aux=True)(beyond)
+    bound, below = judged(at_100)[0], jax.grad(judged, has_aux=True)(at_50)[0]
+    if name == "clip":
+        assert float(scale) == pytest.approx(100) and float(far) == pytest.approx(float(bound), rel=1e-5)
+        assert slope == 0 > below
+    else:
+        assert float(scale) == pytest.approx(math.exp(10)) and float(far) > 10 * float(bound) and slope > 0
+
+
 def test_clip_knows_pairs_by_their_places_alone_and_neither_tower_comes_first():
     a, b = embeddings(1)
     order = jnp.array([2, 0, 5, 1, 4, 3])

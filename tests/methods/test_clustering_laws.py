@@ -125,6 +125,18 @@ def test_deepclusters_clusters_are_the_memorys_and_stand_still_for_an_epoch():
     assert "scores" in with_prototypes  # SwAV learns them
 
 
+def test_clusterings_take_the_banks_of_both_views_in_turn():
+    """The banks lie in different dimensions, and so do the prototypes that come of them."""
+    halves, nothing = unit(jax.random.normal(jax.random.key(0), (2, 12, 3))), jnp.zeros((12, 3))
+    bank = jnp.stack([jnp.hstack([halves[0], nothing]), jnp.hstack([nothing, halves[1]])])
+    objective = objectives.cluster_classification(examples=12, clusters=(3, 4, 5))
+    memory = objective.init(objectives.Outputs({"cls": jnp.zeros((2, 6, 6))}))
+    found = jax.jit(objectives.recluster)(jax.random.key(1), memory | {"bank": bank})["clusterings"]
+    lies_in = [np.any(one["prototypes"], axis=0).tolist() for one in found]
+    first = [True] * 3 + [False] * 3
+    assert lies_in == [first, first[::-1], first]
+
+
 def test_names_of_clusters_mean_nothing_and_one_cluster_teaches_nothing():
     z = jax.random.normal(jax.random.key(0), (2, 6, 8))
     outputs = objectives.Outputs({"cls": z}, views={"index": jnp.arange(6)})

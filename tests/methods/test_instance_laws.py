@@ -10,6 +10,7 @@ from jssl import methods, models, objectives
 from jssl.arrays.vectors import unit
 from jssl.data import batch_indices
 from tests.methods import toys
+from tests.methods.test_momentum_laws import BARE, BATCH, begun, loss_of, normal, views_of
 
 EXAMPLES, DIM = 24, 8
 
@@ -36,6 +37,20 @@ def test_a_step_of_npid_moves_the_rows_of_its_images_and_no_other(negatives):
     images = batches[0]["image"]
     without = method.features(states[-1].params, None, {**states[-1].memory, "objective": None}, images)
     assert np.isfinite(without.cls).all()  # the encoder alone: no bank
+
+
+def test_both_train_by_their_own_losses_and_simclr_does_not():
+    pair, how = normal(0), BARE | dict(temperature=0.5)
+    spread = loss_of(methods.invariant_spreading(toys.identity(), **how), views_of(*pair))[0]
+    expected = float(objectives.invariant_spreading(*pair, temperature=0.5).mean())
+    assert spread == pytest.approx(expected, rel=1e-5)
+    assert loss_of(methods.simclr(toys.identity(), **how), views_of(*pair))[0] != pytest.approx(
+        spread, rel=0.1
+    )
+    exact = methods.npid(toys.identity(), examples=EXAMPLES, negatives=0, **how)
+    bank = begun(exact, views_of(pair[0]))[2]["objective"]["bank"]
+    told = objectives.instance_discrimination(pair[0], jnp.arange(BATCH), bank, temperature=0.5)
+    assert loss_of(exact, views_of(pair[0]))[0] == pytest.approx(float(told.mean()), rel=1e-5)
 
 
 def test_against_a_random_bank_the_loss_is_that_of_random_vectors():

@@ -12,7 +12,7 @@ from jssl.experiments import MoCoV1, MoCoV3, ReSSL
 from jssl import methods, models, objectives
 from jssl.arrays.vectors import unit
 from jssl.data.augment.tiles import shuffled_tiles
-from jssl.data.views import instances, pairs
+from jssl.data.views import instances, multicrop, pairs, whole
 from jssl.models.tiles import with_tiles
 from jssl.run import DataInfo
 from tests.methods import toys
@@ -207,11 +207,12 @@ def test_tiles_come_from_their_cells_in_an_order_of_their_own():
         shuffled_tiles(keys, images, side=5)
 
 
-CROP, FLIP, JITTER, RANDOM, GREY, BLUR, SOLAR, NORM = STAGES = (
-    "random_resized_crop horizontal_flip color_jitter randaugment grayscale papers_blur solarize normalize"
+CROP, FLIP, JITTER, RANDOM, GREY, BLUR, SOLAR, NORM, CENTER = STAGES = (
+    "random_resized_crop horizontal_flip color_jitter randaugment grayscale papers_blur solarize normalize "
+    "center_crop"
 ).split()
 MOCO_V2 = [CROP, JITTER, GREY, BLUR, FLIP, NORM]
-ORDERS = {  # of the last view, and of ReSSL's both
+ORDERS = {  # of the last view, of ReSSL's both, and of OBoW's crops, whole images and patches
     pairs.infomin: [CROP, FLIP, JITTER, BLUR, RANDOM, GREY, NORM],
     pairs.simclr: [CROP, FLIP, JITTER, GREY, BLUR, NORM],
     pairs.moco_v2: MOCO_V2,
@@ -224,6 +225,10 @@ ORDERS = {  # of the last view, and of ReSSL's both
     instances.npid_cifar: [CROP, JITTER, GREY, NORM],
     instances.moco_v1: [CROP, GREY, JITTER, FLIP, NORM],
     instances.invariant_spreading: [CROP, JITTER, GREY, FLIP, NORM],
+    multicrop.swav: [CROP, FLIP, JITTER, GREY, BLUR, NORM],
+    multicrop.dino: [CROP, FLIP, JITTER, GREY, BLUR, SOLAR, NORM],
+    multicrop.msn: [CROP, FLIP, JITTER, GREY, BLUR, NORM],
+    whole.obow: [*MOCO_V2, CENTER, FLIP, NORM, CROP, JITTER, GREY, FLIP, NORM],
 }
 
 
@@ -234,7 +239,7 @@ def test_the_order_of_augmentations_is_the_authors(make, monkeypatch):
     def marked(name):
         return lambda *size, **how: lambda keys, images: order.append(name) or images
 
-    for module in (pairs, instances):
+    for module in (pairs, instances, multicrop, whole):
         for name in STAGES:
             monkeypatch.setattr(module, name, marked(name), raising=False)
         monkeypatch.setattr(module, "with_probability", lambda probability, augmentation: augmentation)

@@ -78,6 +78,25 @@ def test_the_loss_of_noise_is_that_of_all_candidates_and_a_copy_at_its_offset_ha
         contrast(copied, targets, (4,))
 
 
+WAYS = {"down": (1, 0), "left": (0, -1), "up": (-1, 0), "right": (0, 1)}
+
+
+@pytest.mark.parametrize("way", EVERYWHERE)
+def test_a_direction_is_where_its_name_says(way):
+    """A copy of the patch that lies next that way has no loss in that direction, and one in the others."""
+    grid = np.random.default_rng(0).normal(size=(3, SIDE, SIDE, 32)).astype(np.float32)
+    copied = np.roll(grid, [-step for step in WAYS[way]], axis=(1, 2))
+
+    def loss(turns):
+        objective = o.contrastive_prediction({"there": turns}, offsets=(1,), scale=1.0)
+        predictions = np.rot90(copied, turns, axes=(1, 2))[:, None]
+        outputs = o.Outputs({"there": predictions[None], "target": grid.reshape(1, 3, SIDE**2, 32)})
+        return float(objective.apply((), outputs, 0)[0])
+
+    losses = {name: loss(turns) for name, turns in EVERYWHERE.items()}
+    assert losses.pop(way) < 1e-3 and min(losses.values()) > 5
+
+
 def test_four_directions_have_contexts_of_their_own():
     images = jax.random.normal(jax.random.key(0), (1, 2, 16, 16, 3))
     both = {

@@ -5,12 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jssl.experiments import SimCLR, SimCLRV2
 
 from jssl import methods, models
 from jssl.methods.labels import class_logits, classifier
 from jssl.models import cut, linear_head, simclr_head
 from jssl.models.freezing import frozen
 from jssl.models.network import network
+from tests.faithful.quoted import built
 from tests.methods import toys
 
 KEY, CLASSES = jax.random.key(0), 3
@@ -23,6 +25,19 @@ def views_of(batch):
 
 def views(key, batch):
     return views_of(batch)
+
+
+def widths_of_the_head(method):
+    params, _ = jax.eval_shape(method.init, KEY, toys.noisy(2)(KEY, toys.batch()))
+    return [layer["kernel"].shape[1] for _, layer in sorted(params["cls"].items()) if "kernel" in layer]
+
+
+def test_simclr_v2s_head_has_a_middle_and_simclrs_has_none():
+    small = dict(encoder="resnet10x0.125_cifar")
+    first = methods.simclr(toys.Mlp()), built(SimCLR(**small)).method
+    second = methods.simclr_v2(toys.Mlp()), built(SimCLRV2(**small)).method
+    assert [widths_of_the_head(method) for method in first] == [[2048, 128]] * 2
+    assert [widths_of_the_head(method) for method in second] == [[2048, 2048, 128]] * 2
 
 
 def test_a_cut_head_and_the_rest_are_the_whole_head():

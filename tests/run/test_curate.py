@@ -74,6 +74,10 @@ def test_clusters_with_several_wanted_images_are_taken():
     few = curation.retrieve_by_cluster(pool, wanted, clusters=4, most=7, seed=1)
     assert len(few) == 7 and set(few) <= set(found)
     assert len(curation.retrieve_by_cluster(pool, wanted, clusters=4, hits=5, seed=1)) == 0
+    more = np.concatenate([wanted, np.repeat(centres[3:], 5, 0)])  # of a second cluster
+    whole, part = (curation.retrieve_by_cluster(pool, more, clusters=4, in_all=n, seed=1) for n in (120, 25))
+    assert len(part) == 25 < len(whole) and set(part) < set(whole) and np.all(np.diff(part) > 0)
+    assert set(part) & set(found) and set(part) - set(found)  # drawn from both
 
 
 @pytest.fixture
