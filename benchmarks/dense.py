@@ -92,6 +92,7 @@ def measured(looks, drawn: dict, *, steps: int) -> dict[str, float]:
     there = {}
     for part in ("train", "test"):
         there |= given(part, looks, drawn[part].images, drawn[part].extras, view=view)
+        there[f"{part}_whole_features"] = there[f"{part}_features"]
         there[f"{part}_segmentation"] = drawn[part].extras["objects"]  # which object, whatever its shape
     there |= given("film", looks, drawn["films"]["image"], drawn["films"], view=view)
     dense = [protocol(name, steps=steps) for name in ("linear_segmentation", "linear_depth", "detection")]

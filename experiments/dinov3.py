@@ -79,7 +79,7 @@ SOURCES = {
     "": "facebookresearch/dinov3, configs/train/dinov3_vit7b16_pretrain.yaml",
     "batch": "README: 32 nodes of 8 GPUs; batch_size_per_gpu 16",
     "learning_rate": "train/train.py, sqrt_wrt_1024: 5e-5 times 4 times the root of the batch over 1024",
-    "registers": "n_storage_tokens; qkv_bias, the local class tokens' own norm and fp8 are left out",
+    "registers": "n_storage_tokens; the local class tokens' own norm and fp8 are left out",
     "rescale": "drawn once for a call, where the code draws for each block",
     "gram_every": "update_frequency 10000, max_updates 3",
     "gram_weight": "dinov3_vit7b16_gram_anchor.yaml: 2 in that stage; that of local crops, 0.5, is left at 1",

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import os
 import re
@@ -9,6 +10,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -23,7 +25,7 @@ import jssl
 from jssl import command
 from jssl.run.command import parse
 from jssl.run.settings.options import Options
-from jssl.run.settings.systems import module_of
+from jssl.run.settings.systems import module_of, named
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -70,18 +72,97 @@ def test_the_first_page_goes_from_a_folder_to_what_is_alike(photos, monkeypatch,
     assert len(scope["alike"]) == 48 and all(len(names) == 5 for names in scope["alike"].values())
 
 
+def torch_of_numpy():
+    """As much of torch as the page of data uses, where it is not installed."""
+
+    class TensorDataset:
+        def __init__(self, *tensors):
+            self.tensors = tensors
+
+    class DataLoader:
+        def __init__(self, samples, *, batch_size):
+            self.tensors, self.size = samples.tensors, batch_size
+
+        def __len__(self):
+            return -(-len(self.tensors[0]) // self.size)
+
+        def __iter__(self):
+            for number in range(len(self)):
+                yield [x[number * self.size : (number + 1) * self.size] for x in self.tensors]
+
+    utils = SimpleNamespace(data=SimpleNamespace(TensorDataset=TensorDataset, DataLoader=DataLoader))
+    rng = np.random.default_rng(0)
+    return SimpleNamespace(rand=lambda *shape: rng.random(shape), arange=np.arange, utils=utils)
+
+
 @pytest.mark.parametrize("page", ["compose.md", "data.md"])
 def test_what_the_page_computes_is_computed(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    scopes = []
     for number, block in enumerate(blocks(page, "python")):
         block = block.replace("handwriting(size=16)", "handwriting(size=8)")  # compiles sooner
-        exec(compile(block, f"{page}, {number}", "exec"), scope := {})
+        scope = {}
+        if "import torch\n" in block and importlib.util.find_spec("torch") is None:
+            scope, block = {"torch": torch_of_numpy()}, block.replace("import torch\n", "")
+        exec(compile(block, f"{page}, {number}", "exec"), scope)
+        scopes.append(scope)
     if page == "compose.md":
         assert int(scope["state"].step) == 4 and [step for step, _ in scope["history"]] == [2, 4]
         loop = block[block.index("digits, history") :].splitlines()
         assert len([line for line in loop if line.strip()]) <= 15
     else:
         assert int(scope["result"].state.step) == 2 and scope["result"].table == {}
+        results = [*scopes[0]["results"].values(), scopes[1]["result"], scopes[2]["result"]]
+        assert all(int(one.state.step) == 2 and "learned" in one.table for one in results)
+
+
+def test_the_page_of_weights_works_from_top_to_bottom(photos):
+    """Its cells, but for that of two towers, and what it does with a run; on small networks and images."""
+    cases = ROOT / "tests/weights/cases"
+    tiny = dict(batch=8, steps=1, warmup=0, size=16)
+    decoder = dict(decoder_dim=16, decoder_depth=1, decoder_heads=2)
+    heads = dict(prototypes=8, hidden=16, bottleneck=8, locals=0)
+    jssl.run("dino", data="photos", encoder="vit_n4", out="runs/dino", **tiny, **heads)
+    small = {
+        '"facebook/dinov2-small"': f'"{cases / "hf_dinov2_registers"}"',
+        '"checkpoint.pth", part="student"': f'"{cases / "dinov2_checkpoint"}", part="teacher"',
+        "folder:/images": "photos",
+        '"mae_vitb16"': '"runs/dino"',
+        "batch=64, epochs=20": "**tiny, **decoder",
+        'jssl.load("digits"), jssl.load("digits", split="test")': "own, own",
+        "batch=32, epochs=50": "**tiny",
+    }
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (48, 16, 16, 3), np.uint8)
+    scope = {"tiny": tiny, "decoder": decoder, "images": images[:2], "query": "photos/day/0.png"}
+    scope["own"] = jssl.data.from_arrays(images, np.arange(48) % 2)
+    page, found = "\n---\n".join(blocks("weights.md", "python")), 0
+    for shown, ours in small.items():
+        assert shown in page
+        page = page.replace(shown, ours)
+    for number, block in enumerate(page.split("\n---\n")):
+        if "openai/clip" not in block:
+            exec(compile(block, f"weights.md, {number}", "exec"), scope)
+            found += 1
+        if number == 0:  # the page's images are of 224 pixels, on which a patch of 7 makes 1,024 tokens
+            w = scope["w"]
+            scope["w"] = replace(w, preprocess=replace(w.preprocess, size=28, crop=28))
+    assert found == 7 and scope["student"].part == "teacher"
+    assert scope["features"].shape == (48, 32) and len(scope["names"]) == len(scope["labels"]) == 48
+    assert any(name.endswith("day/0.png") for name in scope["names"][np.asarray(scope["nearest"][0])])
+    assert Path("runs/continued/report.html").exists() and Path("runs/fine_tune/report.html").exists()
+    written = {"dino.safetensors": "dino_vit", "same": "hf_dinov2_registers", "folder": "timm_vit"}
+    assert {path: jssl.weights.load(path).family for path in written} == written
+
+    lines = [
+        line for line in code_of(DOCS / "weights.md") if re.match(r"jssl (embed|export) runs/dino ", line)
+    ]
+    for line in lines:
+        line = line.replace("tfds:cifar10 --split test", "photos").replace("8 9 10 11", "0 1")
+        command.main(shlex.split(line)[1:])
+    with np.load("features.npz") as file:
+        assert len(lines) == 2 and file["features"].shape == (48, 2 * 2 * 96)
+    assert jssl.weights.load("dino_timm").family == "timm_vit"
 
 
 def test_a_pretext_task_of_ones_own_takes_fifteen_lines():
@@ -113,13 +194,29 @@ def code_of(page):
     yield from (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", fence.sub("", text)))
 
 
+def shown_by_help():
+    """The commands that systems' own pages and `--help` show, each with what shows it.
+
+    Those with no flags but --demo, --data and --out are left out: they can be given to any system.
+    """
+    texts = {name: named(name).__doc__ for name in REGISTRY}
+    for name, entry in command.COMMANDS.items():
+        texts[name] = importlib.import_module(entry.function.partition(":")[0]).__doc__
+    for name, text in texts.items():
+        for line in re.sub(r"\\\n\s*", "", text).splitlines():
+            said = re.split(r"\s+#|\s{3,}", line.strip())[0]
+            flags = set(re.findall(r"--\S+", said)) - {"--demo", "--data", "--out"}
+            if said.startswith("jssl ") and (flags or not said.startswith("jssl train ")):
+                yield name, said
+
+
 def commands(pattern):
     """What the pages' commands say after a pattern's beginning, each with the page that it stands on."""
-    for page in PAGES:
-        for line in code_of(page):
-            if found := re.search(rf"\b{pattern}", line):
-                said = found[1].partition(" > ")[0].rstrip(" '\")")
-                yield pytest.param(said, id=f"{page.stem}: {said[:60]}")
+    shown = [(page.stem, line) for page in PAGES for line in code_of(page)]
+    for page, line in [*shown, *shown_by_help()]:
+        if found := re.search(rf"\b{pattern}", line):
+            said = found[1].partition(" > ")[0].rstrip(" '\")")
+            yield pytest.param(said, id=f"{page}: {said[:60]}")
 
 
 def given(line):
@@ -150,6 +247,7 @@ WORK = {
     "embed": "jssl.run.evaluation.embed.embed",
     "evaluate": "jssl.run.evaluation.protocols.evaluate",
     "export": "jssl.run.weights.export.export",
+    "gallery": "jssl.run.gallery.write_gallery",
     "open": "jssl.run.directory.opening.read_config",
 }
 

@@ -1,7 +1,10 @@
 """`import jssl` is light: without the optional packages, and without starting a device."""
 
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 HEAVY = (
     "grain",
@@ -28,6 +31,15 @@ def test_imports_nothing_optional():
 def test_works_where_the_optional_packages_are_missing():
     block = f"import sys; sys.modules.update(dict.fromkeys({HEAVY}))\n"
     assert python(block + "import jssl; print(jssl.encoder('vit_s16').dim)").strip() == "384"
+
+
+def test_what_is_required_is_imported():
+    root = Path(__file__).parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    required = {re.match(r"[a-z]+", name)[0] for name in project["dependencies"]}  # orbax-checkpoint is orbax
+    code = "\n".join(path.read_text() for path in (root / "jssl").rglob("*.py"))
+    assert required == {name for name in required if re.search(rf"^ *(import|from) {name}\b", code, re.M)}
+    assert {"jax", "flax", "optax", "orbax", "numpy"} <= required
 
 
 def test_costs_under_two_seconds_beyond_jax_and_flax():

@@ -12,7 +12,8 @@ import pytest
 from jssl import init_state, train_step
 from jssl.checkpoint import Checkpoints
 from jssl.sharding import make_mesh, over_batch, replicated, state_sharding
-from tests.law_table import BATCH, MASKED, TABLE, TAUGHT, batch
+from tests.law_table import MASKED, TABLE, TAUGHT
+from tests.law_toys import BATCH, batch
 
 STEPS = 4
 

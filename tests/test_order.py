@@ -168,11 +168,10 @@ def texts() -> Iterator[Path]:
 
 
 def test_a_word_that_meant_three_things_is_gone():
-    word = "recipe"
+    word = "epicer"[::-1]  # backwards, so that nobody finds it here either
     found = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in texts()
-        if path != Path(__file__)
         for number, line in enumerate([path.name, *path.read_text().splitlines()])
         if word in line.lower()
     ]

@@ -35,7 +35,7 @@ from jssl.train import init_state, make_step, train_step
 from tests.flags import devices
 from tests.methods import toys
 from tests.run import tiny
-from tests.run.test_run import raw, rows
+from tests.run.outcome import raw, rows
 
 MESHES = ["data=1", "data=8", "data=4,fsdp=2"]
 

@@ -57,6 +57,22 @@ def test_experiments_are_at_most_a_page(path):
     assert len(path.read_text().splitlines()) <= 120  # with its sources and a published variant
 
 
+def test_no_change_is_told_twice():
+    entries = re.split(r"\n+(?=- |#)", (ROOT / "CHANGELOG.md").read_text())
+    begun = [" ".join(entry.split())[:60] for entry in entries if entry.startswith("- ")]
+    assert len(begun) > 50 and not {words for words in begun if begun.count(words) > 1}
+
+
+def test_no_file_is_longer_than_350_lines():
+    folders = ("jssl", "experiments", "benchmarks", "tests")
+    lengths = {
+        path.relative_to(ROOT): len(path.read_text().splitlines())
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert not {str(path): length for path, length in lengths.items() if length > 350}
+
+
 def told() -> str:
     """What ARCHITECTURE.md says of the length of each method, file by file in the order of the alphabet."""
     found = functions()

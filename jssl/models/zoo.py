@@ -12,6 +12,7 @@ from jssl.models.encoders.resnet import BasicBlock, Bottleneck, ResNet, cifar_st
 from jssl.models.encoders.swin import Swin
 from jssl.models.encoders.vit import ViT
 from jssl.models.layers.initializers import xavier
+from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.transformer import SwiGlu
 from jssl.models.masked.tokenizers import TokenEncoder
 
@@ -24,7 +25,10 @@ VITS: dict[str, dict[str, Any]] = {
     "h": dict(dim=1280, depth=32, heads=16),
     "g": dict(dim=1536, depth=40, heads=24, mlp_ratio=8 / 3, mlp=SwiGlu),  # DINOv2's giant
     "giant": dict(dim=1408, depth=40, heads=16, mlp_ratio=48 / 11),  # EVA's, and that of scaling ViTs
-    "7b": dict(dim=4096, depth=40, heads=32, mlp_ratio=2, mlp=SwiGlu),  # DINOv3's teacher
+    "7b": dict(  # DINOv3's teacher
+        **dict(dim=4096, depth=40, heads=32, mlp_ratio=2, mlp=SwiGlu),
+        **dict(qkv_bias=False, norm=partial(layer_norm, epsilon=1e-5)),
+    ),
 }
 
 RESNETS: dict[str, Callable[..., ResNet]] = {

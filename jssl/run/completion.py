@@ -19,13 +19,13 @@ SCRIPT = """_jssl() {{
   local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}" words=""
   if [ "$COMP_CWORD" -eq 1 ]; then words="{commands}"
   elif [ "$before" = --data ]; then words="{data}"
-  elif [ "$before" = --start ]; then words="{weights}"
+  elif [ "$before" = --start ] || [ "$before" = --teacher ]; then words="{weights}"
   else case "${{COMP_WORDS[1]}} ${{COMP_WORDS[2]}}" in
 {cases}
   esac; fi
   if [ "$COMP_CWORD" -eq 2 ]; then case "${{COMP_WORDS[1]}}" in
-    train) words="{systems}" ;;
-    embed) words="{weights}" ;;
+    train|list) words="{systems}" ;;
+    embed|evaluate) words="{weights}" ;;
     gallery) words="{views}" ;;
     completion) words="{shells}" ;;
   esac; fi

@@ -4,6 +4,8 @@ import difflib
 import sys
 from dataclasses import fields, replace
 
+from jssl.extras import extra
+from jssl.run.command import print_any_name
 from jssl.run.footprint import check_room
 from jssl.run.interrupt import listening
 from jssl.run.plan import experiment_name, plan
@@ -16,8 +18,8 @@ from jssl.run.training import Run, carry_out
 def start(experiment: Settings | type[Settings] | str, **settings) -> Run:
     """Runs an experiment from Python, as its command does: the same directory, resumed the same way.
 
-    This is what `jssl.run(...)` calls. In a notebook it shows a bar and what the command prints; a cell that
-    is interrupted says what is saved, and goes on when it is run again.
+    This is what `jssl.run(...)` calls. It prints what the command prints, and shows a bar in a notebook or a
+    terminal; a cell that is interrupted says what is saved, and goes on when it is run again.
 
     Args:
         experiment: An experiment's settings, such as `jssl.experiments.Dino(data="digits")` or
@@ -43,8 +45,12 @@ def start(experiment: Settings | type[Settings] | str, **settings) -> Run:
     with listening() as interrupts:
         planned = plan(chosen, Options(**options), given={*settings, *_changed(chosen)})
         check_room(planned.needs, list(planned.mesh.devices.flat))
-        shown_to = print if in_notebook() else lambda text: None
-        return carry_out(planned, interrupts, say=shown_to, bar=in_notebook())
+        with extra():
+            from tqdm import tqdm
+
+        print_any_name()
+        say, seen = (print, True) if in_notebook() else (tqdm.write, sys.stderr.isatty())
+        return carry_out(planned, interrupts, say=say, bar=seen)
 
 
 def in_notebook() -> bool:

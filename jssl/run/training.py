@@ -44,7 +44,7 @@ from jssl.run.summary import write_summary
 from jssl.run.watch import Log, NonFinite, Pace, check_finite, parameters_finite
 from jssl.sharding import replicated
 from jssl.train import Event, TrainState, fit
-from jssl.weights.directory import CHECKPOINTS
+from jssl.weights.directory import CHECKPOINTS, NETWORK
 
 
 class Run(NamedTuple):
@@ -155,6 +155,7 @@ def _carry_out(
     say(operations_in_words(plan))
     with interrupts.holding():
         state, said = _restored(plan, checkpoints)
+    stays = state is not None and options.stop_when_worse and kept_at(record.directory) == int(state.step)
     if state is None:
         record.forget_after(-1)
         raw = None if probes is None else ahead.start(probes.pixels)
@@ -173,9 +174,8 @@ def _carry_out(
             known = {AT_START: part[METRIC]} if begun else {}
             record.write(0, probes.at_start(table) | as_figures(table) | held | known)
             say(format_table(table))
-    elif options.stop_when_worse and kept_at(record.directory) == int(state.step):
+    elif stays:
         say(f"stopped before; --stop-when-worse keeps step {int(state.step)}")
-        return Run(record.directory, state, write_summary(plan, record, state, probes))
     else:
         record.forget_after(int(state.step))
         say(f"resumed at step {int(state.step)} of {e.steps}")
@@ -185,7 +185,7 @@ def _carry_out(
     for sentence in said:
         say(sentence)
 
-    if int(state.step) < e.steps:
+    if int(state.step) < e.steps and not stays:
         interrupts.doing = "training"
         try:
             state = _train(plan, state, data, ahead, record, checkpoints, probes, interrupts, say, bar)
@@ -195,7 +195,8 @@ def _carry_out(
             state = go_back(worse, checkpoints, record, plan.state)
             record.write(worse.step, as_figures({LEARNED: probes.scores(state)}))
     interrupts.doing = "writing the report"
-    following = next_commands(record.directory, name)
+    where, named = plan.config["settings"].get("data_dir"), plan.config[NETWORK] is not None
+    following = next_commands(record.directory, name, data_dir=where, named=named)
     table = write_summary(plan, record, state, probes, began=began, following=following)
     if table:
         say(format_table(table))

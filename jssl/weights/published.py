@@ -30,6 +30,7 @@ WANTED = [
     "*.safetensors",
     f"*.safetensors{INDEX}",
 ]
+OLDER = ["*pytorch_model*.bin", f"*pytorch_model.bin{INDEX}"]  # of repositories without safetensors
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,8 @@ def _hub(name: str, known: Published) -> Place:
         own = next(iter(_own_folders()), None)
         where = f"{own}/{name}/" if own else f"$JSSL_WEIGHTS/{name}/"
         raise ValueError(
-            f"{name} is not on this machine, and {why}: fetch config.json and model.safetensors of "
-            f"https://huggingface.co/{known.at} and put them into {where}"
+            f"{name} is not on this machine, and {why}: fetch config.json and model.safetensors, "
+            f"or pytorch_model.bin, of https://huggingface.co/{known.at} and put them into {where}"
         )
     place = _folder(found)
     return Place(place.files, name, place.config, known.family or None, known.licence)
@@ -172,7 +173,10 @@ def _downloaded(name: str) -> tuple[Path | None, str]:
     except ImportError:
         return None, "huggingface_hub, which would download it, is not installed"
     try:
-        return Path(snapshot_download(name, allow_patterns=WANTED)), ""
+        folder = Path(snapshot_download(name, allow_patterns=WANTED))
+        if not any(folder.glob("*.safetensors")):
+            folder = Path(snapshot_download(name, allow_patterns=[*WANTED, *OLDER]))
+        return folder, ""
     except Exception as error:  # no network, no such repository, no permission: many kinds
         return None, f"cannot be downloaded ({_short(error)})"
 

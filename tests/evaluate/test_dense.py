@@ -133,7 +133,7 @@ def test_depth_is_told_in_its_own_unit():
         tokens = np.stack([values.reshape(-1, 16), np.ones((len(values), 16))], -1)
         return {
             f"{name}_tokens": tokens,
-            f"{name}_features": np.zeros((len(values), 1)),
+            f"{name}_whole_features": np.zeros((len(values), 1)),
             f"{name}_depth": values,
         }
 

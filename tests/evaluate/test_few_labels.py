@@ -60,7 +60,7 @@ def test_a_share_of_the_labels_by_logistic_regression():
         rows = balanced(LABELS[:120], share=0.1, seed=draw)
         assert set(rows) <= set(balanced(LABELS[:120], share=0.5, seed=draw))
         few = train[rows], LABELS[:120][rows], test, LABELS[120:]
-        tops.append(float(logistic_probe(*few, classes=4, strengths=(4000.0,), iterations=300).accuracy))
+        tops.append(float(logistic_probe(*few, classes=4, strengths=(400.0,), iterations=300).accuracy))
     assert found["p10_top1"] == pytest.approx(np.mean(tops)) and found["p50_top1"] > 0.6
     assert found["p10_spread"] == pytest.approx(np.std(tops), abs=1e-6)
 
@@ -79,6 +79,10 @@ def test_strengths_are_the_inverses_of_the_authors_weight_decays():
     strengths = protocol("transfer").settings["strengths"]
     np.testing.assert_allclose(strengths[::-1], 1 / np.logspace(-6, 5, 45))
     np.testing.assert_allclose(protocol("logistic").settings["strengths"], np.logspace(-6, 5, 45))
+
+
+def test_the_strength_of_few_labels_is_the_inverse_of_msns_weight_decay():
+    assert protocol("low_shot").settings["strength"] == pytest.approx(1 / 0.0025)  # over the images, as C is
 
 
 def test_one_class_for_all_is_right_in_one_class_of_four():

@@ -239,6 +239,8 @@ def test_all_type_has_one_size():
         figures.loss_curve([0, 1], [2.0, 1.0]),
         figures.attention_maps(np.zeros((1, 8, 8, 3)), np.ones((1, 6, 16)), (4, 4)),
         figures.caption_similarities(pictures_of(2), ["a", "b"], np.eye(2)),
+        figures.mask_gallery(pictures_of(1), {"all": np.ones((1, 4), bool)}, (2, 2)),
+        figures.over_seeds({"knn_top1": {"dino": (0.5, 0.7), "mae": (0.4,)}, "depth_rmse": {"dino": (3.0,)}}),
     ]
     for figure in drawn:
         assert pixels(figure).size

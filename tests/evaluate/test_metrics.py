@@ -13,6 +13,7 @@ from jssl.evaluate import (
     rank_me,
     uniformity,
 )
+from tests.objectives.golden_numbers import load, near, tangent
 
 
 def sphere(rows, width, seed=0):
@@ -25,6 +26,20 @@ def test_alignment_and_uniformity_over_pairs():
     assert float(alignment(3 * x, 2 * y)) == pytest.approx(np.mean(np.sum((x - y) ** 2, 1)), rel=1e-5)
     pairs = [np.exp(-2 * np.sum((x[i] - x[j]) ** 2)) for i in range(10) for j in range(i)]
     assert float(uniformity(5 * x)) == pytest.approx(np.log(np.mean(pairs)), rel=1e-5)
+
+
+def test_alignment_and_uniformity_are_those_of_the_authors_code():
+    golden = load("align_uniform")
+    x, y = golden.in_x, golden.in_y
+    assert golden.hp_align_alpha == 2
+    with jax.enable_x64(True):
+        near(alignment(x, y), golden.out_align)
+        near(uniformity(x, t=golden.hp_uniform_t), golden.out_uniform_x)
+        of_x, of_y = jax.grad(alignment, (0, 1))(x, y)
+        near(of_x, tangent(golden.grad_x_align, x))
+        near(of_y, tangent(golden.grad_y_align, y))
+        slope = jax.grad(lambda x: uniformity(x, t=golden.hp_uniform_t))(x)
+        near(slope, tangent(golden.grad_x_uniform, x))
 
 
 def test_gradients_are_finite_where_embeddings_coincide_or_vanish():
@@ -97,6 +112,18 @@ def test_lidar_counts_directions_that_tell_images_apart():
     assert float(lidar(images + loud * noise)) < 2.3
     with pytest.raises(ValueError, match="views has shape .* at least 2 for views of an image"):
         lidar(images)
+
+
+def test_lidar_is_the_rank_of_scipys_generalised_eigenvalues():
+    from scipy.linalg import eigh
+
+    z = np.random.default_rng(0).normal(size=(30, 5, 6)) + np.random.default_rng(1).normal(size=(30, 1, 6))
+    means = z.mean(1)
+    apart = (z - means[:, None]).reshape(-1, 6)
+    within = apart.T @ apart / len(apart) + 1e-4 * np.eye(6)
+    values = eigh(np.cov(means, rowvar=False, bias=True), within, eigvals_only=True)
+    p = values / values.sum() + 1e-7
+    assert float(lidar(z)) == pytest.approx(np.exp(-np.sum(p * np.log(p))), rel=1e-4)
 
 
 def test_rank_correlation_is_scipys():

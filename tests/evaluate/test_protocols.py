@@ -57,6 +57,17 @@ def test_every_protocol_says_what_it_needs_and_what_defines_it(name):
     assert set(one.needs) <= {*WORDS, *LABELLED}
 
 
+def test_the_numbers_of_measures_and_of_the_rotation_probe_are_settings():
+    assert protocol("label_free").settings == dict(rows=4096, eps=1e-7, first=11, last=50, t=2.0)
+    assert protocol("label_free_views").settings.items() >= dict(delta=1e-4, eps=1e-7).items()
+    near, far = (score([protocol("label_free", t=t)], **given())["label_free_uniformity"] for t in (0.5, 2.0))
+    assert far < near < 0
+    probe, turned = (protocol(name).settings for name in ("linear", "self_augment"))
+    assert set(turned) == {"images", *probe} and turned["learning_rates"] == probe["learning_rates"]
+    with pytest.raises(ValueError, match="self_augment has no setting epochs; it has learning_rates"):
+        protocol("self_augment", epochs=5)
+
+
 @pytest.mark.parametrize("name", ["knn", "linear", "logistic", "k_shot", "linear_mae"])
 def test_a_constant_feature_gives_the_majority_class_or_a_class(name):
     constant = given(train_features=np.ones((90, 8)), test_features=np.ones((60, 8)))

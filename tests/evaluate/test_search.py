@@ -67,7 +67,10 @@ def test_levels_ask_for_different_answers():
     assert found["retrieval_map_easy"] == pytest.approx((0 + 1 / 2) / 2)  # after the one other
     assert found["retrieval_map_hard"] == 1.0
     assert found["retrieval_map_medium"] == pytest.approx((1 + (1 / 2 + 2 / 3) / 2) / 2)
-    assert found["retrieval_precision10_easy"] == 1 / 2
+    assert found["retrieval_precision10_easy"] == found["retrieval_precision5_easy"] == 1 / 2
+    precisions = {name for name in found if name.endswith("medium")} - {"retrieval_map_medium"}
+    assert precisions == {f"retrieval_precision{k}_medium" for k in (1, 5, 10)}  # as revisitop reports
+    assert (found["retrieval_precision1_easy"], found["retrieval_precision1_hard"]) == (0, 1)
 
 
 @pytest.mark.parametrize(

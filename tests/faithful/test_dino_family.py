@@ -80,6 +80,7 @@ def test_dinov3s_quoted_run():
         assert float(s.temperature(IMAGENET)(step)) == pytest.approx(0.07)
     encoder = s.moving(s.network(where_it_has=s.encoder_settings()))
     assert encoder.mlp_ratio * encoder.dim == 8192 and encoder.positions is None and encoder.registers == 4
+    assert not encoder.qkv_bias and encoder.norm().epsilon == 1e-5  # qkv_bias false, layernormbf16
     assert (encoder.rotary.shift, encoder.rotary.jitter, encoder.rotary.rescale) == (0.0, 1.0, 2.0)
     refreshed = s.anchors(IMAGENET)["refreshed"]
     assert [bool(refreshed(n * 10_000 - 1)) for n in (1, 2, 3, 4)] == [True, True, True, False]

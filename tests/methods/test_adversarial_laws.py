@@ -8,7 +8,7 @@ import pytest
 from jssl import methods, models, objectives
 from jssl.methods.adversarial import MEAN_COLOR, context_encoder, hollowed
 from jssl.models.masked.artifacts import Repair, damaged
-from tests.law_table import small_resnet
+from tests.law_toys import small_resnet
 from tests.methods.toys import seen_as
 
 IMAGES = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 3)), jnp.float32)

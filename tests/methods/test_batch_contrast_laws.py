@@ -16,7 +16,8 @@ from jssl.objectives import (
     nt_xent,
     supervised_contrastive,
 )
-from tests.law_table import TABLE, batch
+from tests.law_table import TABLE
+from tests.law_toys import batch
 from tests.methods import toys
 from tests.methods.test_momentum_laws import BARE, BATCH, begun, loss_of, normal, views_of, with_queue
 

@@ -12,7 +12,7 @@ from jssl.arrays.lab import lab_to_rgb, rgb_to_lab
 from jssl.methods.colors import colored, colorization
 from jssl.models import MapDecoder
 from jssl.objectives import Outputs
-from tests.law_table import small_resnet
+from tests.law_toys import small_resnet
 from tests.methods.toys import seen_as
 from tests.objectives.golden_numbers import load, near, nhwc
 

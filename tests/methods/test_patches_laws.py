@@ -12,7 +12,7 @@ from jssl import methods, models
 from jssl import objectives as o
 from jssl.arrays.patches import overlapping_patches
 from jssl.methods.patches import EVERYWHERE
-from tests.law_table import patchwise, small_resnet
+from tests.law_toys import patchwise, small_resnet
 
 SIDE, DIM = 4, 5
 

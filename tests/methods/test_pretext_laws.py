@@ -12,7 +12,8 @@ from jssl.data.sources import scenes
 from jssl.methods.frames.pretext import pretext
 from jssl.methods.pretext import predicted_rotations
 from jssl.objectives import stateless
-from tests.law_table import TABLE, batch
+from tests.law_table import TABLE
+from tests.law_toys import batch
 from tests.methods import toys
 
 SIDE = 16

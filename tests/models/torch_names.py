@@ -1,4 +1,4 @@
-"""Published state dicts as our parameters: names and layouts, nothing else. The start of the converters."""
+"""Published state dicts as our parameters: names and layouts, nothing else."""
 
 import math
 
@@ -95,16 +95,6 @@ def mae_decoder(state: State) -> dict:
     }
 
 
-def ijepa_predictor(state: State) -> dict:
-    names = {"embed": "predictor_embed", "predict": "predictor_proj"}
-    return {ours: dense(state, name) for ours, name in names.items()} | {
-        "mask_token": state["mask_token"].reshape(-1),
-        "positions": positions(state["predictor_pos_embed"], 0),
-        "blocks": blocks(state, "predictor_blocks"),
-        "norm": norm(state, "predictor_norm"),
-    }
-
-
 def resnet(state: State) -> dict:
     """torchvision's names: {"params", "batch_stats"}."""
     params, stats = {}, {}
@@ -131,17 +121,6 @@ def _convolution_or_norm(state: State, module: str) -> tuple[dict, dict]:
     return batch_norm(state, module)
 
 
-def sequential(state: State) -> dict:
-    """A torch Sequential of linear layers and batch norms: {"params", "batch_stats"} of a `Head`."""
-    params, stats = {}, {}
-    for i in sorted({key.split(".")[0] for key in state}):
-        if f"{i}.running_mean" in state:
-            params[f"layers_{i}"], stats[f"layers_{i}"] = batch_norm(state, i)
-        else:
-            params[f"layers_{i}"] = dense(state, i)
-    return {"params": {name: value for name, value in params.items() if value}, "batch_stats": stats}
-
-
 def swin(state: State) -> dict:
     """Microsoft's names; the index buffers are not needed."""
     out = {"stem": patches(state, "patch_embed.proj"), "norm_stem": norm(state, "patch_embed.norm")}
@@ -166,41 +145,3 @@ def shuffled_pixels(state: State, side: int) -> dict:
     order = np.arange(len(state["0.bias"])).reshape(-1, side, side).transpose(1, 2, 0).reshape(-1)
     weight = state["0.weight"][:, :, 0, 0]
     return {"layers_0": {"kernel": weight[order].T, "bias": state["0.bias"][order]}}
-
-
-def clip_block(state: State) -> dict:
-    """transformers' names of a CLIP block."""
-    fused = {kind: [state[f"self_attn.{n}_proj.{kind}"] for n in "qkv"] for kind in ("weight", "bias")}
-    qkv = {"kernel": np.concatenate(fused["weight"]).T, "bias": np.concatenate(fused["bias"])}
-    return {
-        "norm1": norm(state, "layer_norm1"),
-        "norm2": norm(state, "layer_norm2"),
-        "attn": {"qkv": qkv, "proj": dense(state, "self_attn.out_proj")},
-        "mlp": {name: dense(state, f"mlp.{name}") for name in ("fc1", "fc2")},
-    }
-
-
-def _clip_blocks(state: State) -> dict:
-    count = 1 + max(int(key.split(".")[2]) for key in state if key.startswith("encoder.layers."))
-    return {f"block_{i}": clip_block(under(state, f"encoder.layers.{i}.")) for i in range(count)}
-
-
-def clip_text(state: State) -> dict:
-    embeddings = under(state, "embeddings.")
-    return {
-        "embed": {"embedding": embeddings["token_embedding.weight"]},
-        "positions": embeddings["position_embedding.weight"],
-        "blocks": _clip_blocks(state),
-        "norm": norm(state, "final_layer_norm"),
-    }
-
-
-def clip_vision(state: State) -> dict:
-    return {
-        "stem": patches(state, "embeddings.patch_embedding"),
-        "class_token": state["embeddings.class_embedding"][None],
-        "positions": positions(state["embeddings.position_embedding.weight"], 1),
-        "norm_input": norm(state, "pre_layrnorm"),
-        "blocks": _clip_blocks(state),
-        "norm": norm(state, "post_layernorm"),
-    }

@@ -1,99 +1,35 @@
 """One row per objective: how to call it, on what, and what it promises. The laws read nothing else."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import numpy as np
 
 from jssl import objectives as o
-
-K, N, Q, V, G = 6, 5, 8, 4, 2  # prototypes or classes, tokens, queue, views, teacher's views
-
-
-class Case(NamedTuple):
-    """A loss and its laws.
-
-    loss:    the function, hyper-parameters filled in, arrays by keyword.
-    arrays:  (rng, batch) -> arrays by keyword, float64, integer or bool.
-    trained: the names that get a gradient; every other float gets none.
-    partial: those of them that make targets as well, which have no gradient.
-    cosine:  the names whose rows may be scaled.
-    batched: the axis of the batch by name.
-    returns: "B", "2B" or "" for a statistic of the batch.
-    least:   the smallest batch that it is defined for.
-    optimum: arrays at which the mean loss is as small as it gets, and that value.
-    """
-
-    loss: Callable
-    arrays: Callable
-    trained: tuple[str, ...]
-    batched: dict[str, int]
-    cosine: tuple[str, ...] = ()
-    returns: str = "B"
-    least: int = 1
-    partial: tuple[str, ...] = ()
-    optimum: tuple[dict, float] | None = None
-
-
-def _normal(*shape, **more):
-    """Arrays of a batch: a shape per name in which 0 stands for the batch."""
-    shapes = dict(zip(shape[::2], shape[1::2], strict=True))
-
-    def arrays(rng, batch):
-        drawn = {
-            name: rng.normal(size=[batch if n == 0 else n for n in sizes]) for name, sizes in shapes.items()
-        }
-        return drawn | {name: make(rng, batch) for name, make in more.items()}
-
-    return arrays
-
-
-def _positive(rng, batch):
-    return np.asarray(rng.uniform(1.0, 4.0))
-
-
-def _probabilities(rng, batch):
-    draws = rng.uniform(0.1, 1.0, (G, batch, K))
-    return draws / draws.sum(-1, keepdims=True)
-
-
-def _region_targets(rng, batch):
-    draws = rng.uniform(0.1, 1.0, (batch, N - 1, K))
-    return draws / draws.sum(-1, keepdims=True)
-
-
-def _codes(rng, batch):
-    draws = rng.uniform(0.1, 1.0, (batch, N, K))
-    return draws / draws.sum(-1, keepdims=True)
-
-
-def _kept(rng, batch):
-    return (rng.uniform(size=(batch, 2, 2, 1)) < 0.6).astype(float)
-
-
-def _mask(rng, batch):
-    return rng.uniform(size=(batch, N)) < 0.6
-
-
-def _corrupted(rng, batch):
-    return rng.uniform(size=(batch, 2, 2)) < 0.6
-
-
-def _ids(high, *shape):
-    return lambda rng, batch: rng.integers(high, size=[batch, *shape]).astype(np.int32)
-
-
-D = 7
-TWO = dict(batched=dict(z_a=0, z_b=0), trained=("z_a", "z_b"))
-TWO_COSINE = TWO | dict(cosine=("z_a", "z_b"))
-PAIRS = _normal("z_a", (0, D), "z_b", (0, D))
-TOWERS = dict(batched=dict(a=0, b=0), cosine=("a", "b"))
-TEACHER = dict(batched=dict(prediction=0, target=0), trained=("prediction",), cosine=("prediction", "target"))
-VIEWS = _normal("student_logits", (V, 0, K), "teacher_logits", (G, 0, K), "center", (K,))
-PATCHES = _normal("student_logits", (0, N, K), "teacher_logits", (0, N, K), "center", (K,), mask=_mask)
-TOKENS = dict(batched=dict(prediction=0, target=0, mask=0), trained=("prediction",))
-EYE = np.eye(4, D)
-SPREAD = np.array([[a, b] for a in (-2.0, 2.0) for b in (-2.0, 2.0)])
+from tests.objectives.case_parts import (
+    EYE,
+    PAIRS,
+    PATCHES,
+    SPREAD,
+    TEACHER,
+    TOKENS,
+    TOWERS,
+    TWO,
+    TWO_COSINE,
+    VIEWS,
+    Case,
+    D,
+    K,
+    N,
+    Q,
+    V,
+    codes,
+    corrupted,
+    ids,
+    kept,
+    mask,
+    normal,
+    positive,
+    probabilities,
+    region_targets,
+)
 
 
 def _with(function, **settings):
@@ -101,7 +37,7 @@ def _with(function, **settings):
 
 
 def _reconstruction(**settings):
-    arrays = _normal("prediction", (0, N, D), "target", (0, N, D), mask=_mask)
+    arrays = normal("prediction", (0, N, D), "target", (0, N, D), mask=mask)
     return Case(_with(o.masked_reconstruction, **settings), arrays, **TOKENS)
 
 
@@ -119,7 +55,7 @@ CASES = {
     ),
     "info_nce": Case(
         _with(o.info_nce, temperature=0.5),
-        _normal("query", (0, D), "key", (0, D)),
+        normal("query", (0, D), "key", (0, D)),
         trained=("query", "key"),
         batched=dict(query=0, key=0),
         cosine=("query", "key"),
@@ -127,7 +63,7 @@ CASES = {
     ),
     "scaled_info_nce": Case(
         _with(o.scaled_info_nce, temperature=0.5),
-        _normal("query", (0, D), "key", (0, D)),
+        normal("query", (0, D), "key", (0, D)),
         trained=("query",),
         batched=dict(query=0, key=0),
         cosine=("query", "key"),
@@ -135,42 +71,42 @@ CASES = {
     ),
     "info_nce_queue": Case(
         _with(o.info_nce, temperature=0.5),
-        _normal("query", (0, D), "key", (0, D), "negatives", (Q, D)),
+        normal("query", (0, D), "key", (0, D), "negatives", (Q, D)),
         trained=("query", "key"),
         batched=dict(query=0, key=0),
         cosine=("query", "key", "negatives"),
     ),
     "symmetric_info_nce": Case(
         o.symmetric_info_nce,
-        _normal("a", (0, D), "b", (0, D), logit_scale=_positive),
+        normal("a", (0, D), "b", (0, D), logit_scale=positive),
         **TOWERS,
         trained=("a", "b", "logit_scale"),
         least=2,
     ),
     "symmetric_info_nce_blocks": Case(
         _with(o.symmetric_info_nce, block_size=3),
-        _normal("a", (0, D), "b", (0, D), logit_scale=_positive),
+        normal("a", (0, D), "b", (0, D), logit_scale=positive),
         **TOWERS,
         trained=("a", "b", "logit_scale"),
         least=2,
     ),
     "sigmoid_pairwise": Case(
         o.sigmoid_pairwise,
-        _normal("a", (0, D), "b", (0, D), "logit_bias", (), logit_scale=_positive),
+        normal("a", (0, D), "b", (0, D), "logit_bias", (), logit_scale=positive),
         **TOWERS,
         trained=("a", "b", "logit_scale", "logit_bias"),
         least=2,
     ),
     "sigmoid_pairwise_blocks": Case(
         _with(o.sigmoid_pairwise, block_size=3),
-        _normal("a", (0, D), "b", (0, D), "logit_bias", (), logit_scale=_positive),
+        normal("a", (0, D), "b", (0, D), "logit_bias", (), logit_scale=positive),
         **TOWERS,
         trained=("a", "b", "logit_scale", "logit_bias"),
         least=2,
     ),
     "supervised_contrastive": Case(
         _with(o.supervised_contrastive, temperature=0.5),
-        _normal("z_a", (0, D), "z_b", (0, D), labels=_ids(3)),
+        normal("z_a", (0, D), "z_b", (0, D), labels=ids(3)),
         trained=("z_a", "z_b"),
         batched=dict(z_a=0, z_b=0, labels=0),
         cosine=("z_a", "z_b"),
@@ -179,14 +115,14 @@ CASES = {
     ),
     "instance_discrimination": Case(
         _with(o.instance_discrimination, temperature=0.5),
-        _normal("z", (0, D), "memory", (Q, D), index=_ids(Q)),
+        normal("z", (0, D), "memory", (Q, D), index=ids(Q)),
         trained=("z",),
         batched=dict(z=0, index=0),
         cosine=("z", "memory"),
     ),
     "noise_contrast": Case(
         _with(o.noise_contrast, temperature=0.5),
-        _normal("z", (0, D), "memory", (Q, D), index=_ids(Q), noise=_ids(Q, 3), normalizer=_positive),
+        normal("z", (0, D), "memory", (Q, D), index=ids(Q), noise=ids(Q, 3), normalizer=positive),
         trained=("z",),
         batched=dict(z=0, index=0, noise=0),
         cosine=("z", "memory"),
@@ -201,12 +137,12 @@ CASES = {
     ),
     "proto_nce": Case(
         _with(o.proto_nce, temperature=0.5),
-        _normal(
+        normal(
             "z",
             (0, D),
             "prototypes",
             (K, D),
-            assignment=_ids(K - 2),
+            assignment=ids(K - 2),
             density=lambda rng, b: np.full(K, 1.0),
             negatives=lambda rng, b: np.array([K - 2, K - 1], np.int32),
         ),
@@ -216,81 +152,79 @@ CASES = {
     ),
     "assigned_cross_entropy": Case(
         _with(o.assigned_cross_entropy, temperature=0.5),
-        _normal("z", (0, D), "centroids", (K, D), assignment=_ids(K)),
+        normal("z", (0, D), "centroids", (K, D), assignment=ids(K)),
         trained=("z", "centroids"),
         batched=dict(z=0, assignment=0),
         cosine=("z", "centroids"),
     ),
     "bag_divergence": Case(
         o.bag_divergence,
-        _normal("logits", (0, K), bag=lambda rng, batch: _probabilities(rng, batch)[0]),
+        normal("logits", (0, K), bag=lambda rng, batch: probabilities(rng, batch)[0]),
         trained=("logits",),
         batched=dict(logits=0, bag=0),
         optimum=(dict(logits=np.zeros((4, K)), bag=np.full((4, K), 1 / K)), 0.0),
     ),
     "place_contrast": Case(
         _with(o.place_contrast, scale=0.5),
-        _normal("predictions", (0, D), "targets", (Q, D), positive=_ids(Q)),
+        normal("predictions", (0, D), "targets", (Q, D), positive=ids(Q)),
         trained=("predictions", "targets"),
         batched=dict(predictions=0, positive=0),
     ),
     "counting": Case(
         _with(o.counting, margin=20.0),
-        _normal("whole", (0, D), "parts", (0, 4, D), "other", (0, D)),
+        normal("whole", (0, D), "parts", (0, 4, D), "other", (0, D)),
         trained=("whole", "parts", "other"),
         batched=dict(whole=0, parts=0, other=0),
         optimum=(dict(whole=4 * EYE, parts=np.stack([EYE] * 4, 1), other=9 * EYE), 0.0),
     ),
     "judgement": Case(
         o.judgement,
-        _normal("real", (0,), "made", (0,)),
+        normal("real", (0,), "made", (0,)),
         trained=("real", "made"),
         batched=dict(real=0, made=0),
     ),
-    "passing": Case(o.passing, _normal("made", (0,)), trained=("made",), batched=dict(made=0)),
+    "passing": Case(o.passing, normal("made", (0,)), trained=("made",), batched=dict(made=0)),
     "filled_hole": Case(
         _with(o.filled_hole, band=1),
-        _normal("prediction", (0, 4, 4, 2), "target", (0, 4, 4, 2)),
+        normal("prediction", (0, 4, 4, 2), "target", (0, 4, 4, 2)),
         trained=("prediction",),
         batched=dict(prediction=0, target=0),
         optimum=(dict(prediction=np.ones((2, 4, 4, 1)), target=np.ones((2, 4, 4, 1))), 0.0),
     ),
     "where_kept": Case(
         o.where_kept,
-        _normal("logits", (0, 4), kept=_kept),
+        normal("logits", (0, 4), kept=kept),
         trained=("logits",),
         batched=dict(logits=0, kept=0),
     ),
     "error_where": Case(
         o.error_where,
-        _normal("prediction", (0, 4, 4, 2), "target", (0, 4, 4, 2), kept=_kept),
+        normal("prediction", (0, 4, 4, 2), "target", (0, 4, 4, 2), kept=kept),
         trained=("prediction",),
         batched=dict(prediction=0, target=0, kept=0),
     ),
     "color_cross_entropy": Case(
         o.color_cross_entropy,
-        _normal(
-            "logits", (0, N, K), code=_codes, weights=lambda rng, batch: rng.uniform(0.5, 2.0, (batch, N))
-        ),
+        normal("logits", (0, N, K), code=codes, weights=lambda rng, batch: rng.uniform(0.5, 2.0, (batch, N))),
         trained=("logits",),
         batched=dict(logits=0, code=0, weights=0),
     ),
     "relational_consistency": Case(
         _with(o.relational_consistency, student_temperature=0.5, teacher_temperature=0.3),
-        _normal("student", (0, D), "teacher", (0, D), "queue", (Q, D)),
+        normal("student", (0, D), "teacher", (0, D), "queue", (Q, D)),
         trained=("student",),
         batched=dict(student=0, teacher=0),
         cosine=("student", "teacher", "queue"),
     ),
     "negative_cosine_similarity": Case(
         o.negative_cosine_similarity,
-        _normal("prediction", (0, D), "target", (0, D)),
+        normal("prediction", (0, D), "target", (0, D)),
         **TEACHER,
         optimum=(dict(prediction=EYE, target=3 * EYE), -1.0),
     ),
     "normalized_mse": Case(
         o.normalized_mse,
-        _normal("prediction", (0, D), "target", (0, D)),
+        normal("prediction", (0, D), "target", (0, D)),
         **TEACHER,
         optimum=(dict(prediction=EYE, target=3 * EYE), 0.0),
     ),
@@ -298,16 +232,16 @@ CASES = {
         o.barlow_twins, PAIRS, **TWO, returns="", least=2, optimum=(dict(z_a=SPREAD, z_b=SPREAD), 0.0)
     ),
     "vicreg": Case(o.vicreg, PAIRS, **TWO, returns="", least=2, optimum=(dict(z_a=SPREAD, z_b=SPREAD), 0.0)),
-    "koleo": Case(o.koleo, _normal("z", (0, D)), trained=("z",), batched=dict(z=0), cosine=("z",), least=2),
+    "koleo": Case(o.koleo, normal("z", (0, D)), trained=("z",), batched=dict(z=0), cosine=("z",), least=2),
     "soft_cross_entropy": Case(
         _with(o.soft_cross_entropy, temperature=2.0),
-        _normal("student_logits", (0, K), "teacher_logits", (0, K)),
+        normal("student_logits", (0, K), "teacher_logits", (0, K)),
         trained=("student_logits",),
         batched=dict(student_logits=0, teacher_logits=0),
     ),
     "gram_anchor": Case(
         o.gram_anchor,
-        _normal("student", (0, N, D), "target", (0, N, D)),
+        normal("student", (0, N, D), "target", (0, N, D)),
         trained=("student",),
         batched=dict(student=0, target=0),
         cosine=("student", "target"),
@@ -320,7 +254,7 @@ CASES = {
     ),
     "swapped_prediction": Case(
         _with(o.swapped_prediction, temperature=0.5),
-        _normal("scores", (V, 0, K), codes=_probabilities),
+        normal("scores", (V, 0, K), codes=probabilities),
         trained=("scores",),
         batched=dict(scores=1, codes=1),
     ),
@@ -332,13 +266,13 @@ CASES = {
     ),
     "region_cross_entropy": Case(
         _with(o.region_cross_entropy, temperature=0.5),
-        _normal("student_logits", (0, N, K), targets=_region_targets, match=_ids(N - 1, N)),
+        normal("student_logits", (0, N, K), targets=region_targets, match=ids(N - 1, N)),
         trained=("student_logits",),
         batched=dict(student_logits=0, targets=0, match=0),
     ),
     "masked_siamese": Case(
         _msn,
-        _normal("anchor", (V, 0, D), "target", (0, D), "prototypes", (K, D)),
+        normal("anchor", (V, 0, D), "target", (0, D), "prototypes", (K, D)),
         trained=("anchor", "prototypes"),
         batched=dict(anchor=1, target=0),
         cosine=("anchor", "target", "prototypes"),
@@ -354,27 +288,27 @@ CASES = {
     ),
     "restored_pixels": Case(
         _with(o.restored_pixels, patch=1),
-        _normal("prediction", (0, 4, D), "clean", (0, 2, 2, D), corrupted=_corrupted),
+        normal("prediction", (0, 4, D), "clean", (0, 2, 2, D), corrupted=corrupted),
         trained=("prediction",),
         batched=dict(prediction=0, clean=0, corrupted=0),
         returns="",
     ),
     "image_error": Case(
         o.image_error,
-        _normal("reconstruction", (0, 4, N, 3), "images", (0, 4, N, 3)),
+        normal("reconstruction", (0, 4, N, 3), "images", (0, 4, N, 3)),
         trained=("reconstruction",),
         batched=dict(reconstruction=0, images=0),
     ),
     "word_divergence": Case(
         o.word_divergence,
-        _normal("logits", (0, N, K)),
+        normal("logits", (0, N, K)),
         trained=("logits",),
         batched=dict(logits=0),
         optimum=(dict(logits=np.zeros((2, N, K))), 0.0),
     ),
     "masked_token_cross_entropy": Case(
         o.masked_token_cross_entropy,
-        _normal("logits", (0, N, K), mask=_mask, tokens=_ids(K, N)),
+        normal("logits", (0, N, K), mask=mask, tokens=ids(K, N)),
         trained=("logits",),
         batched=dict(logits=0, mask=0, tokens=0),
     ),

@@ -20,6 +20,8 @@ def test_it_keeps_the_best_and_stays_there(tmp_path, monkeypatch):
     for _ in range(2):  # and again, when nothing is left to do
         result = run(tiny.Tiny, **settings, stop_when_worse=2)
         assert int(result.state.step) == 4 and "learned" in result.table
+        page = (tmp_path / "report.html").read_text()
+        assert "<h2>Next</h2>" in page and "<dt>took</dt>" in page
         assert Checkpoints(tmp_path / "checkpoints").steps[-1] == 4
     assert json.loads((tmp_path / "stopped.json").read_text()) == {"kept": 4, "stopped": 8}
     rows = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]

@@ -159,6 +159,8 @@ def test_the_command_writes_table_figure_and_report(tmp_path, capsys):
     assert held["rank_correlation"] == {"against": "linear_top1", "knn_top1": 1.0}
     assert held["rows"][1]["mean"]["knn_top1"] == pytest.approx(0.25)
     assert (tmp_path / "out" / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    drawn = (tmp_path / "out" / "comparison.svg").read_text()
+    assert "<svg" in drawn and "kNN top-1, %" in drawn
     assert (tmp_path / "out" / "comparison.md").read_text().startswith("|  | runs | kNN top-1, % |")
     assert "data:image/png" in (tmp_path / "out" / "comparison.html").read_text()
     for arguments, words in (

@@ -219,7 +219,8 @@ def test_what_is_not_finite_is_left_out_wherever_it_lies():
     refused("propagate", film_tokens=[whole[None], broken[None]], film_objects=[np.ones((1, 2, 2), int)] * 2)
     refused("transfer", sets={"digits": {"train_features": whole, "test_features": broken}})
     depth = dict(train_depth=np.full((4, 2, 2), np.nan))  # pixels without one
-    there = depth | {f"{part}_{what}": whole for part in ("train", "test") for what in ("features", "tokens")}
+    looked_at = ("whole_features", "tokens")
+    there = depth | {f"{part}_{what}": whole for part in ("train", "test") for what in looked_at}
     there |= dict(test_depth=depth["train_depth"])
     assert protocols._given(protocols.protocol("linear_depth"), SimpleNamespace(given=there.get))
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from jssl.data import from_arrays, in_memory
 from jssl.data.sources.scenes import scenes
@@ -32,6 +33,8 @@ def test_dense_protocols_get_whole_images_and_the_datas_fields(loaded, tmp_path,
     np.testing.assert_allclose(one.given("test_tokens"), expected, atol=0.1)  # Pillow's resizing, in bytes
     attention = one.given("test_attention")
     assert attention.shape == (8, 2, 4) and (attention.sum(-1) < 1).all()
+    np.testing.assert_allclose(one.given("test_whole_features"), loaded.features(seen).cls, atol=0.1)
+    assert np.abs(one.given("test_whole_features") - one.given("test_features")).max() > 1e-3  # which are cut
     np.testing.assert_array_equal(one.given("train_depth"), few["train"].extras["depth"])
     assert one.given("test_segmentation").shape == (8, 16, 16)
     odd = [few["test"].images[:, :15, :15], few["test"].extras["segmentation"][:, :15, :15]]
@@ -95,6 +98,23 @@ def test_films_searches_and_copies_of_a_folder(loaded, tmp_path):
         evaluate(loaded, protocols=["propagate"], **where)
 
 
+def test_descriptors_of_copies_are_of_whole_images(loaded, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("queries/0.png", "gallery/0.png", "gallery/1.png", "train/0.png", "train/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(tmp_path / name)
+    (tmp_path / "answers.json").write_text('{"0.png": {"easy": ["0.png"]}}')
+    how = dict(store=tmp_path / "kept", batch=8, say=lambda text: None)
+    cut, whole = (
+        subject.Subject("learned", replace(loaded, preprocess=pixels), f"folder:{tmp_path}", **how)
+        for pixels in (Preprocess(12, 8), Preprocess(8, 8))
+    )
+    for part in ("copy", "original", "whitening"):
+        for name in (f"{part}_features", f"{part}_tokens"):
+            np.testing.assert_array_equal(cut.given(name), whole.given(name))
+    assert np.abs(cut.given("query_features") - whole.given("query_features")).max() > 1e-3
+
+
 def test_classes_and_captions_by_a_text_tower(loaded, tmp_path, monkeypatch):
     (tmp_path / "merges.txt").write_text("#version\nc a\n")
     for number, name in enumerate(("cat", "dog")):
@@ -109,6 +129,8 @@ def test_classes_and_captions_by_a_text_tower(loaded, tmp_path, monkeypatch):
     names = ["zero_shot", "cross_retrieval"]
     zero, cross = evaluate(both, protocols=names, out=tmp_path / "a", templates=["{}", "a {}"], **settings)
     assert zero["metrics"]["zero_shot_top1"] in (0.0, 0.5, 1.0)
+    assert "2 sentences for each class" in zero["looked_at"]
+    assert zero["notes"] == ["each class is read in: {} | a {}"]
     assert set(cross["metrics"]) == {
         f"cross_retrieval_{what}_{metric}"
         for what in ("caption", "image")
@@ -120,9 +142,9 @@ def test_classes_and_captions_by_a_text_tower(loaded, tmp_path, monkeypatch):
     assert again["metrics"] == cross["metrics"]
     (tmp_path / "captions.json").write_text('{"test/cat/0.png": "a cat"}')
     (zero,) = evaluate(both, protocols=names, out=tmp_path / "b", **settings)
-    assert zero["notes"] == [
-        f"there is no caption of {tmp_path}/test/dog/0.png, so that captions are left out"
-    ]
+    read, left_out = zero["notes"]
+    assert read.startswith("each class is read in: itap of a {}. | ") and read.count("|") == 6
+    assert left_out == f"there is no caption of {tmp_path}/test/dog/0.png, so that captions are left out"
 
 
 def test_a_run_of_two_towers_embeds_images_beside_their_own_captions(monkeypatch):

@@ -1,6 +1,9 @@
 """What is exported is what was evaluated."""
 
+import json
 import os
+from importlib import metadata
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -11,7 +14,7 @@ from jssl import init_state, methods, open_run, run, weights
 from jssl.data import evaluation_view
 from jssl.models import Predictor, ViT
 from jssl.models.encoders.vit import ConvStem
-from jssl.run.weights.export import evaluated, export, family_of
+from jssl.run.weights.export import ROOT, code_version, evaluated, export, family_of
 from jssl.weights import Loaded
 from jssl.weights.archive import read_archive
 from tests.run import tiny
@@ -26,6 +29,8 @@ def test_the_features_of_the_file_are_those_of_the_run(method, tmp_path):
     assert export(tmp_path / "run", file) == "jssl"
     names, header = read_archive(file)
     assert header["method"] == "tiny" and header["data"] == "bare" and header["size"] == "8"
+    assert header["encoder"] == "linear" and header["mean"] and header["std"]
+    assert header.get("commit") == code_version().get("commit") and header["jax_version"] == jax.__version__
     assert {"params/Dense_0/kernel", "batch_stats/BatchNorm_0/mean"} <= set(names) and not any(
         "head" in name for name in names
     )
@@ -48,6 +53,28 @@ def test_the_features_of_the_file_are_those_of_the_run(method, tmp_path):
     assert not np.allclose(
         again, tiny.Linear().apply({"params": state.params["encoder"], **statistics}, images)
     )
+
+
+def test_the_commit_is_that_of_the_checkout_or_of_what_was_installed(tmp_path, monkeypatch):
+    commit, asked = "0123456789abcdef", []
+
+    def git(command, **settings):
+        asked.append(command)
+        return SimpleNamespace(stdout=f"{commit}\n")
+
+    monkeypatch.setattr("jssl.run.weights.export.subprocess.run", git)
+    assert (ROOT / "jssl" / "__init__.py").exists()
+    monkeypatch.setattr("jssl.run.weights.export.ROOT", tmp_path)
+    assert "commit" not in code_version() and not asked
+    (tmp_path / ".git").mkdir()
+    assert code_version()["commit"] == commit and asked[0][:3] == ["git", "-C", str(tmp_path)]
+    (tmp_path / ".git").rmdir()
+    origin = json.dumps(
+        {"url": "https://example.org/jssl", "vcs_info": {"vcs": "git", "commit_id": "fedcba"}}
+    )
+    installed = SimpleNamespace(version="9.9", read_text=lambda name: origin)
+    monkeypatch.setattr(metadata, "distribution", lambda name: installed)
+    assert code_version() == {"jssl": "9.9", "commit": "fedcba"}
 
 
 def test_where_there_is_nothing_to_export(tmp_path):

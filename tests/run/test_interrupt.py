@@ -104,6 +104,8 @@ def test_of_several_processes_jax_is_told_and_all_stop_at_the_same_question(monk
 )
 def test_what_is_said_is_what_is_on_disk(stop, saved, said, lost):
     assert str(stop.after(saved)) == said and stop.after(saved).lost == lost
+    (cell,) = stop.after(saved)._render_traceback_()  # what a notebook shows
+    assert cell == f"{said}; run the cell again to {'take the lost steps and ' if lost else ''}go on"
 
 
 @pytest.mark.parametrize("times", [1, 2])

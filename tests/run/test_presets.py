@@ -5,15 +5,18 @@ from dataclasses import replace
 from functools import partial
 
 import jax
+import numpy as np
 import pytest
 from jssl.experiments import REGISTRY
 
+from jssl.models import ViT
 from jssl.run import DataInfo
 from jssl.run.command import flags, parse
 from jssl.run.plan import experiment_name
 from jssl.run.settings.presets import preset, small
 from jssl.run.settings.systems import module_of, named
 from jssl.train import init_state
+from jssl.weights import Loaded
 from tests.run import tiny
 
 SYSTEMS = [name for name, system in REGISTRY.items() if "image" in system.needs]
@@ -38,6 +41,15 @@ def test_every_system_is_built_for_few_and_for_many_images(name):
         assert experiment.peak_rate <= 1.05 * published.peak_rate * (chosen.batch / published.batch) ** 0.5
         sizes.append(chosen.size)
     assert sizes == [64, 96, 128]
+
+
+def test_what_learns_from_a_clip_has_as_many_patches():
+    """The line that `jssl train` shows for it."""
+    clip = ViT(patch=14, dim=8, depth=1, heads=2)
+    teacher = Loaded(clip, clip.init(jax.random.key(0), np.zeros((1, 28, 28, 3), np.float32)))
+    settings = named("eva")(data="photos", teacher=teacher, encoder="vit_s14")
+    chosen, _ = preset("eva", settings, photos(300), {"teacher", "encoder"})
+    assert chosen.size == 56 and chosen.build(photos(300)).batch == 32
 
 
 def test_small_images_are_not_enlarged_and_what_is_given_stays():

@@ -63,7 +63,7 @@ def test_a_run_that_does_not_move_gives_the_source_s_features(
     np.testing.assert_allclose(saved.features(images), expected.cls, atol=2e-5)
 
 
-def test_what_was_taken_is_said_and_the_file_is_not_read_again(source, images, tmp_path, monkeypatch):
+def test_what_was_taken_is_said_and_the_file_is_not_read_again(source, images, tmp_path, monkeypatch, capsys):
     settings = IBOT(data=from_arrays(images), start=str(source), **SMALL, **SETTINGS | {"size": 16})
     planned = plan(settings, Options(out=str(tmp_path)))
     sentence = planned.start().sentence
@@ -77,6 +77,9 @@ def test_what_was_taken_is_said_and_the_file_is_not_read_again(source, images, t
         assert words in sentence
     assert "mask_token" not in sentence
     jssl.run(settings, out=str(tmp_path))
+    first, *said, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("ibot on arrays: 1 steps of 8 images") and first.endswith(f"in {tmp_path}")
+    assert sentence in said and last.startswith(f"next: jssl open {tmp_path}")
     monkeypatch.setattr("jssl.weights.load", None)
     assert int(jssl.run(settings, out=str(tmp_path)).state.step) == 1
     assert jssl.open_run(tmp_path).encoder.registers == 2

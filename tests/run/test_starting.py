@@ -17,7 +17,7 @@ from jssl.run.ahead import working_ahead
 from jssl.run.completion import script
 from jssl.run.directory import opening
 from jssl.run.evaluation import baselines
-from jssl.run.settings.choosing import choices
+from jssl.run.settings.choosing import WITH, choices
 from jssl.run.training import _time_left
 
 
@@ -82,6 +82,7 @@ def test_without_a_name_train_lists_systems_by_what_one_has():
     )
     assert images < said.index("  dino ") < captions < said.index("  clip ")
     assert "jssl train NAME --data photos --preset small" in said and "jssl train NAME --demo" in said
+    assert {system.needs for system in REGISTRY.values()} == set(WITH)  # for each a line that can be given
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
@@ -93,6 +94,9 @@ def test_without_a_name_train_lists_systems_by_what_one_has():
         ("jssl train dino --teacher-t", ["--teacher-temperature"]),
         ("jssl train dino --data dig", ["digits"]),
         ("jssl embed dinov2_vits14_r", ["dinov2_vits14_reg"]),
+        ("jssl evaluate mae_vith", ["mae_vith14"]),
+        ("jssl list simsi", ["simsiam"]),
+        ("jssl train eva --teacher openai/clip-vit-large", ["openai/clip-vit-large-patch14"]),
     ],
 )
 def test_bash_completes(typed, found):
@@ -131,6 +135,11 @@ def test_what_comes_next_is_said_in_commands_that_can_be_typed():
     said = opening.next_commands("runs/my run", "folder:my photos")
     assert said[1] == "jssl embed 'runs/my run' 'folder:my photos' --out 'runs/my run'/features.npz"
     assert opening.next_commands("runs/x", "arrays")[1] == "jssl embed runs/x DATA --out runs/x/features.npz"
+    placed = opening.next_commands("runs/x", "tfds:cifar10", data_dir="my sets")[1]
+    assert placed == "jssl embed runs/x tfds:cifar10 --data-dir 'my sets' --out runs/x/features.npz"
+    assert opening.next_commands("runs/x", "digits", named=False) == [
+        "jssl open runs/x"
+    ]  # others are refused
 
 
 @pytest.mark.parametrize("seconds, words", [(40, "40 s"), (600, "10 min"), (9000, "2.5 h")])

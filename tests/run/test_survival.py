@@ -19,7 +19,7 @@ from jssl.run.plan import plan
 from jssl.run.settings.options import Options
 from tests.flags import QUICK
 from tests.run import streamed, tiny
-from tests.run.test_run import raw, rows
+from tests.run.outcome import raw, rows
 
 STEPS = 400
 FLAGS = ["--steps", str(STEPS), "--log-every", "5", "--checkpoint-every", "20"]

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +12,7 @@ from jssl import weights
 from jssl.weights.catalog import PUBLISHED
 from jssl.weights.engine import File
 from jssl.weights.published import _downloaded as DOWNLOADED
+from jssl.weights.published import locate
 from jssl.weights.tables import FAMILIES
 from tests.weights.files import CASES, case
 
@@ -51,8 +53,30 @@ def test_a_download_that_fails_says_why_and_where_to_put_the_files(tmp_path, mon
         weights.load("facebook/dinov2-small")
     text = str(error.value)
     assert "\n" not in text and "no route to facebook/dinov2-small at all" in text
-    assert "fetch config.json and model.safetensors of https://huggingface.co/facebook/dinov2-small" in text
+    files = "fetch config.json and model.safetensors, or pytorch_model.bin, of"
+    assert f"{files} https://huggingface.co/facebook/dinov2-small and" in text
     assert f"put them into {tmp_path / 'own'}/facebook/dinov2-small/" in text
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+def test_of_a_repository_without_safetensors_the_older_file_is_fetched(file, tmp_path, monkeypatch):
+    there, asked = {"config.json", "tf_model.h5", file}, []
+
+    def snapshot_download(name, *, allow_patterns):
+        asked.append(allow_patterns)
+        (tmp_path / "snapshot").mkdir(exist_ok=True)
+        for found in (one for one in there if any(fnmatch(one, pattern) for pattern in allow_patterns)):
+            (tmp_path / "snapshot" / found).touch()
+        return str(tmp_path / "snapshot")
+
+    hub = ModuleType("huggingface_hub")
+    hub.snapshot_download = snapshot_download
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    monkeypatch.setattr("jssl.weights.published._downloaded", DOWNLOADED)
+    place = locate("openai/clip-vit-base-patch32")
+    assert [path.name for path in place.files] == [file] and place.family == "hf_clip"
+    assert len(asked) == (1 if file == "model.safetensors" else 2)
+    assert sorted(path.name for path in (tmp_path / "snapshot").iterdir()) == ["config.json", file]
 
 
 def test_a_wrong_name_brings_up_the_closest():

@@ -21,6 +21,8 @@ WORDS = {
     "train_tokens": "patch tokens of training images",
     "test_tokens": "patch tokens of test images",
     "test_attention": "the class token's attention on test images",
+    "train_whole_features": "features of whole training images",
+    "test_whole_features": "features of whole test images",
     "train_segmentation": "dense labels of training images: segmentation",
     "test_segmentation": "dense labels of test images: segmentation",
     "train_depth": "dense labels of training images: depth",

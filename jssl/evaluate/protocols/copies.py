@@ -17,6 +17,9 @@ NAME = "copies"
 def copies_protocol(*, power: float = 4.0, whiten: bool = True, false_alarms: float = 1e-3) -> Protocol:
     """Makes the protocol of copy detection: originals of altered copies are looked for among other images.
 
+    Descriptors have length 1 before they are whitened, by their variances; the authors' are as they come, and
+    whitened by second moments about 0. All answers count, the authors' first 20.
+
     Args:
         power: Of the generalised mean of patch tokens, which stands beside the image's feature.
         whiten: Whether descriptors are whitened as other images teach.

@@ -25,8 +25,8 @@ BINS = 256
 def depth_protocol(*, bins: int = BINS, **settings) -> Protocol:
     """Makes the protocol of linear depth: its error, and the share of pixels that are nearly right.
 
-    The image's feature stands beside each of its patch tokens. The authors' second loss, of the gradients of
-    depth between pixels, is left out: the probe is trained on whole patches.
+    The whole image's feature stands beside each of its patch tokens. The authors' second loss, of the
+    gradients of depth between pixels, is left out: the probe is trained on whole patches.
 
     Args:
         bins: Depths between the least and the largest of the training images that are weighed.
@@ -39,7 +39,7 @@ def depth_protocol(*, bins: int = BINS, **settings) -> Protocol:
         zhyever/Monocular-Depth-Estimation-Toolbox, depth/core/evaluation/metrics.py
     """
 
-    def run(train_tokens, train_features, train_depth, test_tokens, test_features, test_depth):
+    def run(train_tokens, train_whole_features, train_depth, test_tokens, test_whole_features, test_depth):
         train, test = (np.asarray(depth, np.float32) for depth in (train_depth, test_depth))
         check_dense(NAME, numbers=False, train_depth=(train, train_tokens), test_depth=(test, test_tokens))
         known = train[train > 0]
@@ -47,18 +47,19 @@ def depth_protocol(*, bins: int = BINS, **settings) -> Protocol:
             raise ValueError(f"{NAME}: training images have no two depths above 0 to tell apart")
         if not (test > 0).any():
             raise ValueError(f"{NAME}: no pixel of a test image has a depth above 0")
-        seen = beside_image(train_tokens, train_features)
+        seen = beside_image(train_tokens, train_whole_features)
         depths = jnp.linspace(known.min(), known.max(), bins)
         targets = patch_depths(train, seen.shape[1]), jnp.broadcast_to(depths, (len(seen), bins))
         probe = fit_patches(seen, targets, _loss, bins, **settings)
         found: dict[str, list[np.ndarray]] = {}
         for some in pieces(len(test), outputs=bins * test[0].size):
-            tokens = beside_image(test_tokens[some], test_features[some])
+            tokens = beside_image(test_tokens[some], test_whole_features[some])
             for name, values in _errors(probe, depths, tokens, jnp.asarray(test[some])).items():
                 found.setdefault(name, []).append(np.asarray(values))
         return {name: np.nanmean(np.concatenate(values)) for name, values in found.items()}
 
-    needs = ("train_tokens", "train_features", "train_depth", "test_tokens", "test_features", "test_depth")
+    looked_at = ("tokens", "whole_features", "depth")
+    needs = tuple(f"{split}_{what}" for split in ("train", "test") for what in looked_at)
     chosen = {"bins": bins} | settings_of(fit_patches, settings, of=NAME)
     return Protocol(NAME, needs, run, main="delta1", settings=chosen)
 

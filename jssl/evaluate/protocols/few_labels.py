@@ -18,7 +18,7 @@ def low_shot(
     *,
     shares: Sequence[float] = (0.01, 0.1),
     draws: int = 3,
-    strength: float = 4000.0,
+    strength: float = 400.0,
     iterations: int = 300,
     seed: int = 0,
 ) -> Protocol:
@@ -31,7 +31,8 @@ def low_shot(
     Args:
         shares: Of the training images of each class; the first is the main one.
         draws: Different choices of images.
-        strength: C of `logistic_probe`: MSN's weight decay of 0.00025 per image.
+        strength: C of `logistic_probe`: one over MSN's weight decay of 0.0025, its README's, which the code
+            divides by the images.
         iterations: Most steps of L-BFGS.
         seed: Of the first draw.
     Returns:
@@ -40,7 +41,7 @@ def low_shot(
     Raises:
         ValueError: for shares outside (0, 1], or numbers that are not above 0.
     References:
-        arXiv:2002.05709; facebookresearch/msn, logistic_eval.py
+        arXiv:2002.05709; facebookresearch/msn, README.md and logistic_eval.py
     """
     check_positive(draws=draws, strength=strength, iterations=iterations)
     if not shares or not all(0 < share <= 1 for share in shares):

@@ -16,15 +16,15 @@ NAME, CROSS = "retrieval", "cross_retrieval"
 BLOCK = 64  # queries compared at a time
 
 
-def retrieval_protocol(*, k: int = 10) -> Protocol:
+def retrieval_protocol(*, ks: Sequence[int] = (1, 5, 10)) -> Protocol:
     """Makes the protocol of retrieval as on Oxford and Paris: cosines rank the gallery for each query.
 
     Args:
-        k: How many of the first ranks precision is measured at.
+        ks: How many of the first ranks precision is measured at.
     Returns:
         The `Protocol` "retrieval" with, for each of easy, medium and hard that any query has answers at, the
-        metrics "map_LEVEL" and "precision10_LEVEL". `relevance` [Q, G] says how an image answers a query, by
-        `EASY`, `HARD`, `JUNK` of `jssl.data.source` or 0; queries without answers are left out.
+        metrics "map_LEVEL" and "precision1_LEVEL" and so on. `relevance` [Q, G] says how an image answers a
+        query, by `EASY`, `HARD`, `JUNK` of `jssl.data.source` or 0; queries without answers are left out.
     References:
         arXiv:1803.11285; filipradenovic/revisitop
     """
@@ -38,12 +38,14 @@ def retrieval_protocol(*, k: int = 10) -> Protocol:
             for level in LEVELS:
                 order = ranked(scores, jnp.asarray(relevance[some]), level=level)
                 found.setdefault(f"map_{level}", []).append(np.asarray(average_precision(*order)))
-                found.setdefault(f"precision{k}_{level}", []).append(np.asarray(precision_at(*order, k=k)))
+                for k in ks:
+                    at_k = np.asarray(precision_at(*order, k=k))
+                    found.setdefault(f"precision{k}_{level}", []).append(at_k)
         everything = {name: np.concatenate(values) for name, values in found.items()}
         return {name: np.nanmean(v) for name, v in everything.items() if not np.isnan(v).all()}
 
     needs = "query_features", "gallery_features", "relevance"
-    return Protocol(NAME, needs, run, main="map_medium", settings={"k": k})
+    return Protocol(NAME, needs, run, main="map_medium", settings={"ks": tuple(ks)})
 
 
 def cross_retrieval_protocol(*, ks: Sequence[int] = (1, 5, 10)) -> Protocol:

@@ -3,31 +3,28 @@
 import numpy as np
 
 from jssl.data.splits import evenly
-from jssl.evaluate.protocols.base import Protocol
+from jssl.evaluate.protocols.base import Protocol, settings_of
 from jssl.evaluate.protocols.linear import linear_probe
 
 
-def self_augment(
-    *, images: int = 2000, steps: int = 500, batch: int = 512, validation: float = 0.1, seed: int = 0
-) -> Protocol:
+def self_augment(*, images: int = 2000, steps: int = 500, **settings) -> Protocol:
     """Makes the rotation probe: a linear layer tells four rotations apart.
 
     Its accuracy ranks augmentations as accuracy with labels does, where the contrastive loss does not.
 
     Args:
         images: Of each split, the most that are turned.
-        steps: Of `linear_probe`, whose other numbers are its defaults.
-        batch: Of `linear_probe`.
-        validation: Of `linear_probe`.
-        seed: Of `linear_probe`.
+        steps: Of `linear_probe`.
+        **settings: Further keyword arguments of `linear_probe`.
     Returns:
         The `Protocol` "self_augment" with the metric "top1"; chance is 1/4. It needs `train_images` and
         `test_images`, uint8 [N, H, W, C] and square, and `encode`: images -> [N, D].
+    Raises:
+        ValueError: for a setting that the probe does not have.
     References:
         arXiv:2009.07724
     """
-    settings = dict(images=images, steps=steps, batch=batch, validation=validation, seed=seed)
-    probe = dict(steps=steps, batch=batch, validation=validation, seed=seed)
+    probe = settings_of(linear_probe, {"steps": steps} | settings, of="self_augment")
 
     def run(train_images, test_images, encode):
         (train, turns), (test, test_turns) = (
@@ -35,7 +32,8 @@ def self_augment(
         )
         return {"top1": linear_probe(train, turns, test, test_turns, classes=4, **probe).accuracy}
 
-    return Protocol("self_augment", ("train_images", "test_images", "encode"), run, settings=settings)
+    needs = "train_images", "test_images", "encode"
+    return Protocol("self_augment", needs, run, settings={"images": images} | probe)
 
 
 def _turned(images, encode):

@@ -7,11 +7,17 @@ from jssl.evaluate.measures.metrics import alignment, alpha_req, lidar, rank_me,
 from jssl.evaluate.protocols.base import Protocol
 
 
-def label_free(*, rows: int = 4096) -> Protocol:
+def label_free(
+    *, rows: int = 4096, eps: float = 1e-7, first: int = 11, last: int = 50, t: float = 2.0
+) -> Protocol:
     """Makes the measures of features alone: RankMe, alpha-ReQ and uniformity.
 
     Args:
         rows: The most training rows that are looked at, spread over them.
+        eps: Of `rank_me`.
+        first: Of `alpha_req`, the first eigenvalue of the fit.
+        last: The last one.
+        t: Of `uniformity`.
     Returns:
         The `Protocol` "label_free" with "rank_me", "alpha_req" and "uniformity". It needs train_features.
     References:
@@ -20,17 +26,23 @@ def label_free(*, rows: int = 4096) -> Protocol:
 
     def run(train_features):
         z = jnp.asarray(train_features)[evenly(len(train_features), rows)]
-        return {"rank_me": rank_me(z), "alpha_req": alpha_req(z), "uniformity": uniformity(z)}
+        found = {"rank_me": rank_me(z, eps=eps), "alpha_req": alpha_req(z, first=first, last=last)}
+        return found | {"uniformity": uniformity(z, t=t)}
 
-    return Protocol("label_free", ("train_features",), run, main="rank_me", settings={"rows": rows})
+    settings = dict(rows=rows, eps=eps, first=first, last=last, t=t)
+    return Protocol("label_free", ("train_features",), run, main="rank_me", settings=settings)
 
 
-def label_free_views(*, images: int = 1000, views: int = 10, seed: int = 0) -> Protocol:
+def label_free_views(
+    *, images: int = 1000, views: int = 10, delta: float = 1e-4, eps: float = 1e-7, seed: int = 0
+) -> Protocol:
     """Makes the measures of several views of each image: LiDAR and alignment.
 
     Args:
         images: How many are looked at.
         views: Of each; LiDAR's paper has 50 of 1,000 images.
+        delta: Of `lidar`.
+        eps: Of `lidar`.
         seed: Of the views.
     Returns:
         The `Protocol` "label_free_views" with "lidar" and "alignment". It needs `train_views`: (images,
@@ -41,7 +53,8 @@ def label_free_views(*, images: int = 1000, views: int = 10, seed: int = 0) -> P
 
     def run(train_views):
         z = train_views(images, views, seed)
-        return {"lidar": lidar(z), "alignment": alignment(z[:, 0], z[:, 1])}
+        found = {"lidar": lidar(z, delta=delta, eps=eps)}
+        return found | {"alignment": alignment(z[:, 0], z[:, 1])}
 
-    settings = dict(images=images, views=views, seed=seed)
+    settings = dict(images=images, views=views, delta=delta, eps=eps, seed=seed)
     return Protocol("label_free_views", ("train_views",), run, main="lidar", settings=settings)

@@ -10,24 +10,29 @@ from jssl.run.directory.record import REPORT
 from jssl.weights.directory import as_path, read_config
 
 
-def next_commands(directory, data: str) -> list[str]:
+def next_commands(directory, data: str, *, data_dir: str | None = None, named: bool = True) -> list[str]:
     """Says what is usually done with a run that has ended.
 
     Args:
         directory: Of the run.
         data: The name of what it was trained on.
+        data_dir: Where TFDS has it, if that was said.
+        named: Whether its network can be opened by name; one of the user's own may not.
     Returns:
-        Three commands: look at the report, write features, hand the weights on.
+        Commands: look at the report, and of a network that has a name write features and hand the weights on.
     Examples:
         >>> next_commands("runs/dino", "folder:photos")[1]
         'jssl embed runs/dino folder:photos --out runs/dino/features.npz'
     """
-    run, known = shlex.quote(str(directory)), data.partition(":")[0] in KINDS  # arrays have no name to give
-    return [
-        f"jssl open {run}",
-        f"jssl embed {run} {shlex.quote(data) if known else 'DATA'} --out {run}/features.npz",
+    run, kind = shlex.quote(str(directory)), data.partition(":")[0]
+    given = shlex.quote(data) if kind in KINDS else "DATA"  # arrays have no name to give
+    if kind == "tfds" and data_dir is not None:
+        given += f" --data-dir {shlex.quote(data_dir)}"
+    opens = (
+        f"jssl embed {run} {given} --out {run}/features.npz",
         f"jssl export {run} --out {run}/encoder.safetensors",
-    ]
+    )
+    return [f"jssl open {run}", *(opens if named else ())]
 
 
 def main(arguments: list[str]) -> None:

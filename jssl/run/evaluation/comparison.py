@@ -5,7 +5,7 @@
 
 Figures are those at the end of each run, or so far, which its row then says, and those that `jssl evaluate`
 has left in its directory, each other data, size or setting in a column of its own. OUT gets comparison.json,
-comparison.md, comparison.html and comparison.png.
+comparison.md, comparison.html, comparison.png and comparison.svg.
 """
 
 import argparse
@@ -265,7 +265,8 @@ def main(arguments: list[str]) -> None:
 def _write(place, rows: Sequence[Compared], against: str, ranks: Mapping[str, float]) -> None:
     place.mkdir(parents=True, exist_ok=True)
     values = {metric: {row.name: row.metrics.get(metric, ()) for row in rows} for metric in _metrics(rows)}
-    image = figures.png(figures.over_seeds(values))
+    drawn = figures.over_seeds(values)
+    image = figures.png(drawn)
     held = {
         "rows": [
             {"name": row.name, "runs": row.runs, "metrics": row.metrics}
@@ -277,6 +278,7 @@ def _write(place, rows: Sequence[Compared], against: str, ranks: Mapping[str, fl
     (place / "comparison.json").write_text(json.dumps(held, indent=1).replace("NaN", "null") + "\n")
     (place / "comparison.md").write_text(table(rows, markdown=True) + "\n")
     (place / "comparison.png").write_bytes(image)
+    (place / "comparison.svg").write_bytes(figures.svg(drawn))
     write_report(
         place / "comparison.html",
         title="Runs side by side",

@@ -47,11 +47,16 @@ def middle(pixels: np.ndarray) -> np.ndarray:
     return pixels[:, top : top + side, left : left + side]
 
 
-def tokens(split: int) -> Callable[[Any], np.ndarray | None]:
-    """Makes what gives patch tokens [N, n, D] of whole images of a split; None without a network."""
+def of_whole(split: int, tokens: str) -> Callable[[Any], np.ndarray | None]:
+    """Makes what gives features of whole images of a split; None without a network.
+
+    Args:
+        split: 0 for training, 1 for test images.
+        tokens: "patches" [N, n, D], or "cls" [N, D].
+    """
 
     def given(subject: Any) -> np.ndarray | None:
-        splits = None if subject.loaded is None else seeing_all(subject).splits("patches")
+        splits = None if subject.loaded is None else seeing_all(subject).splits(tokens)
         return None if splits is None else splits[split].features
 
     return given
@@ -87,7 +92,7 @@ def dense_field(split: int, name: str) -> Callable[[Any], np.ndarray | None]:
 
     def given(subject: Any) -> np.ndarray | None:
         labels = None if subject.labelled is None else subject.labelled[split].extras.get(name)
-        seen = tokens(split)(subject)
+        seen = of_whole(split, "patches")(subject)
         if labels is None or not len(labels) or seen is None:
             return None
         labels = middle(labels)
@@ -116,20 +121,23 @@ def film_tokens(subject: Any) -> list[np.ndarray] | None:
     return np.split(found, ends[:-1])
 
 
-def searched(records: Callable[[Any], Records | None], kind: str) -> Callable[[Any], np.ndarray | None]:
+def searched(
+    records: Callable[[Any], Records | None], kind: str, *, cut: bool
+) -> Callable[[Any], np.ndarray | None]:
     """Makes what gives features [N, D] or tokens [N, n, D] of images of a search.
 
     Args:
         records: Subject -> the images; None for data without such a search.
-        kind: "features", as a split's features, or "tokens", of whole images.
+        kind: "features" or "tokens".
+        cut: Whether images are cut as those of a split are; else they are seen whole.
     """
 
     def given(subject: Any) -> np.ndarray | None:
         images = None if subject.loaded is None else records(subject)
         if images is None:
             return None
-        seen, token = (subject, "cls") if kind == "features" else (seeing_all(subject), "patches")
-        found = seen.columns(images, token).features
+        seen = subject if cut else seeing_all(subject)
+        found = seen.columns(images, {"features": "cls", "tokens": "patches"}[kind]).features
         if len(found) != len(images):
             raise ValueError(f"{len(images) - len(found)} images of the search cannot be read")
         return found
@@ -145,13 +153,18 @@ PARTS: dict[str, Callable[[Any], Records | None]] = {
     "whitening": lambda subject: subject.copies and subject.copies[1],
 }
 GIVEN: dict[str, Callable[[Any], Any]] = {
-    "train_tokens": tokens(0),
-    "test_tokens": tokens(1),
+    **{f"{part}_tokens": of_whole(at, "patches") for at, part in enumerate(SPLITS)},
+    **{f"{part}_whole_features": of_whole(at, "cls") for at, part in enumerate(SPLITS)},
     "test_attention": attention,
     **{f"{part}_{name}": dense_field(at, name) for at, part in enumerate(SPLITS) for name in DENSE},
     "film_tokens": film_tokens,
     "film_objects": lambda subject: subject.films and subject.films.objects,
-    **{f"{part}_{kind}": searched(of, kind) for part, of in PARTS.items() for kind in ("features", "tokens")},
+    **{f"{part}_features": searched(PARTS[part], "features", cut=True) for part in ("query", "gallery")},
+    **{
+        f"{part}_{kind}": searched(PARTS[part], kind, cut=False)
+        for part in ("copy", "original", "whitening")  # one descriptor of both, so of the same pixels
+        for kind in ("features", "tokens")
+    },
     "relevance": lambda subject: subject.search and subject.search.relevance,
     "copied": lambda subject: subject.copies and subject.copies[0].relevance,
 }

@@ -287,6 +287,8 @@ def _rows(given: Mapping[str, Any]) -> list[str]:
                 words.append(f"{len(found):,} {name} as {kind} of {' x '.join(map(str, each))}")
     if given.get("classes"):
         words.append(f"{given['classes']} classes")
+    if given.get("prompts") is not None:
+        words.append(f"{given['prompts'].shape[1]} sentences for each class")
     return words or [f"{', '.join(given)}"]
 
 

@@ -255,6 +255,7 @@ class Subject:
         What there is no text tower, no vocabulary or no sentence for is None.
         """
         if self.towers is not None and (found := self.towers(self.data)) is not None:
+            self.note("each class is read in captions of scenes, with the class in its place")
             return found
         none = Embedded(None, None, None)
         if self.loaded is None or self.loaded.heads.get("text", (None,))[0] is None:
@@ -276,6 +277,7 @@ class Subject:
             parts = [sentences[at : at + self.batch] for at in range(0, len(sentences), self.batch)]
             return jnp.concatenate([self.loaded.text(tokenizer.encode(part)) for part in parts])
 
+        self.note(f"each class is read in: {' | '.join(self.templates)}")
         names = [name.replace("_", " ") for name in test.class_names]
         prompts = [read([t.format(name) for t in self.templates]) for name in names]
         own = self._captions(test)

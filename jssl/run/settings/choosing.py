@@ -13,6 +13,11 @@ WITH = {  # by what a system needs: what one has, in words, and a line that begi
         "a folder with a folder of images for each class",
         "jssl train NAME --data photos --preset small --start facebook/dinov2-small",
     ),
+    "images, a CLIP": (
+        "a folder of images, and a CLIP whose features are predicted",
+        "jssl train NAME --data photos --preset small --teacher openai/clip-vit-large-patch14 "
+        "--encoder vit_s14",
+    ),
     "images and captions": (
         "images and captions, in memory",
         'in Python: jssl.run("NAME", data=jssl.data.from_arrays(images, caption=token_ids))',

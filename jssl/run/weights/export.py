@@ -7,6 +7,7 @@
 """
 
 import argparse
+import json
 import subprocess
 from collections.abc import Mapping
 from importlib import metadata
@@ -27,6 +28,7 @@ from jssl.weights.loaded import Loaded
 from jssl.weights.own import FAMILY
 
 NAMES = ("timm", "meta", "hub", FAMILY)
+ROOT = Path(__file__).parents[3]  # of a checkout
 
 
 def evaluated(method: Method, state: TrainState) -> dict[str, str]:
@@ -108,21 +110,30 @@ def _told(config: Mapping[str, Any], loaded: Loaded) -> dict[str, str]:
         "std": pixels.std,
         "method": config["experiment"],
         "data": data.get("name", "") if isinstance(data, Mapping) else data,
-        **{f"{name}_version": version for name, version in config.get("versions", {}).items()},
+        **{
+            name if name == "commit" else f"{name}_version": version
+            for name, version in config.get("versions", {}).items()
+        },
     }
     return {name: str(value) for name, value in told.items() if value not in ("", None)}
 
 
 def code_version() -> dict[str, str]:
-    """Says which jssl this is: its version where it is installed, its commit where it is a checkout."""
-    root, told = Path(__file__).parents[2], {}
+    """Says which jssl this is: its version where it is installed, and its commit where it is a checkout or
+    was installed from a repository.
+    """
+    told: dict[str, str] = {}
     try:
-        told["jssl"] = metadata.version("jssl")
-    except metadata.PackageNotFoundError:
+        installed = metadata.distribution("jssl")
+        told["jssl"] = installed.version
+        origin = json.loads(installed.read_text("direct_url.json") or "{}")
+        if commit := origin.get("vcs_info", {}).get("commit_id"):
+            told["commit"] = commit
+    except (metadata.PackageNotFoundError, ValueError):
         pass
-    if (root / ".git").exists():
+    if (ROOT / ".git").exists():
         try:
-            asked = ["git", "-C", str(root), "rev-parse", "HEAD"]
+            asked = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
             done = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True)
             told["commit"] = done.stdout.strip()
         except (OSError, subprocess.SubprocessError):
