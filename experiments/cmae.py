@@ -19,7 +19,8 @@ class CMAE(Training):
 
     The paper: ViT-B/16, batch 4096, ImageNet, 300 epochs: fine-tuned 83.8 %; 84.7 % after 1600. Squares of
     2 x 2 patches are hidden, 65 % of them, as the authors' configuration has it; the paper says 75 %. As
-    there, the norms' scales in projection and prediction decay.
+    there, the norms' scales in projection and prediction decay. The log's `patch/trivial` is the loss of the
+    mean patch.
     """
 
     data: Data = "tfds:imagenet2012"

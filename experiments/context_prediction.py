@@ -22,7 +22,8 @@ class ContextPrediction(Training):
     The paper: AlexNet-like, ImageNet, four weeks on one GPU. The numbers are those of the study that
     trained ResNets on it, arXiv:1901.09005: ResNet-50 v1 of double width, batch 128, 35 epochs. Biases and
     norms do not decay here. With --grey 0 --dropped 1 tiles keep one channel, as the paper has it, and with
-    --jitter they stay near their cells' middles.
+    --jitter they stay near their cells' middles; a third of the paper's tiles are also made small and large
+    again, which is left out here.
     """
 
     data: Data = "tfds:imagenet2012"

@@ -20,7 +20,8 @@ class IJEPA(Training):
         --predictor-depth 6 --predictor-heads 12
 
     The paper: ViT-H/14, batch 2048, ImageNet, 300 epochs: linear 79.3 %; 72 hours on 16 A100. Images are
-    never mirrored, and mask tokens decay, as in the authors' code.
+    never mirrored, and mask tokens decay, as in the authors' code. The log's `trivial` is the loss of the
+    mean of what the teacher says.
     """
 
     data: Data = "tfds:imagenet2012"

@@ -17,6 +17,7 @@ class MAE(Training):
 
     The paper: ViT-L/16, batch 4096, ImageNet, 800 epochs: linear 73.9 %, fine-tuned 85.4 % (table 1d; 85.5 %
     with the code); 42 hours on 64 V100. Class and mask token decay too, as in the authors' code.
+    The log's `trivial` is the loss of the mean patch.
     """
 
     data: Data = "tfds:imagenet2012"

@@ -17,7 +17,7 @@ class MIMContrast(Training):
 
     The paper: ViT-B/16, ImageNet: a mix of about 0.2 is better than either alone, both linear and fine-tuned.
     Only the mix is the paper's. Its run is not published: all other numbers are our own choice, with SimMIM's
-    ratio and MoCo v3's views and temperature.
+    ratio and MoCo v3's views and temperature. The log's `mim/trivial` is the loss of the mean patch.
     """
 
     data: Data = "tfds:imagenet2012"

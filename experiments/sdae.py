@@ -18,7 +18,8 @@ class SdAE(Training):
 
     The paper: ViT-B/16, batch 768, ImageNet, 300 epochs: fine-tuned 84.1 %. Two things differ from the
     authors' code: the cosine is that of each token's features, as the paper says, where the code takes it
-    over the tokens of a fold; and the teacher begins as a copy of the student.
+    over the tokens of a fold; and the teacher begins as a copy of the student. The log's `trivial` is the
+    loss of the mean of what the teacher says.
     """
 
     data: Data = "tfds:imagenet2012"

@@ -74,6 +74,28 @@ def test_accumulated_exactly_batch_statistics_move_once():
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("parts", [1, 4])
+def test_accumulated_exactly_every_part_drops_what_it_draws_itself_in_both_passes(parts):
+    class Dropped(nn.Module):
+        """Every image -> the weights, half of them dropped."""
+
+        @nn.compact
+        def __call__(self, x, *, train: bool = False):
+            weight = self.param("weight", nn.initializers.ones, (64,))
+            rows = jnp.broadcast_to(weight, (len(x), 64))
+            return nn.Dropout(0.5, deterministic=not train)(rows)
+
+    def told(outputs):
+        kept = outputs.student["cls"]
+        return kept.sum(), {"kept": kept[0]}
+
+    method = siamese(Dropped(), stateless(told))
+    state, metrics = stepped(method, toys.noisy(1), accumulate=parts, accumulate_exactly=True)
+    kept = np.asarray(metrics["kept"])
+    assert len(np.unique(kept, axis=0)) == len(kept) == 8
+    np.testing.assert_allclose(state.params["weight"], 1 - 0.1 * kept.sum(0), atol=1e-6)
+
+
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_targets_made_of_pixels_are_those_of_the_images_before_they_were_cast(accumulate):
     def told(outputs):

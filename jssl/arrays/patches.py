@@ -122,23 +122,33 @@ def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> jax.Array:
     return jnp.asarray(np.concatenate([wave(phase) for phase in phases for wave in (np.sin, np.cos)], axis=1))
 
 
-def check_images(images: jax.Array, side: int, name: str) -> jax.Array:
+def check_images(images: jax.Array, side: int, name: str, *, floats: bool = False) -> jax.Array:
     """Refuses what is no batch of images, or a side that does not divide them.
 
     Args:
         images: [B, H, W, C].
         side: of a patch or a cell.
         name: what the side is called in the error.
+        floats: whether they have to be floats, as networks need them.
     Returns:
         The images as an array.
     Raises:
-        ValueError: for other shapes, or a side that does not divide the height and the width.
+        ValueError: for other shapes or types, or a side that does not divide the height and the width.
     """
     images = jnp.asarray(images)
     if images.ndim != 4 or 0 in images.shape:
-        raise ValueError(f"images has shape {images.shape}, expected [B, H, W, C] with no empty axis")
-    if side < 1 or images.shape[1] % side or images.shape[2] % side:
         raise ValueError(
-            f"{name} is {side}, which does not divide images of shape {images.shape} [B, H, W, C]"
+            f"images has shape {images.shape}, expected [B, H, W, C] with no empty axis; add a batch axis to "
+            "one image"
+        )
+    if floats and not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(
+            f"images must be floats, got {images.dtype}; scale them to [0, 1] and normalise them first"
+        )
+    if side < 1 or images.shape[1] % side or images.shape[2] % side:
+        size = f"{images.shape[1]} x {images.shape[2]}"
+        raise ValueError(
+            f"images of {size} pixels are not divisible by {name} = {side}; resize them or choose another "
+            f"{name}"
         )
     return images

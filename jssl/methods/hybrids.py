@@ -10,7 +10,7 @@ from jssl.methods.frames.masked_contrast import masked_contrast
 from jssl.methods.frames.masked_prediction import masked_prediction
 from jssl.methods.frames.self_distillation import self_distillation
 from jssl.methods.multimodal import clip
-from jssl.methods.pairs import between_views, over_patches, over_views, with_the_teacher
+from jssl.methods.pairs import between_views, over_views, reconstructed, with_the_teacher
 from jssl.methods.weighted import weighted_methods
 from jssl.models.encoders.readouts import read_raw_mean
 from jssl.models.headed import with_heads
@@ -76,7 +76,7 @@ def mim_contrast(
     check_hides(encoder, "mim_contrast")
     network = with_heads(encoder, cls=head or simclr_head(), patch=pixel_head(encoder.patch))
     objective = objectives.weighted_sum(
-        mim=(1 - mix, over_patches(partial(objectives.masked_reconstruction, distance="l1"))),
+        mim=(1 - mix, reconstructed(distance="l1")),
         contrast=(mix, over_views(partial(objectives.nt_xent, temperature=temperature))),
     )
     return masked_prediction(
@@ -149,7 +149,7 @@ def cmae(
         CMAE, arXiv:2207.13532
     """
     check_hides(encoder, "cmae")
-    pixels = partial(objectives.masked_reconstruction, normalize_target=True)
+    pixels = reconstructed(normalize_target=True)
     pair = partial(objectives.scaled_info_nce, temperature=temperature)
     return masked_contrast(
         encode_decode(
@@ -159,7 +159,7 @@ def cmae(
             describer=describer or MaskedDecoder(encoder.dim, depth=2),
         ),
         objectives.weighted_sum(
-            patch=(1.0, over_patches(pixels)), contrast=(contrast, with_the_teacher(pair, "prediction"))
+            patch=(1.0, pixels), contrast=(contrast, with_the_teacher(pair, "prediction"))
         ),
         teacher=encoder.clone(readout=read_raw_mean),
         projection=projection or byol_head(hidden=1536),

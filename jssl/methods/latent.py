@@ -9,7 +9,7 @@ from jssl.methods.distillation import sometimes_blocks
 from jssl.methods.frames.complement import complement
 from jssl.methods.frames.forward import anchor_views, key_view
 from jssl.methods.frames.self_distillation import self_distillation
-from jssl.methods.pairs import over_patches
+from jssl.methods.pairs import reconstructed
 from jssl.models.headed import with_heads
 from jssl.models.heads import Prototypes, linear_head, msn_head
 from jssl.models.masked.autoencoder import visible_only
@@ -117,11 +117,10 @@ def sdae(encoder, *, decoder=None, ratio: float = 0.75, folds: int = 3, momentum
         SdAE, arXiv:2208.00449
     """
     check_hides(encoder, "sdae")
-    loss = partial(objectives.masked_reconstruction, distance="cosine", normalize_target=True)
     return complement(
         encoder,
         decoder or MaskedDecoder(encoder.dim),
-        over_patches(loss),
+        reconstructed(distance="cosine", normalize_target=True),
         momentum=momentum,
         masking=lambda keys, images: random_mask(keys, encoder.grid(images.shape), ratio=ratio),
         visible=lambda patches: int(patches * (1 - ratio)),

@@ -1,13 +1,11 @@
 """Masked image modelling: hidden patches are predicted, as pixels or as a teacher's features."""
 
-from functools import partial
-
 from jssl import objectives
 from jssl.masks import multiblock_masks, multiblock_sizes, random_mask, unit_mask
 from jssl.methods.base import Method, check_hides
 from jssl.methods.frames.joint_predictive import joint_predictive
 from jssl.methods.frames.masked_prediction import masked_prediction
-from jssl.methods.pairs import over_patches
+from jssl.methods.pairs import reconstructed
 from jssl.models.headed import with_heads
 from jssl.models.masked.autoencoder import encode_decode
 from jssl.models.masked.decoders import mae_decoder, pixel_head
@@ -34,7 +32,7 @@ def mae(encoder, *, decoder=None, ratio: float = 0.75, normalize_target: bool = 
     )
     return masked_prediction(
         network,
-        over_patches(partial(objectives.masked_reconstruction, normalize_target=normalize_target)),
+        reconstructed(normalize_target=normalize_target),
         masking=lambda keys, images: random_mask(keys, encoder.grid(images.shape), ratio=ratio),
         target=lambda images: objectives.patchify(images, encoder.patch),
     )
@@ -65,7 +63,7 @@ def simmim(encoder, *, side: int | None = None, ratio: float = 0.6, unit: int = 
 
     return masked_prediction(
         with_heads(encoder, patch=pixel_head(side)),
-        over_patches(partial(objectives.masked_reconstruction, distance="l1")),
+        reconstructed(distance="l1"),
         masking=masking,
         target=lambda images: objectives.patchify(images, side),
     )
@@ -91,7 +89,7 @@ def i_jepa(
     return joint_predictive(
         encoder,
         predictor or Predictor(),
-        over_patches(partial(objectives.masked_reconstruction, distance="smooth_l1")),
+        reconstructed(distance="smooth_l1"),
         momentum=momentum,
         masking=lambda keys, images: masking(keys, encoder.grid(images.shape)),
         sizes=sizes,

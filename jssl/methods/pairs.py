@@ -1,13 +1,14 @@
 """How a loss of two arrays becomes an objective over views."""
 
+from functools import partial
 from itertools import permutations
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jssl.objectives import Objective, named, stateless
-from jssl.objectives.reconstruction import by_tokens
+from jssl.objectives import Objective, masked_reconstruction, named, stateless
+from jssl.objectives.reconstruction import by_tokens, standardized
 
 
 def between_views(loss, *, student: str = "cls", teacher: str = "cls") -> Objective:
@@ -98,21 +99,36 @@ def with_the_teacher(loss, name: str = "cls") -> Objective:
     return stateless(losses)
 
 
-def over_patches(loss, *, name: str = "patch") -> Objective:
+def over_patches(loss, *, figures=None, name: str = "patch") -> Objective:
     """Averages loss(prediction, target, mask) on patches over the views.
 
     Args:
         loss: ([B, N, D], [B, N, ...], [B, N]) -> [B].
+        figures: of the same arrays, (prediction, target, mask) -> metrics by name; None: none.
         name: of the outputs.
     Returns:
         An `Objective` that remembers nothing.
     """
 
     def losses(outputs):
-        views = zip(outputs.student[name], outputs.target[name], outputs.mask, strict=True)
-        return jnp.stack([loss(*view) for view in views])
+        views = outputs.student[name], outputs.target[name], outputs.mask
+        each = jnp.stack([loss(*view) for view in zip(*views, strict=True)])
+        return each if figures is None else (each, _told(figures, views))
 
     return stateless(losses)
+
+
+def reconstructed(*, normalize_target: bool = False, **how) -> Objective:
+    """Makes the objective of patches that are reconstructed: `masked_reconstruction`, over the views.
+
+    Args:
+        normalize_target, how: as for `masked_reconstruction`.
+    Returns:
+        An `Objective` that remembers nothing; its metric `trivial` is the loss of the batch's mean target.
+    """
+    loss, made = partial(masked_reconstruction, **how), standardized if normalize_target else jnp.asarray
+    figures = of_the_mean(loss, made=made)
+    return over_patches(partial(loss, normalize_target=normalize_target), figures=figures)
 
 
 def over_hidden(loss, *, figures=None, name: str = "patch") -> Objective:
@@ -132,29 +148,34 @@ def over_hidden(loss, *, figures=None, name: str = "patch") -> Objective:
     def losses(outputs):
         views = outputs.student[name], *_hidden(outputs, name)
         weighted = by_tokens(jnp.stack([loss(*view) for view in zip(*views, strict=True)]), views[2])
-        if figures is None:
-            return weighted
-        return weighted, jax.tree.map(jnp.mean, jax.vmap(figures)(*jax.lax.stop_gradient(views)))
+        return weighted if figures is None else (weighted, _told(figures, views))
 
     return stateless(losses)
 
 
-def of_the_mean(loss):
+def of_the_mean(loss, *, made=jnp.asarray):
     """Makes the figure of the trivial prediction, the mean target of the batch: what has to be beaten.
 
     Args:
         loss: as for `over_hidden`.
+        made: target -> what predictions are compared with, such as `standardized`.
     Returns:
         (prediction, target, mask) -> {"trivial": the loss of that prediction}.
     """
 
     def figures(prediction, target, mask):
+        target = made(target)
         mean = jnp.mean(target, axis=(0, 1), where=mask[..., None])
         losses = loss(jnp.broadcast_to(mean, target.shape), target, mask)
         counts = jnp.sum(mask, axis=-1)
         return {"trivial": jnp.sum(losses * counts) / jnp.maximum(jnp.sum(counts), 1)}
 
     return figures
+
+
+def _told(figures, views):
+    """The mean over the views of what figures say of them, without gradient."""
+    return jax.tree.map(jnp.mean, jax.vmap(figures)(*jax.lax.stop_gradient(views)))
 
 
 def _hidden(outputs, name):

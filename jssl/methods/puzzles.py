@@ -37,7 +37,7 @@ def puzzles(keys, images, *, table, side: int, number: int = 1, apart: int = 0, 
     Returns:
         ((tiles [B, N, side, side, C], orders [B, number, N]), {"place": rows of the table [B, number]}).
     Raises:
-        ValueError: for tiles larger than cells.
+        ValueError: for tiles larger than cells, or intruders in a batch of one.
     """
     tiles = cell_tiles(keys, images, cells=round(table.shape[1] ** 0.5), side=side, apart=apart)
     if intruders:

@@ -51,7 +51,7 @@ def masked_reconstruction(
         raise ValueError(f"distance is {distance!r}, expected 'l2', 'l1', 'smooth_l1' or 'cosine'")
     prediction, target = (jnp.where(mask[..., None], x, 0.0) for x in (prediction, target))
     if normalize_target:
-        target = _normalized(target)
+        target = standardized(target)
     if distance == "cosine":
         return masked_mean(1 - cosine(prediction, jax.lax.stop_gradient(target)), mask)
     difference = jnp.abs(prediction - jax.lax.stop_gradient(target))
@@ -63,7 +63,21 @@ def masked_reconstruction(
     return masked_mean(jnp.mean(difference, axis=-1), mask)
 
 
-def _normalized(target):
+def standardized(target) -> jax.Array:
+    """Brings each token to mean 0 and unbiased variance 1; 1e-6 is added inside the root.
+
+    Args:
+        target: [..., D], at least 2 features.
+    Returns:
+        [..., D].
+    Raises:
+        ValueError: for fewer features.
+    References:
+        MAE, arXiv:2111.06377
+
+    >>> print(standardized(jnp.array([1.0, 3.0])).round(3))
+    [-0.707  0.707]
+    """
     if target.shape[-1] < 2:
         raise ValueError(f"target has shape {target.shape}, expected at least 2 features to normalize")
     centred = target - jnp.mean(target, axis=-1, keepdims=True)

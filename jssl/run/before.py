@@ -10,6 +10,8 @@ from jssl.run.directory.record import BUDGET
 from jssl.run.settings.experiment import DataInfo, Settings
 from jssl.weights.directory import CONFIG, as_path, read_config
 
+MARKS = "marks"  # the entry of config.json that says what its data is known again by
+
 
 class Shorter(NamedTuple):
     """A run before it was extended.
@@ -47,15 +49,26 @@ def check_data(out, before: Mapping[str, Any] | None, data: Gathered, info: Data
             f"--out {out} lies in --data {root}, so that its figures would be images to train on; give "
             "another --out"
         )
-    counts = (before or {}).get("data")
+    kept = before or {}
+    counts = kept.get("data")
     if data.passing is not None or not isinstance(counts, Mapping):
         return
+    advice = f"give the data as it was, or another directory, with --start {out} to go on from its weights"
     counted = {"images": ("examples", info.examples), "classes": ("classes", info.classes)}
     for word, (name, now) in counted.items():
         if (then := counts.get(name, now)) != now:
             raise ValueError(
                 f"--data {info.name} has {now:,} {word}, and had {then:,} when the run in --out {out} began; "
-                f"give the data as it was, or another directory, with --start {out} to go on from its weights"
+                + advice
+            )
+    marks = kept.get(MARKS)
+    if not isinstance(marks, Mapping):  # of an earlier version, which kept none
+        return
+    for word, mark in data.marks.items():
+        if marks.get(word, mark) != mark:
+            raise ValueError(
+                f"--data {info.name}: its {word} are others than when the run in --out {out} began, or in "
+                f"another order; {advice}"
             )
 
 

@@ -16,7 +16,7 @@ from jssl.arrays.jaxprs import matrix_flops
 from jssl.data.reading.resident import steps_per_epoch
 from jssl.data.source import Source
 from jssl.extras import require
-from jssl.run.before import Shorter, check_data, config_of, extended
+from jssl.run.before import MARKS, Shorter, check_data, config_of, extended
 from jssl.run.data.gather import Gathered, gather
 from jssl.run.directory.record import check_directory
 from jssl.run.footprint import footprint
@@ -180,6 +180,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     state = placed(shapes, state_sharding(mesh, shapes))
     config |= {
         "data": info._asdict(),
+        MARKS: dict(data.marks),
         "class": f"{type(settings).__module__}:{type(settings).__qualname__}",
         "steps": experiment.steps,
         NETWORK: _network(experiment, info),

@@ -188,7 +188,19 @@ def test_all_test_images_are_looked_at_where_they_fit_in_memory(tmp_path, monkey
     monkeypatch.setattr("jssl.run.data.gather.fits_in_memory", lambda records, *, canvas: False)
     found = gathered(tmp_path)
     assert len(found.test) == 40 and len(found) == 80
-    assert found.notes[-1].endswith("probes look at 40 of 80 test images")
+    assert found.notes[-2].endswith("probes look at 40 of 80 test images")
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_test_images_that_are_training_images_are_counted_and_said(fits, tmp_path, monkeypatch):
+    monkeypatch.setattr("jssl.run.data.gather.fits_in_memory", lambda records, *, canvas: fits)
+    write(tmp_path / "train", COLORS, count=9)
+    write(tmp_path / "test", COLORS, count=3)
+    for name in ("ant", "bee"):
+        Image.fromarray(np.full((8, 8, 3), 250, np.uint8)).save(tmp_path / "test" / name / "other.png")
+    (note,) = (note for note in gathered(tmp_path).notes if "training images too" in note)
+    assert ("12 of 14 test images are" in note) and ("at least" in note) == (not fits)
+    assert not any("training images too" in note for note in gathered(tmp_path / "train").notes)
 
 
 def test_classes_are_chosen_by_labels_that_have_to_be_read(tmp_path, monkeypatch):

@@ -146,6 +146,23 @@ def test_context_predictions_pair_decays_more():
         assert not np.any(moves[name]["dense"]["bias"])
 
 
+JIGSAW = dict(side=64, cells=3, number=1, apart=2), dict(grey=0.5, projected=0.5)
+TILES = {  # of squares of 255 pixels, and what becomes of their colors
+    "jigsaw": (JIGSAW[0] | dict(permutations=100), JIGSAW[1]),
+    "jigsaw_pp": (JIGSAW[0] | dict(permutations=701, intruders=2), JIGSAW[1]),
+    "context_prediction": (dict(side=64, jitter=None, dropped=0.0), dict(grey=0.66)),
+}
+
+
+@pytest.mark.parametrize("name", TILES)
+def test_tiles_are_cut_and_colored_as_published(name, monkeypatch):
+    module, kind, cut, colored = module_of(name), named(name), {}, {}
+    monkeypatch.setattr(module, name, lambda encoder, **how: cut.update(how) or methods.rotation(encoder))
+    monkeypatch.setattr(kind, "make_views", lambda self, data, **how: colored.update(how))
+    built(kind())
+    assert TILES[name][0].items() <= cut.items() and TILES[name][1].items() <= colored.items()
+
+
 @pytest.mark.parametrize("settings", [Autoencoder(), SpotArtifacts()])
 def test_spot_artifacts_rate_is_a_line_of_two_gpus_and_adam_adds_much(settings):
     assert settings.batch == 2 * 128

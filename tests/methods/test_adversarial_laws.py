@@ -154,9 +154,13 @@ def spotting():
 
     @jax.jit
     def gradient(params):
-        return jax.grad(
-            lambda params: method.loss(params, None, memory, seen_as(IMAGES), jax.random.key(1), 0)[0]
-        )(params)
+        """The slope of the loss, and the memory after it."""
+
+        def loss(params):
+            value, (after, _) = method.loss(params, None, memory, seen_as(IMAGES), jax.random.key(1), 0)
+            return value, after
+
+        return jax.grad(loss, has_aux=True)(params)
 
     return method, params, memory, made, gradient
 
@@ -199,7 +203,7 @@ def test_repair_and_adversary_learn_each_from_its_own_loss(spotting):
         _, (_, metrics) = method.loss(params, None, memory, seen_as(IMAGES), jax.random.key(1), 0)
         return sum(metrics[one] for one in name)
 
-    total = gradient(params)
+    total, _ = gradient(params)
     for part, names in (("adversary", ("judgement", "where")), ("repair", ("passing", "error"))):
         own = jax.jit(jax.grad(term), static_argnums=1)(params, names)
         for other in params:
@@ -210,6 +214,15 @@ def test_repair_and_adversary_learn_each_from_its_own_loss(spotting):
                     np.testing.assert_allclose(x, y, atol=1e-4, rtol=1e-3)
             else:
                 assert all(np.all(x == 0) for x, _ in pairs)
+
+
+def test_the_auto_encoder_stands_still_in_training_its_statistics_too(spotting):
+    _, params, memory, _, gradient = spotting
+    before, after = (x["statistics"] for x in (memory, gradient(params)[1]))
+    jax.tree.map(np.testing.assert_array_equal, before["taught"], after["taught"])
+    for part in ("repair", "adversary"):
+        pairs = zip(*map(jax.tree.leaves, (before[part], after[part])), strict=True)
+        assert any(np.any(x != y) for x, y in pairs)
 
 
 def test_the_best_verdict_on_what_cannot_be_told_is_a_guess():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jssl import methods, models
+from jssl import collecting, methods, models
 from jssl.arrays.keys import batch_key, fold_keys, uniform
 from jssl.masks import Masking, attention_mask, hint_attention_mask, low_attention_mask
 from jssl.methods.attended import sometimes_attended
@@ -95,6 +95,30 @@ def test_with_random_ranks_it_is_ibot():
     np.testing.assert_allclose(value, same, rtol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), slope, slope_too)
     assert abs(other - value) > 1e-3
+
+
+def test_the_teachers_last_block_says_what_is_hidden_whatever_the_student_is():
+    vit = VIT.clone(depth=2)
+    method = methods.attmask(vit, probability=1.0, prototypes=8, head=HEAD)
+    views = toys.noisy(2)(jax.random.key(0), toys.batch(side=16))
+    params, memory = jax.jit(method.init)(jax.random.key(1), views)
+    teacher = jax.tree.map(lambda x: x + 0.1, params)
+
+    @jax.jit
+    def hidden(params, teacher):
+        return method.outputs(params, teacher, memory, views, jax.random.key(2)).mask
+
+    mask = np.asarray(hidden(params, teacher))
+    np.testing.assert_array_equal(mask, hidden(jax.tree.map(lambda x: 2 * x, params), teacher))
+    assert np.any(mask != hidden(params, params))
+    looking = jax.jit(lambda images: collecting(vit, "attention").apply(teacher["encoder"], {}, images)[0])
+    wrong = np.zeros(2, int)  # images in which a block attends more to a patch that is shown
+    for own, images in zip(mask, views["global"], strict=True):
+        for number, rows in enumerate(looking(images).inner["attention"]):
+            attention = np.asarray(rows[..., 1:].mean(1))
+            shown = np.where(own, -np.inf, attention).max(1)
+            wrong[number] += np.sum(shown > np.where(own, attention, np.inf).min(1) + 1e-6)
+    assert wrong[0] > 0 and wrong[1] == 0
 
 
 def test_an_encoder_without_a_class_token_is_refused():

@@ -41,7 +41,7 @@ def i_jepa():
     @jax.jit
     def outputs(images, key):
         seen = method.outputs(params, {"encoder": params["encoder"]}, memory, seen_as(images), key)
-        keys = sample_keys(jax.random.split(key, 3)[0], jnp.arange(BATCH))
+        keys = sample_keys(jax.random.split(key)[0], jnp.arange(BATCH))
         hidden, targets = multiblock_masks(keys, GRID)
         return seen.student["patch"], seen.target["patch"], seen.mask, hidden, targets
 

@@ -11,10 +11,11 @@ import pytest
 from jssl import masked_prediction, methods, models, objectives, with_heads
 from jssl.masks import Masking, random_mask
 from jssl.methods.masked_targets import hidden_blocks, latent_distance
-from jssl.methods.pairs import of_the_mean, over_hidden
+from jssl.methods.pairs import of_the_mean, over_hidden, reconstructed
 from jssl.models.freezing import frozen
 from jssl.models.masked.decoders import patch_head
 from jssl.objectives import Outputs
+from tests.law_table import TABLE, batch
 from tests.methods import toys
 from tests.methods.toys import seen_as
 
@@ -231,6 +232,30 @@ def test_the_trivial_prediction_is_the_mean_target_of_what_is_hidden():
     np.testing.assert_allclose(found, 1 - 0.5**0.5, rtol=1e-6)
     found = of_the_mean(objectives.masked_reconstruction)(None, target, mask)["trivial"]
     np.testing.assert_allclose(found, 1.5**2, rtol=1e-6)
+
+
+def test_the_mean_of_normalized_targets_is_that_of_what_they_become():
+    target, mask = jnp.array([[[[1.0, 3.0], [7.0, 5.0]]]]), jnp.ones((1, 1, 2), bool)
+    outputs = Outputs({"patch": 0 * target}, {"patch": target}, mask)
+    for normalize, expected in ((False, 5.0), (True, 0.5)):
+        _, _, figures = reconstructed(normalize_target=normalize).apply((), outputs, 0)
+        np.testing.assert_allclose(figures["trivial"], expected, rtol=1e-4)
+
+
+LOGGED = dict.fromkeys(("mae", "simmim", "i_jepa", "sdae"), "trivial")
+LOGGED |= {"cmae": "patch/trivial", "mim_contrast": "mim/trivial"}
+
+
+@pytest.mark.parametrize("name", LOGGED)
+def test_beside_a_reconstructions_loss_stands_that_of_the_mean(name):
+    method, views = TABLE[name].make(), TABLE[name].views(KEY, batch())
+
+    def told():
+        params, memory = method.init(KEY, views)
+        teacher = method.teacher and method.teacher.init(params)
+        return method.loss(params, teacher, memory, views, KEY, 0)[1][1]
+
+    assert LOGGED[name] in jax.eval_shape(told)
 
 
 @pytest.mark.parametrize(

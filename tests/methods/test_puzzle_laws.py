@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jssl import methods, models
+from jssl import methods, models, views
 from jssl.arrays.permutations import permutation_table
 from jssl.data.augment.tiles import cell_tiles, intruded, one_channel, standardized_tiles
 from jssl.methods.puzzles import neighbours, puzzles
@@ -120,6 +120,45 @@ def test_a_standardized_tile_says_nothing_of_its_brightness():
 TABLE = permutation_table(24)
 
 
+def test_what_keeps_puzzles_from_shortcuts_reaches_them():
+    """Jitter and channels apart are those of tiles; and a tile's variance may be one channel's alone."""
+
+    def cut(images=WHERE, **how):
+        return standardized_tiles(cell_tiles(KEYS, images, side=TILE, **how))
+
+    asked = {
+        "apart": puzzles(KEYS, WHERE, table=TABLE, side=TILE, apart=2)[0][0],
+        "jitter": neighbours(KEYS, WHERE, side=TILE, jitter=2)[0][0],
+    }
+    for name, tiles in asked.items():
+        np.testing.assert_array_equal(tiles, cut(**{name: 2}))
+        assert np.any(tiles != cut())
+    shares = [
+        np.sort(neighbours(KEYS, ROWS, side=TILE, dropped=share)[0][0].var((2, 3)), axis=-1)
+        for share in (0.0, 1.0)
+    ]
+    np.testing.assert_allclose(shares[0], 1, atol=1e-3)  # of each of the three
+    np.testing.assert_allclose(shares[1], np.broadcast_to([0, 0, 3], shares[1].shape), atol=1e-2)
+
+
+def test_the_views_of_puzzles_lose_all_color_or_green_against_magenta():
+    images = np.random.default_rng(0).integers(0, 256, (16, 30, 30, 3), np.uint8)
+    mean, std = views.statistics("puzzle")
+
+    def seen(**how):
+        found = jax.jit(views.puzzle(size=SIDE, **how))(KEYS[0], {"image": images, "index": jnp.arange(16)})
+        return np.asarray(found["global"][0]) * np.asarray(std) + np.asarray(mean)
+
+    def far(images, direction):
+        return np.abs(images @ np.asarray(direction)).max((1, 2))
+
+    plain, free = seen(grey=0.0), seen(grey=0.0, projected=1.0)
+    assert np.all(far(plain, (-1, 2, -1)) > 0.1) and np.all(far(free, (-1, 2, -1)) < 1e-4)
+    assert np.all(far(free, (1, 0, -1)) > 0.1)  # it is not grey
+    half = np.ptp(seen(grey=0.5), axis=-1).max((1, 2))
+    assert 2 < np.sum(half < 1e-4) < 14 and np.all(np.ptp(seen(grey=1.0), axis=-1) < 1e-4)
+
+
 def test_a_puzzles_label_is_the_row_of_its_order():
     (tiles, orders), labels = puzzles(KEYS, WHERE, table=TABLE, side=TILE, number=40)
     np.testing.assert_array_equal(orders, TABLE[labels["place"]])
@@ -184,6 +223,8 @@ def test_intruders_are_another_images():
     assert set(np.unique(foreign.sum(1))) == {0, 1, 2}
     assert np.any(corners(mixed)[foreign] // CELL != np.broadcast_to(CELLS, (64, 9, 2))[foreign])  # anywhere
     np.testing.assert_array_equal(intruded(KEYS, tiles, most=0)[0], tiles)
+    with pytest.raises(ValueError, match="another image's tiles, got a batch of 1"):
+        intruded(KEYS[:1], tiles[:1], most=2)
 
 
 def test_without_intruders_a_puzzle_is_the_same_bit_for_bit():

@@ -156,6 +156,7 @@ def test_nothing_is_sown_unless_asked():
     "images, arguments, message",
     [
         (IMAGES[0], {}, "add a batch axis"),
+        (IMAGES[:0], {}, "with no empty axis"),
         (IMAGES[:, :15], {}, "not divisible by patch = 4"),
         (jnp.zeros((2, 16, 8, 3), jnp.uint8), {}, "floats"),
         (IMAGES, {"mask": jnp.zeros((2, 8))}, "mask must be bool"),

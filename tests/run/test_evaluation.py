@@ -19,7 +19,8 @@ from jssl.run.evaluation import features, protocols
 from jssl.run.evaluation.choosing import chosen_protocols
 from jssl.run.evaluation.comparison import compare
 from jssl.run.evaluation.embed import prepared
-from jssl.run.evaluation.features import Columns, mark_of_data, mark_of_network, matched, read_columns
+from jssl.run.evaluation.features import Columns, matched, read_columns
+from jssl.run.evaluation.marks import mark_of_data, mark_of_network
 from jssl.run.evaluation.protocols import evaluate
 from jssl.run.starting import start
 from jssl.run.training import Run

@@ -13,7 +13,8 @@ from jssl.data import from_arrays, in_memory
 from jssl.data.sources.scenes import scenes
 from jssl.models import TextTransformer
 from jssl.objectives.base import Outputs
-from jssl.run.evaluation import subject, towers
+from jssl.run.evaluation import protocols, subject, towers
+from jssl.run.evaluation.marks import mark_of_network
 from jssl.run.evaluation.protocols import evaluate
 from jssl.run.settings.families import Texts
 from jssl.weights import Preprocess
@@ -119,7 +120,7 @@ def test_classes_and_captions_by_a_text_tower(loaded, tmp_path, monkeypatch):
     (tmp_path / "merges.txt").write_text("#version\nc a\n")
     for number, name in enumerate(("cat", "dog")):
         for split in ("train", "test"):
-            picture(tmp_path / split / name / "0.png", 90 * number)
+            picture(tmp_path / split / name / "0.png", 90 * number + 5 * (split == "test"))
     text = TextTransformer(515, 8, dim=8, depth=1, heads=2)
     words = text.init(jax.random.key(1), np.zeros((1, 8), np.int32))
     both = replace(loaded, heads={"text": (text, words)})
@@ -167,3 +168,17 @@ def test_a_run_of_two_towers_embeds_images_beside_their_own_captions(monkeypatch
     np.testing.assert_allclose(found.images, few.images.reshape(20, -1)[:, :12] / 255, rtol=1e-5)
     np.testing.assert_array_equal(found.captions, few.extras["caption"])
     assert found.prompts.shape == (2, 8, 12) and towers.towers_of("run")("digits") is None
+
+
+def test_features_and_fine_tuning_look_through_a_network_once(loaded, tmp_path, monkeypatch):
+    few, marked = scenes(split="test", side=8, count=40), []
+
+    def started(name, **settings):
+        return SimpleNamespace(table={"learned": {"head_top1": 0.5}})
+
+    monkeypatch.setattr(protocols, "start", started)
+    monkeypatch.setattr(subject, "mark_of_network", lambda one: marked.append(one) or mark_of_network(one))
+    np.savez(tmp_path / "few.npz", images=few.images, labels=few.labels)
+    names = ["knn", "fine_tune_mae", "fine_tune_beit"]
+    where = dict(data=f"npz:{tmp_path}/few.npz", out=tmp_path / "out", cache=tmp_path / "kept", batch=40)
+    assert len(evaluate(loaded, protocols=names, **where)) == 3 and len(marked) == 1

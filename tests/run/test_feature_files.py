@@ -9,6 +9,7 @@ from jssl.run.curate import curate
 from jssl.run.data.npz import held
 from jssl.run.evaluation import embed as embedding
 from jssl.run.evaluation.features import read_columns
+from jssl.run.evaluation.protocols import evaluate
 from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess
 
@@ -19,6 +20,7 @@ WRONG = {
     "words": (dict(features=np.array([["a"]] * 6)), "expected floats"),
     "complex": (dict(features=FEATURES + 1j), "expected floats"),
     "objects": (dict(features=np.array([[None]] * 6)), "cannot be read"),
+    "beyond float32": (dict(features=-1e39 * np.eye(6)), "reach 1e.39, and float32 holds up to 3.4e.38"),
     "too few names": (dict(features=FEATURES, names=NAMES[:3]), "3 names of 6 images"),
     "a class too few": (dict(features=FEATURES, labels=np.arange(6), class_names=np.array("a")), "no name"),
     "labels below -1": (dict(features=FEATURES, labels=LABELS - 7), "from 0 up"),
@@ -45,6 +47,24 @@ def test_what_is_no_npz_costs_one_line(kind, tmp_path):
     (tmp_path / "f.npz").write_bytes(content[kind])
     with pytest.raises(ValueError, match="cannot be read as features: it is not an npz file"):
         read_columns(tmp_path / "f.npz")
+
+
+def test_test_rows_that_are_training_rows_are_counted_and_said(tmp_path):
+    rng, labels = np.random.default_rng(0), np.arange(60) % 3
+    train, test = (np.eye(4)[labels] + 0.1 * rng.normal(size=(60, 4)) for _ in range(2))
+    for name, features in dict(train=train, test=test, mixed=[*train[:7], *test[7:]]).items():
+        np.savez(tmp_path / f"{name}.npz", features=features, labels=labels)
+
+    def notes(test):
+        where = dict(test=str(tmp_path / f"{test}.npz"), out=tmp_path / "out")
+        (found,) = evaluate(tmp_path / "train.npz", protocols=["knn"], **where)
+        return found["notes"]
+
+    (note,) = notes("mixed")
+    assert note.startswith("7 of 60 test images have the very features of training images")
+    assert notes("test") == []
+    with pytest.raises(ValueError, match="train.npz is the file of the training features itself"):
+        notes("train")
 
 
 def test_labels_that_are_ids_are_numbered_anew(tmp_path):

@@ -8,9 +8,12 @@ from PIL import Image
 
 from jssl import run
 from jssl.data import from_arrays, open_records
+from jssl.data.reading.loader import loader
 from jssl.data.reading.records import read
 from jssl.run.data.gather import gather
 from jssl.run.data.own_data import Numbered, Passing, as_pixels, opened
+from jssl.run.data.supply import Stream
+from jssl.sharding import make_mesh
 from tests.run import tiny
 
 IMAGES, LABELS = tiny.colored().images, tiny.colored().labels
@@ -44,8 +47,23 @@ class Counted(Loader):
         return -(-len(IMAGES) // self.batch)
 
 
+class Once(Counted):
+    """An iterator of batches that says how many there are."""
+
+    def __init__(self):
+        super().__init__()
+        self.rest = super().__iter__()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return next(self.rest)
+
+
 @pytest.mark.parametrize(
-    "data", [Samples(), Counted(7), [{"image": x, "label": y} for x, y in zip(IMAGES, LABELS, strict=True)]]
+    "data",
+    [Samples(), Counted(7), Once(), [{"image": x, "label": y} for x, y in zip(IMAGES, LABELS, strict=True)]],
 )
 def test_what_ends_and_fits_is_read_into_memory_and_probed(data):
     found = gather(data)
@@ -173,6 +191,19 @@ def test_batches_without_an_end_are_taken_as_they_come_and_passed_over_on_resumi
     np.testing.assert_array_equal(sixth, IMAGES[40:48])
     np.testing.assert_array_equal(seventh, IMAGES[:8])
     assert epoch == 6
+    np.testing.assert_array_equal(next(passing.at(6))["index"], np.arange(48, 56))
+
+
+def test_a_generator_loses_no_batch_and_says_that_it_gives_each_once():
+    found = gather(iter(Loader()))
+    np.testing.assert_array_equal(found.train.images, IMAGES[:8])
+    batches = found.passing.at(0)
+    for first in range(0, len(IMAGES), 8):
+        np.testing.assert_array_equal(next(batches)["image"], IMAGES[first : first + 8])
+    with pytest.raises(ValueError, match="the batches have come to an end, after 6"):
+        next(batches)
+    anew = "gives each batch once, so make it anew to resume"
+    assert anew in found.notes[0] and anew not in gather(Loader()).notes[0]
 
 
 class Unending(Loader):
@@ -185,6 +216,31 @@ class Unending(Loader):
 def test_a_loader_whose_length_is_not_known_passes():
     passing = opened(Unending())
     assert isinstance(passing, Passing) and passing.size == 8 and passing.images == 0
+
+
+def streams(tmp_path):
+    """Batches that are taken as they come, and those that a loader reads from files."""
+    (tmp_path / "photos").mkdir()
+    for number, image in enumerate(IMAGES):
+        Image.fromarray(image).save(tmp_path / "photos" / f"{number:02}.png")
+    files = open_records(f"folder:{tmp_path}/photos")
+    return opened(Loader()).at, lambda step: loader(files, batch=8, canvas=8, position=8 * step)
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_stream_gives_its_last_batch_again_and_begins_anew_elsewhere(kind, tmp_path):
+    begin, begun = streams(tmp_path)[kind], []
+
+    def noted(step):
+        begun.append(step)
+        return begin(step)
+
+    stream = Stream(noted, mesh=make_mesh("data=1"))
+    for step in (0, 0, 1, 2, 2, 5, 1):
+        seen, expected = stream(step), next(begin(step))
+        for name in ("image", "label", "index"):
+            np.testing.assert_array_equal(seen[name], expected[name])
+    assert begun == [0, 5, 1]
 
 
 @pytest.mark.parametrize("choice", [{"share": 0.5}, {"per_class": 2}])
@@ -205,7 +261,7 @@ def test_labels_that_are_not_known_beforehand_are_said_to_be_so(monkeypatch):
 
 
 def test_resuming_passes_over_a_shorter_batch_as_the_run_did():
-    passing = Passing(Loader(7), "loader", 7, 0)
+    passing = Passing(Loader(7), "loader", {"image": IMAGES[:7]}, 0)
     straight = passing.at(0)
     for step in range(3 * len(IMAGES) // 7):
         np.testing.assert_array_equal(next(straight)["image"], next(passing.at(step))["image"])

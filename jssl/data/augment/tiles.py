@@ -151,11 +151,15 @@ def intruded(keys: jax.Array, tiles: jax.Array, *, most: int) -> tuple[jax.Array
         most: how many are replaced at most; every number from 0 on is as likely.
     Returns:
         ([B, N, h, w, C], [B, N] True where a tile is another image's).
+    Raises:
+        ValueError: for a batch of one, in which there is no other image, or keys that are not [B].
     References:
         arXiv:1805.00385
     """
     check_keys(keys)
     images, number = tiles.shape[:2]
+    if most and images < 2:
+        raise ValueError("intruders are another image's tiles, got a batch of 1")
     draws = uniform(keys, shape=(2 * number + 1,))
     foreign = jnp.argsort(jnp.argsort(draws[:, :number], axis=1), axis=1) < jnp.floor(
         draws[:, -1:] * (most + 1)

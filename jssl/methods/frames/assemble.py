@@ -1,7 +1,7 @@
 """What all frames share: a way to make outputs, and an objective that judges them, are a method."""
 
 from jssl.methods.base import Method, Teacher
-from jssl.methods.frames.forward import exact
+from jssl.methods.frames.forward import exact, keys_of
 from jssl.methods.frames.parts import in_parts
 from jssl.objectives.base import Objective
 
@@ -14,7 +14,7 @@ def assemble(
     Args:
         objective: judges the outputs; its memory lies beside the batch statistics.
         init: (key, views) -> (params, statistics).
-        forward: (params, teacher, statistics, views, key) -> (Outputs, statistics).
+        forward: (params, teacher, statistics, views, `Keys`) -> (Outputs, statistics).
         features: (params, teacher, statistics, images) -> Features.
         encoder: (params, teacher, statistics) -> (params, statistics) of the network that is evaluated.
         teacher: how the network is kept that is learned from; None without one.
@@ -25,12 +25,12 @@ def assemble(
 
     def init_all(key, views):
         params, statistics = init(key, views)
-        outputs, _ = forward(params, teacher and teacher.init(params), statistics, views, key)
+        outputs, _ = forward(params, teacher and teacher.init(params), statistics, views, keys_of(key))
         return params, {"statistics": statistics, "objective": objective.init(outputs)}
 
     def loss(params, teacher, memory, views, key, step, parts=1):
         run = forward if parts == 1 else in_parts(forward, parts)
-        outputs, statistics = run(params, teacher, memory["statistics"], views, key)
+        outputs, statistics = run(params, teacher, memory["statistics"], views, keys_of(key))
         outputs = outputs._replace(views=exact(views))
         value, remembered, metrics = objective.apply(memory["objective"], outputs, step)
         return value, ({"statistics": statistics, "objective": remembered}, metrics)
@@ -43,7 +43,7 @@ def assemble(
         return {"params": chosen, **statistics}
 
     def outputs_of(params, teacher, memory, views, key):
-        return forward(params, teacher, memory["statistics"], views, key)[0]
+        return forward(params, teacher, memory["statistics"], views, keys_of(key))[0]
 
     def refresh_all(key, memory):
         return memory | {"objective": refresh.call(key, memory["objective"])}

@@ -86,14 +86,13 @@ def distillation_at_places(
         params, statistics = net.init(key, views["global"][0], **shown(mask[0]))
         return params, {"student": statistics, "teacher": taught.init(key, views, statistics)}
 
-    def forward(params, teacher, statistics, views, key):
-        mask_key, student_key = jax.random.split(key)
-        mask = masking(masking_keys(mask_key, views), views["global"])
+    def forward(params, teacher, statistics, views, keys):
+        mask = masking(masking_keys(keys.samples, views), views["global"])
         whole = mask.swapaxes(0, 1).reshape(mask.shape[1], -1)  # an image's views side by side
         places = hidden_indices(whole, masking.most(mask.shape[-1]))[None]
         real = jnp.arange(places.shape[-1]) < jnp.sum(whole, axis=-1, keepdims=True)
         targets, after = taught.give(teacher, statistics["teacher"], views, places)
-        how = dict(key=student_key, places=places, **shown(mask))
+        how = dict(key=keys.network, places=places, **shown(mask))
         student, own = together(net, params, statistics["student"], views, **how)
         return Outputs(student, targets, mask=real[None], views=views), {"student": own, "teacher": after}
 

@@ -49,10 +49,9 @@ def complement(encoder, decoder, objective: Objective, *, momentum, masking, vis
         params, statistics = net.init(key, images, mask=mask)
         return params, {"student": statistics, "teacher": statistics["encoder"]}
 
-    def forward(params, teacher, statistics, views, key):
-        mask_key, student_key = jax.random.split(key)
-        images, mask, places = hidden(mask_key, views)
-        how = dict(mask=mask, train=True, key=student_key)
+    def forward(params, teacher, statistics, views, keys):
+        images, mask, places = hidden(keys.samples, views)
+        how = dict(mask=mask, train=True, key=keys.network)
         student, own = net.apply(params, statistics["student"], images, **how)
         parts = dict(visible=places.reshape(-1, places.shape[-1]), train=True)
         repeated = jnp.repeat(images, folds, axis=0)

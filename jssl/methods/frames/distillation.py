@@ -34,8 +34,8 @@ def distillation(model, taught, objective: Objective, *, across=together) -> Met
             raise ValueError("distillation: the taught network would be trained too; give frozen(network)")
         return params, {"student": statistics, "taught": held}
 
-    def forward(params, _, statistics, views, key):
-        outputs, own = across(student, params, statistics["student"], views, key=key)
+    def forward(params, _, statistics, views, keys):
+        outputs, own = across(student, params, statistics["student"], views, key=keys.network)
         target = jax.vmap(lambda x: as_outputs(teacher.apply({}, statistics["taught"], x)[0]))(
             views["global"]
         )

@@ -1,5 +1,7 @@
 """How a network sees several views: the ways in which batch statistics are shared between them."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -8,6 +10,23 @@ from jssl.methods.base import EXACT
 from jssl.models.network import Network, as_outputs
 
 GROUPS = ("global", "local")  # views of one size each: [V, B, H, W, C]
+
+
+class Keys(NamedTuple):
+    """What a forward pass draws from.
+
+    Args:
+        samples: for what each sample draws, folded from its index: masks and tasks.
+        network: for what a network draws in one call, such as the paths that it drops.
+    """
+
+    samples: jax.Array
+    network: jax.Array
+
+
+def keys_of(key) -> Keys:
+    """Makes the keys of a forward pass of one key."""
+    return Keys(*jax.random.split(key))
 
 
 def together(net: Network, params, statistics, views, *, train=True, key=None, places=None, **inputs):

@@ -58,10 +58,10 @@ def joint_predictive(encoder, predictor, objective: Objective, *, momentum, mask
         params["predictor"], statistics["predictor"] = head.init(head_key, tokens, visible, places, grid)
         return params, statistics | {"teacher": statistics["encoder"]}
 
-    def forward(params, teacher, statistics, views, key):
+    def forward(params, teacher, statistics, views, keys):
         images = first_view(views)
-        mask_key, encoder_key, predictor_key = jax.random.split(key, 3)
-        grid, visible, places, present, real = blocks(mask_key, views)
+        encoder_key, predictor_key = jax.random.split(keys.network)
+        grid, visible, places, present, real = blocks(keys.samples, views)
         taught, teacher_statistics = net.apply(teacher["encoder"], statistics["teacher"], images, train=True)
         wanted = jax.vmap(partial(at_places, target(as_features(taught).tokens)))(places)
         seen, encoder_statistics = net.apply(

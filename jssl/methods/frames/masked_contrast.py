@@ -46,11 +46,10 @@ def masked_contrast(
             x = head.apply(params[name], statistics[name], x)[0]
         return params, {"student": statistics, "teacher": {name: statistics[name] for name in FOLLOWED}}
 
-    def forward(params, teacher, statistics, views, key):
-        mask_key, student_key = jax.random.split(key)
+    def forward(params, teacher, statistics, views, keys):
         first, other = query_view(views)["global"], key_view(views)["global"][0]
-        mask, own = hide(masking, masking_keys(mask_key, views), first), statistics["student"]
-        student, after = net.apply(params, own, first[0], mask=mask[0], train=True, key=student_key)
+        mask, own = hide(masking, masking_keys(keys.samples, views), first), statistics["student"]
+        student, after = net.apply(params, own, first[0], mask=mask[0], train=True, key=keys.network)
         x = student["describer"].mean(1)
         for name, head in heads.items():
             x, after[name] = head.apply(params[name], own[name], x, train=True)

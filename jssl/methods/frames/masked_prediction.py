@@ -44,12 +44,11 @@ def masked_prediction(model, objective: Objective, *, masking, target, across=to
             )
         return params, {"network": statistics, "target": held}
 
-    def forward(params, teacher, statistics, views, key):
-        mask_key, network_key = jax.random.split(key)
-        hidden = {"mask": hide(masking, masking_keys(mask_key, views), views["global"])}
+    def forward(params, teacher, statistics, views, keys):
+        hidden = {"mask": hide(masking, masking_keys(keys.samples, views), views["global"])}
         if isinstance(masking, Masking) and net.heads is not None:
             hidden["places"] = hidden_indices(hidden["mask"], masking.most(hidden["mask"].shape[-1]))
-        student, own = across(net, params, statistics["network"], views, key=network_key, **hidden)
+        student, own = across(net, params, statistics["network"], views, key=keys.network, **hidden)
         if "places" in student:
             hidden["places"] = student["places"]
         shown = (views if isinstance(target, Network) else exact(views))["global"]

@@ -15,12 +15,12 @@ def in_parts(forward, parts: int):
 
     Value and gradient are those of the whole batch where rows do not influence each other. Batch norm does
     let them: it normalises each part by itself, and its running statistics become the mean of the parts'.
-    Every part is given the same key, since masks are drawn by the samples' indices and must be those of the
-    whole batch; what a masking draws once for a batch, such as the size of I-JEPA's blocks, is drawn once for
-    a part.
+    Masks are drawn by the samples' indices and are those of the whole batch; what a masking draws once for a
+    batch, such as the size of I-JEPA's blocks, is drawn once for a part. What a network draws, such as paths
+    to drop, each part draws for itself, and again the same when the gradient asks.
 
     Args:
-        forward: (params, teacher, statistics, views, key) -> (Outputs, statistics).
+        forward: (params, teacher, statistics, views, `Keys`) -> (Outputs, statistics).
         parts: how many; they must divide the batch.
     Returns:
         A function like `forward`.
@@ -30,19 +30,22 @@ def in_parts(forward, parts: int):
         GradCache, arXiv:2101.06983
     """
 
-    def run(params, teacher, statistics, views, key):
+    def run(params, teacher, statistics, views, keys):
         size = views["global"].shape[1]
         if size % parts:
             raise ValueError(
                 f"parts={parts} must divide the batch; views['global'] is {views['global'].shape}"
             )
 
-        def outputs_of(views):
-            outputs, after = forward(params, teacher, statistics, views, key)
+        def outputs_of(part):
+            number, views = part
+            own = keys._replace(network=jax.random.fold_in(keys.network, number))
+            outputs, after = forward(params, teacher, statistics, views, own)
             return outputs._replace(views=None), moved(statistics, after)
 
-        whole, _ = jax.eval_shape(outputs_of, views)
-        outputs, after = jax.lax.map(jax.checkpoint(outputs_of), _dealt_views(views, parts, size))
+        whole, _ = jax.eval_shape(outputs_of, (0, views))
+        dealt = jnp.arange(parts), _dealt_views(views, parts, size)
+        outputs, after = jax.lax.map(jax.checkpoint(outputs_of), dealt)
         outputs = jax.tree.map(_gathered, outputs, whole)
         return outputs._replace(views=views), averaged(statistics, after)
 

@@ -27,11 +27,10 @@ def pretext(model, objective: Objective, *, transform) -> Method:
     def init(key, views):
         return net.init(key, transform(masking_keys(key, views), first_view(views))[0])
 
-    def forward(params, teacher, statistics, views, key):
-        transform_key, network_key = jax.random.split(key)
-        inputs, labels = transform(masking_keys(transform_key, views), first_view(exact(views)))
+    def forward(params, teacher, statistics, views, keys):
+        inputs, labels = transform(masking_keys(keys.samples, views), first_view(exact(views)))
         inputs = cast(inputs, first_view(views).dtype)
-        student, statistics = net.apply(params, statistics, inputs, train=True, key=network_key)
+        student, statistics = net.apply(params, statistics, inputs, train=True, key=keys.network)
         return Outputs(as_outputs(student), labels, views=views), statistics
 
     def features(params, teacher, statistics, images):

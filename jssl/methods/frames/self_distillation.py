@@ -71,19 +71,18 @@ def self_distillation(
         params, statistics = net.init(key, images, **hidden)
         return params, {"student": statistics, "teacher": follows(statistics)}
 
-    def forward(params, teacher, statistics, views, key):
-        mask_key, student_key = jax.random.split(key)
+    def forward(params, teacher, statistics, views, keys):
         taught, teacher_statistics = (teacher_across or across)(
             net, teacher, statistics["teacher"], teacher_sees(views)
         )
         seen = student_sees(views)
         hidden = {}
         if masking is not None:
-            hidden["mask"] = hide(masking, masking_keys(mask_key, views), seen["global"], taught)
+            hidden["mask"] = hide(masking, masking_keys(keys.samples, views), seen["global"], taught)
         if isinstance(masking, Masking) and net.heads is not None:
             hidden["places"] = hidden_indices(hidden["mask"], masking.most(hidden["mask"].shape[-1]))
         student, student_statistics = across(
-            net, params, statistics["student"], seen, key=student_key, **hidden, **beside(views)
+            net, params, statistics["student"], seen, key=keys.network, **hidden, **beside(views)
         )
         outputs = Outputs(student | exposes(params), taught | exposes(teacher), views=views, **hidden)
         return outputs, {"student": student_statistics, "teacher": teacher_statistics}

@@ -31,8 +31,8 @@ def siamese(model, objective: Objective, *, across=together, exposes=nothing, re
     def init(key, views):
         return net.init(key, first_view(views))
 
-    def forward(params, teacher, statistics, views, key):
-        student, statistics = across(net, params, statistics, views, key=key)
+    def forward(params, teacher, statistics, views, keys):
+        student, statistics = across(net, params, statistics, views, key=keys.network)
         return Outputs(student | exposes(params), views=views), statistics
 
     def features(params, teacher, statistics, images):

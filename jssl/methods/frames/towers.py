@@ -36,14 +36,15 @@ def towers(model, objective: Objective, *, learned=None, visible=None, **others)
             params[name], statistics[name] = tower.init(jax.random.fold_in(key, i), *inputs)
         return params, statistics
 
-    def forward(params, teacher, statistics, views, key):
+    def forward(params, teacher, statistics, views, keys):
         own = {name: part for name, part in statistics.items() if name not in others and name not in numbers}
-        keys, images, shown = jax.random.split(key, 1 + len(others)), first_view(views), {}
+        image_key, *tower_keys = jax.random.split(keys.network, 1 + len(others))
+        images, shown = first_view(views), {}
         if visible is not None:
-            shown["visible"] = visible(masking_keys(keys[0], views), images)
-        outputs, own = image.apply(params, own, images, train=True, key=keys[0], **shown)
+            shown["visible"] = visible(masking_keys(keys.samples, views), images)
+        outputs, own = image.apply(params, own, images, train=True, key=image_key, **shown)
         student, after = {"image": outputs["image"]}, dict(statistics) | own
-        for tower_key, (name, tower) in zip(keys[1:], others.items(), strict=True):
+        for tower_key, (name, tower) in zip(tower_keys, others.items(), strict=True):
             settings = dict(train=True, key=tower_key)
             outputs, after[name] = tower.apply(params[name], statistics[name], views[name], **settings)
             outputs = as_outputs(outputs)

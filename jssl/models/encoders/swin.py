@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jssl.models.encoders.vit import PatchEmbed, check_images
+from jssl.arrays.patches import check_images
+from jssl.models.encoders.vit import PatchEmbed
 from jssl.models.features import Features
 from jssl.models.layers.initializers import kernel_init, truncated_normal
 from jssl.models.layers.norms import layer_norm
@@ -167,7 +168,7 @@ class Swin(nn.Module):
         Raises:
             ValueError: for a wrong rank, dtype or size.
         """
-        check_images(images, self.patch, "patch")
+        check_images(images, self.patch, "patch", floats=True)
         x = PatchEmbed(self.patch, self.dim, self.kernel_init, name="stem")(images)
         x = self.norm(name="norm_stem")(x)
         batch, rows, columns, dim = x.shape

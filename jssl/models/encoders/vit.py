@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jssl.arrays.patches import check_images
 from jssl.models.encoders.readouts import read_class, read_mean
 from jssl.models.features import Features
 from jssl.models.layers.attention import attend
@@ -43,7 +44,7 @@ class PatchEmbed(nn.Module):
 
     def check(self, images: jax.Array) -> None:
         """Raises a ValueError for images that cannot be cut into patches."""
-        check_images(images, self.patch, "patch")
+        check_images(images, self.patch, "patch", floats=True)
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
@@ -68,7 +69,7 @@ class ConvStem(nn.Module):
 
     def check(self, images: jax.Array) -> None:
         """Raises a ValueError for images that cannot be cut into patches."""
-        check_images(images, self.patch, "patch")
+        check_images(images, self.patch, "patch", floats=True)
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
@@ -284,25 +285,6 @@ def last_class_tokens(module: ViT, variables: Any, images: jax.Array, *, blocks:
     norm = {"params": params.get("norm_class", params["norm"])}  # the class token may have its own
     normed: list[Any] = [module.norm(name=None).apply(norm, x) for x in tokens]
     return jnp.concatenate(normed, axis=-1)
-
-
-def check_images(images: jax.Array, side: int, name: str) -> None:
-    """Raises a ValueError unless images are floats [B, H, W, C] with H and W multiples of `side`, called
-    `name`.
-    """
-    if images.ndim != 4:
-        raise ValueError(
-            f"images must be [B, H, W, C], got shape {images.shape}; add a batch axis to a single image"
-        )
-    if not jnp.issubdtype(images.dtype, jnp.floating):
-        raise ValueError(
-            f"images must be floats, got {images.dtype}; scale them to [0, 1] and normalise them first"
-        )
-    if images.shape[1] % side or images.shape[2] % side:
-        size = f"{images.shape[1]} x {images.shape[2]}"
-        raise ValueError(
-            f"images of {size} are not divisible by {name} = {side}; resize them or choose another patch"
-        )
 
 
 def _check_choice(name: str, value: jax.Array | None, shape: tuple, dtype: Any) -> None:

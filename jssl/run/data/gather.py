@@ -1,8 +1,8 @@
 """What an experiment trains and tests on: all of it in memory, or records that stay where they are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePath
 from typing import Any
@@ -18,9 +18,10 @@ from jssl.data.source import IMAGE_SIZE, NoSplit, Source
 from jssl.data.sources.arrays import from_arrays
 from jssl.data.sources.folder import Files
 from jssl.data.sources.tfds import one_size
-from jssl.data.splits import balanced, by_name, evenly, held_out, why_not_probed
+from jssl.data.splits import balanced, by_name, evenly, held_out, shared, why_not_probed
+from jssl.run.data.known import marks_of
 from jssl.run.data.npz import held
-from jssl.run.data.own_data import PASSED, Numbered, Passing, as_batch, opened
+from jssl.run.data.own_data import Numbered, Passing, opened
 from jssl.run.settings.experiment import Data
 
 SAMPLE = 10_000  # images of data that is too large for memory that the probes look at
@@ -42,6 +43,7 @@ class Gathered:
         held_out: a sentence that says which, where `test` was split off the training data, else "".
         notes: sentences about the data for whoever runs this.
         passing: batches that are taken as they come, in place of all images; `train` is the first of them.
+        marks: what the training data is known again by, as `marks_of`.
     """
 
     train: Source
@@ -51,6 +53,7 @@ class Gathered:
     held_out: str = ""
     notes: tuple[str, ...] = ()
     passing: Passing | None = None
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         if self.passing is not None:
@@ -91,25 +94,36 @@ def gather(
     data = str(data) if isinstance(data, PurePath) else data
     if not isinstance(data, str):
         train, held = data if isinstance(data, tuple) else (data, None)
-        train = opened(train)
+        arrays, train = isinstance(train, Source), opened(train)
         name = train.name
         if only is not None and isinstance(train, Passing):
             raise ValueError("--only chooses images by name; batches of your own have none")
         if some is not None and isinstance(train, Passing):
             raise ValueError("--share and --per-class choose among all images, not of batches as they come")
-        if not isinstance(train, Passing):
-            train = only_named(train, in_memory(train) if isinstance(train, Source) else train, only)
-        return _of_given(name, train, None if held is None else opened(held), canvas, some)
+        if isinstance(train, Passing):
+            return _of_given(name, train, None if held is None else opened(held), canvas, some)
+        train = only_named(train, in_memory(train) if isinstance(train, Source) else train, only)
+        found = _of_given(name, train, None if held is None else opened(held), canvas, some)
+        return _marked(found, train, pixels=arrays)
     data = named(data)
     kind = data.partition(":")[0]
     if kind not in RECORDS:
         train = load(data, data_dir=data_dir)
-        return _of_sources(only_named(train, in_memory(train), only), _test(load, data, data_dir), some)
+        train = only_named(train, in_memory(train), only)
+        found = _of_sources(train, _test(load, data, data_dir), some)
+        return _marked(found, train, pixels=kind == "npz")
     records, test = open_records(data, data_dir=data_dir), _test(open_records, data, data_dir)
     if kind == "tfds" and one_size(records) and fits_in_memory(records, canvas=_side(records)):
         test = test and load(data, data_dir=data_dir, split="test")
-        return _of_sources(only_named(load(data, data_dir=data_dir), records, only), test, some)
-    return _of_records(data, only_named(records, records, only), test, canvas, some)
+        train = only_named(load(data, data_dir=data_dir), records, only)
+        return _marked(_of_sources(train, test, some), train)
+    records = only_named(records, records, only)
+    return _marked(_of_records(data, records, test, canvas, some), records)
+
+
+def _marked(found: Gathered, whole: Source | Records, *, pixels: bool = False) -> Gathered:
+    train = found.train if found.records is None else None
+    return replace(found, marks=marks_of(whole, train, pixels=pixels))
 
 
 def only_named(found, records: Records, path: str | None):
@@ -143,9 +157,9 @@ def _of_given(name: str, train, test, canvas: int, some: Chosen | None) -> Gathe
     """Data that was handed over as objects."""
 
     if isinstance(train, Passing) and test is None:
-        first: dict[str, Any] = as_batch(next(iter(train.batches)), train.name)
+        first: dict[str, Any] = dict(train.first)
         source = from_arrays(first.pop("image"), first.pop("label", None), name=train.name, **first)
-        notes = (PASSED.format(name=train.name), f"{train.name}: no probes: they need all of the images")
+        notes = (train.note, f"{train.name}: no probes: they need all of the images")
         return Gathered(source, source, None, None, notes=notes, passing=train)
     if isinstance(train, Passing) or isinstance(test, Passing):
         raise ValueError("data to train and to test on may be batches only where they end and fit in memory")
@@ -310,4 +324,10 @@ def _matched(train, source, records, test, said, why, notes) -> Gathered:
         sentences.append(f"{source.name}: no probes: {why}")
     else:
         source, test = _labelled(source), _labelled(test)
+        if same := shared(source.images, test.images):
+            least = "" if records is None else "at least "  # of those on disk some alone are looked at
+            sentences.append(
+                f"{source.name}: {least}{same:,} of {len(test):,} test images are training images too, pixel "
+                "for pixel: probes have learned their labels"
+            )
     return Gathered(train, source, records, test, said, (*notes, *sentences))

@@ -6,6 +6,7 @@ jssl.run("simclr", data=endless_batches, steps=...)    batches without an end: t
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ PASSED = (
     "{name}: batches are taken as they come; a run that is resumed passes over those it has seen, which "
     "gives the same images only where the order is the same again"
 )
+ONCE = "; a generator gives each batch once, so make it anew to resume"
 
 
 class Numbered:
@@ -57,20 +59,33 @@ class Passing(NamedTuple):
     """Batches that are taken as they come.
 
     Attributes:
-        batches: Gives an iterator of batches, each time it is asked.
+        batches: Gives an iterator of batches, each time it is asked, or is an iterator itself.
         name: Of their kind.
-        size: Images in each.
+        first: The first of them, as `as_batch` makes it.
         images: Until their end; 0 where it is not known.
     """
 
     batches: Iterable
     name: str
-    size: int
+    first: dict[str, np.ndarray]
     images: int
 
+    @property
+    def size(self) -> int:
+        """Images in each."""
+        return len(self.first["image"])
+
+    @property
+    def note(self) -> str:
+        """What taking them as they come means, in words."""
+        return PASSED.format(name=self.name) + (ONCE if isinstance(self.batches, Iterator) else "")
+
     def at(self, step: int) -> Iterator[dict[str, np.ndarray]]:
-        """Gives the batches from a step on, beginning anew where they end; those before are passed over."""
-        number = 0
+        """Gives the batches from a step on, beginning anew where they end; those before are passed over.
+
+        Images without a label have -1, and each its number in the run.
+        """
+        number, rows = 0, np.arange(self.size)
         while True:
             first = number
             for batch in self.batches:
@@ -78,7 +93,8 @@ class Passing(NamedTuple):
                 if len(arrays["image"]) != self.size:  # a last one may be shorter, and is no step
                     continue
                 if number >= step:
-                    yield arrays
+                    index = (number * self.size + rows).astype(np.int32)
+                    yield {"label": np.full(self.size, -1, np.int32)} | arrays | {"index": index}
                 number += 1
             if number == first:
                 raise ValueError(f"{self.name}: the batches have come to an end, after {number}")
@@ -129,16 +145,23 @@ def opened(data: Any) -> Source | Numbered | Passing:
         raise ValueError(
             f"data is a {name}; expected a name, a path, a Source, samples by number, or batches to iterate"
         )
+    count = _length(data)
     try:
-        first = as_batch(next(iter(data)), name)["image"]
+        first, data = _begun(data, name)
     except StopIteration:
         raise ValueError(f"data is a {name} without a single batch") from None
-    count = _length(data)
-    if count and count * first.nbytes <= MEMORY:
+    if count and count * first["image"].nbytes <= MEMORY:
         parts = [as_batch(batch, name) for batch in data]
         arrays: dict[str, Any] = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         return from_arrays(arrays.pop("image"), arrays.pop("label", None), name=name, **arrays)
-    return Passing(data, name, len(first), count * len(first))
+    return Passing(data, name, first, count * len(first["image"]))
+
+
+def _begun(data: Any, name: str) -> tuple[dict[str, np.ndarray], Any]:
+    """The first batch, and all of them: an iterator gives each once, and is given back what was taken."""
+    batches = iter(data)
+    first = next(batches)
+    return as_batch(first, name), chain([first], batches) if batches is data else data
 
 
 def _length(data: Any) -> int:

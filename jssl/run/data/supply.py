@@ -1,6 +1,7 @@
 """How steps get their data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -9,11 +10,9 @@ from jax.sharding import Mesh
 
 from jssl.data.reading.clock import Clock
 from jssl.data.reading.loader import loader
-from jssl.data.reading.records import Records
 from jssl.data.reading.resident import batch_indices, resident, take
 from jssl.run.ahead import Ahead
 from jssl.run.data.gather import Gathered
-from jssl.run.data.own_data import Passing
 from jssl.sharding import over_batch, placed, replicated
 from jssl.train import Batch, TrainState, feed, scanned
 
@@ -61,15 +60,13 @@ def supply(
     Returns:
         A `Supply`.
     """
-    if data.records is not None:
-        stream = Stream(data.records, batch=batch, canvas=data.canvas, seed=seed, mesh=mesh)
-        advance = feed(step, stream)
-        return Supply(advance, stream, stream.clock.read, True, "read ahead from where they are")
-
     if data.passing is not None:
-        passing = Taken(data.passing, mesh=mesh)
-        advance = feed(step, passing)
-        return Supply(advance, passing, passing.clock.read, True, "taken as they come")
+        return _one_by_one(step, Stream(data.passing.at, mesh=mesh), "taken as they come")
+    if data.records is not None:
+        share = dict(process=jax.process_index(), processes=jax.process_count())
+        read = partial(loader, data.records, batch=batch, canvas=data.canvas, seed=seed, **share)
+        stream = Stream(lambda first: read(position=first * batch), mesh=mesh)
+        return _one_by_one(step, stream, "read ahead from where they are")
 
     arrays, clock = resident(data.train, sharding=replicated(mesh)), Clock()
 
@@ -94,48 +91,31 @@ def supply(
     )
 
 
-class Taken:
-    """Batches of somebody else's, asked for in order; the last one can be asked for again."""
-
-    def __init__(self, passing: Passing, *, mesh: Mesh):
-        self.clock, self._passing, self._place = Clock(), passing, over_batch(mesh)
-        self._next: int | None = None  # the step of the batch that comes next
-        self._batch: Batch = {}
-
-    def __call__(self, step: int) -> Batch:
-        if self._next is None or step not in (self._next - 1, self._next):
-            self._iterator, self._next = self._passing.at(step), step
-        if step == self._next:
-            with self.clock:
-                arrays = next(self._iterator)
-                size = len(arrays["image"])
-                arrays.setdefault("label", np.full(size, -1, np.int32))
-                arrays["index"] = np.arange(step * size, (step + 1) * size).astype(np.int32)
-                self._batch = {name: jax.device_put(values, self._place) for name, values in arrays.items()}
-            self._next += 1
-        return self._batch
-
-
 class Stream:
-    """Batches that a loader reads ahead, asked for in order; the last one can be asked for again."""
+    """Batches that come one after another, asked for in order; the last one can be asked for again.
 
-    def __init__(self, records: Records, *, batch: int, canvas: int, seed: int, mesh: Mesh):
-        self.clock, self._sharding = Clock(), over_batch(mesh)
+    Args:
+        begin: step -> this process's shares of the batches from that step on.
+        mesh: the devices that they are put on.
+    """
+
+    def __init__(self, begin: Callable[[int], Iterator[dict[str, np.ndarray]]], *, mesh: Mesh):
+        self.clock, self._begin, self._place = Clock(), begin, over_batch(mesh)
         self._next: int | None = None  # the step of the batch that comes next
         self._batch: Batch = {}
-        processes = dict(process=jax.process_index(), processes=jax.process_count())
-        self._open = lambda step: loader(
-            records, batch=batch, canvas=canvas, seed=seed, position=step * batch, **processes
-        )
 
     def __call__(self, step: int) -> Batch:
         if self._next is None or step not in (self._next - 1, self._next):
-            self._loader, self._next = self._open(step), step
+            self._batches, self._next = self._begin(step), step
         if step == self._next:
             with self.clock:
-                mine = next(self._loader)
+                mine = next(self._batches)
             put = jax.make_array_from_process_local_data
             arrays = {name: values for name, values in mine.items() if values.dtype.kind in "iufb"}
-            self._batch = {name: put(self._sharding, values) for name, values in arrays.items()}
+            self._batch = {name: put(self._place, values) for name, values in arrays.items()}
             self._next += 1
         return self._batch
+
+
+def _one_by_one(step, stream: Stream, how: str) -> Supply:
+    return Supply(feed(step, stream), stream, stream.clock.read, True, how)

@@ -11,11 +11,11 @@ import numpy as np
 
 from jssl.data.reading.records import Records
 from jssl.data.sources.arrays import labels_of
-from jssl.data.splits import held_out, renumbered
+from jssl.data.splits import held_out, renumbered, shared
 from jssl.run.data.npz import held
 from jssl.run.evaluation.baselines import user_cache
 from jssl.run.evaluation.embed import embed
-from jssl.run.evaluation.marks import mark_of_data, mark_of_network
+from jssl.run.evaluation.marks import mark_of_data
 from jssl.weights.loaded import Loaded
 
 FORM = 4  # of what is kept; another number computes everything anew
@@ -51,6 +51,7 @@ def computed(
     loaded: Loaded,
     records: Records,
     *,
+    mark: str,
     tokens: str,
     size: int | None = None,
     batch: int = 64,
@@ -63,6 +64,7 @@ def computed(
     Args:
         loaded: The network.
         records: The images.
+        mark: The network's, as `mark_of_network` gives it.
         tokens, size, batch, say, bar: As `embed`.
         directory: Where they are kept, by the content of network and data.
     Returns:
@@ -70,7 +72,7 @@ def computed(
     Raises:
         ValueError: as `embed`.
     """
-    asked = f"{FORM} {tokens} {size} {mark_of_network(loaded)} {mark_of_data(records)}"
+    asked = f"{FORM} {tokens} {size} {mark} {mark_of_data(records)}"
     kept = directory / f"{hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()}.npz"
     if not kept.exists():
         directory.mkdir(parents=True, exist_ok=True)
@@ -86,7 +88,8 @@ def read_columns(path: str | Path) -> Columns:
     Returns:
         `Columns`.
     Raises:
-        ValueError: for a file without features, or labels of another length.
+        ValueError: for a file without features, features that float32 cannot hold, or labels of another
+            length.
     """
     found = held(path, ("features", "labels", "class_names", "names"), what="features")
     if "features" not in found:
@@ -95,6 +98,11 @@ def read_columns(path: str | Path) -> Columns:
     if features.ndim < 2 or not np.issubdtype(features.dtype, np.floating):
         raise ValueError(
             f"{path}: features are {features.dtype} of shape {features.shape}, expected floats [N, D]"
+        )
+    limit, wide = np.finfo(np.float32).max, features.dtype.itemsize > 4
+    if wide and (most := np.max(np.abs(features), where=np.isfinite(features), initial=0)) > limit:
+        raise ValueError(
+            f"{path}: features reach {most:.3g}, and float32 holds up to {limit:.3g}; divide them"
         )
     if names is not None and names.shape != features.shape[:1]:
         raise ValueError(f"{path}: there are {names.size} names of {len(features)} images; embed them again")
@@ -136,3 +144,16 @@ def matched(train: Columns, test: Columns | None) -> tuple[Columns, Columns, lis
             f"their {np.isin(test.labels, absent).sum():,} test images count as wrong"
         )
     return train, test, notes + sentences
+
+
+def met_before(train: Columns, test: Columns) -> list[str]:
+    """Says how many test images are training images too, by their features.
+
+    Args:
+        train, test: Rows of the two splits.
+    Returns:
+        A sentence for the reader, or none.
+    """
+    same = shared(train.features, test.features)
+    words = "test images have the very features of training images: the same images, or alike to the network"
+    return [f"{same:,} of {len(test.features):,} {words}"] if same else []

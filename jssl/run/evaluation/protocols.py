@@ -32,7 +32,6 @@ from jssl.run.data.npz import held
 from jssl.run.directory.results import FILE, check_results, in_words, jsonable, merged, sees, write
 from jssl.run.evaluation.choosing import catalogue, chosen_protocols
 from jssl.run.evaluation.features import store
-from jssl.run.evaluation.marks import mark_of_network
 from jssl.run.evaluation.subject import Subject
 from jssl.run.evaluation.towers import towers_of
 from jssl.run.starting import start
@@ -128,6 +127,11 @@ def _subject(source, data, test, directory, say, settings) -> Subject:
                 f"{source} holds features, which {' and '.join(unused)} cannot change; leave it out, or give "
                 "weights"
             )
+        if test is not None and Path(test).exists() and Path(test).samefile(source):
+            raise ValueError(
+                f"--test {test} is the file of the training features itself, so that nothing would be held "
+                "out; give features of other images, or leave it out, and a tenth is held out"
+            )
         files = tuple(Path(one) for one in (source, test) if one is not None)
         return Subject(LEARNED, None, "", files, directory, say=say, **settings)
     if test is not None:
@@ -197,11 +201,9 @@ def _baselines(subject: Subject) -> list[Subject]:
 
 def _fine_tuning(source, subject: Subject, place):
     def fine_tune(settings: Mapping[str, Any]) -> dict[str, float]:
-        assert subject.loaded is not None
         own = ("data", "data_dir", "only", "size")
         where = {name: getattr(subject, name) for name in own} | dict(settings)
-        network = mark_of_network(subject.loaded)  # of a run that goes on, another one by the same name
-        asked = json.dumps([network, where], sort_keys=True)
+        asked = json.dumps([subject.mark, where], sort_keys=True)  # a run that goes on keeps its name
         mark = hashlib.blake2b(asked.encode(), digest_size=4).hexdigest()
         directory = str(place / f"fine_tune-{mark}")
         subject.say(f"fine-tuning in {directory}")

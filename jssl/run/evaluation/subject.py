@@ -26,21 +26,13 @@ from jssl.evaluate import extract_features
 from jssl.run.data.gather import only_named, without_a_tenth
 from jssl.run.evaluation import dense
 from jssl.run.evaluation.embed import chooser, read_prepared
-from jssl.run.evaluation.features import Columns, computed, matched, read_columns
-from jssl.run.evaluation.towers import Embedded
+from jssl.run.evaluation.features import Columns, computed, matched, met_before, read_columns
+from jssl.run.evaluation.marks import mark_of_network
+from jssl.run.evaluation.towers import TEMPLATES, Embedded
 from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess
 
 IMAGES = 4_000  # of each split, the most that protocols are given as images
-TEMPLATES = (  # the seven that CLIP's authors chose for ImageNet
-    "itap of a {}.",
-    "a bad photo of the {}.",
-    "a origami {}.",
-    "a photo of the large {}.",
-    "a {} in a video game.",
-    "art of the {}.",
-    "a photo of the small {}.",
-)
 
 
 @dataclass
@@ -89,6 +81,8 @@ class Subject:
         """The same network on other data."""
         return replace(self, data=data, only=None, features=(), notes=[], _splits={})
 
+    mark = cached_property(lambda self: mark_of_network(self.loaded))  # which looks through all of it, once
+
     def splits(self, tokens: str) -> tuple[Columns, Columns] | None:
         """Gives the features of both splits, of rows that have labels, classes numbered alike.
 
@@ -109,7 +103,7 @@ class Subject:
         else:
             train, *rest = (self.columns(records, tokens) for records in self.records if records is not None)
         train, test, notes = matched(train, rest[0] if rest else None)
-        for note in notes:
+        for note in notes + (met_before(train, test) if tokens == "cls" else []):
             self.note(note)
         return train, test
 
@@ -128,7 +122,7 @@ class Subject:
         """
         assert self.loaded is not None
         settings: dict[str, Any] = dict(size=self.size, batch=self.batch, say=self.say, bar=self.bar)
-        return computed(self.loaded, records, tokens=tokens, directory=self.store, **settings)
+        return computed(self.loaded, records, mark=self.mark, tokens=tokens, directory=self.store, **settings)
 
     @cached_property
     def records(self) -> tuple[Records, Records | None]:

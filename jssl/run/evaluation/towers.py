@@ -13,6 +13,15 @@ from jssl.run.saved import open_run
 from jssl.run.settings.families import Texts
 
 PAIRS = 256  # that go through the towers together
+TEMPLATES = (  # the seven that CLIP's authors chose for ImageNet
+    "itap of a {}.",
+    "a bad photo of the {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+)
 
 
 class Embedded(NamedTuple):
