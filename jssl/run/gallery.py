@@ -33,7 +33,7 @@ def write_gallery(
 
     Args:
         make: (size=) -> views, such as `jssl.data.views.simclr`.
-        out: The PNG file to write.
+        out: The file to write: SVG where its name ends so, else PNG.
         data: A name that `jssl.data.load` knows.
         data_dir: Where TFDS has its data sets.
         size: Of the views; None: the images', 224 at most.
@@ -56,7 +56,7 @@ def write_gallery(
     source = decode_all(Some(records, chosen), canvas=found.canvas, name=data)
     made = make(size=size or min(LARGEST_VIEW, found.square))
     drawn = figures.view_gallery(made, source.arrays, seed=seed, normalized=statistics(make.__name__))
-    Path(out).write_bytes(figures.png(drawn))
+    Path(out).write_bytes((figures.svg if Path(out).suffix == ".svg" else figures.png)(drawn))
     return len(chosen)
 
 
@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", type=int, help="of the views; by default the images', 224 at most")
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", required=True, help="the PNG file to write, such as views.png")
+    parser.add_argument("--out", required=True, help="the file to write, such as views.png or views.svg")
     options = vars(parser.parse_args(arguments))
     name, out = options.pop("views"), options.pop("out")
     try:

@@ -66,13 +66,13 @@ def write_summary(
     rows = record.rows
     table = from_figures(rows)
     drawn, notes = _drawn(_figures(plan, rows, table, state, probes))
-    for name, _, image in drawn:
-        record.figure(name, image)
+    for name, _, image, vectors in drawn:
+        record.figure(name, image, vectors)
     page = render_report(
         title=f"{plan.name} on {plan.data.source.name}",
         summary=_sentence(plan, rows, int(state.step)),
         table=table,
-        figures=[(caption, image) for _, caption, image in drawn],
+        figures=[(caption, image) for _, caption, image, _ in drawn],
         config={key: plan.config[key] for key in ("settings", "numbers", "versions")},
         warnings=_warnings(rows, int(state.step)),
         notes=notes,
@@ -102,23 +102,27 @@ def _about(plan: Plan, began: float | None) -> dict[str, str]:
     return told
 
 
-def _drawn(figures: Iterable[tuple[str, Callable]]) -> tuple[list[tuple[str, str, bytes]], list[str]]:
-    """(name, caption, png) of each figure that could be drawn, and a line for each that could not."""
+def _drawn(
+    figures: Iterable[tuple[str, Callable]],
+) -> tuple[list[tuple[str, str, bytes, bytes]], list[str]]:
+    """(name, caption, PNG, SVG) of each figure that could be drawn, and a line for each that could not."""
+    from jssl.evaluate.figures import png, svg
+
     drawn, notes = [], []
     for name, draw in figures:
         try:
-            found = list(draw())
+            found = [(caption, png(figure), svg(figure)) for caption, figure in draw()]
         except Exception as error:  # whatever it is, the numbers are worth more than the picture
             why = legible(f"{type(error).__name__}: {' '.join(str(error).split())}", longest=200)
             notes.append(f"The figure {name} could not be drawn: {why}")
             continue
-        for number, (caption, image) in enumerate(found):
-            drawn.append((name if len(found) == 1 else f"{name}_{number}", caption, image))
+        for number, made in enumerate(found):
+            drawn.append((name if len(found) == 1 else f"{name}_{number}", *made))
     return drawn, notes
 
 
 def _figures(plan: Plan, rows, table: Table, state: TrainState, probes: Probes | None):
-    """Each figure's name, and what draws it: () -> [(caption, png)]."""
+    """Each figure's name, and what draws it: () -> [(caption, figure)]."""
     yield "loss", lambda: _loss(rows)
     yield "health", lambda: _health(rows)
     yield "probe", lambda: _probe(rows, table)
@@ -171,7 +175,7 @@ def _loss(rows):
 
     steps, values = _column(rows, "loss")
     if steps:
-        yield "The training loss.", figures.png(figures.loss_curve(steps, values))
+        yield "The training loss.", figures.loss_curve(steps, values)
 
 
 def _health(rows):
@@ -181,7 +185,7 @@ def _health(rows):
     names = [name for row in logged[:1] for name in row if name.endswith(HEALTH)]
     if names:
         columns = {name: [row.get(name) for row in logged] for name in names}
-        yield HEALTHY, figures.png(figures.health_curves([row["step"] for row in logged], columns))
+        yield HEALTHY, figures.health_curves([row["step"] for row in logged], columns)
 
 
 def _probe(rows, table: Table):
@@ -191,7 +195,7 @@ def _probe(rows, table: Table):
     curves = {metric: curve for metric, curve in curves.items() if len(curve[0]) > 1}
     baselines = {row: scores for row, scores in table.items() if row != LEARNED}
     if curves:
-        yield WHILE_TRAINING, figures.png(figures.probe_curve(curves, baselines=baselines))
+        yield WHILE_TRAINING, figures.probe_curve(curves, baselines=baselines)
 
 
 def _looked_at(plan: Plan, state: TrainState) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -218,7 +222,7 @@ def _map(plan: Plan, rows, bank, held, found):
         f"Features of {len(held):,} {kind} images, a point each, in the plane in which they vary most: "
         f"{share:.0%} of their variance."
     )
-    yield caption, figures.png(drawn)
+    yield caption, drawn
 
 
 def _views(plan: Plan):
@@ -231,7 +235,7 @@ def _views(plan: Plan):
     shapes = jax.eval_shape(plan.experiment.views, jax.random.key(0), arrays | {"index": rows})
     if getattr(shapes.get("global"), "ndim", 0) == 5:
         drawn = figures.view_gallery(plan.experiment.views, arrays, draws=1, normalized=normalized)
-        yield "What the network was shown: images as they are, and views of them.", figures.png(drawn)
+        yield "What the network was shown: images as they are, and views of them.", drawn
 
 
 def _neighbours(plan: Plan, rows, bank, held, found):
@@ -253,4 +257,4 @@ def _neighbours(plan: Plan, rows, bank, held, found):
     left, labelled = "Training" if plan.data.test is None else "Held-out", test.labels[asked].min() >= 0
     caption = f"{left} images, left, and their nearest among {len(rows):,} training images"
     caption += "; blue: the same class, dashed orange: another." if labelled else "."
-    yield caption, figures.png(drawn)
+    yield caption, drawn

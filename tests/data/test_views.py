@@ -86,11 +86,11 @@ def test_moco_v3s_crops_are_bilinear_and_byols_bicubic(monkeypatch):
 
 
 def test_smogs_views_change_places_for_half_of_the_images(monkeypatch):
-    """Which of its two recipes a student sees is drawn for each image, by its number."""
+    """Which of its two kinds a student sees is drawn for each image, by its number."""
     from jssl.data.views import pairs
 
-    recipes = jnp.stack([jnp.zeros((64, 1, 1, 1)), jnp.ones((64, 1, 1, 1))])
-    monkeypatch.setattr(pairs, "two_views", lambda *views: lambda key, batch: {"global": recipes})
+    kinds = jnp.stack([jnp.zeros((64, 1, 1, 1)), jnp.ones((64, 1, 1, 1))])
+    monkeypatch.setattr(pairs, "two_views", lambda *views: lambda key, batch: {"global": kinds})
     views = pairs.smog(size=8)
     first, second = views(jax.random.key(0), {"index": jnp.arange(64)})["global"].reshape(2, 64)
     np.testing.assert_array_equal(first + second, 1)

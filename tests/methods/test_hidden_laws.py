@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from jssl.objectives import patchify
-from tests.law_table import TABLE, batch
+from tests.law_table import TABLE
+from tests.law_toys import batch
 
 PATCH, GRID = 4, (4, 4)
 
@@ -66,7 +67,7 @@ def hidden(o):
 
 def unit(x):
     x = np.asarray(x, np.float64)
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
 def standard(x):

@@ -15,7 +15,8 @@ from jssl.methods.pairs import of_the_mean, over_hidden, reconstructed
 from jssl.models.freezing import frozen
 from jssl.models.masked.decoders import patch_head
 from jssl.objectives import Outputs
-from tests.law_table import TABLE, batch
+from tests.law_table import TABLE
+from tests.law_toys import batch
 from tests.methods import toys
 from tests.methods.toys import seen_as
 

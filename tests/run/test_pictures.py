@@ -20,7 +20,6 @@ def test_reconstructions_undo_the_normalisation_of_their_view(name, monkeypatch)
     monkeypatch.setattr(
         figures, "reconstructions", lambda seen, mask, filled, grid: shown.update(seen=seen, filled=filled)
     )
-    monkeypatch.setattr(figures, "png", lambda drawn: b"")
 
     def perfect(params, teacher, memory, views, key):
         return Outputs(

@@ -17,9 +17,9 @@ GOOD = json.dumps({"step": 3, "loss": 1.5, "knn_top1": None})
 
 def test_a_report_makes_no_removed_directory_again(tmp_path):
     record = Record(tmp_path / "run", CONFIG)
-    record.figure("loss", b"png")
+    record.figure("loss", b"png", b"svg")
     shutil.rmtree(tmp_path / "run")
-    for write in (lambda: record.figure("map", b"png"), lambda: record.text("report.html", "<p>")):
+    for write in (lambda: record.figure("map", b"png", b"svg"), lambda: record.text("report.html", "<p>")):
         with pytest.raises(FileNotFoundError, match="removed or replaced"):
             write()
     assert not (tmp_path / "run").exists()

@@ -36,7 +36,7 @@ def test_the_directory_holds_everything(finished):
     assert {"config.json", "metrics.jsonl", "checkpoints", "figures", "report.html"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
     assert {path.name for path in (finished.directory / "figures").iterdir()} >= {
-        *("loss.png", "health.png", "probe.png", "neighbours.png")
+        *("loss.png", "health.png", "probe.png", "neighbours.png", "probe.svg")
     }
     config = json.loads((finished.directory / "config.json").read_text())
     assert config["experiment"] == "tiny" and config["settings"]["temperature"] == 0.2

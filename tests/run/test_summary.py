@@ -10,6 +10,7 @@ import pytest
 
 from jssl.data import multi_crop, normalize, random_resized_crop
 from jssl.data.augment.base import chain
+from jssl.evaluate.figures.style import panels
 from jssl.methods import dino, mae
 from jssl.models import ViT, dino_head, mae_decoder
 from jssl.run.evaluation.probing import as_figures, from_figures
@@ -22,18 +23,25 @@ from tests.run import tiny
 
 
 def test_a_figure_that_fails_costs_a_line():
+    figure, _ = panels(1, 1, width=2, height=1)
+
     def broken():
-        yield "half of it", b"png"
+        yield "half of it", figure
         raise RuntimeError("no\nsuch array")
 
     figures = [
-        ("loss", lambda: [("The loss.", b"a")]),
+        ("loss", lambda: [("The loss.", figure)]),
         ("none", lambda: []),
         ("probe", broken),
-        ("figure_0", lambda: [("One.", b"b"), ("Two.", b"c")]),
+        ("figure_0", lambda: [("One.", figure), ("Two.", figure)]),
     ]
     drawn, notes = _drawn(figures)
-    assert drawn == [("loss", "The loss.", b"a"), ("figure_0_0", "One.", b"b"), ("figure_0_1", "Two.", b"c")]
+    assert [told[:2] for told in drawn] == [
+        ("loss", "The loss."),
+        ("figure_0_0", "One."),
+        ("figure_0_1", "Two."),
+    ]
+    assert all(png.startswith(b"\x89PNG") and b"<svg" in svg for _, _, png, svg in drawn)
     assert notes == ["The figure probe could not be drawn: RuntimeError: no such array"]
 
 
@@ -94,8 +102,8 @@ def test_attention_is_that_of_the_network_which_is_evaluated(method, evaluated):
 
 def test_the_views_are_drawn_as_the_network_is_shown_them(tmp_path):
     planned = plan(tiny.Tiny(), Options(out=str(tmp_path)))
-    ((caption, image),) = _views(planned)
-    assert caption.startswith("What the network was shown") and image.startswith(b"\x89PNG")
+    ((caption, figure),) = _views(planned)
+    assert caption.startswith("What the network was shown") and figure.axes
     assert "views" not in {name for name, _ in _figures(planned, [], {}, None, None)}  # of twelve steps
     longer = plan(tiny.Tiny(steps=60), Options(out=str(tmp_path)))
     assert "views" in {name for name, _ in _figures(longer, [], {}, None, None)}

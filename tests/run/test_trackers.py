@@ -45,7 +45,7 @@ def wandb(monkeypatch):
 def test_wandb_is_told_what_metrics_jsonl_has(wandb, tmp_path):
     record = Record(tmp_path, CONFIG, log="wandb")
     record.write(3, {"loss": 1.5, "knn_top1": 0.5})
-    record.figure("loss", png())
+    record.figure("loss", png(), b"<svg>")
     record.close()
     (_, _, begun), *rest = wandb
     assert begun["resume"] == "allow" and begun["config"] == CONFIG and begun["name"].startswith("dino ")
@@ -55,7 +55,7 @@ def test_wandb_is_told_what_metrics_jsonl_has(wandb, tmp_path):
         ("finish", (), {}),
     ]
     again = Record(tmp_path, CONFIG, log="wandb")
-    again.figure("loss", png())  # of a run that had ended: at its last step
+    again.figure("loss", png(), b"<svg>")  # of a run that had ended: at its last step
     again.close()
     assert wandb[-2] == ("log", ({"figures/loss": (3, 2)},), {"step": 3})
     assert [call[2]["id"] for call in wandb if call[0] == "init"] == [begun["id"]] * 2  # the same run there
@@ -66,7 +66,7 @@ def test_mlflow_is_told_what_metrics_jsonl_has(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "mlflow", sent)
     record = Record(tmp_path, CONFIG, log="mlflow")
     record.write(3, {"loss": 1.5})
-    record.figure("loss", png())
+    record.figure("loss", png(), b"<svg>")
     record.close()
     assert [name for name, _, _ in sent] == [
         *("set_experiment", "start_run", "log_params", "log_metrics", "log_image", "end_run")

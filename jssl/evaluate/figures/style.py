@@ -29,12 +29,7 @@ def png(figure, *, dpi: int = DPI) -> bytes:
     Returns:
         The bytes of the file.
     """
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn as boxes.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.08, facecolor="white")
-    return buffer.getvalue()
+    return _saved(figure, format="png", dpi=dpi)
 
 
 def svg(figure) -> bytes:
@@ -49,16 +44,16 @@ def svg(figure) -> bytes:
     with extra():
         from matplotlib import rc_context
 
-    buffer = io.BytesIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "jssl"}):
-        figure.savefig(
-            buffer,
-            format="svg",
-            bbox_inches="tight",
-            pad_inches=0.08,
-            facecolor="white",
-            metadata={"Date": None},
-        )
+        return _saved(figure, format="svg", metadata={"Date": None})
+
+
+def _saved(figure, **how) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(buffer, bbox_inches="tight", pad_inches=0.08, facecolor="white", **how)
     return buffer.getvalue()
 
 

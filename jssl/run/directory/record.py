@@ -168,12 +168,13 @@ class Record:
                 self._board.close()
             self._board = Board(self.directory, after=step)
 
-    def figure(self, name: str, png: bytes) -> None:
-        """Writes figures/<name>.png."""
+    def figure(self, name: str, png: bytes, svg: bytes) -> None:
+        """Writes figures/<name>.png, and the same as .svg."""
         if self._writes:
             self.check_there()
             (self.directory / FIGURES).mkdir(parents=True, exist_ok=True)
-            (self.directory / FIGURES / f"{name}.png").write_bytes(png)
+            for ending, content in (("png", png), ("svg", svg)):
+                (self.directory / FIGURES / f"{name}.{ending}").write_bytes(content)
             for board in self._boards:
                 board.image(self._last, name, png)
 

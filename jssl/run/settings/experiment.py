@@ -17,7 +17,7 @@ from jssl.train import TrainState
 from jssl.weights.loaded import Loaded
 from jssl.weights.preprocessing import Preprocess
 
-Figure = Callable[[TrainState, jax.Array], list[tuple[str, bytes]]]
+Figure = Callable[[TrainState, jax.Array], list[tuple[str, Any]]]  # captions, and matplotlib's figures
 Data = str | Source | tuple[Source, Source]  # in Python also what `run.data.own_data.opened` takes
 Weights = str | Loaded
 AS_DRAWN = "random"  # in place of weights: a network as it is drawn
@@ -80,7 +80,7 @@ class Experiment(NamedTuple):
         encoder: The module whose features are evaluated, for `open_run`.
         preprocess: What `evaluation_view` does, in a form that goes into files of weights.
         peak_rate: The highest learning rate, for the first line of a run.
-        figures: (state, images as stored) -> [(caption, png)], for the report.
+        figures: (state, images as stored) -> [(caption, a figure of matplotlib's)], for the report.
         linear_features: (params, teacher, memory, images as the evaluation view makes them) -> [B, D], what
             the linear probe reads; None: the features' `cls`.
         logits: (params, teacher, memory, images as the evaluation view makes them) -> [B, classes], of a

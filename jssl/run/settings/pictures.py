@@ -50,7 +50,7 @@ def attention_figure(
             figures.unnormalized(seen, normalized), np.asarray(attention), encoder.grid(seen.shape)
         )
         caption = "What the class token attends to, in the last block: the mean over heads, and single heads."
-        return [(caption, figures.png(drawn))]
+        return [(caption, drawn)]
 
     return (figure,)
 
@@ -82,7 +82,7 @@ def masks_figure(
         hidden = masks_of_all(attention, grid)
         drawn = figures.mask_gallery(figures.unnormalized(seen, normalized), hidden, grid)
         caption = "What is left of images by several ways to hide their patches."
-        return [(caption, figures.png(drawn))]
+        return [(caption, drawn)]
 
     return (figure,)
 
@@ -123,7 +123,7 @@ def reconstruction_figure(
         filled = unpatchify(predicted, patch, channels=seen.shape[-1], grid=grid)
         images, filled = (figures.unnormalized(one, normalized) for one in (seen, filled))
         drawn = figures.reconstructions(images, np.asarray(outputs.mask[0]), filled, grid)
-        return [("Patches hidden, filled in by the network, and as they were.", figures.png(drawn))]
+        return [("Patches hidden, filled in by the network, and as they were.", drawn)]
 
     return (figure,)
 
@@ -147,7 +147,7 @@ def rotation_figure(method: Method, view) -> tuple[Figure, ...]:
             "Whether the network tells by how much images were turned; blue: it does, dashed orange: it does "
             f"not. Of {len(images)} images {told:.1f} % of the rotations are told right."
         )
-        return [(caption, figures.png(figures.turned_gallery(images[:8], guesses[:, :8])))]
+        return [(caption, figures.turned_gallery(images[:8], guesses[:, :8]))]
 
     return (figure,)
 
@@ -175,7 +175,7 @@ def color_figure(method: Method, view, decoder, *, temperature: float = 0.38) ->
         return [
             (
                 "Images without color, in the colors that the network predicts, and in their own.",
-                figures.png(drawn),
+                drawn,
             )
         ]
 
@@ -205,7 +205,7 @@ def hole_figure(method: Method, view, *, normalized: Statistics | None = None) -
         hidden[:, 1:3, 1:3] = True
         shown = (figures.unnormalized(one, normalized) for one in (seen, filled))
         drawn = figures.reconstructions(next(shown), hidden.reshape(len(seen), -1), next(shown), (4, 4))
-        return [("Images with a hole, filled in by the network, and as they were.", figures.png(drawn))]
+        return [("Images with a hole, filled in by the network, and as they were.", drawn)]
 
     return (figure,)
 
@@ -233,6 +233,6 @@ def caption_figure(method: Method, view) -> tuple[Figure, ...]:
         caption = (
             "Cosines of unseen scenes with captions. Zero-shot on pairs of shape and color never trained on"
         )
-        return [(f"{caption}: {told}.", figures.png(drawn))]
+        return [(f"{caption}: {told}.", drawn)]
 
     return (figure,)
