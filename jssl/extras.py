@@ -25,19 +25,21 @@ def extra(name: str = "experiments") -> Iterator[None]:
         raise _missing(missing.name, name) from None
 
 
-def require(*packages: str, name: str = "experiments") -> None:
+def require(*packages: str, name: str = "experiments", how: str | None = None) -> None:
     """Refuses to go on without packages that are needed later. Imports none of them.
 
     Args:
         packages: Their names.
         name: Of the extra that brings them.
+        how: The command that brings what no extra does.
     Raises:
         ImportError: naming the first that is missing, and the extra.
     """
     for package in packages:
         if find_spec(package) is None:
-            raise _missing(package, name)
+            raise _missing(package, name, how)
 
 
-def _missing(package: str | None, name: str) -> ImportError:
-    return ImportError(f'{package} is not installed; `pip install "jssl[{name}]"` brings it')
+def _missing(package: str | None, name: str, how: str | None = None) -> ImportError:
+    command = how or f'pip install "jssl[{name}]"'
+    return ImportError(f"{package} is not installed; `{command}` brings it")

@@ -1,8 +1,13 @@
 """Curation: which images of a large pool are kept, by their features alone.  arXiv:2304.07193
 
 Every function takes features [N, D] and returns the numbers of rows, in order, so that any source can be
-restricted by them. Cosines are exact, and computed on the device in blocks.
+restricted by them. Cosines are exact, and computed on the device in blocks, unless an index finds them.
 """
+
+import importlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +15,12 @@ import numpy as np
 
 from jssl.arrays.vectors import unit
 from jssl.evaluate.protocols.knn import nearest_neighbours
+from jssl.extras import require
 from jssl.objectives import kmeans, random_rows
 
 PART = 16_384  # queries whose neighbours are on the device at a time
+PROBES = 32  # lists of an inverted file that are looked through for a query
+Search = Callable[..., tuple[np.ndarray, np.ndarray]]  # as `neighbours`
 
 
 def neighbours(bank: np.ndarray, queries: np.ndarray, *, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -40,13 +48,58 @@ def neighbours(bank: np.ndarray, queries: np.ndarray, *, k: int) -> tuple[np.nda
     return cosines, rows
 
 
-def without_copies(features: np.ndarray, *, threshold: float = 0.6, k: int = 64) -> np.ndarray:
+def by_index(factory: str, *, probes: int = PROBES) -> Search:
+    """Makes a search by an index of faiss, for more images than `neighbours` can compare with each other.
+
+    Args:
+        factory: What faiss is to build, such as "IVF65536,Flat".
+        probes: Lists of an inverted file that are looked through for a query.
+    Returns:
+        (bank, queries, k=) -> (cosines [M, k], rows of the bank [M, k]), as `neighbours`; where an index
+        finds fewer, the rows are -1 and their cosines below all others.
+    Raises:
+        ImportError: without faiss.
+        ValueError: from the search, for what faiss cannot build, or not from so few images.
+    References:
+        arXiv:2401.08281
+    """
+    require("faiss", how="pip install faiss-cpu")
+    return partial(_found_by_index, factory, probes)
+
+
+def _found_by_index(factory, probes, bank, queries, *, k):
+    faiss: Any = importlib.import_module("faiss")
+    try:
+        index = faiss.index_factory(bank.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+        rows = _rows_of_unit_length(bank)
+        index.train(rows)
+        index.add(rows)
+        if hasattr(index, "nprobe"):
+            index.nprobe = probes
+        parts = range(0, len(queries), PART)
+        found = [index.search(_rows_of_unit_length(queries[first : first + PART]), k) for first in parts]
+    except (RuntimeError, AssertionError) as refused:
+        why = " ".join(str(refused).split())[-200:]
+        raise ValueError(f"faiss has no index {factory!r} for {len(bank):,} images: {why}") from None
+    cosines, rows = (np.concatenate(column) for column in zip(*found, strict=True))
+    return cosines, rows
+
+
+def _rows_of_unit_length(features):
+    rows = np.ascontiguousarray(features, np.float32)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def without_copies(
+    features: np.ndarray, *, threshold: float = 0.6, k: int = 64, search: Search = neighbours
+) -> np.ndarray:
     """Keeps one image of each group of copies: images joined by cosines above a threshold.
 
     Args:
         features: [N, D], best of a network that tells copies from images of one kind.
         threshold: two images above it are copies; DINOv2 has 0.6 for features of copy detection.
         k: neighbours of each image that are looked at, itself too.
+        search: how these are found, such as `by_index("IVF65536,Flat")`.
     Returns:
         [M] rows that are kept, the first of each group.
     Raises:
@@ -57,7 +110,7 @@ def without_copies(features: np.ndarray, *, threshold: float = 0.6, k: int = 64)
     >>> without_copies(np.array([[1.0, 0], [0, 1], [1, 0.01], [2, 0]])).tolist()
     [0, 1]
     """
-    return one_of_each_group(*neighbours(features, features, k=min(k, len(features))), threshold=threshold)
+    return one_of_each_group(*search(features, features, k=min(k, len(features))), threshold=threshold)
 
 
 def one_of_each_group(cosines: np.ndarray, rows: np.ndarray, *, threshold: float) -> np.ndarray:
@@ -105,7 +158,7 @@ def without(features: np.ndarray, held_out: np.ndarray, *, threshold: float = 0.
     return np.flatnonzero(cosines[:, 0] <= threshold)
 
 
-def retrieve(pool: np.ndarray, wanted: np.ndarray, *, k: int = 4) -> np.ndarray:
+def retrieve(pool: np.ndarray, wanted: np.ndarray, *, k: int = 4, search: Search = neighbours) -> np.ndarray:
     """Takes from a pool the images that are nearest to some of which more are wanted.
 
     DINOv2 multiplies sets of more than a million images so, and takes clusters for smaller ones.
@@ -114,6 +167,7 @@ def retrieve(pool: np.ndarray, wanted: np.ndarray, *, k: int = 4) -> np.ndarray:
         pool: [N, D].
         wanted: [M, D] of curated images, by the same network.
         k: images taken for each; DINOv2 has 4, and 32 for ImageNet.
+        search: how these are found, such as `by_index("IVF65536,Flat")`.
     Returns:
         [K] rows of the pool, each once.
     Raises:
@@ -124,7 +178,8 @@ def retrieve(pool: np.ndarray, wanted: np.ndarray, *, k: int = 4) -> np.ndarray:
     >>> retrieve(np.eye(4), np.array([[0.0, 2.0, 1.0, 0.0]]), k=2).tolist()
     [1, 2]
     """
-    return np.unique(neighbours(pool, wanted, k=k)[1])
+    found = np.unique(search(pool, wanted, k=k)[1])
+    return found[found >= 0]
 
 
 def retrieve_by_cluster(

@@ -7,7 +7,10 @@ of wanted ones retrieved.
     jssl train dino --data folder:/pool --only kept.npz
 
 The file has `names` and `rows` of the images that are kept, in the pool's order; `--only` of any training
-takes it. Cosines are exact: N images cost N^2 D multiplications on the device, and memory of N D floats.
+takes it. Cosines are exact: N images cost N^2 D multiplications on the device, and memory of N D floats. Of
+more images an index of faiss finds the neighbours:
+
+    jssl curate pool.npz --copies 0.6 --index IVF65536,Flat --out kept.npz
 """
 
 import argparse
@@ -17,7 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
-from jssl.evaluate.curation import retrieve, retrieve_by_cluster, without, without_copies
+from jssl.evaluate.curation import (
+    PROBES,
+    by_index,
+    retrieve,
+    retrieve_by_cluster,
+    without,
+    without_copies,
+)
+from jssl.evaluate.curation import neighbours as exactly
 from jssl.run.data.npz import check_place
 from jssl.run.evaluation.features import read_columns
 
@@ -33,6 +44,8 @@ def curate(
     wanted=None,
     nearest: int = 4,
     clusters: int | None = None,
+    index: str | None = None,
+    probes: int = PROBES,
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Writes which images of a pool are kept.
@@ -48,11 +61,14 @@ def curate(
         nearest: Images retrieved for each of them.
         clusters: In place of the nearest ones, those of so many clusters of the pool that hold more than
             three wanted images; 10,000 of each and a million in all at most.
+        index: What of faiss finds copies and nearest images, as `by_index`; None: they are found exactly.
+        probes: Lists of an inverted file that are looked through for an image.
         say: Where lines for the reader go.
     Returns:
         The file's path.
     Raises:
         ValueError: for files without features, of different widths, or where nothing is left.
+        ImportError: for an index without faiss.
     """
     out = Path(out)
     check_place(out, "rows", "about")
@@ -61,11 +77,12 @@ def curate(
     for flag, cosine in {"copies": copies, "held-out-above": held_out_above}.items():
         if cosine is not None and not -1 <= cosine <= 1:
             raise ValueError(f"--{flag} is a cosine, from -1 to 1, got {cosine}")
+    search = exactly if index is None else by_index(index, probes=probes)
     features, names = _embedded(pool)
     rows = np.arange(len(features))
     say(f"{pool}: {len(rows):,} images")
     if copies is not None:
-        kept = without_copies(features, threshold=copies, k=neighbours)
+        kept = without_copies(features, threshold=copies, k=neighbours, search=search)
         say(f"without copies, cosines above {copies:g}: {len(kept):,}")
         features, rows = features[kept], rows[kept]
     if held_out is not None:
@@ -74,7 +91,7 @@ def curate(
         features, rows = features[kept], rows[kept]
     if wanted is not None and len(rows):
         if clusters is None:
-            kept = retrieve(features, _embedded(wanted)[0], k=min(nearest, len(features)))
+            kept = retrieve(features, _embedded(wanted)[0], k=min(nearest, len(features)), search=search)
             told = f"nearest to {wanted}, {nearest} of each"
         else:
             kept = retrieve_by_cluster(features, _embedded(wanted)[0], clusters=clusters)
@@ -85,7 +102,7 @@ def curate(
         raise ValueError(f"{pool}: no image is left; raise the thresholds")
     asked = dict(pool=str(pool), copies=copies, neighbours=neighbours, held_out_above=held_out_above)
     asked |= dict(held_out=held_out and str(held_out), wanted=wanted and str(wanted), nearest=nearest)
-    asked["clusters"] = clusters
+    asked |= dict(clusters=clusters, index=index, probes=probes)
     np.savez(out, names=names[rows], rows=rows, about=np.array(json.dumps(asked)))
     return out
 
@@ -119,8 +136,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--wanted", help="a file of `jssl embed` of images of which more are wanted")
     parser.add_argument("--nearest", type=int, default=4, help="images retrieved for each of them")
     parser.add_argument("--clusters", type=int, help="retrieve clusters of so many, not the nearest images")
+    parser.add_argument("--index", help="of faiss, such as IVF65536,Flat; by default all are compared")
+    parser.add_argument("--probes", type=int, default=PROBES, help="lists of it looked through for an image")
     chosen = vars(parser.parse_args(arguments))
-    for name in ("neighbours", "nearest", "clusters"):
+    for name in ("neighbours", "nearest", "clusters", "probes"):
         least = 2 if name == "neighbours" else 1  # the first of these is the image itself
         if chosen[name] is not None and chosen[name] < least:
             raise ValueError(f"--{name} must be at least {least}, got {chosen[name]}")

@@ -1,6 +1,8 @@
 """Curation: copies, evaluation images and neighbours by features, and a run on what is left."""
 
 import json
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -51,6 +53,50 @@ def test_neighbours_in_parts_are_those_of_all_at_once(monkeypatch):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
     cosines = unit(features) @ unit(features).T
     np.testing.assert_array_equal(np.sort(whole[1], 1), np.sort(np.argsort(-cosines, 1)[:, :3], 1))
+
+
+class Exact:
+    """As much of an index of faiss as is used, of a bank of so many rows at least."""
+
+    nprobe, rows = 1, None
+
+    def train(self, rows):
+        if len(rows) < 100:
+            raise RuntimeError("Error in Train: Number of training points should be\nat least as large")
+
+    def add(self, rows):
+        self.rows = rows
+
+    def search(self, queries, k):
+        assert self.nprobe == 5
+        cosines = queries @ self.rows.T
+        rows = np.argsort(-cosines, 1)[:, :k]
+        rows[:, -1] = -1
+        return np.where(rows < 0, -np.inf, np.take_along_axis(cosines, rows, 1)), rows
+
+
+@pytest.fixture
+def faiss(monkeypatch):
+    made = SimpleNamespace(METRIC_INNER_PRODUCT=0, index_factory=lambda width, factory, metric: Exact())
+    monkeypatch.setitem(sys.modules, "faiss", made)
+    monkeypatch.setattr("jssl.extras.find_spec", lambda package: package)
+
+
+def test_an_index_finds_what_is_found_exactly(faiss):
+    features, count = planted(200, 20)
+    search = curation.by_index("IVF8,Flat", probes=5)
+    kept = curation.without_copies(features, threshold=0.9, k=8, search=search)
+    assert kept.tolist() == list(range(count))
+    found = curation.retrieve(features, features[:3] + 0.01, k=5, search=search)
+    np.testing.assert_array_equal(found, curation.retrieve(features, features[:3] + 0.01, k=4))
+    with pytest.raises(ValueError, match="no index 'IVF8,Flat' for 90 images: .* at least"):
+        search(features[:90], features, k=2)
+
+
+def test_without_faiss_the_command_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr("jssl.extras.find_spec", lambda package: None)
+    with pytest.raises(ImportError, match="faiss is not installed; `pip install faiss-cpu` brings it"):
+        command(["pool.npz", "--copies", "0.6", "--index", "IVF8,Flat", "--out", "kept.npz"])
 
 
 def test_what_resembles_an_evaluation_image_is_removed_and_retrieval_is_idempotent():
