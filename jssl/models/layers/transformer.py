@@ -57,7 +57,9 @@ class Attention(nn.Module):
             qkv = PartlyBiased(3 * dim, self.qkv_bias, self.kernel_init, name="qkv")(x)
         else:
             qkv = nn.Dense(3 * dim, use_bias=self.qkv_bias, kernel_init=self.kernel_init, name="qkv")(x)
-        query, key, value = jnp.moveaxis(qkv.reshape(batch, length, 3, self.heads, -1), 2, 0)
+        query, key, value = (
+            part.reshape(batch, length, self.heads, -1) for part in jnp.split(qkv, 3, axis=-1)
+        )
         if angles is not None:
             query, key = rotate(query, angles), rotate(key, angles)
         if bias is not None:
