@@ -75,8 +75,8 @@ def block(p, x, heads):
     batch, length, dim = x.shape
     qkv = linear(p["attn"]["qkv"], layer_norm(p["norm1"], x)).reshape(batch, length, 3, heads, dim // heads)
     query, key, value = qkv.permute(2, 0, 3, 1, 4)
-    weights = torch.softmax(query @ key.transpose(-1, -2) / math.sqrt(dim // heads), -1)
-    x = x + linear(p["attn"]["proj"], (weights @ value).transpose(1, 2).reshape(batch, length, dim))
+    seen = torch.nn.functional.scaled_dot_product_attention(query, key, value)
+    x = x + linear(p["attn"]["proj"], seen.transpose(1, 2).reshape(batch, length, dim))
     hidden = torch.nn.functional.gelu(linear(p["mlp"]["fc1"], layer_norm(p["norm2"], x)))
     return x + linear(p["mlp"]["fc2"], hidden)
 
