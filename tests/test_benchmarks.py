@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jssl
-from benchmarks import cifar, compiled, cpu, gpu, parity, survival, timing, torch_systems
+from benchmarks import cifar, compiled, gpu, gradients, parity, survival, timing, torch_systems
 from jssl.run.command import parse
 from jssl.run.settings.systems import module_of
 
@@ -129,13 +129,13 @@ def test_what_is_killed_is_started_by_settings_that_there_are(name):
 
 
 def test_the_gradient_on_a_cpu_is_timed(monkeypatch):
-    monkeypatch.setattr(cpu, "CASES", {"small": (4, [(2, 12), (3, 8)])})
-    monkeypatch.setattr(cpu, "DEPTH", 1)
-    found = cpu.timed("jssl", "small")
-    assert len(found["seconds"]) == cpu.STEPS and np.isfinite(found["loss"]) and found["loss"] != 0
+    monkeypatch.setattr(gradients, "CASES", {"small": (4, [(2, 12), (3, 8)])})
+    monkeypatch.setattr(gradients, "DEPTH", 1)
+    found = gradients.timed("jssl", "small")
+    assert len(found["seconds"]) == gradients.STEPS and np.isfinite(found["loss"]) and found["loss"] != 0
 
 
-@pytest.mark.parametrize("rivals", [parity, cpu])
+@pytest.mark.parametrize("rivals", [parity, gradients])
 def test_a_benchmark_says_in_one_line_that_torch_is_missing(rivals, monkeypatch, capsys):
     monkeypatch.setattr(torch_systems, "torch", None)
     assert rivals.main([]) == 1

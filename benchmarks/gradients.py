@@ -1,6 +1,6 @@
 """The gradient of a ViT-tiny on a CPU, beside eager PyTorch from the same weights.
 
-    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python -m benchmarks.cpu
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python -m benchmarks.gradients
 
 Both see the same images: two views of 64 of 32 pixels by patches of 4, as SimCLR on small images, and the two
 larger and four smaller crops of 16 images by patches of 16, as DINO. Each library has a process of its own,
@@ -88,14 +88,14 @@ def timed(kind: str, case: str) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> int:
     """Prints a line for each case; returns how many losses are apart."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.cpu",
+        prog="python -m benchmarks.gradients",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if torch_systems.torch is None:
-        print("benchmarks.cpu needs torch, which is not installed: pip install torch", file=sys.stderr)
+        print("benchmarks.gradients needs torch, which is not installed: pip install torch", file=sys.stderr)
         return 1
     if chosen.one:
         print(json.dumps(timed(*chosen.one)))
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     for case in CASES:
         losses, seconds = {}, {kind: [] for kind in KINDS}
         for kind in KINDS * TURNS:
-            command = [sys.executable, "-m", "benchmarks.cpu", "--one", kind, case]
+            command = [sys.executable, "-m", "benchmarks.gradients", "--one", kind, case]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             losses[kind] = found["loss"]
             seconds[kind] += found["seconds"]
