@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 _SMALLEST_NORM = 1e-12
 
@@ -40,6 +41,20 @@ def unit(x: jax.Array) -> jax.Array:
     square = jnp.sum(x * x, axis=-1, keepdims=True)
     zero = square <= _SMALLEST_NORM**2  # not of a NaN, which must stay one to be seen
     return jnp.where(zero, 0.0, x * jax.lax.rsqrt(jnp.where(zero, 1.0, square)))
+
+
+def unit_on_host(x: np.ndarray) -> np.ndarray:
+    """Scales vectors to length 1 without a device, in their own precision; a zero vector stays zero.
+
+    Args:
+        x: [..., D] floats.
+    Returns:
+        [..., D], x / |x|.
+
+    >>> unit_on_host(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
 def random_units(rows: int, like: jax.Array, *, seed: int = 0) -> jax.Array:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jssl.arrays.vectors import unit
+from jssl.arrays.vectors import unit, unit_on_host
 from jssl.evaluate.protocols.knn import nearest_neighbours
 from jssl.extras import require
 from jssl.objectives import kmeans, random_rows
@@ -86,8 +86,7 @@ def _found_by_index(factory, probes, bank, queries, *, k):
 
 
 def _rows_of_unit_length(features):
-    rows = np.ascontiguousarray(features, np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return unit_on_host(np.ascontiguousarray(features, np.float32))
 
 
 def without_copies(

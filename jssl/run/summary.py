@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jssl.arrays.vectors import unit_on_host
 from jssl.data.augment.base import Statistics
 from jssl.data.splits import evenly
 from jssl.evaluate import diagnose, extract_features
@@ -207,7 +208,7 @@ def _looked_at(plan: Plan, state: TrainState) -> tuple[np.ndarray, np.ndarray, n
     rows, held = evenly(len(train), SEEN), evenly(len(test), MAPPED)
     images = np.concatenate([train.images[rows], test.images[held]])
     both = np.asarray(extract_features(features, images, view=jax.tree_util.Partial(view)), np.float32)
-    both = both / np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-12)
+    both = unit_on_host(both)
     return rows, both[: len(rows)], held, both[len(rows) :]
 
 

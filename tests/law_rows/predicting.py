@@ -24,6 +24,17 @@ from tests.law_toys import (
     vit,
 )
 
+
+def puzzle(method, **how) -> Row:
+    """The row of a puzzle of two by two cells with four permutations."""
+
+    def make():
+        heads = dict(tile=models.tile_head(8), join=models.puzzle_head(4, **SMALL, dropout=0.0))
+        return method(small_resnet(), permutations=4, side=6, cells=2, number=2, **heads, **how)
+
+    return Row(make, ONE)
+
+
 PREDICTING = {
     "mae": Row(lambda: methods.mae(vit(), decoder=models.mae_decoder(4, dim=8, depth=1, heads=2)), ONE),
     "simmim": Row(lambda: methods.simmim(vit(), unit=8), ONE),
@@ -108,31 +119,8 @@ PREDICTING = {
         ),
         ONE,
     ),
-    "jigsaw": Row(
-        lambda: methods.jigsaw(
-            small_resnet(),
-            permutations=4,
-            side=6,
-            cells=2,
-            number=2,
-            tile=models.tile_head(8),
-            join=models.puzzle_head(4, **SMALL, dropout=0.0),
-        ),
-        ONE,
-    ),
-    "jigsaw_pp": Row(
-        lambda: methods.jigsaw_pp(
-            small_resnet(),
-            permutations=4,
-            intruders=1,
-            side=6,
-            cells=2,
-            number=2,
-            tile=models.tile_head(8),
-            join=models.puzzle_head(4, **SMALL, dropout=0.0),
-        ),
-        ONE,
-    ),
+    "jigsaw": puzzle(methods.jigsaw),
+    "jigsaw_pp": puzzle(methods.jigsaw_pp, intruders=1),
     "cluster_transfer": Row(
         lambda: methods.cluster_transfer(
             vit(), frozen(vit(dim=8), teacher(vit(dim=8))), examples=BATCH, clusters=3, dim=4

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jssl.arrays.vectors import unit_on_host
 from jssl.extras import extra
 
 
@@ -19,8 +20,7 @@ def principal_plane(features) -> tuple[np.ndarray, float]:
         >>> points.shape, round(share, 3)
         ((3, 2), 1.0)
     """
-    x = np.asarray(features, np.float64)
-    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    x = unit_on_host(np.asarray(features, np.float64))
     x = np.nan_to_num(x - x.mean(0))
     values, vectors = np.linalg.eigh(x.T @ x)  # in rising order
     axes = vectors[:, ::-1][:, :2]
@@ -49,7 +49,7 @@ def tsne(features, *, seed: int = 0) -> np.ndarray:
     features = np.asarray(features, np.float64)
     if features.ndim != 2 or len(features) < 4:
         raise ValueError(f"features have shape {features.shape}, expected [N, D] with N of at least 4")
-    features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    features = unit_on_host(features)
     perplexity = min(30.0, (len(features) - 1) / 3)  # about how many neighbours each one has
     return TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed).fit_transform(
         features
