@@ -42,7 +42,7 @@ class IJEPA(Training):
     momentum: Share = 0.996
     """Of the teacher at the start; it rises to 1 in a line."""
     min_keep: Count = 10
-    """Patches that a context has at least."""
+    """A context has more patches than this."""
     together: Count = 128
     """Neighbours in a batch whose contexts are cut to one size: the share of one of the authors' 16 GPUs."""
     predictor_dim: Count = 384
@@ -87,7 +87,7 @@ demo = IJEPA(
     warmup=1,
     start_rate=0.0,
     final_rate=0.0,
-    min_keep=6,
+    min_keep=5,
     predictor_dim=96,
     predictor_depth=3,
     predictor_heads=3,

@@ -42,7 +42,7 @@ SMALLER = {  # of the demos' own settings, to compile quickly
     "locals": 1,
     "decoder_dim": 16,
     "predictor_dim": 24,
-    "min_keep": 2,
+    "min_keep": 1,
     "count": 2,
     "teacher": {"runs/clip-demo": tower(patch=8, dim=8, depth=1, heads=2)},
 }

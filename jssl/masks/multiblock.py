@@ -35,7 +35,7 @@ def multiblock_masks(
         targets: how many target blocks M.
         target_scale, context_scale: least and greatest area in shares of the grid.
         target_aspect: least and greatest height / width of a target block.
-        min_keep: contexts smaller than this are drawn again.
+        min_keep: a context has more patches than this, or is drawn again.
         tries: how often at most, the largest being kept then.
         together: how many contexts have one size at most, a GPU's share of the authors' batch. A larger
             batch falls into shares of like size, drawn from the keys.
@@ -64,7 +64,7 @@ def multiblock_masks(
     numbers = uniform(fold_keys(keys, 0), shape=(tries, targets + 1, 2))
     hidden = place(numbers[:, :, :targets], target_size)  # [B, tries, M, N]
     visible = place(numbers[:, :, targets], context_size) & ~hidden.any(2)  # [B, tries, N]
-    best = jnp.argmax(jnp.minimum(visible.sum(-1), min_keep), axis=1)  # the first that is large enough
+    best = jnp.argmax(jnp.minimum(visible.sum(-1), min_keep + 1), axis=1)  # the first that is large enough
     hidden, visible = (jax.vmap(lambda x, i: x[i])(x, best) for x in (hidden, visible))
     shares = -(-len(keys) // together)
     share = ranks(uniform(fold_keys(keys, 1))) * shares // len(keys)  # of the keys, whatever their order

@@ -28,7 +28,7 @@ def soft_encode(ab, bins=AB_BINS, *, neighbours: int = 10, sigma: float = 5.0) -
     """Spreads each color over the bins nearest to it, by a Gaussian of their distances.
 
     Args:
-        ab: [..., 2].
+        ab: [..., 2], numbers of any type; computed in float32 at least.
         bins: [Q, 2].
         neighbours: so many bins get a share.
         sigma: of the Gaussian.
@@ -40,6 +40,7 @@ def soft_encode(ab, bins=AB_BINS, *, neighbours: int = 10, sigma: float = 5.0) -
     >>> soft_encode(jnp.array([0.0, 0.0]), neighbours=1).max()
     Array(1., dtype=float32)
     """
+    ab = ab.astype(jnp.promote_types(ab.dtype, jnp.float32))
     bins = jnp.asarray(bins, ab.dtype)
     squares = jnp.sum((ab[..., None, :] - bins) ** 2, axis=-1)
     nearest, places = jax.lax.top_k(-squares, neighbours)
@@ -149,7 +150,7 @@ def rare_colors(
                 f"{ab.shape[1]} x {ab.shape[2]}; choose another --size"
             )
         every = ab.shape[1] // rows
-        ab = ab[:, ::every, ::every].astype(jnp.promote_types(ab.dtype, jnp.float32))
+        ab = ab[:, ::every, ::every]
         code = soft_encode(ab, bins, neighbours=neighbours, sigma=sigma).reshape(len(ab), -1, len(bins))
         colored = jnp.any(jnp.abs(ab) > grey, axis=(1, 2, 3))[:, None].astype(code.dtype)
         weights = rarity(memory["prior"], mix=mix)[jnp.argmax(code, axis=-1)] * colored

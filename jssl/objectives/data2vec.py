@@ -49,7 +49,10 @@ def normalized(x: jax.Array, axis: int | None) -> jax.Array:
         data2vec, arXiv:2202.03555
     """
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    return x if axis is None else jax.nn.standardize(x, axis=axis, epsilon=1e-5)
+    if axis is None:
+        return x
+    variance = jnp.var(x, axis=axis, keepdims=True)  # exact whatever the mean, which jax's own is not
+    return jax.nn.standardize(x, axis=axis, variance=variance, epsilon=1e-5)
 
 
 def patch_regression(name: str = "patch", *, beta=2.0) -> Objective:

@@ -140,6 +140,8 @@ def test_half_precision_features_are_compared_in_single():
         (dict(k=0), "k is 0"),
         (dict(temperature=0.0), "temperature is 0.0"),
         (dict(train_labels=np.zeros(59, int)), r"train_labels has shape \(59,\)"),
+        (dict(train_labels=np.full(60, -1)), "train_labels are from -1 to -1, expected .* 0 to 3"),
+        (dict(classes=3), "train_labels are from 0 to 3, expected .* 0 to 2"),
         (dict(test_features=np.zeros((3, 4))), r"test_features has shape \(3, 4\).*D = 5"),
     ],
 )

@@ -87,6 +87,8 @@ def test_chance_on_noise():
         (dict(learning_rates=()), "must each hold at least one value"),
         (dict(steps=0), "steps is 0"),
         (dict(test_labels=np.zeros(3, int)), "test_labels has shape"),
+        (dict(train_labels=-np.ones(20, int)), "train_labels are from -1 to -1, expected .* 0 to 1"),
+        (dict(test_labels=np.full(20, 2)), "test_labels are from 2 to 2, expected .* 0 to 1"),
     ],
 )
 def test_wrong_arguments_are_named(change, words):

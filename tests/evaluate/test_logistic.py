@@ -75,6 +75,8 @@ def test_a_class_that_training_lacks_is_never_predicted():
         (dict(strengths=(0.0, 1.0)), "strengths must hold numbers above 0"),
         (dict(validation=0.0), "expected at least one row held out"),
         (dict(test_labels=np.zeros(3, int)), "test_labels has shape"),
+        (dict(train_labels=-np.ones(20, int)), "train_labels are from -1 to -1, expected .* 0 to 1"),
+        (dict(test_labels=np.full(20, 2)), "test_labels are from 2 to 2, expected .* 0 to 1"),
     ],
 )
 def test_wrong_arguments_are_named(change, words):

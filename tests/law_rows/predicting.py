@@ -68,7 +68,7 @@ PREDICTING = {
         lambda: methods.i_jepa(
             vit(class_token=False),
             predictor=models.Predictor(dim=8, depth=1, heads=2),
-            masking=partial(multiblock_masks, min_keep=2),
+            masking=partial(multiblock_masks, min_keep=1),
             momentum=0.9,
         ),
         ONE,

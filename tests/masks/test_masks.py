@@ -142,9 +142,16 @@ def test_multiblock_masks_are_distributed_as_ijepas():
 
 @pytest.mark.parametrize("grid", [(4, 4), (8, 8), (3, 7)])
 def test_multiblock_masks_on_small_grids_leave_a_context(grid):
-    context, targets = jax.jit(lambda keys: masks.multiblock_masks(keys, grid, min_keep=2))(keys(32))
+    context, targets = jax.jit(lambda keys: masks.multiblock_masks(keys, grid, min_keep=1))(keys(32))
     assert (~context).sum(-1).min() >= 1 and targets.sum(-1).min() >= 1
     assert not (~context[None] & targets).any()
+
+
+def test_contexts_of_no_more_than_min_keep_patches_are_drawn_again():
+    """The authors' test is `len(mask) > self.min_keep`."""
+    sizes = dict(target_scale=(0.17, 0.17), target_aspect=(1.5, 1.5), min_keep=6, together=1)
+    context, _ = jax.jit(lambda keys: masks.multiblock_masks(keys, (6, 6), **sizes))(keys(200))
+    assert (~context).sum(-1).min() == 7  # of 5 x 5 less four blocks of 3 x 2, 8 % have six
 
 
 def test_visible_indices_never_hand_out_a_hidden_patch():

@@ -33,6 +33,14 @@ def test_encoding_and_weights_are_the_authors():
         near(decoded, nhwc(c.out_decoded))
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.int32])
+def test_colors_of_any_type_are_encoded_in_float32(dtype):
+    ab = jnp.array([[60, -20], [0, 0]])
+    code = o.soft_encode(ab.astype(dtype))
+    np.testing.assert_array_equal(code, o.soft_encode(ab.astype(jnp.float32)))
+    np.testing.assert_allclose(code.sum(-1), 1, rtol=1e-5)
+
+
 def test_the_objective_weights_pixels_by_the_authors_numbers():
     """What a method trains by is what the numbers are of."""
     c = load("colorization")

@@ -236,6 +236,15 @@ def test_data2vec(name, norm):
     agree(loss, [c.in_pred], c.out_loss_sum, [c.grad_pred_of_loss_sum])
 
 
+@pytest.mark.parametrize("axis", [-1, -2])
+def test_data2vecs_targets_are_exact_whatever_the_mean(axis):
+    """As torch's norms are. mean(x^2) - mean(x)^2 in float32 would be wrong by half."""
+    block = np.random.default_rng(0).normal(100, 0.1, (1, 64, 32)).astype(np.float32)
+    exact = block - block.mean(axis, keepdims=True, dtype=float)
+    exact /= np.sqrt(np.square(exact).mean(axis, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(o.averaged_blocks([block], each=axis, mean=None), exact, atol=2e-3)
+
+
 def test_sdae():
     c = load("sdae")
 

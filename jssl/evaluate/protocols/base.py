@@ -107,6 +107,40 @@ def checked(train_features, train_labels, test_features, test_labels) -> list[ja
     )
 
 
+def strays(labels, classes: int) -> str | None:
+    """Says which labels there are, where some are no classes.
+
+    Args:
+        labels: [N] integers; traced ones pass, and those of other processes: their values are not known here.
+        classes: Number of classes.
+    Returns:
+        A few words, or None where all lie in [0, classes).
+    Examples:
+        >>> strays([0, -1, 2], classes=3), strays([0, 2], classes=3)
+        ('from -1 to 2', None)
+    """
+    if isinstance(labels, jax.core.Tracer) or not getattr(labels, "is_fully_addressable", True):
+        return None
+    found = np.asarray(labels)
+    if found.size and found.min() >= 0 and found.max() < classes:
+        return None
+    return f"from {found.min()} to {found.max()}" if found.size else "none"
+
+
+def check_labels(classes: int, **labels) -> None:
+    """Refuses labels that are no classes: indexing would take -1 for the last one.
+
+    Args:
+        classes: Number of classes.
+        **labels: name=[N] integers.
+    Raises:
+        ValueError: for a label outside of [0, classes).
+    """
+    for name, given in labels.items():
+        if found := strays(given, classes):
+            raise ValueError(f"{name} are {found}, expected integers from 0 to {classes - 1}")
+
+
 def settings_of(function: Callable, given: Mapping[str, Any] = {}, *, of: str = "") -> dict[str, Any]:
     """Lists all settings of a function: what is given, and the defaults of its other keyword arguments.
 
@@ -160,9 +194,7 @@ def refusal(protocol: Protocol, given: Mapping[str, Any]) -> str | None:
     if classes < 2:
         return f"{out} at least two classes, there is {classes}"
     for name in ("train_labels", "test_labels"):
-        labels = np.asarray(given[name]) if name in protocol.needs else np.zeros(1, int)
-        if labels.size == 0 or labels.min() < 0 or labels.max() >= classes:
-            found = f"from {labels.min()} to {labels.max()}" if labels.size else "none"
+        if name in protocol.needs and (found := strays(given[name], classes)):
             return f"{out} {WORDS[name]} from 0 to {classes - 1}, they are {found}"
     return None
 

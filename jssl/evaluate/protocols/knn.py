@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from jssl.arrays.checks import check, check_positive
 from jssl.arrays.vectors import similarity, unit
-from jssl.evaluate.protocols.base import LABELLED, Protocol
+from jssl.evaluate.protocols.base import LABELLED, Protocol, check_labels
 from jssl.sharding import make_mesh, over_batch, replicated, rows_over
 
 BLOCK = 65_536  # rows of the bank that queries are compared with at a time
@@ -105,7 +105,7 @@ def knn_classify(
         [M, classes] scores, not normalised; the prediction is their argmax. Temperatures below 0.012 overflow
         float32; `knn_accuracy` takes them too.
     Raises:
-        ValueError: for wrong ranks or shapes, or k or temperature out of range.
+        ValueError: for wrong ranks or shapes, or labels, k or temperature out of range.
     References:
         arXiv:1805.01978; as DINO's `eval_knn.py`, arXiv:2104.14294
     Examples:
@@ -113,8 +113,8 @@ def knn_classify(
         >>> int(scores.argmax(-1)[0])
         0
     """
-    similarities, labels = _voters(train_features, train_labels, test_features, k, temperature, chunk)
-    return votes(similarities, labels, temperature, classes)
+    voters = _voters(train_features, train_labels, test_features, classes, k, temperature, chunk)
+    return votes(*voters, temperature, classes)
 
 
 def knn_accuracy(
@@ -152,11 +152,12 @@ def knn_accuracy(
     test_features, test_labels = check(
         test_features=(test_features, "M D"), test_labels=(test_labels, "M", int)
     )
-    similarities, labels = _voters(train_features, train_labels, test_features, k, temperature, chunk)
-    return jnp.mean(predicted(similarities, labels, temperature, classes) == test_labels)
+    voters = _voters(train_features, train_labels, test_features, classes, k, temperature, chunk)
+    check_labels(classes, test_labels=test_labels)
+    return jnp.mean(predicted(*voters, temperature, classes) == test_labels)
 
 
-def _voters(train_features, train_labels, test_features, k, temperature, chunk):
+def _voters(train_features, train_labels, test_features, classes, k, temperature, chunk):
     """(similarities, labels) [M, k] of the nearest training images."""
     train_features, train_labels, test_features = check(
         train_features=(train_features, "N D"),
@@ -164,6 +165,7 @@ def _voters(train_features, train_labels, test_features, k, temperature, chunk):
         test_features=(test_features, "M D"),
     )
     check_positive(temperature=temperature)
+    check_labels(classes, train_labels=train_labels)
     _check_neighbours(k, train_features)
     chunk = min(chunk, len(test_features))
     similarities, rows = _nearest_neighbours(train_features, test_features, k, chunk, BLOCK)

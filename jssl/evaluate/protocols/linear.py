@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl.arrays.checks import check_positive
-from jssl.evaluate.protocols.base import LABELLED, Protocol, checked, settings_of
+from jssl.evaluate.protocols.base import LABELLED, Protocol, check_labels, checked, settings_of
 from jssl.evaluate.protocols.heads import PART, ROWS
 from jssl.optim.schedules import cosine
 from jssl.sharding import make_mesh, replicated, rows_over
@@ -95,7 +95,8 @@ def linear_probe(
     Returns:
         A `LinearProbe`.
     Raises:
-        ValueError: for wrong shapes, an empty grid, or a training set too small to split.
+        ValueError: for wrong shapes, labels out of range, an empty grid, or a training set too small to
+            split.
     References:
         The protocol of SimCLR, BYOL and DINO: arXiv:2002.05709, arXiv:2104.14294
     Examples:
@@ -109,6 +110,7 @@ def linear_probe(
     if on_host:
         jax.eval_shape(checked, *arrays)  # looks at their shapes alone
     check_positive(classes=classes, steps=steps, batch=batch)
+    check_labels(classes, train_labels=train_labels, test_labels=test_labels)
     if not (learning_rates and weight_decays):
         raise ValueError("linear_probe: learning_rates and weight_decays must each hold at least one value")
     held_out = round(validation * len(train_features))

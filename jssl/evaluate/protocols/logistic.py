@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from jssl.arrays.checks import check_positive
-from jssl.evaluate.protocols.base import LABELLED, Protocol, checked, settings_of
+from jssl.evaluate.protocols.base import LABELLED, Protocol, check_labels, checked, settings_of
 from jssl.sharding import make_mesh, rows_over
 
 STRENGTHS = tuple(float(c) for c in 10.0 ** np.linspace(-6, 5, 45))  # DINOv2's, `eval/log_regression.py`
@@ -91,7 +91,8 @@ def logistic_probe(
     Returns:
         A `LogisticProbe`.
     Raises:
-        ValueError: for wrong shapes, no strengths, or too few training rows to hold one out.
+        ValueError: for wrong shapes, labels out of range, no strengths, or too few training rows to hold one
+            out.
     References:
         arXiv:2304.07193; arXiv:2011.13377
     Examples:
@@ -104,6 +105,7 @@ def logistic_probe(
         train_features, train_labels, test_features, test_labels
     )
     check_positive(classes=classes, iterations=iterations, tolerance=tolerance)
+    check_labels(classes, train_labels=train_labels, test_labels=test_labels)
     if not strengths or not all(strength > 0 for strength in strengths):
         raise ValueError(f"logistic_probe: strengths must hold numbers above 0, got {tuple(strengths)}")
     held_out = round(validation * len(train_features))
