@@ -11,6 +11,8 @@ from typing import NamedTuple
 from jssl import __version__
 from jssl.run.command import one_line, print_any_name
 
+INTERRUPTED = 130  # exit code, as shells have it
+
 
 class Command(NamedTuple):
     """A subcommand.
@@ -69,7 +71,8 @@ def completion(arguments: list[str]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs a subcommand. What cannot be done costs one line on stderr and exit code 2.
+    """Runs a subcommand. What cannot be done costs one line on stderr and exit code 2, what is interrupted
+    one line and 130.
 
     Args:
         arguments: By default those of the process.
@@ -84,8 +87,12 @@ def main(arguments: list[str] | None = None) -> None:
         print(__version__)
         return
     print_any_name()
-    with one_line():
-        if name not in COMMANDS:
-            raise ValueError(f"jssl has no command {name!r}; it has {', '.join(COMMANDS)}")
-        module, _, function = COMMANDS[name].function.partition(":")
-        getattr(importlib.import_module(module), function)(rest)
+    try:
+        with one_line():
+            if name not in COMMANDS:
+                raise ValueError(f"jssl has no command {name!r}; it has {', '.join(COMMANDS)}")
+            module, _, function = COMMANDS[name].function.partition(":")
+            getattr(importlib.import_module(module), function)(rest)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "interrupted", file=sys.stderr, flush=True)
+        sys.exit(INTERRUPTED)

@@ -95,6 +95,21 @@ def named(name: str) -> str:
     return f"npz:{path}" if path.is_file() and path.suffix == ".npz" else name
 
 
+def same(name: str, other: str) -> bool:
+    """Tells whether two names are of the same data, however the path of a folder or file is written.
+
+    Args:
+        name, other: As in `named`.
+    Examples:
+        >>> same("folder:photos", "folder:./photos/"), same("folder:photos", "npz:photos")
+        (True, False)
+    """
+    (kind, _, rest), (other_kind, _, other_rest) = (named(one).partition(":") for one in (name, other))
+    if kind in ("folder", "npz"):
+        rest, other_rest = (str(Path(one).resolve()) for one in (rest, other_rest))
+    return (kind, rest) == (other_kind, other_rest)
+
+
 def _parsed(name, split):
     if split not in ("train", "test"):
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")

@@ -30,7 +30,7 @@ from jssl.evaluate.curation import (
 )
 from jssl.evaluate.curation import neighbours as exactly
 from jssl.run.data.npz import check_place
-from jssl.run.evaluation.features import read_columns
+from jssl.run.evaluation.features import check_made_alike, read_columns
 
 
 def curate(
@@ -67,7 +67,7 @@ def curate(
     Returns:
         The file's path.
     Raises:
-        ValueError: for files without features, of different widths, or where nothing is left.
+        ValueError: for files without features, of different networks or widths, or where nothing is left.
         ImportError: for an index without faiss.
     """
     out = Path(out)
@@ -78,6 +78,7 @@ def curate(
         if cosine is not None and not -1 <= cosine <= 1:
             raise ValueError(f"--{flag} is a cosine, from -1 to 1, got {cosine}")
     search = exactly if index is None else by_index(index, probes=probes)
+    check_made_alike(pool, held_out, wanted)
     features, names = _embedded(pool)
     rows = np.arange(len(features))
     say(f"{pool}: {len(rows):,} images")

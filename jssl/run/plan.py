@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping, Set
 from dataclasses import fields, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import jax
@@ -139,7 +139,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     require(*([options.log] if options.log else []), name="log")
     if options.stop_when_worse and data.test is None:
         raise ValueError(
-            f"--stop-when-worse compares probes, and --data {settings.data} has nothing to test on; give "
+            f"--stop-when-worse compares probes, and --data {data.source.name} has nothing to test on; give "
             "class folders"
         )
     require("tqdm", "tensorboardX", "matplotlib", *(["grain"] if data.records is not None else []))
@@ -336,8 +336,13 @@ def _plain(value: Any) -> Any:
         return f"weights of {value.family} given as arrays"
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, tuple | list):
+    if isinstance(value, PurePath):
+        return str(value)
+    few = isinstance(value, list) and all(isinstance(x, int | float | str) for x in value)
+    if isinstance(value, tuple) or few:
         return [_plain(item) for item in value]
+    if isinstance(value, list):  # samples or batches, of which there may be a million
+        return "a list"
     text = repr(value)
     other = " at 0x" in text or len(text) > 200  # an object of some library, which is another one each time
     return f"a {type(value).__name__}" if other else text

@@ -53,6 +53,12 @@ def read_config(directory) -> dict[str, Any]:
     return config
 
 
+def is_run(directory) -> bool:
+    """Tells whether a run has written this directory: a folder of published weights has a config.json too."""
+    path = as_path(directory)
+    return run_config(directory) is not None or (path / CONFIG).exists() and (path / CHECKPOINTS).exists()
+
+
 def newest_state(directory, like: Any = None) -> Any:
     """Reads the newest checkpoint of a run.
 

@@ -1,6 +1,7 @@
 """What was done to an image before it met the published weights."""
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl.data.augment.base import IMAGENET
+from jssl.data.reading.decode import decode, read_bytes
 
 SATELLITE = (0.430, 0.411, 0.296), (0.213, 0.156, 0.143)
 STRIP = 16  # times as long as wide: of a longer image the ends are never seen
@@ -83,11 +85,10 @@ class Preprocess:
         Returns:
             Floats [B, crop, crop, C], normalised; films keep their axis T.
         Raises:
-            ValueError: where they are no uint8 images.
+            ValueError: where they are no uint8 images, or a file that cannot be read as one.
         """
-        images = (
-            _read(images) if isinstance(images, str) or hasattr(images, "__fspath__") else np.asarray(images)
-        )
+        path = isinstance(images, str) or hasattr(images, "__fspath__")
+        images = decode(read_bytes(os.fspath(images))) if path else np.asarray(images)
         images = images[None] if images.ndim == 3 else images
         if images.dtype != np.uint8 or images.ndim not in (4, 5):
             raise ValueError(f"preprocess takes uint8 images [B, H, W, C], got {images.dtype} {images.shape}")
@@ -173,13 +174,6 @@ class Spectrograms:
             The same, normalised.
         """
         return (jnp.asarray(spectrograms) - self.mean) / (2 * self.std)
-
-
-def _read(path: Any) -> np.ndarray:
-    from PIL import Image, ImageOps
-
-    with Image.open(path) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def _squashes(stated: Mapping[str, Any], otherwise: bool) -> bool:

@@ -207,6 +207,15 @@ def test_the_jssl_command(capsys, tmp_path):
     assert "--data digits has no caption" in said and not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("said", ["", "interrupted at step 3, saved"])
+def test_an_interrupted_command_ends_in_one_line(said, capsys, monkeypatch):
+    def embed(arguments):
+        raise KeyboardInterrupt(*filter(None, [said]))
+
+    monkeypatch.setattr("jssl.run.evaluation.embed.main", embed)
+    assert jssl_says(capsys, "embed", code=130) == f"{said or 'interrupted'}\n"
+
+
 def test_the_help_of_a_system_is_its_page(capsys):
     said = " ".join(jssl_says(capsys, "train", "dino", "--help").split())
     assert "usage:" in said and "train dino" in said and "arXiv:2104.14294" in said

@@ -1,6 +1,7 @@
 """Runs side by side."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +49,18 @@ def test_seeds_are_one_row_and_settings_are_several(tmp_path):
     assert np.isnan(found[1].spread("knn_top1"))
     lines = table(found).splitlines()
     assert "60.0 ± 14.1" in lines[1] and "90.0 " in lines[2] and "±" not in lines[2]
+
+
+def test_runs_on_other_arrays_of_the_same_name_are_no_seeds_of_each_other(tmp_path):
+    runs = [run_of(tmp_path / str(i), seed=i, data="arrays", knn=i / 10) for i in range(3)]
+    for run, images in zip(runs, ("1a2b3c", "1a2b3c", "4d5e6f"), strict=True):
+        config = json.loads(Path(run, "config.json").read_text())
+        Path(run, "config.json").write_text(json.dumps(config | {"marks": {"images": images}}))
+    assert [(row.name, row.metrics["knn_top1"]) for row in compare(runs)] == [
+        ("dino, data 1a2b", (0.0, 0.1)),
+        ("dino, data 4d5e", (0.2,)),
+    ]
+    assert [row.name for row in compare(runs[:2])] == ["dino"]
 
 
 def test_evaluations_of_a_run_and_of_weights_stand_beside(tmp_path):

@@ -14,6 +14,7 @@ from jssl.evaluate import curation
 from jssl.run.curate import curate
 from jssl.run.curate import main as command
 from jssl.run.data.gather import gather
+from jssl.run.evaluation.protocols import evaluate
 
 RNG = np.random.default_rng(0)
 
@@ -152,6 +153,24 @@ def test_the_command_writes_what_a_run_can_be_restricted_to(files, capsys):
     found = gather(source, only=f"{folder}/kept.npz")
     np.testing.assert_array_equal(found.train.images, source.images[rows])
     assert names.tolist() == [f"pool[{row}]" for row in rows]
+
+
+@pytest.mark.parametrize("change", ["network", "tokens", "blocks", "size"])
+def test_features_of_two_networks_are_not_compared(change, tmp_path):
+    made = dict(marks=["dino", "its images"], tokens="cls", blocks=[], size=8)
+    other = made | {"marks": ["mae" if change == "network" else "dino", "others"]}
+    other |= {name: 3 for name in ("tokens", "blocks", "size") if name == change}
+    for name, about in dict(pool=made, other=other).items():
+        columns = dict(features=np.eye(4), labels=np.arange(4), names=np.array(list("abcd")))
+        np.savez(tmp_path / f"{name}.npz", **columns, about=np.array(json.dumps(about)))
+    pool, other = tmp_path / "pool.npz", tmp_path / "other.npz"
+    for use in (
+        lambda: curate(pool, tmp_path / "x.npz", held_out=other),
+        lambda: curate(pool, tmp_path / "x.npz", wanted=other),
+        lambda: evaluate(pool, test=str(other), out=tmp_path / "out"),
+    ):
+        with pytest.raises(ValueError, match=f"other.npz has features of another .*{change}.* than .*pool"):
+            use()
 
 
 def test_what_cannot_be_curated_costs_one_line(files, tmp_path):

@@ -4,13 +4,14 @@ import jax
 import numpy as np
 import pytest
 from jssl.experiments import SimCLR
+from PIL import Image
 
 from jssl import weights
 from jssl.command import main
-from jssl.data import from_arrays
+from jssl.data import Items, from_arrays
 from jssl.models import ViT
 from jssl.run import DataInfo
-from jssl.run.evaluation.embed import chooser, embed, prepared
+from jssl.run.evaluation.embed import chooser, embed, prepared, read_prepared
 from jssl.weights import Loaded, Preprocess
 
 VIT = ViT(patch=4, dim=16, depth=3, heads=2, registers=1)
@@ -48,6 +49,9 @@ def test_a_network_of_grey_images(tmp_path):
     np.testing.assert_allclose(seen, images / 255, atol=1e-6)
     with np.load(embed(loaded, from_arrays(images), tmp_path / "f.npz", batch=8)) as file:
         np.testing.assert_allclose(file["features"], loaded.features(seen).cls, atol=1e-5)
+    colors = np.random.default_rng(1).integers(0, 256, (8, 8, 3), np.uint8)
+    shown, *_ = read_prepared(Items([{"image": colors}]), 0, grey)  # not its red alone
+    np.testing.assert_array_equal(shown[..., 0], Image.fromarray(colors).convert("L"))
 
 
 def test_tokens_and_blocks(loaded, source):
@@ -89,8 +93,6 @@ def test_an_interrupted_call_goes_on_where_it_stopped(loaded, source, tmp_path, 
 
 
 def test_the_command_reads_a_folder_and_leaves_damaged_images_out(loaded, tmp_path, capsys):
-    from PIL import Image
-
     rng = np.random.default_rng(1)
     for kind, number, shape in (("a", 0, (9, 12, 3)), ("a", 1, (20, 10, 3)), ("b", 2, (9, 9, 3))):
         (tmp_path / "images" / kind).mkdir(parents=True, exist_ok=True)

@@ -329,7 +329,8 @@ def test_of_a_run_on_chosen_images_the_same_tenth_is_held_out(data, tmp_path):
         np.testing.assert_array_equal([records[row]["image"] for row in range(len(records))], one.images)
         np.testing.assert_array_equal(dense.images, one.images)
     assert len(run.train) + len(run.test) == len(chosen)
-    assert seen.on("digits").only is None
+    again = protocols._subject(str(tmp_path / "run"), f"{tmp_path}/./all.npz", None, tmp_path, print, {})
+    assert seen.on("digits").only is None and (again.data, again.only) == (name, only["only"])
 
 
 def test_a_file_without_names_of_classes_has_numbers(tmp_path):

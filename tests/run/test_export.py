@@ -14,6 +14,7 @@ from jssl import init_state, methods, open_run, run, weights
 from jssl.data import evaluation_view
 from jssl.models import Predictor, ViT
 from jssl.models.encoders.vit import ConvStem
+from jssl.run.evaluation import comparison, protocols
 from jssl.run.weights.export import ROOT, code_version, evaluated, export, family_of
 from jssl.weights import Loaded
 from jssl.weights.archive import read_archive
@@ -189,6 +190,20 @@ def test_no_config_of_a_run_or_of_something_else_is_written_over(tmp_path):
             weights.save(network, tmp_path / "run", family="jssl")
         assert (tmp_path / "run" / "config.json").read_text() == text
         (tmp_path / "run" / "model.safetensors").unlink(missing_ok=True)
+
+
+def test_a_folder_of_weights_is_evaluated_and_passed_over_by_comparisons(loaded, tmp_path):
+    place, broken = str(tmp_path / "own"), tmp_path / "run"
+    weights.save(loaded, place, family="jssl")  # with a config.json, as publishers' folders have
+    subject = protocols._subject(place, "digits", None, tmp_path, print, {})
+    assert subject.loaded.family == "jssl" and subject.towers is None
+    assert str(protocols._place(place)) == "runs/evaluation/own"
+    with pytest.raises(ValueError, match="own is a run or an evaluation"):
+        comparison.main([place])
+    (broken / "checkpoints").mkdir(parents=True)
+    (broken / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="config.json there is not what a run writes"):
+        protocols._subject(str(broken), "digits", None, tmp_path, print, {})
 
 
 @pytest.mark.parametrize("place", ["pipe", "no/such/folder/x.safetensors"])

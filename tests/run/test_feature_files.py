@@ -6,7 +6,7 @@ import pytest
 from jssl.data import from_arrays
 from jssl.models import encoder
 from jssl.run.curate import curate
-from jssl.run.data.npz import held
+from jssl.run.data.npz import check_place, held, holds, shape_in
 from jssl.run.evaluation import embed as embedding
 from jssl.run.evaluation.features import read_columns
 from jssl.run.evaluation.protocols import evaluate
@@ -65,6 +65,23 @@ def test_test_rows_that_are_training_rows_are_counted_and_said(tmp_path):
     assert notes("test") == []
     with pytest.raises(ValueError, match="train.npz is the file of the training features itself"):
         notes("train")
+
+
+def test_large_arrays_are_not_read_to_learn_what_there_is(tmp_path, monkeypatch):
+    (tmp_path / "parts").mkdir()
+    features = np.ones((3, 4, 5), np.float32)
+    np.savez(tmp_path / "parts" / "0.npz", features=features, labels=np.arange(3), names=NAMES[:3])
+    embedding._join(tmp_path / "parts", tmp_path / "f.npz", {"about": np.array("{}")})
+
+    def never(archive, name):
+        raise AssertionError(f"{name} was read")
+
+    monkeypatch.setattr("numpy.lib.npyio.NpzFile.__getitem__", never)
+    assert shape_in(tmp_path / "f.npz", "features") == (3, 4, 5)
+    assert holds(tmp_path / "f.npz", "features", "about", what="features")
+    check_place(tmp_path / "f.npz", "features", "about")
+    with pytest.raises(ValueError, match="holds something else"):
+        check_place(tmp_path / "f.npz", "rows", "about")
 
 
 def test_labels_that_are_ids_are_numbered_anew(tmp_path):

@@ -1,6 +1,7 @@
 """Data that is handed over as an object: what it is taken for, and what a run makes of it."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -27,6 +28,13 @@ class Samples:
 
     def __getitem__(self, number):
         return np.moveaxis(IMAGES[number], -1, 0).astype(np.float32) / 255, int(LABELS[number])
+
+
+class Repeated(Samples):
+    """As a data set of Grain's after `repeat()`."""
+
+    def __len__(self):
+        return sys.maxsize
 
 
 class Loader:
@@ -90,6 +98,11 @@ def png(pixels, *, orientation):
     exif[0x0112] = orientation
     Image.fromarray(pixels).save(file, "PNG", exif=exif)
     return file.getvalue()
+
+
+def test_what_else_samples_have_goes_into_no_batch():
+    many = [{"image": x, "label": 1, "boxes": np.ones((i, 4))} for i, x in enumerate(IMAGES)]
+    assert next(loader(Numbered(many), batch=8, canvas=8)).keys() == {"image", "image_size", "label", "index"}
 
 
 def test_a_pair_is_trained_and_tested_on():
@@ -280,6 +293,10 @@ def test_resuming_passes_over_a_shorter_batch_as_the_run_did():
             {},
             r"shape \(48,\) in place of images; a pair is .*from_arrays\(images, labels\)",
         ),
+        ({"image": IMAGES, "label": LABELS}, {}, r"a dict of image, label; .*from_arrays\(images, labels\)"),
+        ([{"image": IMAGES, "labels": LABELS}], {}, "list: .* has an entry labels; call it label"),
+        ((Samples(), Samples(), Samples()), {}, "a tuple of 3; a pair is to train and to test on"),
+        (Repeated(), {}, "Repeated without an end; give its samples once"),
         ([IMAGES[0] / 100.0] * 9, {}, "leave the normalisation to the views"),
         ([IMAGES[0].astype(int)] * 9, {}, r"must be uint8, or floats in \[0, 1\], got int64"),
     ],

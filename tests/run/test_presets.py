@@ -124,6 +124,8 @@ def test_a_hole_is_as_large_as_what_the_decoder_makes(side):
 def test_a_preset_is_for_systems_and_not_for_demos():
     with pytest.raises(ValueError, match="for the systems of `jssl list`; tiny is none of them"):
         preset(experiment_name(tiny.Tiny), tiny.Tiny(), photos(300), set())
+    with pytest.raises(ValueError, match="by the number of images, which folder:photos does not say"):
+        preset("dino", named("dino")(), photos(0), set())  # batches without an end
     with pytest.raises(ValueError, match="--demo and --preset each choose all settings"):
         parse(module_of("dino").demo, ["--demo", "--preset", "small"], command=["jssl"])
     assert flags(["--batch", "8", "--layer-decay=1", "x"]) == {"batch", "layer_decay"}

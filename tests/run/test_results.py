@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from jssl.run.directory.results import read_evaluations
 from jssl.run.evaluation import comparison
 from jssl.run.evaluation.choosing import chosen_protocols
+from jssl.run.evaluation.protocols import evaluate
 
 GOOD = dict(protocol="knn", main="knn_top1", metrics={"knn_top1": 0.5}, row="learned", data="digits")
 GOOD |= dict(settings={}, network="x", looked_at=[], notes=[])
@@ -31,6 +33,22 @@ def test_results_that_no_evaluation_wrote(entries, tmp_path):
     (tmp_path / "evaluation.json").write_text(json.dumps({"evaluations": entries}))
     with pytest.raises(ValueError, match="is not what jssl evaluate writes"):
         read_evaluations(tmp_path)
+
+
+def test_what_a_protocol_found_is_kept_whatever_comes_next(tmp_path, monkeypatch):
+    labels = np.arange(60) % 3
+    np.savez(tmp_path / "f.npz", features=np.eye(4)[labels], labels=labels)
+
+    def scored(one, *_):
+        if one.name == "logistic":
+            raise KeyboardInterrupt
+        return GOOD
+
+    monkeypatch.setattr("jssl.run.evaluation.protocols._scored", scored)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(tmp_path / "f.npz", protocols=["knn", "logistic"], out=tmp_path / "out")
+    assert read_evaluations(tmp_path / "out") == [GOOD]
+    assert {path.name[10:] for path in (tmp_path / "out").iterdir()} == {".json", ".md", ".html"}
 
 
 def test_results_that_end_nowhere(tmp_path):

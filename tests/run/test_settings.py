@@ -8,7 +8,7 @@ import pytest
 
 from jssl.data.views import NAMED
 from jssl.models import attend
-from jssl.run import Count, DataInfo, Share, Training
+from jssl.run import Count, Data, DataInfo, Share, Training
 from jssl.run.settings.base import REMAT
 from jssl.run.settings.numbers import Range, check_numbers
 
@@ -88,6 +88,7 @@ class Numbers:
     seed: Annotated[int, Range(0, 2**64 - 1)] = 0
     on: bool = False
     name: str = ""
+    data: Data = ""
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ class Numbers:
 )
 def test_numbers_out_of_range_are_refused(wrong, said):
     check_numbers(Numbers())
-    check_numbers(Numbers(seed=2**64 - 1, count=3, share=1, on=True))
+    check_numbers(Numbers(seed=2**64 - 1, count=3, share=1, on=True, data=[(None, -1)]))  # without a label
     with pytest.raises(ValueError) as refused:
         check_numbers(Numbers(**wrong))
     assert str(refused.value).startswith(said)

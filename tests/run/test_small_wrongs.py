@@ -1,6 +1,7 @@
 """Wrong sizes and foreign entries that once ended in a traceback, or in nothing being trained."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from jssl.data.views import NAMED
 from jssl.optim import hold_lower_blocks
 from jssl.run.directory.best import MARK, kept_at
 from jssl.run.gallery import write_gallery
+from jssl.run.plan import _plain
 from jssl.run.settings.experiment import DataInfo
 
 
@@ -40,6 +42,23 @@ def test_a_gallery_of_nothing(wrong, tmp_path):
         write_gallery(NAMED["simclr"], str(tmp_path / "g.png"), **wrong)
 
 
+SAMPLES = [(np.zeros((4, 4, 3), np.uint8), 0)] * 9
+
+
+@pytest.mark.parametrize(
+    "data, told",
+    [
+        (Path("photos"), "photos"),
+        (SAMPLES, "a list"),
+        ((SAMPLES, from_arrays(np.zeros((2, 4, 4, 3), np.uint8))), ["a list", "arrays"]),
+        (np.zeros((9, 9, 9, 3), np.uint8), "a ndarray"),
+        ([0.5, 1], [0.5, 1]),
+    ],
+)
+def test_a_config_tells_what_data_is_and_not_all_of_it(data, told):
+    assert _plain(data) == told
+
+
 @pytest.mark.parametrize(
     "values", [["a", "b"], [1j, 2j], [None, 1], np.array(["2026-01-01"] * 2, "datetime64[D]")]
 )
@@ -57,7 +76,8 @@ def test_tfds_labels_that_are_no_classes(monkeypatch):
                 raise RuntimeError("open() failed")
             return [self[row] for row in rows]
 
-    monkeypatch.setattr(tfds, "open_prepared", lambda *_, **__: Prepared([{"image": b"", "label": 0.5}]))
+    record = {"image": b"", "label": 0.5, "boxes": np.ones((3, 4))}
+    monkeypatch.setattr(tfds, "open_prepared", lambda *_, **__: Prepared([record]))
     records = tfds.prepared_records("regression")
     assert records.class_names == () and records[0] == {"image": b""}
     with pytest.raises(OSError, match="tfds:regression is not whole: open.. failed; prepare it again"):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jssl.run.evaluation.embed import prepared
 from jssl.weights.engine import File
@@ -52,6 +53,17 @@ def test_images_are_resized_as_the_publisher_does(name):
     config, stated, want = PREPARED[name]
     pixels = Preprocess.of(File(config | ({"preprocessor": stated} if stated else {}), {}))
     assert (pixels.size, pixels.crop, pixels.squash) == want
+
+
+def test_a_file_is_seen_as_data_is(tmp_path):
+    pixels = Preprocess(4, 4, "bilinear", (0.0,) * 3, (1.0,) * 3)
+    deep, clear = np.full((4, 4), 40_000, np.uint16), np.zeros((4, 4, 4), np.uint8)
+    for image, value in ((deep, round(40_000 / 257)), (clear, 255)):  # transparency is white
+        Image.fromarray(image).save(tmp_path / "x.png")
+        np.testing.assert_allclose(pixels(tmp_path / "x.png"), value / 255, atol=1e-6)
+    (tmp_path / "x.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match="not an image of a known format"):
+        pixels(str(tmp_path / "x.png"))
 
 
 def test_a_squashed_image_is_seen_to_its_ends():

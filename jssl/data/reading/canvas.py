@@ -46,6 +46,23 @@ def shrunk(image: np.ndarray, canvas: int) -> np.ndarray:
     return _resized(image, tuple(max(1, round(side * canvas / longest)) for side in (width, height)))
 
 
+def grey(image: np.ndarray) -> np.ndarray:
+    """Makes the brightness of colors, as Pillow weighs them; equal channels are what each of them is.
+
+    Args:
+        image: uint8 [H, W, 3].
+    Returns:
+        uint8 [H, W, 1].
+
+    >>> grey(np.full((1, 1, 3), [200, 100, 50], np.uint8)).tolist()
+    [[[124]]]
+    """
+    with extra():
+        from PIL import Image
+
+    return np.asarray(Image.fromarray(image).convert("L"))[..., None]
+
+
 def placed(image: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Writes an image to the top left corner of `out`.
 

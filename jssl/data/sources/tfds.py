@@ -69,7 +69,7 @@ def prepared_records(name: str, *, data_dir: str | None = None, split: str = "tr
     Where the labels of the test split are not published, as ImageNet's, the validation split stands for it.
 
     Returns:
-        `Items` of {"image": bytes, "label": int, ...}.
+        `Items` of {"image": bytes, "label": int}.
     Raises:
         ValueError: where it holds no images; others as `open_prepared`.
     """
@@ -87,7 +87,8 @@ def prepared_records(name: str, *, data_dir: str | None = None, split: str = "tr
 
 
 class _Prepared:
-    """A data source of TFDS: what is wrong with its files is an `OSError`, and labels are numbers of classes.
+    """Images and labels of a data source of TFDS: what is wrong with its files is an `OSError`, labels are
+    numbers of classes.
 
     Args:
         source: TFDS's.
@@ -111,10 +112,8 @@ class _Prepared:
         except RuntimeError as error:  # array_record's, for a file that is missing, cut or something else
             reason = " ".join(str(error).split())[:200]
             raise OSError(f"{self._name} is not whole: {reason}; prepare it again") from error
-        return [
-            {key: value for key, value in record.items() if self._labelled or key != "label"}
-            for record in records
-        ]
+        names = {"image", "label"} if self._labelled else {"image"}  # boxes and masks make no batch
+        return [{key: value for key, value in record.items() if key in names} for record in records]
 
 
 def one_size(records: Any) -> bool:

@@ -92,6 +92,8 @@ def gather(
     """
     some = None if share == 1.0 and per_class is None else partial(balanced, share=share, per_class=per_class)
     data = str(data) if isinstance(data, PurePath) else data
+    if isinstance(data, tuple) and len(data) != 2:
+        raise ValueError(f"data is a tuple of {len(data)}; a pair is to train and to test on")
     if not isinstance(data, str):
         train, held = data if isinstance(data, tuple) else (data, None)
         arrays, train = isinstance(train, Source), opened(train)

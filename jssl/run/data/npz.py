@@ -1,8 +1,11 @@
 """Files of arrays that commands hand to each other: opened with one line where they are something else."""
 
 import os
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +24,36 @@ def held(path: str | Path, names: Sequence[str], *, what: str) -> dict[str, np.n
     Raises:
         ValueError: for anything that is no whole npz file.
     """
+    with _opened(path, what) as archive:
+        return {name: archive[name] for name in names if name in archive}
+
+
+def holds(path: str | Path, *names: str, what: str) -> bool:
+    """Tells whether an npz file has arrays of these names; none is read, however large they are.
+
+    Args:
+        path: Of the file.
+        names: Of the arrays.
+        what: What the file should be, for the error.
+    Raises:
+        ValueError: for anything that is no npz file.
+    """
+    with _opened(path, what) as archive:
+        return set(names) <= set(archive.files)
+
+
+def shape_in(path: str | Path, name: str) -> tuple[int, ...]:
+    """Reads the shape of an array that `jssl embed` has written, without the array."""
+    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as entry:
+        np.lib.format.read_magic(entry)
+        return np.lib.format.read_array_header_2_0(entry)[0]
+
+
+@contextmanager
+def _opened(path: str | Path, what: str) -> Iterator[Any]:
     try:
         with archive_of(path) as archive:
-            return {name: archive[name] for name in names if name in archive}
+            yield archive
     except DAMAGED as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise ValueError(f"{path} cannot be read as {what}: {reason[:200]}") from None
@@ -43,7 +73,7 @@ def check_place(out: Path, *own: str) -> None:
     if out.is_dir():
         raise ValueError(f"--out {out} is a folder; give the name of a file")
     try:
-        there = set(own) <= held(out, own, what="").keys() if os.path.lexists(out) else True
+        there = holds(out, *own, what="") if os.path.lexists(out) else True
     except ValueError:
         there = False
     if not there:

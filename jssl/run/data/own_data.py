@@ -5,7 +5,7 @@ jssl.run("simclr", data=torch_data_loader, ...)        batches with an end that 
 jssl.run("simclr", data=endless_batches, steps=...)    batches without an end: taken as they come
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import PurePath
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 
 from jssl.data.reading.decode import is_pillow
 from jssl.data.reading.memory import MEMORY
-from jssl.data.source import Source
+from jssl.data.source import IMAGE_SIZE, Source
 from jssl.data.sources.arrays import from_arrays
 from jssl.run.settings.numbers import LARGEST
 
@@ -24,6 +24,7 @@ PASSED = (
     "gives the same images only where the order is the same again"
 )
 ONCE = "; a generator gives each batch once, so make it anew to resume"
+TAKEN = ("image", "index", "images", "labels", "class_names", "name")  # entries that are not handed on
 
 
 class Numbered:
@@ -44,10 +45,10 @@ class Numbered:
     def __getitem__(self, index: int) -> dict[str, Any]:
         entries = named_entries(self.source[index], self.name)
         entries["label"] = as_labels(entries.get("label"), 1, self.name)[0]
-        image = entries["image"]
-        if isinstance(image, bytes) or is_pillow(image):
-            return entries
-        return entries | {"image": as_pixels(image, self.name)}
+        image, label = entries["image"], entries["label"]
+        whole = isinstance(image, bytes) or is_pillow(image)
+        kept = {"image": image if whole else as_pixels(image, self.name), "label": label}
+        return kept | {name: value for name, value in entries.items() if name == IMAGE_SIZE}
 
     def describe(self, index: int) -> str:
         """Names a record in messages, and in lists of images."""
@@ -139,6 +140,13 @@ def opened(data: Any) -> Source | Numbered | Passing:
             "test on, and images with labels are jssl.data.from_arrays(images, labels)"
         )
     name = type(data).__name__
+    if isinstance(data, Mapping):
+        raise ValueError(
+            f"data is a {name} of {', '.join(map(str, list(data)[:5]))}; images with labels are "
+            "jssl.data.from_arrays(images, labels), and a pair (train, test) is to train and to test on"
+        )
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and len(data) > LARGEST:
+        raise ValueError(f"data is a {name} without an end; give its samples once, or batches of them")
     if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not _of_batches(data, name):
         return Numbered(data)
     if not hasattr(data, "__iter__"):
@@ -189,7 +197,7 @@ def as_batch(batch: Any, name: str) -> dict[str, np.ndarray]:
         ValueError: for images of another shape or type.
     """
     entries = named_entries(batch, name)
-    arrays = {key: np.asarray(value) for key, value in entries.items() if key not in ("image", "index")}
+    arrays = {key: np.asarray(value) for key, value in entries.items() if key not in TAKEN}
     images = as_pixels(entries["image"], name)
     if images.ndim != 4:
         raise ValueError(f"{name}: a batch's images must be [B, H, W, C], got shape {images.shape}")
@@ -228,6 +236,8 @@ def named_entries(sample: Any, name: str) -> dict[str, Any]:
         sample = {"image": sample}
     if "image" not in sample:
         raise ValueError(f"{name}: a sample or batch needs an entry image, it has {', '.join(sample)}")
+    if "labels" in sample and "label" not in sample:
+        raise ValueError(f"{name}: a sample or batch has an entry labels; call it label")
     return dict(sample)
 
 

@@ -1,10 +1,12 @@
-"""One run directory has one writer: the second process that wants it is refused, naming the first."""
+"""One run directory has one writer: the second process that wants it is refused, naming the first. For a file
+that several want made, they wait.
+"""
 
 import contextlib
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 
@@ -50,6 +52,33 @@ def writer_of(directory) -> Iterator[None]:
         file.flush()
         yield
         file.truncate(0)
+
+
+@contextlib.contextmanager
+def in_turn(path, say: Callable[[str], None]) -> Iterator[None]:
+    """Lets one process after another into what each does for one file, for as long as the context lasts.
+
+    A file system without locks lets all of them in.
+
+    Args:
+        path: Of the file; the lock lies beside it.
+        say: Is told where another process has to be waited for.
+    """
+    import fcntl
+
+    lock = path.with_name(f"{path.name}.lock")
+    with open(lock, "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another process, which makes {path}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            pass
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)  # who waits for it looks for the file next
 
 
 def _named(file) -> str:

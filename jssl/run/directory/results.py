@@ -109,7 +109,9 @@ def write(place, name: str, entries: list[dict[str, Any]]) -> None:
     """
     place.mkdir(parents=True, exist_ok=True)
     held = {"source": name, "evaluations": entries}
-    (place / FILE).write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
+    whole = place / f".{FILE}.new"  # so that a crash leaves the old file or the new one
+    whole.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
+    whole.replace(place / FILE)
     (place / "evaluation.md").write_text(markdown(entries), encoding="utf-8", errors="backslashreplace")
     asked = questions(entries)
     table: dict[str, dict[str, float]] = {row: {} for row in (RAW, RANDOM, LEARNED)}

@@ -20,12 +20,13 @@ from jssl.evaluate import PROTOCOLS, figures, write_report
 from jssl.evaluate.measures.metrics import rank_correlation
 from jssl.evaluate.protocols.base import heading, shown
 from jssl.evaluate.table import LEARNED
+from jssl.run.before import MARKS
 from jssl.run.directory.best import kept_at
 from jssl.run.directory.record import METRICS, read_rows
 from jssl.run.directory.results import FILE, in_words, jsonable, read_evaluations, sees
 from jssl.run.evaluation.probing import AT_THE_ENDS, from_figures
 from jssl.run.evaluation.protocols import FOLDER
-from jssl.weights.directory import CONFIG, NETWORK, as_path, read_config
+from jssl.weights.directory import NETWORK, as_path, is_run, read_config
 
 FEWEST = 3  # rows that have ranks worth comparing
 SEEDLESS = ("data_dir", "scan", "remat", "attention")  # settings that change no number
@@ -40,6 +41,7 @@ class Finished(NamedTuple):
         settings: Flat, by name.
         metrics: Of what was learned.
         so_far: Which step a run has reached that has not ended, in words; else "".
+        data: Digits that its training data is known by, "" where nothing is.
     """
 
     directory: str
@@ -47,6 +49,7 @@ class Finished(NamedTuple):
     settings: Mapping[str, Any]
     metrics: Mapping[str, float]
     so_far: str = ""
+    data: str = ""
 
 
 class Compared(NamedTuple):
@@ -85,9 +88,9 @@ def finished(directory: str) -> Finished:
     Raises:
         ValueError: where there is neither, or no figure yet.
     """
-    path, so_far, last = as_path(directory), "", None
+    path, so_far, data, last = as_path(directory), "", "", None
     entries = read_evaluations(path)
-    if entries and not (path / CONFIG).exists():
+    if entries and not is_run(path):
         name, own, found, pixels = path.name, "", {}, None
         settings = {"of": str(directory)}  # two networks are never seeds of one another
     else:
@@ -100,6 +103,8 @@ def finished(directory: str) -> Finished:
         found = dict(from_figures(rows).get(LEARNED, {}))
         last, steps = max((row["step"] for row in rows), default=0), config.get("steps", 0)
         kept = kept_at(path)
+        marks = config.get(MARKS)  # which an earlier version has not kept
+        data = "".join(str(mark)[:4] for mark in marks.values()) if isinstance(marks, Mapping) else ""
         so_far = f"at step {last:,} of {steps:,}" if kept is None and last < steps else ""
         last = last if kept is None else kept
     learned = [entry for entry in entries if entry["row"] == LEARNED]
@@ -115,7 +120,7 @@ def finished(directory: str) -> Finished:
         found |= {f"{before}{metric}": value for metric, value in entry["metrics"].items()}
     if not found:
         raise ValueError(f"{directory} has no figures yet: it is not finished, or has nothing to test on")
-    return Finished(str(directory), name, settings, found, so_far)
+    return Finished(str(directory), name, settings, found, so_far, data)
 
 
 def _seen(entry: Mapping[str, Any]) -> str:
@@ -147,21 +152,22 @@ def compare(directories: Sequence[str]) -> list[Compared]:
     def told(run: Finished, name: str) -> str:
         return json.dumps(run.settings.get(name), sort_keys=True, default=str)
 
-    rows: dict[str, list[Finished]] = {}
+    rows: dict[tuple[str, str], list[Finished]] = {}
     for run in runs:
         alike = [other for other in runs if other.name == run.name]
         differ = sorted(n for n in names if len({told(other, n) for other in alike}) > 1)
         words = [run.name, *(f"{name} {run.settings.get(name)}" for name in differ)]
         words += [run.so_far] if run.so_far else []
-        rows.setdefault(", ".join(words), []).append(run)
+        rows.setdefault((", ".join(words), run.data), []).append(run)
+    said = [name for name, _ in rows]  # arrays of one name, or a folder's path, may be several data sets
     metrics = list(dict.fromkeys(metric for run in runs for metric in run.metrics))
     return [
         Compared(
-            name,
+            name if said.count(name) == 1 else f"{name}, data {data or 'not known again'}",
             tuple(run.directory for run in several),
             {m: tuple(run.metrics[m] for run in several if m in run.metrics) for m in metrics},
         )
-        for name, several in rows.items()
+        for (name, data), several in rows.items()
     ]
 
 
@@ -235,9 +241,7 @@ def main(arguments: list[str]) -> None:
     chosen = parser.parse_args(arguments)
     if missing := next((one for one in chosen.directories if not as_path(one).exists()), None):
         raise ValueError(f"{missing} is not there; give directories of runs or of evaluations")
-    there = [
-        one for one in chosen.directories if any((as_path(one) / name).exists() for name in (CONFIG, FILE))
-    ]
+    there = [one for one in chosen.directories if is_run(one) or (as_path(one) / FILE).exists()]
     if not there:
         raise ValueError(f"none of {', '.join(chosen.directories[:3])} is a run or an evaluation")
     rows = compare(there)

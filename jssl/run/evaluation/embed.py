@@ -27,13 +27,14 @@ import numpy as np
 from jssl import weights
 from jssl.data import Records, Source, in_memory, open_records
 from jssl.data.catalog import FORMS
+from jssl.data.reading.canvas import grey
 from jssl.data.reading.decode import DamagedImage, as_rgb, decode, decoders
 from jssl.data.reading.records import fetch
 from jssl.data.source import IMAGE_SIZE
 from jssl.extras import extra
 from jssl.models import last_class_tokens
 from jssl.models.network import network, of_variables
-from jssl.run.data.npz import check_place
+from jssl.run.data.npz import check_place, shape_in
 from jssl.run.evaluation.marks import mark_of_data, mark_of_network
 from jssl.sharding import check_devices, make_mesh, over_batch, replicated
 from jssl.weights.loaded import Loaded
@@ -260,7 +261,8 @@ def read_prepared(
         image = record["image"]
         image = decode(image) if isinstance(image, bytes) else as_rgb(image)
         height, width = record.get(IMAGE_SIZE, image.shape[:2])
-        seen = prepared(image[:height, :width], pixels)[..., : len(pixels.mean)]  # a grey image's are alike
+        seen = prepared(image[:height, :width], pixels)
+        seen = grey(seen) if len(pixels.mean) == 1 else seen
         return seen, int(record.get("label", -1)), name, ""
     except DamagedImage as error:
         return None, -1, name, str(error)
@@ -344,5 +346,4 @@ def main(arguments: list[str]) -> None:
         if chosen[name] is not None and chosen[name] < 1:
             raise ValueError(f"--{name} must be at least 1, got {chosen[name]}")
     path = embed(**chosen, say=print, bar=True)
-    with np.load(path) as file:
-        print(f"{path}: features {list(file['features'].shape)}, names and labels beside them")
+    print(f"{path}: features {list(shape_in(path, 'features'))}, names and labels beside them")

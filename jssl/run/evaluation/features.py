@@ -3,9 +3,10 @@ them.
 """
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,12 +14,13 @@ from jssl.data.reading.records import Records
 from jssl.data.sources.arrays import labels_of
 from jssl.data.splits import held_out, renumbered, shared
 from jssl.run.data.npz import held
+from jssl.run.directory.lock import in_turn
 from jssl.run.evaluation.baselines import user_cache
 from jssl.run.evaluation.embed import embed
 from jssl.run.evaluation.marks import mark_of_data
 from jssl.weights.loaded import Loaded
 
-FORM = 4  # of what is kept; another number computes everything anew
+FORM = 5  # of what is kept; another number computes everything anew
 
 
 class Columns(NamedTuple):
@@ -76,7 +78,9 @@ def computed(
     kept = directory / f"{hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()}.npz"
     if not kept.exists():
         directory.mkdir(parents=True, exist_ok=True)
-        embed(loaded, records, kept, tokens=tokens, size=size, batch=batch, say=say, bar=bar)
+        with in_turn(kept, say):
+            if not kept.exists():
+                embed(loaded, records, kept, tokens=tokens, size=size, batch=batch, say=say, bar=bar)
     return read_columns(kept)
 
 
@@ -109,6 +113,35 @@ def read_columns(path: str | Path) -> Columns:
     classes = tuple(str(name) for name in found.get("class_names", np.array([])).reshape(-1))
     labels, classes = labels_of(found.get("labels"), classes, len(features), str(path))
     return Columns(features, labels, classes, names)
+
+
+def check_made_alike(first: str | Path, *others: str | Path | None) -> None:
+    """Refuses features of one width that say different things: of two networks, tokens, blocks or sizes.
+
+    Args:
+        first: A file of features.
+        others: What is compared with it; None: nothing. A file that does not say how it was made passes.
+    Raises:
+        ValueError: naming what differs.
+    """
+    made = _made(first)
+    for other in others:
+        theirs = made if other is None else _made(other)
+        if differs := [name for name in made if name in theirs and made[name] != theirs[name]]:
+            raise ValueError(
+                f"{other} has features of another {differs[0]} than {first}, which cannot be compared; embed "
+                "both by one network, in one way"
+            )
+
+
+def _made(path: str | Path) -> dict[str, Any]:
+    """How `jssl embed` made a file; nothing where it does not say so."""
+    try:
+        about = json.loads(str(held(path, ("about",), what="features")["about"]))
+        told = {"network": about["marks"][0], "choice of tokens": about["tokens"]}
+        return told | {"choice of blocks": about["blocks"], "size of images": about["size"]}
+    except (ValueError, LookupError, TypeError):  # a file of somebody else's, or none, as is said later
+        return {}
 
 
 def matched(train: Columns, test: Columns | None) -> tuple[Columns, Columns, list[str]]:

@@ -22,21 +22,21 @@ import jax
 import numpy as np
 
 from jssl import weights
-from jssl.data.catalog import FORMS, KINDS
+from jssl.data.catalog import FORMS, KINDS, same
 from jssl.data.source import DENSE
 from jssl.evaluate import PROTOCOLS, Protocol, format_table, protocol, refusal, score
 from jssl.evaluate.protocols.base import WIDE, WORDS, heading, is_share, shown
 from jssl.evaluate.table import LEARNED, RANDOM, RAW
 from jssl.models.encoders.pixels import Pixels
-from jssl.run.data.npz import held
+from jssl.run.data.npz import holds
 from jssl.run.directory.results import FILE, check_results, in_words, jsonable, merged, sees, write
 from jssl.run.evaluation.choosing import catalogue, chosen_protocols
-from jssl.run.evaluation.features import store
+from jssl.run.evaluation.features import check_made_alike, store
 from jssl.run.evaluation.subject import Subject
 from jssl.run.evaluation.towers import towers_of
 from jssl.run.starting import start
 from jssl.sharding import check_devices
-from jssl.weights.directory import CONFIG, EVALUATED, as_path, read_config
+from jssl.weights.directory import EVALUATED, as_path, is_run, read_config
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import STEP
 from jssl.weights.preprocessing import Preprocess
@@ -99,6 +99,7 @@ def evaluate(
     check_results(place)
     subject.fine_tune = None if subject.loaded is None else _fine_tuning(source, subject, place)
     found: list[dict[str, Any]] = []
+    name = source if isinstance(source, str) else source.family
     last = "there is no protocol to run"
     for one in [subject, *(_baselines(subject) if baselines else ())]:
         for each in chosen:
@@ -110,10 +111,10 @@ def evaluate(
                 reason = str(error)
                 last = reason if reason.startswith(each.name) else f"{each.name}: {reason}"
                 say(f"\n{one.name}: {last}")
+            else:
+                write(place, name, merged(place, found[-1:]))  # whatever comes next, this is kept
     if not found:
         raise ValueError(last)
-    written = merged(place, found)
-    write(place, source if isinstance(source, str) else source.family, written)
     say(f"results: {place / FILE}, and a report beside it")
     return found
 
@@ -132,6 +133,7 @@ def _subject(source, data, test, directory, say, settings) -> Subject:
                 f"--test {test} is the file of the training features itself, so that nothing would be held "
                 "out; give features of other images, or leave it out, and a tenth is held out"
             )
+        check_made_alike(source, test)
         files = tuple(Path(one) for one in (source, test) if one is not None)
         return Subject(LEARNED, None, "", files, directory, say=say, **settings)
     if test is not None:
@@ -143,8 +145,8 @@ def _subject(source, data, test, directory, say, settings) -> Subject:
     if data is None and own:
         data, directory_of_data = _own_data(source, config)
         settings["data_dir"] = settings.get("data_dir") or directory_of_data
-    if data == own.get("data"):  # so that what the run held out is held out here
-        settings["only"] = own.get("only")
+    if data is not None and isinstance(own.get("data"), str) and same(data, own["data"]):
+        data, settings["only"] = own["data"], own.get("only")  # what the run held out is held out here
     if data is None:
         raise ValueError(f"say on which images: --data, one of {', '.join(FORMS)}")
     loaded = source if isinstance(source, Loaded) else weights.load(source)
@@ -167,11 +169,11 @@ def _own_data(source: str, config: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def _holds_features(path: str) -> bool:
-    return "features" in held(path, ("features",), what="features")
+    return holds(path, "features", what="features")
 
 
 def _is_run(source: Any) -> bool:
-    return isinstance(source, str) and (as_path(source) / CONFIG).exists()
+    return isinstance(source, str) and is_run(source)
 
 
 def _place(source: Any):

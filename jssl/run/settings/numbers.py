@@ -40,7 +40,7 @@ def check_numbers(settings: Any) -> None:
         if value not in words:
             raise ValueError(f"{flag} must be one of {', '.join(map(str, words))}, got {value!r}")
         allowed = next(_ranges(hints[field.name]), PLAIN)
-        for number in _numbers(value):
+        for number in _numbers(value) if _of_numbers(hints[field.name]) else ():
             if not math.isfinite(number):
                 raise ValueError(f"{flag} must be a finite number, got {number}")
             if not allowed.low <= number <= allowed.high:
@@ -53,6 +53,11 @@ def _ranges(hint: Any) -> Iterator[Range]:
     yield from (part for part in getattr(hint, "__metadata__", ()) if isinstance(part, Range))
     for part in getattr(hint, "__args__", ()):
         yield from _ranges(part)
+
+
+def _of_numbers(hint: Any) -> bool:
+    """Whether a type is of numbers; data, which may be a list of samples, is not: a label may be -1."""
+    return hint in (int, float) or any(map(_of_numbers, get_args(hint)))
 
 
 def _numbers(value: Any) -> Iterator[float]:

@@ -43,8 +43,11 @@ def preset(name: str, settings: Settings, data: DataInfo, given: Set[str]) -> tu
     Returns:
         As `small`.
     Raises:
-        ValueError: for an experiment that is none of the systems, which has no demo.
+        ValueError: for an experiment that is none of the systems, which has no demo, and for data that does
+            not say how many images it has.
     """
+    if not data.examples:
+        raise ValueError(f"--preset small goes by the number of images, which {data.name} does not say")
     demo = module_of(name).demo if name in experiments().REGISTRY else None
     if not isinstance(settings, Training) or type(demo) is not type(settings):
         raise ValueError(f"--preset small is for the systems of `jssl list`; {name} is none of them")
