@@ -9,7 +9,7 @@ import jax
 from jssl.models.layers.positions import LearnedPositions, bicubic
 from jssl.models.layers.relative import RelativePositionBias, bilinear
 from jssl.weights.loaded import Loaded
-from jssl.weights.preprocessing import Preprocess
+from jssl.weights.preprocessing import Preprocess, Spectrograms
 
 SIZES = ("image_size", "img_size")  # what configs call the images' size
 
@@ -27,7 +27,7 @@ def resize(variables: Any, *, size: int | tuple[int, int], encoder: Any = None) 
         The same with other tables; a `Loaded` also prepares images of that size, if they are squares, and
         says the size in its config.
     Raises:
-        ValueError: where plain variables come without their encoder, or the size is no multiple of the patch.
+        ValueError: where plain variables come without their encoder, or the network refuses that size.
     """
     if isinstance(variables, Loaded):
         return _loaded(variables, size)
@@ -39,7 +39,8 @@ def resize(variables: Any, *, size: int | tuple[int, int], encoder: Any = None) 
     patch = getattr(encoder, "patch", None)
     if patch is None:
         return variables  # no positions are stored
-    if height % patch or width % patch or min(height, width) < patch:
+    cut = getattr(getattr(encoder, "stem", None), "keywords", {}).get("cut")
+    if min(height, width) < patch or (height % patch or width % patch) and not cut:
         raise ValueError(f"a size of {height} x {width} is no multiple of the patch, {patch}")
     grid, params = (height // patch, width // patch), dict(variables["params"])
     for name, wanted, kind in (
@@ -58,6 +59,8 @@ def resize(variables: Any, *, size: int | tuple[int, int], encoder: Any = None) 
 
 def _loaded(loaded: Loaded, size: int | tuple[int, int]) -> Loaded:
     pixels, config = loaded.preprocess, _resized(loaded.config, size)
+    if isinstance(pixels, Spectrograms):
+        raise ValueError("resize is of images; positions of spectrograms are fixed to their length")
     if isinstance(pixels, Preprocess) and isinstance(size, int):
         pixels = pixels.at(size)
         config = {key: value for key, value in config.items() if key != "preprocessor"}

@@ -82,7 +82,7 @@ def load(
         encoder,
         variables,
         heads=mine,
-        preprocess=known.preprocess(File(sizes, tensors, label=place_.label)),
+        preprocess=_pixels(known, File(sizes, tensors, label=place_.label)),
         family=known.name,
         part=chosen,
         config=config,
@@ -233,6 +233,14 @@ def _layout(family: Family, file: File, prefixes: Mapping[str | None, str], labe
             f"{label}: config.json and tensors do not describe a {family.name} ({reason})"
         ) from None
     return Layout(parts, shared)
+
+
+def _pixels(family: Family, file: File) -> Any:
+    """How images are prepared, as family and config say it."""
+    try:
+        return family.preprocess(file)
+    except (TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ValueError(f"{file.label}: its config does not say how images are prepared ({error})") from None
 
 
 def _checked(family: Family, file: File, layout: Layout, label: str) -> dict[tuple[str, str], list]:

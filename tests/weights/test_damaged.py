@@ -137,6 +137,7 @@ def test_a_tensor_of_another_shape_is_named_with_what_was_expected(tmp_path):
         (dict(patch_size="big"), "patch_size"),
         (dict(layer_norm_eps="small"), "layer_norm_eps"),
         (dict(hidden_act="mystery"), "hidden_act"),
+        (dict(pretrained_cfg={"interpolation": ["bicubic"]}), "how images are prepared"),
     ],
 )
 def test_a_config_that_lies_is_told(config, word, tmp_path):

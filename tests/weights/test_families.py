@@ -212,7 +212,7 @@ def test_parts_are_named(opened):
     [
         ("timm_vit", {}),
         ("timm_vit", dict(registers=3)),
-        ("timm_vit", dict(class_token=False)),
+        ("timm_vit", dict(class_token=False, registers=2)),
         ("timm_vit", dict(readout=read_mean)),
         ("timm_vit", dict(readout=read_normed_mean)),
         ("timm_vit", dict(readout=read_mean_of_all, registers=1)),
@@ -275,6 +275,9 @@ def test_a_family_without_room_for_a_parameter_is_named(tmp_path):
     variables = vit.init(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
     with pytest.raises(ValueError, match="hf_vit.*scale"):
         weights.save(weights.Loaded(vit, variables), tmp_path / "x.safetensors", family="hf_vit")
+    several = weights.Loaded(vit.clone(class_token=5), variables)
+    with pytest.raises(ValueError, match="5 with positions"):
+        weights.save(several, tmp_path / "x.safetensors", family="timm_vit")
     assert not (tmp_path / "x.safetensors").exists()
 
 

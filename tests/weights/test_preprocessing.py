@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jssl import weights
 from jssl.run.evaluation.embed import prepared
 from jssl.weights.engine import File
-from jssl.weights.preprocessing import Preprocess
+from jssl.weights.preprocessing import Preprocess, Spectrograms
 
 BOTH = {"height": 32, "width": 32}
 PREPARED = {  # config, preprocessor_config.json -> (size, crop, squashed)
@@ -80,3 +81,8 @@ def test_what_a_processor_leaves_out_is_left_out():
     assert (pixels.mean, pixels.std) == ((0.0,) * 3, (1.0,) * 3)
     with pytest.raises(ValueError, match="resize_mode is 'longest', known are"):
         Preprocess.of(File({"preprocess_cfg": {"resize_mode": "longest"}}, {}))
+
+
+def test_spectrograms_are_not_resized():
+    with pytest.raises(ValueError, match="fixed to their length"):
+        weights.resize(weights.Loaded(None, {}, preprocess=Spectrograms()), size=64)

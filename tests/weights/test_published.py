@@ -119,3 +119,18 @@ def test_the_page_lists_families_and_names():
 @pytest.mark.parametrize("name, kind", [("moco_v3_vit", "bilinear"), ("msn", "bilinear"), ("mae", "bicubic")])
 def test_images_are_interpolated_as_in_the_publisher_s_evaluation(name, kind):
     assert FAMILIES[name].preprocess(File({}, {})).interpolation == kind
+
+
+@pytest.mark.parametrize(
+    "name, side, size",
+    [
+        ("beit", 224, 256),
+        ("beit_finetuned", 384, 384),
+        ("hf_beit", 224, 224),
+        ("mae_vit", 224, 256),
+        ("mae_vit", 448, 448),
+    ],
+)
+def test_images_are_cropped_as_in_the_publisher_s_evaluation(name, side, size):
+    pixels = FAMILIES[name].preprocess(File({"img_size": side}, {}))
+    assert (pixels.size, pixels.crop) == (size, side)

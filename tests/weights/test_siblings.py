@@ -139,14 +139,29 @@ def test_timms_other_ways_of_pooling(pool, tmp_path):
     same(features.cls, nn.LayerNorm(1e-6).apply(norm, REDUCED[pool](features.tokens)))
 
 
-def test_attention_pools(tmp_path):
+@pytest.mark.parametrize("prefixed", [False, True])
+def test_attention_pools(prefixed, tmp_path):
+    """In timm's Eva it attends to the class token too, which passes blocks of zeros as it is."""
     shapes = {"q": (24, 24), "kv": (48, 24), "proj": (24, 24), "norm": (24,), "mlp.fc1": (48, 24)}
     shapes |= {"mlp.fc2": (24, 48)}
     pool = {f"attn_pool.{name}.weight": shape for name, shape in shapes.items()}
     pool |= {f"attn_pool.{name}.bias": shape[:1] for name, shape in shapes.items()}
-    state = timm(cls_token=None, pos_embed=(1, 16, 24), **pool, **{"attn_pool.latent": (1, 1, 24)})
-    found = of_timm(tmp_path, state, img_size=32, class_token=False, global_pool="map")
-    x, p = np.asarray(found.features(images()).tokens), {k[10:]: v for k, v in state.items() if "pool" in k}
+    pool |= {"attn_pool.latent": (1, 1, 24)}
+    rng = np.random.default_rng(1)
+    state = eva("norm") if prefixed else timm(cls_token=None, pos_embed=(1, 16, 24))
+    zeros = [f"blocks.0.{name}.{leaf}" for name in ("attn.proj", "mlp.fc2") for leaf in ("weight", "bias")]
+    state |= {name: np.zeros_like(state[name]) for name in zeros if prefixed}
+    state |= {name: draw(rng, *shape) for name, shape in pool.items()}
+    config = {"architecture": "eva02_tiny_patch14_224" if prefixed else "vit_tiny_patch16_224"}
+    args = ARGS | dict(img_size=32, class_token=prefixed, global_pool="map")
+    found = loaded(tmp_path, state, config | {"model_args": args})
+    norm = nn.LayerNorm(1e-6).apply
+    x = np.asarray(found.features(images()).tokens)
+    if prefixed:
+        last = {"params": found.variables["params"]["norm"]}
+        first = norm(last, state["cls_token"] + state["pos_embed"][:, :1])
+        x = np.concatenate([np.repeat(first, 2, axis=0), x], axis=1)
+    p = {k[10:]: v for k, v in state.items() if "pool" in k}
     query = p["latent"][0, 0] @ p["q.weight"].T + p["q.bias"]
     keys, values = np.split(x @ p["kv.weight"].T + p["kv.bias"], 2, axis=-1)
     heads = [slice(8 * i, 8 * i + 8) for i in range(3)]
@@ -154,7 +169,7 @@ def test_attention_pools(tmp_path):
     mixed = [jnp.einsum("bn,bnd->bd", a, values[..., h]) for a, h in zip(share, heads, strict=True)]
     y = np.concatenate(mixed, axis=-1)
     y = y @ p["proj.weight"].T + p["proj.bias"]
-    z = nn.LayerNorm(1e-6).apply({"params": {"scale": p["norm.weight"], "bias": p["norm.bias"]}}, y)
+    z = norm({"params": {"scale": p["norm.weight"], "bias": p["norm.bias"]}}, y)
     z = nn.gelu(z @ p["mlp.fc1.weight"].T + p["mlp.fc1.bias"], approximate=False)
     same(found.features(images()).cls, y + z @ p["mlp.fc2.weight"].T + p["mlp.fc2.bias"], 1e-4)
 

@@ -31,12 +31,15 @@ class PatchEmbed(nn.Module):
         dim: width of a token.
         kernel_init: of the projection.
         use_bias: whether the projection has a bias; CLIP's has none.
+        cut: whether pixels on the right and below that fill no patch are left out, as a convolution leaves
+            them; otherwise such images are refused.
     """
 
     patch: int
     dim: int
     kernel_init: Callable = kernel_init
     use_bias: bool = True
+    cut: bool = False
 
     def grid(self, image_shape: tuple[int, ...]) -> Grid:
         """(rows, columns) of patches in images of shape (..., H, W, C)."""
@@ -44,12 +47,18 @@ class PatchEmbed(nn.Module):
 
     def check(self, images: jax.Array) -> None:
         """Raises a ValueError for images that cannot be cut into patches."""
-        check_images(images, self.patch, "patch", floats=True)
+        check_images(self._seen(images), self.patch, "patch", floats=True)
+
+    def _seen(self, images: jax.Array) -> jax.Array:
+        if not self.cut or images.ndim != 4:
+            return images
+        rows, columns = self.grid(images.shape)
+        return images[:, : rows * self.patch, : columns * self.patch]
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
         (rows, columns), p = self.grid(images.shape), self.patch
-        x = images.reshape(-1, rows, p, columns, p, images.shape[-1]).swapaxes(2, 3)
+        x = self._seen(images).reshape(-1, rows, p, columns, p, images.shape[-1]).swapaxes(2, 3)
         x = x.reshape(-1, rows, columns, p * p * images.shape[-1])
         return nn.Dense(self.dim, use_bias=self.use_bias, kernel_init=self.kernel_init, name="proj")(x)
 

@@ -48,8 +48,8 @@ def timm(encoder: nn.Module, variables: Variables, side: int) -> Described:
     if args.get("fc_norm"):
         rows["norm"] = ("fc_norm", layer)
     if module.registers:  # timm gives registers positions unless the class token has none either
-        prefix = params["positions"]["prefix"]
-        params["class_token"] = params["class_token"] + prefix
+        if module.class_token:
+            params["class_token"] = params["class_token"] + params["positions"]["prefix"]
         params["positions"] = {"table": params["positions"]["table"]}
         module = module.copy(positions=LearnedPositions(antialiased_bicubic, of_prefix=False))
         args |= {"reg_tokens": module.registers, "no_embed_class": True}
@@ -175,12 +175,18 @@ def _plain(encoder: nn.Module, variables: Variables, side: int) -> tuple[Any, di
     if not isinstance(encoder, ViT):
         raise ValueError(f"these names are of plain ViTs, this is a {type(encoder).__name__}")
     params = dict(variables["params"])
-    if not (encoder.stem is PatchEmbed and encoder.rotary is None and encoder.attention_bias is None):
+    stem, told = encoder.stem, getattr(encoder.stem, "keywords", {})
+    patches = getattr(stem, "func", stem) is PatchEmbed and told.get("use_bias", True)
+    if not (patches and encoder.rotary is None and encoder.attention_bias is None):
         raise ValueError(
             "these names are of plain ViTs: patches, absolute positions, no bias in the attention"
         )
     if not _gated(encoder) and encoder.mlp is not Mlp:
         raise ValueError("these names are of ViTs with a GELU mlp or a gated one")
+    if int(encoder.class_token) > 1:
+        raise ValueError(
+            f"these names are of ViTs with one class token, this one has {encoder.class_token} with positions"
+        )
     if encoder.positions is None:
         raise ValueError("these names are of ViTs with absolute positions, this one has none")
     if not isinstance(encoder.positions, LearnedPositions):

@@ -11,6 +11,7 @@ from jssl.models.masked.decoders import MaskedDecoder
 from jssl.models.masked.predictors import Predictor
 from jssl.weights.engine import Family, File, Net, Table
 from jssl.weights.layouts import layer, lead, table
+from jssl.weights.preprocessing import Preprocess
 from jssl.weights.tables.heads import linear
 from jssl.weights.tables.shared import (
     HUB,
@@ -139,6 +140,12 @@ def _hub_ijepa(file: File) -> dict[str, Net]:
     return only(encoder=encoder, logits=linear(file.beside("ijepa.", ""), "classifier"))
 
 
+def _mae_vit_pixels(file: File) -> Preprocess:
+    """As evaluated: seven eighths of the short side are seen up to 224 pixels, beyond them all of it."""
+    whole = Preprocess.of(file, share=1.0)
+    return whole if whole.crop > 224 else Preprocess.of(file)
+
+
 FAMILIES = [
     Family(
         "mae",
@@ -160,6 +167,7 @@ FAMILIES = [
         kinds=("mae_vit",),
         signs=(r"pos_embed$", r"blocks\.0\.attn\.qkv\.weight$", r"head\.weight$", r"(?:fc_)?norm\.weight$"),
         foreign=(r"decoder", r"ls1\.", r"rel_pos", r"reg_token", r"head\.0\."),
+        preprocess=_mae_vit_pixels,
         label="mae",
         publisher="facebookresearch/mae",
         architectures="ViT-B/16, L/16, H/14, fine-tuned",

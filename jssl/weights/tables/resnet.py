@@ -63,6 +63,8 @@ def _torchvision(file: File) -> dict[str, Net]:
     only_usual(file, aa_layer=None, act_layer="relu", output_stride=32)
     if re.match("resnet(aa|blur)", name := str(file.get("architecture", default=""))):
         raise ValueError(f"{name} blurs where it strides, which is not built")
+    if "max" in (pool := str(file.get("global_pool", default="avg"))):
+        raise ValueError(f"global_pool is {pool!r}, which is not built")
     if any(file.get("replace_stride_with_dilation", default=())):
         raise ValueError("replace_stride_with_dilation dilates in place of strides, which is not built")
     return only(encoder=resnet(file), logits=linear(file, "fc"))

@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jssl.models.encoders.vit import ViT
+from jssl.models.encoders.vit import PatchEmbed, ViT
 from jssl.models.layers.positions import LearnedPositions, bicubic
 from jssl.models.layers.transformer import Mlp, SwiGlu, gelu, layer_norm, quick_gelu
 from jssl.weights.engine import File, Net, Row, Table
@@ -282,6 +282,9 @@ def vit(
     )
     if "depth" not in fields:
         found["depth"] = depth_of(file, rows)
+    stem = fields.get("stem", PatchEmbed)
+    if getattr(stem, "func", stem) is PatchEmbed and _leaves_pixels(file, patch):
+        fields["stem"] = partial(stem, cut=True)
     if "mlp" not in fields:
         found |= mlp_of(file, rows, dim, activation(file, default=act))
     if "qkv_bias" not in fields:
@@ -294,6 +297,14 @@ def vit(
         return module.init(key, jnp.zeros((1, *shape)), mask=mask)
 
     return Net(module, rows, init, file.at, rename, grid[0] * patch)
+
+
+def _leaves_pixels(file: File, patch: int) -> bool:
+    """Whether the published images have pixels that fill no patch, as 384 have beside patches of 14."""
+    published = file.get("pretrained_cfg", default={}).get("input_size") or ()
+    image = file.get("img_size", "image_size")
+    sides = [*published[1:], *(image if isinstance(image, list | tuple) else [image])]
+    return any(type(side) is int and side % patch for side in sides)
 
 
 def only(**nets: Net | None) -> dict[str, Net]:

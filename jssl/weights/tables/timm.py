@@ -56,6 +56,7 @@ TANH = re.compile(  # SigLIP 2's sizes
     r"vit_(?:base_patch32|so400m_patch16|giantopt_patch16)_siglip|vit_large_patch16_siglip_(?:gap_)?512"
 )
 TURNED = re.compile(r"eva_|eva02_|vit_\w+_rope_reg\d_")  # architectures that turn as is built, or never
+TURNING = re.compile("_rope_|_pe_|_dinov3")  # that turn, though their tensors may be called as a plain ViT's
 REDUCED: dict[str, Callable] = {
     "avg": lambda x: x.mean(axis=1),
     "max": lambda x: x.max(axis=1),
@@ -64,16 +65,17 @@ REDUCED: dict[str, Callable] = {
 ROWS: Table = TIMM | {"registers": ("reg_token", lead(1))}
 
 
-def _pooling(file: File) -> tuple[Callable, Table]:
-    """How tokens become a vector, and what the norm is called."""
+def _pooling(file: File, *, attended: bool = False) -> tuple[Callable, Table]:
+    """How tokens become a vector, and what the norm is called; `attended`: attention that pools sees all."""
     fc = "fc_norm.weight" in file and "norm.weight" not in file
     held = "token" if "cls_token" in file and not fc else "avg"
     pool = file.get("global_pool", default=held) or "token"
     rows: Table = {"norm": ("fc_norm" if fc else "norm", layer)}
     normed = fc or "norm.weight" in file
-    if pool == "map" and normed:
-        return partial(read_pooled, pool=_pool(file, rows)), rows
     whole = bool(file.get("pool_include_prefix", default=False))
+    if pool == "map" and normed:
+        read = _read_pooled_whole if whole or attended else read_pooled
+        return partial(read, pool=_pool(file, rows)), rows
     if pool in REDUCED and (pool != "avg" or whole or not normed):
         when = "after" if fc else "before" if normed else None
         return partial(_read_reduced, reduce=REDUCED[pool], when=when, whole=whole), rows
@@ -92,6 +94,12 @@ def _read_reduced(
     tokens = norm(name="norm")(tokens) if when == "before" else tokens
     pooled = reduce(tokens if whole else tokens[:, prefix.shape[1] :])
     return Features(norm(name="norm")(pooled) if when == "after" else pooled, tokens[:, prefix.shape[1] :])
+
+
+def _read_pooled_whole(prefix: jax.Array, patches: jax.Array, norm: Callable, *, pool: Callable) -> Features:
+    """As `read_pooled`, of class token and registers too."""
+    tokens = norm(name="norm")(jnp.concatenate([prefix, patches], axis=1))
+    return Features(pool(name="pool")(tokens), tokens[:, prefix.shape[1] :])
 
 
 def _pool(file: File, rows: Table) -> Callable:
@@ -126,6 +134,8 @@ def _gated(file: File, fields: dict[str, Any], rows: Table, norm: Callable | Non
 def _timm(file: File) -> dict[str, Net]:
     if "_rpn_" in (name := str(file.get("architecture", default=""))):
         raise ValueError(f"{name} has its norms after their branches, which is not built")
+    if file.get("use_rot_pos_emb", default=bool(TURNING.search(name))):
+        return _eva02(file)
     readout, pooled = _pooling(file)
     rows: Table = ROWS | pooled
     fields: dict[str, Any] = dict(readout=readout, layer_scale=scaled(file, TIMM, "init_values"))
@@ -196,7 +206,7 @@ def _prefix(file: File, rows: Table, fields: dict[str, Any]) -> int:
 
 
 def _eva02(file: File) -> dict[str, Net]:
-    readout, pooled = _pooling(file)
+    readout, pooled = _pooling(file, attended=True)
     rows: Table = ROWS | pooled
     fields: dict[str, Any] = dict(readout=readout, layer_scale=scaled(file, EVA, "init_values"))
     rows |= {name: row for name, row in EVA.items() if "scale" in name}

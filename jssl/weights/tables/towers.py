@@ -123,7 +123,8 @@ def _clip(file: File) -> dict[str, Net]:
     heads: dict[str, Net | None] = {"image_projection": linear(root, "visual_projection")}
     if "embeddings.token_embedding.weight" in text:
         eos = number(text, "eos_token_id", default=49407)  # what a config that does not say it stands for
-        end = largest_id if eos == 2 else partial(first_place, of=eos)
+        stands_in = eos == 2 and not str(root.get("model_type", default="")).startswith("metaclip_2")
+        end = largest_id if stands_in else partial(first_place, of=eos)
         heads["text"] = text_tower(text, TEXT, end=end, causal=True, epsilon=1e-5, act="quick_gelu")
         heads["text_projection"] = linear(root, "text_projection")
         heads["logit_scale"] = scale(root.at)
@@ -269,7 +270,7 @@ _CLIP = Family(
     "hf_clip",
     _clip,
     r"embeddings\.patch_embedding\.weight",
-    kinds=("clip", "clip_vision_model"),
+    kinds=("clip", "clip_vision_model", "metaclip_2", "metaclip_2_vision_model"),
     signs=(
         r"vision_model\.pre_layrnorm\.weight$",
         r"vision_model\.encoder\.layers\.0\.self_attn\.q_proj\.weight$",
