@@ -12,7 +12,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 @dataclass(frozen=True)
 class Autoencoder(Training):
-    """The auto-encoder whose maps `spot_artifacts` damages: images are put together again.  arXiv:1806.05024
+    """The auto-encoder whose maps `spot_artifacts` damages: images are reconstructed.  arXiv:1806.05024
 
     jssl train autoencoder --demo                                           # a few minutes on a CPU
     jssl train autoencoder --data tfds:stl10 --out runs/autoencoder

@@ -15,7 +15,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Words, main
 
 @dataclass(frozen=True)
 class BEiT(Words):
-    r"""BEiT: the words of hidden patches are predicted from mask tokens.  arXiv:2106.08254
+    r"""BEiT: the words (discrete tokens) of hidden patches are predicted from mask tokens.  arXiv:2106.08254
 
     jssl train beit --demo                                                  # a few minutes on a CPU
     jssl train tokenizer --demo                                             # words that are learned, for

@@ -12,7 +12,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 @dataclass(frozen=True)
 class BYOL(Training):
-    """BYOL: a predictor on one view finds a slow teacher's projection of the other, without negatives.
+    """BYOL: a slow teacher's projection of one view is predicted from the other, without negatives.
     arXiv:2006.07733
 
     jssl train byol --demo                                                  # a few minutes on a CPU

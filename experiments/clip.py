@@ -23,7 +23,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Texts, caption_figure, m
 
 @dataclass(frozen=True)
 class CLIP(Texts):
-    """CLIP: every image finds its caption in the batch, and every caption its image.  arXiv:2103.00020
+    """CLIP: every image's caption is found in the batch, and every caption's image.  arXiv:2103.00020
 
     jssl train clip --demo                                                  # a few minutes on a CPU
 

@@ -12,7 +12,7 @@ from jssl.run.settings.experiment import AS_DRAWN
 
 @dataclass(frozen=True)
 class ClusterTransfer(Taught):
-    """Jigsaw++, transfer: a new network tells in which cluster of another one's features an image lies.
+    """Jigsaw++, transfer: a new network predicts each image's cluster in another network's features.
     arXiv:1805.00385
 
     jssl train jigsaw_pp --demo                                             # what the demo is taught by

@@ -11,8 +11,8 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 @dataclass(frozen=True)
 class CMAE(Training):
-    """CMAE: a masked autoencoder that also finds a teacher's vector of a slightly shifted, whole view.
-    arXiv:2207.13532
+    """CMAE: a masked autoencoder that also contrasts its features with a teacher's of a slightly shifted
+    view.  arXiv:2207.13532
 
     jssl train cmae --demo                                                  # a few minutes on a CPU
     jssl train cmae --data tfds:imagenet2012 --out gs://bucket/cmae         # on a pod

@@ -13,7 +13,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, hole_fi
 
 @dataclass(frozen=True)
 class ContextEncoder(Training):
-    r"""Context encoders: a network fills the hole in an image's middle, and has to pass for real.
+    r"""Context encoders: a network fills a hole in the middle of an image, judged by an adversary.
     arXiv:1604.07379
 
     jssl train context_encoder --demo                                       # a few minutes on a CPU

@@ -13,7 +13,7 @@ from jssl.run.settings.tiles import tile_side
 
 @dataclass(frozen=True)
 class ContextPrediction(Training):
-    r"""Context prediction: a network tells on which side of a tile another one lies.  arXiv:1505.05192
+    r"""Context prediction: a network predicts where one tile lies relative to another.  arXiv:1505.05192
 
     jssl train context_prediction --demo                                    # a few minutes on a CPU
     jssl train context_prediction --data tfds:imagenet2012 \

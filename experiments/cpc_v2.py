@@ -11,7 +11,8 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 @dataclass(frozen=True)
 class CPCV2(Training):
-    """CPC v2: larger patches, each changed by itself, are predicted in all four directions.  arXiv:1905.09272
+    """CPC v2: larger patches, each augmented by itself, are predicted in all four directions.
+    arXiv:1905.09272
 
     jssl train cpc_v2 --demo                                                # a few minutes on a CPU
     jssl train cpc_v2 --data tfds:imagenet2012 --out gs://bucket/cpc2       # on a pod

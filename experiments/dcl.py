@@ -11,7 +11,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 @dataclass(frozen=True)
 class DCL(Training):
-    """DCL: SimCLR whose positive pair is not compared with itself, so that small batches suffice.
+    """DCL: SimCLR without the positive pair in the denominator, so that small batches suffice.
     arXiv:2110.06848
 
     jssl train dcl --demo                                                   # a few minutes on a CPU

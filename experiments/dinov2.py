@@ -9,8 +9,8 @@ from jssl.run import BalancedDistillation, Count, Data, DataInfo, Experiment, Sh
 
 @dataclass(frozen=True)
 class DINOv2(BalancedDistillation):
-    """DINOv2: DINO on images and iBOT on hidden patches, by heads of their own, towards balanced targets,
-    while KoLeo keeps images apart.  arXiv:2304.07193
+    """DINOv2: DINO on images and iBOT on hidden patches, with separate heads and balanced targets; KoLeo
+    spreads images.  arXiv:2304.07193
 
     jssl train dinov2 --demo                                                # a few minutes on a CPU
     jssl train dinov2 --data folder:photos --start dinov2_vits14_reg --batch 64 --koleo-group 16 --steps 5000

@@ -11,7 +11,7 @@ from jssl.run.settings.experiment import AS_DRAWN
 
 @dataclass(frozen=True)
 class DINOv2Distill(BalancedDistillation, Taught):
-    """DINOv2's small models: a student learns what a frozen large network and its heads say of the same
+    """DINOv2's small models: a student predicts the outputs of a frozen large network's heads for the same
     views; the student's running mean is kept.  arXiv:2304.07193
 
     jssl train dinov2_distill --demo --teacher runs/dinov2-demo     # of `jssl train dinov2 --demo`, or random

@@ -9,8 +9,8 @@ from jssl.run import AnchoredDistillation, Count, Data, DataInfo, Experiment, Sh
 
 @dataclass(frozen=True)
 class DINOv3(AnchoredDistillation):
-    """DINOv3: DINOv2 with rotary positions and constant schedules; later, Gram anchoring holds the
-    similarities of patches to an earlier teacher's.  arXiv:2508.10104
+    """DINOv3: DINOv2 with rotary positions and constant schedules; later, Gram anchoring keeps the
+    similarities between patches close to an earlier teacher's.  arXiv:2508.10104
 
     jssl train dinov3 --demo                                                # a few minutes on a CPU
     jssl train dinov3 --data folder:photos --out runs/first

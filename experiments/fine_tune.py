@@ -17,7 +17,8 @@ FIRST = 2e-5  # deviation of the classifier's first weights: MAE's main_finetune
 
 @dataclass(frozen=True)
 class FineTune(Training):
-    """Fine-tuning: labels move a pretrained encoder, its first layers the least.  arXiv:2111.06377
+    """Fine-tuning: a pretrained encoder is trained with labels, its first layers at the lowest rate.
+    arXiv:2111.06377
 
     jssl train fine_tune --demo                                             # a few minutes on a CPU
     jssl train fine_tune --start mae_vitb16 --data folder:/images --batch 128

@@ -16,7 +16,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Texts, caption_fi
 
 @dataclass(frozen=True)
 class FLIP(Texts):
-    """FLIP: CLIP on images of which half of the patches is never shown in training.  arXiv:2212.00794
+    """FLIP: CLIP on images of which half of the patches is dropped in training.  arXiv:2212.00794
 
     jssl train flip --demo                                                  # a few minutes on a CPU
     jssl train flip --start runs/flip --ratio 0 --learning-rate 4e-8 --epochs 0.32 --warmup 0.064

@@ -10,7 +10,7 @@ from jssl.run.settings.tiles import Puzzles
 
 @dataclass(frozen=True)
 class Jigsaw(Puzzles):
-    r"""Jigsaw puzzles: a network tells in which order nine tiles of an image are.  arXiv:1603.09246
+    r"""Jigsaw puzzles: a network predicts the order of nine shuffled tiles of an image.  arXiv:1603.09246
 
     jssl train jigsaw --demo                                                # a few minutes on a CPU
     jssl train jigsaw --data tfds:imagenet2012 --out gs://bucket/jigsaw     # on a pod

@@ -16,7 +16,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 @dataclass(frozen=True)
 class MoCoV3(Training):
-    """MoCo v3: a prediction finds the momentum encoder's key of the other view in a large batch.
+    """MoCo v3: the momentum encoder's key of the other view is predicted, among those of a large batch.
     arXiv:2104.02057
 
     jssl train moco_v3 --demo                                               # a few minutes on a CPU

@@ -12,7 +12,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 @dataclass(frozen=True)
 class MSN(Training):
-    """MSN: a view with patches dropped finds the prototypes of another, whole view.  arXiv:2204.07141
+    """MSN: a view with patches dropped predicts a whole view's prototype assignment.  arXiv:2204.07141
 
     jssl train msn --demo                                                   # a few minutes on a CPU
     jssl train msn --data tfds:imagenet2012 --out gs://bucket/msn           # on a pod

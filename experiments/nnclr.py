@@ -12,7 +12,8 @@ from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 @dataclass(frozen=True)
 class NNCLR(Training):
-    r"""NNCLR: the nearest past neighbour of one view finds the other view's prediction.  arXiv:2104.14548
+    r"""NNCLR: a view's nearest neighbour among past embeddings is contrasted with the other view's
+    prediction.  arXiv:2104.14548
 
     jssl train nnclr --demo                                                 # a few minutes on a CPU
     jssl train nnclr --data tfds:cifar10 --encoder resnet18_cifar --batch 256 --queue 49152 --temperature 0.2

@@ -11,7 +11,8 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 @dataclass(frozen=True)
 class OBoW(Training):
-    """OBoW: crops tell which words of the teacher's growing dictionary the whole image has.  arXiv:2012.11552
+    """OBoW: the bag of visual words that a teacher sees in the whole image is predicted from crops.
+    arXiv:2012.11552
 
     jssl train obow --demo                                                  # a few minutes on a CPU
     jssl train obow --data tfds:imagenet2012 --out gs://bucket/obow         # on a pod

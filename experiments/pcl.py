@@ -9,7 +9,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, MomentumContrast, Share,
 
 @dataclass(frozen=True)
 class PCL(MomentumContrast):
-    """PCL: MoCo, and an image also finds the prototype of its cluster, re-clustered every epoch.
+    """PCL: MoCo, and each image is also contrasted with cluster prototypes, found anew every epoch.
     arXiv:2005.04966
 
     jssl train pcl --demo                                                   # a few minutes on a CPU

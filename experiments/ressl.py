@@ -22,7 +22,7 @@ def weights_and_shortcuts(params):
 
 @dataclass(frozen=True)
 class ReSSL(MomentumContrast):
-    """ReSSL: a strong view is as similar to past images as a sharper teacher finds a weak one.
+    """ReSSL: a strong view's similarities to past images match those of a sharper teacher for a weak view.
     arXiv:2107.09282
 
     jssl train ressl --demo                                                 # a few minutes on a CPU

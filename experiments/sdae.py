@@ -11,7 +11,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 @dataclass(frozen=True)
 class SdAE(Training):
-    """SdAE: a masked autoencoder predicts what a teacher makes of the hidden patches alone.  arXiv:2208.00449
+    """SdAE: a masked autoencoder predicts a teacher's features of the hidden patches.  arXiv:2208.00449
 
     jssl train sdae --demo                                                  # a few minutes on a CPU
     jssl train sdae --data tfds:imagenet2012 --out gs://bucket/sdae         # on a pod

@@ -30,7 +30,8 @@ ROWS = nn.initializers.variance_scaling(1.0, "fan_out", "normal")  # of length 1
 
 @dataclass(frozen=True)
 class SigLIP(Texts):
-    """SigLIP: of every image and caption of the batch it is asked whether they match.  arXiv:2303.15343
+    """SigLIP: every pair of an image and a caption of the batch is classified as matching or not.
+    arXiv:2303.15343
 
     jssl train siglip --demo                                                # a few minutes on a CPU
 

@@ -12,7 +12,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 @dataclass(frozen=True)
 class SimCLR(Training):
-    r"""SimCLR: two views of an image find each other among all views of the batch.  arXiv:2002.05709
+    r"""SimCLR: the other view of an image is found among all views of the batch.  arXiv:2002.05709
 
     jssl train simclr --demo                                                # a few minutes on a CPU
     jssl train simclr --data tfds:cifar10 --encoder resnet18_cifar --batch 512 --epochs 1000 \

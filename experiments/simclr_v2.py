@@ -12,8 +12,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 @dataclass(frozen=True)
 class SimCLRV2(Training):
-    """SimCLR v2: SimCLR under a head of three layers, of which the first is kept for few labels.
-    arXiv:2006.10029
+    """SimCLR v2: SimCLR with a head of three layers, of which fine-tuning keeps the first.  arXiv:2006.10029
 
     jssl train simclr_v2 --demo                                             # a few minutes on a CPU
     jssl train simclr_v2 --data tfds:imagenet2012 --out runs/simclr_v2

@@ -14,7 +14,7 @@ from jssl.run.settings.experiment import AS_DRAWN
 
 @dataclass(frozen=True)
 class SimCLRV2Distil(Taught):
-    """SimCLR v2, distillation: a student predicts what a fine-tuned network makes of images without labels.
+    """SimCLR v2, distillation: a student predicts a fine-tuned network's class probabilities, without labels.
     arXiv:2006.10029
 
     jssl train simclr_v2 --demo                                             # the stages before, for the demo

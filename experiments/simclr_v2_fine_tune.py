@@ -12,7 +12,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 @dataclass(frozen=True)
 class SimCLRV2FineTune(Training):
-    """SimCLR v2, fine-tuning: a few labels move the encoder and the first layer of its head.
+    """SimCLR v2, fine-tuning: the encoder and the first layer of its head are trained on a few labels.
     arXiv:2006.10029
 
     jssl train simclr_v2_fine_tune --demo                                   # a few minutes on a CPU

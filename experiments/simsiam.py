@@ -13,7 +13,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 @dataclass(frozen=True)
 class SimSiam(Training):
-    """SimSiam: a predictor on one view finds the other's projection, which gets no gradient.
+    """SimSiam: the projection of one view is predicted from the other, without a gradient into it.
     arXiv:2011.10566
 
     jssl train simsiam --demo                                               # a few minutes on a CPU

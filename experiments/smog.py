@@ -10,7 +10,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 @dataclass(frozen=True)
 class SMoG(Training):
-    """SMoG: a view's prediction finds the group of the other view, groups moving with every batch.
+    """SMoG: the group of the other view is predicted, among groups that move with every batch.
     arXiv:2207.06167
 
     jssl train smog --demo                                                  # a few minutes on a CPU

@@ -10,7 +10,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Share, Training, main
 
 @dataclass(frozen=True)
 class SplitMask(Training):
-    """SplitMask: each half of an image's patches tells the words of the other, and both match.
+    """SplitMask: each half of an image's patches predicts the discrete tokens of the other, and both match.
     arXiv:2112.10740
 
     jssl train splitmask --demo                                             # a few minutes on a CPU

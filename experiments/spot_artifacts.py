@@ -15,7 +15,7 @@ from jssl.weights.preprocessing import Preprocess
 
 @dataclass(frozen=True)
 class SpotArtifacts(Taught):
-    """Spot artifacts: a network tells images whose features were damaged and repaired.  arXiv:1806.05024
+    """Spot artifacts: a network detects images whose features were damaged and repaired.  arXiv:1806.05024
 
     jssl train autoencoder --demo                                           # what images go through
     jssl train spot_artifacts --demo --teacher runs/autoencoder-demo        # a few minutes on a CPU

@@ -12,8 +12,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 @dataclass(frozen=True)
 class SupCon(Training):
-    """SupCon: views find those of their class among all views of the batch, told by labels.
-    arXiv:2004.11362
+    """SupCon: views are contrasted, with all views of the same class as positives.  arXiv:2004.11362
 
     jssl train supcon --demo                                                # a few minutes on a CPU
     jssl train supcon --data tfds:cifar10

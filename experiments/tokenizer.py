@@ -10,7 +10,7 @@ from jssl.run import Count, Data, DataInfo, Experiment, Training, main
 
 @dataclass(frozen=True)
 class Tokenizer(Training):
-    """A tokenizer: an image is put together again from one word for each patch.  arXiv:2102.12092
+    """A tokenizer: an image is reconstructed from one word (discrete token) for each patch.  arXiv:2102.12092
 
     jssl train tokenizer --demo                                             # a minute on a CPU
     jssl train beit --demo --teacher runs/tokenizer-demo                     # predicts its words

@@ -28,19 +28,19 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "list": Command(
-        "show every system, or the page of one: jssl list dino; --weights: published weights",
+        "show all systems, or the page of one: jssl list dino; --weights: all published weights",
         "jssl.run.pages:listing",
     ),
     "train": Command(
-        "train a system: jssl train simclr --demo; without a name: which one, by what you have",
+        "train a system: jssl train simclr --demo; without a name: which systems suit your data",
         "jssl.run.command:train",
     ),
     "embed": Command(
-        "write the features of a data set: jssl embed dinov2_vits14 DATA --out F",
+        "write the features of a data set: jssl embed facebook/dinov2-small DATA --out F",
         "jssl.run.evaluation.embed:main",
     ),
     "curate": Command(
-        "choose images by their features: drop copies, retrieve the nearest of wanted ones",
+        "choose images by their features: drop copies, keep those nearest to wanted ones",
         "jssl.run.curate:main",
     ),
     "evaluate": Command(
@@ -48,15 +48,22 @@ COMMANDS = {
         "jssl.run.evaluation.protocols:main",
     ),
     "compare": Command(
-        "put runs side by side, over their seeds: jssl compare runs/*", "jssl.run.evaluation.comparison:main"
+        "compare runs, with mean and deviation over seeds: jssl compare runs/*",
+        "jssl.run.evaluation.comparison:main",
     ),
     "export": Command(
-        "write the encoder of a run as safetensors, under timm's, Meta's or the hub's names",
+        "write the encoder of a run as safetensors, under our, timm's, Meta's or the hub's names",
         "jssl.run.weights.export:main",
     ),
-    "gallery": Command("draw what the views of a method look like", "jssl.run.gallery:main"),
-    "open": Command("show the report of a run in a browser", "jssl.run.directory.opening:main"),
-    "completion": Command("print what completes these commands in bash or zsh", "jssl.command:completion"),
+    "gallery": Command(
+        "draw what views do to images: jssl gallery dino --data photos --out F", "jssl.run.gallery:main"
+    ),
+    "open": Command(
+        "show the report of a run in a browser: jssl open runs/dino", "jssl.run.directory.opening:main"
+    ),
+    "completion": Command(
+        "print the script that completes these commands in a shell", "jssl.command:completion"
+    ),
 }
 
 

@@ -23,6 +23,7 @@ from PIL import Image
 
 import jssl
 from jssl import command
+from jssl.run import DataInfo
 from jssl.run.command import parse
 from jssl.run.settings.options import Options
 from jssl.run.settings.systems import module_of, named
@@ -110,6 +111,11 @@ def test_what_the_page_computes_is_computed(page, tmp_path, monkeypatch):
         assert int(scope["state"].step) == 4 and [step for step, _ in scope["history"]] == [2, 4]
         loop = block[block.index("digits, history") :].splitlines()
         assert len([line for line in loop if line.strip()]) <= 15
+        own, remembers = (next(s for s in scopes if name in s) for name in ("Mine", "objective"))
+        built = own["Mine"](steps=7).build(DataInfo("digits", 1000, (24, 24, 3), 24, 10, {}))
+        outputs = jssl.Outputs(*[{"cls": np.zeros((2, 3, 4), np.float32)}] * 2)
+        loss, center, _ = remembers["objective"].apply(np.zeros(4, np.float32), outputs, 0)
+        assert (built.steps, built.batch) == (7, 128) and np.isclose(loss, np.log(4)) and not center.any()
     else:
         assert int(scope["result"].state.step) == 2 and scope["result"].table == {}
         results = [*scopes[0]["results"].values(), scopes[1]["result"], scopes[2]["result"]]

@@ -14,7 +14,7 @@ Hides = Literal["high", "hint", "low"]
 def attmask(
     encoder, *, hides: Hides = "high", ratio=(0.1, 0.5), probability: float = 0.5, **settings
 ) -> Method:
-    """Distils as iBOT does, and hides what the teacher attends to.
+    """Distils as iBOT does, and hides the patches that the teacher attends to most.
 
     Args:
         encoder: a `ViT` with a class token.

@@ -26,7 +26,7 @@ def dinov2(
     momentum=0.994,
     **terms,
 ) -> Method:
-    """Distils images and hidden patches by heads of their own towards balanced targets; images keep apart.
+    """Distils images and hidden patches with separate heads and balanced targets; KoLeo spreads images.
 
     The last layers are best frozen for the first epoch: `freeze_during`.
 
@@ -66,8 +66,8 @@ def dinov2_distill(
     momentum=0.994,
     **terms,
 ) -> Method:
-    """Distils a frozen, larger network with its heads; nothing is hidden from the student, whose running mean
-    is what is evaluated.
+    """Distils a larger frozen network and its heads; nothing is hidden, and the student's running mean is
+    evaluated.
 
     Args:
         encoder: a `ViT`.
@@ -105,8 +105,7 @@ def dinov3(
     refreshed=lambda step: False,
     **terms,
 ) -> Method:
-    """Distils as DINOv2 does, while the similarities between a student's patches are held to an earlier
-    teacher's.
+    """Distils as DINOv2 does, and keeps similarities between patches close to an earlier teacher's.
 
     Args:
         encoder: a `ViT`, with rotary positions in the paper.

@@ -56,7 +56,7 @@ def deepcluster_v2(
     head=None,
     temperature: float = 0.1,
 ) -> Method:
-    """Classifies every view by its image's clusters, which are found anew after every epoch.
+    """Classifies every view by its image's cluster; images are clustered anew after every epoch.
 
     In the first epoch nothing is learned: it fills the banks that are clustered.
 
@@ -91,7 +91,7 @@ def smog(
     recent: int = 10000,
     restart: int = 300,
 ) -> Method:
-    """Predicts the group of the other view, among groups that move with every batch.
+    """Predicts the group of the other view; the groups move with every batch.
 
     Args:
         encoder: anything `network` takes.

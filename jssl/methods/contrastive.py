@@ -18,7 +18,7 @@ from jssl.objectives import invariant_spreading as spread
 
 
 def simclr(encoder, *, head=None, temperature: float = 0.1, block_size: int | None = None) -> Method:
-    """Makes an image's two views find each other among all views of the batch.
+    """Finds the other view of an image among all views of the batch.
 
     Args:
         encoder: anything `network` takes.
@@ -39,7 +39,7 @@ def simclr(encoder, *, head=None, temperature: float = 0.1, block_size: int | No
 
 
 def simclr_v2(encoder, *, head=None, temperature: float = 0.1, block_size: int | None = None) -> Method:
-    """Makes two views find each other as SimCLR does, under a head of three layers, the first to be kept.
+    """Contrasts views as SimCLR does, with a head of three layers of which fine-tuning keeps the first.
 
     Fine-tuning begins at the output of the head's first layer (`cut`), not at the encoder's.
 
@@ -57,7 +57,7 @@ def simclr_v2(encoder, *, head=None, temperature: float = 0.1, block_size: int |
 
 
 def dcl(encoder, *, head=None, temperature: float = 0.1, sigma: float | None = None) -> Method:
-    """Makes two views find each other among the batch, the pair itself left out of what it is compared with.
+    """Contrasts views as SimCLR does, without the positive pair in the denominator.
 
     Args:
         encoder: anything `network` takes.
@@ -78,7 +78,7 @@ def dcl(encoder, *, head=None, temperature: float = 0.1, sigma: float | None = N
 
 
 def nnclr(encoder, *, head=None, predictor=None, queue: int = 98304, temperature: float = 0.1) -> Method:
-    """Makes a view's nearest past neighbour find the other view's prediction among those of the batch.
+    """Contrasts a view's nearest neighbour among past embeddings with the predictions of other views.
 
     Args:
         encoder: anything `network` takes.
@@ -108,7 +108,7 @@ def npid(
     negatives: int = 4096,
     proximal: float = 0.0,
 ) -> Method:
-    """Makes every image a class of its own, which is found in a bank of all images' last embeddings.
+    """Treats every image as a class of its own, compared with a bank of all images' last embeddings.
 
     Args:
         encoder: anything `network` takes.

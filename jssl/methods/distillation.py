@@ -62,7 +62,7 @@ def esvit(
     teacher_temperature=0.04,
     center_momentum: float = 0.9,
 ) -> Method:
-    """Distils views as DINO does, and every region of a view from the one that is most like it in another.
+    """Distils views as DINO does, and each region of a view from the most similar region of another.
 
     Args:
         encoder: one with tokens, such as `Swin`; its image vector is their mean there.
@@ -102,7 +102,7 @@ def ibot(
     patch_temperature=0.04,
     center_momentum: float = 0.9,
 ) -> Method:
-    """Distils [CLS] as DINO does, and the patches that the student does not see.
+    """Distils the class token as DINO does, and the patches that are hidden from the student.
 
     Args:
         encoder: a `ViT`.

@@ -60,7 +60,7 @@ def augmented_views(views):
 def mim_contrast(
     encoder, *, mix: float = 0.2, ratio: float = 0.6, head=None, temperature: float = 0.2
 ) -> Method:
-    """Models hidden patches and contrasts images in one pass: (1 - mix) L_MIM + mix L_CL.
+    """Predicts hidden patches and contrasts images in one forward pass: (1 - mix) L_MIM + mix L_CL.
 
     Args:
         encoder: a `ViT`.
@@ -90,7 +90,8 @@ def mim_contrast(
 def splitmask(
     encoder, *, words: int = 8192, tokenizer=None, decoder=None, match: float = 1.0, temperature: float = 0.2
 ) -> Method:
-    """Lets each half of an image's patches predict the words of the other, and both halves match.
+    """Predicts the words (discrete tokens) of each half of an image's patches from the other half, and
+    matches the two halves.
 
     Args:
         encoder: a `ViT`.
@@ -131,7 +132,7 @@ def cmae(
     contrast: float = 1.0,
     temperature: float = 0.07,
 ) -> Method:
-    """Reconstructs a masked view as MAE does, and finds what the teacher makes of a view that is close to it.
+    """Reconstructs a masked view as MAE does, and contrasts its features with a teacher's of a nearby view.
 
     Args:
         encoder: a `ViT`.
@@ -179,7 +180,7 @@ def sit(
     temperature: float = 0.2,
     channels: int = 3,
 ) -> Method:
-    """Restores corrupted pixels, and finds what the teacher makes of the other view, clean.
+    """Restores corrupted pixels, and contrasts the image with a teacher's output for the other, clean view.
 
     Args:
         encoder: a `ViT`.

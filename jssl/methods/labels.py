@@ -72,7 +72,7 @@ def classifier(encoder, head, *, between=None) -> Network:
 
 
 def distil(encoder, taught, classes: int, *, head=None, temperature: float = 1.0) -> Method:
-    """Predicts what a frozen classifier makes of images, whose own labels nobody reads.
+    """Predicts the class probabilities of a frozen classifier; the images' own labels are not used.
 
     Args:
         encoder: anything `network` takes, often smaller than the teacher's.
@@ -97,8 +97,8 @@ def distil(encoder, taught, classes: int, *, head=None, temperature: float = 1.0
 def cluster_transfer(
     encoder, taught, *, examples: int, clusters: int = 2000, dim: int = 128, head=None, iterations: int = 50
 ) -> Method:
-    """Predicts in which cluster of a frozen network's features an image lies: what the one network knows is
-    transferred to the other, whatever task it has learned it by.
+    """Predicts the cluster of each image in a frozen network's features, which transfers what that network
+    has learned, whatever its task was.
 
     All images are clustered once, after the first epoch, in which nothing is learned yet.
 
@@ -133,7 +133,7 @@ def cluster_transfer(
 
 
 def supcon(encoder, *, head=None, temperature: float = 0.1, base_temperature: float = 0.07) -> Method:
-    """Makes an image's views find each other and those of its class among all views of the batch.
+    """Contrasts views of a batch, with all views of the same class as positives.
 
     Args:
         encoder: anything `network` takes.
@@ -153,7 +153,7 @@ def supcon(encoder, *, head=None, temperature: float = 0.1, base_temperature: fl
 
 
 def class_logits(method: Method, params, teacher, memory, images, *, head, between=None) -> jax.Array:
-    """Computes what a trained network makes of images.
+    """Computes the class logits of a trained network for images.
 
     Args:
         method: of `supervised`.

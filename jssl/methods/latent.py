@@ -103,7 +103,8 @@ def data2vec(
 
 
 def sdae(encoder, *, decoder=None, ratio: float = 0.75, folds: int = 3, momentum=0.96) -> Method:
-    """Predicts, from the visible patches, what the teacher makes of the hidden ones, seen a part at a time.
+    """Predicts a teacher's features of hidden patches from the visible ones; the teacher sees a part of the
+    hidden patches at a time.
 
     Args:
         encoder: a `ViT`.

@@ -111,7 +111,7 @@ def eva(encoder, target, *, dim: int = 768, head=patch_head, count: int = 105, m
 def beit(
     encoder, target, *, words: int = 8192, head=patch_head, count: int = 75, min_block: int = 16
 ) -> Method:
-    """Predicts the words of hidden patches from mask tokens, by one linear layer.
+    """Predicts the words (discrete tokens) of hidden patches from mask tokens, by one linear layer.
 
     Args:
         encoder: a `ViT`; the paper's has relative positions alone.

@@ -25,7 +25,7 @@ from jssl.objectives import (
 def moco_v1(
     encoder, *, head=None, queue: int = 65536, temperature: float = 0.07, momentum=0.999, groups: int = 8
 ) -> Method:
-    """Makes a query find the momentum encoder's key of the other view among past keys, by one linear layer.
+    """Finds the momentum encoder's key of the other view among a queue of past keys, with a linear head.
 
     Args:
         encoder: anything `network` takes.
@@ -43,7 +43,7 @@ def moco_v1(
 def moco_v2(
     encoder, *, head=None, queue: int = 65536, temperature: float = 0.2, momentum=0.999, groups: int = 8
 ) -> Method:
-    """Makes a query find the momentum encoder's key of the other view among a queue of past keys.
+    """Finds the momentum encoder's key of the other view among a queue of past keys, with an MLP head.
 
     Args:
         encoder: anything `network` takes.
@@ -74,7 +74,7 @@ def infomin(
     momentum=0.999,
     groups: int = 8,
 ) -> Method:
-    """Makes a query, whole and in shuffled tiles, find its key, in views that share what a task needs alone.
+    """Contrasts as MoCo does, with views that share little information and with shuffled tiles of a view.
 
     Args:
         encoder: anything `network` takes.
@@ -103,7 +103,7 @@ def infomin(
 
 
 def moco_v3(encoder, *, head=None, predictor=None, temperature: float = 0.2, momentum=0.99) -> Method:
-    """Makes a prediction of one view find the momentum encoder's key of the other among those of the batch.
+    """Predicts, from one view, the momentum encoder's key of the other, among the keys of the batch.
 
     The authors keep a ViT's random patch projection as it is: `freeze_during`.
 
@@ -138,7 +138,7 @@ def ressl(
     momentum=0.999,
     groups: int = 8,
 ) -> Method:
-    """Makes a strongly augmented view as similar to past images as the teacher finds a weak one, sharpened.
+    """Matches a strongly augmented view's similarities to past images to the teacher's for a weak view.
 
     Args:
         encoder: anything `network` takes.
@@ -180,7 +180,7 @@ def pcl(
     momentum=0.999,
     groups: int = 8,
 ) -> Method:
-    """Makes an image find, beside its MoCo key, the prototype of its cluster at several granularities.
+    """Contrasts as MoCo does, and with prototypes: the centroids of clusters at several granularities.
 
     Args:
         encoder: anything `network` takes.

@@ -15,7 +15,7 @@ from jssl.objectives import stateless
 
 
 def clip(encoder, text, *, dim: int = 512, block_size: int | None = None, visible=None) -> Method:
-    """Makes every image find its caption in the batch, and every caption its image.
+    """Finds every image's caption in the batch, and every caption's image.
 
     Args:
         encoder: the image's, anything `network` takes.
@@ -45,7 +45,7 @@ def clip(encoder, text, *, dim: int = 512, block_size: int | None = None, visibl
 
 
 def flip(encoder, text, *, ratio: float = 0.5, dim: int = 512, block_size: int | None = None) -> Method:
-    """Trains CLIP on images of which a random part of the patches is not shown, which costs the less.
+    """Trains CLIP on images of which a random part of the patches is dropped, which saves computation.
 
     Args:
         encoder: the image's, a `ViT`.
@@ -76,7 +76,7 @@ def siglip(
     logit_bias: float = -10.0,
     block_size: int | None = None,
 ) -> Method:
-    """Asks of every pair of an image and a caption of the batch, by itself, whether they belong together.
+    """Classifies every pair of an image and a caption of the batch as matching or not.
 
     Args:
         encoder: the image's, anything `network` takes.

@@ -15,7 +15,7 @@ from jssl.models.heads import barlow_head, byol_head, simsiam_head, simsiam_pred
 
 
 def byol(encoder, *, head=None, predictor=None, momentum=0.996) -> Method:
-    """Makes a predictor on one view find the teacher's projection of the other.
+    """Predicts the teacher's projection of one view from the other view, without negatives.
 
     Args:
         encoder: anything `network` takes.
@@ -35,7 +35,7 @@ def byol(encoder, *, head=None, predictor=None, momentum=0.996) -> Method:
 
 
 def simsiam(encoder, *, head=None, predictor=None) -> Method:
-    """Makes a predictor on one view find the other's projection, which gets no gradient.
+    """Predicts the projection of one view from the other, without a gradient into the projection.
 
     Args:
         encoder: anything `network` takes.

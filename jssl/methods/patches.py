@@ -23,7 +23,7 @@ def cpc(
     blocks: int = 5,
     scale: float = 0.1,
 ) -> Method:
-    """Predicts the patches some rows further down, from a context that has seen the rows above alone.
+    """Predicts patches some rows further down from a context that has seen only the rows above.
 
     Args:
         encoder: one whose tokens are a square grid of patches that know nothing of each other: `Patchwise`.

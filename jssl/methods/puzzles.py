@@ -49,7 +49,7 @@ def puzzles(keys, images, *, table, side: int, number: int = 1, apart: int = 0, 
 def jigsaw(
     encoder, *, permutations: int = 100, side: int, cells: int = CELLS, tile=None, join=None, **puzzle
 ) -> Method:
-    """Tells which permutation of a table an image's tiles are in.
+    """Classifies which permutation of a table the tiles of an image are in.
 
     Args:
         encoder: anything `network` takes; it sees the tiles one by one.
@@ -73,7 +73,7 @@ def jigsaw(
 def jigsaw_pp(
     encoder, *, permutations: int = 701, intruders: int = 2, cells: int = CELLS, **puzzle
 ) -> Method:
-    """Tells which permutation an image's tiles are in, some of which are another image's.
+    """Classifies the permutation of an image's tiles, of which some are replaced by another image's.
 
     Args:
         encoder: anything `network` takes; it sees the tiles one by one.
@@ -122,7 +122,7 @@ def neighbours(keys, images, *, side: int, jitter: int | None = None, dropped: f
 
 
 def context_prediction(encoder, *, side: int, tile=None, join=None, **pairs) -> Method:
-    """Tells in which of eight directions from an image's middle tile another tile lies.
+    """Classifies in which of eight directions from an image's middle tile another tile lies.
 
     Args:
         encoder: anything `network` takes; it sees the tiles one by one.
@@ -155,7 +155,8 @@ def scaled_and_cut(keys, images):
 
 
 def counting(encoder, *, head=None, margin: float = 10.0) -> Method:
-    """Counts without being told what: an image's counts are the sum of its quarters', not another image's.
+    """Learns counts of unnamed things: an image's counts are the sum of its quarters', and differ from
+    another image's.
 
     Args:
         encoder: anything `network` takes; it sees images of half the views' side.

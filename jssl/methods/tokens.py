@@ -10,7 +10,7 @@ from jssl.objectives import stateless
 
 
 def tokenizer(encoder, decoder, *, temperature: float = 0.9, uniform_weight: float = 0.0) -> Method:
-    """Learns words for patches: an image is put together again from them.
+    """Learns a word (discrete token) for each patch, from which the image is reconstructed.
 
     Args:
         encoder: images -> `Features` whose tokens are logits of words, such as `TokenEncoder`.

@@ -107,9 +107,9 @@ class _Run(Options):
     """The options of a command: those of a run, whether it is the demo's, and whether it is to be started."""
 
     demo: bool = False
-    """Small data and a small network, for a few minutes on a CPU."""
+    """Small data and a small network, for a few minutes on a CPU, in place of the paper's settings."""
     plan: bool = False
-    """Print what the run would take, memory and operations, and start nothing."""
+    """Print how much memory and computation the run would take, and start nothing."""
 
 
 def parse(demo: Settings, arguments: list[str], *, command: list[str]) -> tuple[Settings, Options]:

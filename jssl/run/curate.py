@@ -1,14 +1,14 @@
-"""Curation of a pool of images by their features: copies dropped, evaluation images kept out, the nearest
-of wanted ones retrieved.
+"""Chooses images from a pool by their features: drops copies, drops what resembles evaluation images, and
+keeps the nearest of wanted ones.
 
     jssl embed dinov2_vits14 folder:/pool --out pool.npz
     jssl curate pool.npz --copies 0.6 --out kept.npz
     jssl curate pool.npz --copies 0.6 --held-out test.npz --wanted few.npz --nearest 32 --out kept.npz
     jssl train dino --data folder:/pool --only kept.npz
 
-The file has `names` and `rows` of the images that are kept, in the pool's order; `--only` of any training
-takes it. Cosines are exact: N images cost N^2 D multiplications on the device, and memory of N D floats. Of
-more images an index of faiss finds the neighbours:
+The file has `names` and `rows` of the images that are kept, in the pool's order; `jssl train` takes it by
+--only. All pairs are compared: N images with features of width D cost N^2 D multiplications and N D floats
+of memory on the device. In a larger pool an index of faiss finds the neighbours:
 
     jssl curate pool.npz --copies 0.6 --index IVF65536,Flat --out kept.npz
 """
@@ -129,16 +129,22 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("pool", help="a file of `jssl embed`")
     parser.add_argument("--out", required=True, help="the .npz file to write")
     parser.add_argument("--copies", type=float, help="drop copies: images whose cosine is above this")
-    parser.add_argument("--neighbours", type=int, default=64, help="of each image looked at for copies")
+    parser.add_argument(
+        "--neighbours", type=int, default=64, help="how many neighbours of each image are checked for copies"
+    )
     parser.add_argument("--held-out", help="a file of `jssl embed` of images that are evaluated on")
     parser.add_argument(
-        "--held-out-above", type=float, default=0.45, help="the cosine that is too near to them"
+        "--held-out-above", type=float, default=0.45, help="drop images whose cosine with one is above this"
     )
     parser.add_argument("--wanted", help="a file of `jssl embed` of images of which more are wanted")
-    parser.add_argument("--nearest", type=int, default=4, help="images retrieved for each of them")
-    parser.add_argument("--clusters", type=int, help="retrieve clusters of so many, not the nearest images")
+    parser.add_argument("--nearest", type=int, default=4, help="how many images are kept for each wanted one")
+    parser.add_argument(
+        "--clusters", type=int, help="make so many clusters, and keep whole ones in place of --nearest"
+    )
     parser.add_argument("--index", help="of faiss, such as IVF65536,Flat; by default all are compared")
-    parser.add_argument("--probes", type=int, default=PROBES, help="lists of it looked through for an image")
+    parser.add_argument(
+        "--probes", type=int, default=PROBES, help="how many lists of the index are searched for an image"
+    )
     chosen = vars(parser.parse_args(arguments))
     for name in ("neighbours", "nearest", "clusters", "probes"):
         least = 2 if name == "neighbours" else 1  # the first of these is the image itself

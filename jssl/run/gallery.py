@@ -1,4 +1,4 @@
-"""What views do to images, as a picture: each row is an image, first as it is, then its views.
+"""Draws what views do to images: each row has an image as it is, then its views.
 
 jssl gallery dino --data photos --out views.png
 jssl gallery simclr --data scenes --images 4 --seed 1 --out views.png

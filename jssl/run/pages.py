@@ -19,16 +19,16 @@ from jssl.run.settings.systems import (
 )
 
 ENGINES = {  # by the first words of a system's kind
-    "siamese": "One network sees every view of an image, and what it makes of them is compared.",
+    "siamese": "One network sees every view of an image, and its outputs are compared.",
     "self-distillation": "A teacher, the running mean of the network that learns, makes the targets.",
     "masked prediction": "A part of each image is hidden and predicted from the rest.",
     "joint-predictive": "A teacher's features of some parts of an image are predicted from another part.",
-    "towers": "Images and captions have networks of their own, which meet in one space.",
-    "distillation": "A network learns what a frozen one makes of the same images.",
-    "pretext": "What is done to an image says what to predict, so that nobody has to label it.",
-    "autoencoder": "An image is put together again from what a network keeps of it.",
-    "discrete autoencoder": "An image is put together again from what a network keeps of it.",
-    "supervised": "A network that was trained before goes on with labels.",
+    "towers": "Images and captions are encoded into one space by a network each.",
+    "distillation": "A network learns to predict a frozen network's outputs for the same images.",
+    "pretext": "A transform of the image makes the label to predict, so that nobody has to annotate it.",
+    "autoencoder": "An image is reconstructed from a network's code of it.",
+    "discrete autoencoder": "An image is reconstructed from a network's code of it.",
+    "supervised": "A pretrained network is trained further with labels.",
 }
 ONLY_COMBINE = ("jssl.objectives.base", "jssl.methods.base", "jssl.methods.pairs", "jssl.methods.frames")
 

@@ -87,6 +87,8 @@ def test_unknown_data_is_one_clear_line(name, error, message):
 def test_a_missing_data_dir_is_named():
     with pytest.raises(FileNotFoundError, match="data_dir '/no/such' is not a directory"):
         data.load("tfds:cifar10", data_dir="/no/such")
+    with pytest.raises(FileNotFoundError, match="not a directory; .*; a bucket has to be mounted"):
+        data.load("tfds:cifar10", data_dir="gs://bucket/tfds")
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,9 @@ def open_prepared(name: str, *, data_dir: str | None = None, split: str = "train
     tfds = _library()
     where = data_dir or "TFDS's default directory"
     if data_dir is not None and not os.path.isdir(data_dir):
+        mount = "; a bucket has to be mounted, and its folder given" if "://" in str(data_dir) else ""
         raise FileNotFoundError(
-            f"tfds:{name}: data_dir {data_dir!r} is not a directory; it should hold {name}/"
+            f"tfds:{name}: data_dir {data_dir!r} is not a directory; it should hold {name}/{mount}"
         )
     advice = (
         f'prepare it once where there is network: python -c "import tensorflow_datasets as tfds; '

@@ -10,7 +10,7 @@ from jssl.objectives.base import Objective, Outputs
 
 
 def distillation(model, taught, objective: Objective, *, across=together) -> Method:
-    """Compares what a network and a frozen one make of views: loss = objective(network(views),
+    """Compares the outputs of a network with those of a frozen one: loss = objective(network(views),
     taught(views)).
 
     Args:

@@ -13,7 +13,7 @@ def nothing(params):
 
 
 def siamese(model, objective: Objective, *, across=together, exposes=nothing, refresh=None) -> Method:
-    """Compares what one network makes of every view: loss = objective(network(view) for every view).
+    """Compares the outputs of one network for all views: loss = objective(network(view) for every view).
 
     Args:
         model: anything `network` takes; its outputs reach the objective as `outputs.student`, [V, B, ...] by

@@ -1,11 +1,12 @@
-"""Runs side by side: mean and spread over seeds, and which measures rank them alike.
+"""Compares runs: mean and deviation over seeds, and which metrics rank the runs alike.
 
     jssl compare runs/*                       runs that differ in nothing but the seed are one row
     jssl compare runs/* --against knn_top1    which metrics rank the rows as this one does
 
-Figures are those at the end of each run, or so far, which its row then says, and those that `jssl evaluate`
-has left in its directory, each other data, size or setting in a column of its own. OUT gets comparison.json,
-comparison.md, comparison.html, comparison.png and comparison.svg.
+The figures are those at the end of each run, and those that `jssl evaluate` has left in its directory; other
+data, another size or other settings have columns of their own. Of a run that has not ended they are those so
+far, and its row says so. OUT gets comparison.json, comparison.md, comparison.html, comparison.png and
+comparison.svg.
 """
 
 import argparse
@@ -234,7 +235,7 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("directories", nargs="+", help="of runs, or of evaluations")
     parser.add_argument(
-        "--against", help="the metric whose ranks others are compared with; by default linear"
+        "--against", help="the metric whose ranking others are compared with; by default linear"
     )
     parser.add_argument("--metrics", nargs="+", help="only these, by name; by default all")
     parser.add_argument("--out", default="runs/comparison", help="the directory for the results")

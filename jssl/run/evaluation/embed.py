@@ -1,12 +1,12 @@
-"""Features of a data set, in a file: names and labels beside them.
+"""Writes the features of a data set to a file, with names and labels.
 
     jssl embed dinov2_vits14_reg folder:/images --out features.npz
     jssl embed runs/dino tfds:cifar10 --split test --tokens mean --out features.npz
     jssl embed mae_vitb16 npz:data.npz --blocks 8 10 11 --out features.npz
 
 The file has `features`, `labels` (-1 where there is none), `names` and `class_names`. Images are prepared as
-the weights' publisher does. What is done already lies in OUT.partial, and the same command goes on from
-there.
+by the publisher of the weights. Until the file is complete, finished parts are in OUT.partial; the same
+command continues from there.
 """
 
 import argparse
@@ -335,9 +335,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--out", required=True, help="the .npz file to write")
     parser.add_argument("--data-dir", help="where TFDS has its data sets")
     parser.add_argument("--split", default="train", help="train or test")
-    parser.add_argument("--tokens", default="cls", help=f"which tokens: {', '.join(TOKENS)}")
+    parser.add_argument("--tokens", default="cls", help=f"which features: {', '.join(TOKENS)}")
     parser.add_argument(
-        "--blocks", type=int, nargs="+", default=(), help="outputs of these blocks, side by side"
+        "--blocks", type=int, nargs="+", default=(), help="outputs of these blocks, concatenated"
     )
     parser.add_argument("--size", type=int, help="side of the prepared images, in place of the publisher's")
     parser.add_argument("--batch", type=int, default=64, help="images at a time")
@@ -346,4 +346,4 @@ def main(arguments: list[str]) -> None:
         if chosen[name] is not None and chosen[name] < 1:
             raise ValueError(f"--{name} must be at least 1, got {chosen[name]}")
     path = embed(**chosen, say=print, bar=True)
-    print(f"{path}: features {list(shape_in(path, 'features'))}, names and labels beside them")
+    print(f"{path}: features {list(shape_in(path, 'features'))}, with names and labels")

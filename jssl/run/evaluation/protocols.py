@@ -1,4 +1,4 @@
-"""What a network is worth, by named protocols: features once, then every protocol in seconds.
+"""Evaluates a network by named protocols; features are computed once and kept.
 
     jssl evaluate runs/dino --protocol knn linear_dino            a run, on its own data
     jssl evaluate dinov2_vits14 --data folder:/images --protocol knn logistic low_shot
@@ -6,7 +6,7 @@
     jssl evaluate runs/dino --protocol knn --set knn.k=10,20,100,200 --baselines
 
 Each protocol is printed with every number that defines it. OUT gets evaluation.json, evaluation.md and
-evaluation.html. No protocol chooses anything by its test rows.
+evaluation.html. No protocol chooses anything by the test images.
 """
 
 import argparse
@@ -319,7 +319,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--test", help="features of the test split, beside features.npz")
     parser.add_argument("--protocol", nargs="+", default=list(USUAL), help=f"of {', '.join(PROTOCOLS)}")
     parser.add_argument("--set", nargs="+", default=[], help="such as knn.k=10,20 linear_dino.epochs=10")
-    parser.add_argument("--baselines", action="store_true", help="beside raw pixels and a random network")
+    parser.add_argument("--baselines", action="store_true", help="also raw pixels and random weights")
     parser.add_argument("--sets", nargs="+", default=[], help="further data, for transfer")
     parser.add_argument("--vocabulary", help="CLIP's bpe_simple_vocab_16e6.txt.gz, for zero_shot")
     parser.add_argument("--templates", help="a file of sentences with {} for the class, for zero_shot")

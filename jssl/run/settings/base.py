@@ -53,21 +53,21 @@ class Training(Settings):
     epochs: float
     """Passes over the data."""
     steps: Count | None = None
-    """Optimizer steps, in place of what `epochs` makes; spans given in epochs keep their share of the run."""
+    """Optimizer steps, in place of epochs; spans given in epochs then keep their share of the run."""
     warmup: float
     """Epochs in which the learning rate rises."""
     learning_rate: float
     """At its peak, for a batch of `rate_per` images."""
     rate_per: Count | None
-    """The batch that the learning rate is given for, scaled with the batch; None: taken as it is."""
+    """The batch that the learning rate is given for; the rate scales with the batch. None: it does not."""
     start_rate: Share = 0.0
-    """What the warm-up begins with, as a share of the peak."""
+    """Learning rate at the start of the warm-up, as a share of the peak."""
     final_rate: Share
-    """What is left of the peak at the end of the run, as a share of it."""
+    """Learning rate at the end of the run, as a share of the peak."""
     drops: tuple[float, ...] = ()
-    """Epochs after which the rate falls, by one factor, to `final_rate` at last; none: half a cosine."""
+    """Epochs after which the rate falls in equal factors, to `final_rate` at last; none: half a cosine."""
     weight_decay: float
-    """Of the parameters that the authors' code lets decay."""
+    """Weight decay of the parameters that decay in the authors' code."""
     views: str
     """A function of `jssl.data.views`, such as simclr, byol, dino or handwriting."""
     size: Count | None = None
@@ -75,22 +75,22 @@ class Training(Settings):
     start: Weights | None = None
     """Weights to start from: a published name, a file or a run; their network replaces --encoder."""
     continued_rate: Share = 0.1
-    """What is left of the learning rate with --start, as a share of it."""
+    """With --start, the learning rate is multiplied by this."""
     layer_decay: Share | None = None
     """Factor of the learning rate from each encoder layer to the one before; by default 0.9 with --start."""
     frozen_blocks: int = 0
-    """Lowest blocks of the encoder that stand still, with stem, tokens and positions."""
+    """So many of the encoder's lowest blocks are not trained, nor are stem, tokens and positions."""
     lora: Count | None = None
-    """Rank of LoRA: low-rank changes of the attention's kernels; all else of the encoder stands still."""
+    """Rank of LoRA: only low-rank changes of the attention's kernels are trained, and the heads."""
     scan: bool = False
     """Compile one block of a transformer instead of all of them: a fraction of the time, the same numbers."""
     remat: Literal["none", "elementwise", "blocks"] = "none"
-    """What a transformer's backward pass recomputes instead of storing: all but matrix products, or its
-    blocks' inside.
+    """To save memory, a transformer's backward pass recomputes all but matrix products (elementwise), or
+    everything inside its blocks (blocks).
     """
 
     attention: Literal["auto", "xla", "cudnn"] = "auto"
-    """What transformers attend by: cuDNN, on NVIDIA GPUs in bfloat16, or XLA; auto: cuDNN where it can."""
+    """What computes attention: XLA, or cuDNN (NVIDIA GPUs, bfloat16); auto: cuDNN where it can."""
 
     @property
     def attend(self) -> Callable[..., jax.Array]:

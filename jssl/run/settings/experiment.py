@@ -117,15 +117,13 @@ class Settings:
     data_dir: str | None = None
     """Where TFDS has its data sets."""
     canvas: int = CANVAS
-    """The largest side that images in files are kept at, in pixels; crops are taken from the whole of
-    them.
-    """
+    """Images in files are scaled down to at most this side, in pixels; crops come from the whole image."""
     share: Share = 1.0
-    """Share of each class's training images that is trained on; a larger share holds all of a smaller one."""
+    """Train on this share of each class's training images; a larger share contains the smaller ones."""
     per_class: Count | None = None
-    """So many training images of each class, in place of a share."""
+    """Train on so many images of each class, in place of a share."""
     only: str | None = None
-    """Train on these images alone: a file of `jssl curate`."""
+    """Train on these images only: a file that `jssl curate` has written."""
 
     def lacks(self) -> str | None:
         """Says in one line what has to be given before a run; None where nothing is missing."""

@@ -16,13 +16,13 @@ class Options:
     out: str | None = None
     """Run directory; by default runs/<experiment>; run again with the same one to resume."""
     seed: Annotated[int, Range(0, 2**64 - 1)] = 0
-    """Of initialisation, order and views."""
+    """Random seed of the initial weights, the order of the data and the views."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the forward pass: float32 on CPUs, else bfloat16; parameters and losses are float32."""
+    """Precision of the forward pass; auto: bfloat16, on CPUs float32. Parameters and losses are float32."""
     accumulate: Count = 1
-    """Parts in which a batch is seen, where it does not fit; a loss that compares images sees a part's."""
+    """Split a batch into so many parts, to save memory; a loss that compares images then sees one part."""
     accumulate_exactly: bool = False
-    """The loss sees the whole batch: embeddings are kept while the networks see it in parts."""
+    """With --accumulate: the loss still sees the whole batch, since embeddings of all parts are kept."""
     log_every: Count = 10
     """Steps between two lines of metrics.jsonl."""
     eval_every: Count | None = None
@@ -30,21 +30,21 @@ class Options:
     checkpoint_every: Count | None = None
     """Steps between two checkpoints; by default a tenth of the run."""
     stop_when_worse: Count | None = None
-    """Probes in a row below the best at which the run stops and goes back to the best one's checkpoint."""
+    """Stop after so many probes in a row below the best one, and go back to that one's checkpoint."""
     skip_nonfinite: int = 0
-    """Steps that may be skipped because a loss or gradient is not finite, before the run stops."""
+    """How many steps with a loss or gradient that is not finite are skipped before the run stops."""
     log: Literal["wandb", "mlflow"] | None = None
-    """A service that is told what metrics.jsonl has; its own settings say where it is."""
+    """A service that also gets what is written to metrics.jsonl; its own settings say where it is."""
     preset: Literal["small"] | None = None
-    """small: settings that suit 300 to 1,000,000 images, by how many there are; what is given stays."""
+    """small: settings chosen by the number of images, 300 to 1,000,000; those that you give stay."""
     mesh: str | None = None
-    """Such as data=8 or data=4,fsdp=2; by default all devices on data."""
+    """How devices are arranged, such as data=8 or data=4,fsdp=2; by default all of them on data."""
     coordinator: str | None = None
-    """host:port of process 0, for several processes where the environment does not tell."""
+    """host:port of process 0, for several processes without Slurm, Open MPI or a TPU pod."""
     processes: int | None = None
-    """How many there are, with --coordinator."""
+    """With --coordinator: how many processes there are."""
     process: int | None = None
-    """Which one this is, with --coordinator."""
+    """With --coordinator: the number of this process, from 0."""
 
     @property
     def key(self) -> jax.Array:

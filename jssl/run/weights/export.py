@@ -1,9 +1,10 @@
-"""The network that a run has trained, alone: without its student, its heads and its optimizer.
+"""Writes the encoder that a run has trained, without heads and optimizer state.
 
     jssl export runs/dino --out dino.safetensors              the library's own names
     jssl export runs/dino --as timm --out dino_timm           timm's; no suffix: a folder with config.json
 
-`jssl.weights.load` reads either; the file's header says encoder, size, normalisation, method and data.
+Of a method with a teacher it is the network that the run evaluates, such as DINO's teacher.
+`jssl.weights.load` reads the file; its header says encoder, size, normalisation, method and data.
 """
 
 import argparse
