@@ -35,11 +35,11 @@ class Checkpoints:
         config: the settings that a state must have been trained with to be resumed; JSON types. None: any,
             to read.
         keep: how many of the newest checkpoints stay.
-        best: a metric; the checkpoint with its highest value stays too.
+        best: a metric; the checkpoint with its highest value stays too. None: the newest alone stay.
     """
 
     def __init__(
-        self, directory, *, config: Mapping[str, Any] | None = None, keep: int = 3, best: str = "knn_top1"
+        self, directory, *, config: Mapping[str, Any] | None = None, keep: int = 3, best: str | None = None
     ):
         import orbax.checkpoint as ocp
 
@@ -69,7 +69,7 @@ class Checkpoints:
         Args:
             step: the state's step; a step that is saved already is not saved again.
             state: the train state.
-            metrics: kept with the state; `best` among them ranks it.
+            metrics: kept with the state; the one that is called as `best` ranks it.
         """
         self.wait()
         if step in self.steps:
@@ -77,7 +77,7 @@ class Checkpoints:
         args, tree = self._orbax.args, {"state": state, "fingerprint": fingerprint(state)}
         about = {"config": self.config or {}, "metrics": dict(metrics or {})}
         items = args.Composite(arrays=args.PyTreeSave(as_numbers(tree)), about=args.JsonSave(about))
-        self._saving, self._scores[step] = step, about["metrics"].get(self._best)
+        self._saving, self._scores[step] = step, self._score(about["metrics"])
         try:
             if jax.process_index() == 0:
                 self.directory.mkdir(parents=True, exist_ok=True)
@@ -201,12 +201,15 @@ class Checkpoints:
         except Exception:
             return {}
 
+    def _score(self, metrics: Mapping[str, float]) -> float | None:
+        return None if self._best is None else metrics.get(self._best)
+
     def _prune(self) -> None:
         if not (old := self.steps[: -self._keep]):
             return
         for step in self.steps:
             if step not in self._scores:  # saved by an earlier run
-                self._scores[step] = self.metrics(step).get(self._best)
+                self._scores[step] = self._score(self.metrics(step))
         scores = {step: score for step in self.steps if (score := self._scores[step]) is not None}
         best = max(scores, key=scores.__getitem__, default=None)
         for step in old:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jssl.arrays.blocks import dealt
 from jssl.arrays.kernels import vectors_together
 from jssl.arrays.programs import used_once
 from jssl.arrays.stacks import in_form_of, squares_of_layers
@@ -315,7 +316,6 @@ def _bright(images) -> bool:
 
 
 def _split(name, x, parts):
-    """Rows dealt to parts like cards, so that a batch spread over devices keeps all of them busy."""
     if x.shape[0] % parts:
         raise ValueError(f"accumulate={parts} must divide the batch; batch[{name!r}] has shape {x.shape}")
-    return x.reshape(x.shape[0] // parts, parts, *x.shape[1:]).swapaxes(0, 1)
+    return dealt(x, parts)

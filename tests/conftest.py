@@ -35,6 +35,12 @@ SLOW = """
 """.split()  # files and folders that `make check` leaves to `make test`
 
 
+TOGETHER = """
+    run/test_run.py run/test_best.py run/test_nonfinite.py run/test_interrupt.py run/test_export.py
+    run/test_own_data.py run/test_place.py data/test_splits.py
+""".split()  # files whose runs compile the same programs, which `tests/programs.py` keeps
+
+
 @pytest.fixture(scope="module", autouse=True)
 def forget_programs():
     """What a file's tests have compiled is of no use to the next one's, and would fill the memory."""
@@ -45,8 +51,12 @@ def forget_programs():
 
 
 def group_of(test: str) -> str:
-    """Names the tests that run in one process and share what they compile: a file's, or a method's laws."""
+    """Names the tests that run in one process and share what they compile: a file's, those of the files that
+    belong together, or a method's laws.
+    """
     path, _, name = test.partition("::")
+    if path.endswith(tuple(f"tests/{file}" for file in TOGETHER)):
+        return "runs of the tiny experiment"
     return path + name[name.find("[") :] if path.endswith("test_laws.py") and "[" in name else path
 
 

@@ -82,7 +82,7 @@ def test_saving_survives_donation(checkpoints):
 
 
 def test_the_newest_and_the_best_are_kept(tmp_path):
-    checkpoints = Checkpoints(tmp_path / "c", keep=2)
+    checkpoints = Checkpoints(tmp_path / "c", keep=2, best="knn_top1")
     filled(
         checkpoints,
         range(6),

@@ -22,16 +22,19 @@ HEAD = models.moco_head(6, hidden=8)
 DINO = partial(models.dino_head, hidden=8, bottleneck=4)
 TWO, CROPS = toys.noisy(2), toys.noisy(2, crops=1)
 
+
+def simclr():
+    return methods.simclr(toys.Mlp(), head=HEAD)
+
+
 COUPLED = {
-    "simclr": (lambda: methods.simclr(toys.Mlp(), head=HEAD), TWO),
     "moco_v2": (lambda: methods.moco_v2(toys.Mlp(), head=HEAD, queue=16, momentum=0.9, groups=1), TWO),
     "swav": (lambda: methods.swav(VIT, prototypes=6, head=HEAD, queue=32), CROPS),
-    "dino": (lambda: methods.dino(VIT, prototypes=8, head=DINO, momentum=0.9), CROPS),
     "ibot": (lambda: methods.ibot(VIT, prototypes=8, head=DINO, momentum=0.9), CROPS),
     "rotation": (lambda: methods.rotation(toys.Mlp()), TWO),
     "slip": (
         lambda: methods.weighted_methods(
-            one=(1.0, methods.simclr(toys.Mlp(), head=HEAD)),
+            one=(1.0, simclr()),
             other=(0.5, methods.byol(toys.Mlp(), head=HEAD, predictor=HEAD)),
         ),
         TWO,
@@ -139,7 +142,7 @@ def test_what_views_and_tasks_give_an_objective_is_not_cast(accumulate):
 
 
 def test_accumulation_that_changes_what_is_compared_says_so():
-    method = COUPLED["simclr"][0]()
+    method = simclr()
     said = "accumulate=4: a loss that compares .* such as a center, moves after each; accumulate_exactly=True"
     with pytest.warns(UserWarning, match=said):
         make_step(method, optax.sgd(0.1), TWO, accumulate=4)
@@ -163,7 +166,7 @@ def asks():
 
 @pytest.mark.parametrize("how", [{}, dict(accumulate=2, accumulate_exactly=True)])
 def test_an_optimizer_is_given_the_loss_its_gradient_and_the_function(how):
-    method, batch = COUPLED["simclr"][0](), toys.batch()
+    method, batch = simclr(), toys.batch()
     optimizer = optax.chain(asks(), optax.sgd(0.1))
     state = init_state(method, optimizer, TWO, batch, key=jax.random.key(0))
     after, metrics = jax.jit(train_step(method, optimizer, TWO, **how))(state, batch)
@@ -182,7 +185,7 @@ def test_an_optimizer_is_given_the_loss_its_gradient_and_the_function(how):
     ],
 )
 def test_optimizers_that_need_the_loss_lower_it(optimizer):
-    method, batch = COUPLED["simclr"][0](), toys.batch()
+    method, batch = simclr(), toys.batch()
     still = lambda key, batch: TWO(jax.random.key(0), batch)  # noqa: E731
     state = init_state(method, optimizer, still, batch, key=jax.random.key(0))
     step, losses = jax.jit(train_step(method, optimizer, still)), []
@@ -203,7 +206,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_images_that_are_no_input_of_a_network_are_refused(name):
     images, message = WRONG[name]
-    method, batch = COUPLED["simclr"][0](), {"image": jnp.asarray(images[0]), "index": jnp.arange(4)}
+    method, batch = simclr(), {"image": jnp.asarray(images[0]), "index": jnp.arange(4)}
 
     def views(key, batch):
         return {"global": jnp.stack([batch["image"]] * 2), "index": batch["index"]}
@@ -219,7 +222,7 @@ def test_bytes_that_views_make_floats_of_without_dividing_are_refused():
         return {"global": jnp.stack([batch["image"].astype(jnp.float32)] * 2), "index": batch["index"]}
 
     with pytest.raises(ValueError, match=r"views\['global'\] has values beyond 64"):
-        init_state(COUPLED["simclr"][0](), optax.sgd(0.1), views, batch, key=jax.random.key(0))
+        init_state(simclr(), optax.sgd(0.1), views, batch, key=jax.random.key(0))
 
 
 def views_of(**arrays):
@@ -229,17 +232,17 @@ def views_of(**arrays):
 ONE = jnp.zeros((1, 8, 16, 16, 3))
 WITHOUT = {
     "global views": (
-        lambda: methods.simclr(toys.Mlp(), head=HEAD),
+        simclr,
         views_of(local=ONE),
         "needs views.'global'",
     ),
     "a dict": (
-        lambda: methods.simclr(toys.Mlp(), head=HEAD),
+        simclr,
         lambda key, batch: [batch["image"]] * 2,
         "views are of type list, expected a dict with 'global'",
     ),
     "two views": (
-        lambda: methods.simclr(toys.Mlp(), head=HEAD),
+        simclr,
         views_of(**{"global": ONE}),
         "two views .* got 1",
     ),
@@ -274,7 +277,7 @@ def test_an_encoder_without_patches_hides_none(name):
 
 def test_views_may_divide_bytes_themselves():
     method, batch = (
-        COUPLED["simclr"][0](),
+        simclr(),
         {"image": jnp.asarray(IMAGES[0], jnp.float32), "index": jnp.arange(4)},
     )
 

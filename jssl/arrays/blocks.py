@@ -8,6 +8,23 @@ import jax.numpy as jnp
 from jssl.arrays.checks import check_positive
 
 
+def dealt(x: jax.Array, parts: int, *, axis: int = 0) -> jax.Array:
+    """Deals rows to parts like cards, so that a batch spread over devices keeps all of them busy.
+
+    Args:
+        x: [..., B, ...].
+        parts: P, which divides B.
+        axis: that of the batch.
+    Returns:
+        [P, ..., B / P, ...].
+
+    >>> dealt(jnp.arange(6), 2).tolist()
+    [[0, 2, 4], [1, 3, 5]]
+    """
+    shape = x.shape[:axis] + (x.shape[axis] // parts, parts) + x.shape[axis + 1 :]
+    return jnp.moveaxis(x.reshape(shape), axis + 1, 0)
+
+
 def in_blocks(x: jax.Array, block_size: int) -> jax.Array:
     """Deals rows to blocks like cards; rows of zeros fill the last round where it is short.
 
@@ -27,7 +44,7 @@ def in_blocks(x: jax.Array, block_size: int) -> jax.Array:
     rows = -(-len(x) // blocks)
     if short := rows * blocks - len(x):
         x = jnp.pad(x, [(0, short)] + [(0, 0)] * (x.ndim - 1))
-    return jnp.moveaxis(x.reshape(rows, blocks, *x.shape[1:]), 1, 0)
+    return dealt(x, blocks)
 
 
 def from_blocks(blocks: jax.Array, size: int) -> jax.Array:

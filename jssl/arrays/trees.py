@@ -22,6 +22,20 @@ def names(path) -> tuple[str, ...]:
     )
 
 
+def by_path(tree: Any) -> dict[tuple[str, ...], Any]:
+    """Lists the leaves of a tree by their paths.
+
+    Args:
+        tree: any pytree.
+    Returns:
+        {names along the path: leaf}, in the order of the leaves.
+
+    >>> by_path({"dense": {"kernel": 1.0, "bias": 2.0}})
+    {('dense', 'bias'): 2.0, ('dense', 'kernel'): 1.0}
+    """
+    return {names(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
 def overlay(tree: Any, given: Any) -> Any:
     """Lays arrays over those of a tree that have the same paths; the others stay.
 
@@ -36,7 +50,7 @@ def overlay(tree: Any, given: Any) -> Any:
     >>> overlay({"a": jnp.zeros(2), "b": {"c": jnp.zeros(1)}}, {"b": {"c": jnp.ones(1)}})["b"]["c"].tolist()
     [1.0]
     """
-    left = {names(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(given)}
+    left = by_path(given)
 
     def lay(path, leaf):
         new = left.pop(names(path), None)
@@ -50,7 +64,7 @@ def overlay(tree: Any, given: Any) -> Any:
 
     result = jax.tree_util.tree_map_with_path(lay, tree)
     if left:
-        there = sorted({"/".join(names(path)) for path, _ in jax.tree_util.tree_leaves_with_path(tree)})
+        there = sorted(map("/".join, by_path(tree)))
         raise ValueError(
             f"{'/'.join(next(iter(left)))} is given, but there is no such array; there are {_some(there)}"
         )

@@ -50,7 +50,8 @@ def score_network(
         ValueError: as the protocols do.
     """
     a, b = (extract_features(features_fn, part.values, batch=batch, view=view) for part in (train, test))
-    return _score(protocols, a, b, train.labels, test.labels, classes)
+    labels = dict(train_labels=train.labels, test_labels=test.labels, classes=classes)
+    return score(protocols, train_features=a, test_features=b, **labels)
 
 
 def score_pixels(
@@ -71,22 +72,12 @@ def score_pixels(
         ValueError: as the protocols do.
     """
     a, b = (pixels(part.values, side=side) for part in (train, test))
-    raw = _score(protocols, a, b, train.labels, test.labels, classes)
+    labels = dict(train_labels=train.labels, test_labels=test.labels, classes=classes)
+    raw = score(protocols, train_features=a, test_features=b, **labels)
     moved = [protocol for protocol in protocols if not protocol.standardises]
     mean = a.mean(axis=0)
-    centred = _score(moved, a - mean, b - mean, train.labels, test.labels, classes)
+    centred = score(moved, train_features=a - mean, test_features=b - mean, **labels)
     return {RAW: raw, CENTRED: raw | centred}
-
-
-def _score(protocols, train_features, test_features, train_labels, test_labels, classes):
-    return score(
-        protocols,
-        train_features=train_features,
-        train_labels=train_labels,
-        test_features=test_features,
-        test_labels=test_labels,
-        classes=classes,
-    )
 
 
 def pixels(images: jax.Array | np.ndarray, *, side: int = 32) -> jax.Array:

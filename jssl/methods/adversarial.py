@@ -1,4 +1,4 @@
-"""Pretext tasks with an adversary: what is made of an image has to pass for real."""
+"""Pretext tasks with a discriminator, which tells generated images from real ones."""
 
 from functools import partial
 
@@ -126,7 +126,7 @@ def dropped(keys, images, *, sides: int, keep: float):
 def spot_artifacts(
     encoder, maker, *, sides: int, keep: float = 0.3, error: float = 30.0, where: float = 0.1
 ) -> Method:
-    """Tells images that an auto-encoder has decoded from those whose map was damaged and repaired in between.
+    """Classifies decoded images by whether the auto-encoder's map was damaged and repaired in between.
 
     The maker's loss is that of passing and of the error; the authors' code adds the adversary's own to it,
     whose slope leads the other way, so that their maker seeks an adversary that cannot tell.

@@ -1,4 +1,4 @@
-"""Colors as a pretext task: what an image's lightness says of them."""
+"""Colorization: an image's colors are predicted from its lightness."""
 
 import jax
 import jax.numpy as jnp

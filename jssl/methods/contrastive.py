@@ -135,7 +135,7 @@ def npid(
 
 
 def invariant_spreading(encoder, *, head=None, temperature: float = 0.1) -> Method:
-    """Makes an image's two views alike and all other images of the batch unlike it, each anchor by itself.
+    """Pulls an image's two views together and spreads all other images of the batch, anchor by anchor.
 
     Args:
         encoder: anything `network` takes.

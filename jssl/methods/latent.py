@@ -1,4 +1,4 @@
-"""Latent prediction: what a teacher that follows makes of an image is predicted from a part of it."""
+"""Latent prediction: an EMA teacher's features of an image are predicted from a part of it."""
 
 from functools import partial
 
@@ -29,7 +29,7 @@ def msn(
     sinkhorn: bool = True,
     entropy_weight: float = 1.0,
 ) -> Method:
-    """Assigns a view with patches dropped, and small views, to the prototypes of another, whole view.
+    """Matches the prototype assignments of a masked view, and of small views, to that of another, whole view.
 
     Each image drops patches of its own; in the authors' code all of a GPU's drop the same ones.
 

@@ -57,7 +57,7 @@ def simsiam(encoder, *, head=None, predictor=None) -> Method:
 
 
 def barlow_twins(encoder, *, head=None, off_diagonal_weight: float = 5e-3) -> Method:
-    """Makes the cross-correlation of two views' embeddings the identity.
+    """Drives the cross-correlation matrix of two views' embeddings to the identity.
 
     Args:
         encoder: anything `network` takes.
@@ -75,7 +75,7 @@ def barlow_twins(encoder, *, head=None, off_diagonal_weight: float = 5e-3) -> Me
 def vicreg(
     encoder, *, head=None, invariance: float = 25.0, variance: float = 25.0, covariance: float = 1.0
 ) -> Method:
-    """Makes two views agree, every feature vary over the batch, and no two features vary together.
+    """Makes two views agree, keeps the variance of features over the batch, and decorrelates features.
 
     Args:
         encoder: anything `network` takes.

@@ -1,4 +1,4 @@
-"""Patches: what some of an image's patches say of others."""
+"""Contrastive prediction of some of an image's patches from others."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Words: what an image has of a dictionary that its teacher goes on writing."""
+"""Bags of visual words, over a dictionary that the teacher's features update online."""
 
 import jax
 

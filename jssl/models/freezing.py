@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jssl.arrays.trees import cast, names, overlay
+from jssl.arrays.trees import by_path, cast, overlay
 from jssl.models.network import Network, network
 
 UNFILLED = "unfilled"  # beside the placeholders of a frozen network that has no weights yet
@@ -90,11 +90,11 @@ def filled(tree: Any, given: Any, *, path: tuple[str, ...] = ()) -> Any:
 def _complete(weights, variables, place: str):
     """The weights, all of them given."""
     result = overlay(weights, variables)
-    there = {names(path) for path, _ in jax.tree_util.tree_leaves_with_path(variables)}
-    for path, _ in jax.tree_util.tree_leaves_with_path(weights):
-        if names(path) not in there:
+    there = by_path(variables)
+    for path in by_path(weights):
+        if path not in there:
             raise ValueError(
-                f"{place} is a frozen network without its weights ({'/'.join(names(path))}): give them to "
+                f"{place} is a frozen network without its weights ({'/'.join(path)}): give them to "
                 "frozen(network, variables) or to init_state(start=...)"
             )
     return result

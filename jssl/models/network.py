@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jssl.arrays.trees import names
+from jssl.arrays.trees import by_path
 from jssl.models.features import Features
 
 Params = Any
@@ -225,10 +225,10 @@ def _from_linen(module: nn.Module) -> Network:
 
 def _sown(sown, name: str) -> tuple[jax.Array, ...]:
     """What was sown under a name, in the order of the layers: block_2 before block_10."""
-    found = [(names(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(sown)]
-    own = [(path, leaf) for path, leaf in found if path[-2] == name]
+    found = by_path(sown)
+    own = [(path, leaf) for path, leaf in found.items() if path[-2] == name]
     if not own:
-        there = sorted({path[-2] for path, _ in found})
+        there = sorted({path[-2] for path in found})
         raise ValueError(f"collect: no layer sows {name!r}; there are {', '.join(there) or 'none'}")
 
     def order(item):

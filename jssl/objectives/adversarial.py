@@ -9,7 +9,7 @@ from jssl.arrays.checks import check
 
 
 def judgement(real, made) -> jax.Array:
-    """Computes the cross-entropy of telling real from made, for the adversary.
+    """Computes the discriminator's loss: the cross-entropy of classifying real and generated images.
 
     Args:
         real: [B] logits of real images, positive for real.
@@ -29,7 +29,7 @@ def judgement(real, made) -> jax.Array:
 
 
 def passing(made) -> jax.Array:
-    """Computes the cross-entropy of being taken for real, for the maker.
+    """Computes the generator's loss: the cross-entropy of its images being classified as real.
 
     Args:
         made: [B] logits of made images, positive for real.

@@ -49,7 +49,7 @@ def soft_encode(ab, bins=AB_BINS, *, neighbours: int = 10, sigma: float = 5.0) -
 
 
 def rarity(prior, *, mix: float = 0.5, power: float = 1.0) -> jax.Array:
-    """Computes by what pixels of each bin are weighted, so that rare colors count.
+    """Computes the weight of each bin's pixels, which is larger for rare colors.
 
         w = ((1 - mix) prior + mix / Q)^-power, times what makes their mean under the prior 1
 

@@ -7,7 +7,7 @@ from jssl.arrays.checks import check
 
 
 def counting(whole, parts, other, *, margin: float = 10.0) -> jax.Array:
-    """Computes how far an image's counts are from the sum of its parts', and another image's from being far.
+    """Computes the counting loss: parts add up to their image, and differ from another one by a margin.
 
         |whole - sum(parts)|^2 + max(0, margin - |other - sum(parts)|^2)
 

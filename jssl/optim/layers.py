@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from jssl.arrays.stacks import BY_BLOCK, STACKED, is_stacked
-from jssl.arrays.trees import names
+from jssl.arrays.trees import by_path, names
 from jssl.optim.parameters import POSITION, RELATIVE, TOKEN
 
 # block_3, EncoderBlock_3, stage1_0
@@ -66,10 +66,10 @@ def layer_numbers(params):
     >>> layer_numbers({name: jnp.ones(2) for name in ("pos_embed", "block_0", "block_1", "head")})
     ({'block_0': 1, 'block_1': 2, 'head': 3, 'pos_embed': 0}, 3)
     """
-    leaves = [(names(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)]
-    blocks = sorted({block for path, leaf in leaves for block in _blocks(path, leaf)}, key=_natural)
+    leaves = by_path(params)
+    blocks = sorted({block for item in leaves.items() for block in _blocks(*item)}, key=_natural)
     if not blocks:
-        found = ", ".join(sorted("/".join(path) for path, _ in leaves)[:8])
+        found = ", ".join(sorted(map("/".join, leaves))[:8])
         raise ValueError(f"layer_decay: no path names a block, such as block_0 or blocks/0; found {found}")
     last = len(blocks) + 1
 

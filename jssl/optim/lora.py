@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax.traverse_util import unflatten_dict
 
-from jssl.arrays.trees import names
+from jssl.arrays.trees import by_path, names
 
 
 class LowRankState(NamedTuple):
@@ -65,8 +65,7 @@ def low_rank(
     """
 
     def chosen(tree):
-        leaves = [(names(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree[part])]
-        return [(path, leaf) for path, leaf in leaves if where(path)]
+        return [(path, leaf) for path, leaf in by_path(tree[part]).items() if where(path)]
 
     def at(tree, path):
         for name in path:

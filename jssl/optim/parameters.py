@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import jax
 
-from jssl.arrays.trees import names
+from jssl.arrays.trees import by_path, names
 
 # Flax's names in Dense, Conv, LayerNorm, BatchNorm, GroupNorm, RMSNorm, and a transformer's layer scales
 _BIAS_OR_NORM = re.compile(r"bias|scale\d*|gamma")
@@ -156,7 +156,7 @@ def weights_tokens_and_lengths(params):
     >>> weights_tokens_and_lengths({"norm": {"scale": jnp.ones(3)}, "last": last})
     {'last': {'kernel': True, 'scale': True}, 'norm': {'scale': False}}
     """
-    found = {names(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)}
+    found = by_path(params)
 
     def chosen(path, decays):
         path = names(path)

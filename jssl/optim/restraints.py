@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jssl.arrays.stacks import squares_of_layers
-from jssl.arrays.trees import names
+from jssl.arrays.trees import by_path, names
 
 
 def clip_by_parameter_norm(max_norm: float) -> optax.GradientTransformation:
@@ -121,7 +121,7 @@ def freeze_during(steps: float, predicate: Callable[[tuple[str, ...]], bool]) ->
     def init(params):
         held = jax.tree_util.tree_map_with_path(lambda path, _: predicate(names(path)), params)
         if not any(jax.tree.leaves(held)):
-            found = sorted({"/".join(names(path)) for path, _ in jax.tree_util.tree_leaves_with_path(params)})
+            found = sorted(map("/".join, by_path(params)))
             raise ValueError(f"freeze_during: the predicate holds none of the parameters: {', '.join(found)}")
         return FreezeState(count=jnp.zeros([], jnp.int32))
 

@@ -122,14 +122,7 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         settings, weights = settings_with_weights(settings, before)
         settings, sentence = preset(name, settings, info_of(data), given)
         data, settings = replace(data, notes=(sentence, *data.notes)), by_name(settings, unread)
-    config: dict[str, Any] = {
-        "experiment": name,
-        "settings": {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)},
-        "numbers": {
-            key: getattr(options, key) for key in ("seed", "dtype", "accumulate", "accumulate_exactly")
-        },
-        "versions": {"jax": jax.__version__, **code_version()},
-    }
+    config = _told(name, settings, options)
     check_directory(options.out, config)
     unread = settings
     settings, weights = settings_with_weights(settings, before, weights)
@@ -155,28 +148,21 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         raise ValueError(
             f"{name} looks at all images between epochs; give data with an end that fits in memory"
         )
-    per_epoch = steps_per_epoch(info.examples, experiment.batch)
+    budget = _budget(experiment, info, options)
     if not 1 <= experiment.steps <= LARGEST:
         raise ValueError(
             f"a run must have 1 to {LARGEST:,} steps, got {experiment.steps:,}; change --steps or --epochs"
         )
     extends = extended(options.out, before, settings, info, experiment.steps)
-    tenth = max(1, experiment.steps // 10)
-    options = replace(
-        options,
-        eval_every=options.eval_every or max(tenth, SELDOM),
-        checkpoint_every=options.checkpoint_every or tenth,
-    )
-    if experiment.batch % options.accumulate:
-        raise ValueError(f"--accumulate {options.accumulate} must divide the batch of {experiment.batch}")
-    if experiment.batch % mesh.size:
-        raise ValueError(
-            f"a batch of {experiment.batch} does not spread over {mesh.size} devices; change it or --mesh"
-        )
+    options = _paced(options, experiment.steps)
+    if (batch := experiment.batch) % options.accumulate:
+        raise ValueError(f"--accumulate {options.accumulate} must divide the batch of {batch}")
+    if batch % mesh.size:
+        raise ValueError(f"a batch of {batch} does not spread over {mesh.size} devices; change it or --mesh")
     start = None if weights is None else fit(experiment, info, weights, config["settings"]["start"])
     start = beside(start, experiment.given)
-    init, batch = initial_state(experiment, options), placed(info.batch(experiment.batch), over_batch(mesh))
-    shapes = state_shapes(init, batch, start)
+    init, first = initial_state(experiment, options), placed(info.batch(batch), over_batch(mesh))
+    shapes = state_shapes(init, first, start)
     state = placed(shapes, state_sharding(mesh, shapes))
     config |= {
         "data": info._asdict(),
@@ -185,11 +171,6 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         "steps": experiment.steps,
         NETWORK: _network(experiment, info),
     }
-    peak = "" if experiment.peak_rate is None else f"; learning rate up to {experiment.peak_rate:.3g}"
-    budget = (
-        f"{experiment.steps:,} steps of {experiment.batch:,} images, {experiment.steps / per_epoch:.3g} "
-        f"epochs of {info.examples:,}{peak}; in {options.dtype}"
-    )
     planned = Plan(name, experiment, options, config, data, mesh, init, state, {}, 0, budget, extends)
     if start is not None:
         planned = planned._replace(start=begun_with(unread, info, start, config["settings"].get("start")))
@@ -197,8 +178,34 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
     planned = planned._replace(
         step=jax.jit(step_of(planned), donate_argnums=0), config=config | {EVALUATED: where}
     )
-    needs, operations = _takes(planned, batch)
+    needs, operations = _takes(planned, first)
     return planned._replace(needs=needs, operations=operations)
+
+
+def _told(name: str, settings: Settings, options: Options) -> dict[str, Any]:
+    """What config.json says of a run before its data is opened."""
+    numbers = ("seed", "dtype", "accumulate", "accumulate_exactly")
+    return {
+        "experiment": name,
+        "settings": {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)},
+        "numbers": {key: getattr(options, key) for key in numbers},
+        "versions": {"jax": jax.__version__, **code_version()},
+    }
+
+
+def _paced(options: Options, steps: int) -> Options:
+    """The options with how often a run of so many steps is probed and saved."""
+    tenth = max(1, steps // 10)
+    probes, saves = options.eval_every or max(tenth, SELDOM), options.checkpoint_every or tenth
+    return replace(options, eval_every=probes, checkpoint_every=saves)
+
+
+def _budget(experiment: Experiment, info: DataInfo, options: Options) -> str:
+    e = experiment
+    epochs = e.steps / steps_per_epoch(info.examples, e.batch)
+    peak = "" if e.peak_rate is None else f"; learning rate up to {e.peak_rate:.3g}"
+    length = f"{e.steps:,} steps of {e.batch:,} images, {epochs:.3g} epochs of {info.examples:,}"
+    return f"{length}{peak}; in {options.dtype}"
 
 
 def _gathered(settings: Settings) -> Gathered:

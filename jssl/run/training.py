@@ -1,8 +1,6 @@
 """Running an experiment: from a plan to a directory of results, through however many interruptions."""
 
 import html
-import os
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -34,10 +32,9 @@ from jssl.run.directory.opening import next_commands
 from jssl.run.directory.record import REPORT, Record, compared
 from jssl.run.evaluation.baselines import user_cache
 from jssl.run.evaluation.probing import STARTED, Probes, as_figures, health_of
-from jssl.run.footprint import in_words
 from jssl.run.interrupt import Interrupted, Interrupts
-from jssl.run.outline import operations_in_words
 from jssl.run.plan import Plan
+from jssl.run.preface import preface
 from jssl.run.refreshing import caught_up, refreshes
 from jssl.run.settings.experiment import Experiment
 from jssl.run.summary import write_summary
@@ -97,7 +94,8 @@ def carry_out(
     keep_compiled(user_cache() / "xla")
     with writer_of(plan.options.out):
         record = Record(plan.options.out, plan.config, log=plan.options.log)
-        checkpoints = Checkpoints(record.directory / CHECKPOINTS, config=compared(plan.config))
+        folder = record.directory / CHECKPOINTS
+        checkpoints = Checkpoints(folder, config=compared(plan.config), best=METRIC)
         try:
             try:
                 with working_ahead() as ahead:
@@ -135,45 +133,13 @@ def _carry_out(
         ahead=meanwhile,
     )
     probes = None if plan.data.test is None else Probes(e, plan.data.source, plan.data.test)
-    name, images = plan.data.source.name, (len(plan.data.source), len(plan.data.test or ()))
-    say(f"{plan.name} on {name}: {plan.budget}; results in {record.directory}")
-    say(f"{name}: {len(plan.data):,} images {data.how}; {_words(plan.mesh)}{_faster(plan.mesh)}")
-    for note in plan.data.notes:
-        say(note)
-    if options.accumulate > 1 and not options.accumulate_exactly:
-        say(
-            f"--accumulate {options.accumulate}: a loss that compares the images of a batch, such as a "
-            "contrastive one, compares those of a part, and what is remembered of batches, such as a center, "
-            "moves after each; --accumulate-exactly keeps the whole batch's"
-        )
-    if probes is not None and plan.data.records is not None:
-        say(f"probes look at {images[0]:,} training and {images[1]:,} test images")
-    if probes is not None and probes.sizes != images:
-        train, test = probes.sizes
-        say(f"kNN while training looks at {train:,} training and {test:,} test images, at the end at all")
-    say(in_words(plan.needs))
-    say(operations_in_words(plan))
+    for line in preface(plan, data, probes):
+        say(line)
     with interrupts.holding():
         state, said = _restored(plan, checkpoints)
     stays = state is not None and options.stop_when_worse and kept_at(record.directory) == int(state.step)
     if state is None:
-        record.forget_after(-1)
-        raw = None if probes is None else ahead.start(probes.pixels)
-        init = used_once(plan.init, out_shardings=plan.places)
-        start = plan.start and plan.start()
-        if start:
-            say(start.sentence)
-        state = init(data.batch_of(0), start and start.tree)
-        if probes is not None and raw is not None:
-            begun = start is not None and start.evaluated
-            part = probes.on_a_part(state) if begun or options.stop_when_worse else {}
-            if options.stop_when_worse:
-                checkpoints.save(0, state, part)
-            table = probes.baselines(state, pixels=raw.result, network=STARTED if begun else RANDOM)
-            held = {"held_out_images": images[1]} if plan.data.held_out else {}
-            known = {AT_START: part[METRIC]} if begun else {}
-            record.write(0, probes.at_start(table) | as_figures(table) | held | known)
-            say(format_table(table))
+        state = _begun(plan, record, checkpoints, data, probes, ahead, say)
     elif stays:
         say(f"stopped before; --stop-when-worse keeps step {int(state.step)}")
     else:
@@ -196,13 +162,43 @@ def _carry_out(
             record.write(worse.step, as_figures({LEARNED: probes.scores(state)}))
     interrupts.doing = "writing the report"
     where, named = plan.config["settings"].get("data_dir"), plan.config[NETWORK] is not None
-    following = next_commands(record.directory, name, data_dir=where, named=named)
+    following = next_commands(record.directory, plan.data.source.name, data_dir=where, named=named)
     table = write_summary(plan, record, state, probes, began=began, following=following)
     if table:
         say(format_table(table))
     say(f"report: {record.directory / REPORT}")
     say("next: " + "; ".join(following))
     return Run(record.directory, state, table)
+
+
+def _begun(
+    plan: Plan,
+    record: Record,
+    checkpoints: Checkpoints,
+    data: Supply,
+    probes: Probes | None,
+    ahead: Ahead,
+    say,
+) -> TrainState:
+    """The first state; with probes, what it and raw pixels reach is recorded."""
+    record.forget_after(-1)
+    raw = None if probes is None else ahead.start(probes.pixels)
+    start = plan.start and plan.start()
+    if start:
+        say(start.sentence)
+    state = used_once(plan.init, out_shardings=plan.places)(data.batch_of(0), start and start.tree)
+    if probes is None or raw is None:
+        return state
+    stops, begun = plan.options.stop_when_worse, start is not None and start.evaluated
+    part = probes.on_a_part(state) if begun or stops else {}
+    if stops:
+        checkpoints.save(0, state, part)
+    table = probes.baselines(state, pixels=raw.result, network=STARTED if begun else RANDOM)
+    held = {"held_out_images": len(plan.data.test or ())} if plan.data.held_out else {}
+    known = {AT_START: part[METRIC]} if begun else {}
+    record.write(0, probes.at_start(table) | as_figures(table) | held | known)
+    say(format_table(table))
+    return state
 
 
 def _restored(plan: Plan, checkpoints: Checkpoints) -> tuple[TrainState | None, list[str]]:
@@ -312,23 +308,6 @@ def _extension(shorter: Shorter, longer: Experiment, step: int) -> str:
     return (
         f"extended from {shorter.steps:,} to {longer.steps:,} steps: schedules are those of the longer run "
         f"from step {step:,} on, where the learning rate goes from {before:.3g} to {after:.3g}"
-    )
-
-
-def _words(mesh) -> str:
-    parts = [f"{axis}={size}" for axis, size in mesh.shape.items() if size > 1]
-    kind = mesh.devices.flat[0].platform
-    return f"mesh {','.join(parts)} of {kind}" if parts else f"one {kind}"
-
-
-def _faster(mesh) -> str:
-    """What would make steps on a CPU faster: memory that glibc takes from Linux in huge pages."""
-    setting = "glibc.malloc.hugetlb"
-    slow = sys.platform == "linux" and setting not in os.environ.get("GLIBC_TUNABLES", "")
-    if not slow or mesh.devices.flat[0].platform != "cpu":
-        return ""
-    return (
-        f"; `export GLIBC_TUNABLES={setting}=1` before the command makes its steps a quarter faster or more"
     )
 
 

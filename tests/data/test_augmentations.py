@@ -105,9 +105,8 @@ def test_hue_is_colorsys():
 def test_jitter_is_its_parts_in_some_order():
     strengths = dict(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
     image = np.repeat(IMAGES[:1], 400, 0)[:, ::6, ::6]
-    jittered = np.asarray(
-        data.color_jitter(**strengths)(data.sample_keys(jax.random.key(1), jnp.arange(400)), image)
-    )
+    jitter = jax.jit(data.color_jitter(**strengths))
+    jittered = np.asarray(jitter(data.sample_keys(jax.random.key(1), jnp.arange(400)), image))
     assert np.isfinite(jittered).all() and jittered.min() >= 0 and jittered.max() <= 1
     assert len({round(float(x.sum()), 3) for x in jittered}) > 380  # every image its own
     # With only brightness the factor is readable, and uniform in [0.6, 1.4].
@@ -260,7 +259,7 @@ def test_fine_tuning_erases_a_quarter_of_the_images():
 
     def seen(erasing):
         views = FineTune(size=16).make_views(None, magnitude=0, erasing=erasing)
-        return np.asarray(views(jax.random.key(0), white)["global"][0])
+        return np.asarray(jax.jit(views)(jax.random.key(0), white)["global"][0])
 
     changed = (np.abs(seen(FineTune().erasing) - seen(0.0)) > 1e-3).any((1, 2, 3))
     assert FineTune().erasing == 0.25 and 0.17 < changed.mean() < 0.33

@@ -139,14 +139,14 @@ def test_byol_is_asymmetric():
 )
 def test_crops_without_color(views):
     grey = jnp.full((4, 32, 32, 3), 100, jnp.uint8)
-    result = views(jax.random.key(0), {"image": grey, "index": jnp.arange(4)})
+    result = jax.jit(views)(jax.random.key(0), {"image": grey, "index": jnp.arange(4)})
     expected = (100 / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     for view in (result["global"], result.get("local", result["global"])):
         np.testing.assert_allclose(view, np.broadcast_to(expected, view.shape), atol=1e-4)
 
 
 def test_one_channel():
-    views = data.simclr(size=16)(jax.random.key(0), batch(channels=1))
+    views = jax.jit(data.simclr(size=16))(jax.random.key(0), batch(channels=1))
     assert views["global"].shape == (2, 6, 16, 16, 1) and np.isfinite(views["global"]).all()
 
 
@@ -242,8 +242,11 @@ def test_views_are_normalised_anew_for_any_number_of_channels(channels):
     made, wanted = statistics("swav"), statistics("clip")
     key, images = jax.random.key(0), batch(channels=channels)
     mean, std = wanted.of(channels)
-    plain = data.views.renormalized(data.swav(size=16, locals=1), made, statistics("simclr"))(key, images)
-    found = data.views.renormalized(data.swav(size=16, locals=1), made, wanted)(key, images)
+    given = jax.jit(data.swav(size=16, locals=1))(key, images)
+    plain, found = (
+        data.views.renormalized(lambda key, batch: given, made, those)(key, images)
+        for those in (statistics("simclr"), wanted)
+    )
     for name in ("global", "local"):
         assert found[name].shape[-1] == channels
         np.testing.assert_allclose(found[name], (plain[name] - np.array(mean)) / np.array(std), atol=1e-5)

@@ -69,7 +69,7 @@ def test_simclrs_rates_of_imagenet_and_cifar():
 
 def test_simclrs_images_stay_in_0_1():
     batch = {"image": jnp.full((2, 80, 80, 3), 255, jnp.uint8), "index": jnp.arange(2)}
-    seen = views.simclr(size=16)(KEY, batch)["global"]
+    seen = jax.jit(views.simclr(size=16))(KEY, batch)["global"]
     assert float(seen.min()) >= 0 and float(seen.max()) <= 1
     white = SimCLR().view(IMAGENET)(batch["image"])
     assert float(white.max()) == pytest.approx(1)
@@ -80,8 +80,8 @@ def test_simclrs_images_stay_in_0_1():
 
 def test_nnclr_has_byols_views():
     black = {"image": jnp.zeros((1, 80, 80, 3), jnp.uint8), "index": jnp.arange(1)}
-    seen = NNCLR(size=16).make_views(IMAGENET)(KEY, black)["global"]
-    np.testing.assert_array_equal(seen, views.byol(size=16)(KEY, black)["global"])
+    made = NNCLR(size=16).make_views(IMAGENET), views.byol(size=16)
+    np.testing.assert_array_equal(*(jax.jit(views)(KEY, black)["global"] for views in made))
     assert float(NNCLR().view(IMAGENET)(black["image"]).min()) == pytest.approx(-0.485 / 0.229)
 
 
@@ -105,13 +105,14 @@ def test_pcl_writes_features_in_evaluation_mode_into_the_bank():
         encoder, examples=6, clusters=(2,), head=models.moco_head(4, hidden=8), queue=8, groups=1
     )
     images = jax.random.normal(KEY, (2, 4, 8, 8, 3))
-    params, memory = method.init(KEY, {"global": images, "index": jnp.arange(4)})
-    teacher = method.teacher.init(params)
-    seen = method.refresh.observe(params, teacher, memory, images[0], jnp.array([5, 0, 1, 2]))
+    params, memory = jax.jit(method.init)(KEY, {"global": images, "index": jnp.arange(4)})
+    state, observe = (params, method.teacher.init(params), memory), jax.jit(method.refresh.observe)
+    teacher = state[1]
+    seen = observe(*state, images[0], jnp.array([5, 0, 1, 2]))
     bank = seen["objective"]["prototype"]["bank"]
-    features = method.features(
-        params, teacher, memory, images[0]
-    ).cls  # of the student, which the teacher still equals
+    features = jax.jit(method.features)(
+        *state, images[0]
+    ).cls  # the student's, which the teacher still equals
     kernel = [teacher["cls"][name] for name in ("layers_0", "layers_2")]
     z = (
         jax.nn.relu(features @ kernel[0]["kernel"] + kernel[0]["bias"]) @ kernel[1]["kernel"]
@@ -119,7 +120,7 @@ def test_pcl_writes_features_in_evaluation_mode_into_the_bank():
     )
     np.testing.assert_allclose(bank[5], z[0] / jnp.linalg.norm(z[0]), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(bank[3], memory["objective"]["prototype"]["bank"][3])
-    one = method.refresh.observe(params, teacher, memory, images[0, :1], jnp.array([5]))
+    one = observe(*state, images[0, :1], jnp.array([5]))
     np.testing.assert_allclose(one["objective"]["prototype"]["bank"][5], bank[5], rtol=1e-4, atol=1e-5)
 
 
@@ -173,7 +174,8 @@ def test_swavs_rate_and_larc():
 def test_swavs_red_deviation():
     assert views.statistics("swav").std == (0.228, 0.224, 0.225)
     black = {"image": jnp.zeros((1, 80, 80, 3), jnp.uint8), "index": jnp.arange(1)}
-    assert float(views.swav(size=16, locals=0)(KEY, black)["global"].min()) == pytest.approx(-0.485 / 0.228)
+    seen = jax.jit(views.swav(size=16, locals=0))(KEY, black)["global"]
+    assert float(seen.min()) == pytest.approx(-0.485 / 0.228)
     assert float(SwAV().view(IMAGENET)(black["image"])[..., 0].max()) == pytest.approx(-0.485 / 0.228)
 
 
@@ -193,7 +195,7 @@ def test_deepclusters_run_begins_after_the_epoch_that_fills_the_bank():
 @pytest.mark.parametrize("settings", [SupCon(), DCL(), cifar])
 def test_views_of_cifar_have_its_constants(settings):
     black = {"image": jnp.zeros((1, 80, 80, 3), jnp.uint8), "index": jnp.arange(1)}
-    seen = settings.make_views(IMAGENET)(KEY, black)["global"]
+    seen = jax.jit(settings.make_views(IMAGENET))(KEY, black)["global"]
     np.testing.assert_allclose(
         seen.min((0, 1, 2, 3)), [-0.4914 / 0.2023, -0.4822 / 0.1994, -0.4465 / 0.201], rtol=1e-5
     )

@@ -51,7 +51,7 @@ def test_simmims_quoted_run():
     encoder = built(s).encoder
     assert encoder.layer_scale == 0.1 and encoder.drop_path == 0.1 and encoder.positions is None
     small = encoder.clone(dim=8, depth=2, heads=2)
-    variables = small.init(KEY, jnp.zeros((1, 32, 32, 3)))
+    variables = jax.jit(small.init)(KEY, jnp.zeros((1, 32, 32, 3)))
     features = small.apply(variables, jax.random.normal(KEY, (1, 32, 32, 3)))
     np.testing.assert_allclose(features.cls, features.tokens.mean(1), rtol=1e-6)
     assert not jnp.any(variables["params"]["attention_bias"]["table"])

@@ -17,7 +17,7 @@ from tests.faithful.quoted import IMAGENET, KEY, SLOPE, built, moved, rate
 def test_clips_image_tower():
     network = built(CLIP()).encoder
     small = network.clone(dim=64, depth=1, heads=4)
-    variables = small.init(KEY, jnp.zeros((1, 64, 64, 3)))["params"]
+    variables = jax.jit(small.init)(KEY, jnp.zeros((1, 64, 64, 3)))["params"]
     assert "bias" not in variables["stem"]["proj"] and "norm_input" in variables
     assert small.norm(name=None).epsilon == 1e-5
     assert small.mlp(hidden=4).activation is models.quick_gelu
@@ -59,7 +59,7 @@ def text_of(name, monkeypatch):
 )
 def test_words_and_places_of_captions_begin_as_published(name, words, places, epsilon, monkeypatch):
     text = text_of(name, monkeypatch)
-    params = text.init(KEY, jnp.zeros((1, 2), jnp.int32))["params"]
+    params = jax.jit(text.init)(KEY, jnp.zeros((1, 2), jnp.int32))["params"]
     assert float(params["embed"]["embedding"].std()) == pytest.approx(words, rel=0.02)
     assert float(params["positions"].std()) == pytest.approx(places, rel=0.02)
     assert text.norm(name=None).epsilon == epsilon
@@ -71,7 +71,7 @@ def test_words_and_places_of_captions_begin_as_published(name, words, places, ep
 def test_which_words_a_caption_is_read_from(name, causal, place, monkeypatch):
     """CLIP's and SLIP's at its end, which sees what is before; FLIP's first and SigLIP's last see all."""
     text, ids = text_of(name, monkeypatch), jnp.array([[5, 9, 299, 3, 7]])
-    variables = text.init(KEY, ids)
+    variables = jax.jit(text.init)(KEY, ids)
     features, other = (text.apply(variables, words) for words in (ids, ids.at[0, -1].set(8)))
     np.testing.assert_array_equal(features.cls, features.tokens[:, place])
     moved = np.abs(features.tokens - other.tokens).max(-1)[0] > 1e-5
@@ -96,7 +96,7 @@ def test_clips_images_have_clips_statistics():
 
 def test_siglips_images_lie_between_1_and_minus_1():
     white = {"image": jnp.full((1, 80, 80, 3), 255, jnp.uint8), "index": jnp.arange(1)}
-    seen = SigLIP().make_views(IMAGENET)(KEY, white)["global"]
+    seen = jax.jit(SigLIP().make_views(IMAGENET))(KEY, white)["global"]
     black = SigLIP().view(IMAGENET)(0 * white["image"])
     np.testing.assert_allclose(seen, 1, atol=1e-6)
     np.testing.assert_allclose(black, -1, atol=1e-6)
@@ -107,7 +107,7 @@ def test_slip_shows_clip_a_plain_crop_and_simclr_two_other_views():
     assert [rate(s, epoch) for epoch in (0, 1, 25)] == [
         pytest.approx(value, rel=1e-3) for value in (1e-6, 3e-3, 1e-5)
     ]
-    seen = views.slip(size=16)(KEY, SLOPE)["global"]
+    seen = jax.jit(views.slip(size=16))(KEY, SLOPE)["global"]
     assert len(seen) == 3
     rising = jnp.mean(jnp.diff(seen[0, ..., 0], axis=2), axis=(1, 2)) > 0
     assert bool(jnp.all(rising))

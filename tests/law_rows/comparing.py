@@ -11,6 +11,7 @@ from tests.law_toys import (
     SMALL,
     TWO,
     Row,
+    labelled,
     larger,
     noisy,
     small_resnet,
@@ -168,5 +169,5 @@ COMPARING = {
         ),
         CROPS,
     ),
-    "supcon": Row(lambda: methods.supcon(vit(), head=models.moco_head(8, **SMALL)), TWO),
+    "supcon": Row(lambda: methods.supcon(vit(), head=models.moco_head(8, **SMALL)), labelled(TWO)),
 }

@@ -16,6 +16,7 @@ from tests.law_toys import (
     THREE,
     TWO,
     Row,
+    labelled,
     patchwise,
     pixels,
     small_resnet,
@@ -156,7 +157,7 @@ PREDICTING = {
         ),
         ONE,
     ),
-    "supervised": Row(lambda: methods.supervised(vit(), 3, smoothing=0.1), ONE),
+    "supervised": Row(lambda: methods.supervised(vit(), 3, smoothing=0.1), labelled(ONE)),
     "slip": Row(
         lambda: methods.slip(
             vit(),

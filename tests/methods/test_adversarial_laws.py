@@ -28,7 +28,7 @@ def made(**settings):
 def both():
     """A method with an adversary, its first state, and its outputs and gradients by (params, images)."""
     method = made(adversary=models.Judge((4, 4)), weight=0.3)
-    params, memory = method.init(jax.random.key(0), seen_as(IMAGES))
+    params, memory = jax.jit(method.init)(jax.random.key(0), seen_as(IMAGES))
 
     @jax.jit
     def outputs(params, images):
@@ -144,7 +144,7 @@ CODE = models.AutoEncoder((4, 8), 4)
 def spotting():
     """A method, its first state, and what it makes of images by (params, images, kept share)."""
     method = methods.spot_artifacts(small_resnet(), models.artifacts(CODE, drawn=True), sides=4)
-    params, memory = method.init(jax.random.key(0), seen_as(IMAGES))
+    params, memory = jax.jit(method.init)(jax.random.key(0), seen_as(IMAGES))
     maker = models.artifacts(CODE, drawn=True)
     statistics = {name: memory["statistics"][name] for name in ("taught", "repair")}
 
@@ -167,7 +167,7 @@ def spotting():
 
 def test_the_auto_encoders_error_weighs_thirty_times():
     method = methods.autoencoder(CODE)
-    params, memory = method.init(jax.random.key(0), seen_as(IMAGES))
+    params, memory = jax.jit(method.init)(jax.random.key(0), seen_as(IMAGES))
     outputs = method.outputs(params, None, memory, seen_as(IMAGES), jax.random.key(1))
     loss, _ = method.loss(params, None, memory, seen_as(IMAGES), jax.random.key(1), 0)
     error = jnp.mean((outputs.student["image"][0] - IMAGES) ** 2)

@@ -28,7 +28,7 @@ def embeddings(seed, number=6):
 
 
 def loss_and_slopes(method, views):
-    params, memory = method.init(KEY, views)
+    params, memory = jax.jit(method.init)(KEY, views)
     loss = lambda params: method.loss(params, None, memory, views, jax.random.key(3), 0)[0]  # noqa: E731
     return params, jax.jit(jax.value_and_grad(loss))(params)
 
@@ -93,7 +93,7 @@ def test_flip_computes_with_the_patches_that_it_shows(ratio):
 
 def test_permuting_a_batch_permutes_what_flip_shows():
     method, views, order = methods.flip(VIT, Reader(), dim=8), pairs(), jnp.array([2, 0, 3, 1])
-    params, memory = method.init(KEY, views)
+    params, memory = jax.jit(method.init)(KEY, views)
     mixed = {name: x[:, order] if name == "global" else x[order] for name, x in views.items()}
     seen, moved = (
         method.outputs(params, None, memory, batch, KEY).student["image"] for batch in (views, mixed)
@@ -106,7 +106,7 @@ def test_permuting_a_batch_permutes_what_flip_shows():
 def test_the_mean_of_all_tokens_has_the_class_token_in_it():
     module = VIT.clone(readout=models.read_mean_of_all)
     images = pairs()["global"][0]
-    variables = module.init(KEY, images)
+    variables = jax.jit(module.init)(KEY, images)
     found, plain = module.apply(variables, images), VIT.apply(variables, images)
     whole = jnp.concatenate([plain.cls[:, None], plain.tokens], axis=1)
     np.testing.assert_allclose(found.cls, whole.mean(1), atol=1e-6)
@@ -140,7 +140,7 @@ def test_a_pair_that_is_orthogonal_to_all_adds_the_bias_alone():
 def test_siglip_begins_with_its_bias_and_its_factor_has_no_bound():
     views = pairs()
     method = methods.siglip(VIT, Reader(), dim=16)
-    params, memory = method.init(KEY, views)
+    params, memory = jax.jit(method.init)(KEY, views)
     value, (_, metrics) = method.loss(params, None, memory, views, KEY, 0)
     assert float(metrics["logit_scale"]) == pytest.approx(10) and float(metrics["logit_bias"]) == -10
     seen = method.outputs(params, None, memory, views, KEY).student
@@ -167,7 +167,7 @@ def test_clips_factor_ends_at_100_and_siglips_does_not(name):
     rows = jnp.ones((3, 3)) + 0.1 * jnp.eye(3)
     views = {"global": rows[None, ..., None, None], "caption": rows, "index": jnp.arange(3)}
     method = getattr(methods, name)(toys.identity(), toys.identity(), dim=3)
-    params, memory = method.init(KEY, views)
+    params, memory = jax.jit(method.init)(KEY, views)
     params = jax.tree_util.tree_map_with_path(
         lambda path, x: jnp.eye(3) if path[-1].key == "kernel" else x, params
     )

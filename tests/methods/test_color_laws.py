@@ -107,7 +107,7 @@ DECODER = MapDecoder(313, (8,))
 def trained():
     method = colorization(small_resnet(), decoder=DECODER)
     images = jnp.asarray(np.random.default_rng(0).uniform(0.3, 0.7, (2, 16, 16, 3)), jnp.float32)
-    params, memory = method.init(jax.random.key(0), seen_as(images))
+    params, memory = jax.jit(method.init)(jax.random.key(0), seen_as(images))
     return method, SimpleNamespace(params=params, teacher=None, memory=memory), images
 
 

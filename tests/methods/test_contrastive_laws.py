@@ -70,7 +70,7 @@ def clustered(name):
     settings = dict(examples=len(x), clusters=(clusters,), head=toys.identity(), queue=len(x))
     method = methods.pcl(toys.identity(), **settings)
     views = {"global": jnp.stack([x, x]), "index": jnp.arange(len(x))}
-    params, memory = method.init(jax.random.key(0), views)
+    params, memory = jax.jit(method.init)(jax.random.key(0), views)
     _, (memory, _) = jax.jit(method.loss)(params, params, memory, views, jax.random.key(1), 0)
     inertia = KMeans(clusters, n_init=5, random_state=0).fit(np.asarray(unit(x))).inertia_
     return method, memory, np.asarray(unit(x)), inertia

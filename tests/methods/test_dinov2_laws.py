@@ -60,7 +60,7 @@ def test_heads_run_at_the_hidden_patches_alone(plain):
     params, _, memory, views, *_ = arguments
     net = with_heads(VIT, image=HEAD(8), patch=HEAD(8))
     for view, images in enumerate(views["global"]):
-        everywhere, _ = net.apply(params, memory["statistics"]["student"], images)
+        everywhere, _ = jax.jit(net.apply)(params, memory["statistics"]["student"], images)
         for row in np.flatnonzero(HIDDEN[view].any(-1)):
             expected = everywhere["patch"][row][HIDDEN[view, row]]
             np.testing.assert_allclose(outputs.target["patch"][0, row], expected, atol=1e-5)
@@ -239,7 +239,8 @@ def test_the_gradient_under_a_frozen_teacher_is_that_of_the_cross_entropy_with_w
     def image(net, params, view):
         return net.apply(params, {"encoder": {}, "image": {}, "patch": {}}, view)[0]["image"]
 
-    said = [jax.nn.softmax(image(large, variables["params"], view) / 0.5) for view in views["global"]]
+    logits = jax.jit(lambda view: image(large, variables["params"], view))
+    said = [jax.nn.softmax(logits(view) / 0.5) for view in views["global"]]
 
     @jax.jit
     @jax.value_and_grad

@@ -98,7 +98,7 @@ def test_one_prototype_for_all_has_the_largest_penalty():
 def test_with_one_block_and_no_norm_data2vec_regresses_the_teachers_last_block():
     outputs, teacher = seen_by("last_block")
     images = images_of(0)
-    blocks = collecting(VIT, "blocks").apply(teacher["encoder"], {}, images)[0].inner["blocks"]
+    blocks = jax.jit(collecting(VIT, "blocks").apply)(teacher["encoder"], {}, images)[0].inner["blocks"]
     found = outputs(views_of(images)).target["patch"]
     np.testing.assert_allclose(found[0], blocks[-1][:, 1:], rtol=1e-4, atol=1e-5)
     assert np.abs(blocks[-1] - blocks[0]).max() > 0.1
@@ -107,7 +107,7 @@ def test_with_one_block_and_no_norm_data2vec_regresses_the_teachers_last_block()
 def test_data2vecs_targets_are_standardised_means_of_the_blocks():
     outputs, teacher = seen_by("data2vec")
     images = images_of(0)
-    blocks = collecting(VIT, "blocks").apply(teacher["encoder"], {}, images)[0].inner["blocks"]
+    blocks = jax.jit(collecting(VIT, "blocks").apply)(teacher["encoder"], {}, images)[0].inner["blocks"]
     norm = lambda x: (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)  # noqa: E731
     wanted = norm(sum(norm(np.asarray(x[:, 1:], np.float64)) for x in blocks) / 2)
     np.testing.assert_allclose(outputs(views_of(images)).target["patch"][0], wanted, atol=1e-4)

@@ -36,7 +36,7 @@ def i_jepa():
     vit = models.ViT(patch=PATCH, dim=24, depth=2, heads=3, class_token=False)
     method = methods.i_jepa(vit, predictor=models.Predictor(dim=12, depth=1, heads=2))
     images = jax.random.normal(jax.random.key(0), (BATCH, SIDE, SIDE, 3))
-    params, memory = method.init(jax.random.key(1), seen_as(images))
+    params, memory = jax.jit(method.init)(jax.random.key(1), seen_as(images))
 
     @jax.jit
     def outputs(images, key):

@@ -179,7 +179,7 @@ def test_words_are_the_nearest_mean_patches_in_any_precision():
 
 def test_a_trained_tokenizer_says_its_likeliest_words():
     encoder = models.TokenEncoder(PATCH, WORDS, 8)
-    variables = encoder.init(KEY, IMAGES)
+    variables = jax.jit(encoder.init)(KEY, IMAGES)
     net = models.likeliest(frozen(encoder, variables))
     _, statistics = net.init(KEY, IMAGES)
     ids, _ = net.apply({}, statistics, IMAGES)
@@ -205,12 +205,13 @@ def test_the_tokenizer_puts_images_together_again():
 
 def test_eva_predicts_features_of_the_whole_image_up_to_their_length():
     teacher = VIT.clone(dim=8)
-    variables = teacher.init(jax.random.key(2), IMAGES)
+    variables = jax.jit(teacher.init)(jax.random.key(2), IMAGES)
     method = methods.eva(VIT, frozen(teacher, variables), dim=8, count=6, min_block=2)
     params, memory, run = begun(method)
     first, second = run(IMAGES, KEY), run(IMAGES, jax.random.key(5))
     np.testing.assert_array_equal(first.target["patch"], second.target["patch"])
-    np.testing.assert_allclose(first.target["patch"][0], teacher.apply(variables, IMAGES).tokens, atol=1e-5)
+    tokens = jax.jit(teacher.apply)(variables, IMAGES).tokens
+    np.testing.assert_allclose(first.target["patch"][0], tokens, atol=1e-5)
     assert np.any(first.mask != second.mask)
     judged = jax.jit(method.loss)
     loss, (_, figures) = judged(params, None, memory, seen_as(IMAGES), KEY, 0)

@@ -47,7 +47,7 @@ def test_the_predictor_reads_the_projection(make):
         make(toys.Mlp(), head=head, predictor=predictor),
         toys.noisy(2)(jax.random.key(0), toys.batch()),
     )
-    params, memory = method.init(jax.random.key(1), views)
+    params, memory = jax.jit(method.init)(jax.random.key(1), views)
     teacher = method.teacher and method.teacher.init(params)
     seen = jax.jit(method.outputs)(params, teacher, memory, views, jax.random.key(2)).student
     assert seen["cls"].shape[-1] == 6 and not np.allclose(seen["cls"], seen["prediction"], atol=1e-2)

@@ -38,7 +38,7 @@ def test_a_context_sees_the_rows_before_it_and_its_own(turns):
 def test_patches_know_nothing_of_each_other_but_with_batch_norm(norm, apart):
     encoder = models.Patchwise(small_resnet(depths=(1,), widths=(8,), norm=norm), side=4, stride=4)
     images = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
-    variables = encoder.init(jax.random.key(1), images)
+    variables = jax.jit(encoder.init)(jax.random.key(1), images)
     changed = images.at[0, 4:, 4:].add(1.0)
     before, after = (
         encoder.apply(variables, x, train=True, mutable=["batch_stats"])[0].tokens for x in (images, changed)
@@ -103,7 +103,9 @@ def test_four_directions_have_contexts_of_their_own():
         name: make(patchwise(), offsets=(2,), dim=4, hidden=4, blocks=1)
         for name, make in (("cpc", methods.cpc), ("cpc_v2", methods.cpc_v2))
     }
-    params = {name: method.init(jax.random.key(1), {"global": images})[0] for name, method in both.items()}
+    params = {
+        name: jax.jit(method.init)(jax.random.key(1), {"global": images})[0] for name, method in both.items()
+    }
     assert set(params["cpc"]) == {"encoder", "down", "target"}
     assert set(params["cpc_v2"]) == {"encoder", "down", "left", "up", "right", "target"}
     sideways = images[:, :, :, ::-1]  # mirrored: left and right change places, down sees other columns alone

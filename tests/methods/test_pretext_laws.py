@@ -86,7 +86,7 @@ def test_a_task_is_asked_in_evaluation_mode_with_the_same_draws():
 
     method = pretext(Normed(), stateless(losses), transform=shifted)
     images = 5 + jax.random.normal(jax.random.key(0), (6, 4, 4, 3))
-    params, memory = method.init(jax.random.key(1), {"global": images[None], "index": jnp.arange(6)})
+    params, memory = jax.jit(method.init)(jax.random.key(1), {"global": images[None], "index": jnp.arange(6)})
     rest = params, None, memory
     whole, again = (method.task(*rest, images, jnp.arange(6)) for _ in range(2))
     assert whole == again and whole["size"] > 10  # training would have normalised it to 1

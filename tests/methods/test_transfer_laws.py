@@ -22,7 +22,7 @@ def taught():
     centres = 5 * rng.normal(size=(3, 4, 4, 3))
     images = jnp.asarray(centres[group] + 0.01 * rng.normal(size=(EXAMPLES, 4, 4, 3)), jnp.float32)
     views = {"global": images[None], "index": jnp.arange(EXAMPLES)}
-    params, memory = method.init(jax.random.key(0), views)
+    params, memory = jax.jit(method.init)(jax.random.key(0), views)
     for start in range(0, EXAMPLES, 8):
         rows = jnp.arange(start, start + 8)
         memory = method.refresh.observe(params, None, memory, images[rows], rows)

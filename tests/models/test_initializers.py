@@ -21,7 +21,7 @@ def deviation(init, shape):
 def test_a_truncated_normal_has_the_deviation_that_was_asked_for():
     assert deviation(truncated_normal(0.02), (300, 300)) == pytest.approx(0.02, rel=0.02)
     assert deviation(nn.initializers.truncated_normal(0.02), (300, 300)) == pytest.approx(0.0176, rel=0.02)
-    params = ViT(4, 128, 1, 2, registers=64).init(KEY, jnp.ones((1, 8, 8, 3)))["params"]
+    params = jax.jit(ViT(4, 128, 1, 2, registers=64).init)(KEY, jnp.ones((1, 8, 8, 3)))["params"]
     for weight in (params["blocks"]["block_0"]["mlp"]["fc1"]["kernel"], params["registers"]):
         assert float(weight.std()) == pytest.approx(0.02, rel=0.03)
     wide = truncated_normal(2.0)(KEY, (300, 300))

@@ -137,7 +137,7 @@ def test_cls_attention_is_a_distribution_over_class_registers_and_patches(scan):
 
 def test_a_class_token_with_a_norm_of_its_own_is_read_through_it():
     model = TINY.clone(depth=2, readout=read_apart)
-    variables = model.init(KEY, IMAGES)
+    variables = jax.jit(model.init)(KEY, IMAGES)
     own = {"scale": jnp.full(32, 2.0), "bias": jnp.ones(32)}
     variables = {"params": variables["params"] | {"norm_class": own}}
     tokens = last_class_tokens(model, variables, IMAGES, blocks=2)

@@ -75,10 +75,13 @@ def test_an_unknown_field_names_the_encoder():
         encoder("vit_s16", deph=2)
 
 
-@pytest.mark.parametrize("name, width", [("vit_n4", 96), ("swin_n", 32), ("vit_b16", 768)])
-def test_what_a_block_adds_at_first_is_not_lost_beside_what_it_is_given(name, width):
+@pytest.mark.parametrize(
+    "name, width, few",
+    [("vit_n4", 96, {"depth": 1}), ("swin_n", 32, {"depths": (1, 1, 1)}), ("vit_b16", 768, {"depth": 1})],
+)
+def test_what_a_block_adds_at_first_is_not_lost_beside_what_it_is_given(name, width, few):
     # Normalised tokens have length sqrt(width): a kernel of deviation s makes queries of s * sqrt(width).
-    params = jax.jit(encoder(name).init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
+    params = jax.jit(encoder(name, **few).init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
     leaves = jax.tree.leaves_with_path(params)
     kernel = next(leaf for path, leaf in leaves if "qkv" in jax.tree_util.keystr(path) and leaf.ndim == 2)
     assert kernel.shape == (width, 3 * width)

@@ -19,7 +19,7 @@ VIT = ViT(patch=4, dim=16, depth=3, heads=2, registers=1)
 
 @pytest.fixture(scope="module")
 def loaded():
-    variables = VIT.init(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32))
+    variables = jax.jit(VIT.init)(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32))
     return Loaded(VIT, variables, preprocess=Preprocess(9, 8))
 
 
@@ -42,7 +42,7 @@ def test_features_labels_and_names_of_every_image(loaded, source, tmp_path):
 
 def test_a_network_of_grey_images(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
-    variables = VIT.init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))
+    variables = jax.jit(VIT.init)(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))
     grey = SimCLR().preprocess(DataInfo("grey", 3, (8, 8, 1), 8, 0, {}))
     loaded = Loaded(VIT, variables, preprocess=grey)
     seen = grey(images)

@@ -314,7 +314,8 @@ def test_the_catalogue_names_every_protocol(capsys):
     assert "linear_mae\n  Makes MAE's linear probe" in listed and "needs train_layers" in listed
 
 
-def test_of_a_run_on_chosen_images_the_same_tenth_is_held_out(data, tmp_path):
+def test_a_run_on_chosen_images_is_evaluated_on_them_and_compared(data, tmp_path):
+    """The same tenth is held out as in the run."""
     with np.load(data.removeprefix("npz:")) as file:
         images, labels = file["images"], file["labels"]
     np.savez(tmp_path / "all.npz", images=images, labels=labels, depth=np.ones(images.shape[:3]))
@@ -322,28 +323,22 @@ def test_of_a_run_on_chosen_images_the_same_tenth_is_held_out(data, tmp_path):
     np.savez(tmp_path / "kept.npz", names=[f"{name}[{row}]" for row in chosen], rows=chosen)
     small = dict(encoder="vit_n4", size=8, batch=8, steps=1, warmup=0, dim=16, hidden=8, views="crops")
     only = dict(data=name, only=str(tmp_path / "kept.npz"))
-    start(SimSiam(**only, **small), out=str(tmp_path / "run"))
-    run = gather(**only)
+    run, held = start(SimSiam(**only, **small), out=str(tmp_path / "run"), seed=3), gather(**only)
     seen = protocols._subject(str(tmp_path / "run"), None, None, tmp_path, print, {})
-    for one, records, dense in zip((run.train, run.test), seen.records, seen.labelled, strict=True):
+    for one, records, dense in zip((held.train, held.test), seen.records, seen.labelled, strict=True):
         np.testing.assert_array_equal([records[row]["image"] for row in range(len(records))], one.images)
         np.testing.assert_array_equal(dense.images, one.images)
-    assert len(run.train) + len(run.test) == len(chosen)
+    assert len(held.train) + len(held.test) == len(chosen)
     again = protocols._subject(str(tmp_path / "run"), f"{tmp_path}/./all.npz", None, tmp_path, print, {})
     assert seen.on("digits").only is None and (again.data, again.only) == (name, only["only"])
+    (found,) = evaluate(run.directory, protocols=["label_free"], cache=tmp_path / "features", batch=48)
+    assert found["data"] == name and "ViT of" in found["network"] and ", params.encoder;" in found["network"]
+    assert found["step"] == 1
+    (row,) = compare([str(run.directory)])
+    assert row.name == "simsiam" and row.metrics["label_free_rank_me"][0] >= 1
+    assert row.metrics["knn_top1"] == (run.table["learned"]["knn_top1"],)
 
 
 def test_a_file_without_names_of_classes_has_numbers(tmp_path):
     columns = read_columns(file_of(tmp_path / "f.npz", class_names=None))
     assert columns.class_names == ("0", "1", "2") and columns.labels.dtype == np.int32
-
-
-def test_a_run_is_evaluated_on_its_own_data_and_compared(data, tmp_path):
-    small = dict(encoder="vit_n4", size=8, batch=8, steps=1, warmup=0, dim=16, hidden=8, views="crops")
-    run = start(SimSiam(data=data, **small), out=str(tmp_path / "run"), seed=3)
-    (found,) = evaluate(run.directory, protocols=["label_free"], cache=tmp_path / "kept", batch=48)
-    assert found["data"] == data and "ViT of" in found["network"] and ", params.encoder;" in found["network"]
-    assert found["step"] == 1
-    (row,) = compare([str(run.directory)])
-    assert row.name == "simsiam" and row.metrics["label_free_rank_me"][0] >= 1
-    assert row.metrics["knn_top1"] == (run.table["learned"]["knn_top1"],)

@@ -15,7 +15,7 @@ from jssl.data import from_arrays
 from jssl.data.views import CLIP
 from jssl.models import AutoEncoder, TokenEncoder, ViT, clip_head, dino_head, linear_head
 from jssl.models.encoders.readouts import read_class, read_normed_class
-from jssl.run import DataInfo, Options
+from jssl.run import DataInfo, Interrupted, Options
 from jssl.run.plan import plan
 from jssl.run.weights.named import settings_with_weights, told_beside
 from jssl.weights import Loaded, Preprocess
@@ -30,7 +30,7 @@ FLOATS = jax.random.normal(jax.random.key(1), (2, SIDE, SIDE, 3))
 
 
 def loaded(**heads):
-    variables = VIT.init(jax.random.key(0), jnp.zeros((1, SIDE, SIDE, 3)))
+    variables = jax.jit(VIT.init)(jax.random.key(0), jnp.zeros((1, SIDE, SIDE, 3)))
     return Loaded(VIT, variables, heads, PIXELS)
 
 
@@ -69,14 +69,15 @@ def test_without_a_projection_they_are_the_tokens():
     )
 
 
-def test_a_run_keeps_its_teacher_and_resumes_without_the_file(tmp_path):
+def test_a_run_keeps_its_teacher_and_resumes_without_the_file(tmp_path, monkeypatch):
     path, out = tmp_path / "teacher.safetensors", tmp_path / "run"
     weights.save(loaded(), path)
-    data = from_arrays(IMAGES)
-    settings = dict(data=data, teacher=str(path), out=str(out))
-    jssl.run(replace(EVA, steps=1), **settings)
+    settings = replace(EVA, steps=2, scan=True, data=from_arrays(IMAGES), teacher=str(path))
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr("jssl.run.interrupt.Interrupts.requested", lambda self, step: step == 1)
+        jssl.run(settings, out=str(out), log_every=1)
     path.unlink()
-    again = jssl.run(replace(EVA, steps=2), **settings)
+    again = jssl.run(settings, out=str(out), log_every=1)
     held = again.state.memory["statistics"]["target"]["frozen"]["params"]
     jax.tree.map(np.testing.assert_array_equal, held, dict(loaded().variables["params"]))
     assert int(again.state.step) == 2 and set(again.state.params) == {"encoder", "patch"}
@@ -114,7 +115,7 @@ def test_every_taught_system_sees_images_as_its_teacher_knows_them_and_needs_its
     heads = {"dino": dino_head(512, hidden=256, bottleneck=64), "logits": linear_head(3)}
     heads["ibot"] = heads["dino"]
     made = {head: (module, module.init(jax.random.key(3), rows)) for head, module in heads.items()}
-    positions = VIT.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), mask=jnp.zeros((1, 16), bool))
+    positions = jax.jit(VIT.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), mask=jnp.zeros((1, 16), bool))
     path = tmp_path / "teacher"
     settings = replace(settings, batch=8, size=SIDE, teacher=str(path))
     monkeypatch.setattr("jssl.weights.load", lambda source: Loaded(VIT, positions, made, PIXELS))

@@ -46,7 +46,7 @@ def test_every_system_is_built_for_few_and_for_many_images(name):
 def test_what_learns_from_a_clip_has_as_many_patches():
     """The line that `jssl train` shows for it."""
     clip = ViT(patch=14, dim=8, depth=1, heads=2)
-    teacher = Loaded(clip, clip.init(jax.random.key(0), np.zeros((1, 28, 28, 3), np.float32)))
+    teacher = Loaded(clip, jax.jit(clip.init)(jax.random.key(0), np.zeros((1, 28, 28, 3), np.float32)))
     settings = named("eva")(data="photos", teacher=teacher, encoder="vit_s14")
     chosen, _ = preset("eva", settings, photos(300), {"teacher", "encoder"})
     assert chosen.size == 56 and chosen.build(photos(300)).batch == 32

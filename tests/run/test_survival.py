@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,26 +24,18 @@ from tests.run.outcome import raw, rows
 
 STEPS = 400
 FLAGS = ["--steps", str(STEPS), "--log-every", "5", "--checkpoint-every", "20"]
-RESIDENT = ("tiny", dict(data="bare"))
+RESIDENT = [sys.executable, "-m", "tests.run.tiny", *FLAGS, "--data", "bare"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.getcwd(), "XLA_FLAGS": QUICK}  # one device
 
 
-def start(out, mode=RESIDENT) -> subprocess.Popen:
-    """A run as a process of its own. mode: its module and settings."""
-    module, settings = mode
-    flags = [
-        *FLAGS,
-        "--out",
-        str(out),
-        *(word for name, value in settings.items() for word in (f"--{name}", value)),
-    ]
-    command = [sys.executable, "-m", f"tests.run.{module}", *flags]
+def start(out) -> subprocess.Popen:
+    """A run as a process of its own."""
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    return subprocess.Popen(command, env=ENVIRONMENT, **pipes)
+    return subprocess.Popen([*RESIDENT, "--out", str(out)], env=ENVIRONMENT, **pipes)
 
 
-def finish(out, mode=RESIDENT) -> str:
-    process = start(out, mode)
+def finish(out) -> str:
+    process = start(out)
     said, complaint = process.communicate(timeout=300)
     assert process.returncode == 0, complaint
     return said
@@ -68,9 +61,9 @@ def wait_for(process, out, step):
         time.sleep(0.002)
 
 
-def last_state(out, settings=RESIDENT[1]):
+def last_state(out):
     """The state of the last checkpoint, as bytes."""
-    planned = plan(tiny.Tiny(**settings, steps=STEPS), Options(out=str(out)))
+    planned = plan(tiny.Tiny(data="bare", steps=STEPS), Options(out=str(out)))
     checkpoints = Checkpoints(Path(out) / "checkpoints", config=compared(planned.config))
     state = checkpoints.restore(planned.state)
     checkpoints.close()
@@ -78,61 +71,46 @@ def last_state(out, settings=RESIDENT[1]):
     return raw(state)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs") / "whole"
-    finish(out)
-    return out
-
-
-def kill_at(process, out, step):
+def stopped_by(number, out, step) -> tuple[int, str]:
+    """Sends a signal to a run after a step; gives the step that was saved, and what the run said."""
+    process = start(out)
     wait_for(process, out, step)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    process.communicate()
+    process.send_signal(number)
+    said, complaint = process.communicate(timeout=120)
+    assert process.returncode == 0 and "Traceback" not in complaint, complaint
+    last = said.strip().splitlines()[-1]
+    assert "saved; resume with: python -m tests.run.tiny" in last and str(out) in last
+    return int(last.split("at step ")[1].split(",")[0]), said
+
+
+@pytest.fixture(scope="module")
+def terminated(tmp_path_factory):
+    """The directory of a run that SIGTERM has stopped, and the step that was saved."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    return out, stopped_by(signal.SIGTERM, out, 30)[0]
 
 
 def test_killed_at_random_moments_equals_undisturbed(tmp_path):
-    command = [sys.executable, "-m", "tests.run.tiny", *FLAGS, "--data", "bare"]
+    """Its images stay on disk and are read ahead."""
+    settings = ["--data", streamed.write(tmp_path / "images"), "--method", "center"]
+    command = [sys.executable, "-m", "tests.run.streamed", *FLAGS, *settings]
     outcome = survive(command, tmp_path, kills=2, rng=random.Random(0), environment=ENVIRONMENT)
     assert outcome.kills == 2 and outcome.differences == []
 
 
-def test_killed_while_reading_from_disk_equals_uninterrupted(tmp_path):
-    settings = dict(data=streamed.write(tmp_path / "images"), method="center")
-    mode, whole, out = ("streamed", settings), tmp_path / "whole", tmp_path / "run"
-    assert "read ahead" in finish(whole, mode)
-    for step in (35, 230):
-        kill_at(start(out, mode), out, step)
-    assert "resumed at step" in finish(out, mode)
-    assert last_state(out, settings) == last_state(whole, settings)
-    assert rows(out) == rows(whole)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_says_how_to_resume_and_exits_with_0(whole, tmp_path, number):
-    out = tmp_path / "run"
-    process = start(out)
-    wait_for(process, out, 30)
-    process.send_signal(number)
-    said, complaint = process.communicate(timeout=120)
-    assert process.returncode == 0, complaint
-    assert "Traceback" not in complaint
-    last = said.strip().splitlines()[-1]
-    assert "saved; resume with: python -m tests.run.tiny" in last and str(out) in last
-    stopped = int(last.split("at step ")[1].split(",")[0])
-    assert f"resumed at step {stopped} " in finish(out)
+def test_a_signal_saves_says_how_to_resume_and_exits_with_0(terminated, tmp_path):
+    (first, step), out, whole = terminated, tmp_path / "run", tmp_path / "whole"
+    shutil.copytree(first, out)
+    again, said = stopped_by(signal.SIGINT, out, step + 50)
+    assert f"resumed at step {step} " in said and f"resumed at step {again} " in finish(out)
+    finish(whole)
     assert last_state(out) == last_state(whole)
     assert rows(out) == rows(whole)
 
 
-def test_a_full_disk_while_saving_is_said_and_the_earlier_checkpoint_still_loads(tmp_path):
-    out = tmp_path / "run"
-    first = start(out)
-    wait_for(first, out, 30)
-    first.terminate()
-    first.communicate(timeout=120)
-    before = max(int(path.name) for path in (out / "checkpoints").iterdir() if path.name.isdigit())
+def test_a_full_disk_while_saving_is_said_and_the_earlier_checkpoint_still_loads(terminated, tmp_path):
+    (first, before), out = terminated, tmp_path / "run"
+    shutil.copytree(first, out)
 
     # How many bytes a file may have.
     limit = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000)); "

@@ -35,7 +35,7 @@ def colored(*, count: int = 48, seed: int = 0) -> Source:
 def tower(**sizes) -> Loaded:
     """A network whose features are predicted, as weights hold one."""
     vit = ViT(**sizes)
-    return Loaded(vit, vit.init(jax.random.key(0), np.zeros((1, 16, 16, 3), np.float32)))
+    return Loaded(vit, jax.jit(vit.init)(jax.random.key(0), np.zeros((1, 16, 16, 3), np.float32)))
 
 
 class Linear(nn.Module):

@@ -227,7 +227,7 @@ def test_a_network_of_the_library_is_saved_under_published_names(name, fields, t
     fields = {"layer_scale": None, **fields}
     vit = ViT(8, 24, 2, 3, **fields)
     images = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
-    variables = vit.init(jax.random.key(1), images, mask=jnp.zeros((2, 16), bool))
+    variables = jax.jit(vit.init)(jax.random.key(1), images, mask=jnp.zeros((2, 16), bool))
     noisy = jax.tree.map(
         lambda leaf: leaf + 0.1 * jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), variables
     )
@@ -243,7 +243,7 @@ def test_a_network_of_the_library_is_saved_under_published_names(name, fields, t
 @pytest.mark.parametrize("fields", [dict(readout=read_normed_mean), dict(class_token=False)])
 def test_features_that_a_family_reads_otherwise_are_told(family, fields, tmp_path):
     vit = ViT(8, 24, 1, 3, layer_scale=None, **fields)
-    variables = vit.init(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
+    variables = jax.jit(vit.init)(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
     with pytest.raises(ValueError, match="class token"):
         weights.save(weights.Loaded(vit, variables), tmp_path / "x.safetensors", family=family)
 
@@ -253,7 +253,7 @@ def test_interpolation_is_exported_as_it_was_loaded(name, antialias, offset, tmp
     kind = antialiased_bicubic if antialias else bicubic
     positions = LearnedPositions(partial(kind, offset=offset) if offset else kind)
     vit = ViT(8, 24, 1, 3, layer_scale=1e-5, positions=positions)
-    variables = vit.init(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
+    variables = jax.jit(vit.init)(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
     weights.save(weights.Loaded(vit, variables), tmp_path / name, family="dinov2")
     told = json.loads((tmp_path / name / "config.json").read_text())
     assert (told["interpolate_antialias"], told["interpolate_offset"]) == (antialias, offset)
@@ -262,7 +262,7 @@ def test_interpolation_is_exported_as_it_was_loaded(name, antialias, offset, tmp
 def test_a_residual_network_is_exported_with_its_epsilon_and_torchs_padding_alone(tmp_path):
     net = ResNet((1,), BasicBlock, (4,), 4, norm=partial(batch_norm, epsilon=1e-2))
     images = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
-    variables = net.init(jax.random.key(1), images)
+    variables = jax.jit(net.init)(jax.random.key(1), images)
     weights.save(weights.Loaded(net, variables), tmp_path / "x", family="resnet_torchvision")
     same(weights.load(tmp_path / "x").features(images).cls, np.asarray(net.apply(variables, images).cls))
     other = weights.Loaded(net.clone(padding=same_padding), variables)
@@ -272,7 +272,7 @@ def test_a_residual_network_is_exported_with_its_epsilon_and_torchs_padding_alon
 
 def test_a_family_without_room_for_a_parameter_is_named(tmp_path):
     vit = ViT(8, 24, 1, 3, layer_scale=0.1)
-    variables = vit.init(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
+    variables = jax.jit(vit.init)(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
     with pytest.raises(ValueError, match="hf_vit.*scale"):
         weights.save(weights.Loaded(vit, variables), tmp_path / "x.safetensors", family="hf_vit")
     several = weights.Loaded(vit.clone(class_token=5), variables)
@@ -283,7 +283,7 @@ def test_a_family_without_room_for_a_parameter_is_named(tmp_path):
 
 def test_a_file_of_the_librarys_own_has_no_parts_and_the_dtype_that_is_asked_for(tmp_path):
     vit = ViT(8, 24, 1, 3)
-    variables = vit.init(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
+    variables = jax.jit(vit.init)(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
     file = tmp_path / "vit.safetensors"
     weights.save(weights.Loaded(vit, jax.tree.map(lambda x: x.astype(jnp.bfloat16), variables)), file)
     for asked in (np.float32, jnp.bfloat16):

@@ -55,15 +55,31 @@ def _images(images, name):
         raise ValueError(f"{name}: there are no images (shape {images.shape})")
     if images.shape[-1] not in (1, 3):
         raise ValueError(f"{name}: images must have 1 or 3 channels, last, got shape {images.shape}")
+    return as_bytes(images, name)
+
+
+def as_bytes(images: np.ndarray, name: str) -> np.ndarray:
+    """Converts images to uint8.
+
+    Args:
+        images: uint8, or floats in [0, 1].
+        name: of the data, for the error.
+    Returns:
+        The same images, uint8.
+    Raises:
+        ValueError: for another type, or floats outside of [0, 1], which were normalised already: views do
+            that.
+    """
     if np.issubdtype(images.dtype, np.floating):
         low, high = float(images.min()), float(images.max())
         if not (low >= 0 and high <= 1):
             raise ValueError(
-                f"{name}: float images must lie in [0, 1], found {low:.3g} to {high:.3g}; scale them"
+                f"{name}: images must be uint8, or floats in [0, 1], got {low:.3g} to {high:.3g}; "
+                "scale them, and leave the normalisation to the views"
             )
         images = np.round(images * 255).astype(np.uint8)
     if images.dtype != np.uint8:
-        raise ValueError(f"{name}: images must be uint8, or float in [0, 1], got {images.dtype}")
+        raise ValueError(f"{name}: images must be uint8, or floats in [0, 1], got {images.dtype}")
     return images
 
 

@@ -1,10 +1,14 @@
 """What every masking strategy hides of the same images."""
 
+from collections import OrderedDict
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jssl.arrays.keys import sample_keys
+from jssl.arrays.programs import used_once
 from jssl.masks import (
     attention_mask,
     block_mask,
@@ -26,7 +30,12 @@ def masks_of_all(attention, grid: tuple[int, int]) -> dict[str, np.ndarray]:
     Returns:
         {name: [B, N] bool}, True = hidden, as `jssl.evaluate.figures.mask_gallery` takes it.
     """
-    attention = jnp.asarray(attention)
+    drawn = used_once(partial(_drawn, grid=grid))(jnp.asarray(attention))
+    return {name: np.asarray(mask) for name, mask in drawn.items()}
+
+
+def _drawn(attention: jax.Array, grid: tuple[int, int]) -> OrderedDict[str, jax.Array]:
+    """The same on the device; a compiled function gives a plain dict back with its names sorted."""
     keys = sample_keys(jax.random.key(0), jnp.arange(len(attention)))
     context, targets = multiblock_masks(keys, grid)
     patches = grid[0] * grid[1]
@@ -43,4 +52,4 @@ def masks_of_all(attention, grid: tuple[int, int]) -> dict[str, np.ndarray]:
         "all but hints (AttMask)": hint_attention_mask(keys, attention, ratio=0.4, show=0.2),
         "least attended": low_attention_mask(attention, ratio=0.4),
     }
-    return {name: np.asarray(mask) for name, mask in masks.items()}
+    return OrderedDict(masks)

@@ -113,8 +113,10 @@ def knn_classify(
         >>> int(scores.argmax(-1)[0])
         0
     """
-    voters = _voters(train_features, train_labels, test_features, classes, k, temperature, chunk)
-    return votes(*voters, temperature, classes)
+    similarities, labels = _voters(
+        train_features, train_labels, test_features, classes, k, temperature, chunk
+    )
+    return votes(similarities, labels, temperature, classes)
 
 
 def knn_accuracy(
@@ -152,9 +154,11 @@ def knn_accuracy(
     test_features, test_labels = check(
         test_features=(test_features, "M D"), test_labels=(test_labels, "M", int)
     )
-    voters = _voters(train_features, train_labels, test_features, classes, k, temperature, chunk)
     check_labels(classes, test_labels=test_labels)
-    return jnp.mean(predicted(*voters, temperature, classes) == test_labels)
+    similarities, labels = _voters(
+        train_features, train_labels, test_features, classes, k, temperature, chunk
+    )
+    return jnp.mean(predicted(similarities, labels, temperature, classes) == test_labels)
 
 
 def _voters(train_features, train_labels, test_features, classes, k, temperature, chunk):

@@ -46,7 +46,7 @@ def mean_of(teachers):
 
 
 def from_itself_and_anchor(net: Network, *, grid: Callable) -> Lesson:
-    """Lets the student's own teacher say the targets, and the earlier one what patches are like.
+    """Takes the targets from the student's own teacher, and features of patches from an earlier one.
 
     The anchor sees views["anchor"] [G, B, H, W, C], crops of any size of the same pictures as the global
     views; without them the global views. Its features are brought to the student's grid.

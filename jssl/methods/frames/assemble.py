@@ -3,20 +3,33 @@
 from jssl.methods.base import Method, Teacher
 from jssl.methods.frames.forward import exact, keys_of
 from jssl.methods.frames.parts import in_parts
+from jssl.models.network import Network
 from jssl.objectives.base import Objective
 
 
+def student(params, teacher, statistics):
+    """Selects the parameters and all statistics, of a method with one network."""
+    return params, statistics
+
+
 def assemble(
-    objective: Objective, *, init, forward, features, encoder, teacher: Teacher | None = None, refresh=None
+    objective: Objective,
+    *,
+    net: Network,
+    init,
+    forward,
+    evaluated=student,
+    teacher: Teacher | None = None,
+    refresh=None,
 ) -> Method:
     """Makes a `Method` of a forward pass and an objective.
 
     Args:
         objective: judges the outputs; its memory lies beside the batch statistics.
+        net: the network that is evaluated and exported.
         init: (key, views) -> (params, statistics).
         forward: (params, teacher, statistics, views, `Keys`) -> (Outputs, statistics).
-        features: (params, teacher, statistics, images) -> Features.
-        encoder: (params, teacher, statistics) -> (params, statistics) of the network that is evaluated.
+        evaluated: (params, teacher, statistics) -> (params, statistics) with which `net` is evaluated.
         teacher: how the network is kept that is learned from; None without one.
         refresh: a `Refresh` of the objective's memory.
     Returns:
@@ -35,11 +48,11 @@ def assemble(
         value, remembered, metrics = objective.apply(memory["objective"], outputs, step)
         return value, ({"statistics": statistics, "objective": remembered}, metrics)
 
-    def features_of(params, teacher, memory, images):
-        return features(params, teacher, memory["statistics"], images)
+    def features(params, teacher, memory, images):
+        return net.features(*evaluated(params, teacher, memory["statistics"]), images)
 
-    def encoder_of(params, teacher, memory):
-        chosen, statistics = encoder(params, teacher, memory["statistics"])
+    def encoder(params, teacher, memory):
+        chosen, statistics = net.encoder(*evaluated(params, teacher, memory["statistics"]))
         return {"params": chosen, **statistics}
 
     def outputs_of(params, teacher, memory, views, key):
@@ -51,8 +64,8 @@ def assemble(
     return Method(
         init=init_all,
         loss=loss,
-        features=features_of,
-        encoder=encoder_of,
+        features=features,
+        encoder=encoder,
         outputs=outputs_of,
         teacher=teacher,
         refresh=refresh and refresh._replace(call=refresh_all),

@@ -27,7 +27,7 @@ class Lesson(NamedTuple):
 
 
 def from_itself(net: Network) -> Lesson:
-    """Lets the student's own teacher say the targets."""
+    """Takes the targets from the student's own teacher."""
 
     def give(teacher, statistics, views, places):
         return together(net, teacher, statistics, global_views(views), places=places)
@@ -36,7 +36,7 @@ def from_itself(net: Network) -> Lesson:
 
 
 def from_frozen(net: Network) -> Lesson:
-    """Lets a network of its own say the targets, one of `jssl.frozen`."""
+    """Takes the targets from another network, one of `jssl.frozen`."""
 
     def init(key, views, statistics):
         return net.init(key, views["global"][0])[1]
@@ -96,12 +96,7 @@ def distillation_at_places(
         student, own = together(net, params, statistics["student"], views, **how)
         return Outputs(student, targets, mask=real[None], views=views), {"student": own, "teacher": after}
 
-    def features(params, teacher, statistics, images):
-        return net.features(evaluates(teacher), statistics["student"], images)
+    def evaluated(params, teacher, statistics):
+        return evaluates(teacher), statistics["student"]
 
-    def encoder(params, teacher, statistics):
-        return net.encoder(evaluates(teacher), statistics["student"])
-
-    return assemble(
-        objective, init=init, forward=forward, features=features, encoder=encoder, teacher=teacher
-    )
+    return assemble(objective, net=net, init=init, forward=forward, evaluated=evaluated, teacher=teacher)

@@ -66,9 +66,9 @@ def complement(encoder, decoder, objective: Objective, *, momentum, masking, vis
 
     return assemble(
         objective,
+        net=net,
         init=init,
         forward=forward,
-        features=lambda params, teacher, own, images: net.features(params, own["student"], images),
-        encoder=lambda params, teacher, own: net.encoder(params, own["student"]),
+        evaluated=lambda params, teacher, statistics: (params, statistics["student"]),
         teacher=ema(momentum, lambda params: {"encoder": params["encoder"]}),
     )

@@ -41,10 +41,7 @@ def distillation(model, taught, objective: Objective, *, across=together) -> Met
         )
         return Outputs(outputs, target, views=views), statistics | {"student": own}
 
-    def features(params, _, statistics, images):
-        return student.features(params, statistics["student"], images)
+    def evaluated(params, _, statistics):
+        return params, statistics["student"]
 
-    def encoder(params, _, statistics):
-        return student.encoder(params, statistics["student"])
-
-    return assemble(objective, init=init, forward=forward, features=features, encoder=encoder)
+    return assemble(objective, net=student, init=init, forward=forward, evaluated=evaluated)

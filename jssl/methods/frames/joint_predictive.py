@@ -91,17 +91,14 @@ def joint_predictive(encoder, predictor, objective: Objective, *, momentum, mask
         }
         return Outputs({"patch": predicted}, {"patch": wanted}, real, views), after
 
-    def features(params, teacher, statistics, images):
-        return net.features(teacher["encoder"], statistics["teacher"], images)
-
     def follows(params):
         return {"encoder": params["encoder"]}
 
     return assemble(
         objective,
+        net=net,
         init=init,
         forward=forward,
-        features=features,
-        encoder=lambda params, teacher, statistics: net.encoder(teacher["encoder"], statistics["teacher"]),
+        evaluated=lambda params, teacher, statistics: (teacher["encoder"], statistics["teacher"]),
         teacher=ema(momentum, follows),
     )

@@ -56,13 +56,10 @@ def masked_prediction(model, objective: Objective, *, masking, target, across=to
         outputs = Outputs(student, {"patch": wanted}, views=views, **hidden)
         return outputs, statistics | {"network": own}
 
-    def features(params, teacher, statistics, images):
-        return net.features(params, statistics["network"], images)
+    def evaluated(params, teacher, statistics):
+        return params, statistics["network"]
 
-    def encoder(params, teacher, statistics):
-        return net.encoder(params, statistics["network"])
-
-    return assemble(objective, init=init, forward=forward, features=features, encoder=encoder)
+    return assemble(objective, net=net, init=init, forward=forward, evaluated=evaluated)
 
 
 def _tokens(outputs):

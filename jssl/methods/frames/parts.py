@@ -5,6 +5,7 @@ whole batch.
 import jax
 import jax.numpy as jnp
 
+from jssl.arrays.blocks import dealt
 from jssl.methods.base import EXACT
 from jssl.methods.frames.forward import GROUPS, averaged, moved
 
@@ -44,8 +45,8 @@ def in_parts(forward, parts: int):
             return outputs._replace(views=None), moved(statistics, after)
 
         whole, _ = jax.eval_shape(outputs_of, (0, views))
-        dealt = jnp.arange(parts), _dealt_views(views, parts, size)
-        outputs, after = jax.lax.map(jax.checkpoint(outputs_of), dealt)
+        each = jnp.arange(parts), _dealt_views(views, parts, size)
+        outputs, after = jax.lax.map(jax.checkpoint(outputs_of), each)
         outputs = jax.tree.map(_gathered, outputs, whole)
         return outputs._replace(views=views), averaged(statistics, after)
 
@@ -54,21 +55,15 @@ def in_parts(forward, parts: int):
 
 def _dealt_views(views, parts, size):
     return {
-        name: _dealt_views(x, parts, size) if name == EXACT else _dealt(x, parts, _batch_axis(name, x, size))
+        name: _dealt_views(x, parts, size)
+        if name == EXACT
+        else dealt(x, parts, axis=_batch_axis(name, x, size))
         for name, x in views.items()
     }
 
 
 def _batch_axis(name, x, size):
     return 1 if name in GROUPS or len(x) != size else 0
-
-
-def _dealt(x, parts, axis):
-    """Rows dealt to parts like cards, so that a batch spread over devices keeps all of them busy: [P, ..., B
-    / P, ...].
-    """
-    shape = x.shape[:axis] + (x.shape[axis] // parts, parts) + x.shape[axis + 1 :]
-    return jnp.moveaxis(x.reshape(shape), axis + 1, 0)
 
 
 def _gathered(x, whole):

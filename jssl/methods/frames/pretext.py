@@ -33,12 +33,6 @@ def pretext(model, objective: Objective, *, transform) -> Method:
         student, statistics = net.apply(params, statistics, inputs, train=True, key=keys.network)
         return Outputs(as_outputs(student), labels, views=views), statistics
 
-    def features(params, teacher, statistics, images):
-        return net.features(params, statistics, images)
-
-    def encoder(params, teacher, statistics):
-        return net.encoder(params, statistics)
-
     def task(params, teacher, memory, images, index):
         views = {"global": images[None], "index": index}
         inputs, labels = transform(masking_keys(jax.random.key(0), views), images)
@@ -46,5 +40,4 @@ def pretext(model, objective: Objective, *, transform) -> Method:
         outputs = Outputs(as_outputs(student), labels, views=views)
         return objective.apply(memory["objective"], outputs, 0)[2]
 
-    made = assemble(objective, init=init, forward=forward, features=features, encoder=encoder)
-    return made._replace(task=task)
+    return assemble(objective, net=net, init=init, forward=forward)._replace(task=task)

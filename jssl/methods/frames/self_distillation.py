@@ -87,18 +87,15 @@ def self_distillation(
         outputs = Outputs(student | exposes(params), taught | exposes(teacher), views=views, **hidden)
         return outputs, {"student": student_statistics, "teacher": teacher_statistics}
 
-    def features(params, teacher, statistics, images):
-        return net.features({"teacher": teacher, "student": params}[evaluated], statistics[evaluated], images)
-
-    def encoder(params, teacher, statistics):
-        return net.encoder({"teacher": teacher, "student": params}[evaluated], statistics[evaluated])
+    def chosen(params, teacher, statistics):
+        return {"teacher": teacher, "student": params}[evaluated], statistics[evaluated]
 
     return assemble(
         objective,
+        net=net,
         init=init,
         forward=forward,
-        features=features,
-        encoder=encoder,
+        evaluated=chosen,
         teacher=ema(momentum, follows),
         refresh=refresh,
     )

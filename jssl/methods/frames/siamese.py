@@ -35,12 +35,4 @@ def siamese(model, objective: Objective, *, across=together, exposes=nothing, re
         student, statistics = across(net, params, statistics, views, key=keys.network)
         return Outputs(student | exposes(params), views=views), statistics
 
-    def features(params, teacher, statistics, images):
-        return net.features(params, statistics, images)
-
-    def encoder(params, teacher, statistics):
-        return net.encoder(params, statistics)
-
-    return assemble(
-        objective, init=init, forward=forward, features=features, encoder=encoder, refresh=refresh
-    )
+    return assemble(objective, net=net, init=init, forward=forward, refresh=refresh)

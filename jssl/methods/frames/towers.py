@@ -53,10 +53,4 @@ def towers(model, objective: Objective, *, learned=None, visible=None, **others)
             student[name], _ = module.apply(params[name], statistics[name])
         return Outputs(student, views=views), after
 
-    def features(params, teacher, statistics, images):
-        return image.features(params, statistics, images)
-
-    def encoder(params, teacher, statistics):
-        return image.encoder(params, statistics)
-
-    return assemble(objective, init=init, forward=forward, features=features, encoder=encoder)
+    return assemble(objective, net=image, init=init, forward=forward)

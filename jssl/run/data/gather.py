@@ -97,16 +97,17 @@ def gather(
     if not isinstance(data, str):
         train, held = data if isinstance(data, tuple) else (data, None)
         arrays, train = isinstance(train, Source), opened(train)
-        name = train.name
-        if only is not None and isinstance(train, Passing):
-            raise ValueError("--only chooses images by name; batches of your own have none")
-        if some is not None and isinstance(train, Passing):
-            raise ValueError("--share and --per-class choose among all images, not of batches as they come")
+        name, test = train.name, None if held is None else opened(held)
         if isinstance(train, Passing):
-            return _of_given(name, train, None if held is None else opened(held), canvas, some)
+            if only is not None:
+                raise ValueError("--only chooses images by name; batches of your own have none")
+            if some is not None:
+                raise ValueError(
+                    "--share and --per-class choose among all images, not of batches as they come"
+                )
+            return _of_given(name, train, test, canvas, some)
         train = only_named(train, in_memory(train) if isinstance(train, Source) else train, only)
-        found = _of_given(name, train, None if held is None else opened(held), canvas, some)
-        return _marked(found, train, pixels=arrays)
+        return _marked(_of_given(name, train, test, canvas, some), train, pixels=arrays)
     data = named(data)
     kind = data.partition(":")[0]
     if kind not in RECORDS:

@@ -16,7 +16,7 @@ import numpy as np
 from jssl.data.reading.decode import is_pillow
 from jssl.data.reading.memory import MEMORY
 from jssl.data.source import IMAGE_SIZE, Source
-from jssl.data.sources.arrays import from_arrays
+from jssl.data.sources.arrays import as_bytes, from_arrays
 from jssl.run.settings.numbers import LARGEST
 
 PASSED = (
@@ -248,19 +248,9 @@ def as_pixels(images: Any, name: str) -> np.ndarray:
         images: [..., H, W, C] or, as torch has them, [..., C, H, W]; uint8, or floats in [0, 1].
         name: Of the data, for what is said.
     Raises:
-        ValueError: for floats outside of [0, 1], which were normalised already: views do that.
+        ValueError: as `as_bytes`.
     """
     images = np.asarray(images)
     if images.ndim >= 3 and images.shape[-3] in (1, 3) and images.shape[-1] not in (1, 3):
         images = np.moveaxis(images, -3, -1)
-    if np.issubdtype(images.dtype, np.floating):
-        low, high = float(images.min()), float(images.max())
-        if not (low >= 0 and high <= 1):
-            raise ValueError(
-                f"{name}: images must be uint8, or floats in [0, 1], got {low:.3g} to {high:.3g}; "
-                "leave the normalisation to the views"
-            )
-        images = np.round(images * 255).astype(np.uint8)
-    if images.dtype != np.uint8:
-        raise ValueError(f"{name}: images must be uint8, or floats in [0, 1], got {images.dtype}")
-    return images
+    return as_bytes(images, name)

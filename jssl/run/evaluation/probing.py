@@ -12,7 +12,6 @@ from jssl.data.source import Source
 from jssl.data.splits import evenly
 from jssl.evaluate import (
     Labelled,
-    Protocol,
     embedding_health,
     extract_features,
     knn_protocol,
@@ -28,8 +27,8 @@ from jssl.run.settings.experiment import Experiment
 from jssl.train import TrainState
 
 BANK, QUERIES = 4_000, 1_000  # images that protocols during training look at; the table at the end has all
-WHILE_TRAINING = (knn_protocol(),)
-AT_THE_ENDS = (knn_protocol(), linear_protocol(steps=500))
+WHILE_TRAINING = (knn_protocol(),)  # on a part of the data, for the curve
+AT_THE_ENDS = (knn_protocol(), linear_protocol(steps=500))  # on all of the data, for the table
 STARTED = "before training"  # the row of what a run begins with, where that is not random
 GUESSES = {  # metrics of a method's own task, and those of a guess at it
     "accuracy": "chance",
@@ -43,32 +42,20 @@ ASKED = 256  # images that a method's own task is made of at a time
 class Probes:
     """The protocols of one experiment on labelled data."""
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        train: Source,
-        test: Source,
-        *,
-        while_training: Sequence[Protocol] = WHILE_TRAINING,
-        at_the_ends: Sequence[Protocol] = AT_THE_ENDS,
-    ):
+    def __init__(self, experiment: Experiment, train: Source, test: Source):
         """Prepares them.
 
         Args:
             experiment: Whose method and evaluation view are looked at.
             train: Labelled images.
             test: Labelled images of the same classes.
-            while_training: Protocols on a part of the data, for the curve.
-            at_the_ends: Protocols on all of the data, for the table.
         """
         method = experiment.method
-
-        cls = _Cls(method)
+        cls, linear = _Cls(method), experiment.linear_features
 
         def both(params, teacher, memory, images):  # in one pass over the images
             return cls(params, teacher, memory, images), linear(params, teacher, memory, images)
 
-        linear = experiment.linear_features
         self._cls, self._view = cls, jax.tree_util.Partial(experiment.evaluation_view)
         self._both = None if linear is None else both
         self._train, self._test = (Labelled(source.images, source.labels) for source in (train, test))
@@ -79,7 +66,6 @@ class Probes:
             return method.task(params, teacher, memory, experiment.evaluation_view(images), index)
 
         self._task = None if method.task is None else jax.jit(task)
-        self._while_training, self._at_the_ends = while_training, at_the_ends
         self.classes = train.classes
 
     @property
@@ -89,11 +75,11 @@ class Probes:
 
     def on_a_part(self, state: TrainState) -> dict[str, float]:
         """Scores a state on a part of the data, for the curve."""
-        return self._score(state, self._bank, self._queries, self._while_training)
+        return self._score(state, self._bank, self._queries, WHILE_TRAINING)
 
     def scores(self, state: TrainState) -> dict[str, float]:
         """Scores a state on all of the data."""
-        return self._score(state, self._train, self._test, self._at_the_ends)
+        return self._score(state, self._train, self._test, AT_THE_ENDS)
 
     def _score(self, state, train, test, protocols):
         own = [protocol for protocol in protocols if protocol.name == "linear" and self._both is not None]
@@ -132,7 +118,7 @@ class Probes:
 
     def pixels(self) -> Table:
         """Scores raw pixels on all of the data, or finds what they reached on it before."""
-        return pixel_scores(self._train, self._test, classes=self.classes, protocols=self._at_the_ends)
+        return pixel_scores(self._train, self._test, classes=self.classes, protocols=AT_THE_ENDS)
 
     def baselines(
         self, state: TrainState, *, pixels: Callable[[], Table] | None = None, network: str = RANDOM
@@ -155,7 +141,7 @@ class Probes:
         """Takes the curve's first values from the baselines: those of the network that has not been trained
         yet.
         """
-        names = (*(f"{protocol.name}_" for protocol in self._while_training), "task_")
+        names = (*(f"{protocol.name}_" for protocol in WHILE_TRAINING), "task_")
         first = table[STARTED if STARTED in table else RANDOM]
         return {name: value for name, value in first.items() if name.startswith(names)}
 

@@ -9,7 +9,7 @@ from flax.traverse_util import unflatten_dict
 
 from jssl import weights
 from jssl.arrays.stacks import in_form_of
-from jssl.arrays.trees import names
+from jssl.arrays.trees import by_path
 from jssl.methods.base import Method
 from jssl.models.described import describe, restored
 from jssl.run.weights.export import evaluated
@@ -19,7 +19,6 @@ from jssl.weights.engine import few
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import about, network_of
 
-Flat = dict[tuple[str, ...], Any]
 HEADS = "heads"
 
 
@@ -105,7 +104,7 @@ def beside(start: Start | None, given: Mapping[str, Any] | None) -> Start | None
     told = "a frozen network begins with weights of its own"
     if start is None:
         return Start(given, told, evaluated=False)
-    leaves = _flat(given) | _flat(start.tree)
+    leaves = by_path(given) | by_path(start.tree)
     return Start(unflatten_dict(leaves), f"{start.sentence}; {told}")
 
 
@@ -135,7 +134,7 @@ def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int
     if loaded.variables is None:
         return Start(unflatten_dict({place: target, **_statistics(memory, {}, place)}, sep="."), "")
     variables = weights.resize(loaded.variables, size=side, encoder=loaded.encoder)
-    given, wanted = _flat(in_form_of(dict(variables["params"]), target)), _flat(target)
+    given, wanted = by_path(in_form_of(dict(variables["params"]), target)), by_path(target)
     taken = {path: leaf for path, leaf in given.items() if path in wanted}
     for path, leaf in taken.items():
         if leaf.shape != wanted[path].shape:
@@ -197,12 +196,12 @@ def _statistics(memory: Any, given: Any, place: str) -> dict[str, Any]:
 
 def _statistics_of_head(memory: Any, given: Any, head: str) -> dict[str, Any]:
     """A head's batch statistics wherever the memory has them; of one that was cut, its first layers'."""
-    held = _flat(dict(given.get(head, (None, {}))[1].get("batch_stats", {})))
+    held = by_path(dict(given.get(head, (None, {}))[1].get("batch_stats", {})))
     return {
         f"{at}.{'.'.join(path)}": held[path]
         for at, node in _nodes(memory, "memory")
         if at.endswith(f".{head}.batch_stats")
-        for path, leaf in _flat(node).items()
+        for path, leaf in by_path(node).items()
         if path in held and np.shape(held[path]) == leaf.shape
     }
 
@@ -219,7 +218,7 @@ def _heads(loaded: Loaded, params: Any, place: str) -> Iterator[tuple[str, Any]]
         given = dict(variables["params"]) if "params" in variables else {}
         fits = {}
         for at, node in nodes.items():
-            formed, wanted = _flat(in_form_of(given, node)), _flat(node)
+            formed, wanted = by_path(in_form_of(given, node)), by_path(node)
             if wanted and all(
                 path in formed and formed[path].shape == leaf.shape for path, leaf in wanted.items()
             ):
@@ -248,9 +247,5 @@ def _nodes(tree: Any, at: str) -> Iterator[tuple[str, Any]]:
             yield from _nodes(value, f"{at}.{name}")
 
 
-def _flat(tree: Any) -> Flat:
-    return {names(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
-
-
 def _shapes(tree: Any) -> dict[tuple[str, ...], tuple[int, ...]]:
-    return {path: np.shape(leaf) for path, leaf in _flat(tree).items()}
+    return {path: np.shape(leaf) for path, leaf in by_path(tree).items()}
