@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping, Set
 from dataclasses import fields, replace
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +14,6 @@ from jax.sharding import Mesh
 
 from jssl.arrays.jaxprs import matrix_flops
 from jssl.data.reading.resident import steps_per_epoch
-from jssl.data.source import Source
 from jssl.extras import require
 from jssl.run.before import MARKS, Shorter, check_data, config_of, extended
 from jssl.run.data.gather import Gathered, gather
@@ -23,6 +22,7 @@ from jssl.run.footprint import footprint
 from jssl.run.settings.experiment import DataInfo, Experiment, Settings
 from jssl.run.settings.numbers import LARGEST, check_numbers
 from jssl.run.settings.options import Options
+from jssl.run.settings.plain import plain
 from jssl.run.settings.presets import preset
 from jssl.run.weights.export import code_version, evaluated
 from jssl.run.weights.from_weights import Start, beside
@@ -30,7 +30,6 @@ from jssl.run.weights.named import begun_with, by_name, fit, settings_with_weigh
 from jssl.sharding import make_mesh, over_batch, placed, state_sharding
 from jssl.train import TrainState, init_state, train_step
 from jssl.weights.directory import EVALUATED, NETWORK
-from jssl.weights.loaded import Loaded
 from jssl.weights.own import about
 from jssl.weights.preprocessing import Preprocess
 
@@ -187,7 +186,7 @@ def _told(name: str, settings: Settings, options: Options) -> dict[str, Any]:
     numbers = ("seed", "dtype", "accumulate", "accumulate_exactly")
     return {
         "experiment": name,
-        "settings": {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)},
+        "settings": {field.name: plain(getattr(settings, field.name)) for field in fields(settings)},
         "numbers": {key: getattr(options, key) for key in numbers},
         "versions": {"jax": jax.__version__, **code_version()},
     }
@@ -333,23 +332,3 @@ def _takes(plan: Plan, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
         [] if plan.data.records is not None else [plan.data.train.images, *plan.data.train.extras.values()]
     )
     return parts | {"data": sum(np.asarray(x).nbytes for x in arrays)}, matrix_flops(traced.jaxpr)
-
-
-def _plain(value: Any) -> Any:
-    """A setting as JSON has it; what JSON lacks, by its description."""
-    if isinstance(value, Source):
-        return value.name
-    if isinstance(value, Loaded):
-        return f"weights of {value.family} given as arrays"
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, PurePath):
-        return str(value)
-    few = isinstance(value, list) and all(isinstance(x, int | float | str) for x in value)
-    if isinstance(value, tuple) or few:
-        return [_plain(item) for item in value]
-    if isinstance(value, list):  # samples or batches, of which there may be a million
-        return "a list"
-    text = repr(value)
-    other = " at 0x" in text or len(text) > 200  # an object of some library, which is another one each time
-    return f"a {type(value).__name__}" if other else text

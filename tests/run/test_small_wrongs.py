@@ -16,7 +16,7 @@ from jssl.data.views import NAMED
 from jssl.optim import hold_lower_blocks
 from jssl.run.directory.best import MARK, kept_at
 from jssl.run.gallery import write_gallery
-from jssl.run.plan import _plain
+from jssl.run.settings.plain import plain
 from jssl.run.settings.experiment import DataInfo
 
 
@@ -56,7 +56,7 @@ SAMPLES = [(np.zeros((4, 4, 3), np.uint8), 0)] * 9
     ],
 )
 def test_a_config_tells_what_data_is_and_not_all_of_it(data, told):
-    assert _plain(data) == told
+    assert plain(data) == told
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def as_bytes(images: np.ndarray, name: str) -> np.ndarray:
         low, high = float(images.min()), float(images.max())
         if not (low >= 0 and high <= 1):
             raise ValueError(
-                f"{name}: images must be uint8, or floats in [0, 1], got {low:.3g} to {high:.3g}; "
+                f"{name}: float images must lie in [0, 1], found {low:.3g} to {high:.3g}; "
                 "scale them, and leave the normalisation to the views"
             )
         images = np.round(images * 255).astype(np.uint8)
