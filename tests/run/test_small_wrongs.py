@@ -16,8 +16,8 @@ from jssl.data.views import NAMED
 from jssl.optim import hold_lower_blocks
 from jssl.run.directory.best import MARK, kept_at
 from jssl.run.gallery import write_gallery
-from jssl.run.settings.plain import plain
 from jssl.run.settings.experiment import DataInfo
+from jssl.run.settings.plain import plain
 
 
 def test_more_blocks_held_than_there_are():
