@@ -3,8 +3,8 @@
     from jssl import encoder, init_state, make_step, methods, objectives, views
 
 Packages: `objectives` (pure losses), `masks`, `models`, `data` (sources and views), `methods`, `optim`,
-`evaluate`, `weights` (published ones, read and written), `run` (carrying experiments out; `jssl.run(...)`
-starts one) and `experiments` (one file for each system).
+`evaluate`, `weights` (published weights, read and written), `run` (runs experiments; `jssl.run(...)` starts
+one) and `experiments` (one file for each system).
 """
 
 import importlib
@@ -87,8 +87,8 @@ __all__ = [
 
 
 class _Beside:
-    """Finds jssl.experiments in a checkout: there the folder lies beside jssl/, while an installed package
-    has it inside.
+    """Finds jssl.experiments in a checkout, where its folder is beside jssl/; in an installed package it is
+    inside.
     """
 
     folder = Path(__file__).parent.parent / "experiments"
@@ -103,11 +103,11 @@ class _Beside:
 
 
 if not Path(__file__).with_name("experiments").exists() and (_Beside.folder / "__init__.py").exists():
-    sys.meta_path.insert(0, _Beside)  # before another checkout's, where that one is installed
+    sys.meta_path.insert(0, _Beside)  # before the finder of another, installed checkout
 
 
 def __getattr__(name: str):
-    """Imports what carries experiments out when it is asked for: composing losses does not need it."""
+    """Imports `run` and `experiments` on first use, since composing losses does not need them."""
     if name in ("run", "experiments"):
         return importlib.import_module(f"{__name__}.{name}")
     if name == "open_run":

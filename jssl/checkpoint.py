@@ -1,4 +1,4 @@
-"""Checkpoints of a run: whole, asynchronous and atomic; one that is damaged is noticed and passed over."""
+"""Checkpoints of a run, written asynchronously and atomically; damaged ones are detected and skipped."""
 
 import itertools
 import json
@@ -20,22 +20,23 @@ State = Any
 
 
 class Unusable(ValueError):
-    """There are checkpoints, and none that this run can go on from."""
+    """Raised if there are checkpoints, but none from which this run can continue."""
 
 
 class Checkpoints:
     """Writes and reads the checkpoints of one run, in a directory of their own, one folder per step.
 
-    A checkpoint holds a whole train state, the configuration it belongs to, and a fingerprint of every array,
-    which shows whether the array was damaged.
+    A checkpoint holds a whole train state, the configuration it belongs to, and a checksum of every array, by
+    which damage is detected.
 
     Args:
-        directory: made by the first save where it is missing; a path, or a bucket's address such as
-            gs://bucket/run/checkpoints.
-        config: the settings that a state must have been trained with to be resumed; JSON types. None: any,
-            to read.
-        keep: how many of the newest checkpoints stay.
-        best: a metric; the checkpoint with its highest value stays too. None: the newest alone stay.
+        directory: a path, or a bucket's address such as gs://bucket/run/checkpoints; the first save makes it
+            if it is missing.
+        config: the settings with which a state must have been trained to be restored, in JSON types. None:
+            any settings, for reading only.
+        keep: how many of the newest checkpoints are kept.
+        best: the name of a metric; the checkpoint with its highest value is kept too. None: only the newest
+            are kept.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Checkpoints:
 
     @property
     def steps(self) -> list[int]:
-        """The steps that have a whole checkpoint, in order; one that is being written is not among them."""
+        """The steps that have a complete checkpoint, in order; one that is being written is not included."""
         if not self.directory.exists():
             return []
         whole = self._orbax.utils.is_checkpoint_finalized
@@ -62,14 +63,14 @@ class Checkpoints:
         )
 
     def save(self, step: int, state: State, metrics: Mapping[str, float] | None = None) -> None:
-        """Starts to save a state and returns while it is being written.
+        """Starts to save a state, and returns while it is being written.
 
-        A save that fails does not end the run: a warning says why and names the last good checkpoint.
+        A save that fails does not end the run: a warning gives the reason and names the last good checkpoint.
 
         Args:
-            step: the state's step; a step that is saved already is not saved again.
+            step: the state's step; if it is saved already, it is not saved again.
             state: the train state.
-            metrics: kept with the state; the one that is called as `best` ranks it.
+            metrics: saved with the state; the metric named `best` ranks checkpoints.
         """
         self.wait()
         if step in self.steps:
@@ -86,7 +87,7 @@ class Checkpoints:
             self._failed(error)
 
     def wait(self) -> None:
-        """Waits until what was saved is on disk, and removes the checkpoints that are not kept."""
+        """Waits until all saves are on disk, and removes the checkpoints that are not kept."""
         try:
             self._checkpointer.wait_until_finished()
         except Exception as error:
@@ -96,7 +97,7 @@ class Checkpoints:
         self._saving = None
 
     def close(self) -> None:
-        """Waits, then ends the threads that write."""
+        """Waits as `wait` does, then ends the writing threads."""
         self.wait()
         self._checkpointer.close()
 
@@ -109,20 +110,19 @@ class Checkpoints:
         return self._about(step).get("metrics", {})
 
     def restore(self, like: State | None = None) -> State | None:
-        """Reads the newest state that is not damaged, to go on from it.
+        """Reads the newest undamaged state, to continue from it.
 
-        A damaged checkpoint is set aside, with a warning that names it and the one that is used instead.
-        Others, such as an evaluation, `read`.
+        A damaged checkpoint is moved aside, with a warning that names it and the one that is used instead. To
+        read without continuing, as an evaluation does, use `read`.
 
         Args:
-            like: a state of the wanted structure; its arrays, or `jax.ShapeDtypeStruct`s, say where to put
-                what is read. None reads whatever is there, as nested dicts and lists on this process's first
-                device.
+            like: a state of the expected structure; its arrays, or `jax.ShapeDtypeStruct`s, give the
+                shardings. None reads any structure, as nested dicts and lists on this process's first device.
         Returns:
-            A state, or None where there is no checkpoint.
+            A state, or None if there is no checkpoint.
         Raises:
-            Unusable: where the checkpoint has another configuration or structure, naming the first
-                difference; or where all checkpoints are damaged.
+            Unusable: if the checkpoint has another configuration or structure, with the first difference in
+                the message; or if all checkpoints are damaged.
         """
         state, damaged = self._newest(like)
         for step in damaged:
@@ -130,7 +130,8 @@ class Checkpoints:
         return state
 
     def read(self, like: State | None = None) -> State | None:
-        """Reads as `restore`, and leaves everything where it is: the run may be somebody else's, or going on.
+        """Reads as `restore` does, without changing any files, since the run may be somebody else's, or still
+        running.
 
         Args:
             like: as `restore`.
@@ -140,7 +141,7 @@ class Checkpoints:
         return self._newest(like)[0]
 
     def _newest(self, like: State | None) -> tuple[State | None, list[int]]:
-        """The newest state that is not damaged, and the steps of those that are."""
+        """Reads the newest undamaged state, and lists the steps of damaged ones."""
         damaged: dict[int, Exception] = {}
         for step in reversed(self.steps):
             try:
@@ -178,7 +179,7 @@ class Checkpoints:
         with _reading():
             found = self._checkpointer.metadata(folder).item_metadata["arrays"]["state"]
             as_found = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), found)
-        named = like is None  # as nested dicts, whose order is not that of what was saved
+        named = like is None  # read as nested dicts, whose order differs from that of the saved state
         like = as_found if named else like
         raw = as_numbers(like)
         if difference := first_difference(_shapes(found), _shapes(raw)):
@@ -234,14 +235,14 @@ class Checkpoints:
 
 
 def first_difference(there: Any, here: Any, path: str = "") -> str | None:
-    """Says where two nested dicts first differ.
+    """Describes the first difference between two nested dicts.
 
     Args:
-        there: the one that is named "there" in the answer, such as a checkpoint's configuration.
-        here: the one that is named "here".
-        path: what both are part of, written before the names.
+        there: the dict that the answer calls "there", such as a checkpoint's configuration.
+        here: the dict that the answer calls "here".
+        path: a prefix for the names in the answer.
     Returns:
-        The difference in words, or None where there is none.
+        The difference in words, or None if there is none.
     Examples:
         >>> first_difference({"method": {"temperature": 0.1}}, {"method": {"temperature": 0.2}})
         'method.temperature is 0.1 there, 0.2 here'
@@ -263,7 +264,9 @@ def _shapes(tree) -> dict[str, Any]:
 
 
 def _placed(tree):
-    """The shapes of a tree, each with a place; what has none goes where the others are, whole."""
+    """The shapes of a tree, each with a sharding; arrays without one are replicated over the devices of the
+    others.
+    """
     places = [getattr(leaf, "sharding", None) for leaf in jax.tree.leaves(tree)]
     meshes = [place.mesh for place in places if isinstance(place, NamedSharding)]
     device = SingleDeviceSharding(jax.local_devices()[0])
@@ -276,8 +279,8 @@ def _placed(tree):
 
 
 def _arrays(orbax):
-    """Orbax's handler of arrays, set to cut up only large ones for several devices to write: each cut is
-    compiled.
+    """Returns Orbax's handler of arrays, set so that several devices share the writing of large arrays only,
+    since each split is compiled.
     """
     types = orbax.type_handlers
     arrays = types.ArrayHandler(min_slice_bytes_for_replica_parallel=2**20)
@@ -293,7 +296,7 @@ class _Damaged(Exception):
 def _reading():
     try:
         yield
-    except Exception as error:  # whatever Orbax, tensorstore or a parser make of broken files
+    except Exception as error:  # Orbax, tensorstore and parsers raise many kinds for broken files
         raise _Damaged(" ".join(str(error).split())[:200] or type(error).__name__) from error
 
 

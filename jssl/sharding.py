@@ -1,4 +1,4 @@
-"""Arrays over many devices."""
+"""Arrays on many devices, and runs of many processes."""
 
 import os
 from collections.abc import Sequence
@@ -8,21 +8,21 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-COUNTS = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")  # variables that say how many processes were started
+COUNTS = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")  # environment variables with the number of processes
 
 
 def all_gather(x: jax.Array, axis_name: str) -> jax.Array:
     """Gathers the rows of all devices, for a loss inside `shard_map` or `jax.pmap`.
 
-    Under `jit` with a sharded batch it is not needed: arrays are global there. Inside `shard_map` and `pmap`
-    a loss sees the rows of one device; on gathered rows it is the loss of the whole batch, the same on every
-    device. Its gradient reaches the rows of all devices, summed over the devices that all compute it: average
-    the loss or the gradients of the parameters over the devices (`jax.lax.pmean`), as data parallelism does,
-    and they are those of one device.
+    Under `jit` with a sharded batch it is not needed, since arrays are global there. Inside `shard_map` and
+    `pmap` a loss gets the rows of one device; on gathered rows it is the loss of the whole batch, the same on
+    every device. Its gradient by a device's rows is the sum over all devices, each of which computes the
+    loss. So average the loss or the gradients of the parameters over the devices (`jax.lax.pmean`), as data
+    parallelism does, to get the gradients of one device.
 
     Args:
         x: [B / devices, ...], the rows of this device.
-        axis_name: the mapped axis.
+        axis_name: the name of the mapped axis.
     Returns:
         [B, ...], the rows in the order of the devices.
     Raises:
@@ -37,11 +37,12 @@ def all_gather(x: jax.Array, axis_name: str) -> jax.Array:
 
 
 def make_mesh(spec: str | None = None, *, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Arranges devices as a grid of `data` by `fsdp`: the batch is spread over both, parameters over `fsdp`.
+    """Arranges devices as a grid with the axes `data` and `fsdp`: the batch is sharded over both, parameters
+    over `fsdp`.
 
     Args:
         spec: such as "data=8" or "data=4,fsdp=2"; None puts all devices on `data`.
-        devices: the devices to use, the first of them if the grid is smaller; by default all that jax has.
+        devices: the devices to use; a smaller grid uses the first of them. By default all devices of jax.
     Returns:
         A mesh with the axes ("data", "fsdp").
     Raises:
@@ -66,14 +67,14 @@ def make_mesh(spec: str | None = None, *, devices: Sequence[jax.Device] | None =
 
 
 def check_devices() -> None:
-    """Refuses to begin where jax finds no device of the kind that JAX_PLATFORMS names.
+    """Checks that jax finds a device of the kind that JAX_PLATFORMS names.
 
     Raises:
-        ValueError: saying what it names.
+        ValueError: if there is none, with the value of JAX_PLATFORMS.
     """
     try:
         jax.devices()
-    except (RuntimeError, AssertionError) as error:  # jax has either, by its version and the platform
+    except (RuntimeError, AssertionError) as error:  # which one depends on jax's version and the platform
         config: Any = jax.config  # its options are added at run time
         asked, said = config.jax_platforms, " ".join(str(error).split())[:200]
         raise ValueError(
@@ -83,26 +84,26 @@ def check_devices() -> None:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Puts the whole array on every device."""
+    """Returns the sharding that puts the whole array on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def over_batch(mesh: Mesh) -> NamedSharding:
-    """Spreads the rows of an array over all devices."""
+    """Returns the sharding that spreads the rows of an array over all devices."""
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
 
 
 def rows_over(mesh: Mesh, array: np.ndarray, *, axis: int = 0, pad: bool = True) -> jax.Array:
-    """Puts an array on the devices, its rows spread over all of them.
+    """Puts an array on the devices, with its rows spread over all of them.
 
     Args:
         mesh: as `make_mesh` makes it.
-        array: the same in every process.
-        axis: where its rows are.
-        pad: fill up with zeros until the devices have equally many; without, rows that cannot be shared
-            equally are put on every device.
+        array: the whole array, the same in every process.
+        axis: the axis of the rows.
+        pad: whether to add rows of zeros until all devices have the same number; otherwise, an array whose
+            rows cannot be divided equally is put whole on every device.
     Returns:
-        A global array, with the padding.
+        A global array, including the padding.
     Examples:
         >>> rows_over(make_mesh("data=1"), np.ones((3, 2))).shape
         (3, 2)
@@ -117,16 +118,16 @@ def rows_over(mesh: Mesh, array: np.ndarray, *, axis: int = 0, pad: bool = True)
 
 
 def state_sharding(mesh: Mesh, state, *, smallest: int = 2**14):
-    """Says where the arrays of a train state lie: large ones are spread over `fsdp`, the rest are on every
+    """Computes the sharding of a train state: large arrays are spread over `fsdp`, all others are on every
     device.
 
-    An array is spread along its longest axis that the number of `fsdp` devices divides. The rule looks at an
-    array's shape alone, so that parameters, their teacher and their moments lie together.
+    An array is spread along its longest axis that the number of `fsdp` devices divides. The rule depends only
+    on the shape of an array, so that parameters, teacher and moments are sharded alike.
 
     Args:
         mesh: as `make_mesh` makes it.
         state: arrays or `jax.ShapeDtypeStruct`s.
-        smallest: the number of entries from which on an array is spread.
+        smallest: the least number of entries of an array that is spread.
     Returns:
         A `NamedSharding` for every array, in a pytree of the same structure.
     """
@@ -143,13 +144,14 @@ def state_sharding(mesh: Mesh, state, *, smallest: int = 2**14):
 
 
 def placed(shapes, places):
-    """Says where arrays that do not exist yet will lie, so that programs can be traced and compiled for them.
+    """Adds shardings to the shapes of arrays, so that programs can be traced and compiled before the arrays
+    exist.
 
     Args:
         shapes: A tree of arrays or `jax.ShapeDtypeStruct`s.
         places: One sharding for all, or a tree of them.
     Returns:
-        The tree as `jax.ShapeDtypeStruct`s with their places.
+        The tree as `jax.ShapeDtypeStruct`s with shardings.
     """
     if isinstance(places, jax.sharding.Sharding):
         places = jax.tree.map(lambda _: places, shapes)
@@ -157,10 +159,9 @@ def placed(shapes, places):
 
 
 def on_one_device(tree):
-    """Copies whole arrays to this process's first device, where code that knows nothing of meshes can use
-    them.
+    """Copies whole arrays to this process's first device, for code that does not support meshes.
 
-    Every process of a run has to call it. What lies on one device already is returned as it is.
+    Every process of a run has to call it. Arrays that are on one device already are returned as they are.
 
     Args:
         tree: arrays.
@@ -177,15 +178,16 @@ def on_one_device(tree):
 def join_processes(
     coordinator: str | None = None, *, processes: int | None = None, process: int | None = None
 ) -> None:
-    """Joins the processes of a pod, or of several machines, to one run. Call it before any other use of jax.
+    """Connects the processes of a pod, or of several machines, for one run. Call it before any other use of
+    jax.
 
     Args:
-        coordinator: host:port of process 0. Without it, TPU pods, Slurm and Open MPI say by the environment
-            who belongs together; where they say nothing, this process is alone.
-        processes: how many there are; to be given with `coordinator`.
+        coordinator: host:port of process 0. Without it, the environment of TPU pods, Slurm and Open MPI says
+            which processes belong together; without such an environment, this process runs alone.
+        processes: the number of processes; to be given with `coordinator`.
         process: the number of this one; to be given with `coordinator`.
     Raises:
-        ValueError: where only some of the three are given.
+        ValueError: if only some of the three are given.
     """
     if coordinator is not None or processes is not None or process is not None:
         if coordinator is None or processes is None or process is None:
@@ -211,7 +213,7 @@ def join_processes(
 
 
 def _of_many(environment) -> bool:
-    """Tells whether the environment is one in which several processes were started together."""
+    """Tells whether, by the environment, several processes were started together."""
     if any(environment.get(name, "1").isdigit() and int(environment.get(name, "1")) > 1 for name in COUNTS):
         return True
     return (

@@ -1,4 +1,4 @@
-"""The only train step and the only loop: a method, an optimizer and views, composed."""
+"""The train step and the training loop, made of a method, an optimizer and views."""
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -18,21 +18,21 @@ from jssl.arrays.trees import cast
 from jssl.methods.base import EXACT, Method, Params
 from jssl.models.freezing import filled
 
-BRIGHTEST = 64.0  # beyond any normalised image, far below 255
+BRIGHTEST = 64.0  # above all values of normalised images, far below 255
 
 Batch = dict[str, jax.Array]
 Views = Callable[[jax.Array, Batch], dict[str, jax.Array]]
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """Everything that training changes, and nothing else: what a checkpoint holds.
+    """Everything that training changes, and nothing else; a checkpoint holds it.
 
     Args:
         step: [] int32, optimizer steps taken; every schedule is a function of it.
         params: the student's parameters, float32.
         teacher: the teacher's parameters; None without a teacher.
-        memory: what has no gradient: batch statistics, frozen weights, centers, queues, assignments.
-        opt_state: the optimizer's.
+        memory: arrays without gradient: batch statistics, frozen weights, centers, queues, assignments.
+        opt_state: the optimizer's state.
         key: the run's random key, constant: the key of a step is fold_in(key, step).
     """
 
@@ -59,16 +59,16 @@ def init_state(
         method: what is trained.
         optimizer: any optax transformation.
         views: (key, batch) -> views.
-        batch: one batch as the step will see it, for its shapes; {"image": [B, H, W, C], "index": [B], ...}.
+        batch: one batch as the step will get it, for its shapes; {"image": [B, H, W, C], "index": [B], ...}.
         key: the run's random key.
-        start: arrays to begin with instead of random ones, such as {"params": {"encoder": ...}} or a frozen
-            network's {"memory": {"statistics": {"target": {"frozen": ...}}}}: a tree laid over the state's
-            params and memory by path.
+        start: a tree of arrays that replace the state's params and memory at the same paths, such as
+            {"params": {"encoder": ...}}, or {"memory": {"statistics": {"target": {"frozen": ...}}}} of a
+            frozen network.
     Returns:
         A `TrainState`; an EMA teacher is a copy of the student.
     Raises:
-        ValueError: for an array of `start` with another shape or no place, a frozen network without weights,
-            or views whose images are not floats in [0, 1] or normalised.
+        ValueError: for an array of `start` with another shape or a path that the state does not have, a
+            frozen network without weights, or views whose images are neither floats in [0, 1] nor normalised.
     """
 
     @jax.jit
@@ -85,7 +85,8 @@ def init_state(
         )
     params, memory, opt_state = init(key, batch, dict(start or {}))
     teacher = None if method.teacher is None else jax.tree.map(jnp.copy, method.teacher.init(params))
-    # copies, since the step donates its state: no two leaves may be one buffer, nor the caller's key
+    # copies, since the step donates its state: no two leaves may share a buffer with each other or with the
+    # caller's key
     return TrainState(jnp.zeros((), jnp.int32), params, teacher, memory, opt_state, jnp.copy(key))
 
 
@@ -107,22 +108,22 @@ def train_step(
 
     Args:
         method: what is trained.
-        optimizer: any optax transformation; those that ask for value, grad or value_fn are given them.
+        optimizer: any optax transformation; one that asks for value, grad or value_fn gets them.
         views: (key, batch) -> views.
-        dtype: in which parameters and images enter the forward pass, such as jnp.bfloat16; losses, targets
-            made of pixels or given by views, statistics and the parameters themselves stay float32.
-        accumulate: the batch is seen in so many parts, in turn, and the gradients are averaged; teacher and
-            schedules move once, memory after each part. A loss that compares the images of a batch then
-            compares those of a part.
-        accumulate_exactly: the loss sees the whole batch, whose embeddings are kept while the networks see it
-            in parts; centers and queues move once. Costs another forward pass; exact where networks do not
-            mix images, as batch norm does.
+        dtype: the type of parameters and images in the forward pass, such as jnp.bfloat16; losses,
+            statistics, targets that are pixels or come from views, and the stored parameters stay float32.
+        accumulate: how many parts the batch is processed in, one after another, with averaged gradients.
+            Teacher and schedules move once, memory after each part. A loss that compares the images of a
+            batch then only compares those of one part.
+        accumulate_exactly: whether the loss compares the whole batch: the networks process it in parts, and
+            all embeddings are kept. Centers and queues move once. It costs another forward pass, and is exact
+            for networks that do not mix images; batch norm does.
     Returns:
         (state, batch) -> (state, metrics), metrics a dict of scalars: loss, gradient_norm and the method's
         own.
     Raises:
-        ValueError: for `accumulate` below 1; at trace time where it does not divide the batch, or for views
-            that are not images as floats.
+        ValueError: for `accumulate` below 1; at trace time, if it does not divide the batch, or for views
+            whose images are not floats.
     """
     if accumulate < 1:
         raise ValueError(f"accumulate must be at least 1, got {accumulate}")
@@ -144,7 +145,7 @@ def train_step(
         def part(carry, inputs):
             memory, total = carry
             i, micro = inputs
-            # views have a key of their own for every sample
+            # views already have one key for each sample
             part_keys = keys[0], jax.random.fold_in(keys[1], i)
             (loss, (memory, metrics)), grads = gradient(params, teacher, memory, micro, part_keys, step)
             return (memory, jax.tree.map(jnp.add, total, grads)), (loss, metrics)
@@ -183,9 +184,9 @@ def train_step(
 def make_step(
     method: Method, optimizer: optax.GradientTransformation, views: Views, **settings
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
-    """Compiles `train_step`; the state is donated: use the one that comes back.
+    """Compiles `train_step`. The step donates its state, so use only the returned state afterwards.
 
-    Warns where `accumulate` changes what a loss compares.
+    It warns if `accumulate` changes which images a loss compares.
 
     Args:
         method, optimizer, views, settings: as for `train_step`.
@@ -204,12 +205,12 @@ def make_step(
 
 
 class Event(NamedTuple):
-    """Something done between steps.
+    """A function that is called between steps.
 
     Args:
-        every: steps between two of it; it also happens after the last step.
-        call: (step, state, metrics) -> None, or a state that training goes on with. metrics: the latest,
-            still on the device.
+        every: the number of steps between two calls; it is also called after the last step.
+        call: (step, state, metrics) -> None, or the state with which training continues. metrics: the latest
+            ones, still on the device.
     """
 
     every: int
@@ -217,14 +218,15 @@ class Event(NamedTuple):
 
 
 def fit(advance, state: TrainState, *, steps: int, events: Iterable[Event] = ()) -> TrainState:
-    """Runs the loop: advance to the next event, hold the event, until the state has taken `steps` steps.
+    """Runs the training loop until the state has taken `steps` steps: advance to the next event, then call
+    it.
 
     Args:
-        advance: (state, step, n) -> (state, metrics) takes n steps from `step` on without waiting for the
-            device; of `feed` or `scanned`.
-        state: to begin with.
-        steps: at which to end.
-        events: held between steps.
+        advance: (state, step, n) -> (state, metrics), as `feed` or `scanned` makes it: takes n steps from
+            `step` on, without waiting for the device.
+        state: the state to start from.
+        steps: the step at which to end.
+        events: called between steps.
     Returns:
         The last state. A state that has taken `steps` steps already is returned as it is.
     """
@@ -241,7 +243,8 @@ def fit(advance, state: TrainState, *, steps: int, events: Iterable[Event] = ())
 
 
 def feed(step, batch_of: Callable[[int], Batch]):
-    """Dispatches steps one by one on the batches that `batch_of` gives; metrics are those of the last.
+    """Makes a function that dispatches steps one by one, on the batches of `batch_of`; it returns the last
+    step's metrics.
 
     Args:
         step: a compiled step.
@@ -259,7 +262,8 @@ def feed(step, batch_of: Callable[[int], Batch]):
 
 
 def scanned(step, batch_at: Callable[[jax.Array, Any], Batch], data):
-    """Takes any number of steps as one compiled call over data on the device; metrics are those of the last.
+    """Makes a function that takes any number of steps in one compiled call, on data on the device; it returns
+    the last step's metrics.
 
     Args:
         step: an uncompiled `train_step`.
@@ -284,7 +288,7 @@ def scanned(step, batch_at: Callable[[jax.Array, Any], Batch], data):
 
 
 def _checked(seen):
-    """Views whose images are floats with the channels last."""
+    """Checks that the images of views are floats with the channels last, and returns the views."""
     if not isinstance(seen, Mapping):
         raise ValueError(
             f"views are of type {type(seen).__name__}, expected a dict with 'global', [V, B, H, W, C]"
@@ -306,8 +310,8 @@ def _checked(seen):
 
 
 def _bright(images) -> bool:
-    """Whether these have values of 0..255, as far as can be seen: not while tracing, and not of several
-    processes.
+    """Whether images have values of 0..255; False if the values are not available, while tracing and for
+    arrays of several processes.
     """
     if isinstance(images, jax.core.Tracer) or not isinstance(images, np.ndarray | jax.Array):
         return False

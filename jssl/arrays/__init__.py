@@ -1,3 +1,3 @@
-"""The ground floor: checks, vectors, distributions, patches, keys, trees and blocks of rows, on arrays
-alone.
+"""The lowest layer: functions of arrays alone, for checks, vectors, distributions, patches, keys, trees and
+blocks of rows.
 """

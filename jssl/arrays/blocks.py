@@ -1,6 +1,4 @@
-"""Rows dealt to blocks like cards, so that a batch sharded over devices spreads every block over all of
-them.
-"""
+"""Divides rows into interleaved blocks, so that every block of a sharded batch has rows on all devices."""
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +7,13 @@ from jssl.arrays.checks import check_positive
 
 
 def dealt(x: jax.Array, parts: int, *, axis: int = 0) -> jax.Array:
-    """Deals rows to parts like cards, so that a batch spread over devices keeps all of them busy.
+    """Divides rows into interleaved parts: row b goes to part b mod P, so that each part of a sharded batch
+    has rows on all devices.
 
     Args:
         x: [..., B, ...].
-        parts: P, which divides B.
-        axis: that of the batch.
+        parts: the number P of parts, which divides B.
+        axis: the axis of the batch.
     Returns:
         [P, ..., B / P, ...].
 
@@ -26,10 +25,10 @@ def dealt(x: jax.Array, parts: int, *, axis: int = 0) -> jax.Array:
 
 
 def in_blocks(x: jax.Array, block_size: int) -> jax.Array:
-    """Deals rows to blocks like cards; rows of zeros fill the last round where it is short.
+    """Divides rows into interleaved blocks of equal size, padded at the end with rows of zeros.
 
     Args:
-        x: [N, ...]; keys where N needs no filling.
+        x: [N, ...]; random keys only where no padding is needed.
         block_size: the most rows of a block; it need not divide N.
     Returns:
         [M, S, ...], M blocks of S <= block_size rows: row s of block m is x[s * M + m].
@@ -48,11 +47,11 @@ def in_blocks(x: jax.Array, block_size: int) -> jax.Array:
 
 
 def from_blocks(blocks: jax.Array, size: int) -> jax.Array:
-    """Puts the rows that `in_blocks` dealt back into their order.
+    """Puts the rows of `in_blocks` back into their order and drops the padding.
 
     Args:
         blocks: [M, S, ...].
-        size: how many rows there were, N.
+        size: N, the number of rows before padding.
     Returns:
         [N, ...].
 

@@ -1,5 +1,5 @@
-"""Shapes and types, checked while a loss is traced: an error names the argument, what it is and what was
-expected.
+"""Checks of shapes and types while a loss is traced. An error names the argument, its shape or type, and what
+was expected.
 """
 
 import numbers
@@ -48,11 +48,11 @@ def check(**arguments: tuple) -> list[jax.Array]:
 
 
 def _gathered(array):
-    """An array whose sharding is part of its type, on every device: products of two such batches are
-    ambiguous.
+    """Replicates an array with explicit sharding on every device, since JAX rejects products of two sharded
+    batches as ambiguous.
     """
     sharding = jax.typeof(array).sharding
-    if all(axis is None for axis in sharding.spec):  # also the shardings that the compiler chooses: untouched
+    if all(axis is None for axis in sharding.spec):  # so are shardings that the compiler chooses
         return array
     mesh = sharding.mesh if isinstance(array, jax.core.Tracer) else array.sharding.mesh
     return jax.sharding.reshard(array, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
@@ -82,11 +82,11 @@ def _check_shape(name, array, axes, sizes):
 
 
 def check_batch(least: int, reason: str, **array: jax.Array) -> None:
-    """Refuses a batch that is too small for what a loss computes.
+    """Raises a ValueError for a batch that is too small for a loss.
 
     Args:
         least: the smallest batch allowed.
-        reason: what needs it.
+        reason: what the loss needs it for; part of the message.
         **array: name=array, the batch first.
     Raises:
         ValueError: for a smaller batch.
@@ -104,8 +104,8 @@ def check_batch(least: int, reason: str, **array: jax.Array) -> None:
 
 
 def check_positive(**values) -> None:
-    """Refuses numbers that are not above zero; traced values and arrays pass, since their values are not
-    known yet.
+    """Raises a ValueError for numbers that are not above zero; traced values and arrays pass, since their
+    values are not known yet.
 
     Args:
         **values: name=number, for instance a temperature.

@@ -22,7 +22,8 @@ def entropy(p: jax.Array) -> jax.Array:
 
 
 def target_spread(mean_entropy: jax.Array, mean_target: jax.Array) -> dict[str, jax.Array]:
-    """Tells apart the two collapses of targets over prototypes: all of them uniform, or all of them the same.
+    """Measures the two ways in which targets over prototypes collapse: all become uniform, or all become the
+    same.
 
     Args:
         mean_entropy: [] the entropy of a target, averaged over the batch.

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 def drawn_rectangles(
     grid: tuple[int, int], numbers: jax.Array, *, area: tuple, aspect: tuple[float, float]
 ) -> tuple[jax.Array, ...]:
-    """Places rectangles by numbers in [0, 1): of uniform area and log-uniform aspect, anywhere in the grid.
+    """Turns random numbers in [0, 1) into rectangles of uniform area and log-uniform aspect, anywhere in the
+    grid.
 
     Args:
         grid: (rows, columns).
@@ -39,7 +40,7 @@ def rectangles(grid: tuple[int, int], top, left, height, width) -> jax.Array:
         top, left: [...], the first row and column of each rectangle.
         height, width: [...] or one number for all.
     Returns:
-        [..., rows, columns] bool; what reaches over the border is cut off.
+        [..., rows, columns] bool; parts of a rectangle outside the grid are cut off.
 
     >>> rectangles((2, 3), jnp.array([0]), jnp.array([1]), 1, 2)[0].astype(int).tolist()
     [[0, 1, 1], [0, 0, 0]]

@@ -1,4 +1,4 @@
-"""Programs as JAX has traced them: what stands inside of them, and how much they multiply."""
+"""Programs traced by JAX (jaxprs): the programs nested inside them, and the operations that they take."""
 
 import math
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 
 def bodies(value: Any) -> Iterator[Jaxpr]:
-    """Yields the programs in the parameters of an equation: of calls, loops and branches.
+    """Yields the programs nested in a parameter of an equation: the bodies of calls, loops and branches.
 
     Args:
         value: A parameter, or several in a mapping or a sequence.
@@ -27,11 +27,11 @@ def bodies(value: Any) -> Iterator[Jaxpr]:
 def matrix_flops(jaxpr: Jaxpr) -> int:
     """Counts the operations of matrix products and convolutions, two for each number multiplied.
 
-    Loops of known length count as often as they run, and of the branches of a `cond` the largest counts. What
-    no result depends on does not count.
+    The body of a loop of known length counts once per iteration; of a `cond`, only the largest branch counts.
+    Equations that no result depends on do not count.
 
     Args:
-        jaxpr: Of `jax.make_jaxpr(...)(...).jaxpr`.
+        jaxpr: Such as `jax.make_jaxpr(...)(...).jaxpr`.
     Returns:
         Operations, on all devices together.
     Examples:
@@ -53,7 +53,7 @@ def used(jaxpr: Jaxpr) -> list[JaxprEqn]:
     """Lists the equations that results depend on, in order; compilers drop the others.
 
     Args:
-        jaxpr: all of its results count as read.
+        jaxpr: a traced program; all of its results count as used.
     Examples:
         >>> import jax
         >>> len(used(jax.make_jaxpr(lambda x: (x * 2, x + 1)[1])(1.0).jaxpr))
@@ -71,7 +71,7 @@ def own_flops(equation: JaxprEqn) -> int:
     """Counts the operations of one matrix product or convolution; 0 for any other equation.
 
     Args:
-        equation: Of a program; what stands inside of it does not count.
+        equation: One of a traced program; programs nested inside it do not count.
     """
     if equation.primitive.name == "dot_general":
         (contracted, _), _ = equation.params["dimension_numbers"]
@@ -83,9 +83,7 @@ def own_flops(equation: JaxprEqn) -> int:
 
 
 def _convolution_products(equation: Any) -> int:
-    """How often a convolution multiplies two numbers; the zeros that a dilation puts in between do not
-    count.
-    """
+    """Counts the products of two numbers in a convolution; zeros inserted by a dilation do not count."""
     kernel, spec = _shape(equation.invars[1]), equation.params["dimension_numbers"]
     groups = equation.params["batch_group_count"]  # the gradient of a kernel is a convolution over the batch
     out = math.prod(_shape(equation.outvars[0]))

@@ -1,4 +1,4 @@
-"""How a GPU's compiler is led to make few kernels of many small updates."""
+"""Makes a GPU's compiler fuse many small updates into a few kernels."""
 
 from typing import Any
 
@@ -9,11 +9,12 @@ import jax.numpy as jnp
 def vectors_together(tree: Any) -> Any:
     """Lets a GPU update all vectors of one shape, such as biases and scales, by a few kernels.
 
-    XLA joins the updates of arrays of one shape where they read an array in common. So vectors of one shape
-    have the same zeros added, which the compiler is not told to be zeros. Elsewhere nothing is done.
+    XLA fuses the updates of arrays of one shape if they read a common array. So the same array of zeros is
+    added to all vectors of one shape, behind a barrier that hides from the compiler that it is zero. On other
+    platforms nothing is done.
 
     Args:
-        tree: of arrays, such as gradients.
+        tree: a pytree of arrays, such as gradients.
     Returns:
         The same values.
 

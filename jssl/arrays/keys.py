@@ -24,10 +24,10 @@ def sample_keys(key: jax.Array, index: jax.Array) -> jax.Array:
 
 
 def check_keys(keys: jax.Array) -> None:
-    """Refuses anything but [B] keys, one for each sample.
+    """Raises a ValueError for anything but [B] keys, one for each sample.
 
     Args:
-        keys: what was given as such.
+        keys: the argument to check.
     Raises:
         ValueError: for one key, no key at all, or numbers.
     """
@@ -39,7 +39,7 @@ def check_keys(keys: jax.Array) -> None:
 
 
 def batch_key(keys: jax.Array) -> jax.Array:
-    """Makes one key of those of a batch, the same in whatever order they come: for draws that a batch shares.
+    """Combines the keys of a batch into one, whatever their order, for draws that all samples share.
 
     Args:
         keys: [B].
@@ -51,11 +51,11 @@ def batch_key(keys: jax.Array) -> jax.Array:
 
 
 def fold_keys(keys: jax.Array, number: int | jax.Array) -> jax.Array:
-    """Makes the keys' own streams for the purpose with this number.
+    """Derives new keys from keys: an independent stream of random numbers for each purpose.
 
     Args:
         keys: [B].
-        number: of the purpose.
+        number: the number of the purpose.
     Returns:
         [B] keys.
     """
@@ -71,22 +71,21 @@ def uniform(keys: jax.Array, low: float = 0.0, high: float = 1.0, *, shape: Sequ
     Args:
         keys: [B].
         low, high: the bounds.
-        shape: of what each key draws.
+        shape: the shape of the draw of each key.
     Returns:
         [B, *shape] float32.
     """
     words = jax.random.key_data(keys).T[..., None]  # [2, B, 1]
     counter = jnp.arange(1, math.prod(shape) + 1, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)
     counter = jnp.broadcast_to(counter, (len(keys), counter.size))
-    # A loop, because XLA does not fuse across one: it would make the draw anew for every pixel that depends
-    # on it.
+    # A loop, since XLA does not fuse across loops. Without it, the draw would be repeated for every pixel
+    # that depends on it.
     bits, _ = jax.lax.scan(lambda bits, word: (scramble(bits ^ word), None), counter, words)
     return (low + (bits >> 8).astype(jnp.float32) * (2.0**-24 * (high - low))).reshape(-1, *shape)
 
 
 def scramble(x: Bits) -> Bits:
-    """Mixes bits by Murmur3's finaliser, a bijection in which every bit of the input moves every bit of the
-    output.
+    """Mixes bits by Murmur3's finaliser, a bijection in which every input bit affects every output bit.
 
     An augmentation draws a few dozen numbers for an image. JAX's own generator would take most of its compile
     time, for guarantees that nothing here needs.
@@ -102,17 +101,17 @@ def scramble(x: Bits) -> Bits:
 
 
 def is_key(x) -> bool:
-    """Tells whether an array, or the shape of one, is of random keys."""
+    """Tells whether an array, or a `jax.ShapeDtypeStruct`, holds random keys."""
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def as_numbers(tree):
-    """Writes the random keys of a tree as the numbers that they are made of.
+    """Replaces the random keys of a tree by their data, arrays of integers.
 
     Args:
-        tree: arrays, or their shapes.
+        tree: arrays, or `jax.ShapeDtypeStruct`s.
     Returns:
-        The same tree without keys; a shape keeps its place.
+        The same tree without keys; a `jax.ShapeDtypeStruct` keeps its sharding.
     """
 
     def numbers(leaf):
@@ -127,5 +126,5 @@ def as_numbers(tree):
 
 
 def as_key(like, numbers):
-    """Makes keys of their numbers where `like` is of keys; anything else stays as it is."""
+    """Turns integers back into random keys where `like` holds keys; anything else stays as it is."""
     return jax.random.wrap_key_data(numbers, impl=like.dtype) if is_key(like) else numbers

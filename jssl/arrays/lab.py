@@ -1,18 +1,18 @@
-"""CIE Lab: lightness, and two axes of color in which equal distances look alike."""
+"""CIE Lab: lightness and two color axes, in which equal distances look equally large."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-TO_XYZ = np.array(  # of linear sRGB, for the white D65
+TO_XYZ = np.array(  # from linear sRGB, with the white point D65
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
 )
 WHITE = np.array([0.95047, 1.0, 1.08883])
-KNEE = 6 / 29  # of the cube root that Lab is made of: a line below
+KNEE = 6 / 29  # Lab replaces the cube root by a line where the root is below this
 
 
 def rgb_to_lab(images: jax.Array) -> jax.Array:
-    """Turns sRGB into Lab, in float32 at least.
+    """Converts sRGB to Lab, in float32 at least.
 
     Args:
         images: [..., 3] in [0, 1].
@@ -40,7 +40,7 @@ def rgb_to_lab(images: jax.Array) -> jax.Array:
 
 
 def lab_to_rgb(lab: jax.Array) -> jax.Array:
-    """Turns Lab into sRGB; what no screen can show is cut off.
+    """Converts Lab to sRGB; colors outside of sRGB are clipped.
 
     Args:
         lab: [..., 3] as `rgb_to_lab` makes it.

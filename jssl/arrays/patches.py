@@ -40,7 +40,7 @@ def unpatchify(patches, patch: int, *, channels: int = 3, grid: tuple[int, int] 
     Returns:
         [B, H, W, C].
     Raises:
-        ValueError: for other shapes, or a number of patches that is no square where no grid is given.
+        ValueError: for other shapes or, without a grid, a number of patches that is not a square.
     References:
         MAE, arXiv:2111.06377
 
@@ -69,7 +69,7 @@ def overlapping_patches(images, side: int, stride: int) -> jax.Array:
     Args:
         images: [B, H, W, C].
         side: of a patch, in pixels.
-        stride: from one patch to the next, in pixels; what is left at the right and below is not used.
+        stride: from one patch to the next, in pixels; pixels left over at the right and bottom are not used.
     Returns:
         [B, N, side, side, C] with N = rows * columns, rows = (H - side) // stride + 1 and so on.
     Raises:
@@ -123,12 +123,12 @@ def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> jax.Array:
 
 
 def check_images(images: jax.Array, side: int, name: str, *, floats: bool = False) -> jax.Array:
-    """Refuses what is no batch of images, or a side that does not divide them.
+    """Raises a ValueError for anything but a batch of images that `side` divides.
 
     Args:
         images: [B, H, W, C].
         side: of a patch or a cell.
-        name: what the side is called in the error.
+        name: the name of the side in the message.
         floats: whether they have to be floats, as networks need them.
     Returns:
         The images as an array.

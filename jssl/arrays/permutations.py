@@ -7,19 +7,19 @@ import numpy as np
 
 @cache
 def permutation_table(count: int, *, number: int = 9) -> np.ndarray:
-    """Chooses permutations one after another, each the farthest from those before it.
+    """Chooses permutations one after another, each the farthest from those chosen before.
 
-    Far means that the least Hamming distance is largest, that is in how many places two permutations differ;
-    of several the first in the dictionary's order is taken, and the first of all is the identity. So the
-    table is always the same. The authors of jigsaw puzzles take the largest mean distance, by which some of
-    100 rows differ in 2 places only.
+    The distance is Hamming's: in how many places two permutations differ. Each row is the permutation whose
+    smallest distance to the rows before it is largest; of several, the first in lexicographic order. The
+    first row is the identity. So the table is always the same. The authors of jigsaw puzzles maximise the
+    mean distance instead, with which some of 100 rows differ in only 2 places.
 
     Args:
-        count: rows.
-        number: of what is permuted, at most 9.
+        count: the number of rows.
+        number: how many things are permuted, at most 9.
     Returns:
-        [count, number] int8, not to be written to. Of 9, 100 rows differ in 6 places at least, and 1,000
-        rows in 5.
+        [count, number] int8, read-only. For `number` 9, 100 rows differ in at least 6 places, and 1,000 rows
+        in at least 5.
     Raises:
         ValueError: for more rows than permutations, or more than 9.
     References:
@@ -46,7 +46,7 @@ def permutation_table(count: int, *, number: int = 9) -> np.ndarray:
 
 
 def least_distance(table: np.ndarray) -> int:
-    """Finds in how many places any two rows differ at least.
+    """Computes the smallest Hamming distance between two rows.
 
     Args:
         table: [K, N].
@@ -61,7 +61,7 @@ def least_distance(table: np.ndarray) -> int:
 
 
 def _permutations(number: int) -> np.ndarray:
-    """All of them as columns [number, number!], in the dictionary's order."""
+    """All permutations as columns [number, number!], in lexicographic order."""
     rows = np.zeros((1, 1), np.int8)
     for last in range(1, number):
         rows = np.concatenate([np.insert(rows, place, last, axis=1) for place in range(last + 1)])

@@ -1,4 +1,4 @@
-"""Compiled programs."""
+"""How programs are compiled, and which compiled programs are kept on disk."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +11,8 @@ from jax.experimental.compilation_cache import compilation_cache
 def used_once(function: Callable, **settings: Any) -> Any:
     """Compiles a function that is called once or twice: on a CPU without optimisation.
 
-    XLA's CPU compiler spends 18 CPU seconds on the random draws of a small ResNet's first state, and 3 s so;
-    the numbers are apart by rounding.
+    XLA's CPU compiler spends 18 CPU seconds on the random draws of a small ResNet's first state, and 3 s
+    without optimisation; the results differ by rounding only.
 
     Args:
         function: What `jax.jit` takes.
@@ -28,15 +28,16 @@ def used_once(function: Callable, **settings: Any) -> Any:
 
 
 def keep_compiled(directory: Path) -> None:
-    """Keeps what an accelerator's compiler makes, for the next process, unless JAX was told where or not to.
+    """Caches an accelerator's compiled programs on disk for later processes, unless JAX's cache is off or has
+    a directory already.
 
     Programs of a CPU are not kept: jaxlib 0.10 has died while it stored and while it loaded some.
 
     Args:
-        directory: where to.
+        directory: the cache's directory.
     """
     config: Any = jax.config  # its options are added at run time
     wanted = config.jax_enable_compilation_cache and config.jax_compilation_cache_dir is None
     if wanted and jax.default_backend() != "cpu":
         jax.config.update("jax_compilation_cache_dir", str(directory))
-        compilation_cache.reset_cache()  # which is decided once a process, at the first compilation
+        compilation_cache.reset_cache()  # JAX decides once per process, at the first compilation

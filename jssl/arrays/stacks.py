@@ -1,5 +1,5 @@
-"""Parameters of a row of like blocks in their two forms: a subtree for each block, or one whose arrays are
-stacked.
+"""The two forms of the parameters of equal blocks: one subtree for each block, or one subtree of stacked
+arrays.
 
 {"block_0": {"kernel": [D, K]}, "block_1": {"kernel": [D, K]}}    one by one
 {"stacked": {"kernel": [2, D, K]}}                                stacked, as a scanned transformer keeps them
@@ -15,7 +15,7 @@ import numpy as np
 from jssl.arrays.trees import names
 
 STACKED = "stacked"
-BY_BLOCK = ("tables", "classes")  # relative positions of each block's own: side by side along the last axis
+BY_BLOCK = ("tables", "classes")  # relative positions: a table per block, side by side along the last axis
 _BLOCK = re.compile(r"block_\d+")
 
 
@@ -37,7 +37,7 @@ def stack_blocks(tree: Any) -> Any:
     Args:
         tree: a pytree of arrays, or of whatever `jnp.stack` takes.
     Returns:
-        The same tree with stacked blocks; what has none stays.
+        The same tree with stacked blocks; subtrees without blocks stay as they are.
 
     >>> stack_blocks({"blocks": {"block_0": jnp.zeros(3), "block_1": jnp.ones(3)}})["blocks"]["stacked"].shape
     (2, 3)
@@ -53,12 +53,12 @@ def stack_blocks(tree: Any) -> Any:
 
 
 def unstack_blocks(tree: Any) -> Any:
-    """Takes stacked blocks apart: every {"stacked"} becomes {"block_0", "block_1", ...}.
+    """Unstacks the blocks of a tree: every {"stacked"} becomes {"block_0", "block_1", ...}.
 
     Args:
         tree: a pytree of arrays.
     Returns:
-        The same tree with a subtree for each block; what has no stack stays.
+        The same tree with a subtree for each block; subtrees without a stack stay as they are.
 
     >>> sorted(unstack_blocks({"blocks": {"stacked": jnp.zeros((2, 3))}})["blocks"])
     ['block_0', 'block_1']
@@ -75,7 +75,7 @@ def unstack_blocks(tree: Any) -> Any:
 
 
 def in_form_of(tree: Any, like: Any) -> Any:
-    """Brings the blocks of a tree into the form, stacked or one by one, that another tree keeps them in.
+    """Stacks or unstacks the blocks of a tree, so that they have the same form as in another tree.
 
     Args:
         tree: nested dictionaries of arrays, such as published weights.
@@ -99,13 +99,14 @@ def in_form_of(tree: Any, like: Any) -> Any:
 def squares_of_layers(tree: Any) -> Any:
     """Sums the squares of each layer: of each leaf, and of each block of a stacked leaf by itself.
 
-    On accelerators all layers of one shape are summed by one program. They are stacked for it, not laid end
-    to end: what lies in parts over devices stays where it is.
+    On accelerators one kernel sums all layers of one shape. They are stacked along a new axis, not
+    concatenated, so that sharded arrays stay sharded.
 
     Args:
-        tree: of arrays; summed in float32 at least.
+        tree: a pytree of arrays; sums are in float32 at least.
     Returns:
-        A tree of the same structure: numbers, of a stacked leaf as many as blocks, [L, 1, ...].
+        A tree of the same structure: one number for each leaf, and for a stacked leaf one for each block,
+        [L, 1, ...].
 
     >>> squares_of_layers({"a": jnp.array([3.0, 4.0]), "stacked": jnp.ones((2, 3))})["stacked"].tolist()
     [[3.0], [3.0]]
@@ -114,7 +115,7 @@ def squares_of_layers(tree: Any) -> Any:
     stacked = [is_stacked(names(path)) for path, _ in leaves]
     rows = [leaf if many else leaf[None] for (_, leaf), many in zip(leaves, stacked, strict=True)]
 
-    # a core would only copy what it stacks
+    # on a CPU stacking would only add a copy
     sums = jax.lax.platform_dependent(rows, cpu=_one_by_one, default=_by_shape)
     shaped = [
         x.reshape(-1, *(1,) * (row.ndim - 1)) if many else x[0]
@@ -129,7 +130,7 @@ def _one_by_one(rows: list[jax.Array]) -> list[jax.Array]:
 
 
 def _by_shape(rows: list[jax.Array]) -> list[jax.Array]:
-    """The same, all rows of one shape at once."""
+    """As `_one_by_one`, for all rows of one shape at once."""
     alike: dict[Any, list[int]] = {}
     for i, x in enumerate(rows):
         alike.setdefault((x.shape[1:], x.dtype), []).append(i)

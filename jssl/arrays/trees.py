@@ -7,10 +7,10 @@ import jax.numpy as jnp
 
 
 def names(path) -> tuple[str, ...]:
-    """Lists the names along a path of `jax.tree_util`, whatever containers it leads through.
+    """Lists the names along a path of `jax.tree_util`, for any kinds of containers.
 
     Args:
-        path: of a leaf.
+        path: the path of a leaf.
     Returns:
         One string per level: dictionary keys, attributes or indices.
 
@@ -37,15 +37,15 @@ def by_path(tree: Any) -> dict[tuple[str, ...], Any]:
 
 
 def overlay(tree: Any, given: Any) -> Any:
-    """Lays arrays over those of a tree that have the same paths; the others stay.
+    """Replaces the arrays of a tree by given ones with the same paths; the others stay.
 
     Args:
         tree: a pytree of arrays.
         given: a pytree with some of its paths.
     Returns:
-        The tree, with copies of what was given in its own dtypes.
+        The tree with copies of the given arrays, cast to the tree's own dtypes.
     Raises:
-        ValueError: for an array of another shape, or one that the tree has no place for.
+        ValueError: for an array of another shape, or with a path that the tree does not have.
 
     >>> overlay({"a": jnp.zeros(2), "b": {"c": jnp.zeros(1)}}, {"b": {"c": jnp.ones(1)}})["b"]["c"].tolist()
     [1.0]

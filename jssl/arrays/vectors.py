@@ -11,7 +11,7 @@ def l2_normalize(x: jax.Array, *, axis: int = -1) -> jax.Array:
     """Divides by the length along an axis, x / max(|x|, 1e-12), as torch's `normalize` does in layers of a
     network.
 
-    Losses have `unit`, which gives a zero vector a zero gradient; here that gradient is divided by 1e-12.
+    Losses use `unit`, which gives a zero vector a zero gradient; here that gradient is divided by 1e-12.
 
     Args:
         x: an array with that axis; computed in float32 at least.
@@ -39,7 +39,7 @@ def unit(x: jax.Array) -> jax.Array:
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     square = jnp.sum(x * x, axis=-1, keepdims=True)
-    zero = square <= _SMALLEST_NORM**2  # not of a NaN, which must stay one to be seen
+    zero = square <= _SMALLEST_NORM**2  # False for NaN, which must stay visible
     return jnp.where(zero, 0.0, x * jax.lax.rsqrt(jnp.where(zero, 1.0, square)))
 
 
@@ -75,10 +75,11 @@ def random_units(rows: int, like: jax.Array, *, seed: int = 0) -> jax.Array:
 
 
 def similarity(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Computes all inner products to float32's precision or nearly so; accelerators round them otherwise.
+    """Computes all inner products in float32's precision or nearly so, also on accelerators, which round them
+    by default.
 
-    A CPU multiplies in full precision. Accelerators, which would take many times as long, add up three
-    products of bfloat16 parts: of float32 vectors of length 1 the result is within 3e-5.
+    A CPU multiplies in full precision. On accelerators that would take many times as long, so three products
+    of bfloat16 parts are added up: for float32 vectors of length 1 the error is at most 3e-5.
 
     Args:
         a: [A, D].
@@ -122,7 +123,7 @@ def entries(rows: jax.Array, ids: jax.Array) -> jax.Array:
         rows: [..., K].
         ids: [...] integers, below K.
     Returns:
-        [...]; nan for an id that is not there. Negative ones do not count from the end.
+        [...]; nan for an id outside of [0, K): negative ids do not count from the end.
 
     >>> entries(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([1, -1])).tolist()
     [2.0, nan]
@@ -137,7 +138,7 @@ def rows_at(table: jax.Array, ids: jax.Array) -> jax.Array:
         table: [N, ...] floats.
         ids: [...] integers, below N.
     Returns:
-        [..., ...]; nan for an id that is not there. Negative ones do not count from the end.
+        [..., ...]; nan for an id outside of [0, N): negative ids do not count from the end.
 
     >>> rows_at(jnp.array([1.0, 2.0]), jnp.array([1, -1, 2])).tolist()
     [2.0, nan, nan]
@@ -146,6 +147,6 @@ def rows_at(table: jax.Array, ids: jax.Array) -> jax.Array:
 
 
 def _or_outside(ids, count):
-    """The ids, and in place of negative ones the first that is not there."""
+    """Replaces negative ids by the first id that is out of range."""
     ids = ids.astype(jnp.int32)
     return jnp.where(ids < 0, count, ids)

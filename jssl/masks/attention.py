@@ -1,4 +1,4 @@
-"""Patches hidden by how much they are attended to."""
+"""Masks that hide patches by how much the class token attends to them."""
 
 from numbers import Real
 
@@ -47,7 +47,7 @@ def low_attention_mask(attention: jax.Array, *, ratio: float | jax.Array) -> jax
 def hint_attention_mask(
     keys: jax.Array, attention: jax.Array, *, ratio: float | jax.Array, show: float = 0.1
 ) -> jax.Array:
-    """Hides the most attended patches, but shows a few of the very top as hints.
+    """Hides the most attended patches, except for a few of the very top, which are shown as hints.
 
     Args:
         keys: [B], one for each sample.
@@ -70,7 +70,7 @@ def hint_attention_mask(
 
 
 def _count(patches: int, ratio: float | jax.Array) -> int | jax.Array:
-    """int(patches * ratio), of a number that is checked, or of one that is traced."""
+    """Computes int(patches * ratio), of a checked number or of a traced one."""
     if isinstance(ratio, Real):
         check_ratio(ratio)
         return int(patches * ratio)

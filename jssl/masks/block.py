@@ -1,4 +1,4 @@
-"""Rectangles hidden until enough patches are."""
+"""Masks that hide rectangles until enough patches are hidden."""
 
 from numbers import Integral
 
@@ -22,20 +22,20 @@ def block_mask(
 ) -> jax.Array:
     """Hides rectangles until `count` patches are hidden: algorithm 1 of BEiT.
 
-    A rectangle has an area uniform in [min_block, what is left of count] and a log-uniform aspect. Of `tries`
-    of them the first is taken whose new patches fit what is left; where none does, the search ends. So the
-    number hidden is usually a little below.
+    The area of a rectangle is uniform between min_block and the number of patches still to hide; its aspect
+    is log-uniform. Of `tries` rectangles, the first is taken that hides at least one more patch and not too
+    many; if none does, the search ends. So the number of hidden patches is usually a little below count.
 
     Args:
         keys: [B], one for each sample.
         grid: (rows, columns).
-        count: patches to hide at most, one number or [B], may be traced (iBOT draws one for each image; 0:
-            none).
+        count: the most patches to hide, one number or [B], traced or not (iBOT draws one for each image); 0
+            hides none.
         min_block: the least area of a rectangle.
         aspect: the least and the greatest height / width.
         tries: rectangles drawn for each one that is taken.
-        blocks: rectangles taken at most, a static bound, and twice as many where more than half of the grid
-            is to be hidden; one mask in a hundred reaches it, and hides a patch or two less.
+        blocks: the most rectangles taken, a static number; twice as many where more than half of the grid is
+            to be hidden. One mask in a hundred reaches this limit, and hides one or two patches less.
     Returns:
         [B, N] bool.
     Raises:
@@ -46,26 +46,26 @@ def block_mask(
     check_keys(keys)
     check_grid(grid)
     rows, columns = grid
-    if isinstance(count, Integral) and 2 * count > rows * columns:  # the last gaps are small
+    if isinstance(count, Integral) and 2 * count > rows * columns:  # the last rectangles are small
         blocks *= 2
     counts = jnp.broadcast_to(jnp.asarray(count, jnp.int32), keys.shape)
 
     def hide(carry, numbers):
-        # All tries at once: a turn costs an accelerator a few small programs, however many it looks at.
+        # All tries at once: a turn takes an accelerator a few small kernels, whatever the number of tries.
         mask, left = carry
         sides = drawn_rectangles(grid, numbers, area=(min_block, left[:, None]), aspect=aspect)
         _, _, height, width = sides
         new = (rectangles(grid, *sides) & ~mask[:, None]).sum((2, 3), dtype=jnp.int32)
         fits = (height < rows) & (width < columns) & (new > 0) & (new <= left[:, None])
 
-        # The first that fits, by selections: a reduction less. Nothing where none does.
+        # The first that fits, by selections, which saves a reduction; nothing where none fits.
         offers = jnp.stack([*sides, new], axis=-1)
         taken = jnp.zeros_like(offers[:, 0])
         for number in reversed(range(tries)):
             taken = jnp.where(fits[:, number, None], offers[:, number], taken)
         *sides, new = jnp.moveaxis(taken, -1, 0)
-        # Where none fits, nothing is left: finished samples draw in vain, since a loop that waits for the
-        # slowest sample would need a message between devices at every turn.
+        # Where none fits, nothing is left to hide. Finished samples still draw, without effect: a loop that
+        # waits for the slowest sample would need communication between devices at every turn.
         left = jnp.where(new > 0, left - new.astype(left.dtype), 0)
         return (mask | rectangles(grid, *sides), left), None
 
@@ -83,10 +83,10 @@ def exact_block_mask(
     min_block: int = 16,
     aspect: tuple[float, float] = (0.3, 1 / 0.3),
 ) -> jax.Array:
-    """Hides rectangles until exactly `count` patches are hidden, as CAE, whose encoder needs a fixed number.
+    """Hides rectangles until exactly `count` patches are hidden, for CAE, whose encoder needs a fixed number.
 
-    The authors draw rectangles until the number is met. Here a bounded number of them is drawn, and where
-    some patches are missing then, those beside the most hidden ones are hidden too.
+    The authors draw rectangles until the number is met. Here a bounded number of them is drawn; if some
+    patches are still missing then, those with the most hidden neighbours are hidden too.
 
     Args:
         keys, grid, min_block, aspect: as for `block_mask`.

@@ -1,4 +1,4 @@
-"""Several blocks to predict, and one large context without them."""
+"""I-JEPA's masks: several target blocks to predict, and one large context block without them."""
 
 import math
 
@@ -23,25 +23,26 @@ def multiblock_masks(
     tries: int = 8,
     together: int = 128,
 ) -> tuple[jax.Array, jax.Array]:
-    """Draws I-JEPA's blocks.
+    """Draws I-JEPA's context and target blocks.
 
-    As the authors' collator: one size of target block and of context block per batch, places per image, no
-    block in the last row or column; contexts are cut to the smallest of a share of the batch, keeping their
-    first patches.
+    As in the authors' collator, all target blocks of a batch have one size, and so have all context blocks;
+    places are drawn for each image. No block reaches the last row or column. Contexts are cut to the size of
+    the smallest one in their share of the batch, keeping their first patches.
 
     Args:
-        keys: [B], one for each sample; the sizes follow the set of them, whatever its order.
+        keys: [B], one for each sample; sizes depend on the set of keys, not on their order.
         grid: (rows, columns).
-        targets: how many target blocks M.
+        targets: the number M of target blocks.
         target_scale, context_scale: least and greatest area in shares of the grid.
         target_aspect: least and greatest height / width of a target block.
-        min_keep: a context has more patches than this, or is drawn again.
-        tries: how often at most, the largest being kept then.
-        together: how many contexts have one size at most, a GPU's share of the authors' batch. A larger
-            batch falls into shares of like size, drawn from the keys.
+        min_keep: a context that does not have more patches than this is drawn again.
+        tries: the most draws of a context; after these the largest one is kept.
+        together: the most contexts that are cut to one size, a GPU's share of the authors' batch. A larger
+            batch is divided at random, by the keys, into shares of about equal size.
     Returns:
-        (context [B, N], targets [M, B, N]) bool, True = hidden: the context is where context is False, a
-        target block where its mask is True. No target patch is ever in its image's context.
+        (context [B, N], targets [M, B, N]) bool, True = hidden: the patches of the context are those where
+        its mask is False, the patches of a target block those where its mask is True. No target patch is ever
+        in its image's context.
     Raises:
         ValueError: for a grid of less than two rows or columns.
     References:
@@ -55,7 +56,9 @@ def multiblock_masks(
     context_size = _block_size(context_number, grid, context_scale, (1.0, 1.0))
 
     def place(numbers, size):
-        """[..., 2] -> [..., N], blocks of the size at these shares of the room."""
+        """[..., 2] in [0, 1) -> [..., N], blocks of the size, placed by these shares of the free rows and
+        columns.
+        """
         height, width = size
         top = jnp.floor(numbers[..., 0] * (grid[0] - height))
         left = jnp.floor(numbers[..., 1] * (grid[1] - width))
@@ -67,7 +70,7 @@ def multiblock_masks(
     best = jnp.argmax(jnp.minimum(visible.sum(-1), min_keep + 1), axis=1)  # the first that is large enough
     hidden, visible = (jax.vmap(lambda x, i: x[i])(x, best) for x in (hidden, visible))
     shares = -(-len(keys) // together)
-    share = ranks(uniform(fold_keys(keys, 1))) * shares // len(keys)  # of the keys, whatever their order
+    share = ranks(uniform(fold_keys(keys, 1))) * shares // len(keys)  # by the keys, whatever their order
     smallest = jax.ops.segment_min(visible.sum(-1), share, shares)
     visible &= jnp.cumsum(visible, -1) <= smallest[share][:, None]
     return ~visible, hidden.swapaxes(0, 1)
@@ -80,10 +83,11 @@ def multiblock_sizes(
     target_aspect: tuple[float, float] = (0.75, 1.5),
     context_scale: tuple[float, float] = (0.85, 1.0),
 ) -> tuple[int, int]:
-    """Counts the most patches that a context and a target of `multiblock_masks` have: static sizes for their
-    indices.
+    """Computes the most patches that a context and a target of `multiblock_masks` can have, as static sizes
+    of their index arrays.
 
-    The context's is that of its block less one target, which a block of the usual scale always loses.
+    For the context it is the size of its block less that of one target, which a context of the usual scale
+    always loses.
 
     Args:
         grid: (rows, columns).
@@ -104,7 +108,7 @@ def multiblock_sizes(
 
 
 def _block_size(number, grid, scale, aspect, *, numpy=jnp):
-    """(height, width) of the block that a number in [0, 1) stands for."""
+    """Computes the (height, width) of a block from a number in [0, 1)."""
     area = numpy.floor(math.prod(grid) * (scale[0] + number * (scale[1] - scale[0])))
     shape = aspect[0] + number * (aspect[1] - aspect[0])
     height, width = numpy.round(numpy.sqrt(area * shape)), numpy.round(numpy.sqrt(area / shape))

@@ -1,4 +1,4 @@
-"""Masks as places: the indices of visible or hidden patches, in a static number."""
+"""Places: the indices of the patches that a mask shows or hides, in a static number."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,16 +8,17 @@ import jax.numpy as jnp
 
 
 def visible_indices(mask: jax.Array, count: int) -> jax.Array:
-    """Lists the first `count` visible patches of each mask, in order: what an encoder that drops tokens is
-    given.
+    """Lists the first `count` visible patches of each mask, in order, for an encoder that drops hidden
+    patches.
 
-    A mask with fewer visible patches has them repeated in turn: a hidden patch is never handed out.
+    If a mask has fewer visible patches, they are repeated in turn; a hidden patch is never listed.
 
     Args:
         mask: [B, N] bool, True = hidden, at least one visible.
         count: a static number.
     Returns:
-        [B, count] int32. To read a target block instead, hand in its complement: visible_indices(~target, n).
+        [B, count] int32. To read a target block instead, pass the complement of its mask:
+        visible_indices(~target, n).
     Raises:
         ValueError: for another mask, or a count that is not between 1 and N.
 
@@ -34,14 +35,14 @@ def visible_indices(mask: jax.Array, count: int) -> jax.Array:
 
 
 def hidden_indices(mask: jax.Array, count: int) -> jax.Array:
-    """Lists the hidden patches of each mask, in order: where a head runs that is for hidden patches alone.
+    """Lists the hidden patches of each mask, in order, for heads that run on hidden patches alone.
 
-    A mask that hides fewer has them repeated in turn; one that hides none gets any patch. The first
-    mask.sum(-1) are real.
+    If a mask hides fewer, they are repeated in turn; if it hides none, an arbitrary patch is listed. The
+    first mask.sum(-1) are real.
 
     Args:
         mask: [..., N] bool, True = hidden.
-        count: the most that are hidden, a static number.
+        count: the most patches that a mask hides, a static number.
     Returns:
         [..., count] int32.
 
@@ -53,12 +54,12 @@ def hidden_indices(mask: jax.Array, count: int) -> jax.Array:
 
 
 class Masking(NamedTuple):
-    """A way to hide patches that says how many it hides at most, so that heads on hidden patches run there
-    alone.
+    """A way to draw masks that also says how many patches it hides at most, so that heads can run on hidden
+    patches alone.
 
     Args:
         draw: (keys [B], images [B, H, W, C], ...) -> mask [B, N].
-        most: (N) -> the most patches of N that are hidden, a static number of at least 1.
+        most: (N) -> how many of N patches are hidden at most, a static number of at least 1.
     """
 
     draw: Callable[..., jax.Array]

@@ -1,4 +1,4 @@
-"""Patches hidden independently of each other, one by one or in square units."""
+"""Masks that hide patches at random, one by one or in square units."""
 
 import math
 
@@ -38,7 +38,7 @@ def unit_mask(keys: jax.Array, grid: tuple[int, int], *, ratio: float, unit: int
         keys: [B], one for each sample.
         grid: (rows, columns), multiples of `unit`.
         ratio: share of the units to hide.
-        unit: their side in patches.
+        unit: the side of a unit, in patches.
     Returns:
         [B, N] bool.
     Raises:
@@ -55,13 +55,13 @@ def unit_mask(keys: jax.Array, grid: tuple[int, int], *, ratio: float, unit: int
 
 
 def check_ratio(ratio) -> None:
-    """Refuses a share outside of [0, 1]."""
+    """Raises a ValueError for a share outside of [0, 1]."""
     if not 0 <= ratio <= 1:
         raise ValueError(f"ratio must lie in [0, 1], got {ratio}")
 
 
 def check_grid(grid: tuple[int, int]) -> None:
-    """Refuses a grid in which no block is smaller than the grid."""
+    """Raises a ValueError for a grid in which no block is smaller than the grid."""
     if min(grid) < 2:
         raise ValueError(f"grid must have at least two rows and columns, got {grid}")
 

@@ -1,4 +1,4 @@
-"""Named methods, each a choice of networks and losses over one of a few engines (`jssl.methods.frames`)."""
+"""Named methods: each chooses networks and losses for one of a few forward passes (`jssl.methods.frames`)."""
 
 from jssl.methods.adversarial import autoencoder, context_encoder, spot_artifacts
 from jssl.methods.attended import attmask

@@ -25,9 +25,9 @@ def hollowed(keys, images, *, band: int = 0):
     Args:
         keys: unused; nothing is drawn.
         images: [B, H, W, C], H and W multiples of 4.
-        band: of the hole's border, so many pixels are left.
+        band: width in pixels of the hole's border that is left.
     Returns:
-        (images with the hole, what was in it with its border [B, H / 2, W / 2, C]).
+        (images with the hole, the original content of the hole with its border [B, H / 2, W / 2, C]).
     Raises:
         ValueError: for other sides, or a border that leaves no hole.
     """
@@ -50,16 +50,18 @@ def context_encoder(
 
     Args:
         encoder: anything `network` takes.
-        decoder: [B, n, d] -> [B, H / 2, W / 2, C], what fills it.
+        decoder: [B, n, d] -> [B, H / 2, W / 2, C], the filled hole.
         squeezed: the encoder's tokens [B, N, D] -> [B, n, d]; `Squeezed` by default.
-        adversary: images [B, H / 2, W / 2, C] -> [B] logits, such as `Judge`, for what looks sharp; None:
-            what fills the hole is the mean of what could.
-        weight: of passing for real, 1 - weight being that of the error; at 0 there is no adversary.
+        adversary: images [B, H / 2, W / 2, C] -> [B] logits, a discriminator such as `Judge`, which makes the
+            result sharper; None: the error alone is minimised, which predicts the mean of all possible
+            contents.
+        weight: weight of the generator's adversarial loss; the error has 1 - weight. At 0 there is no
+            adversary.
         band: width of the hole's border that is left, in pixels.
         border: weight of errors there.
     Returns:
-        A `Method`; views: one global one, in [-1, 1]. Metrics: `error`, `trivial`, that of the batch's mean
-        color, and with an adversary `judgement` and `passing`.
+        A `Method`; views: one global one, in [-1, 1]. Metrics: `error`; `trivial`, the error of the batch's
+        mean color; and with an adversary `judgement` and `passing`.
     References:
         arXiv:1604.07379
     """
@@ -94,7 +96,7 @@ def autoencoder(module, *, error: float = 30.0) -> Method:
 
     Args:
         module: an `AutoEncoder`.
-        error: weight of the error, against what the optimizer decays.
+        error: weight of the error, relative to the optimizer's weight decay.
     Returns:
         A `Method`; views: one global one, in [-1, 1].
     References:
@@ -113,7 +115,7 @@ def dropped(keys, images, *, sides: int, keep: float):
     Args:
         keys: [B].
         images: [B, H, W, C].
-        sides: of the image, over those of the map.
+        sides: the image's side divided by the map's.
         keep: share of the points that stay.
     Returns:
         ((images, [B, h, w, 1] 1 where kept), {"kept": the same, "image": images}).
@@ -128,18 +130,19 @@ def spot_artifacts(
 ) -> Method:
     """Classifies decoded images by whether the auto-encoder's map was damaged and repaired in between.
 
-    The maker's loss is that of passing and of the error; the authors' code adds the adversary's own to it,
-    whose slope leads the other way, so that their maker seeks an adversary that cannot tell.
+    The maker's loss is the sum of its adversarial loss (`passing`) and of the error. The authors' code also
+    adds the adversary's loss, whose gradient has the opposite direction, so that their maker is trained
+    towards an adversary that cannot decide.
 
     Args:
-        encoder: anything `network` takes; what it learns is evaluated.
-        maker: what `artifacts` makes of a frozen auto-encoder.
-        sides: of an image, over those of the auto-encoder's map.
+        encoder: anything `network` takes; its features are evaluated.
+        maker: the network that `artifacts` makes from a frozen auto-encoder.
+        sides: an image's side divided by that of the auto-encoder's map.
         keep: share of the map's points that are not damaged.
         error: weight of the error in undamaged places, for the maker.
-        where: weight of telling where damage was done.
+        where: weight of the loss for predicting which points were damaged.
     Returns:
-        A `Method`; views: one global one, in [-1, 1]. Metrics: `accuracy` of the verdicts, `judgement`,
+        A `Method`; views: one global one, in [-1, 1]. Metrics: `accuracy` of the classification, `judgement`,
         `where`, `passing` and `error`.
     References:
         arXiv:1806.05024

@@ -1,4 +1,4 @@
-"""Self-distillation in which the teacher's attention says what is hidden from the student."""
+"""Self-distillation in which the teacher's attention decides which patches are hidden from the student."""
 
 from typing import Literal
 
@@ -34,15 +34,15 @@ def sometimes_attended(
 ) -> Masking:
     """Makes AttMask's masking: a part of the views hides patches by the teacher's attention.
 
-    All views of a batch that hide any hide the same share, drawn anew for each batch.
+    All masked views of a batch hide the same share of patches, which is drawn anew for each batch.
 
     Args:
         encoder: a `ViT` with a class token.
-        hides: "high", the patches most attended to; "hint", those but for a few of the very top; "low", those
-            least attended to.
-        ratio: least and most share of the patches that a view hides.
-        probability: share of the views that hide any.
-        show: the share of the top of which a hint shows some.
+        hides: "high", the patches most attended to; "hint", the same except for a few of the very top; "low",
+            the patches least attended to.
+        ratio: the smallest and the largest share of the patches that a view hides.
+        probability: share of the views that hide patches.
+        show: as for `hint_attention_mask`.
     Returns:
         A `Masking` (keys [B], images [B, H, W, C], the teacher's outputs with "attention") -> mask [B, N]
         bool.

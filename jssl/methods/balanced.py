@@ -1,4 +1,4 @@
-"""DINOv2 and what follows it: distillation of images and of hidden patches, towards balanced targets."""
+"""DINOv2 and DINOv3: distillation of images and of hidden patches with balanced targets."""
 
 import math
 from functools import partial
@@ -28,7 +28,7 @@ def dinov2(
 ) -> Method:
     """Distils images and hidden patches with separate heads and balanced targets; KoLeo spreads images.
 
-    The last layers are best frozen for the first epoch: `freeze_during`.
+    Freeze the last layers for the first epoch, by `freeze_during`.
 
     Args:
         encoder: a `ViT`.
@@ -73,9 +73,9 @@ def dinov2_distill(
         encoder: a `ViT`.
         teacher: a frozen network with heads named image and patch, of as many prototypes:
             `frozen(with_heads(large, image=..., patch=...), variables)`.
-        momentum: of the student's mean.
-        prototypes, patch_prototypes, head, patch_head, masking, terms: as for `dinov2`; the masking says at
-            which patches the teacher is asked.
+        momentum: of the student's running mean.
+        prototypes, patch_prototypes, head, patch_head, masking, terms: as for `dinov2`; the masking chooses
+            the patches at which teacher and student are compared.
     Returns:
         A `Method`; views: two global ones and, with multi-crop, local ones.
     References:
@@ -110,11 +110,12 @@ def dinov3(
     Args:
         encoder: a `ViT`, with rotary positions in the paper.
         gram_weight: of the Gram term, a number or a schedule.
-        refreshed: (step) -> whether the earlier teacher becomes the present one after this step. At first it
-            is the first teacher.
+        refreshed: (step) -> whether the earlier teacher is replaced by the current one after this step. It
+            starts as the initial teacher.
         prototypes, patch_prototypes, head, patch_head, masking, momentum, terms: as for `dinov2`.
     Returns:
-        A `Method`; views: as for `dinov2`, and perhaps "anchor", the global ones undistorted and large.
+        A `Method`; views: as for `dinov2`, and optionally "anchor", the same crops as the global views,
+        undistorted and at a higher resolution.
     References:
         DINOv3, arXiv:2508.10104
     """
@@ -130,7 +131,9 @@ def dinov3(
 
 
 def _halved(*, patch_weight: float = 1.0, **terms):
-    """DINOv2's terms; the authors average patches over all global views, of which one of two hides any."""
+    """DINOv2's terms, with half of the patches' weight: the authors average over all global views, half of
+    which hide no patches.
+    """
     return objectives.dinov2_terms(patch_weight=patch_weight / 2, **terms)
 
 
@@ -138,12 +141,13 @@ def stratified_blocks(encoder, *, ratio=(0.1, 0.5)) -> Masking:
     """Makes DINOv2's masking: one global view of each image hides blocks, their shares spread evenly over the
     batch.
 
-    The authors hide blocks in half of a batch's global views; here each image has one of them, so that all
-    images take the heads the same work. Which share an image gets is its rank by a random number of its own.
+    The authors hide blocks in half of a batch's global views. Here one view of each image hides blocks, so
+    that the heads have the same work for every image. The share of an image is determined by the rank of a
+    random number of its own.
 
     Args:
         encoder: with a method grid(image shape), such as `ViT`.
-        ratio: least and most share of the patches that the view hides.
+        ratio: the smallest and the largest share of the patches that the view hides.
     Returns:
         A `Masking` (keys [B], global views [G, B, H, W, C]) -> mask [G, B, N] bool.
     References:

@@ -1,5 +1,5 @@
-"""What a method is: pure functions that a train step drives. A method owns no loop, no optimizer and no
-logging.
+"""The definition of a method: pure functions that a train step calls. A method has no loop, no optimizer and
+no logging.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from jssl.objectives.base import Outputs, value_at
 Params = Any
 Memory = Any
 Views = dict[str, Any]
-EXACT = "exact"  # beside the views of a step in mixed precision: all of them before they were cast
+EXACT = "exact"  # the key, in mixed precision, of the views before they were cast
 
 
 def everything(params: Params) -> Params:
@@ -40,7 +40,7 @@ def ema(momentum, follows: Callable[[Params], Params] = everything) -> Teacher:
 
     Args:
         momentum: m, a number or a schedule, step -> m.
-        follows: (params) -> the part of the parameters that the teacher has.
+        follows: (params) -> the part of the parameters that the teacher copies.
     Returns:
         A `Teacher` that starts as a copy of the student.
 
@@ -62,8 +62,8 @@ class Refresh(NamedTuple):
         every: steps between two calls; None: once after every epoch.
         call: (key, memory) -> memory.
         start: the step before which there is no call.
-        observe: (params, teacher, memory, images [B, H, W, C], index [B]) -> memory, called before `call`
-            with every training image as the evaluation view makes it; None: not needed.
+        observe: (params, teacher, memory, images [B, H, W, C], index [B]) -> memory. Before `call`, it is
+            called with all training images, in batches, as the evaluation view makes them. None: not needed.
     """
 
     every: int | None
@@ -77,19 +77,20 @@ class Method(NamedTuple):
 
     Args:
         init: (key, views) -> (params, memory).
-        loss: (params, teacher, memory, views, key, step, parts=1) -> (loss [], (memory, metrics)). parts: in
-            how many parts the networks see the batch; the loss is that of the whole batch.
-        features: (params, teacher, memory, images [B, H, W, C]) -> Features, what is evaluated.
+        loss: (params, teacher, memory, views, key, step, parts=1) -> (loss [], (memory, metrics)). parts: how
+            many parts the networks process the batch in; the loss is that of the whole batch.
+        features: (params, teacher, memory, images [B, H, W, C]) -> the Features that are evaluated.
         encoder: (params, teacher, memory) -> the variables of the evaluated encoder, {"params": ...,
-            "batch_stats": ...}: the parts of the state that `features` reads, selected and not computed, what
-            is exported.
-        outputs: (params, teacher, memory, views, key) -> Outputs, what the objective sees, for figures and
-            health; None where there are several.
-        teacher: the network that is learned from; None without one.
-        refresh: what is recomputed between steps; None where there is nothing to do.
+            "batch_stats": ...}, which are exported: the parts of the state that `features` reads, only
+            selected, not computed.
+        outputs: (params, teacher, memory, views, key) -> the Outputs that the objective reads, for figures
+            and health measures; None if there are several objectives.
+        teacher: the teacher; None without one.
+        refresh: what is recomputed between steps; None if nothing is.
         task: (params, teacher, memory, images [B, H, W, C], index [B]) -> metrics of the method's own task on
-            images that it was not trained on: in evaluation mode, and with the same draws every time. Where
-            `accuracy` is among them, `chance` is that of a guess. None where no transform makes a task.
+            images that it was not trained on: in evaluation mode, and with the same draws every time. If they
+            include `accuracy`, they also include `chance`, the accuracy of guessing. None if the method has
+            no pretext task.
     """
 
     init: Callable[[jax.Array, Views], tuple[Params, Memory]]
@@ -107,9 +108,9 @@ def shown(method: Method, chosen: Callable[[Views], Views]) -> Method:
 
     Args:
         method: any.
-        chosen: views -> those that it sees.
+        chosen: views -> the views that the method is given.
     Returns:
-        A `Method` of all the views.
+        A `Method` that takes all views.
     """
 
     def init(key, views):
@@ -128,11 +129,11 @@ def shown(method: Method, chosen: Callable[[Views], Views]) -> Method:
 
 
 def check_hides(encoder, method: str) -> None:
-    """Refuses an encoder without patches to hide.
+    """Raises a TypeError for an encoder without patches to hide.
 
     Args:
-        encoder: what was given.
-        method: who needs them, for the message.
+        encoder: the encoder to check.
+        method: the name of the method, for the message.
     Raises:
         TypeError: where the encoder has no `patch` or no `grid`.
     """

@@ -1,4 +1,4 @@
-"""Clustering methods: views agree on an assignment to prototypes."""
+"""Clustering methods: the views of an image predict the same assignment to prototypes or clusters."""
 
 import jax.numpy as jnp
 
@@ -24,15 +24,15 @@ def swav(
 ) -> Method:
     """Predicts each view's balanced assignment to prototypes from the other views.
 
-    The prototypes are best frozen for the first epoch: `freeze_during`.
+    Freeze the prototypes for the first epoch, by `freeze_during`.
 
     Args:
         encoder: anything `network` takes.
-        prototypes: their number K; they are normalised in the forward pass.
+        prototypes: the number K of prototypes; they are normalised in the forward pass.
         head: the projection MLP.
         temperature: of the prediction.
         epsilon: Sinkhorn's temperature.
-        queue: past embeddings that help small batches to balance.
+        queue: the number of past embeddings that take part in balancing, for small batches.
         queue_start: the step from which on the queue is filled.
     Returns:
         A `Method`; views: two global ones, which are assigned, and, with multi-crop, local ones.
@@ -58,12 +58,12 @@ def deepcluster_v2(
 ) -> Method:
     """Classifies every view by its image's cluster; images are clustered anew after every epoch.
 
-    In the first epoch nothing is learned: it fills the banks that are clustered.
+    Nothing is learned in the first epoch, which only fills the banks that are clustered.
 
     Args:
         encoder: anything `network` takes.
         examples: how many images the data has: each is remembered by its index.
-        clusters: how many, of each clustering.
+        clusters: the number of clusters of each clustering.
         head: the projection MLP.
         temperature: of the softmax.
     Returns:
@@ -96,13 +96,14 @@ def smog(
     Args:
         encoder: anything `network` takes.
         prototypes: how many groups.
-        head: the projection MLP, a plain batch norm at its end.
+        head: the projection MLP, with a batch norm without parameters at its end.
         predictor: the prediction MLP, which the teacher lacks.
         temperature: of the softmax.
-        group_momentum: of the groups.
+        group_momentum: the momentum of the groups.
         momentum: of the teacher, a number or a schedule.
-        recent: past projections that are clustered.
-        restart: steps after which the groups begin anew by k-means, and the teacher as the student is.
+        recent: the number of past projections that are clustered.
+        restart: every so many steps, the groups are computed anew by k-means, and the teacher becomes a copy
+            of the student.
     Returns:
         A `Method` with `refresh`; views: two global ones, the student's and the teacher's.
     References:

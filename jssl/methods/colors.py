@@ -29,12 +29,12 @@ def colorization(encoder, *, decoder=None, bins=AB_BINS, **weighting) -> Method:
     """Predicts the colors of an image from its lightness.
 
     Args:
-        encoder: a Linen module, of which `Lightness` is made where it is none.
+        encoder: a Linen module; it is wrapped in `Lightness` unless it is one.
         decoder: [B, N, D] -> [B, h, w, Q] logits of the bins; one layer by default, on the encoder's grid.
         bins: [Q, 2], colors a, b.
         weighting: as for `rare_colors`: mix, neighbours, sigma, grey.
     Returns:
-        A `Method`; views: one global one, of colors in [0, 1]. Its features see no color.
+        A `Method`; views: one global one, of colors in [0, 1]. Its features are computed without colors.
     References:
         arXiv:1603.08511
     """
@@ -54,7 +54,7 @@ def colored(
         decoder, bins: as given to `colorization`.
         temperature: as for `annealed_mean`.
     Returns:
-        (the images without color, and with those predicted), [B, H, W, 3] in [0, 1].
+        (the images without colors, the images with predicted colors), [B, H, W, 3] in [0, 1].
     """
     tokens = method.features(state.params, state.teacher, state.memory, images).tokens
     own = state.params["color"], state.memory["statistics"]["color"]

@@ -1,4 +1,4 @@
-"""Contrastive methods: an image's views are told apart from other images."""
+"""Contrastive methods: the views of an image are compared with those of other images."""
 
 from functools import partial
 
@@ -63,7 +63,7 @@ def dcl(encoder, *, head=None, temperature: float = 0.1, sigma: float | None = N
         encoder: anything `network` takes.
         head: the projection MLP, SimCLR's by default.
         temperature: T.
-        sigma: the width of the weights of DCLW, 0.5 in the paper; None for none.
+        sigma: the width of DCLW's weights, 0.5 in the paper; None for no weights.
     Returns:
         A `Method`; views: two global ones. The loss adds up both directions' means and may be negative.
     References:
@@ -115,11 +115,11 @@ def npid(
         examples: how many images the data has: each is remembered by its index.
         head: the projection, one linear layer to 128 by default.
         temperature: 0.07 on ImageNet, 0.1 on CIFAR.
-        momentum: of an image's row towards its new embedding.
-        negatives: rows drawn for each image; 0 for all rows, the exact softmax.
-        proximal: the weight of the squared distance to the own row.
+        momentum: the share of its old value that an image's row keeps.
+        negatives: the number of rows drawn for each image; 0 for the exact softmax over all rows.
+        proximal: the weight of the squared distance to the image's own row.
     Returns:
-        A `Method`; views: one global one, and "index" [B], which must not name an image twice.
+        A `Method`; views: one global one, and "index" [B], in which no image occurs twice.
     References:
         NPID, arXiv:1805.01978
     """

@@ -1,4 +1,4 @@
-"""Self-distillation: a student predicts its own teacher's distribution over prototypes."""
+"""Self-distillation: a student predicts the distribution over prototypes of its running mean, the teacher."""
 
 import math
 
@@ -26,7 +26,7 @@ def dino(
 ) -> Method:
     """Predicts the teacher's centred, sharpened distribution from the other views.
 
-    The last layer is best frozen for the first epoch: `freeze_during`.
+    Freeze the last layer for the first epoch, by `freeze_during`.
 
     Args:
         encoder: anything `network` takes.
@@ -65,10 +65,10 @@ def esvit(
     """Distils views as DINO does, and each region of a view from the most similar region of another.
 
     Args:
-        encoder: one with tokens, such as `Swin`; its image vector is their mean there.
-        region_weight: of the regions' term; the views' has the rest of 1.
+        encoder: an encoder with tokens, such as `Swin`, whose image vector is the mean of its tokens.
+        region_weight: weight of the term on regions; the term on views has 1 - region_weight.
         prototypes, head, momentum, student_temperature, teacher_temperature, center_momentum: as for `dino`;
-            views and regions have heads of their own.
+            views and regions have separate heads.
     Returns:
         A `Method`; views: two global ones and, with multi-crop, local ones, whose regions count too.
     References:
@@ -106,11 +106,11 @@ def ibot(
 
     Args:
         encoder: a `ViT`.
-        shared_head: one head for [CLS] and patches.
+        shared_head: whether the class token and the patches have one head.
         masking: as for `self_distillation`, `sometimes_blocks(encoder)` by default.
-        collects: inner values of the encoder that the masking looks at, as for `collecting`.
-        patch_weight: of the patches' term.
-        patch_temperature: the teacher's on patches, 0.04 to 0.07.
+        collects: names of inner values of the encoder that the masking uses, as for `collecting`.
+        patch_weight: weight of the term on patches.
+        patch_temperature: the teacher's temperature on patches, 0.04 to 0.07.
         prototypes, head, momentum, student_temperature, teacher_temperature, center_momentum: as for `dino`.
     Returns:
         A `Method`; views: two global ones and, with multi-crop, local ones.
@@ -138,8 +138,8 @@ def sometimes_blocks(encoder, *, ratio=(0.1, 0.5), probability: float = 0.5):
 
     Args:
         encoder: with a method grid(image shape), such as `ViT`.
-        ratio: least and most share of the patches that a view hides.
-        probability: share of the views that hide any.
+        ratio: the smallest and the largest share of the patches that a view hides.
+        probability: share of the views that hide patches.
     Returns:
         A `Masking` (keys [B], images [B, H, W, C], the teacher's outputs, unused) -> mask [B, N] bool.
     References:

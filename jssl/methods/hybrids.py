@@ -27,15 +27,15 @@ def slip(
     """Trains CLIP and SimCLR on one image encoder.
 
     Args:
-        encoder: the image's, anything `network` takes.
-        text: the caption's, tokens [B, L] -> `Features`.
-        dim: of the joint space.
+        encoder: the image encoder, anything `network` takes.
+        text: the text encoder, tokens [B, L] -> `Features`.
+        dim: width of the joint space.
         head: SimCLR's projection.
-        temperature: SimCLR's.
-        weight: of SimCLR's term, the mean of both directions.
+        temperature: SimCLR's temperature.
+        weight: weight of SimCLR's term, the mean of both directions.
     Returns:
-        A `Method`; views: three global ones, of which the caption meets the first and SimCLR compares the
-        others, and "caption" [B, L], its tokens.
+        A `Method`; views: three global ones, of which CLIP compares the first with the caption and SimCLR
+        compares the other two, and "caption" [B, L], its tokens.
     References:
         SLIP, arXiv:2112.12750
     """
@@ -48,7 +48,7 @@ def slip(
 
 
 def plain_view(views):
-    """Selects the first of SLIP's three images, which the caption meets."""
+    """Selects the first of SLIP's three images, which is compared with the caption."""
     return views | {"global": views["global"][:1]}
 
 
@@ -95,10 +95,10 @@ def splitmask(
 
     Args:
         encoder: a `ViT`.
-        words: in the vocabulary.
-        tokenizer: of images, as `masked_prediction`'s target, with words [B, N]; `random_words` by default.
-        decoder: with outputs "patch" and "image", a `WordDecoder` of two blocks by default.
-        match: weight of the contrast.
+        words: the size of the vocabulary.
+        tokenizer: images -> words [B, N], as the target of `masked_prediction`; `random_words` by default.
+        decoder: a decoder with outputs "patch" and "image", a `WordDecoder` of two blocks by default.
+        match: weight of the contrastive loss.
         temperature: of the contrast.
     Returns:
         A `Method`; views: one global one.
@@ -136,13 +136,14 @@ def cmae(
 
     Args:
         encoder: a `ViT`.
-        decoder: of pixels, `mae_decoder(encoder.patch)` by default.
-        describer: of tokens as wide as the encoder's, whose mean is contrasted; two blocks by default.
-        projection, prediction: the contrast's heads, `byol_head(hidden=1536)` by default.
+        decoder: the decoder of pixels, `mae_decoder(encoder.patch)` by default.
+        describer: the decoder of features, with tokens as wide as the encoder's, whose mean is contrasted;
+            two blocks by default.
+        projection, prediction: the heads of the contrastive loss, `byol_head(hidden=1536)` by default.
         ratio: share of the units hidden.
-        unit: their side in patches.
+        unit: side of a unit, in patches.
         momentum: of the teacher, a number or a schedule.
-        contrast: weight of the contrast.
+        contrast: weight of the contrastive loss.
         temperature: of the contrast.
     Returns:
         A `Method`; views: two global ones, of which the student reconstructs the first.
@@ -186,9 +187,9 @@ def sit(
         encoder: a `ViT`.
         head: the projection, `sit_head()` by default.
         momentum: of the teacher, a number or a schedule; 0.996 rising to 1 in the paper.
-        restoration: weight of the pixels; 5 for small data in the paper.
+        restoration: weight of the pixel loss; 5 for small data sets in the paper.
         temperature: of the contrast.
-        channels: of the images.
+        channels: the number of channels of the images.
     Returns:
         A `Method`; views: two global ones as `corrupted` makes them. The student's features are evaluated.
     References:
@@ -212,7 +213,7 @@ def sit(
 
 
 def restored(patch: int) -> objectives.Objective:
-    """Makes SiT's objective of pixels: `restored_pixels` of all views."""
+    """Makes SiT's objective on pixels: `restored_pixels` over all views."""
 
     def losses(outputs):
         views = outputs.student["patch"], outputs.views["clean"], outputs.views["corrupted"]

@@ -1,4 +1,4 @@
-"""Learning from labels: what a pretrained encoder is fine-tuned with, and contrast between classes."""
+"""Learning from labels: fine-tuning, distillation, clusters as labels, and contrast between classes."""
 
 import jax
 import jax.numpy as jnp
@@ -28,9 +28,9 @@ def supervised(encoder, classes: int, *, head=None, between=None, smoothing: flo
         encoder: anything `network` takes; `frozen(...)` of it trains the head alone.
         classes: how many there are.
         head: [B, D] -> [B, classes], linear by default.
-        between: layers between the encoder and the head, such as the first of a pretrained head (`cut`),
-            under that head's name, `cls`; none by default.
-        smoothing: share of the target that is spread over all classes.
+        between: layers between the encoder and the head, such as the first layers of a pretrained head
+            (`cut`), with that head's name, `cls`; none by default.
+        smoothing: share of the target that is distributed equally over all classes.
     Returns:
         A `Method`; views: one global one, and "label" [B], -1 for none, or "target" [B, classes]. Images
         without a label have no loss. The metric `accuracy` is that of the most probable class.
@@ -75,13 +75,13 @@ def distil(encoder, taught, classes: int, *, head=None, temperature: float = 1.0
     """Predicts the class probabilities of a frozen classifier; the images' own labels are not used.
 
     Args:
-        encoder: anything `network` takes, often smaller than the teacher's.
+        encoder: anything `network` takes, often smaller than the teacher.
         taught: a `frozen` network with an output `logits`, such as `frozen(classifier(...))`.
         classes: how many there are.
         head: [B, D] -> [B, classes], linear by default.
         temperature: of both softmaxes.
     Returns:
-        A `Method`; views: one global one. The metric `agreement` is how often both find the same class.
+        A `Method`; views: one global one. The metric `agreement` is how often both predict the same class.
     References:
         SimCLR v2, arXiv:2006.10029
     """
@@ -100,14 +100,14 @@ def cluster_transfer(
     """Predicts the cluster of each image in a frozen network's features, which transfers what that network
     has learned, whatever its task was.
 
-    All images are clustered once, after the first epoch, in which nothing is learned yet.
+    All images are clustered once, after the first epoch; nothing is learned before.
 
     Args:
         encoder: anything `network` takes.
-        taught: a `frozen` network; it sees images as the evaluation view makes them.
+        taught: a `frozen` network; its inputs are images as the evaluation view makes them.
         examples: how many images the data has; each has a label by its index.
         clusters: how many.
-        dim: features are projected at random to so many numbers to be remembered.
+        dim: width of the random projection by which features are stored.
         head: [B, D] -> [B, clusters], linear by default.
         iterations: of k-means.
     Returns:
@@ -139,9 +139,10 @@ def supcon(encoder, *, head=None, temperature: float = 0.1, base_temperature: fl
         encoder: anything `network` takes.
         head: the projection MLP, linear, ReLU, linear by default.
         temperature: T.
-        base_temperature: the loss is multiplied by T over it, as in the authors' code.
+        base_temperature: the loss is multiplied by T / base_temperature, as in the authors' code.
     Returns:
-        A `Method`; views: two global ones, and "label" [B], -1 for none: such an image has its views alone.
+        A `Method`; views: two global ones, and "label" [B], -1 for none: the only positives of such an image
+        are its own views.
     References:
         SupCon, arXiv:2004.11362
     """
@@ -156,8 +157,8 @@ def class_logits(method: Method, params, teacher, memory, images, *, head, betwe
     """Computes the class logits of a trained network for images.
 
     Args:
-        method: of `supervised`.
-        params, teacher, memory: of the state.
+        method: a method that `supervised` made.
+        params, teacher, memory: those of the state.
         images: [B, H, W, C] as the evaluation view makes them.
         head, between: as given to `supervised`.
     Returns:

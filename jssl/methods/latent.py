@@ -1,4 +1,6 @@
-"""Latent prediction: an EMA teacher's features of an image are predicted from a part of it."""
+"""Latent prediction: a student predicts, from a part of an image, an EMA teacher's features of the whole
+image.
+"""
 
 from functools import partial
 
@@ -31,16 +33,17 @@ def msn(
 ) -> Method:
     """Matches the prototype assignments of a masked view, and of small views, to that of another, whole view.
 
-    Each image drops patches of its own; in the authors' code all of a GPU's drop the same ones.
+    Patches are dropped at random for each image; in the authors' code all images on a GPU drop the same ones.
 
-    Heads see the views of one size at a time, as in the authors' code, so those share batch statistics.
+    As in the authors' code, heads are called once for all views of one size, which share batch statistics.
 
     Args:
         encoder: a `ViT`.
-        prototypes: their number K; they are trained through the anchors, and the teacher has none.
+        prototypes: the number K of prototypes; they are trained through the anchors, and the teacher has
+            none.
         head: the projection, `msn_head()` by default.
-        ratio: share of its patches that the anchor drops.
-        momentum: of the teacher, a number or a schedule; 0.996 rising to 1 in a line in the paper.
+        ratio: share of the patches that the anchor drops.
+        momentum: of the teacher, a number or a schedule; 0.996 rising linearly to 1 in the paper.
         temperature, sharpening, sinkhorn, entropy_weight: as for `masked_siamese_objective`.
     Returns:
         A `Method`; views: two global ones, the anchor and the target, and, with multi-crop, local anchors.
@@ -79,12 +82,12 @@ def data2vec(
 
     Args:
         encoder: a `ViT`.
-        layers: how many of its last blocks make the target.
+        layers: how many of the teacher's last blocks are averaged for the target.
         ratio: share of the patches hidden, in blocks.
         momentum: of the teacher, a number or a schedule.
-        beta: where the error turns from a square to a line.
+        beta: the size of the error at which it changes from quadratic to linear.
         each, mean: the axis over which each block's tokens and their mean are normalised, -1 the features, -2
-            the tokens; None: not.
+            the tokens; None: not normalised.
     Returns:
         A `Method`; views: one global one. The student's features are evaluated, as the authors do.
     References:
@@ -108,12 +111,13 @@ def sdae(encoder, *, decoder=None, ratio: float = 0.75, folds: int = 3, momentum
 
     Args:
         encoder: a `ViT`.
-        decoder: of as many outputs as the encoder is wide, `MaskedDecoder(encoder.dim)` by default.
+        decoder: a decoder with outputs as wide as the encoder, `MaskedDecoder(encoder.dim)` by default.
         ratio: share of the patches hidden.
-        folds: parts into which the hidden patches are dealt for the teacher, as many in each.
+        folds: the number of equal parts into which the hidden patches are divided for the teacher.
         momentum: of the teacher, a number or a schedule; in the paper it moves once an epoch, `optim.every`.
     Returns:
-        A `Method`; views: one global one. The loss is 1 - the cosine with the teacher's standardised tokens.
+        A `Method`; views: one global one. The loss is 1 minus the cosine with the teacher's standardised
+        tokens.
     References:
         SdAE, arXiv:2208.00449
     """

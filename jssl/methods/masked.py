@@ -20,7 +20,7 @@ def mae(encoder, *, decoder=None, ratio: float = 0.75, normalize_target: bool = 
         encoder: a `ViT`.
         decoder: `mae_decoder(encoder.patch)` by default.
         ratio: share of patches hidden.
-        normalize_target: pixels normalised within each patch.
+        normalize_target: whether pixels are normalised within each patch.
     Returns:
         A `Method`; views: one global one.
     References:
@@ -43,9 +43,9 @@ def simmim(encoder, *, side: int | None = None, ratio: float = 0.6, unit: int = 
 
     Args:
         encoder: a `ViT` or `Swin`.
-        side: pixels that one of its tokens covers, by default the patch; 32 for Swin.
-        ratio: share hidden.
-        unit: side in pixels of what is hidden at once, a multiple of `side`.
+        side: side in pixels of the square that a token covers, by default the patch; 32 for Swin.
+        ratio: share of the squares hidden.
+        unit: side in pixels of the squares that are hidden, a multiple of `side`.
     Returns:
         A `Method`; views: one global one. The loss is the mean over all hidden pixels.
     Raises:
@@ -77,7 +77,7 @@ def i_jepa(
     Args:
         encoder: a `ViT` without class token.
         predictor: `Predictor()` by default.
-        momentum: of the teacher, a number or a schedule; 0.996 rising to 1 in a line in the paper.
+        momentum: of the teacher, a number or a schedule; 0.996 rising linearly to 1 in the paper.
         masking: (keys [B], grid) -> (context [B, N], targets [M, B, N]).
         sizes: grid -> the most patches that a context and a target can have.
     Returns:
@@ -98,7 +98,7 @@ def i_jepa(
 
 
 def layer_normalized(tokens):
-    """Normalises tokens to mean 0 and variance 1 over their features, as I-JEPA's and data2vec's targets.
+    """Normalises tokens to mean 0 and variance 1 over their features, for the targets of I-JEPA and data2vec.
 
     Args:
         tokens: [B, N, D].

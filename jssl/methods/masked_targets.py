@@ -1,4 +1,4 @@
-"""Masked image modelling towards what is no pixel: histograms, words, a frozen network's features."""
+"""Masked image modelling with targets other than pixels: histograms, words, a frozen network's features."""
 
 from functools import partial
 
@@ -21,9 +21,9 @@ def hidden_blocks(encoder, *, count, min_block, draw=block_mask) -> Masking:
 
     Args:
         encoder: with a method grid(image shape), such as `ViT`.
-        count: patches hidden at most, a number or N -> number.
-        min_block: the least area of a rectangle, a number or N -> number.
-        draw: `block_mask`, or `exact_block_mask` for exactly so many.
+        count: the most patches hidden, a number or a function N -> number.
+        min_block: the least area of a rectangle, a number or a function N -> number.
+        draw: `block_mask`, or `exact_block_mask` to hide exactly `count` patches.
     Returns:
         A `Masking` (keys [B], images [B, H, W, C]) -> mask [B, N] bool.
     Raises:
@@ -45,7 +45,7 @@ def hidden_blocks(encoder, *, count, min_block, draw=block_mask) -> Masking:
         rows, columns = encoder.grid(images.shape)
         patches = rows * columns
         sizes = dict(count=of(count, patches), min_block=of(min_block, patches))
-        if sizes["min_block"] > (rows - 0.5) * (columns - 0.5):  # no side is rounded to less than the grid's
+        if sizes["min_block"] > (rows - 0.5) * (columns - 0.5):  # rounded, none is smaller than the grid
             raise ValueError(
                 f"min_block is {sizes['min_block']}, and a block in {rows} x {columns} patches has at most "
                 f"{(rows - 1) * (columns - 1)}; choose a smaller one"
@@ -60,12 +60,13 @@ def maskfeat(encoder, *, bins: int = 9, cell: int = 8, ratio: float = 0.4, chann
 
     Args:
         encoder: a `ViT`.
-        bins: orientations told apart.
-        cell: pixels on the side of what one histogram is of; it divides the patch.
+        bins: the number of orientations.
+        cell: side in pixels of the square of one histogram; it divides the patch.
         ratio: share of the patches hidden, in blocks of at least a fifth of them.
-        channels: of the images.
+        channels: the number of channels of the images.
     Returns:
-        A `Method`; views: one global one. The loss is the mean square over all hidden patches of the batch.
+        A `Method`; views: one global one. The loss is the mean square error over all hidden patches of the
+        batch.
     References:
         MaskFeat, arXiv:2112.09133
     """
@@ -86,15 +87,15 @@ def eva(encoder, target, *, dim: int = 768, head=patch_head, count: int = 105, m
 
     Args:
         encoder: a `ViT`.
-        target: a `frozen` network with as many tokens as the encoder: its output `patch` [B, N, dim], such as
-            CLIP's projection of tokens, or else its tokens.
-        dim: of the target's features.
+        target: a `frozen` network with as many tokens as the encoder. The targets are its output `patch`
+            [B, N, dim], such as CLIP's projection of tokens, or otherwise its tokens.
+        dim: width of the target's features.
         head: dim -> module.
         count: patches hidden at most, in blocks.
         min_block: the least area of a block.
     Returns:
-        A `Method`; views: one global one, which the target sees whole. The loss is 1 less the cosine, the
-        mean over all hidden patches of the batch; the authors leave the 1 out.
+        A `Method`; views: one global one, which the target network is given whole. The loss is 1 minus the
+        cosine, averaged over all hidden patches of the batch; the authors omit the 1.
     References:
         EVA, arXiv:2211.07636
     """
@@ -114,7 +115,7 @@ def beit(
     """Predicts the words (discrete tokens) of hidden patches from mask tokens, by one linear layer.
 
     Args:
-        encoder: a `ViT`; the paper's has relative positions alone.
+        encoder: a `ViT`; the paper's has only relative positions.
         target: a tokenizer with as many tokens as the encoder, images -> [B, N] int, such as `patch_words`,
             or `likeliest` of a `frozen` network.
         words: how many the tokenizer knows.
@@ -122,8 +123,8 @@ def beit(
         count: patches hidden at most, in blocks.
         min_block: the least area of a block.
     Returns:
-        A `Method`; views: one global one, which the tokenizer sees whole. The loss is the cross entropy, the
-        mean over all hidden patches of the batch.
+        A `Method`; views: one global one, which the tokenizer is given whole. The loss is the cross entropy,
+        averaged over all hidden patches of the batch.
     References:
         BEiT, arXiv:2106.08254
     """
@@ -156,8 +157,8 @@ def cae(
         words: how many the tokenizer knows.
         regressor: `LatentRegressor()` by default.
         decoder: `LatentDecoder(words)` by default.
-        alignment: weight of the latents' mean square distance from what the same encoder, without gradient,
-            makes of the hidden patches alone.
+        alignment: weight of the mean square distance between the latents and the same encoder's output,
+            without gradient, for the hidden patches alone.
         count: patches hidden, in blocks.
         min_block: the least area of a block.
     Returns:
@@ -179,7 +180,7 @@ def cae(
 
 
 def latent_distance(outputs) -> jax.Array:
-    """Computes the mean square distance of CAE's predicted latents from those that they are aligned with.
+    """Computes the mean square distance between CAE's predicted latents and their targets.
 
     Args:
         outputs: with student "latent" and "aligned" [V, B, m, D], the latter without gradient.

@@ -1,4 +1,4 @@
-"""Methods with a momentum encoder, MoCo's kin: what it makes of images is what is found or followed."""
+"""Methods with a momentum encoder, MoCo and related ones: its outputs are the targets."""
 
 from functools import partial
 
@@ -30,7 +30,7 @@ def moco_v1(
     Args:
         encoder: anything `network` takes.
         head: the projection, one linear layer by default.
-        queue, temperature, momentum, groups: as for `moco_v2`, which has a deeper head.
+        queue, temperature, momentum, groups: as for `moco_v2`.
     Returns:
         A `Method`; views: two global ones, query and key.
     References:
@@ -51,7 +51,7 @@ def moco_v2(
         queue: past keys kept, a multiple of the batch.
         temperature: of the contrast.
         momentum: of the key encoder, a number or a schedule.
-        groups: of queries, normalised apart as on the paper's 8 GPUs.
+        groups: the number of groups of queries with separate batch statistics, as on the paper's 8 GPUs.
     Returns:
         A `Method`; views: two global ones, query and key.
     References:
@@ -78,10 +78,10 @@ def infomin(
 
     Args:
         encoder: anything `network` takes.
-        head: the projection MLP, of queries and keys.
-        tile: that of each tile, as wide by default.
-        join: from the tiles' vectors in a row to one, linear by default.
-        tile_weight: of the tiles' loss; that of the whole query has the rest.
+        head: the projection MLP of queries and keys.
+        tile: the projection of each tile, by default as wide as `head`.
+        join: the layer from the concatenated vectors of the tiles to one vector, linear by default.
+        tile_weight: weight of the tiles' loss; the loss of the whole query has 1 - tile_weight.
         queue, temperature, momentum, groups: as for `moco_v2`.
     Returns:
         A `Method`; views: two global ones, query and key, and "tiles" [B, N, h, w, C] of the image, such as
@@ -105,7 +105,7 @@ def infomin(
 def moco_v3(encoder, *, head=None, predictor=None, temperature: float = 0.2, momentum=0.99) -> Method:
     """Predicts, from one view, the momentum encoder's key of the other, among the keys of the batch.
 
-    The authors keep a ViT's random patch projection as it is: `freeze_during`.
+    The authors freeze a ViT's random patch projection: use `freeze_during`.
 
     Args:
         encoder: anything `network` takes.
@@ -114,7 +114,7 @@ def moco_v3(encoder, *, head=None, predictor=None, temperature: float = 0.2, mom
         temperature: T; 0.2 for ViTs, 1 for ResNets.
         momentum: of the key encoder; 0.99 rising to 1 in the paper, `teacher_momentum(0.99, steps)`.
     Returns:
-        A `Method`; views: two global ones. The loss adds up both directions, each 2 T times its mean.
+        A `Method`; views: two global ones. The loss is the sum of both directions, each 2 T times its mean.
     References:
         MoCo v3, arXiv:2104.02057
     """
@@ -143,14 +143,14 @@ def ressl(
     Args:
         encoder: anything `network` takes.
         head: the projection MLP, linear, ReLU, linear, 4096 to 512 by default.
-        queue: the teacher's past embeddings kept, a multiple of the batch.
-        temperature: of the student's similarities.
-        teacher_temperature: of the teacher's, which must be lower.
+        queue: the number of the teacher's past embeddings kept, a multiple of the batch.
+        temperature: the temperature of the student's similarities.
+        teacher_temperature: the temperature of the teacher's similarities, which must be lower.
         momentum, groups: as for `moco_v2`.
     Returns:
         A `Method`; views: two global ones, the strong view first and the weak one last.
     Raises:
-        ValueError: for a teacher that is no sharper than the student.
+        ValueError: for a teacher's temperature that is not lower than the student's.
     References:
         ReSSL, arXiv:2107.09282
     """
@@ -184,13 +184,13 @@ def pcl(
 
     Args:
         encoder: anything `network` takes.
-        examples: how many images the data has: each is remembered by its index, and they are clustered after
-            every epoch, by what the momentum encoder makes of them in evaluation mode where whoever trains
-            shows it all images (`Refresh`).
-        clusters: how many at each granularity.
-        negatives: prototypes drawn.
-        restarts: of k-means.
-        start: the step before which nothing is clustered, and only the keys are contrasted.
+        examples: how many images the data has. The bank has a row for each, by its index, and is clustered
+            after every epoch. If the trainer calls `Refresh.observe` with all images, the bank then holds the
+            momentum encoder's outputs in evaluation mode.
+        clusters: the number of clusters at each granularity.
+        negatives: the number of prototypes drawn as negatives.
+        restarts: how often k-means is run.
+        start: the step before which there is no clustering and only the contrast with keys is trained.
         head, queue, temperature, momentum, groups: as for `moco_v2`.
     Returns:
         A `Method` with `refresh`; views: two global ones, query and key, and "index" [B].
@@ -224,14 +224,15 @@ def pcl(
 def momentum_contrast(network, objective, *, momentum, groups: int, refresh=None, **more) -> Method:
     """Builds MoCo's frame: the student sees queries, the first view, and the teacher keys, the last one.
 
-    A query and its key, alone in coming from the same batch, could be told from others by common statistics;
-    so the paper normalises each of 8 GPUs' shares by itself and shuffles keys between them. Here keys are
-    normalised together: their mean has the same covariance with a group's as a shuffled group's, 1 / B.
+    Only a query and its key come from the same batch, so shared batch statistics could reveal the match.
+    Therefore the paper normalises the share of each of 8 GPUs by itself and shuffles keys between them. Here
+    all keys are normalised together: the covariance of their mean with a group's mean is 1 / B, the same as
+    for a shuffled group.
 
     Args:
-        network: with the heads on.
-        objective: given queries as student and keys as target.
-        groups: of queries, each normalised by itself.
+        network: the network with its heads.
+        objective: reads queries as student and keys as target.
+        groups: the number of groups of queries, each with batch statistics of its own.
         momentum, refresh, more: as for `self_distillation`.
     Returns:
         A `Method`.

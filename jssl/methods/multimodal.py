@@ -1,4 +1,4 @@
-"""Multimodal methods: one tower for each modality, pairs brought together in a joint space."""
+"""Multimodal methods: one network (tower) for each modality, whose outputs are compared in a joint space."""
 
 import math
 
@@ -50,7 +50,7 @@ def flip(encoder, text, *, ratio: float = 0.5, dim: int = 512, block_size: int |
     Args:
         encoder: the image's, a `ViT`.
         text: the caption's, tokens [B, L] -> `Features`.
-        ratio: share of the patches that is not shown in training; what is evaluated sees all.
+        ratio: share of the patches that is dropped in training; evaluation uses all patches.
         dim, block_size: as for `clip`.
     Returns:
         A `Method`; views: one global one, "index" [B] and "caption" [B, L], its tokens.
@@ -81,10 +81,10 @@ def siglip(
     Args:
         encoder: the image's, anything `network` takes.
         text: the caption's, tokens [B, L] -> `Features`.
-        head: the image's projection; none by default, where the encoder is as wide as the joint space.
+        head: the image's projection; none by default, for an encoder as wide as the joint space.
         dim: of the joint space.
-        logit_scale: the factor on cosines at the start, learned and not bounded.
-        logit_bias: what is added to them at the start, learned; near -log(batch) for small batches.
+        logit_scale: the initial factor on cosines, learned and not bounded.
+        logit_bias: the number initially added to them, learned; near -log(batch) for small batches.
         block_size: for large batches, as in `sigmoid_pairwise`.
     Returns:
         A `Method`; views: one global one, and "caption" [B, L], its tokens.

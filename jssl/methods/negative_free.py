@@ -62,7 +62,7 @@ def barlow_twins(encoder, *, head=None, off_diagonal_weight: float = 5e-3) -> Me
     Args:
         encoder: anything `network` takes.
         head: the expander MLP.
-        off_diagonal_weight: of the terms off the diagonal.
+        off_diagonal_weight: weight of the terms off the diagonal.
     Returns:
         A `Method`; views: two global ones.
     References:

@@ -1,4 +1,4 @@
-"""How a loss of two arrays becomes an objective over views."""
+"""Makes objectives over views from losses of two arrays."""
 
 from functools import partial
 from itertools import permutations
@@ -16,7 +16,7 @@ def between_views(loss, *, student: str = "cls", teacher: str = "cls") -> Object
 
     Args:
         loss: ([B, D], [B, D]) -> [B].
-        student, teacher: names of the outputs compared; without a teacher, the student's own.
+        student, teacher: names of the outputs compared; if the method has no teacher, both are the student's.
     Returns:
         An `Objective` that remembers nothing; its loss is the mean over the batch.
     """
@@ -50,7 +50,7 @@ def labelled(loss, *, name: str = "cls") -> Objective:
     """Compares the first two views, given the images' labels: loss(view a, view b, labels).
 
     Args:
-        loss: ([B, D], [B, D], [B]) -> losses. An image without a label, -1, has one of its own.
+        loss: ([B, D], [B, D], [B]) -> losses. An image without a label (-1) gets a label of its own.
         name: of the student's output.
     Returns:
         An `Objective` that remembers nothing; it reads views["label"] [B].
@@ -65,12 +65,13 @@ def labelled(loss, *, name: str = "cls") -> Objective:
 
 
 def classified(name: str) -> Objective:
-    """Compares logits with the classes that a transform has made, by their cross-entropy.
+    """Computes the cross-entropy of logits with the classes that a transform makes.
 
     Args:
         name: of the student's output [..., K], and of the target [...] int.
     Returns:
-        An `Objective` that remembers nothing, with the metrics `accuracy` and `chance`, that of a guess.
+        An `Objective` that remembers nothing, with the metrics `accuracy` and `chance`, the accuracy of
+        guessing.
     """
 
     def losses(outputs):
@@ -134,11 +135,11 @@ def reconstructed(*, normalize_target: bool = False, **how) -> Objective:
 def over_hidden(loss, *, figures=None, name: str = "patch") -> Objective:
     """Averages loss(prediction, target, mask) over all hidden patches of the batch, as BEiT and its kin do.
 
-    So an image in which more is hidden weighs more, where `over_patches` weighs images alike.
+    So images with more hidden patches have more weight; in `over_patches` all images have the same weight.
 
     Args:
-        loss: ([B, N, D], [B, N, ...], [B, N]) -> [B], each the mean over an image's hidden patches. Where
-            `outputs.places` says that the prediction is of those places alone, so are target and mask.
+        loss: ([B, N, D], [B, N, ...], [B, N]) -> [B], each the mean over an image's hidden patches. If
+            `outputs.places` is given, prediction, target and mask only contain those places.
         figures: of the same arrays, (prediction, target, mask) -> metrics by name; None: none.
         name: of the outputs.
     Returns:
@@ -154,11 +155,12 @@ def over_hidden(loss, *, figures=None, name: str = "patch") -> Objective:
 
 
 def of_the_mean(loss, *, made=jnp.asarray):
-    """Makes the figure of the trivial prediction, the mean target of the batch: what has to be beaten.
+    """Makes the metric `trivial`, the loss of predicting the batch's mean target, with which a loss can be
+    compared.
 
     Args:
         loss: as for `over_hidden`.
-        made: target -> what predictions are compared with, such as `standardized`.
+        made: a function of the target before predictions are compared with it, such as `standardized`.
     Returns:
         (prediction, target, mask) -> {"trivial": the loss of that prediction}.
     """
@@ -174,12 +176,12 @@ def of_the_mean(loss, *, made=jnp.asarray):
 
 
 def _told(figures, views):
-    """The mean over the views of what figures say of them, without gradient."""
+    """The metrics of the views, averaged over the views, without gradient."""
     return jax.tree.map(jnp.mean, jax.vmap(figures)(*jax.lax.stop_gradient(views)))
 
 
 def _hidden(outputs, name):
-    """Targets [V, B, N, ...] and mask, or those at the places where the prediction is."""
+    """The targets [V, B, N, ...] and the mask, or only their entries at the places of the prediction."""
     target, mask, places = outputs.target[name], outputs.mask, outputs.places
     if places is None:
         return target, mask

@@ -10,7 +10,7 @@ from jssl.models.masked.context import RowPredictions
 from jssl.objectives import contrastive_prediction
 
 DOWN = {"down": 0}
-EVERYWHERE = {"down": 0, "left": 1, "up": 2, "right": 3}  # quarter turns that make the direction down
+EVERYWHERE = {"down": 0, "left": 1, "up": 2, "right": 3}  # quarter turns after which the direction is down
 
 
 def cpc(
@@ -26,9 +26,10 @@ def cpc(
     """Predicts patches some rows further down from a context that has seen only the rows above.
 
     Args:
-        encoder: one whose tokens are a square grid of patches that know nothing of each other: `Patchwise`.
-        offsets: how many rows further on is predicted.
-        directions: by name, the quarter turns that make each direction down.
+        encoder: an encoder whose tokens form a square grid of independently encoded patches, such as
+            `Patchwise`.
+        offsets: how many rows further on each prediction is.
+        directions: by name, the number of quarter turns after which the direction is down.
         dim: width of predictions and targets.
         hidden, blocks: of the contexts, as `MaskedContext`.
         scale: of the inner products.
@@ -49,8 +50,8 @@ def cpc_v2(encoder, *, offsets: Sequence[int] = (2, 3, 4, 5), **settings) -> Met
     """Predicts patches in all four directions, each from a context of its own.
 
     Args:
-        encoder: as for `cpc`; the paper's has layer norm, and changes every patch by itself.
-        offsets: how many rows, or columns, further on is predicted.
+        encoder: as for `cpc`; the paper's has layer norm, and augments every patch by itself.
+        offsets: how many rows, or columns, further on each prediction is.
         settings: further ones of `cpc`.
     Returns:
         A `Method`; views: one global one.

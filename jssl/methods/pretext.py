@@ -34,7 +34,7 @@ def rotation(encoder, *, head=None) -> Method:
         encoder: anything `network` takes.
         head: [B, D] -> [B, 4], linear by default.
     Returns:
-        A `Method`; views: one global one. The metric `accuracy` is that of the rotations.
+        A `Method`; views: one global one. The metric `accuracy` is that of classifying the rotations.
     References:
         arXiv:1803.07728
     """

@@ -1,4 +1,4 @@
-"""Puzzles of an image's tiles: where they belong, or what they add up to."""
+"""Pretext tasks on an image's tiles: to find their places, or to count."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ from jssl.objectives import stateless
 
 CELLS = 3
 MIDDLE = CELLS * CELLS // 2
-PUZZLES, INTRUDERS, CHANNELS, HALVES = range(10, 14)  # streams of keys, beside those of `cell_tiles`
+PUZZLES, INTRUDERS, CHANNELS, HALVES = range(10, 14)  # for `fold_keys`; `cell_tiles` has others
 
 
 def puzzles(keys, images, *, table, side: int, number: int = 1, apart: int = 0, intruders: int = 0):
@@ -31,7 +31,7 @@ def puzzles(keys, images, *, table, side: int, number: int = 1, apart: int = 0, 
         images: [B, H, W, C].
         table: [K, 9] the permutations, or [K, 4] for two cells along a side.
         side: of a tile, in pixels.
-        number: of puzzles made of an image.
+        number: how many puzzles are made from an image.
         apart: as for `cell_tiles`.
         intruders: so many tiles at most are another image's.
     Returns:
@@ -57,7 +57,7 @@ def jigsaw(
         side: of a tile in pixels, less than that of a cell.
         cells: along a side of the image, 3 or 2.
         tile: [B', D] -> [B', d], of each tile; linear and ReLU by default.
-        join: [B, K, N d] -> [B, K, permutations], of the tiles in order; `puzzle_head` by default.
+        join: [B, K, N d] -> [B, K, permutations], for the concatenated tiles; `puzzle_head` by default.
         puzzle: as for `puzzles`: number, apart and, in jigsaw++, intruders.
     Returns:
         A `Method`; views: one global one. The metric `accuracy` is that of the permutations.
@@ -78,13 +78,13 @@ def jigsaw_pp(
     Args:
         encoder: anything `network` takes; it sees the tiles one by one.
         permutations: rows of the table.
-        intruders: so many tiles at most are another image's; every number from 0 on is as likely.
+        intruders: the most tiles that come from another image; all numbers from 0 to this are equally likely.
         cells: along a side of the image, 3 or 2.
         puzzle: as for `jigsaw`.
     Returns:
         A `Method`; views: one global one. The metric `accuracy` is that of the permutations.
     Raises:
-        ValueError: for so many intruders that two permutations of the table could look the same.
+        ValueError: for so many intruders that two permutations of the table could not be distinguished.
     References:
         arXiv:1805.00385
     """
@@ -105,7 +105,7 @@ def neighbours(keys, images, *, side: int, jitter: int | None = None, dropped: f
         images: [B, H, W, C].
         side: of a tile, in pixels.
         jitter: as for `cell_tiles`.
-        dropped: share of the images whose tiles keep one channel only.
+        dropped: share of the images whose tiles keep only one channel.
     Returns:
         ((tiles [B, 9, side, side, C], orders [B, 8, 2]), {"place": [B, 8]}), place 0 being above and to the
         left, 7 below and to the right, row by row.
@@ -128,7 +128,7 @@ def context_prediction(encoder, *, side: int, tile=None, join=None, **pairs) -> 
         encoder: anything `network` takes; it sees the tiles one by one.
         side: of a tile in pixels, less than a third of the image's.
         tile: [B', D] -> [B', d], of each tile; linear and ReLU by default.
-        join: [B, 8, 2 d] -> [B, 8, 8], of the two tiles; `puzzle_head` by default.
+        join: [B, 8, 2 d] -> [B, 8, 8], for the two concatenated tiles; `puzzle_head` by default.
         pairs: as for `neighbours`: jitter, dropped.
     Returns:
         A `Method`; views: one global one. The metric `accuracy` is that of the directions, by chance 1 / 8.
@@ -164,8 +164,8 @@ def counting(encoder, *, head=None, margin: float = 10.0) -> Method:
         margin: as for the loss.
     Returns:
         A `Method`; views: one global one, square, of an even side. Metrics: `near`, the mean square distance
-        from an image to its own quarters, `far`, from another image, and `accuracy`, how often the former is
-        the smaller one.
+        between the counts of an image and of its own quarters; `far`, that between another image and these
+        quarters; and `accuracy`, how often `near` is the smaller one.
     References:
         arXiv:1708.06734
     """

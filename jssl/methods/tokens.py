@@ -1,4 +1,6 @@
-"""Tokenizers: networks that learn words for patches, for BEiT and its kin to predict."""
+"""Tokenizers: networks that learn words (discrete tokens) for patches, the targets of BEiT and related
+methods.
+"""
 
 import jax
 
@@ -15,8 +17,8 @@ def tokenizer(encoder, decoder, *, temperature: float = 0.9, uniform_weight: flo
     Args:
         encoder: images -> `Features` whose tokens are logits of words, such as `TokenEncoder`.
         decoder: (words, grid) -> images, such as `TokenDecoder`.
-        temperature: of the Gumbel-softmax by which words are drawn.
-        uniform_weight: of the divergence of the words' probabilities from uniform ones.
+        temperature: the temperature of the Gumbel-softmax by which words are drawn.
+        uniform_weight: weight of the divergence of the words' probabilities from uniform ones.
     Returns:
         A `Method`; views: one global one. Its features are the words' mean probabilities, and their logits.
     References:

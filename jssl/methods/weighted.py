@@ -1,4 +1,4 @@
-"""Several methods at once, with different forward passes and parts of the parameters in common."""
+"""Several methods trained at once, with separate forward passes and some shared parameters."""
 
 import jax
 
@@ -11,13 +11,13 @@ def weighted_methods(*, shared: tuple[str, ...] = ("encoder",), **methods: tuple
     parameters shared.
 
     Args:
-        shared: parts of the parameters that all methods have, owned by the first; the others' initial ones
-            are dropped.
+        shared: names of the parts of the parameters that all methods share. Their initial values are those of
+            the first method.
         methods: name=(weight, method); a weight is a number or a schedule, step -> number. Every method sees
             all views.
     Returns:
         A `Method` with params {part: shared ..., name: the rest} and the first method's features. Each
-        teacher lives under its method's name and is moved as its method says.
+        teacher is kept under its method's name and updated by its method.
     Raises:
         ValueError: without methods, or for methods refreshed at different times.
         TypeError: for anything but pairs (weight, Method).
@@ -49,7 +49,7 @@ def weighted_methods(*, shared: tuple[str, ...] = ("encoder",), **methods: tuple
                 raise ValueError(
                     f"weighted_methods: {name} has no part {missing[0]!r} to share, it has {sorted(parts)}"
                 )
-            params = {part: parts[part] for part in shared} | params  # the first method's come to stay
+            params = {part: parts[part] for part in shared} | params  # the first method's parts are kept
             params[name] = {part: value for part, value in parts.items() if part not in shared}
         return params, memory
 

@@ -24,10 +24,10 @@ def obow(
 
     Args:
         encoder: a network that sows maps, such as `ResNet`.
-        levels: names of the maps that words are of, at least 5 x 5 places each.
-        generator: width D -> module, words [W, C] -> the weights [W, D] that a crop's features are
-            multiplied with.
-        words: in each dictionary.
+        levels: names of the maps from which words are taken, each of at least 5 x 5 places.
+        generator: width D -> a module, words [W, C] -> the weights [W, D] by which a crop's features are
+            multiplied.
+        words: the number of words in each dictionary.
         inverse_delta: the sharpness of the bags.
         kappa: scale of the logits.
         momentum: of the teacher, a number or a schedule; 0.99 rising to 1 in the paper.

@@ -1,4 +1,4 @@
-"""Encoders, heads and what sits between them. Every encoder returns `Features`."""
+"""Encoders, heads, and networks made of both. Every encoder returns `Features`."""
 
 from jssl.arrays.vectors import l2_normalize
 from jssl.models.encoders.lightness import Lightness

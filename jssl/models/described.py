@@ -1,8 +1,8 @@
-"""Networks in words: a Linen module as JSON and back, so that files of weights say which network they hold.
+"""Describes a Linen module as JSON and restores it, so that a file of weights says which network it holds.
 
     {"module": "jssl.models.encoders.vit:ViT", "fields": {"patch": 16, "dim": 384, ...}}
 
-Nothing is executed that is not one of the library's own layers, and fields that only make initial values are
+Nothing is executed that is not one of the library's own layers. Fields that only affect initial values are
 left out.
 """
 
@@ -16,31 +16,31 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-HOMES = ("jax.nn", "flax.linen", "jssl.arrays", "jssl.models")  # where what a description names may lie
-COMPILED = {"scan": False, "remat": None, "drop_path": 0.0}  # how a network is trained, not what it computes
+HOMES = ("jax.nn", "flax.linen", "jssl.arrays", "jssl.models")  # modules that a description may refer to
+COMPILED = {"scan": False, "remat": None, "drop_path": 0.0}  # these concern training, not the output
 
 
 def plain(module: nn.Module) -> nn.Module:
-    """Takes from a network what belongs to its training: scanned blocks, recomputation, stochastic depth.
+    """Removes from a network what only concerns training: scanned blocks, recomputation, stochastic depth.
 
     Args:
         module: Any Linen module.
     Returns:
-        The same with the fields of `COMPILED` at rest.
+        The same module with the fields in `COMPILED` at the values given there.
     """
     at_rest: dict[str, Any] = {name: value for name, value in COMPILED.items() if hasattr(module, name)}
     return module.clone(**at_rest) if at_rest else module
 
 
 def describe(value: Any) -> Any:
-    """Writes a network as JSON holds it.
+    """Describes a network in JSON types.
 
     Args:
         value: A Linen module, or a field of one: a function with a name, a partial, a number, a tuple.
     Returns:
         JSON types, which `restored` reads.
     Raises:
-        ValueError: for what has no name to be found by, such as a lambda.
+        ValueError: for anything that cannot be found by a name, such as a lambda.
 
     >>> describe(nn.Dense(4, use_bias=False))
     {'module': 'flax.linen:Dense', 'fields': {'features': 4, 'use_bias': False}}
@@ -60,14 +60,14 @@ def describe(value: Any) -> Any:
 
 
 def restored(text: Any) -> Any:
-    """Makes the network that `describe` has written.
+    """Makes the network from the description that `describe` has written.
 
     Args:
         text: JSON types.
     Returns:
         A Linen module.
     Raises:
-        ValueError: for what is no description, or names something that is no layer.
+        ValueError: for text that is not a description, or that names something other than a layer.
 
     >>> restored({"module": "flax.linen:Dense", "fields": {"features": 4}}).features
     4
@@ -105,7 +105,7 @@ def _at_default(module: nn.Module, field: dataclasses.Field) -> bool:
 
 
 def _place(thing: Any) -> str:
-    """module:name, the public one of what jax and flax define inside."""
+    """module:name of a thing, by the public name of what jax and flax define in private modules."""
     name = getattr(thing, "__qualname__", getattr(thing, "__name__", ""))
     for public in (jax.nn, nn):
         if getattr(public, name, None) is thing:
@@ -119,7 +119,7 @@ def _place(thing: Any) -> str:
 
 
 def _found(place: str) -> Any:
-    """What lies there: anything of `HOMES`, elsewhere networks alone, of modules already imported."""
+    """Finds what a place names: anything in `HOMES`; in other modules, if already imported, only networks."""
     home, _, name = place.partition(":")
     known = any(home == own or home.startswith(f"{own}.") for own in HOMES)
     module = importlib.import_module(home) if known else sys.modules.get(home)

@@ -1,4 +1,4 @@
-"""Networks that never change: their weights lie among the statistics, and must all be given."""
+"""Frozen networks: their weights are kept among the statistics, and all of them must be given."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,23 +9,24 @@ import jax.numpy as jnp
 from jssl.arrays.trees import by_path, cast, overlay
 from jssl.models.network import Network, network
 
-UNFILLED = "unfilled"  # beside the placeholders of a frozen network that has no weights yet
+UNFILLED = "unfilled"  # marks a frozen network that only has placeholders for weights
 
 
 def frozen(model, variables: Mapping[str, Any] | None = None, *, drawn: bool = False) -> Network:
-    """Makes a network that never changes, its weights among the statistics.
+    """Makes a network whose weights never change, and are kept among the statistics.
 
-    So they are in the checkpoint and lie on the devices as parameters do, but have no gradient and no
-    optimizer state, and are no constants of the compiled step.
+    So the weights are saved and sharded like parameters, but have no gradient and no optimizer state, and are
+    not constants of the compiled step.
 
     Args:
         model: anything `network` takes.
         variables: {"params": ..., "batch_stats": ... where there are}. None: `init_state(start=...)` must
-            give them, which is better for large ones: given here, they are constants of the program that
-            makes the first state.
-        drawn: without variables, leave the weights as they are drawn.
+            give them. This is better for large networks, since variables given here are constants of the
+            program that makes the first state.
+        drawn: without variables, keep the random initial weights.
     Returns:
-        A `Network` without parameters, with statistics {"frozen": variables}; never in training mode.
+        A `Network` without parameters, with statistics {"frozen": variables}; it always runs in evaluation
+        mode.
     Raises:
         ValueError: when initialised, for variables of other shapes.
     """
@@ -62,16 +63,18 @@ def frozen(model, variables: Mapping[str, Any] | None = None, *, drawn: bool = F
 
 
 def filled(tree: Any, given: Any, *, path: tuple[str, ...] = ()) -> Any:
-    """Lays arrays over a tree, in which every frozen network without weights must get all of its own.
+    """Replaces arrays of a tree by given ones, and checks that every frozen network then has all of its
+    weights.
 
     Args:
-        tree: of parameters and statistics.
+        tree: parameters and statistics.
         given: a tree with some of its paths, as `jssl.arrays.trees.overlay` takes it.
-        path: of the tree, for the message.
+        path: the path of the tree, for the message.
     Returns:
         The tree.
     Raises:
-        ValueError: for a frozen network without weights, another shape, or a path that is not there.
+        ValueError: for a frozen network without weights, another shape, or a path that the tree does not
+            have.
     """
     if not path:
         tree = overlay(tree, given)
@@ -88,7 +91,7 @@ def filled(tree: Any, given: Any, *, path: tuple[str, ...] = ()) -> Any:
 
 
 def _complete(weights, variables, place: str):
-    """The weights, all of them given."""
+    """Checks that all weights of a frozen network are given."""
     result = overlay(weights, variables)
     there = by_path(variables)
     for path in by_path(weights):

@@ -1,4 +1,4 @@
-"""Heads on an encoder: one network, of which each part can be read by name."""
+"""Networks of an encoder with heads, whose outputs and parameters have names."""
 
 import jax
 
@@ -16,12 +16,12 @@ def with_heads(encoder, **heads) -> Network:
             encoder's; name="other" and name=(source, "other") apply the other head, parameters shared. The
             source "tokens/local" is the local views' tokens. A head whose parameters or source are absent is
             not computed: so a teacher can lack the student's predictor, and there may be no local views.
-            Given `places`, heads over tokens run there alone, but those with batch statistics, which see all
-            tokens: a place may be listed twice.
+            Given `places`, heads over tokens run only there, except for heads with batch statistics, which
+            run on all tokens, since a place may be listed twice.
     Returns:
         A `Network` with params {"encoder": ..., name: ...} and outputs {"cls", "tokens", name: ...}.
     Raises:
-        ValueError: for a head that shares or reads what is not there.
+        ValueError: for a head that shares or reads something that does not exist.
     """
     encoder, plans, seen = network(encoder), {}, {"cls", "tokens", "tokens/local"}
     for name, head in heads.items():
@@ -90,5 +90,7 @@ def with_heads(encoder, **heads) -> Network:
 
 
 def _at(x: jax.Array, places: jax.Array) -> jax.Array:
-    """The tokens at the places; where those are of fewer rows, neighbouring rows are one."""
+    """The tokens at the places; if there are fewer rows of places, neighbouring rows of tokens are joined to
+    one.
+    """
     return at_places(x.reshape(len(places), -1, x.shape[-1]), places)

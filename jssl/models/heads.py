@@ -1,8 +1,9 @@
-"""Heads: what is trained on top of an encoder and thrown away. Each is a list of layers, written as in its
-paper.
+"""Heads: layers that are trained on top of an encoder and dropped afterwards. Each is a list of layers,
+written as in its paper.
 
-A paper's head is made from `out`, the width of what it gives, and `hidden`, the width of its hidden layers,
-with the paper's numbers as defaults: a `Head`, [..., D] -> [..., out]. The width D is that of what comes in.
+The function of a paper's head takes `out`, the width of the output, and `hidden`, the width of the hidden
+layers, with the paper's numbers as defaults, and returns a `Head`, [..., D] -> [..., out]. D is the width of
+the input.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ dense = partial(nn.Dense, kernel_init=torch_linear)
 
 
 class Head(nn.Module):
-    """Layers in a row, [..., D] -> [..., K].
+    """A sequence of layers, [..., D] -> [..., K].
 
     Parameters are named by position, layers_0, layers_1, ..., as in torch's Sequential.
 
@@ -39,7 +40,7 @@ class Head(nn.Module):
 
     @property
     def last(self) -> str:
-        """What the last layer's parameters are called."""
+        """The name of the last layer's parameters."""
         return f"layers_{len(self.layers) - 1}"
 
     @nn.compact
@@ -55,10 +56,11 @@ class Head(nn.Module):
 
 
 def cut(head: Head, keep: int) -> Head:
-    """Keeps the first layers of a head, under their names: what SimCLR v2 fine-tunes from.
+    """Keeps the first layers of a head, with their parameters' names; SimCLR v2 is fine-tuned from such a
+    part.
 
     Args:
-        head: whole.
+        head: the whole head.
         keep: how many layers; norms and activations count as layers.
     Returns:
         A `Head`.
@@ -76,7 +78,8 @@ def cut(head: Head, keep: int) -> Head:
 
 
 def logits(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Multiplies in the input's precision and adds up in float32, in which softmax and targets are computed.
+    """Computes logits with products in the input's precision and sums in float32, the precision of softmax
+    and targets.
 
     Args:
         x: [..., D].
@@ -89,13 +92,13 @@ def logits(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 class WeightNormDense(nn.Module):
-    """A linear layer without bias whose weight rows have unit length, times g: DINO's last layer.
+    """A linear layer without bias, whose weight vectors have length g: DINO's last layer.
 
     Args:
         features: outputs K.
         scale_init: the initial g of each output, a learned parameter; None fixes g = 1.
-        kernel_init: of the weight, by default torch's, to which the authors leave it. Its length changes no
-            output at first, and divides every later change of direction.
+        kernel_init: initial weights, by default torch's, as the authors have it. The length of a weight
+            vector has no effect on the output, but the longer it is, the less each update turns the vector.
     References:
         arXiv:1602.07868
     """
@@ -114,7 +117,7 @@ class WeightNormDense(nn.Module):
 
 
 class Logits(nn.Module):
-    """A linear layer without bias whose products are added up in float32: DINOv3's last layer.
+    """A linear layer without bias that sums products in float32: DINOv3's last layer.
 
     Args:
         features: outputs K.
@@ -154,10 +157,10 @@ plain_norm = partial(batch_norm, use_bias=False, use_scale=False)  # batch norm 
 
 
 class OverRows(nn.Module):
-    """Normalises each feature over the rows, with a learned scale and shift, [N, D] -> [N, D].
+    """Normalises each feature over all rows, with a learned scale and shift, [N, D] -> [N, D].
 
-    It is batch norm of rows that are all there at every call, such as a dictionary's, and so needs no running
-    statistics.
+    It is a batch norm for rows that are all present at every call, such as those of a dictionary, so it needs
+    no running statistics.
 
     Args:
         epsilon: added to the variance.
@@ -173,7 +176,7 @@ class OverRows(nn.Module):
 
 
 def obow_generator(out: int, *, hidden: int | None = None) -> Head:
-    """Makes OBoW's generator of classifiers, words [W, C] -> weights [W, out] of length 1; `hidden` is
+    """Makes OBoW's generator of classifier weights, words [W, C] -> weights [W, out] of length 1; `hidden` is
     twice `out` by default.  arXiv:2012.11552
     """
     first = dense(hidden or 2 * out, use_bias=False)
@@ -181,7 +184,7 @@ def obow_generator(out: int, *, hidden: int | None = None) -> Head:
 
 
 def simclr_head(out: int = 128, *, hidden: int = 2048, layers: int = 2) -> Head:
-    """Makes SimCLR's projection, no ReLU after the last layer; v2 has layers=3.  arXiv:2002.05709,
+    """Makes SimCLR's projection, without ReLU after the last layer; v2 has layers=3.  arXiv:2002.05709,
     arXiv:2006.10029
     """
     return Head([*_mlp([hidden] * (layers - 1), out), batch_norm(use_bias=False)])
@@ -195,8 +198,8 @@ def moco_head(out: int = 128, *, hidden: int | None = 2048) -> Head:
 
 
 def moco_v3_head(out: int = 256, *, hidden: int = 4096, layers: int = 3, last_norm: bool = True) -> Head:
-    """Makes MoCo v3's projection or, with layers=2, its prediction; a plain batch norm ends it, but for the
-    prediction of ResNets.  arXiv:2104.02057
+    """Makes MoCo v3's projection or, with layers=2, its prediction head. It ends with a batch norm without
+    parameters, except for the prediction of ResNets (last_norm=False).  arXiv:2104.02057
     """
     return Head([*_mlp([hidden] * (layers - 1), out), *([plain_norm()] if last_norm else [])])
 
@@ -207,7 +210,7 @@ def nnclr_head(out: int = 256, *, hidden: int = 2048) -> Head:
 
 
 def nnclr_predictor(out: int = 256, *, hidden: int = 4096) -> Head:
-    """Makes NNCLR's prediction: linear, batch norm, ReLU, linear.  arXiv:2104.14548"""
+    """Makes NNCLR's prediction head: linear, batch norm, ReLU, linear.  arXiv:2104.14548"""
     return Head(_mlp([hidden], out, bias=True))
 
 
@@ -219,18 +222,20 @@ def sit_head(out: int = 256, *, hidden: int = 4096) -> Head:
 
 
 def byol_head(out: int = 256, *, hidden: int = 4096) -> Head:
-    """Makes BYOL's projection or its prediction: linear, batch norm, ReLU, linear.  arXiv:2006.07733"""
+    """Makes BYOL's projection or prediction head: linear, batch norm, ReLU, linear.  arXiv:2006.07733"""
     return Head([dense(hidden), batch_norm(), nn.relu, dense(out, use_bias=False)])
 
 
 def simsiam_head(out: int = 2048, *, hidden: int = 2048) -> Head:
-    """Makes SimSiam's projection: three layers, a plain batch norm at the end.  arXiv:2011.10566"""
+    """Makes SimSiam's projection: three layers, with a batch norm without parameters at the end.
+    arXiv:2011.10566
+    """
     layers = _mlp([hidden, hidden], out)
     return Head([*layers[:-1], dense(out), plain_norm()])
 
 
 def simsiam_predictor(out: int = 2048, *, hidden: int = 512) -> Head:
-    """Makes SimSiam's prediction, a bottleneck: linear, batch norm, ReLU, linear.  arXiv:2011.10566"""
+    """Makes SimSiam's prediction head, a bottleneck: linear, batch norm, ReLU, linear.  arXiv:2011.10566"""
     return Head([dense(hidden, use_bias=False), batch_norm(), nn.relu, dense(out)])
 
 
@@ -242,17 +247,19 @@ def barlow_head(out: int = 8192, *, hidden: int = 8192) -> Head:
 
 
 def vicreg_head(out: int = 8192, *, hidden: int = 8192) -> Head:
-    """Makes VICReg's expander: as Barlow Twins', with biases in the hidden layers.  arXiv:2105.04906"""
+    """Makes VICReg's expander: like Barlow Twins', with biases in the hidden layers.  arXiv:2105.04906"""
     return Head([*_mlp([hidden, hidden], out, bias=True)[:-1], dense(out, use_bias=False)])
 
 
 def swav_head(out: int = 128, *, hidden: int = 2048) -> Head:
-    """Makes SwAV's projection: linear, batch norm, ReLU, linear; `Prototypes` follow it.  arXiv:2006.09882"""
+    """Makes SwAV's projection: linear, batch norm, ReLU, linear; then come `Prototypes`.  arXiv:2006.09882"""
     return Head(_mlp([hidden], out, bias=True))
 
 
 def slip_head(out: int = 256, *, hidden: int = 4096) -> Head:
-    """SLIP's projection for SimCLR: three layers with biases, no batch norm at the end.  arXiv:2112.12750"""
+    """Makes SLIP's projection for SimCLR: three layers with biases, no batch norm at the end.
+    arXiv:2112.12750
+    """
     return Head(_mlp([hidden, hidden], out, bias=True))
 
 
@@ -266,7 +273,8 @@ def dino_head(
     norm: Callable[[], nn.Module] | None = None,
     last: Callable[[int], nn.Module] | None = None,
 ) -> Head:
-    """Makes DINO's head: linear layers with exact GELU between, unit length, weight-normalised last layer.
+    """Makes DINO's head: linear layers with exact GELU between, normalisation to length 1, weight-normalised
+    last layer.
 
     Args:
         prototypes: outputs K.
@@ -274,7 +282,8 @@ def dino_head(
         bottleneck: width before the last layer.
         layers: linear layers before the last.
         scale_init: as for `WeightNormDense`; None keeps the last layer's g at 1.
-        norm: after the hidden layers, such as `batch_norm`; the paper's convolutional networks may have one.
+        norm: a norm after each hidden layer, such as `batch_norm`, which the paper's convolutional networks
+            may have; None: none.
         last: prototypes -> the last layer, such as `Logits`; None: `WeightNormDense`.
     Returns:
         A `Head`, [..., D] -> [..., K].
@@ -304,12 +313,12 @@ def clip_head(out: int = 512) -> Head:
 
 
 def tile_head(out: int = 1024, *, dropout: float = 0.0) -> Head:
-    """Makes the layer over each tile of a puzzle: linear, ReLU, dropout.  arXiv:1603.09246"""
+    """Makes the head for each tile of a puzzle: linear, ReLU, dropout.  arXiv:1603.09246"""
     return Head([nn.Dense(out), nn.relu, *([nn.Dropout(dropout)] if dropout else [])])
 
 
 def count_head(out: int = 1000, *, hidden: int = 4096, layers: int = 3) -> Head:
-    """Makes the layers that count: linear and ReLU in turn, ReLU at the end too, since counts are not
+    """Makes the head that counts: linear and ReLU in turn, with ReLU at the end too, since counts are not
     negative.  arXiv:1708.06734
     """
     widths = [hidden] * (layers - 1) + [out]
@@ -317,15 +326,15 @@ def count_head(out: int = 1000, *, hidden: int = 4096, layers: int = 3) -> Head:
 
 
 def puzzle_head(classes: int, *, hidden: int = 4096, dropout: float = 0.5, norm: bool = False) -> Head:
-    """Makes the layers over an image's tiles in a row: linear, batch norm if `norm`, ReLU, dropout, linear.
-    arXiv:1603.09246, arXiv:1901.09005
+    """Makes the head for the concatenated tiles of an image: linear, batch norm if `norm`, ReLU, dropout,
+    linear.  arXiv:1603.09246, arXiv:1901.09005
     """
     inner: list[Callable] = [nn.Dense(hidden), *([batch_norm()] if norm else []), nn.relu]
     return Head([*inner, *([nn.Dropout(dropout)] if dropout else []), nn.Dense(classes)])
 
 
 def linear_head(classes: int, *, deviation: float = 0.01) -> Head:
-    """Makes one linear layer, to predict classes or rotations, from normal weights or, at 0, from none.
-    arXiv:1803.07728
+    """Makes one linear layer, to predict classes or rotations, with normal initial weights of the given
+    deviation (0: zeros).  arXiv:1803.07728
     """
     return Head([nn.Dense(classes, kernel_init=nn.initializers.normal(deviation))])

@@ -30,15 +30,14 @@ class Network(NamedTuple):
         init: (key, *inputs, **inputs) -> (params, statistics).
         apply: (params, statistics, *inputs, train=False, key=None, **inputs) -> (outputs, statistics). train:
             normalise by the batch and update the statistics. key: for randomness such as stochastic depth;
-            None: none. collect: names of inner values to hand out in `Features.inner`, as the layers have
-            sown them.
-        features: (params, statistics, images) -> Features, what is evaluated: the encoder without its heads.
-        encoder: (params, statistics) -> those of the encoder alone, selected and not computed.
-        encode: as `apply`, without the heads; None for a network in one piece.
-        heads: (params, statistics, what `encode` has made by name, train=False, key=None, places=None) ->
-            (outputs by name, statistics). Heads over images read rows [B, D]; those over tokens read [B, N,
-            D], at `places` [B, n] alone where given; with places of fewer rows, [R, n], each counts through
-            the tokens of B / R neighbouring rows. None for a network in one piece.
+            None for none. collect: names of inner values, sown by the layers, to return in `Features.inner`.
+        features: (params, statistics, images) -> Features for evaluation, from the encoder without its heads.
+        encoder: (params, statistics) -> those of the encoder alone; they are only selected, not computed.
+        encode: as `apply`, without the heads; None for a network without separate heads.
+        heads: (params, statistics, the outputs of `encode` by name, train=False, key=None, places=None) ->
+            (outputs by name, statistics). Heads over images read rows [B, D]. Heads over tokens read
+            [B, N, D], only at `places` [B, n] if given; if places has fewer rows, [R, n], a row indexes the
+            tokens of B / R neighbouring rows. None for a network without separate heads.
     """
 
     init: Callable[..., tuple[Params, Statistics]]
@@ -50,13 +49,13 @@ class Network(NamedTuple):
 
 
 def network(model) -> Network:
-    """Makes a `Network` of a Flax Linen module, an NNX module, a pair of pure functions, or a `Network`.
+    """Makes a `Network` from a Flax Linen module, an NNX module, a pair of pure functions, or a `Network`.
 
     Args:
         model: a Linen module that maps images to `Features`, an array or a dict of arrays; an NNX module (its
             parameters are the initial ones, whatever the key); or a pair (init(key, images) -> params,
-            apply(params, images) -> outputs). A Linen module may have a flag for training: train, training,
-            is_training, deterministic or use_running_average, of its call or among its fields.
+            apply(params, images) -> outputs). A Linen module may have a flag for training, as an argument of
+            its call or as a field: train, training, is_training, deterministic or use_running_average.
     Returns:
         The `Network`.
     Raises:
@@ -82,7 +81,7 @@ def network(model) -> Network:
 
 
 def as_features(outputs) -> Features:
-    """Makes `Features` of whatever an encoder returns.
+    """Makes `Features` from whatever an encoder returns.
 
     Args:
         outputs: `Features`, a dict with "cls", [B, D] (one token), [B, N, D] or a map [B, H, W, D] (their
@@ -108,7 +107,7 @@ def as_features(outputs) -> Features:
 
 
 def as_outputs(outputs) -> dict[str, Any]:
-    """Names outputs: a dict stays, anything else becomes {"cls", "tokens"} and what was collected."""
+    """Names outputs: a dict stays, anything else becomes {"cls", "tokens"} and the collected values."""
     if isinstance(outputs, dict):
         return outputs
     features = as_features(outputs)
@@ -116,16 +115,16 @@ def as_outputs(outputs) -> dict[str, Any]:
 
 
 def of_variables(variables: Mapping[str, Any]) -> tuple[Params, Statistics]:
-    """Parts a Linen module's variables into parameters and statistics, as a `Network` takes them."""
+    """Splits a Linen module's variables into parameters and statistics, as a `Network` takes them."""
     return variables["params"], {name: value for name, value in variables.items() if name != "params"}
 
 
 def of_part(net: Network, name: str = "encoder") -> tuple[Callable, Callable]:
-    """Makes `features` and `encoder` of a network of which a part alone is evaluated.
+    """Makes `features` and `encoder` for a network of which only one part is evaluated.
 
     Args:
-        net: the part.
-        name: of its parameters and its statistics.
+        net: the part, as a network.
+        name: the name of its parameters and statistics.
     Returns:
         The two functions.
     """
@@ -140,13 +139,13 @@ def of_part(net: Network, name: str = "encoder") -> tuple[Callable, Callable]:
 
 
 def collecting(model, *wanted: str) -> Network:
-    """Makes a network whose outputs hold inner values too, such as the attention that a masking looks at.
+    """Makes a network whose outputs include inner values, such as the attention that a masking uses.
 
     Args:
         model: anything `network` takes that can collect: a Linen module.
         wanted: names under which layers have sown values.
     Returns:
-        A `Network` with the same parameters; what nobody reads of the inner values is not computed.
+        A `Network` with the same parameters; inner values that nothing reads are not computed.
 
     >>> class Two(nn.Module):
     ...     @nn.compact
@@ -162,14 +161,14 @@ def collecting(model, *wanted: str) -> Network:
     return net._replace(apply=apply)
 
 
-FLAGS = {  # what a module's flag is called, and whether it is the opposite of training
+FLAGS = {  # names of a module's flag, and whether it is the opposite of training
     "train": False,
     "training": False,
     "is_training": False,
     "deterministic": True,
     "use_running_average": True,
 }
-LIKE_FLAGS = r"train|determin|eval|infer|dropout"  # a flag of such a name means training, too
+LIKE_FLAGS = r"train|determin|eval|infer|dropout"  # names that suggest a flag for training
 
 
 def _modes(module: nn.Module) -> Callable[[bool], tuple[nn.Module, dict[str, bool]]]:
@@ -224,7 +223,7 @@ def _from_linen(module: nn.Module) -> Network:
 
 
 def _sown(sown, name: str) -> tuple[jax.Array, ...]:
-    """What was sown under a name, in the order of the layers: block_2 before block_10."""
+    """The values sown under a name, in the order of the layers: block_2 before block_10."""
     found = by_path(sown)
     own = [(path, leaf) for path, leaf in found.items() if path[-2] == name]
     if not own:

@@ -1,4 +1,4 @@
-"""Encoders that look at an image in tiles."""
+"""Networks that encode an image tile by tile."""
 
 import jax
 import jax.numpy as jnp
@@ -8,16 +8,18 @@ from jssl.models.network import Network, as_outputs, network
 
 
 def with_tiles(encoder, *, tile, join, **heads) -> Network:
-    """Puts heads on an encoder, and two for images that come in tiles: one for each, and one for all of them.
+    """Puts heads on an encoder, with two more for images in tiles: one for each tile, and one for all tiles
+    of an image.
 
     Args:
         encoder: anything `network` takes.
         tile: [B', D] -> [B', d], of each tile's vector.
-        join: [B, N d] -> [B, K], of all of an image's in a row.
-        heads: as for `with_heads`, of whole images.
+        join: [B, N d] -> [B, K], the head for the concatenated vectors of an image's tiles.
+        heads: as for `with_heads`, for whole images.
     Returns:
         A `Network` with params {"encoder", "tile", "join", the heads'}. Given `tiles` [B, N, h, w, C] beside
-        the images it has an output `tiles` [B, K] more; a teacher without `tile` and `join` never is.
+        the images, it has one more output, `tiles` [B, K]. A teacher without the parameters of `tile` and
+        `join` never has it.
     References:
         arXiv:2005.10243
     """
@@ -50,13 +52,13 @@ def with_tiles(encoder, *, tile, join, **heads) -> Network:
 
 
 def per_tile(model) -> Network:
-    """Makes a network of tiles out of one of images: each tile is encoded by itself.
+    """Makes a network of tiles from a network of images: each tile is encoded by itself.
 
     Args:
         model: anything `network` takes.
     Returns:
-        A `Network`, tiles [B, N, h, w, C] -> outputs by name [B, N, ...]; its features are of whole images.
-        Batch statistics are those of all tiles.
+        A `Network`, tiles [B, N, h, w, C] -> outputs by name [B, N, ...]; its features are those of whole
+        images. Batch statistics are over all tiles.
     """
     net = network(model)
 
@@ -72,14 +74,14 @@ def per_tile(model) -> Network:
 
 
 def arranged(encoder, *, tile, join) -> Network:
-    """Puts a head on each of an image's tiles, and one on the tiles in a row, in several orders.
+    """Puts a head on each of an image's tiles, and one on the concatenated tiles, in several orders.
 
     A tile is encoded once, however many orders it is in.
 
     Args:
         encoder: anything `network` takes.
         tile: [B', D] -> [B', d], of each tile's vector.
-        join: [B, K, n d] -> [B, K, C], of the tiles of an order, first to last.
+        join: [B, K, n d] -> [B, K, C], the head for the concatenated tiles in each order.
     Returns:
         A `Network`, (tiles [B, N, h, w, C], orders [B, K, n] int) -> {"place": [B, K, C]}, with params
         {"encoder", "tile", "join"}.

@@ -1,4 +1,4 @@
-"""Encoders by the field's names: vit_s16, resnet50, resnet50x2, resnet18_cifar, swin_t ..."""
+"""Encoders by their usual names: vit_s16, resnet50, resnet50x2, resnet18_cifar, swin_t ..."""
 
 import difflib
 import re

@@ -1,5 +1,5 @@
-"""Pure losses, arrays in and arrays out, and the pairs that remember. A system's loss is in the file of its
-name.
+"""Pure losses of arrays, and objectives, which may keep memory between steps. A system's loss is in the file
+of its name.
 """
 
 from jssl.arrays.patches import patchify, sincos_position_embedding, unpatchify

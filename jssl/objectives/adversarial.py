@@ -1,4 +1,4 @@
-"""Making what passes for real: the losses of a maker and of its adversary, and of a hole that is filled."""
+"""Adversarial losses: those of a generator and of a discriminator, and the errors that are added to them."""
 
 import math
 
@@ -13,9 +13,9 @@ def judgement(real, made) -> jax.Array:
 
     Args:
         real: [B] logits of real images, positive for real.
-        made: [B] logits of made images.
+        made: [B] logits of generated images.
     Returns:
-        [B], the sum of both; 2 log 2 of an adversary that cannot tell.
+        [B], the sum of both; 2 log 2 for a discriminator that cannot tell them apart.
     Raises:
         ValueError: for other shapes.
     References:
@@ -32,7 +32,7 @@ def passing(made) -> jax.Array:
     """Computes the generator's loss: the cross-entropy of its images being classified as real.
 
     Args:
-        made: [B] logits of made images, positive for real.
+        made: [B] logits of generated images, positive for real.
     Returns:
         [B].
     Raises:
@@ -48,13 +48,14 @@ def passing(made) -> jax.Array:
 
 
 def filled_hole(prediction, target, *, band: int = 0, weight: float = 10.0) -> jax.Array:
-    """Computes the mean square error of what fills a hole, more along the border, which the network has seen.
+    """Computes the mean square error of a filled hole, weighted more along the border, which the network has
+    seen.
 
     Args:
         prediction: [B, h, w, C].
         target: [B, h, w, C], no gradient.
         band: width of the border, in pixels.
-        weight: of errors in it.
+        weight: the weight of errors in the border.
     Returns:
         [B].
     Raises:
@@ -74,7 +75,7 @@ def filled_hole(prediction, target, *, band: int = 0, weight: float = 10.0) -> j
 
 
 def where_kept(logits, kept) -> jax.Array:
-    """Computes the cross-entropy of telling which points of a map were kept.
+    """Computes the cross-entropy of predicting which points of a map were kept.
 
     Args:
         logits: [B, N] of a square grid, positive for kept.
@@ -97,7 +98,7 @@ def where_kept(logits, kept) -> jax.Array:
 
 
 def error_where(prediction, target, kept) -> jax.Array:
-    """Computes the mean square error of an image where points of its map were kept.
+    """Computes the mean square error of an image at those places where the points of its map were kept.
 
     Args:
         prediction: [B, H, W, C].

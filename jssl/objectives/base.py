@@ -1,4 +1,6 @@
-"""What an objective is: a pair of pure functions over a method's outputs, as optax has them for gradients."""
+"""The definition of an objective: a pair of pure functions over a method's outputs, as optax's are over
+gradients.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -11,14 +13,15 @@ Metrics = dict[str, jax.Array]
 
 
 class Outputs(NamedTuple):
-    """What one forward pass hands to an objective.
+    """The outputs of one forward pass that an objective reads.
 
     Args:
         student: arrays by name, views first, for instance {"cls": [V, B, D], "patch": [V, B, N, D]}.
         target: what the student is compared with, under the same names: a teacher's outputs, pixels or
             labels.
         mask: True where a token was hidden from the student, [V, B, N]; None where nothing is hidden.
-        views: the batch the views were made of, {"index": [B], ...}, for objectives that remember samples.
+        views: the views and other arrays of the batch, {"index": [B], ...}, for objectives that remember
+            samples.
         places: [V, B, n], the hidden tokens that the student's heads over tokens have run on, of which the
             first mask.sum(-1) are real; None: they have run on all tokens.
     """
@@ -31,7 +34,7 @@ class Outputs(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """A loss and what it remembers between steps.
+    """A loss and the memory that it keeps between steps.
 
     Args:
         init: (outputs) -> memory, from one example of the outputs.
@@ -58,12 +61,12 @@ def value_at(value: float | Callable, step) -> jax.Array | float:
 
 
 def named(arrays: Mapping[str, jax.Array] | None, name: str, owner: str) -> jax.Array:
-    """Picks one of an output's arrays, or raises an error that says which there are.
+    """Picks an array by its name, or raises an error that lists the names that there are.
 
     Args:
         arrays: by name, or None where the method makes none.
         name: the one wanted.
-        owner: what to call them, "student".
+        owner: the name of `arrays` in the message, such as "student".
     Returns:
         arrays[name].
     Raises:
@@ -81,7 +84,7 @@ def named(arrays: Mapping[str, jax.Array] | None, name: str, owner: str) -> jax.
 
 
 def stateless(loss_fn: Callable[[Outputs], jax.Array]) -> Objective:
-    """Makes the objective that remembers nothing: loss = mean(loss_fn(outputs)).
+    """Makes an objective without memory: loss = mean(loss_fn(outputs)).
 
     Args:
         loss_fn: outputs -> losses of any shape (one per example, or a scalar), or (losses, metrics).
@@ -108,10 +111,11 @@ def weighted_sum(**terms: tuple[float | Callable, Objective]) -> Objective:
     Args:
         terms: name=(weight, objective); a weight is a number or a schedule, step -> number.
     Returns:
-        An `Objective` whose memory and metrics carry the names: every term's loss under its name.
+        An `Objective` whose memory and metrics are kept by name; the metrics include every term's loss under
+        its name.
     Raises:
         ValueError: without terms.
-        TypeError: for a term that is no pair of a weight and an `Objective`.
+        TypeError: for a term that is not a pair of a weight and an `Objective`.
 
     >>> def scaled(factor):
     ...     return stateless(lambda outputs: factor * outputs.student["cls"])

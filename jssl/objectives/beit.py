@@ -1,4 +1,6 @@
-"""BEiT: how well the words of hidden patches are predicted, beside what is known without looking."""
+"""BEiT: how well the words (discrete tokens) of hidden patches are predicted, compared with a trivial
+prediction.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -9,15 +11,15 @@ from jssl.objectives.base import Metrics
 
 
 def word_figures(logits, tokens, mask) -> Metrics:
-    """Measures a prediction of hidden words.
+    """Measures how well the words of hidden patches are predicted.
 
     Args:
         logits: [B, N, K].
         tokens: [B, N] integers, below K where hidden.
         mask: [B, N] bool, True = hidden.
     Returns:
-        {"accuracy": the share that is predicted right, "trivial": the entropy of the hidden words of the
-        batch, a loss that has to be beaten}, scalars.
+        {"accuracy": the share of words predicted correctly, "trivial": the entropy of the batch's hidden
+        words, which is the loss without looking at the images}, scalars.
     Raises:
         ValueError: for other shapes.
         TypeError: for other dtypes.

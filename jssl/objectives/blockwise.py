@@ -1,8 +1,8 @@
-"""Batch-against-batch losses a block of rows at a time: exact, in memory of O(batch * block).
+"""Losses that compare a batch with itself, computed for one block of rows at a time: exact, in memory of
+O(batch * block).
 
-A block's logits are made, summed up and forgotten; the backward pass makes them again. Block k holds the rows
-k, k + m, k + 2m, ... of m blocks, not neighbours: a batch sharded over devices then spreads every block over
-all of them.
+The logits of a block are computed, summed up and dropped; the backward pass computes them again. Of m blocks,
+block k holds the rows k, k + m, k + 2m, ..., so that every block of a sharded batch has rows on all devices.
 """
 
 import functools
@@ -15,11 +15,11 @@ from jssl.arrays.vectors import similarity
 
 
 def nt_xent(z: jax.Array, temperature, block_size: int) -> jax.Array:
-    """Computes NT-Xent of both views' unit vectors, exactly; `jssl.objectives.nt_xent` calls it.
+    """Computes NT-Xent of both views' unit vectors, block by block; `jssl.objectives.nt_xent` calls it.
 
     Args:
         z: [2B, D], unit rows, view a then view b.
-        temperature: that the cosines are divided by.
+        temperature: T, by which the cosines are divided.
         block_size: rows compared at a time.
     Returns:
         [2B].
@@ -75,7 +75,7 @@ _others_logsumexp.defvjp(_others_forward, _others_backward)
 
 
 def symmetric_info_nce(a: jax.Array, b: jax.Array, logit_scale, block_size: int) -> jax.Array:
-    """Computes CLIP's loss of unit vectors, exactly; `jssl.objectives.symmetric_info_nce` calls it.
+    """Computes CLIP's loss of unit vectors, block by block; `jssl.objectives.symmetric_info_nce` calls it.
 
     Args:
         a: [B, D], unit rows.
@@ -98,8 +98,8 @@ def symmetric_info_nce(a: jax.Array, b: jax.Array, logit_scale, block_size: int)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _both_logsumexps(block_size, a, b, scale):
-    """log sum_j exp(scale a_i . b_j) and log sum_i exp(scale a_i . b_j), each [B]; columns are summed on the
-    way.
+    """log sum_j exp(scale a_i . b_j) and log sum_i exp(scale a_i . b_j), each [B]; the columns' sums are
+    accumulated over the blocks.
     """
 
     def block(columns, part):
@@ -128,7 +128,7 @@ def _both_backward(block_size, residuals, weights):
         logits = scale * similarity(rows, b)
         as_rows = weight[:, None] * jnp.exp(logits - result[:, None])
         as_columns = column_weights * jnp.exp(logits - of_columns)
-        real = (ids < len(a))[:, None]  # a row that only pads may overflow: a column's own may all be lower
+        real = (ids < len(a))[:, None]  # the exponentials of padding rows may overflow
         slope = jnp.where(real, as_rows + as_columns, 0.0)
         return slope_b + similarity(slope.T, rows.T), similarity(slope, b.T)
 
@@ -143,7 +143,7 @@ _both_logsumexps.defvjp(_both_forward, _both_backward)
 
 
 def sigmoid_pairwise(a: jax.Array, b: jax.Array, logit_scale, logit_bias, block_size: int) -> jax.Array:
-    """Computes SigLIP's loss of unit vectors, exactly; `jssl.objectives.sigmoid_pairwise` calls it.
+    """Computes SigLIP's loss of unit vectors, block by block; `jssl.objectives.sigmoid_pairwise` calls it.
 
     Args:
         a: [B, D], unit rows.
@@ -160,7 +160,7 @@ def sigmoid_pairwise(a: jax.Array, b: jax.Array, logit_scale, logit_bias, block_
     [0.02 0.02 0.02]
     """
 
-    @jax.checkpoint  # the gradient makes a block's logits again
+    @jax.checkpoint  # the backward pass computes the logits of a block again
     def block(part):
         rows, ids = part
         logits = logit_scale * similarity(rows, b) + logit_bias
@@ -170,14 +170,15 @@ def sigmoid_pairwise(a: jax.Array, b: jax.Array, logit_scale, logit_bias, block_
 
 
 def _varying_alike(*arrays):
-    """The arrays plus nothing of each other: inside shard_map all then vary over the axes that any of them
-    does, as its types ask of a loop's state and of a custom gradient's arguments."""
+    """The arrays, each plus 0 times the others. So inside shard_map all of them vary over the axes over which
+    any of them varies, as its types require of a loop's state and of the arguments of a custom gradient.
+    """
     nothing = sum(0 * x[(0,) * x.ndim] for x in arrays)
     return [x + nothing for x in arrays]
 
 
 def _ids(x, block_size):
-    """The rows' numbers; those of rows that only pad a block are len(x)."""
+    """The row numbers in each block; len(x) for padding rows."""
     return in_blocks(jnp.arange(len(x)) - len(x), block_size) + len(x)
 
 

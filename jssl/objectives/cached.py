@@ -10,13 +10,13 @@ from jssl.arrays.checks import check_positive
 
 
 def microbatched(encode: Callable, *, block_size: int) -> Callable:
-    """Makes an encoder that takes its batch in blocks, and forgets their activations until the gradient asks
-    for them.
+    """Makes an encoder that processes its batch in blocks, and recomputes their activations in the backward
+    pass instead of keeping them.
 
-    The result equals encode(params, inputs), and so do its gradients, where rows do not influence each other
-    (batch normalisation over the batch does; dropout keys belong into the inputs, one per row). Memory: the
-    activations of one block, and the outputs of all. Blocks interleave rows, so that a sharded batch keeps
-    every device busy.
+    Outputs and gradients equal those of encode(params, inputs) if rows do not influence each other. (With
+    batch normalisation they do. Pass dropout keys among the inputs, one per row.) It needs memory for the
+    activations of one block and for the outputs of all blocks. Blocks interleave rows, so that a sharded
+    batch keeps every device busy.
 
     Args:
         encode: (params, inputs) -> outputs, pytrees of arrays with the batch as leading axis.
@@ -38,7 +38,7 @@ def microbatched(encode: Callable, *, block_size: int) -> Callable:
             raise ValueError(f"inputs have leading axes of {sorted(sizes)}, expected arrays of one batch")
         (size,) = sizes
         check_positive(block_size=block_size)
-        short = -size % -(-size // block_size)  # filled by real rows: an encoder may have no slope at zeros
+        short = -size % -(-size // block_size)  # padded with real rows: some encoders have no gradient at 0
         filled = jax.tree.map(lambda x: jnp.concatenate([x, x[:short]]) if short else x, inputs)
         blocks = jax.tree.map(lambda x: in_blocks(x, block_size), filled)
         outputs = jax.lax.map(jax.checkpoint(lambda block: encode(params, block)), blocks)
@@ -48,10 +48,12 @@ def microbatched(encode: Callable, *, block_size: int) -> Callable:
 
 
 def cached_gradients(loss: Callable, encode: Callable, *, block_size: int, has_aux: bool = False) -> Callable:
-    """Makes the exact value and gradients of a loss that couples the whole batch, at the memory of one block.
+    """Makes a function that computes a loss over the whole batch and its exact gradients, in the memory of
+    one block.
 
-    First every block is encoded, keeping only the embeddings; then the loss of all embeddings gives the
-    gradient of each; then every block is encoded again and its share of the parameters' gradient is added up.
+    First, every block is encoded and only the embeddings are kept. Then the gradient of the loss by each
+    embedding is computed. Then every block is encoded again and its part of the parameters' gradient is added
+    up.
 
     Args:
         loss: (embeddings) -> scalar, or (scalar, auxiliary) with has_aux.

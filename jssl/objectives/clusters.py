@@ -36,7 +36,7 @@ def kmeans(
     block_size: int = 8192,
     first_rows: Callable[[jax.Array, jax.Array, int], jax.Array] | None = None,
 ) -> Clusters:
-    """Runs k-means several times, and keeps the clustering of the smallest sum of distances.
+    """Runs k-means several times, and keeps the clustering with the smallest sum of distances.
 
     Args:
         key: draws the rows to start from.
@@ -46,8 +46,8 @@ def kmeans(
         restarts: how many runs.
         spherical: whether centroids have length 1 and rows are assigned by inner product, for unit rows.
         block_size: rows compared with all centroids at a time.
-        first_rows: (key, x, clusters) -> the rows [K, D] to start from, `spread_rows` by default, or
-            `random_rows`, which takes no time for many clusters.
+        first_rows: (key, x, clusters) -> the rows [K, D] to start from, `spread_rows` by default;
+            `random_rows` is much faster for many clusters.
     Returns:
         `Clusters`.
     Raises:
@@ -74,8 +74,8 @@ def kmeans(
 def spread_rows(key, x, clusters: int) -> jax.Array:
     """Chooses rows far from each other, as greedy k-means++ does.
 
-    Of a few rows drawn by their squared distance to the nearest chosen one, the one that leaves the smallest
-    sum of distances is chosen next; 2 + log K are drawn, as in scikit-learn.
+    In each turn 2 + log K rows are drawn, as in scikit-learn, with probabilities in proportion to the squared
+    distance to the nearest row chosen so far. The one that leaves the smallest sum of distances is chosen.
 
     Args:
         key: draws the rows.
@@ -132,7 +132,7 @@ def random_rows(key, x, clusters: int) -> jax.Array:
 
 
 def _enough(x, clusters: int) -> jax.Array:
-    """Rows [N, D] to choose from, without gradient; at least as many as clusters."""
+    """Checks that there are at least as many rows [N, D] as clusters, and stops their gradient."""
     (x,) = check(x=(x, "N D"))
     if not 1 <= clusters <= len(x):
         raise ValueError(f"clusters is {clusters}, expected 1 to {len(x)}, the rows of x of shape {x.shape}")
@@ -185,10 +185,10 @@ def lloyd(x, centroids, *, iterations: int = 20, spherical: bool = False, block_
 
 
 def assigned_cross_entropy(z, assignment, centroids, *, temperature=0.1) -> jax.Array:
-    """Computes how well each row's cluster is told from the others by cosine.
+    """Computes the cross entropy of classifying each row as its own cluster, by cosines with all centroids.
 
     l_b = -z_b . c_assignment[b] / T + log sum_k exp(z_b . c_k / T), all normalised. Gradients reach rows and
-    centroids; a caller stops those of centroids that are fixed.
+    centroids; if centroids are fixed, the caller stops theirs.
 
     Args:
         z: [B, D].
@@ -196,10 +196,10 @@ def assigned_cross_entropy(z, assignment, centroids, *, temperature=0.1) -> jax.
         centroids: [K, D].
         temperature: T.
     Returns:
-        [B]; nan for an id that is no centroid's.
+        [B]; nan for an id that is not one of a centroid.
     Raises:
         ValueError: for other shapes.
-        TypeError: for ids that are no integers.
+        TypeError: for ids that are not integers.
     References:
         DeepCluster v2, arXiv:2006.09882
         SMoG, arXiv:2207.06167
@@ -217,13 +217,13 @@ def assigned_cross_entropy(z, assignment, centroids, *, temperature=0.1) -> jax.
 
 
 def concentration(distance, assignment, clusters: int, *, smoothing=10.0) -> jax.Array:
-    """Measures how concentrated each cluster is: small where its rows are many and near.
+    """Measures how concentrated each cluster is: the value is small for many rows close to the centroid.
 
     phi_c = mean_{members} sqrt(distance) / log(members + smoothing); clusters of one row or none take the
     largest; then all are clipped to the 10th and 90th percentile and divided by their mean.
 
     Args:
-        distance: [N], squared, to the own centroid.
+        distance: [N], the squared distance of each row to its centroid.
         assignment: [N] integers below clusters.
         clusters: how many there are.
         smoothing: added to a cluster's size.

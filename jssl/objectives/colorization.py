@@ -8,7 +8,7 @@ from jssl.arrays.checks import check
 from jssl.objectives.base import Objective, named
 
 STEP = 10  # between bins, in a and in b
-B_RANGES = (  # of the bins in gamut at a = -90, -80 ... 100, first and last: the authors' 313
+B_RANGES = (  # first and last bin in gamut at a = -90, -80 ... 100: the authors' 313 bins
     *((50, 90), (20, 90), (0, 90), (-20, 90), (-30, 100), (-40, 100), (-50, 100), (-50, 100), (-60, 100)),
     *((-70, 100), (-80, 90), (-80, 90), (-90, 90), (-100, 90), (-100, 80), (-110, 80), (-110, 80)),
     *((-110, 70), (-110, 70), (-90, 0)),
@@ -30,8 +30,8 @@ def soft_encode(ab, bins=AB_BINS, *, neighbours: int = 10, sigma: float = 5.0) -
     Args:
         ab: [..., 2], numbers of any type; computed in float32 at least.
         bins: [Q, 2].
-        neighbours: so many bins get a share.
-        sigma: of the Gaussian.
+        neighbours: the number of bins that get a share.
+        sigma: the width of the Gaussian.
     Returns:
         [..., Q], rows that sum to 1.
     References:
@@ -56,7 +56,7 @@ def rarity(prior, *, mix: float = 0.5, power: float = 1.0) -> jax.Array:
     Args:
         prior: [Q], how frequent the bins are; it sums to 1.
         mix: share of the uniform distribution; at 1 all weights are 1.
-        power: 0: all weights are 1.
+        power: the exponent; at 0 all weights are 1.
     Returns:
         [Q].
     References:
@@ -70,7 +70,7 @@ def rarity(prior, *, mix: float = 0.5, power: float = 1.0) -> jax.Array:
 
 
 def annealed_mean(logits, bins=AB_BINS, *, temperature: float = 0.38) -> jax.Array:
-    """Picks a color between a distribution's mean, at temperature 1, and its mode, near 0.
+    """Computes a color between a distribution's mean (at temperature 1) and its mode (near temperature 0).
 
     Args:
         logits: [..., Q].
@@ -113,19 +113,20 @@ def color_cross_entropy(logits, code, weights) -> jax.Array:
 def rare_colors(
     *, bins=AB_BINS, mix: float = 0.5, neighbours: int = 10, sigma: float = 5.0, grey: float = 5.0
 ) -> Objective:
-    """Compares the colors that are predicted with an image's, rare ones weighing more.
+    """Makes the objective of colorization: compares predicted colors with those of an image, with larger
+    weights for rare colors.
 
-    How frequent colors are is measured as training goes on; the authors counted them in ImageNet beforehand.
+    The frequencies of colors are measured during training; the authors counted them in ImageNet beforehand.
 
     Args:
         bins: [Q, 2], colors a, b.
         mix: as for `rarity`.
         neighbours, sigma: as for `soft_encode`.
-        grey: images with no a or b beyond this teach nothing.
+        grey: images whose a and b never exceed this in size have no loss.
     Returns:
         An `Objective` of outputs.student["color"] [B, h, w, Q] and outputs.target["color"] [B, H, W, 2], of
-        which it sees every (H / h)th pixel. It remembers {"prior" [Q], "seen"}. Metrics: `cross_entropy`,
-        unweighted, and `trivial`, that of always predicting how frequent colors are.
+        which it sees every (H / h)th pixel. Its memory is {"prior" [Q], "seen"}. Metrics: `cross_entropy`,
+        unweighted, and `trivial`, that of always predicting the frequencies of colors.
     References:
         arXiv:1603.08511; richzhang/colorization, resources/caffe_traininglayers.py
 

@@ -1,4 +1,4 @@
-"""SimCLR, DCL, InfoNCE, MoCo v3, CLIP, SigLIP, SupCon: each example of a batch is told apart from the
+"""SimCLR, DCL, InfoNCE, MoCo v3, CLIP, SigLIP, SupCon: losses that tell each example of a batch from the
 others.
 """
 
@@ -11,7 +11,8 @@ from jssl.objectives import blockwise
 
 
 def nt_xent(z_a, z_b, *, temperature=0.1, block_size: int | None = None) -> jax.Array:
-    """Computes SimCLR's loss, NT-Xent: an example's other view is found among both views of the whole batch.
+    """Computes SimCLR's loss, NT-Xent: the cross entropy of finding an example's other view among both views
+    of the whole batch.
 
     l_i = -z_i . z_i' / T + log sum_{k != i} exp(z_i . z_k / T), all z normalised; k runs over all 2B rows but
     i.
@@ -20,8 +21,8 @@ def nt_xent(z_a, z_b, *, temperature=0.1, block_size: int | None = None) -> jax.
         z_a: [B, D], the first view.
         z_b: [B, D], the second view.
         temperature: T.
-        block_size: rows compared at a time; the same value and gradient in O(B * block_size) memory instead
-            of O(B^2).
+        block_size: the number of rows compared at a time, which gives the same value and gradient in O(B *
+            block_size) memory instead of O(B^2); None for all at once.
     Returns:
         [2B], the anchors of z_a, then those of z_b.
     Raises:
@@ -85,10 +86,11 @@ def decoupled_nt_xent(z_a, z_b, *, temperature=0.1, sigma=None) -> jax.Array:
 
 
 def info_nce(query, key, negatives=None, *, temperature=0.07) -> jax.Array:
-    """Computes InfoNCE: a query's own key is found among negatives, or among the keys of the batch.
+    """Computes InfoNCE: the cross entropy of finding a query's own key among negatives, or among the keys of
+    the batch.
 
-    l_i = -q_i . k_i / T + log(exp(q_i . k_i / T) + sum_n exp(q_i . n / T)), all normalised.
-    Gradients reach query and key (stop a teacher's key yourself), none reach the negatives.
+    l_i = -q_i . k_i / T + log(exp(q_i . k_i / T) + sum_n exp(q_i . n / T)), all normalised. Gradients reach
+    query and key, but not the negatives; stop the gradient of a teacher's keys before the call.
 
     Args:
         query: [B, D].
@@ -123,7 +125,8 @@ def info_nce(query, key, negatives=None, *, temperature=0.07) -> jax.Array:
 
 
 def scaled_info_nce(query, key, *, temperature=0.2) -> jax.Array:
-    """Computes MoCo v3's loss of one direction: 2 T times InfoNCE among the batch's keys, without gradient.
+    """Computes MoCo v3's loss of one direction: 2 T times InfoNCE among the batch's keys, which get no
+    gradient.
 
     Args:
         query: [B, D].
@@ -143,7 +146,8 @@ def scaled_info_nce(query, key, *, temperature=0.2) -> jax.Array:
 
 
 def symmetric_info_nce(a, b, *, logit_scale, block_size: int | None = None) -> jax.Array:
-    """Computes CLIP's loss: each pair is found from either side, the mean of both directions.
+    """Computes CLIP's loss: the cross entropy of finding b_i from a_i and a_i from b_i, the mean of both
+    directions.
 
     s = logit_scale cos(a_i, b_j); l_i = (log sum_j exp s_ij + log sum_j exp s_ji) / 2 - s_ii.
 
@@ -172,7 +176,7 @@ def symmetric_info_nce(a, b, *, logit_scale, block_size: int | None = None) -> j
 
 
 def sigmoid_pairwise(a, b, *, logit_scale, logit_bias, block_size: int | None = None) -> jax.Array:
-    """Computes SigLIP's loss: every pair of the batch is a question of its own, matching or not.
+    """Computes SigLIP's loss: every pair of the batch is classified by itself as matching or not.
 
     l_i = sum_j log(1 + exp(-y_ij s_ij)), s = logit_scale cos(a_i, b_j) + logit_bias, y = 1 on the diagonal,
     else -1.
@@ -205,8 +209,7 @@ def sigmoid_pairwise(a, b, *, logit_scale, logit_bias, block_size: int | None = 
 
 
 def supervised_contrastive(z_a, z_b, labels, *, temperature=0.1) -> jax.Array:
-    """Computes SupCon: NT-Xent whose positives are all rows of the same class, their mean outside the
-    logarithm.
+    """Computes SupCon: NT-Xent with all rows of the same class as positives, averaged outside the logarithm.
 
     l_i = -mean_{p in P(i)} [z_i . z_p / T - log sum_{k != i} exp(z_i . z_k / T)], all z normalised; without T
     / base_T.
@@ -220,7 +223,7 @@ def supervised_contrastive(z_a, z_b, labels, *, temperature=0.1) -> jax.Array:
         [2B], the anchors of z_a, then those of z_b.
     Raises:
         ValueError: for other shapes, or a batch of one.
-        TypeError: for labels that are no integers.
+        TypeError: for labels that are not integers.
     References:
         SupCon, arXiv:2004.11362
 

@@ -1,4 +1,4 @@
-"""Counting: what is in an image is what is in its parts.  arXiv:1708.06734"""
+"""Counting: the counts of an image equal the sum of its parts' counts.  arXiv:1708.06734"""
 
 import jax
 import jax.numpy as jnp
@@ -7,17 +7,18 @@ from jssl.arrays.checks import check
 
 
 def counting(whole, parts, other, *, margin: float = 10.0) -> jax.Array:
-    """Computes the counting loss: parts add up to their image, and differ from another one by a margin.
+    """Computes the counting loss: the parts' counts add up to those of their image, and differ from another
+    image's by a margin.
 
         |whole - sum(parts)|^2 + max(0, margin - |other - sum(parts)|^2)
 
-    Counts that are always 0 cost the margin.
+    If all counts are 0, the loss is the margin.
 
     Args:
-        whole: [B, D] counts of what is in an image.
+        whole: [B, D] counts of an image.
         parts: [B, N, D] counts of its parts.
         other: [B, D] counts of another image; gradients pass through all three.
-        margin: squared distance beyond which other images do not matter.
+        margin: the squared distance beyond which the other image adds nothing.
     Returns:
         [B].
     Raises:

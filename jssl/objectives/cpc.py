@@ -1,4 +1,4 @@
-"""CPC: what is further on in a grid is told from all other places of the batch."""
+"""CPC: predictions of the places further on in a grid are compared with all places of the batch."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from jssl.objectives.base import Objective, named
 
 
 def place_contrast(predictions, targets, positive, *, scale=0.1) -> jax.Array:
-    """Computes how well each prediction tells its own target from all others, by inner products.
+    """Computes the cross entropy of finding each prediction's target among all targets, by inner products.
 
     l_b = -scale p_b . t_positive[b] + log sum_q exp(scale p_b . t_q), nothing normalised.
 
@@ -21,10 +21,10 @@ def place_contrast(predictions, targets, positive, *, scale=0.1) -> jax.Array:
         positive: [B] integers below Q.
         scale: of the inner products.
     Returns:
-        [B]; nan for an id that is no target's.
+        [B]; nan for an id that is not one of a target.
     Raises:
         ValueError: for other shapes.
-        TypeError: for a positive that is no integer.
+        TypeError: for ids in `positive` that are not integers.
     References:
         CPC, arXiv:1807.03748
 
@@ -43,20 +43,21 @@ def place_contrast(predictions, targets, positive, *, scale=0.1) -> jax.Array:
 def contrastive_prediction(
     directions: Mapping[str, int], name: str = "target", *, offsets: Sequence[int], scale=0.1
 ) -> Objective:
-    """Makes CPC's objective: the targets some rows further on are found among those of the whole batch.
+    """Makes CPC's objective: each prediction of a place some rows further on finds its target among those of
+    the whole batch.
 
     For each direction it reads student[direction] [V, B, O, R, C, D], of which view 0 counts: predictions
-    from the grid as it is after so many quarter turns; and student[name] [V, B, N, D], the targets of the
-    grid as it was, row by row. The prediction of row r for offset k is compared with the targets of row
-    r + k; the loss is the mean over places, then over offsets and directions.
+    from the grid after the direction's quarter turns. It also reads student[name] [V, B, N, D], the targets
+    of the grid before it was turned, row by row. The prediction of row r for offset k is compared with the
+    targets of row r + k; the loss is the mean over places, then over offsets and directions.
 
     Args:
         directions: quarter turns by name.
         name: of the targets.
-        offsets: rows further on, one for each of the O predictions.
+        offsets: how many rows further on each of the O predictions is.
         scale: of the inner products.
     Returns:
-        An `Objective` that remembers nothing; metric accuracy, how often the own target is the nearest.
+        An `Objective` without memory; metric accuracy, how often a prediction's own target is the nearest.
     Raises:
         ValueError: for a missing name, other shapes, or an offset that leaves the grid.
     References:

@@ -1,4 +1,4 @@
-"""data2vec: a teacher's blocks, averaged, are what a student predicts of patches hidden from it."""
+"""data2vec: a student predicts, for the patches hidden from it, the average output of a teacher's blocks."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ from jssl.objectives.reconstruction import by_tokens, masked_reconstruction
 def averaged_blocks(
     blocks: Sequence[jax.Array], *, last: int | None = None, each: int | None = -1, mean: int | None = -1
 ) -> jax.Array:
-    """Averages what the last blocks of a transformer put out, normalised before and after.
+    """Averages the outputs of a transformer's last blocks, normalised before and after.
 
     Args:
-        blocks: of [B, N, D], the last block's output last.
-        last: how many of them count; None: all.
-        each: the axis over which each block's output is brought to mean 0 and variance 1: -1 the features,
-            -2 the tokens; None: it is not.
+        blocks: outputs [B, N, D], the last block's last.
+        last: how many of the last blocks are averaged; None: all.
+        each: the axis over which each block's output is brought to mean 0 and variance 1: -1 the features, -2
+            the tokens; None: not normalised.
         mean: the same of the average.
     Returns:
         [B, N, D], at least float32, no gradient.
@@ -38,11 +38,11 @@ def averaged_blocks(
 
 
 def normalized(x: jax.Array, axis: int | None) -> jax.Array:
-    """Brings values to mean 0 and variance 1 over an axis, as a norm without parameters.
+    """Brings values to mean 0 and variance 1 over an axis, like a norm without parameters.
 
     Args:
         x: any array.
-        axis: None: it is left as it is.
+        axis: the axis; None leaves the array as it is.
     Returns:
         The same shape, at least float32.
     References:
@@ -51,22 +51,22 @@ def normalized(x: jax.Array, axis: int | None) -> jax.Array:
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if axis is None:
         return x
-    variance = jnp.var(x, axis=axis, keepdims=True)  # exact whatever the mean, which jax's own is not
+    variance = jnp.var(x, axis=axis, keepdims=True)  # exact for any mean, as jax's own is not
     return jax.nn.standardize(x, axis=axis, variance=variance, epsilon=1e-5)
 
 
 def patch_regression(name: str = "patch", *, beta=2.0) -> Objective:
-    """Makes data2vec's objective: the smooth absolute error, the mean over all hidden patches of the batch.
+    """Makes data2vec's objective: the smooth L1 error, averaged over all hidden patches of the batch.
 
     It reads student[name] [V, B, N, D], target[name] [V, B, N, D], the mask and, where heads ran on hidden
     patches alone, the places.
 
     Args:
         name: of the outputs.
-        beta: where the error turns from a square to a line.
+        beta: the size of the error at which it changes from quadratic to linear.
     Returns:
-        An `Objective` that remembers nothing; metrics target_std, the deviation of a target's features over
-        the tokens, which is 0 where the teacher has collapsed.
+        An `Objective` without memory; metric target_std, the standard deviation of a target's features over
+        the tokens, which is 0 if the teacher has collapsed.
     Raises:
         ValueError: for a missing name or mask, or other shapes.
     References:

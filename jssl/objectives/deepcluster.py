@@ -1,4 +1,6 @@
-"""DeepCluster v2: every crop of an image predicts the cluster that the image had before the epoch."""
+"""DeepCluster v2: every crop of an image predicts the cluster that was assigned to the image before the
+epoch.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +22,9 @@ def cluster_classification(
 ) -> Objective:
     """Makes DeepCluster v2's objective: all views are classified by their image's clusters.
 
-    It reads student[name] [V, B, D], of which the first views are written to a bank each after the loss,
-    normalised, and views["index"] [B], ids below `examples`. The loss is 0 until `recluster` has clustered
-    the banks, which is the caller's business, after every epoch: so the first epoch only fills them.
+    It reads student[name] [V, B, D] and views["index"] [B], ids below `examples`. After the loss, each of the
+    first views is written, normalised, to a bank of its own. The loss is 0 until the caller has clustered the
+    banks by `recluster`, after every epoch; so the first epoch only fills them.
 
     Args:
         name: of the embeddings.
@@ -33,8 +35,8 @@ def cluster_classification(
         seed: of the random unit rows that the banks start with.
     Returns:
         An `Objective`; memory {"bank": [assigned, examples, D], "clusterings": one {"assignment": [examples],
-        "prototypes": [K, D]} per size, "clustered": bool []}; metric accuracy, how often the own prototype is
-        the nearest.
+        "prototypes": [K, D]} per size, "clustered": bool []}; metric accuracy, how often an example's own
+        prototype is the nearest.
     Raises:
         ValueError: for a missing name, no index, other shapes, or fewer views than banks.
     References:
@@ -86,12 +88,13 @@ def recluster(key, memory: Memory, *, iterations: int = 10) -> Memory:
 
     Args:
         key: draws where each clustering starts.
-        memory: as cluster_classification has it.
+        memory: the memory of `cluster_classification`.
         iterations: of k-means.
     Returns:
-        The memory with new assignments and prototypes, `clustered`; pure, with static shapes.
+        The memory with new assignments and prototypes, and `clustered` True. The function is pure, with
+        static shapes.
     Raises:
-        ValueError: for a clustering of more clusters than a bank has rows.
+        ValueError: for more clusters than a bank has rows.
     References:
         DeepCluster v2, arXiv:2006.09882, appendix
 

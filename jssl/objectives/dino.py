@@ -1,4 +1,4 @@
-"""DINO: a student predicts its teacher's distribution over prototypes, kept from collapsing by a center."""
+"""DINO: a student predicts its teacher's distribution over prototypes; a center prevents collapse."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,8 @@ from jssl.objectives.swav import swapped_prediction
 def dino_cross_entropy(
     student_logits, teacher_logits, center, *, student_temperature=0.1, teacher_temperature=0.04
 ) -> jax.Array:
-    """Computes DINO's loss: the teacher's centred, sharpened distribution is predicted from the other views.
+    """Computes DINO's loss: the student predicts the teacher's centred, sharpened distribution from the other
+    views.
 
     l_b = mean over pairs g != v of H(softmax((t_g - center) / T_teacher), softmax(s_v / T_student)).
 
@@ -71,7 +72,7 @@ def update_center(center, teacher_logits, *, momentum=0.9) -> jax.Array:
     Args:
         center: [K].
         teacher_logits: [..., K], with any leading axes, of which there is at least one; no gradient.
-        momentum: from 0 (the mean alone) to 1 (the center stands still).
+        momentum: from 0 (the center becomes the mean) to 1 (the center stays).
     Returns:
         [K].
     Raises:
@@ -88,10 +89,10 @@ def update_center(center, teacher_logits, *, momentum=0.9) -> jax.Array:
 
 
 def new_center(logits: jax.Array) -> jax.Array:
-    """Makes the center of a teacher that has seen nothing yet.
+    """Makes the initial center of a teacher's logits.
 
     Args:
-        logits: [..., K], such as will move it.
+        logits: [..., K], an example of the teacher's logits.
     Returns:
         [K] zeros, at least float32.
     """
@@ -104,7 +105,7 @@ def view_distillation(
     """Makes DINO's objective: every student view predicts the teacher's targets of the other views.
 
     It reads student[name] [V, B, K], global views first, and target[name] [G, B, K]. The loss uses the center
-    of before the step; then the center moves.
+    as it was before the step; then the center moves.
 
     Args:
         name: of the logits.
@@ -169,13 +170,13 @@ def views_of(outputs: Outputs, name: str) -> list[jax.Array]:
 
 
 def view_metrics(loss: jax.Array, targets: jax.Array, student_views: int) -> Metrics:
-    """Measures a distillation of views, so that the two collapses can be told apart by
-    `jssl.evaluate.diagnose`.
+    """Measures a distillation of views, so that `jssl.evaluate.diagnose` can tell the two kinds of collapse
+    apart.
 
     Args:
         loss: scalar, the mean cross entropy over pairs of different views.
         targets: [G, B, K], the teacher's probabilities.
-        student_views: V, how many views the student predicted from.
+        student_views: V, the number of views that the student predicted from.
     Returns:
         Scalars: kl, the loss less the targets' entropy; teacher_entropy, that entropy as a share of log K;
         prototypes_used, the exponential of the mean target's entropy, from 1 to K.

@@ -17,8 +17,8 @@ from jssl.objectives.swav import swapped_prediction
 def balanced_view_distillation(
     name: str = "cls", *, student_temperature=0.1, teacher_temperature=0.07, iterations: int = 3
 ) -> Objective:
-    """Makes DINOv2's objective on class tokens: the teacher's balanced targets are predicted from the other
-    views.
+    """Makes DINOv2's objective on class tokens: the student predicts the teacher's balanced targets from the
+    other views.
 
     It reads student[name] [V, B, K], global views first, and target[name] [G, B, K]. All views and examples
     are balanced together.
@@ -58,12 +58,12 @@ def balanced_view_distillation(
 def balanced_patch_distillation(
     name: str = "patch", *, student_temperature=0.1, teacher_temperature=0.07, iterations: int = 3
 ) -> Objective:
-    """Makes DINOv2's objective on patches: the balanced targets of hidden patches are predicted by the
-    student.
+    """Makes DINOv2's objective on patches: the student predicts the teacher's balanced targets of hidden
+    patches.
 
     It reads student[name] [V, B, N, K], target[name] [G, B, N, K] and mask [G, B, N], True = hidden; with
-    places [G, B, M] the student's logits are those at the places. The hidden patches of all views and images
-    are balanced together.
+    places [G, B, M], the student's logits are only those at the places. The hidden patches of all views and
+    images are balanced together.
 
     Args:
         name: of the logits.
@@ -104,15 +104,16 @@ def balanced_patch_distillation(
 
 
 def spread_views(name: str = "cls", *, group: int | None = None) -> Objective:
-    """Makes DINOv2's KoLeo term: in every global view the student's vectors keep away from their neighbours.
+    """Makes DINOv2's KoLeo term: in every global view the student's vectors are pushed away from their
+    nearest neighbours.
 
-    It reads student[name] [V, B, D], of which the first G views count, and target[name] [G, B, D'] for G. The
-    views of one image are not kept apart.
+    It reads student[name] [V, B, D], of which the first G views count, and target[name] [G, B, D'], of which
+    only the number G matters. The views of one image are not pushed apart.
 
     Args:
         name: of the vectors, such as the encoder's own "cls".
-        group: neighbours are sought among so many consecutive images, as on one of the authors' GPUs; None:
-            in the whole batch.
+        group: the number of consecutive images among which neighbours are searched, as on one of the authors'
+            GPUs; None: the whole batch.
     Returns:
         An `Objective` without memory; its loss is the sum over the global views.
     Raises:
@@ -147,16 +148,17 @@ def dinov2_terms(
     teacher_temperature=0.07,
     **more,
 ) -> Objective:
-    """Adds up DINOv2's terms: class tokens, hidden patches, and class tokens that keep apart.
+    """Adds up DINOv2's terms: on class tokens, on hidden patches, and KoLeo on class tokens.
 
     It reads "image" as `balanced_view_distillation`, "patch" as `balanced_patch_distillation` and "cls" as
     `spread_views`.
 
     Args:
-        centering: "sinkhorn" balances the teacher's targets, "centering" subtracts a running mean, as DINO.
+        centering: "sinkhorn" balances the teacher's targets, "centering" subtracts a running mean as DINO
+            does.
         patch_weight: of the patches' term.
         koleo_weight: of `spread_views`.
-        koleo_group: its group.
+        koleo_group: the `group` of `spread_views`.
         student_temperature: a number or a schedule.
         teacher_temperature: a number or a schedule.
         more: further terms, name=(weight, objective).

@@ -1,4 +1,6 @@
-"""DINOv3: the similarities between a student's patches are held to those of an earlier teacher's."""
+"""DINOv3: the similarities between a student's patches are kept close to those between an earlier teacher's
+patches.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,8 @@ from jssl.objectives.base import Objective, named, stateless
 
 
 def gram_anchor(student, target) -> jax.Array:
-    """Computes the Gram loss: how far the cosines between an image's patches are from those of a target.
+    """Computes the Gram loss: the mean square difference between the cosines of an image's patches and those
+    of a target's.
 
     l_b = mean over i, j of (cos(s_bi, s_bj) - cos(t_bi, t_bj)) ** 2.
 
@@ -33,13 +36,14 @@ def gram_anchor(student, target) -> jax.Array:
 
 
 def gram_anchoring(name: str = "tokens", anchor: str = "anchor") -> Objective:
-    """Makes DINOv3's objective on patch features: their similarities stay those of an earlier teacher.
+    """Makes DINOv3's objective on patch features: their similarities stay close to those of an earlier
+    teacher's.
 
     It reads student[name] [V, B, N, D], of which the first G views count, and target[anchor] [G, B, N, E].
 
     Args:
-        name: of the student's patch features.
-        anchor: of the earlier teacher's.
+        name: the name of the student's patch features.
+        anchor: the name of the earlier teacher's patch features.
     Returns:
         An `Objective` without memory.
     Raises:

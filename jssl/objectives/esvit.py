@@ -1,4 +1,4 @@
-"""EsViT: every region of a view predicts the teacher's region that is most like it in another view."""
+"""EsViT: every region of a view predicts the teacher's most similar region in another view."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jssl.objectives.dino import centered, new_center, update_center
 
 
 def matching_regions(student, teacher) -> jax.Array:
-    """Finds the teacher's region that is most like each of the student's, by cosine.
+    """Finds, for each of the student's regions, the most similar region of the teacher's, by cosine.
 
     Args:
         student: [B, n, D].
@@ -34,7 +34,7 @@ def matching_regions(student, teacher) -> jax.Array:
 
 
 def region_cross_entropy(student_logits, targets, match, *, temperature=0.1) -> jax.Array:
-    """Computes how well regions predict the targets of the regions that match them.
+    """Computes the cross entropy of regions with the targets of the regions that they match.
 
     l_b = -mean_n sum_k targets[b, match[b, n], k] log softmax(student_logits[b, n] / T)_k.
 
@@ -47,7 +47,7 @@ def region_cross_entropy(student_logits, targets, match, *, temperature=0.1) -> 
         [B].
     Raises:
         ValueError: for other shapes.
-        TypeError: for a match that is no integer.
+        TypeError: for matches that are not integers.
     References:
         EsViT, arXiv:2106.09785
 
@@ -71,24 +71,25 @@ def region_distillation(
     teacher_temperature=0.04,
     center_momentum=0.9,
 ) -> Objective:
-    """Makes EsViT's objective on regions: those of every student view predict the teacher's matching ones of
-    the other views.
+    """Makes EsViT's objective on regions: each region of a student view predicts the teacher's matching
+    regions in the other views.
 
     It reads student[name] [G, B, N, K] and student[features] [G, B, N, D], with local views also
     student["name/local"] [L, B, n, K] and student["features/local"] [L, B, n, D], and target[name],
     target[features] of the global views. Regions are matched by the features, before the head. The loss is
-    the mean over pairs of different views. It uses the center of before the step; then the center moves.
+    the mean over pairs of different views. It uses the center as it was before the step; then the center
+    moves.
 
     Args:
         name: of the logits.
-        features: of what regions are matched by.
+        features: the name of the features by which regions are matched.
         student_temperature: a number or a schedule.
         teacher_temperature: a number or a schedule.
         center_momentum: a number or a schedule.
     Returns:
         An `Objective`; memory {"center": [K]}; metrics kl, teacher_entropy and prototypes_used as those of
         `jssl.objectives.dino.view_metrics`, over the matched regions, and regions_matched, the share of the
-        teacher's regions that some region of a view has found.
+        teacher's regions that some region of a view matches.
     Raises:
         ValueError: for a missing name, other shapes, or where no two views differ.
     References:

@@ -1,4 +1,4 @@
-"""MaskFeat: histograms of an image's oriented gradients are what is predicted of hidden patches."""
+"""MaskFeat: the targets of hidden patches are histograms of oriented gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -8,19 +8,19 @@ from jssl.arrays.vectors import unit
 
 
 def hog(images, *, bins: int = 9, cell: int = 8) -> jax.Array:
-    """Computes histograms of oriented gradients, which MaskFeat predicts of hidden patches.
+    """Computes histograms of oriented gradients, MaskFeat's targets for hidden patches.
 
-    Sobel gradients of each channel with reflected borders; a pixel votes with its gradient's magnitude for
-    the bin of its unsigned orientation, floor(bins atan2(g_x, g_y) / pi) mod bins; votes are summed by cell,
-    then L2-normalised.
+    Gradients are Sobel's, of each channel, with reflected borders. A pixel adds its gradient's magnitude to
+    the bin of its unsigned orientation, floor(bins atan2(g_x, g_y) / pi) mod bins; the bins of a cell are
+    summed over its pixels, then L2-normalised.
 
     Args:
         images: [B, H, W, C], floats or uint8.
-        bins: orientations told apart, over half a turn.
+        bins: the number of orientations, over half a turn.
         cell: the side of a cell in pixels, which divides H and W.
     Returns:
-        [B, H / cell, W / cell, C * bins], ordered (channel, bin); of norm 1 per cell and channel, 0 where
-        flat. A target: it has no gradient.
+        [B, H / cell, W / cell, C * bins], ordered (channel, bin); of norm 1 per cell and channel, 0 where the
+        image is constant. It is a target and has no gradient.
     Raises:
         ValueError: for other shapes, or a cell that does not divide the image.
     References:
@@ -36,8 +36,7 @@ def hog(images, *, bins: int = 9, cell: int = 8) -> jax.Array:
         raise ValueError(f"images has shape {images.shape}, expected at least 2 x 2 pixels to have gradients")
     batch, height, width, channels = images.shape
     padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-    # Differences first, then the smoothing: what cancels at a border cancels exactly, and its orientation is
-    # sure.
+    # Differences first, then the smoothing, so that gradients across a reflected border are exactly 0.
     across = padded[:, :, :-2] - padded[:, :, 2:]
     along = padded[:, :-2] - padded[:, 2:]
     g_x = across[:, :-2] + 2 * across[:, 1:-1] + across[:, 2:]

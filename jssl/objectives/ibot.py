@@ -1,4 +1,4 @@
-"""iBOT: DINO's distillation on patches, where the student did not see what the teacher did."""
+"""iBOT: DINO's distillation on the patches that are hidden from the student and visible to the teacher."""
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +14,14 @@ from jssl.objectives.reconstruction import masked_mean
 def masked_patch_distillation(
     student_logits, teacher_logits, mask, center, *, student_temperature=0.1, teacher_temperature=0.07
 ) -> jax.Array:
-    """Computes iBOT's patch loss: the teacher's distribution of each hidden patch is predicted by the
-    student.
+    """Computes iBOT's patch loss: the student predicts the teacher's distribution of each hidden patch.
 
     l_b = mean over the hidden n of H(softmax((t_bn - center) / T_teacher), softmax(s_bn / T_student)).
 
     Args:
-        student_logits: [B, N, K], of all patches, or of those at some places.
+        student_logits: [B, N, K], of all patches, or only of those at some places.
         teacher_logits: [B, N, K], of the same patches, no gradient.
-        mask: [B, N] bool, True = hidden, or a real place; what is False has no part in the loss.
+        mask: [B, N] bool, True = hidden, or a real place; patches with False have no part in the loss.
         center: [K], no gradient.
         student_temperature: T_student.
         teacher_temperature: T_teacher.
@@ -86,8 +85,8 @@ def patch_distillation(
     from it.
 
     It reads student[name] [V, B, N, K], of which the first G views count, target[name] [G, B, N, K] and mask
-    [G, B, N], True = hidden. With places [G, B, M] the student's logits are those at the places, [V, B, M,
-    K]. The center follows all of the teacher's patches, hidden or not.
+    [G, B, N], True = hidden. With places [G, B, M], the student's logits are only those at the places,
+    [V, B, M, K]. The center moves towards the mean of all of the teacher's patches, hidden or not.
 
     Args:
         name: of the logits.
@@ -143,8 +142,8 @@ def patches_of(outputs: Outputs, name: str) -> list[jax.Array]:
         name: of the logits.
     Returns:
         [student [G, B, N, K], teacher [G, B, N, K], mask [G, B, N]], the teacher's without gradient. With
-        places [G, B, M] all three are those at the places, of which the first are the hidden patches and the
-        others repeat them.
+        places [G, B, M], all three are those at the places: first the hidden patches, then repetitions of
+        them.
     Raises:
         ValueError: for a missing name or mask, or other shapes.
     """

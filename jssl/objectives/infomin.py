@@ -1,4 +1,4 @@
-"""InfoMin: an image, whole and in tiles, finds the key of its other view."""
+"""InfoMin: a contrastive loss for an image as a whole and for its tiles, with one queue of keys."""
 
 import jax
 import jax.numpy as jnp
@@ -18,14 +18,15 @@ def tile_contrast(
     weight: float = 0.5,
     seed: int = 0,
 ) -> Objective:
-    """Makes InfoMin's objective: (1 - weight) MoCo's loss + weight that of the image's tiles, by one queue.
+    """Makes InfoMin's objective: (1 - weight) times MoCo's loss + weight times that of the image's tiles,
+    with one queue.
 
     It reads student[name] and student[tiles] [V, B, D], of which view 0 counts, and target[name] [G, B, D],
     of which view G - 1 is the key of both. The keys enter the queue after the loss.
 
     Args:
-        name: of the outputs compared.
-        tiles: of the embedding of an image's tiles.
+        name: the name of the outputs compared.
+        tiles: the name of the embedding of an image's tiles.
         size: past keys kept, a multiple of the batch.
         temperature: of the softmax.
         weight: of the tiles' loss.

@@ -1,4 +1,4 @@
-"""MoCo: a queue of past keys gives the negatives."""
+"""MoCo: the negatives are a queue of past keys."""
 
 from collections.abc import Callable
 
@@ -12,14 +12,14 @@ from jssl.objectives.contrastive import info_nce
 
 
 def enqueue(queue, pointer, keys) -> tuple[jax.Array, jax.Array]:
-    """Writes keys over the oldest rows of a ring: first in, first out.
+    """Replaces the oldest rows of a queue by keys: first in, first out.
 
     Args:
         queue: [Q, D].
         pointer: scalar integer, the oldest row.
         keys: [B, D], B <= Q, stored as given, without gradient.
     Returns:
-        (queue [Q, D] of the dtype that it had, pointer), the pointer advanced by B and wrapped.
+        (queue [Q, D] of the same dtype, pointer), the pointer advanced by B, modulo Q.
     Raises:
         ValueError: for other shapes, or more keys than the queue holds.
     References:
@@ -74,8 +74,8 @@ def queue_contrast(name: str = "cls", *, size: int = 65536, temperature=0.07, se
 
 
 def against_queue(losses: Callable, name: str, *, size: int, seed: int) -> Objective:
-    """Makes an objective of the first student view, the teacher's last view and a queue of the teacher's past
-    ones.
+    """Makes an objective that compares the first student view, the teacher's last view and a queue of the
+    teacher's past embeddings.
 
     Args:
         losses: (student [B, D], teacher [B, D], queue [Q, D]) -> [B].
@@ -106,10 +106,10 @@ def against_queue(losses: Callable, name: str, *, size: int, seed: int) -> Objec
 
 
 def new_queue(embeddings: jax.Array, *, size: int, seed: int) -> Memory:
-    """Makes the memory of a queue that has seen nothing yet.
+    """Makes the initial memory of a queue.
 
     Args:
-        embeddings: [V, B, D], such as will enter it.
+        embeddings: [V, B, D], an example of what enters it.
         size: embeddings kept, a multiple of the batch.
         seed: of the random unit rows that it starts with.
     Returns:
@@ -132,7 +132,7 @@ def remember(memory: Memory, embeddings: jax.Array) -> Memory:
         memory: {"queue": [Q, D], "pointer": []}.
         embeddings: [B, D].
     Returns:
-        The memory after it.
+        The memory with the new queue and pointer.
     Raises:
         ValueError: for a batch that does not divide the queue's size.
     """

@@ -1,4 +1,4 @@
-"""MSN, masked siamese networks: an image with patches hidden is assigned to the prototypes of the whole
+"""MSN, masked siamese networks: an image with hidden patches is assigned to the same prototypes as the whole
 image.
 """
 
@@ -14,8 +14,8 @@ from jssl.objectives.sinkhorn import sinkhorn_knopp
 def masked_siamese(
     anchor, target, prototypes, *, temperature=0.1, sharpening=0.25, sinkhorn: bool = True, entropy_weight=1.0
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Computes MSN's loss: masked anchors predict the target's sharpened assignment, and together use every
-    prototype.
+    """Computes MSN's loss: masked anchors predict the target's sharpened assignment; their mean prediction is
+    kept uniform.
 
     p(z) = softmax(cos(z, prototypes) / temperature); target q ~ p(target)^(1 / sharpening), then balanced by
     Sinkhorn; loss = mean H(q, p(anchor)) + entropy_weight (log K - H(mean p(anchor))).
@@ -23,7 +23,7 @@ def masked_siamese(
     Args:
         anchor: [V, B, D].
         target: [B, D], no gradient.
-        prototypes: [K, D], gradient through the anchors only.
+        prototypes: [K, D], which get a gradient through the anchors only.
         temperature: of the softmax over prototypes.
         sharpening: the power 1 / sharpening sharpens the target.
         sinkhorn: whether the targets are balanced.
@@ -72,8 +72,8 @@ def masked_siamese_objective(
 ) -> Objective:
     """Makes MSN's objective: every student view is an anchor, the teacher's first view is the target.
 
-    It reads student[name] [V, B, D], target[name] [G, B, D] and student[prototypes] [K, D], trained through
-    the anchors.
+    It reads student[name] [V, B, D], target[name] [G, B, D] and student[prototypes] [K, D], which are trained
+    through the anchors.
 
     Args:
         name: of the embeddings.

@@ -40,8 +40,8 @@ def neighbour_contrast(
     temperature=0.1,
     seed: int = 0,
 ) -> Objective:
-    """Makes NNCLR's objective: the nearest past neighbour of one view's projection finds the other view's
-    prediction.
+    """Makes NNCLR's objective: the past embedding nearest to one view's projection is contrasted with the
+    other view's prediction.
 
     It reads student[name] [2, B, D], the predictions, and student[support] [2, B, D], the projections. Both
     directions are averaged; only the predictions get a gradient. View 0's normalised projections enter the

@@ -1,4 +1,4 @@
-"""NPID, instance discrimination: every image is a class of its own, remembered in a bank."""
+"""NPID, instance discrimination: every image is a class of its own, with a row in a memory bank."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,8 @@ from jssl.objectives.base import Objective, named
 
 
 def instance_discrimination(z, index, memory, *, temperature=0.07) -> jax.Array:
-    """Computes the non-parametric softmax over all remembered images, the image itself being the right one.
+    """Computes the cross entropy of finding an image among all remembered images, by a non-parametric
+    softmax.
 
     l_b = -z_b . m_index[b] / T + log sum_n exp(z_b . m_n / T), all normalised.
 
@@ -37,7 +38,7 @@ def instance_discrimination(z, index, memory, *, temperature=0.07) -> jax.Array:
 
 
 def noise_contrast(z, index, memory, noise, *, normalizer, temperature=0.07) -> jax.Array:
-    """Computes noise-contrastive estimation: an image's own row is told from rows drawn at random.
+    """Computes noise-contrastive estimation: an image's own row is classified against rows drawn at random.
 
     p(n) = exp(z_b . m_n / T) / Z, all normalised; l_b = -log h(index[b]) - sum_k log(1 - h(noise[b, k])) with
     h(n) = p(n) / (p(n) + K / N).
@@ -47,7 +48,7 @@ def noise_contrast(z, index, memory, noise, *, normalizer, temperature=0.07) -> 
         index: [B] integers, the row of memory that is each example's own.
         memory: [N, D], no gradient.
         noise: [B, K] integers, rows drawn uniformly for each example.
-        normalizer: Z, a scalar that stands for the sum over the whole memory, no gradient.
+        normalizer: Z, a scalar that estimates the sum over the whole memory, no gradient.
         temperature: T.
     Returns:
         [B]; nan for an index that is not in the memory.
@@ -75,7 +76,7 @@ def noise_contrast(z, index, memory, noise, *, normalizer, temperature=0.07) -> 
 
 
 def _some_logits(z, memory, rows):
-    """Cosines [B, K] with some rows [B, K] of a memory, nan for rows that are not there."""
+    """Cosines [B, K] with some rows [B, K] of a memory; nan for indices out of range."""
     chosen = rows_at(jax.lax.stop_gradient(unit(memory)), rows)
     return jnp.einsum("bd,bkd->bk", unit(z), chosen, precision=jax.lax.Precision.HIGHEST)
 
@@ -90,7 +91,8 @@ def instance_memory(
     negatives: int = 0,
     seed: int = 0,
 ) -> Objective:
-    """Makes NPID's objective: each image is found in a bank of what all images looked like when last seen.
+    """Makes NPID's objective: each image is compared with a bank of all images' embeddings, averaged over
+    time.
 
     It reads student[name] [V, B, D], of which view 0 counts, and views["index"] [B], ids below `examples`.
     After the loss the images' rows move: row <- normalise(momentum row + (1 - momentum) z).
@@ -99,14 +101,15 @@ def instance_memory(
         name: of the embeddings.
         examples: images in the data set.
         temperature: of the softmax.
-        momentum: of a row towards its image's new embedding.
+        momentum: the share of its old value that a row keeps.
         proximal: the weight of |z - row|^2, which slows the embeddings down.
-        negatives: rows drawn for each image, for `noise_contrast`; 0 for the exact softmax over all rows.
+        negatives: the number of rows drawn for each image, for `noise_contrast`; 0 for the exact softmax over
+            all rows.
         seed: of the random unit rows that the bank starts with, and of the negatives, which also depend on
             the step.
     Returns:
-        An `Objective`; memory {"bank": [examples, D]}, and with negatives "normalizer" [], Z, which the first
-        batch sets; metric positive_similarity, the mean cosine of an embedding and its row.
+        An `Objective`; memory {"bank": [examples, D]}, and with negatives also "normalizer" [], Z, which the
+        first batch sets; metric positive_similarity, the mean cosine of an embedding and its row.
     Raises:
         ValueError: for a missing name, no index, or other shapes. An index outside the bank gives a loss of
             nan.

@@ -1,4 +1,4 @@
-"""OBoW: which words of a growing dictionary a whole image has is predicted from its crops."""
+"""OBoW: crops predict which visual words, of a dictionary updated online, the whole image contains."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,12 +12,12 @@ from jssl.arrays.keys import sample_keys, uniform
 from jssl.objectives.base import Objective, named
 from jssl.objectives.moco import enqueue
 
-BORDER = 1  # rows and columns of a map whose padding shows, which are left out
-NEAR = 3  # side of the places that are averaged into a word
+BORDER = 1  # rows and columns at a map's border that are left out, as padding affects them
+NEAR = 3  # side of the neighbourhood that is averaged into a word
 
 
 def word_distances(tokens, words) -> jax.Array:
-    """Computes squared distances of an image's places to words.
+    """Computes the squared distances between an image's places and words.
 
     Args:
         tokens: [B, N, D].
@@ -39,13 +39,13 @@ def word_distances(tokens, words) -> jax.Array:
 
 
 def bag_of_words(distances, *, sharpness) -> jax.Array:
-    """Makes an image's bag of words: how much of each word its places have, wherever they are.
+    """Computes an image's bag of words: how strongly each word occurs at any of its places.
 
     a[n] = softmax over words of -sharpness distance[n]; bag = max_n a[n], its sum scaled to 1.
 
     Args:
-        distances: [B, N, W], of places to words.
-        sharpness: the larger, the more each place has one word only.
+        distances: [B, N, W], between places and words.
+        sharpness: the larger it is, the more a place is assigned to a single word.
     Returns:
         [B, W], summing to 1.
     Raises:
@@ -62,7 +62,7 @@ def bag_of_words(distances, *, sharpness) -> jax.Array:
 
 
 def bag_divergence(logits, bag) -> jax.Array:
-    """Computes how far a predicted bag of words is from an image's: KL(bag || softmax(logits)).
+    """Computes the divergence of a predicted bag of words from an image's: KL(bag || softmax(logits)).
 
     Args:
         logits: [B, W].
@@ -96,26 +96,28 @@ def bag_prediction(
 ) -> Objective:
     """Makes OBoW's objective: each student view predicts the bag of words of the teacher's whole image.
 
-    It reads student[name] [V, B, D], the pooled features of crops, as many global ones as views["global"] has
-    and the local ones after them; student[generators], parameters by level; target[level], of which the first
-    map [1, B, H, W, C] counts; and views["index"] [B]. The logits of a crop are kappa z . w, with the words'
+    It reads student[name] [V, B, D], the pooled features of crops: as many global ones as views["global"]
+    has, then the local ones; student[generators], parameters by level; target[level], of which the first map
+    [1, B, H, W, C] counts; and views["index"] [B]. The logits of a crop are kappa z . w, with the words'
     weights w = weigh(parameters, words, D) [words, D]. The loss is the mean over levels, summed over the two
-    kinds of crops. Then one place of each image, averaged with its neighbours, replaces an oldest word.
+    kinds of crops. After the loss, one place of each image, averaged with its neighbours, replaces the oldest
+    word.
 
     Args:
         weigh: (parameters, words [W, C], D) -> the words' weights [W, D].
-        name: of the features.
-        generators: of the parameters.
-        levels: of the teacher's maps.
-        words: in each level's dictionary, at least a batch.
+        name: the name of the features.
+        generators: the name of the generators' parameters.
+        levels: the names of the teacher's maps.
+        words: the number of words in each level's dictionary, at least a batch.
         inverse_delta: the bag's sharpness times the mean distance of a place to its nearest word.
         kappa: scale of the logits.
-        decay: of the running mean of that distance.
-        seed: of the first words and of the places, which also depend on the step and on the image.
+        decay: the decay of the running mean of that distance.
+        seed: the seed of the first words and of the drawn places, which also depend on the step and on the
+            image.
     Returns:
         An `Objective`; memory by level {"queue": [words, C], "pointer": [], "distance": []}; metrics
         image_words and batch_words by level, the exponentials of the entropies of a bag and of the batch's
-        mean bag: in a collapse both are small.
+        mean bag; in a collapse both are small.
     Raises:
         ValueError: for a missing name, other shapes, or a map of less than 5 x 5 places.
     References:
@@ -183,7 +185,9 @@ def _inside(outputs, level: str) -> jax.Array:
 
 
 def _bag(dictionary: Mapping[str, jax.Array], seen, inverse_delta, decay):
-    """The bags of a batch [B, W], as sharp as its places have been near to words of late."""
+    """The bags of a batch [B, W], with a sharpness that follows the running mean of the distance to the
+    nearest word.
+    """
     distances = word_distances(seen.reshape(len(seen), -1, seen.shape[-1]), dictionary["queue"])
     nearest = jnp.mean(jnp.min(distances, axis=-1))
     mean = decay * dictionary["distance"] + (1 - decay) * nearest
@@ -191,7 +195,7 @@ def _bag(dictionary: Mapping[str, jax.Array], seen, inverse_delta, decay):
 
 
 def _grown(dictionary: Mapping[str, jax.Array], seen, luck) -> dict[str, jax.Array]:
-    """The dictionary after one place of each image, averaged with its neighbours, has become a word."""
+    """The dictionary in which one place of each image, averaged with its neighbours, is a new word."""
     window = (1, NEAR, NEAR, 1)
     averaged = jax.lax.reduce_window(seen, 0.0, jax.lax.add, window, (1, 1, 1, 1), "VALID") / NEAR**2
     places = averaged.reshape(len(averaged), -1, averaged.shape[-1])

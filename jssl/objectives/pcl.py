@@ -1,4 +1,6 @@
-"""PCL, prototypical contrast: an image finds its cluster's prototype, each as concentrated as its cluster."""
+"""PCL, prototypical contrast: an image finds the prototype of its cluster, with a temperature in proportion
+to the cluster's concentration.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +10,12 @@ from jssl.arrays.vectors import random_units, rows_at, similarity, unit
 from jssl.objectives.base import Memory, Objective, named
 from jssl.objectives.clusters import concentration, kmeans, random_rows, spread_rows
 
-SPREAD = 1000  # clusters up to which k-means begins with rows far from each other, one found after the other
+SPREAD = 1000  # up to so many clusters, k-means starts from `spread_rows`
 
 
 def proto_nce(z, assignment, prototypes, density, negatives, *, temperature=0.2) -> jax.Array:
-    """Computes ProtoNCE of one clustering: the own prototype is found among the batch's and some others.
+    """Computes ProtoNCE of one clustering: each example finds its own prototype among those of the batch and
+    some negatives.
 
     l_b = cross entropy of the logits z_b . c / (temperature density_c) with candidate b, all normalised;
     candidates: prototypes[assignment] of the whole batch in order, then prototypes[negatives].
@@ -22,13 +25,13 @@ def proto_nce(z, assignment, prototypes, density, negatives, *, temperature=0.2)
         assignment: [B] integers, each example's prototype.
         prototypes: [K, D].
         density: [K], above 0, of mean 1.
-        negatives: [R] integers, prototypes that are nobody's own; R may be 0.
+        negatives: [R] integers, prototypes of no example of the batch; R may be 0.
         temperature: of the softmax.
     Returns:
-        [B]; nan for ids that are no prototypes.
+        [B]; nan for ids that are not those of prototypes.
     Raises:
-        ValueError: for other shapes, or where there is one candidate alone.
-        TypeError: for ids that are no integers.
+        ValueError: for other shapes, or if there is only one candidate.
+        TypeError: for ids that are not integers.
     References:
         PCL, arXiv:2005.04966
 
@@ -71,23 +74,22 @@ def prototype_contrast(
 ) -> Objective:
     """Makes PCL's prototype term: ProtoNCE averaged over several clusterings of a bank of all images.
 
-    It reads student[name] [V, B, D], of which view 0 counts, target[name] [G, B, D], whose last view is
-    written to the bank after the loss, normalised, and views["index"] [B], ids below `examples`. The loss is
-    0 until `refresh` has clustered the bank, which is the caller's business, once per epoch. PCL adds
-    `queue_contrast`.
+    It reads student[name] [V, B, D], of which view 0 counts, target[name] [G, B, D] and views["index"] [B],
+    ids below `examples`. After the loss, the last view of the target is written, normalised, to the bank. The
+    loss is 0 until the caller has clustered the bank by `refresh`, once per epoch. PCL adds `queue_contrast`.
 
     Args:
         name: of the embeddings.
         examples: images in the data set.
         clusters: the sizes of the clusterings.
-        negatives: the most prototypes drawn as negatives; at most clusters - B are, so that none is anybody's
-            own.
+        negatives: the most prototypes drawn as negatives; never more than clusters - B, so that none belongs
+            to an example of the batch.
         temperature: of the softmax.
         seed: of the bank's first rows and of the negatives, which also depend on the step.
     Returns:
         An `Objective`; memory {"bank": [examples, D], "clusterings": one {"assignment": [examples],
-        "prototypes": [K, D], "density": [K]} per size, "clustered": bool []}; metric accuracy, how often the
-        own prototype is the nearest.
+        "prototypes": [K, D], "density": [K]} per size, "clustered": bool []}; metric accuracy, how often an
+        example's own prototype is the nearest.
     Raises:
         ValueError: for a missing name, no index, or other shapes. An index outside the bank reads its last
             row.
@@ -139,7 +141,7 @@ def prototype_contrast(
 
 
 def _nobodys(key, own, prototypes, most):
-    """Up to `most` random ids of prototypes that are not among `own`."""
+    """Draws up to `most` ids of prototypes that are not among `own`."""
     count = max(0, min(most, prototypes - len(own)))
     luck = jax.random.uniform(key, (prototypes,)).at[own].set(-1.0)
     return jax.lax.top_k(luck, count)[1]
@@ -166,9 +168,10 @@ def remember(memory: Memory, index, z) -> Memory:
 
 
 def refresh(key, memory: Memory, *, iterations: int = 20, restarts: int = 5) -> Memory:
-    """Clusters the bank of `prototype_contrast` anew. Pure, with static shapes, so that it can be jitted.
+    """Clusters the bank of `prototype_contrast` anew. It is pure, with static shapes, so that it can be
+    jitted.
 
-    Above a thousand clusters k-means starts from random rows, as the authors' always does.
+    For more than a thousand clusters k-means starts from random rows, as the authors' always does.
 
     Args:
         key: draws where each clustering starts.
@@ -176,10 +179,10 @@ def refresh(key, memory: Memory, *, iterations: int = 20, restarts: int = 5) -> 
         iterations: of k-means.
         restarts: of k-means.
     Returns:
-        The memory with new assignments, prototypes and densities, `clustered`; the prototypes are centroids
-        scaled to length 1.
+        The memory with new assignments, prototypes and densities, and `clustered` True. The prototypes are
+        centroids scaled to length 1.
     Raises:
-        ValueError: for a clustering of more clusters than the bank has rows.
+        ValueError: for more clusters than the bank has rows.
     References:
         PCL, arXiv:2005.04966
 

@@ -1,6 +1,4 @@
-"""Losses on hidden tokens: regression to a target, or classification of a discrete one; the mean over
-them.
-"""
+"""Losses averaged over hidden tokens: regression to a target, or classification of a discrete one."""
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +10,8 @@ from jssl.arrays.vectors import cosine, entries
 def masked_reconstruction(
     prediction, target, mask, *, distance: str = "l2", normalize_target: bool = False, beta=1.0
 ) -> jax.Array:
-    """Computes the distance of prediction and target, averaged over features, then over the hidden tokens of
-    each image.
+    """Computes the distance between prediction and target, averaged over features, then over the hidden
+    tokens of each image.
 
     d = prediction - target; l2: d^2; l1: |d|; smooth_l1: d^2 / (2 beta) where |d| < beta, else |d| - beta /
     2; cosine: 1 - cos of the two tokens, in place of an average over features.
@@ -21,11 +19,11 @@ def masked_reconstruction(
     Args:
         prediction: [B, N, D].
         target: [B, N, D], no gradient.
-        mask: [B, N] bool, True = hidden; what is False has no part in the loss, were it nan.
+        mask: [B, N] bool, True = hidden; tokens with False have no part in the loss, even if they are nan.
         distance: "l2", "l1", "smooth_l1" or "cosine".
         normalize_target: whether each target token is brought to mean 0 and unbiased variance 1 (1e-6 is
-            added inside the root).
-        beta: where smooth_l1 turns from a square to a line.
+            added to the variance).
+        beta: the size of the error at which smooth_l1 changes from quadratic to linear.
     Returns:
         [B]; 0 for an image with nothing hidden. For the mean over a batch's tokens, weight by mask.sum(-1).
     Raises:
@@ -64,7 +62,7 @@ def masked_reconstruction(
 
 
 def standardized(target) -> jax.Array:
-    """Brings each token to mean 0 and unbiased variance 1; 1e-6 is added inside the root.
+    """Brings each token to mean 0 and unbiased variance 1; 1e-6 is added to the variance.
 
     Args:
         target: [..., D], at least 2 features.
@@ -110,7 +108,7 @@ def masked_token_cross_entropy(logits, tokens, mask) -> jax.Array:
         logits=(logits, "B N V"), tokens=(tokens, "B N", int), mask=(mask, "B N", bool)
     )
     logits = jnp.where(mask[..., None], logits, 0.0)
-    tokens = jnp.where(mask, tokens, 0)  # unhidden ids may be anything, for instance -1
+    tokens = jnp.where(mask, tokens, 0)  # visible ids may be anything, for instance -1
     return masked_mean(-entries(jax.nn.log_softmax(logits), tokens), mask)
 
 
@@ -136,7 +134,7 @@ def masked_mean(values, mask) -> jax.Array:
 
 
 def by_tokens(losses, mask) -> jax.Array:
-    """Weights the losses of images so that their mean is that over all hidden tokens of the batch.
+    """Weights the losses of images so that their mean is the mean over all hidden tokens of the batch.
 
     Args:
         losses: [..., B], each the mean over an image's hidden tokens.

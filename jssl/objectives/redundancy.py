@@ -1,4 +1,6 @@
-"""Barlow Twins, VICReg, KoLeo: decorrelated, spread-out features of a batch instead of negatives."""
+"""Barlow Twins, VICReg, KoLeo: losses that decorrelate or spread the features of a batch, instead of
+negatives.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,8 @@ from jssl.arrays.vectors import similarity, unit
 
 
 def barlow_twins(z_a, z_b, *, off_diagonal_weight=5e-3) -> jax.Array:
-    """Computes the loss of Barlow Twins: the cross-correlation of two views becomes the identity.
+    """Computes the loss of Barlow Twins: the distance of two views' cross-correlation matrix from the
+    identity.
 
     C = norm(z_a)^T norm(z_b) / B with each feature standardised over the batch (biased variance + 1e-5);
     l = sum_i (1 - C_ii)^2 + off_diagonal_weight sum_{i != j} C_ij^2.
@@ -16,7 +19,7 @@ def barlow_twins(z_a, z_b, *, off_diagonal_weight=5e-3) -> jax.Array:
     Args:
         z_a: [B, D], with gradient.
         z_b: [B, D], with gradient.
-        off_diagonal_weight: of the features' redundancy against the views' agreement.
+        off_diagonal_weight: the weight of the terms off the diagonal.
     Returns:
         Scalar.
     Raises:
@@ -41,7 +44,8 @@ def _standardised(z):
 
 
 def vicreg(z_a, z_b, *, invariance=25.0, variance=25.0, covariance=1.0) -> jax.Array:
-    """Computes VICReg's loss: views agree, every feature varies, no two features covary.
+    """Computes VICReg's loss: the distance between views, a hinge on each feature's deviation, and
+    covariances of features.
 
     l = invariance mean (z_a - z_b)^2 + variance sum_views mean_j max(0, 1 - std_j) / 2
       + covariance sum_views sum_{i != j} Cov_ij^2 / D, with std = sqrt(var + 1e-4) and unbiased variances.
@@ -80,11 +84,11 @@ def _variance_and_covariance(z):
 
 
 def koleo(z) -> jax.Array:
-    """Computes KoLeo, an entropy estimate that spreads a batch over the sphere, each away from its nearest
-    neighbour.
+    """Computes KoLeo, an estimate of the negative entropy: minimising it moves each vector on the sphere away
+    from its nearest neighbour.
 
-    l_i = -log(|z_i - z_nn(i)| + 1e-8), all z normalised, 1e-8 added to each coordinate of the difference;
-    the choice of neighbour has no gradient, both ends of the distance have.
+    l_i = -log(|z_i - z_nn(i)| + 1e-8), all z normalised, 1e-8 added to each coordinate of the difference; the
+    choice of neighbour has no gradient, both vectors of the distance have one.
 
     Args:
         z: [B, D].

@@ -1,4 +1,4 @@
-"""ReSSL: a student's relations to past embeddings follow its teacher's."""
+"""ReSSL: a student predicts its teacher's similarities to past embeddings."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,8 @@ from jssl.objectives.moco import against_queue
 def relational_consistency(
     student, teacher, queue, *, student_temperature=0.1, teacher_temperature=0.04
 ) -> jax.Array:
-    """Computes ReSSL's loss: the student's similarities to a queue follow the teacher's sharper ones.
+    """Computes ReSSL's loss: the cross entropy of the student's similarities to a queue with the teacher's
+    sharper ones.
 
     l_b = H(softmax(t_b . queue / teacher_temperature), softmax(s_b . queue / student_temperature)), all
     normalised.
@@ -45,8 +46,8 @@ def relational_consistency(
 def relational(
     name: str = "cls", *, size: int = 131072, student_temperature=0.1, teacher_temperature=0.04, seed: int = 0
 ) -> Objective:
-    """Makes ReSSL's objective: similarities to past keys, the first student view following the teacher's last
-    view.
+    """Makes ReSSL's objective: the first student view predicts the similarities of the teacher's last view to
+    past keys.
 
     It reads student[name] [V, B, D], view 0 (the strongly augmented one), and target[name] [G, B, D], view G
     - 1 (the weakly augmented one). The teacher's normalised embeddings enter the queue after the loss.

@@ -1,4 +1,4 @@
-"""Balanced assignments: every prototype gets an equal share of the batch."""
+"""Balanced assignments (Sinkhorn-Knopp): every prototype gets an equal share of the batch."""
 
 import jax
 import jax.numpy as jnp
@@ -7,17 +7,17 @@ from jssl.arrays.checks import check, check_batch, check_positive
 
 
 def sinkhorn_knopp(logits, *, temperature, iterations: int = 3, where=None) -> jax.Array:
-    """Scales exp(logits / temperature) until prototypes share the samples equally.
+    """Normalises exp(logits / temperature) until every prototype has an equal share of the samples.
 
-    Each iteration divides the columns by their sums, then the rows by theirs; in the log domain, so that no
-    logits are too large. The result is a target: it has no gradient.
+    Each iteration divides the columns by their sums, then the rows by theirs, in the log domain, so that
+    large logits do not overflow. The result is a target and has no gradient.
 
     Args:
         logits: [B, K].
-        temperature: that the logits are divided by.
+        temperature: T, by which the logits are divided.
         iterations: at least 1.
-        where: [B] bool, the samples that count in the balance (None: all); the others are assigned as well,
-            and influence none.
+        where: [B] bool, the samples that count in the balance (None: all); the others get assignments too,
+            but do not influence the rest.
     Returns:
         [B, K], rows that sum to 1 and columns that sum to about B / K.
     Raises:
@@ -39,7 +39,7 @@ def sinkhorn_knopp(logits, *, temperature, iterations: int = 3, where=None) -> j
 
     def balance(_, scores):
         columns = jax.nn.logsumexp(scores, axis=0, keepdims=True, where=where)
-        scores = scores - jnp.where(jnp.isfinite(columns), columns, 0.0)  # nothing counts: nothing to balance
+        scores = scores - jnp.where(jnp.isfinite(columns), columns, 0.0)  # no sample counts
         return jax.nn.log_softmax(scores)
 
     return jnp.exp(jax.lax.fori_loop(0, iterations, balance, jax.lax.stop_gradient(logits / temperature)))

@@ -1,4 +1,4 @@
-"""SiT: pixels that were corrupted are restored, and those alone count."""
+"""SiT: the restoration of corrupted pixels; only these count."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ def restored_pixels(prediction, clean, corrupted, *, patch: int) -> jax.Array:
     Args:
         prediction: [B, N, P * P * C], pixels of patches as `patchify` orders them.
         clean: [B, H, W, C], no gradient.
-        corrupted: [B, H, W] bool, True where the network saw something else.
+        corrupted: [B, H, W] bool, True where the network's input was changed.
         patch: the side P of a patch.
     Returns:
         A scalar; 0 where nothing is corrupted.

@@ -1,4 +1,4 @@
-"""SMoG: groups of images move with every batch, and are what images are told apart by."""
+"""SMoG: images are classified by groups, whose centers move with every batch."""
 
 import jax
 import jax.numpy as jnp
@@ -34,18 +34,18 @@ def nearest_group(z, groups) -> jax.Array:
 def moved_groups(groups, z, assignment, *, momentum=0.99) -> jax.Array:
     """Moves groups towards the mean of their members: momentum g + (1 - momentum) mean, in one step.
 
-    Gradients reach the members; a group without any stays as it is.
+    Gradients reach the members; a group without members stays as it is.
 
     Args:
         groups: [G, D].
         z: [B, D], not normalised.
         assignment: [B] integers, each row's group.
-        momentum: from 0 (the mean alone) to 1 (groups stand still).
+        momentum: from 0 (groups become the mean) to 1 (groups stay).
     Returns:
         [G, D].
     Raises:
         ValueError: for other shapes.
-        TypeError: for ids that are no integers.
+        TypeError: for ids that are not integers.
     References:
         SMoG, arXiv:2207.06167
 
@@ -69,13 +69,13 @@ def momentum_grouping(
     recent: int = 10000,
     seed: int = 0,
 ) -> Objective:
-    """Makes SMoG's objective: a prediction finds the group of its image's other view, among groups that have
-    just moved.
+    """Makes SMoG's objective: a prediction finds the group of its image's other view, among groups moved in
+    the same step.
 
     It reads student[name] and student[projection] [V, B, D], of which view 0 counts, and target[projection]
-    [G, B, D], of which the last view does. The teacher's view is assigned to the groups of before the step;
-    then the groups move by the student's projections, each to its own nearest group; then the prediction is
-    compared with the moved groups, through which the projections get a gradient too.
+    [G, B, D], of which the last view counts. First, the teacher's view is assigned to a group. Then the
+    groups move towards the student's projections, each of which counts for its nearest group. Then the
+    prediction is compared with the moved groups, through which the projections get a gradient too.
 
     Args:
         name: of the predictions.
@@ -129,18 +129,19 @@ def momentum_grouping(
 
 
 def regroup(key, memory: Memory, *, iterations: int = 10) -> Memory:
-    """Begins the groups of `momentum_grouping` anew, as the spherical k-means clusters of recent projections.
+    """Replaces the groups of `momentum_grouping` by clusters of recent projections, found by spherical
+    k-means.
 
     lightly clusters projections of any length by plain k-means and normalises the centroids.
 
     Args:
         key: draws where k-means starts.
-        memory: as momentum_grouping has it.
+        memory: the memory of `momentum_grouping`.
         iterations: of k-means.
     Returns:
-        The memory with new groups of length 1; pure, with static shapes.
+        The memory with new groups of length 1. The function is pure, with static shapes.
     Raises:
-        ValueError: for more groups than projections are kept.
+        ValueError: for more groups than projections kept.
     References:
         SMoG, arXiv:2207.06167, table 7b
 

@@ -7,16 +7,16 @@ from jssl.arrays.checks import check, check_positive
 
 
 def soft_cross_entropy(student_logits, teacher_logits, *, temperature=1.0) -> jax.Array:
-    """Computes the loss of distillation: the cross-entropy with a teacher's softened classes.
+    """Computes the loss of distillation: the cross-entropy with a teacher's softened class probabilities.
 
     l_b = T^2 H(softmax(t_b / T), softmax(s_b / T))
 
     Args:
         student_logits: [B, K].
         teacher_logits: [B, K], no gradient.
-        temperature: T; its square keeps the gradient's size.
+        temperature: T; the factor T^2 keeps the size of the gradient.
     Returns:
-        [B]; where both agree, T^2 times the entropy of the teacher.
+        [B]; T^2 times the entropy of the teacher if both agree.
     Raises:
         ValueError: for other shapes.
     References:

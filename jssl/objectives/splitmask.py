@@ -1,4 +1,6 @@
-"""SplitMask: either half of an image's patches tells the words of the other, and both stand for one image."""
+"""SplitMask: each half of an image's patches predicts the words (discrete tokens) of the other half, and the
+two halves are matched.
+"""
 
 from functools import partial
 
@@ -12,17 +14,18 @@ from jssl.objectives.reconstruction import masked_token_cross_entropy
 
 
 def words_of_halves(name: str = "patch", rest: str = "patch_rest") -> Objective:
-    """Makes the objective of words: the cross entropy of each half with the words of the other, added up.
+    """Makes the objective of words: the cross entropy of each half's predictions with the words of the other
+    half, summed.
 
-    It reads student[name] [V, B, N, K], made of what the mask shows, student[rest], made of what it hides,
-    target[name] [V, B, N] and the mask [V, B, N].
+    It reads student[name] [V, B, N, K], predicted from the patches that the mask shows, student[rest],
+    predicted from those that it hides, target[name] [V, B, N] and the mask [V, B, N].
 
     Args:
-        name: of the logits and the words.
-        rest: of the logits of the hidden half.
+        name: the name of the logits from the visible half, and of the words.
+        rest: the name of the logits from the hidden half.
     Returns:
-        An `Objective` that remembers nothing; metrics unigram, the entropy of the batch's words: the loss of
-        one half that knows no more than how often words are.
+        An `Objective` without memory; metric unigram, the entropy of the batch's words, which is the loss of
+        one half that only knows the words' frequencies.
     Raises:
         ValueError: for a missing name, or other shapes.
     References:
@@ -48,13 +51,13 @@ def words_of_halves(name: str = "patch", rest: str = "patch_rest") -> Objective:
 
 
 def match_of_halves(name: str = "image", rest: str = "image_rest", *, temperature=0.2) -> Objective:
-    """Makes the objective of images: the vectors of an image's halves find each other in the batch.
+    """Makes the objective of images: a contrastive loss between the vectors of an image's two halves.
 
     It reads student[name] and student[rest], [V, B, D].
 
     Args:
-        name: of the vectors of what the mask shows.
-        rest: of those of what it hides.
+        name: the name of the vectors of the visible halves.
+        rest: the name of the vectors of the hidden halves.
         temperature: T.
     Returns:
         An `Objective` that remembers nothing.

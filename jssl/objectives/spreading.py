@@ -1,4 +1,4 @@
-"""Invariant and spreading instances: a softmax over the batch's own embeddings, for and against."""
+"""Invariant and spreading instances: a softmax over the batch's embeddings, for positives and negatives."""
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +8,12 @@ from jssl.arrays.vectors import similarity, unit
 
 
 def invariant_spreading(z_a, z_b, *, temperature=0.1) -> jax.Array:
-    """Computes the loss of invariant and spreading instances: an example is its other view, and no other.
+    """Computes the loss of invariant and spreading instances: an example is classified as its other view, and
+    not as any other row.
 
     P(k | i) = exp(z_i . z_k / T) / sum_{j != i} exp(z_i . z_j / T), all z normalised, over both views of the
-    whole batch; l_i = -log P(i' | i) - sum_{k != i, i'} log(1 - P(k | i)). As in the authors' code the second
-    factor of every product is a constant, so each row is moved as an anchor alone.
+    whole batch; l_i = -log P(i' | i) - sum_{k != i, i'} log(1 - P(k | i)). As in the authors' code, the
+    second factor of every product is a constant, so a row gets a gradient only as an anchor.
 
     Args:
         z_a: [B, D], the first view.

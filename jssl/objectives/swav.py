@@ -1,4 +1,6 @@
-"""SwAV: views swap their balanced assignments to prototypes; a queue of embeddings helps the balance."""
+"""SwAV: each view predicts the balanced prototype assignments of the others; a queue of embeddings helps the
+balance.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +13,10 @@ from jssl.objectives.sinkhorn import sinkhorn_knopp
 
 
 def swapped_prediction(scores, codes, *, temperature=0.1) -> jax.Array:
-    """Computes how well the code of each view is predicted from the scores of every other view.
+    """Computes the cross entropy of each view's code with the scores of every other view.
 
-    l_b = -mean over pairs g != v of sum_k codes[g, b, k] log softmax(scores[v, b] / temperature)_k; views of
-    equal number are the same.
+    l_b = -mean over pairs g != v of sum_k codes[g, b, k] log softmax(scores[v, b] / temperature)_k; scores[v]
+    and codes[v] are of the same view.
 
     Args:
         scores: [V, B, K], for SwAV cosines with the prototypes.
@@ -57,8 +59,8 @@ def swapped_assignment(
     queue: int = 0,
     queue_start: int = 0,
 ) -> Objective:
-    """Makes SwAV's objective: the balanced assignment of each first view is predicted from every other view's
-    scores.
+    """Makes SwAV's objective: the scores of every view predict the balanced assignments of the other views,
+    of which the first `assigned` have one.
 
     It reads student[name] [V, B, K], cosines with the prototypes, the assigned views first. With a queue it
     also reads student[embeddings] [V, B, D] and student[prototypes] [K, D]; both are normalised here.
@@ -75,8 +77,8 @@ def swapped_assignment(
             in Sinkhorn once the queue is full.
         queue_start: the step from which the queue is filled.
     Returns:
-        An `Objective`; memory {"queue": [assigned, queue, D], newest first and zeros at first}, or {} without
-        a queue; metric assignment_entropy, the mean entropy of the assignments.
+        An `Objective`; memory {"queue": [assigned, queue, D], newest rows first, initially zeros}, or {}
+        without a queue; metric assignment_entropy, the mean entropy of the assignments.
     Raises:
         ValueError: for a missing name, other shapes, or a batch that does not divide the queue.
     References:
@@ -127,7 +129,7 @@ def swapped_assignment(
 
 
 def _assigned_with(past, scores, prototypes, settings):
-    """The batch's assignments, balanced together with the queue's once its oldest row has been written."""
+    """The batch's assignments, balanced together with the queue's as soon as the queue is full."""
     full = jnp.any(past[-1] != 0)
     rows = jnp.concatenate([similarity(past, prototypes), scores])
     counts = jnp.concatenate([jnp.full(len(past), full), jnp.ones(len(scores), bool)])
@@ -135,6 +137,6 @@ def _assigned_with(past, scores, prototypes, settings):
 
 
 def _shifted(queue, z):
-    """The queue with the batch in front and the oldest rows gone."""
+    """The queue with the batch in front and without the oldest rows."""
     newest = jax.lax.stop_gradient(z).astype(queue.dtype)
     return jnp.concatenate([newest, queue], axis=1)[:, : queue.shape[1]]

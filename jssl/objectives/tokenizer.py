@@ -1,4 +1,4 @@
-"""Tokenizers that are learned: an image is put together again from one word for each patch."""
+"""Losses of learned tokenizers: an image is reconstructed from one word (discrete token) for each patch."""
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ def image_error(reconstruction, images) -> jax.Array:
 
 
 def word_divergence(logits) -> jax.Array:
-    """Computes how far the words' probabilities are from uniform ones: KL(q || uniform) = log K - H(q).
+    """Computes the divergence of the words' probabilities from uniform ones: KL(q || uniform) = log K - H(q).
 
     Args:
         logits: [B, N, K].
@@ -44,7 +44,7 @@ def word_divergence(logits) -> jax.Array:
     [0.]
     """
     (logits,) = check(logits=(logits, "B N K"))
-    log_shares = jax.nn.log_softmax(logits)  # of words that never are, 0 log 0 has a gradient so
+    log_shares = jax.nn.log_softmax(logits)  # in logs, 0 log 0 of unused words has a gradient
     return jnp.mean(jnp.log(logits.shape[-1]) + jnp.sum(jnp.exp(log_shares) * log_shares, axis=-1), axis=-1)
 
 
@@ -54,8 +54,8 @@ def word_usage(logits) -> Metrics:
     Args:
         logits: [..., K].
     Returns:
-        {"usage": the entropy of the batch's likeliest words as a share of log K: 0 where all patches have one
-        word, 1 where all words are as frequent}.
+        {"usage": the entropy of the batch's likeliest words as a share of log K: 0 if all patches have the
+        same word, 1 if all words are equally frequent}.
     References:
         arXiv:2102.12092
 

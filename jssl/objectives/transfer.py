@@ -1,4 +1,6 @@
-"""Clusters as labels: what one network has learned is what another one is told.  arXiv:1805.00385"""
+"""Clusters as labels: the clusters of one network's features are the labels of another network.
+arXiv:1805.00385
+"""
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +13,12 @@ from jssl.objectives.clusters import lloyd, random_rows
 
 
 def cluster_labels(name: str = "logits", *, examples: int, dim: int = 128, seed: int = 0) -> Objective:
-    """Makes the objective that classifies an image by the cluster it is in.
+    """Makes an objective that classifies each image as the cluster that it belongs to.
 
     Args:
         name: of the student's logits [V, B, K].
         examples: images in the data set.
-        dim: width of the features that are remembered.
+        dim: width of the features in the bank.
         seed: of the random rows that memory starts with.
     Returns:
         An `Objective`; memory {"bank": [examples, dim], "assignment": [examples], "clustered": bool []}. The
@@ -57,7 +59,7 @@ def cluster_labels(name: str = "logits", *, examples: int, dim: int = 128, seed:
 
 
 def remembered_features(memory: Memory, index, rows, *, seed: int = 0) -> Memory:
-    """Writes features into the bank, projected at random, which keeps their distances nearly.
+    """Writes features into the bank after a random projection, which nearly keeps their distances.
 
     Args:
         memory: as `cluster_labels` has it.
@@ -65,7 +67,7 @@ def remembered_features(memory: Memory, index, rows, *, seed: int = 0) -> Memory
         rows: [B, D].
         seed: of the projection.
     Returns:
-        The memory.
+        The memory with these rows.
     References:
         arXiv:1805.00385; the projection is our own, by Johnson and Lindenstrauss, 1984
 
@@ -79,7 +81,7 @@ def remembered_features(memory: Memory, index, rows, *, seed: int = 0) -> Memory
 
 
 def clustered_once(key, memory: Memory, clusters: int, *, iterations: int = 50) -> Memory:
-    """Clusters the bank by k-means, unless that was done: labels stay what they are.
+    """Clusters the bank by k-means, if that has not been done yet: later calls keep the labels.
 
     Args:
         key: draws the rows to start from.

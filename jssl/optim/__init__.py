@@ -1,4 +1,4 @@
-"""Optimizers of the field as optax transforms, and schedules: functions of the step."""
+"""Optimizers for self-supervised learning, as optax transforms, and schedules: functions of the step."""
 
 from optax import clip_by_global_norm
 

@@ -1,4 +1,4 @@
-"""Layer-wise learning rates: the closer to the image, the smaller the step."""
+"""Layer-wise learning rates: the closer a layer is to the image, the smaller its rate."""
 
 import re
 from collections.abc import Callable
@@ -53,13 +53,13 @@ def layer_decay(params, rate: float):
 
 
 def layer_numbers(params):
-    """Counts the layer that each parameter lies in, as `layer_decay` says.
+    """Numbers the layer of each parameter, by the rules of `layer_decay`.
 
     Args:
         params: a pytree of arrays.
     Returns:
-        (a pytree of integers of the same structure, of what holds all blocks' parameters an array that
-        broadcasts; the number of the last layer).
+        (a pytree of integers of the same structure, with an array that broadcasts for a leaf that holds the
+        parameters of all blocks; the number of the last layer).
     Raises:
         ValueError: if no path names a block.
 
@@ -96,8 +96,8 @@ def layer_numbers(params):
 
 
 def scale_updates(scales) -> optax.GradientTransformation:
-    """Multiplies each parameter's update by a scale; last in a chain, it scales learning rate and decay
-    alike.
+    """Multiplies each parameter's update by a scale; as the last of a chain, it scales learning rate and
+    decay alike.
 
     Args:
         scales: a pytree of numbers or broadcastable arrays with the parameters' structure, such as
@@ -119,7 +119,8 @@ def _scaled(update: jax.Array, scale) -> jax.Array:
 
 
 def decay_encoder_layers(rate: float, part: str = "encoder") -> optax.GradientTransformation:
-    """Scales the updates of an encoder as `layer_decay` says; other parts, such as its heads, keep theirs.
+    """Scales the updates of an encoder by `layer_decay`; the updates of other parts, such as heads, stay as
+    they are.
 
     Put it last in a chain.
 
@@ -143,10 +144,10 @@ def decay_encoder_layers(rate: float, part: str = "encoder") -> optax.GradientTr
 
 
 def scale_some(factor: float, predicate: Callable[[tuple[str, ...]], bool]) -> optax.GradientTransformation:
-    """Multiplies some parameters' updates by one factor, such as DINOv2's patch projection's by 0.2.
+    """Multiplies the updates of some parameters by one factor, such as DINOv2's patch projection by 0.2.
 
     Args:
-        factor: last in a chain, it scales learning rate and decay alike.
+        factor: the factor; as the last of a chain, it scales learning rate and decay alike.
         predicate: (names along the path to a leaf) -> whether to scale it.
     Returns:
         A stateless `optax.GradientTransformation`.
@@ -164,18 +165,18 @@ def scale_some(factor: float, predicate: Callable[[tuple[str, ...]], bool]) -> o
 
 
 def hold_lower_blocks(number: int, part: str = "encoder") -> optax.GradientTransformation:
-    """Holds the stem, tokens, positions and lowest blocks of an encoder still for ever.
+    """Freezes the stem, tokens, positions and lowest blocks of an encoder for the whole run.
 
-    Put it last in a chain: it stops decay too. Relative positions that held blocks share with others stand
-    still as well.
+    Put it last in a chain, so that it stops decay too. Relative positions that frozen blocks share with other
+    blocks are frozen as well.
 
     Args:
-        number: of blocks that stand still, counted from the images; 0 holds nothing.
+        number: how many blocks are frozen, counted from the input; 0 freezes nothing.
         part: of the parameters that the encoder is.
     Returns:
         A stateless `optax.GradientTransformation`.
     Raises:
-        ValueError: where there are not so many blocks, when it is traced.
+        ValueError: when traced, if there are fewer blocks.
 
     >>> params = {"encoder": {"block_0": jnp.ones(1), "block_1": jnp.ones(1), "stem": jnp.ones(1)}}
     >>> updates, _ = hold_lower_blocks(1).update(params, optax.EmptyState(), params)
@@ -204,7 +205,7 @@ def hold_lower_blocks(number: int, part: str = "encoder") -> optax.GradientTrans
 
 
 def _block(path: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The path down to the block it lies in, or None."""
+    """The path down to the block that holds a leaf, or None."""
     for i, name in enumerate(path):
         if _BLOCK.fullmatch(name) or (name.isdigit() and path[i - 1].lower().endswith("blocks")):
             return path[: i + 1]
@@ -212,7 +213,7 @@ def _block(path: tuple[str, ...]) -> tuple[str, ...] | None:
 
 
 def _blocks(path: tuple[str, ...], leaf: jax.Array) -> list[tuple[str, ...]]:
-    """The paths down to the blocks that a leaf lies in: one, none, or each of a stack."""
+    """The paths down to the blocks that a leaf belongs to: none, one, or each block of a stack."""
     if is_stacked(path):
         return [(*path[: path.index(STACKED)], f"block_{i}") for i in range(len(leaf))]
     return [block] if (block := _block(path)) else []

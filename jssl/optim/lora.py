@@ -1,4 +1,4 @@
-"""Low-rank changes of an encoder: LoRA as a transformation of gradients, which no network knows."""
+"""LoRA, low-rank changes of an encoder, as an optax transform that needs no change of the network."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ class LowRankState(NamedTuple):
 
     Attributes:
         factors: {path of a kernel: {"a": [..., in, r], "b": [..., r, out]}}, as a nested tree.
-        inner: that of the optimizer that moves them.
+        inner: the state of the optimizer that updates them.
     """
 
     factors: Any
@@ -41,21 +41,21 @@ def low_rank(
     part: str = "encoder",
     seed: int = 0,
 ) -> optax.GradientTransformation:
-    """Lets an optimizer move low-rank factors of an encoder's kernels in place of the encoder.
+    """Lets an optimizer update low-rank factors of an encoder's kernels instead of the encoder.
 
-    A chosen kernel is at every step what it was at first plus scale * a b, a random at first and b zero; the
-    optimizer sees the gradients of a and b, by the chain rule. All else of the encoder stands still; other
-    parts, such as heads, move as ever. Since the factors are the optimizer's, the network, its teacher and
-    its export know nothing of them.
+    At every step, a chosen kernel is its initial value plus scale * a b. Initially a is random and b is zero;
+    the optimizer gets the gradients of a and b by the chain rule. The rest of the encoder is frozen; other
+    parts, such as heads, are updated as usual. The factors are part of the optimizer's state, so the network,
+    its teacher and its export do not change.
 
     Args:
-        inner: the optimizer; its chain of transformations is given the factors as the encoder's parameters.
-        rank: r, columns of a.
-        scale: of their product.
-        where: (names along the path to a leaf) -> whether it is changed; such leaves have two axes, or a
-            stack's three.
-        part: of the parameters that the encoder is.
-        seed: of a.
+        inner: the optimizer; its transformations get the factors in place of the encoder's parameters.
+        rank: r, the number of columns of a.
+        scale: the factor of a b.
+        where: (names along the path to a leaf) -> whether it is changed; such leaves have two axes, or three
+            in a stack.
+        part: the name of the encoder among the parameters.
+        seed: the seed of the initial a.
     Returns:
         An `optax.GradientTransformation`; its update needs the parameters.
     Raises:

@@ -1,4 +1,4 @@
-"""The optimizers that self-supervised systems use and optax has in another form."""
+"""Optimizers of self-supervised systems that optax has only in another form."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,14 +23,14 @@ def lars(
     adapts: Mask = weights_and_tokens,
     rate_inside_momentum: bool = False,
 ) -> optax.GradientTransformation:
-    """Makes LARS as BYOL, MoCo v3, MAE and Barlow Twins have it, or as SimCLR does.
+    """Makes LARS in the form of BYOL, MoCo v3, MAE and Barlow Twins, or in that of SimCLR.
 
         g' = g + weight_decay * p
         u  = g' * trust_coefficient * |p| / |g'|                       (trust 1 where either norm is 0)
         m  = momentum * m + u;                       p = p - learning_rate(step) * m
         m  = momentum * m + learning_rate(step) * u; p = p - m         (rate_inside_momentum: SimCLR)
 
-    What is not adapted has neither decay nor trust: it follows plain momentum.
+    Parameters that `adapts` does not choose have neither decay nor trust: they are updated by plain momentum.
 
     Args:
         learning_rate: a number, or a schedule of the step.
@@ -38,7 +38,7 @@ def lars(
         weight_decay: added to the gradient before its norm is taken.
         trust_coefficient: the size of a layer's update relative to the layer.
         adapts: chooses the parameters that have decay and trust; all but biases and norms by default.
-        rate_inside_momentum: whether past updates keep the learning rate that they were made with.
+        rate_inside_momentum: whether past updates keep the learning rate of their own step.
     Returns:
         An `optax.GradientTransformation`; its update needs the parameters.
     Raises:
@@ -80,12 +80,13 @@ def larc(
     eps: float = 1e-8,
     adapts: Mask = everything,
 ) -> optax.GradientTransformation:
-    """Makes LARC without clipping, which SwAV and DeepCluster v2 have: LARS with the two norms apart.
+    """Makes LARC without clipping, as in SwAV and DeepCluster v2: LARS with separate norms of gradient and
+    decay.
 
         u = (g + weight_decay * p) * trust_coefficient * |p| / (|g| + weight_decay * |p| + eps)
         m = momentum * m + u;  p = p - learning_rate(step) * m
 
-    Where a norm is 0, and for what is not adapted, u = g.
+    Where a norm is 0, and for parameters that `adapts` does not choose, u = g.
 
     Args:
         learning_rate: a number, or a schedule of the step.
@@ -134,8 +135,8 @@ def adamw(
     weight_decay: float | Schedule = 0.05,
     decays: Mask = weights,
 ) -> optax.GradientTransformation:
-    """Makes AdamW whose decay is a number or a schedule (DINO: 0.04 to 0.4) and reaches the chosen parameters
-    alone.
+    """Makes AdamW with a weight decay that is a number or a schedule (DINO: 0.04 to 0.4) and only applies to
+    chosen parameters.
 
         p = p - learning_rate(step) * (adam(g) + weight_decay(step) * p)
 
@@ -179,7 +180,7 @@ def sgd(
     weight_decay: float = 1e-4,
     decays: Mask = weights,
 ) -> optax.GradientTransformation:
-    """Makes SGD with momentum, the decay in the gradient as in torch.
+    """Makes SGD with momentum; the decay is added to the gradient, as in torch.
 
         mu = momentum * mu + g + weight_decay * p;  p = p - learning_rate(step) * mu
 

@@ -1,4 +1,6 @@
-"""Which leaves of a parameter tree are weights, by their name and rank as Flax models have them."""
+"""Functions that choose leaves of a parameter tree, such as its weights, by their names and ranks in Flax
+models.
+"""
 
 import re
 from collections.abc import Callable
@@ -29,8 +31,8 @@ def everything(params):
 
 
 def kernels(params):
-    """Chooses the kernels of linear layers and convolutions alone: big_vision's weight decay leaves out the
-    embedding of words and the probe of a pool too.
+    """Chooses the kernels of linear layers and convolutions alone, as big_vision's weight decay, which also
+    leaves out word embeddings and the query of attention pooling.
 
     Args:
         params: a pytree of arrays.
@@ -46,10 +48,10 @@ def kernels(params):
 
 
 def all_but(part: str, choose: Callable = everything) -> Callable:
-    """Makes a choice that leaves out a part of the parameters, such as MSN's prototypes.
+    """Makes a function that chooses parameters but leaves out one part, such as MSN's prototypes.
 
     Args:
-        part: its name, at the top of the tree.
+        part: the name of the part, at the top of the tree.
         choose: params -> a pytree of bool, which chooses among the others.
     Returns:
         A function, params -> a pytree of bool of the same structure.
@@ -65,7 +67,7 @@ def all_but(part: str, choose: Callable = everything) -> Callable:
 
 
 def biases_and_norms(params):
-    """Chooses the leaves that are biases, norms or layer scales: named so, or of at most one axis.
+    """Chooses biases, norms and layer scales: leaves with such a name, or with at most one axis.
 
     The name matters where a bias has two axes, as in attention layers ([heads, D]) and in stacked blocks
     ([layers, D]).
@@ -91,9 +93,9 @@ def weights(params):
     """Chooses all but biases, norms, learned tokens and position tables: the usual weight decay of vision
     transformers.
 
-    Tokens are known by the leaf's own name (`class_token`, `mask_token`, `registers`), tables by any name
-    along the path (`positions/table`, `pos_embed`, `relative_bias`, `attention_bias/table`); a `kernel` is
-    always a weight.
+    Tokens are recognised by the leaf's own name (`class_token`, `mask_token`, `registers`), tables by any
+    name along the path (`positions/table`, `pos_embed`, `relative_bias`, `attention_bias/table`); a `kernel`
+    is always a weight.
 
     Args:
         params: a pytree of arrays.
@@ -115,11 +117,11 @@ def weights(params):
 
 
 def weights_and_tokens(params):
-    """Chooses all but biases and norms: learned tokens and position tables too.
+    """Chooses all but biases and norms, so also learned tokens and position tables.
 
-    This is the weight decay of I-JEPA and SLIP, whose code leaves out biases and what has one axis, and what
-    LARS adapts. Their tokens have more axes than one; here a token or table is known by its
-    name, as in `weights`.
+    I-JEPA and SLIP decay these parameters, and LARS adapts them. The authors' code leaves out biases and
+    leaves with one axis, and their tokens have more than one; here tokens and tables are recognised by their
+    names, as in `weights`.
 
     Args:
         params: a pytree of arrays.
@@ -141,8 +143,8 @@ def weights_and_tokens(params):
 def weights_tokens_and_lengths(params):
     """Chooses `weights_and_tokens` and the lengths of weight-normed layers, a `scale` beside a `kernel`.
 
-    This is the weight decay of DINO, iBOT, EsViT and DINOv2: the prototypes' lengths have two axes in the
-    authors' code (`weight_g`, [K, 1]), and no bias' or norm's name.
+    DINO, iBOT, EsViT and DINOv2 decay these parameters: in the authors' code the prototypes' lengths have two
+    axes (`weight_g`, [K, 1]), and their name is not one of a bias or norm.
 
     Args:
         params: a pytree of arrays.
@@ -187,7 +189,8 @@ def all_but_class_token(params):
 
 
 def weights_and_mask_token(params):
-    """Chooses `weights` and the mask token: EVA's weight decay leaves out class token and position table.
+    """Chooses `weights` and the mask token, as EVA's weight decay, which leaves out the class token and the
+    position table.
 
     Args:
         params: a pytree of arrays.
@@ -208,8 +211,8 @@ def weights_and_mask_token(params):
 
 
 def all_but_positions(params):
-    """Chooses all but biases, norms and position tables: FLIP's weight decay reaches the class token and the
-    logarithm of the logit scale, which it draws to 0.
+    """Chooses all but biases, norms and position tables: FLIP's weight decay applies to the class token too,
+    and to the logarithm of the logit scale, which it moves towards 0.
 
     Args:
         params: a pytree of arrays.
@@ -232,11 +235,11 @@ def all_but_positions(params):
 
 
 def and_scales_of(*parts: str, choose: Callable = weights) -> Callable:
-    """Makes a choice that takes in the norms' scales in some parts, such as CMAE's heads.
+    """Makes a function that also chooses the norms' scales in some parts, such as CMAE's heads.
 
     Args:
-        parts: their names, at the top of the tree.
-        choose: params -> a pytree of bool, which chooses the others.
+        parts: the names of these parts, at the top of the tree.
+        choose: params -> a pytree of bool, the choice for everything else.
     Returns:
         A function, params -> a pytree of bool of the same structure.
 

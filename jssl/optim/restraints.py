@@ -1,4 +1,4 @@
-"""What holds updates back: clipping and freezing, as optax transforms to put in a chain."""
+"""Clipping and freezing, as optax transforms to put in a chain."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,10 +13,10 @@ from jssl.arrays.trees import by_path, names
 
 
 def clip_by_parameter_norm(max_norm: float) -> optax.GradientTransformation:
-    """Scales each parameter's gradient down to a norm on its own, as DINO does: g * min(1, max_norm / (|g| +
+    """Clips the norm of each parameter's gradient by itself, as DINO does: g * min(1, max_norm / (|g| +
     1e-6)).
 
-    The norm of the whole gradient is clipped by `clip_by_global_norm`. Put either first in a chain.
+    To clip the norm of the whole gradient, use `clip_by_global_norm`. Put either first in a chain.
 
     Args:
         max_norm: the largest norm that a parameter's gradient keeps, positive (DINO: 3.0 for ViT-S, 0.3 for
@@ -44,7 +44,7 @@ def clip_by_parameter_norm(max_norm: float) -> optax.GradientTransformation:
 
 
 def clip_by_part_norm(max_norm: float) -> optax.GradientTransformation:
-    """Scales the gradient of each part, the encoder and every head, down to a norm on its own, as DINOv2.
+    """Clips the norm of the gradient of each part, the encoder and every head, by itself, as DINOv2 does.
 
     Args:
         max_norm: the largest norm that the gradient of a top-level part of the parameters keeps, positive.
@@ -91,19 +91,19 @@ class FreezeState(NamedTuple):
 
 
 def freeze_during(steps: float, predicate: Callable[[tuple[str, ...]], bool]) -> optax.GradientTransformation:
-    """Holds some parameters still for the first steps: DINO's last layer, MoCo v3's patch projection.
+    """Freezes some parameters for the first steps, such as DINO's last layer or MoCo v3's patch projection.
 
-    Put it last in a chain: it stops whatever the optimizer would do, decay included, while the optimizer's
-    moments already see the gradients, so that the first update after thawing has its usual size.
+    Put it last in a chain: it stops all updates, decay included. The optimizer's moments still see the
+    gradients, so that the first update after the freeze has its usual size.
 
     Args:
-        steps: how many steps to hold; `float("inf")` for ever.
-        predicate: (names along the path to a leaf) -> whether to hold it, for instance
+        steps: how many steps to freeze for; `float("inf")` for the whole run.
+        predicate: (names along the path to a leaf) -> whether the leaf is frozen, for instance
             `lambda path: "last_layer" in path`.
     Returns:
         An `optax.GradientTransformation` whose state counts the steps.
     Raises:
-        ValueError: if no parameter is held, when initialised.
+        ValueError: when initialised, if no parameter is frozen.
     References:
         DINO, arXiv:2104.14294, `--freeze_last_layer`
         MoCo v3, arXiv:2104.02057

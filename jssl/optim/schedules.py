@@ -1,4 +1,4 @@
-"""Schedules: functions of the step alone, so that resuming needs nothing remembered."""
+"""Schedules: functions of the step alone, so that a resumed run needs no further state."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,10 +9,10 @@ Schedule = Callable[[jax.Array | int], jax.Array | float]  # step -> value; jit-
 
 
 def constant(value: float) -> Schedule:
-    """Makes the schedule that never moves.
+    """Makes a constant schedule.
 
     Args:
-        value: at every step.
+        value: the value at every step.
     Returns:
         A schedule, step -> value [].
 
@@ -25,7 +25,8 @@ def constant(value: float) -> Schedule:
 def linear(start: float, end: float, steps: int) -> Schedule:
     """Makes a straight line, constant after its end: start + (end - start) * min(step / steps, 1).
 
-    The warm-up of a temperature (DINO: 0.04 to 0.07 over the first 30 epochs) and the momentum of I-JEPA.
+    It is used for the warm-up of a temperature (DINO: 0.04 to 0.07 over the first 30 epochs) and the momentum
+    of I-JEPA.
 
     Args:
         start: the value at step 0.
@@ -66,7 +67,7 @@ def cosine(start: float, end: float, steps: int) -> Schedule:
 
 
 def warmup_cosine(peak: float, *, steps: int, warmup: int, start: float = 0.0, end: float = 0.0) -> Schedule:
-    """Makes the learning rate of nearly every system: a line from start to peak, then half a cosine to end.
+    """Makes the usual learning rate: a line from start to peak, then half a cosine to end.
 
     Args:
         peak: the value at step `warmup`, already scaled to the batch.
@@ -99,7 +100,8 @@ def warmup_cosine(peak: float, *, steps: int, warmup: int, start: float = 0.0, e
 def warmup_drops(
     peak: float, *, drops: Sequence[int], warmup: int, start: float = 0.0, end: float = 0.0
 ) -> Schedule:
-    """Makes a learning rate that falls by steps: a line from start to peak, one factor at each drop, to end.
+    """Makes a learning rate that falls by steps: a line from start to peak, then the same factor at each
+    drop, down to end.
 
     Args:
         peak: the value at step `warmup`, already scaled to the batch.
@@ -136,12 +138,13 @@ def warmup_drops(
 
 
 def by_epoch(schedule: Schedule, steps: int, *, after: int = 0, first: int = 0) -> Schedule:
-    """Makes the schedule that moves once in an epoch, as code does that sets a rate before each epoch.
+    """Makes a schedule that changes once per epoch, as in code that sets the learning rate before each epoch.
 
     Args:
-        schedule: of steps.
-        steps: those of an epoch, at least 1.
-        after: the step from which on it moves so, such as the end of a warm-up; before, it is `schedule`.
+        schedule: the schedule whose values are taken.
+        steps: the steps of an epoch, at least 1.
+        after: the step from which it changes once per epoch, such as the end of a warm-up; before, it equals
+            `schedule`.
         first: the number of the first epoch, 0, or 1 where authors count from one.
     Returns:
         A schedule, step -> value [].
@@ -168,7 +171,7 @@ def teacher_momentum(base: float, steps: int) -> Schedule:
 
     Args:
         base: the momentum at step 0, in [0, 1].
-        steps: the step from which the teacher stands still (momentum 1).
+        steps: the step from which the teacher no longer moves (momentum 1).
     Returns:
         A schedule, step -> momentum [].
     Raises:
@@ -185,13 +188,13 @@ def teacher_momentum(base: float, steps: int) -> Schedule:
 
 
 def every(steps: int, momentum: Schedule) -> Schedule:
-    """Makes the momentum of a teacher that moves once in so many steps, and stands still between.
+    """Makes the momentum of a teacher that moves only once every `steps` steps.
 
     Args:
-        steps: between two moves, such as those of an epoch, at least 1.
-        momentum: number of moves so far -> momentum.
+        steps: the steps between two moves, such as those of an epoch, at least 1.
+        momentum: a schedule of the number of moves so far.
     Returns:
-        A schedule, step -> momentum [], 1 but at the last of every `steps` steps.
+        A schedule, step -> momentum []; it is 1 except at the last of every `steps` steps.
     Raises:
         ValueError: if steps is below 1.
     References:

@@ -1,1 +1,1 @@
-"""The engines, one in each module: a method is data over one of these."""
+"""Frames: forward passes that named methods are built on, one in each module."""

@@ -1,4 +1,4 @@
-"""An earlier teacher beside the present one, which the student's patch features are held to."""
+"""An earlier teacher, kept beside the current one, with whose patch features the student's are compared."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from jssl.methods.frames.at_places import Lesson, from_itself
 from jssl.models.layers.positions import bicubic
 from jssl.models.network import Network
 
-MEAN, ANCHOR = "mean", "anchor"  # parts of the teacher: that of self-distillation, and the earlier one
+MEAN, ANCHOR = "mean", "anchor"  # parts of the teacher: the current teacher, and the earlier one
 
 
 def anchored(teacher: Teacher, *, when: Callable) -> Teacher:
@@ -17,8 +17,8 @@ def anchored(teacher: Teacher, *, when: Callable) -> Teacher:
     then.
 
     Args:
-        teacher: that moves all the time, with a part "encoder".
-        when: (step) -> whether the anchor becomes the present teacher after this step.
+        teacher: the current teacher, which moves at every step; it has a part "encoder".
+        when: (step) -> whether the anchor is replaced by the current teacher after this step.
     Returns:
         A `Teacher` of {"mean": the teacher, "anchor": {"encoder": ...}}.
     References:
@@ -48,14 +48,14 @@ def mean_of(teachers):
 def from_itself_and_anchor(net: Network, *, grid: Callable) -> Lesson:
     """Takes the targets from the student's own teacher, and features of patches from an earlier one.
 
-    The anchor sees views["anchor"] [G, B, H, W, C], crops of any size of the same pictures as the global
-    views; without them the global views. Its features are brought to the student's grid.
+    The anchor encodes views["anchor"] [G, B, H, W, C], crops of any size of the same areas as the global
+    views, or without them the global views. Its features are resized to the student's grid.
 
     Args:
-        net: the student's.
+        net: the student's network.
         grid: (shape of images) -> (rows, columns) of patches.
     Returns:
-        A `Lesson`; its targets have "anchor" [G, B, N, D] too.
+        A `Lesson`, whose targets also have "anchor" [G, B, N, D].
     References:
         DINOv3, arXiv:2508.10104
     """

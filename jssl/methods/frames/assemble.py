@@ -1,4 +1,4 @@
-"""What all frames share: a way to make outputs, and an objective that judges them, are a method."""
+"""Makes a method from a forward pass and an objective; all frames use this."""
 
 from jssl.methods.base import Method, Teacher
 from jssl.methods.frames.forward import exact, keys_of
@@ -25,12 +25,12 @@ def assemble(
     """Makes a `Method` of a forward pass and an objective.
 
     Args:
-        objective: judges the outputs; its memory lies beside the batch statistics.
+        objective: computes the loss of the outputs; its memory is kept beside the batch statistics.
         net: the network that is evaluated and exported.
         init: (key, views) -> (params, statistics).
         forward: (params, teacher, statistics, views, `Keys`) -> (Outputs, statistics).
         evaluated: (params, teacher, statistics) -> (params, statistics) with which `net` is evaluated.
-        teacher: how the network is kept that is learned from; None without one.
+        teacher: the teacher's rule; None without a teacher.
         refresh: a `Refresh` of the objective's memory.
     Returns:
         A `Method` with memory {"statistics": ..., "objective": ...}.

@@ -1,4 +1,4 @@
-"""Self-distillation in which both networks' heads on patches run at the hidden places alone."""
+"""Self-distillation in which the patch heads of student and teacher run only at the hidden places."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from jssl.objectives.base import Objective, Outputs
 
 
 class Lesson(NamedTuple):
-    """Where the targets come from.
+    """The source of the targets.
 
     Args:
         init: (key, views, the student's statistics) -> statistics.
@@ -59,17 +59,17 @@ def distillation_at_places(
 ) -> Method:
     """Learns targets of patches at the places that a masking chooses: loss = objective(student, targets).
 
-    Places are chosen before a network runs, so neither runs its head on other patches; the places of an
-    image's global views are kept in one list. The objective sees them as one view, [1, B, n, ...].
+    Places are chosen before the networks run, so neither runs its patch head elsewhere. The places of all
+    global views of an image are in one list, which the objective reads as one view, [1, B, n, ...].
 
     Args:
         model: anything `network` takes, with heads.
-        objective: given `outputs.student`, `outputs.target`, and `outputs.mask` [1, B, n], True where one of
-            the places is real and no repetition.
+        objective: reads `outputs.student`, `outputs.target`, and `outputs.mask` [1, B, n], True for a real
+            place and False for a repetition.
         lesson: (network) -> the `Lesson`.
-        teacher: how the network is kept that is evaluated, and perhaps learned from.
-        masking: (keys [B], global views [G, B, H, W, C]) -> mask [G, B, N]; its `most` is of all of an
-            image's views.
+        teacher: the rule of the running mean that is evaluated; the lesson may also take targets from it.
+        masking: (keys [B], global views [G, B, H, W, C]) -> mask [G, B, N]; its `most` counts the hidden
+            patches of all views of an image.
         hides: whether the student's patches at the places are hidden from it.
         evaluates: (teacher) -> the parameters that are evaluated and exported.
     Returns:
@@ -88,7 +88,7 @@ def distillation_at_places(
 
     def forward(params, teacher, statistics, views, keys):
         mask = masking(masking_keys(keys.samples, views), views["global"])
-        whole = mask.swapaxes(0, 1).reshape(mask.shape[1], -1)  # an image's views side by side
+        whole = mask.swapaxes(0, 1).reshape(mask.shape[1], -1)  # the views of an image in one row
         places = hidden_indices(whole, masking.most(mask.shape[-1]))[None]
         real = jnp.arange(places.shape[-1]) < jnp.sum(whole, axis=-1, keepdims=True)
         targets, after = taught.give(teacher, statistics["teacher"], views, places)

@@ -1,4 +1,4 @@
-"""Complement: what a teacher makes of the hidden patches alone is predicted from the visible ones."""
+"""Complement: the visible patches predict a teacher's output for the hidden patches alone."""
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +19,13 @@ def complement(encoder, decoder, objective: Objective, *, momentum, masking, vis
     Args:
         encoder: images, visible [B, n] -> `Features`; with a method grid(image shape), such as `ViT`.
         decoder: as for `encode_decode`, with as many outputs as a token of the encoder has features.
-        objective: given student and target "patch" [1, B, N, D], the target zero where nothing is hidden, and
-            the mask.
-        momentum: a number or a schedule for the teacher, which follows the encoder.
+        objective: reads student and target "patch" [1, B, N, D], where the target of visible patches is zero,
+            and the mask.
+        momentum: a number or a schedule for the teacher, the encoder's running mean.
         masking: (keys [B], images) -> mask [B, N], True = hidden.
-        visible: N -> how many of N patches the masks leave.
-        folds: parts into which each image's hidden patches are dealt at random; the teacher sees a part at a
-            time.
+        visible: N -> how many of N patches are visible.
+        folds: the number of random parts into which the hidden patches of each image are divided; the teacher
+            encodes one part at a time.
     Returns:
         A `Method` with a teacher, whose student's features are evaluated.
     Raises:
@@ -34,7 +34,9 @@ def complement(encoder, decoder, objective: Objective, *, momentum, masking, vis
     net, following = encode_decode(encoder, decoder, visible=visible), network(encoder)
 
     def hidden(key, views):
-        """The images, what is hidden of them, and where: [B, folds, patches in a fold], in random order."""
+        """Returns the images, their masks, and the hidden places [B, folds, patches in a fold] in random
+        order.
+        """
         images, keys = first_view(views), masking_keys(key, views)
         mask = masking(keys, images)
         patches = mask.shape[-1]

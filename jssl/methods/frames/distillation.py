@@ -1,4 +1,4 @@
-"""Distillation: a network learns from another one that stands still."""
+"""Distillation: a network learns from a frozen one."""
 
 import jax
 
@@ -17,13 +17,12 @@ def distillation(model, taught, objective: Objective, *, across=together) -> Met
         model: anything `network` takes; its outputs reach the objective as `outputs.student`.
         taught: a `frozen` network of any width; its outputs reach the objective as `outputs.target`, both
             [V, B, ...] by name.
-        objective: given both.
-        across: as in `siamese`, the student's.
+        objective: reads both.
+        across: as in `siamese`, for the student.
     Returns:
-        A `Method` without a teacher of its own: the frozen network lies in the memory, under statistics,
-        taught.
+        A `Method` without a `Teacher`: the frozen network is kept in the memory, under statistics, taught.
     Raises:
-        ValueError: when initialised, for a network that would be trained too.
+        ValueError: when initialised, for a network `taught` that is not frozen.
     """
     student, teacher = network(model), network(taught)
 

@@ -1,4 +1,4 @@
-"""How a network sees several views: the ways in which batch statistics are shared between them."""
+"""Ways to run a network on several views, which differ in the views that share batch statistics."""
 
 from typing import NamedTuple
 
@@ -13,11 +13,12 @@ GROUPS = ("global", "local")  # views of one size each: [V, B, H, W, C]
 
 
 class Keys(NamedTuple):
-    """What a forward pass draws from.
+    """The random keys of a forward pass.
 
     Args:
-        samples: for what each sample draws, folded from its index: masks and tasks.
-        network: for what a network draws in one call, such as the paths that it drops.
+        samples: the key for draws of single samples, such as masks and tasks; it is folded with their
+            indices.
+        network: the key for the draws of a network in one call, such as stochastic depth.
     """
 
     samples: jax.Array
@@ -33,15 +34,16 @@ def together(net: Network, params, statistics, views, *, train=True, key=None, p
     """Runs all views of one size in one call, and heads over images on all views in one call (SimCLR, SwAV,
     DINO).
 
-    So views share batch statistics. What is more than a vector for each image, such as patch tokens, is the
-    global views' alone, and so is what heads make of it; the local views' is named "tokens/local" and so on.
+    So views share batch statistics. Outputs with more than one vector for each image, such as patch tokens
+    and the outputs of heads on them, contain only the global views; those of local views are named
+    "tokens/local" and so on.
 
     Args:
-        net: its heads run apart from its encoder where it says how.
+        net: a network; its heads run separately if it has `heads`.
         params, statistics: the network's.
         views: {"global": [G, B, H, W, C], "local": [L, B, h, w, C] or absent}.
         train, key: as for `Network.apply`.
-        places: [G, B, n], the only tokens that heads over tokens are for, of a network with heads; None: all.
+        places: [G, B, n], the only tokens that heads over tokens run on, for a network with heads; None: all.
         inputs: further arrays [G, B, ...] for the global views, such as `mask`.
     Returns:
         (outputs by name [V, B, ...], global views first, statistics).
@@ -66,7 +68,7 @@ def together(net: Network, params, statistics, views, *, train=True, key=None, p
 def apart(net: Network, params, statistics, views, *, train=True, key=None, places=None, **inputs):
     """Calls the network once per view, each with its own batch statistics (BYOL, Barlow Twins, MoCo).
 
-    Arguments and result as `together`.
+    Arguments and result are those of `together`.
     """
     inputs = inputs | ({} if places is None else {"places": places})
     each_view = []
@@ -85,7 +87,7 @@ def in_groups(groups: int):
     """Makes a function like `apart` in which consecutive groups of images have batch statistics of their own.
 
     Args:
-        groups: how many, as on so many GPUs.
+        groups: the number of groups, as on so many GPUs.
     Returns:
         A function with the arguments and result of `together`.
     Raises:
@@ -116,16 +118,16 @@ def _each_group(apply, groups):
 
 
 def moved(before, after) -> dict[int, jax.Array]:
-    """Picks the leaves of statistics that a call has changed, by number: the others are the very same
-    arrays.
+    """Picks the leaves of statistics that a call has changed, by number. Unchanged leaves are the same array
+    objects.
     """
     pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
     return {i: new for i, (old, new) in enumerate(pairs) if new is not old}
 
 
 def averaged(before, moved):
-    """Puts the mean over the parts [P, ...] of what has moved back among the statistics; of integers, the
-    last part's.
+    """Puts changed statistics, [P, ...] from P parts, back as their mean over the parts; for integers, as the
+    last part's value.
     """
     leaves, structure = jax.tree.flatten(before)
     for i, x in moved.items():
@@ -152,7 +154,7 @@ def hide(masking, keys, crops, *more):
         masking: (keys [B], images [B, H, W, C], *more) -> mask [B, N], True = hidden.
         keys: [B], of the samples.
         crops: [V, B, H, W, C].
-        more: further arrays [V, B, ...] that the masking sees, in pytrees.
+        more: pytrees of further arrays [V, B, ...] that are passed to the masking.
     Returns:
         [V, B, N] bool.
     """
@@ -161,14 +163,14 @@ def hide(masking, keys, crops, *more):
 
 
 def first_view(views):
-    """Selects the one view [B, H, W, C] of methods that need no second."""
+    """Selects the first view [B, H, W, C], for methods that need only one."""
     if "global" not in views:
         raise ValueError(f"the method needs views['global'] [V, B, H, W, C], the views have {sorted(views)}")
     return views["global"][0]
 
 
 def exact(views):
-    """Selects the views in the precision they were made in: what targets are, or are computed of."""
+    """Selects the views in their original precision, from which targets are made."""
     return views.get(EXACT, views)
 
 
@@ -206,8 +208,8 @@ def global_views(views):
 
 
 def _flat(x):
-    """[V, B, ...] -> [B V, ...], an image's views side by side: so that rows spread over devices stay where
-    they are.
+    """[V, B, ...] -> [B V, ...], with the views of an image next to each other, so that rows stay on their
+    devices.
     """
     return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), x)
 
@@ -218,8 +220,8 @@ def _parted(x, views):
 
 
 def _joined(parts, globals_: int = 1):
-    """Views [V, B, ...] of several parts as one; what is more than a vector for each image, of the first
-    parts alone, and of the others as name/local.
+    """Joins views [V, B, ...] of several parts. Arrays with more than one vector for each image are joined
+    from the first parts alone; those of the others are named name/local.
     """
 
     def join(name, chosen):

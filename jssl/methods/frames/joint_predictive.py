@@ -1,4 +1,4 @@
-"""Joint prediction: what a teacher makes of hidden blocks is predicted from the visible ones."""
+"""Joint prediction: visible patches predict a teacher's features of hidden blocks."""
 
 from functools import partial
 
@@ -22,14 +22,14 @@ def joint_predictive(encoder, predictor, objective: Objective, *, momentum, mask
         encoder: images, visible [B, n], present [B, n] -> `Features`; with a method grid(image shape), such
             as `ViT`.
         predictor: (context [B, n, D], visible [B, n], places [M, B, m], grid, present=) -> [M, B, m, D].
-        objective: given student and target "patch" [M, B, m, D] and a mask [M, B, m], True where a patch is
+        objective: reads student and target "patch" [M, B, m, D] and a mask [M, B, m], True where a patch is
             real.
-        momentum: a number or a schedule for the teacher, which follows the encoder.
+        momentum: a number or a schedule for the teacher, the encoder's running mean.
         masking: (keys [B], images) -> (context [B, N], targets [M, B, N]), True = hidden from the context /
             to be predicted.
         sizes: grid -> (n, m), the most patches that a context and a target can have. Shorter ones are padded;
             padding is neither attended to nor scored.
-        target: tokens [B, N, D] -> [B, N, D], what is made of the teacher's tokens, such as a LayerNorm.
+        target: tokens [B, N, D] -> [B, N, D], a function of the teacher's tokens, such as a LayerNorm.
     Returns:
         A `Method` with a teacher, whose features are evaluated.
     """

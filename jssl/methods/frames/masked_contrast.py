@@ -1,5 +1,5 @@
-"""Masked contrast: a masked autoencoder whose second decoder describes the image, as a teacher does that sees
-all of another view.
+"""Masked contrast: a masked autoencoder whose second decoder predicts a vector of the image, which is
+compared with a teacher's vector of another, whole view.
 """
 
 import jax
@@ -21,15 +21,16 @@ def masked_contrast(
     mask), {target(first view), projection(teacher(other view))}).
 
     Args:
-        net: of images and mask, as `encode_decode` makes it, with a second decoder named `describer`, of
-            which the mean token stands for the image.
-        objective: given student and target "patch" [1, B, N, D] and "prediction" [1, B, K], and the mask.
-        teacher: with the encoder's parameters, images -> an output "cls" [B, D], as wide as the describer's.
-        projection: [B, D] -> [B, K], of student and teacher.
-        prediction: [B, K] -> [B, K], the student's alone.
-        momentum: a number or a schedule for the teacher, which follows encoder and projection.
+        net: a network of images and mask, as `encode_decode` makes it, with a second decoder named
+            `describer`, whose mean token represents the image.
+        objective: reads student and target "patch" [1, B, N, D] and "prediction" [1, B, K], and the mask.
+        teacher: a network with the encoder's parameters, images -> an output "cls" [B, D], as wide as the
+            describer's.
+        projection: [B, D] -> [B, K], a head of student and teacher.
+        prediction: [B, K] -> [B, K], a head of the student alone.
+        momentum: a number or a schedule for the teacher, the running mean of encoder and projection.
         masking: (keys [B], images) -> mask [B, N], True = hidden, of the first view.
-        target: what the hidden patches of the first view held, images -> [B, N, D].
+        target: images -> [B, N, D], the targets for the patches of the first view.
     Returns:
         A `Method` with a teacher, whose student's features are evaluated; views: two global ones.
     """

@@ -1,4 +1,4 @@
-"""Masked prediction: patches are hidden, and a fixed target is predicted where they were."""
+"""Masked prediction: a network predicts a fixed target for hidden patches."""
 
 import jax
 
@@ -16,16 +16,16 @@ def masked_prediction(model, objective: Objective, *, masking, target, across=to
     target(images)).
 
     Args:
-        model: anything `network` takes that accepts `mask` [B, N] and makes an output named `patch` [B, N,
-            D], or [B, n, D] of the places that its output `places` [B, n] says.
-        objective: given the outputs, `outputs.target["patch"]` and the mask.
+        model: anything `network` takes that accepts `mask` [B, N] and has an output named `patch` [B, N, D],
+            or [B, n, D] at the places in its output `places` [B, n].
+        objective: reads the outputs, `outputs.target["patch"]` and the mask.
         masking: (keys [B], images [B, H, W, C]) -> mask [B, N], True = hidden. With a `Masking`, heads over
-            tokens run on the hidden patches alone, and `outputs.places` says where those are.
-        target: what the hidden patches held: images [B, H, W, C] -> [B, N, D], such as their pixels, or a
-            `frozen` network whose tokens, output `patch` or token ids it is.
+            tokens run on the hidden patches alone, and `outputs.places` has their places.
+        target: images [B, H, W, C] -> [B, N, D], such as the pixels of the patches; or a `frozen` network,
+            whose tokens, output `patch` or token ids are the targets.
         across: as in `siamese`.
     Returns:
-        A `Method` without a teacher; a frozen target lies in the memory, under statistics, target.
+        A `Method` without a teacher; a frozen target is kept in the memory, under statistics, target.
     Raises:
         ValueError: when initialised, for a target with parameters of its own.
     """
@@ -63,7 +63,7 @@ def masked_prediction(model, objective: Objective, *, masking, target, across=to
 
 
 def _tokens(outputs):
-    """What a target is compared by, of whatever its network returns."""
+    """The targets among the outputs of a target's network."""
     if isinstance(outputs, Features):
         return outputs.tokens
     return outputs["patch"] if isinstance(outputs, dict) else outputs

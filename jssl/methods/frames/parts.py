@@ -1,5 +1,5 @@
-"""A forward pass in parts of the batch, for activations that do not fit, under a loss that still sees the
-whole batch.
+"""Runs a forward pass in parts of the batch, to save memory for activations, with a loss over the whole
+batch.
 """
 
 import jax
@@ -14,19 +14,19 @@ def in_parts(forward, parts: int):
     """Makes a forward pass that takes the batch in parts and forgets their activations until the gradient
     asks for them.
 
-    Value and gradient are those of the whole batch where rows do not influence each other. Batch norm does
-    let them: it normalises each part by itself, and its running statistics become the mean of the parts'.
-    Masks are drawn by the samples' indices and are those of the whole batch; what a masking draws once for a
-    batch, such as the size of I-JEPA's blocks, is drawn once for a part. What a network draws, such as paths
-    to drop, each part draws for itself, and again the same when the gradient asks.
+    Value and gradient equal those of the whole batch if rows do not influence each other. With batch norm
+    they do: it normalises each part by itself, and its running statistics become the mean over the parts.
+    Masks are drawn by the samples' indices and equal those of the whole batch, but draws that a masking makes
+    once per batch, such as the size of I-JEPA's blocks, are made once per part. Random draws of a network,
+    such as stochastic depth, are made for each part, and are the same again in the backward pass.
 
     Args:
         forward: (params, teacher, statistics, views, `Keys`) -> (Outputs, statistics).
-        parts: how many; they must divide the batch.
+        parts: the number of parts, which must divide the batch.
     Returns:
         A function like `forward`.
     Raises:
-        ValueError: when called, for parts that do not divide the batch.
+        ValueError: when called, if `parts` does not divide the batch.
     References:
         GradCache, arXiv:2101.06983
     """
@@ -67,7 +67,9 @@ def _batch_axis(name, x, size):
 
 
 def _gathered(x, whole):
-    """What was dealt, [P, ...]; arrays without a batch, such as prototypes, are the same in all parts."""
+    """Joins the parts [P, ...] of an array; arrays without a batch axis, such as prototypes, are the same in
+    all parts.
+    """
     axes = [axis for axis, (a, b) in enumerate(zip(x.shape[1:], whole.shape, strict=True)) if a != b]
     if not axes:
         return x[0]

@@ -16,9 +16,9 @@ def pretext(model, objective: Objective, *, transform) -> Method:
     Args:
         model: anything `network` takes; its outputs reach the objective as `outputs.student`, [B', ...] by
             name.
-        objective: given the labels as `outputs.target`.
+        objective: reads the labels as `outputs.target`.
         transform: (keys [B], images [B, H, W, C]) -> (inputs [B', ...] or a pytree of them, labels by name),
-            one key for each sample, folded from its index.
+            with one key for each sample, folded with its index.
     Returns:
         A `Method` without a teacher, whose `task` gives the objective's metrics.
     """

@@ -1,4 +1,4 @@
-"""Self-distillation: a student learns from a teacher that follows it."""
+"""Self-distillation: a student learns from a teacher that is its running mean."""
 
 import jax
 import jax.numpy as jnp
@@ -33,21 +33,21 @@ def self_distillation(
 
     Args:
         model: anything `network` takes.
-        objective: given `outputs.student` and `outputs.target`, [V, B, ...] by name, and the mask.
+        objective: reads `outputs.student` and `outputs.target`, [V, B, ...] by name, and the mask.
         momentum: a number or a schedule, step -> m; teacher = m teacher + (1 - m) student.
         student_only: parts of the parameters that the teacher lacks, such as a predictor.
         masking: (keys [B], images [B, H, W, C], taught) -> mask [B, N], the patches of the global views that
             are hidden from the student. `taught` holds the teacher's outputs of the same images by name. With
             a `Masking`, the student's heads over tokens run on the hidden patches alone, and `outputs.places`
-            says where those are.
-        student_sees, teacher_sees: views -> those of them that each is shown: `query_view` and `key_view` for
-            MoCo.
+            has their places.
+        student_sees, teacher_sees: views -> the views that the student, and the teacher, is given, such as
+            `query_view` and `key_view` for MoCo.
         across: as in `siamese`.
-        teacher_across: the teacher's, where it differs.
-        beside: views -> further arrays [V, B, ...] by name, which the student's network is given with as many
-            global views, such as an image's tiles.
+        teacher_across: the same for the teacher; None: as `across`.
+        beside: views -> further inputs of the student's network by name, [V, B, ...] for V global views, such
+            as an image's tiles.
         exposes: as in `siamese`.
-        evaluated: "teacher" or "student", whose features are evaluated and exported.
+        evaluated: "teacher" or "student": the network whose features are evaluated and exported.
         refresh: a `Refresh` of the objective's memory.
     Returns:
         A `Method` with a teacher.
@@ -102,6 +102,6 @@ def self_distillation(
 
 
 def _untaught(net, key, images):
-    """Zeros in place of a teacher's outputs, for the first mask, of which only the shape matters."""
+    """Zeros in the shapes of a teacher's outputs, for a first mask of which only the shape matters."""
     shapes = jax.eval_shape(lambda: as_outputs(net.apply(*net.init(key, images), images)[0]))
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)

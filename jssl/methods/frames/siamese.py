@@ -1,4 +1,4 @@
-"""Siamese: one network sees every view, an objective compares what it makes of them."""
+"""Siamese: an objective compares the outputs of one network for all views."""
 
 from jssl.methods.base import Method
 from jssl.methods.frames.assemble import assemble
@@ -18,10 +18,10 @@ def siamese(model, objective: Objective, *, across=together, exposes=nothing, re
     Args:
         model: anything `network` takes; its outputs reach the objective as `outputs.student`, [V, B, ...] by
             name.
-        objective: gradients pass through all views.
-        across: `together` or `apart`, whether views share batch statistics.
-        exposes: params -> arrays by name that join `outputs.student`, for objectives that compare with
-            parameters (prototypes).
+        objective: compares them; gradients pass through all views.
+        across: `together` or `apart`: whether views share batch statistics.
+        exposes: params -> arrays by name that join `outputs.student`, for objectives that use parameters
+            (prototypes).
         refresh: a `Refresh` of the objective's memory.
     Returns:
         A `Method` without a teacher.

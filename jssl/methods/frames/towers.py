@@ -16,15 +16,15 @@ def towers(model, objective: Objective, *, learned=None, visible=None, **others)
     Args:
         model: the image's network, with an output named `image`, which goes to the loss; its encoder is what
             probes and export use.
-        objective: given `outputs.student`, one array for each modality and learned number.
-        learned: name -> module without input, for learned numbers such as CLIP's logit scale.
-        visible: (keys [B], images) -> [B, n], the only patches that the image's network is shown in training;
-            None: all of them.
-        others: name=tower for every further modality: anything `network` takes, with an output of that name
-            (or `cls`), given `views[name]`, such as caption=text tower and tokens [B, L].
+        objective: reads `outputs.student`, one array for each modality and learned number.
+        learned: modules without input by name, for learned numbers such as CLIP's logit scale.
+        visible: (keys [B], images) -> [B, n], the only patches that the image's network is given in training;
+            None: all patches.
+        others: name=tower for every further modality: anything `network` takes, from `views[name]` to an
+            output of that name (or `cls`), such as caption=a text encoder of tokens [B, L].
     Returns:
-        A `Method` without a teacher. Its params are the image network's own, and one more part for each other
-        tower, so that `weighted_methods` can share the encoder.
+        A `Method` without a teacher. Its params are those of the image's network, with one more part for each
+        other tower, so that `weighted_methods` can share the encoder.
     """
     image, others = network(model), {name: network(tower) for name, tower in others.items()}
     numbers = {name: network(module) for name, module in (learned or {}).items()}

@@ -1,4 +1,4 @@
-"""What a ViT needs to read sound: overlapping patches of a spectrogram.  arXiv:2104.01778"""
+"""Patches for a ViT that reads sound: overlapping patches of a spectrogram.  arXiv:2104.01778"""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ class SpectrogramEmbed(nn.Module):
         return (bins - self.patch) // steps[0] + 1, (frames - self.patch) // steps[1] + 1
 
     def check(self, spectrograms: jax.Array) -> None:
-        """Raises a ValueError for what is no spectrogram, or one smaller than a patch."""
+        """Raises a ValueError for anything but a spectrogram, or one smaller than a patch."""
         if spectrograms.ndim != 3 or not jnp.issubdtype(spectrograms.dtype, jnp.floating):
             given = f"{spectrograms.dtype} {spectrograms.shape}"
             raise ValueError(f"spectrograms must be floats [B, frames, bins], got {given}")

@@ -1,4 +1,4 @@
-"""An encoder that sees how light an image is, and not its colors."""
+"""An encoder that is given the lightness of an image, without its colors."""
 
 import flax.linen as nn
 import jax
@@ -11,7 +11,7 @@ class Lightness(nn.Module):
     """Encodes the lightness of images, one channel in [-1, 1].
 
     Args:
-        encoder: Linen module of images with one channel.
+        encoder: a Linen module for images with one channel.
     """
 
     encoder: nn.Module
@@ -22,7 +22,7 @@ class Lightness(nn.Module):
 
         Args:
             images: [B, H, W, 3] in [0, 1].
-            train: as the encoder has it.
+            train: passed to the encoder.
         Returns:
             The encoder's `Features`.
         Raises:

@@ -1,4 +1,4 @@
-"""An image as patches that are encoded one by one, knowing nothing of each other: CPC's."""
+"""CPC's encoder: the patches of an image are encoded one by one, independently of each other."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ class Patchwise(nn.Module):
     """Encodes overlapping patches one by one: `tokens` are the patches' vectors, `cls` is their mean.
 
     Args:
-        encoder: of one patch; with batch norm in it patches would know of each other.
+        encoder: a module for one patch, without batch norm, by which patches would depend on each other.
         side: of a patch, in pixels.
         stride: from one patch to the next.
         augment: (key, patches [N, side, side, C]) -> patches, in training alone, when an rng "dropout" is
@@ -40,7 +40,7 @@ class Patchwise(nn.Module):
 
         Args:
             images: [B, H, W, C] floats.
-            train: as the encoder has it.
+            train: passed to the encoder.
         Returns:
             Features(cls [B, D], tokens [B, N, D])
         Raises:
@@ -55,11 +55,11 @@ class Patchwise(nn.Module):
 
 
 def first_stages(network: nn.Module, stages: int = 3) -> nn.Module:
-    """Takes a ResNet's first stages, with norms that keep samples apart.
+    """Takes the first stages of a ResNet, with norms that treat each sample by itself.
 
     Args:
         network: a `ResNet`.
-        stages: how many.
+        stages: the number of stages to keep.
     Returns:
         A `ResNet`.
     Raises:
@@ -75,14 +75,15 @@ def first_stages(network: nn.Module, stages: int = 3) -> nn.Module:
 
 
 def augmented_patches(key, patches, *, shift: int = 0, flip: float = 0.0, drop: float = 0.0) -> jax.Array:
-    """Changes each patch by itself, so that statistics across a cut do not give the neighbours away.
+    """Augments each patch by itself, so that neighbouring patches cannot be recognised by low-level
+    statistics.
 
     Args:
-        key: one key for all.
+        key: one key for all patches.
         patches: [N, side, side, C], normalised: 0 is the mean.
-        shift: pixels that a random part of the patch is smaller by; it is padded back with the mean.
-        flip: share of the patches whose left and right are exchanged.
-        drop: share of the patches that lose all channels but one.
+        shift: the patch is cropped at random by so many pixels and padded with the mean to its old size.
+        flip: share of the patches that are flipped horizontally.
+        drop: share of the patches that keep only one channel.
     Returns:
         [N, side, side, C].
     References:

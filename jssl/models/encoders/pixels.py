@@ -1,4 +1,4 @@
-"""The pixels themselves as features: what every learned representation stands beside."""
+"""Raw pixels as features: the baseline for learned representations."""
 
 import flax.linen as nn
 import jax
@@ -8,11 +8,11 @@ from jssl.models.features import Features
 
 
 class Pixels(nn.Module):
-    """Encodes images by their own numbers, first made no larger than side x side. It has no parameters.
+    """Returns the pixels of images as features, resized to at most side x side. It has no parameters.
 
     Args:
-        side: the most rows and columns.
-        patch: side of the patches that are its tokens, at full size; none: one token, the whole.
+        side: the largest number of rows and columns.
+        patch: side of the patches at full size that are the tokens; None: one token, the whole image.
 
     >>> import jax.numpy as jnp
     >>> Pixels(side=4).apply({}, jnp.ones((2, 8, 8, 3))).cls.shape

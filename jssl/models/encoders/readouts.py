@@ -1,4 +1,5 @@
-"""What is read from a Vision Transformer's last tokens: (prefix, patches, norm) -> `Features`.
+"""Functions that make features from a Vision Transformer's last tokens: (prefix, patches, norm) ->
+`Features`.
 
 `prefix` [B, n, D] holds the class token, if there is one, and the registers; `patches` is [B, N, D]; `norm`
 is a factory of norms, called with a name. A `ViT` takes one of these as its `readout`, or any function like
@@ -32,8 +33,8 @@ def read_mean_of_all(prefix: jax.Array, patches: jax.Array, norm: Callable) -> F
 
 
 def read_normed_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
-    """Reads the mean of the patch tokens, then normalised; the tokens stay as they are (fine-tuned MAE,
-    BEiT).
+    """Reads the mean of the patch tokens and normalises it; the tokens themselves are not normalised
+    (fine-tuned MAE, BEiT).
     """
     return Features(norm(name="norm")(patches.mean(axis=1)), patches)
 
@@ -49,7 +50,7 @@ def read_raw_mean(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Feat
 
 
 def read_normed_class(prefix: jax.Array, patches: jax.Array, norm: Callable) -> Features:
-    """Reads the normalised class token; the patch tokens stay as they are (CLIP)."""
+    """Reads the normalised class token; the patch tokens are not normalised (CLIP)."""
     return Features(norm(name="norm")(prefix[:, 0]), patches)
 
 

@@ -13,7 +13,8 @@ from jssl.models.layers.norms import batch_norm
 
 
 def torch_padding(kernel: int) -> list[tuple[int, int]]:
-    """Pads the same on both sides, whatever the stride; "SAME" pads a strided convolution on one side only.
+    """Computes torch's padding: the same on both sides, for any stride. "SAME" may pad a strided convolution
+    on one side only.
 
     Args:
         kernel: the kernel's side.
@@ -24,7 +25,7 @@ def torch_padding(kernel: int) -> list[tuple[int, int]]:
 
 
 def same_padding(kernel: int) -> str:
-    """Pads as TensorFlow does, whatever the kernel's side."""
+    """Selects TensorFlow's padding, for any side of the kernel."""
     return "SAME"
 
 
@@ -53,7 +54,7 @@ class Bottleneck(nn.Module):
     Args:
         width: channels inside.
         stride, norm, padding, last_scale: as `ResNet` sets them.
-        expansion: what the channels that come out are of those inside.
+        expansion: the number of output channels, as a multiple of the channels inside.
         groups: of the 3x3 convolution (ResNeXt, arXiv:1611.05431).
     """
 
@@ -93,15 +94,15 @@ def _shortcut(x: jax.Array, width: int, stride: int, conv: Callable, norm: Calla
 
 
 def imagenet_stem(x: jax.Array, width: int, conv: Callable, norm: Callable, padding: Callable) -> jax.Array:
-    """Applies a 7x7 convolution of stride 2, then max-pooling of stride 2: a quarter of the resolution is
-    left.
+    """Applies a 7x7 convolution of stride 2, then max-pooling of stride 2, which leaves a quarter of the
+    resolution.
     """
     x = nn.relu(norm(name="bn1")(conv(width, 7, 2, name="conv1")(x)))
     return max_pool(x, (3, 3), (2, 2), padding(3))
 
 
 def cifar_stem(x: jax.Array, width: int, conv: Callable, norm: Callable, padding: Callable) -> jax.Array:
-    """Applies a 3x3 convolution of stride 1, for images of 32 pixels: the resolution is kept."""
+    """Applies a 3x3 convolution of stride 1, which keeps the resolution, for images of 32 pixels."""
     return nn.relu(norm(name="bn1")(conv(width, 3, name="conv1")(x)))
 
 
@@ -118,7 +119,7 @@ class ResNet(nn.Module):
         stem_width: channels after the stem.
         stem: `imagenet_stem` or `cifar_stem`.
         norm: a factory of norms, such as `batch_norm`.
-        padding: `torch_padding` or `same_padding`, of the kernel's size.
+        padding: `torch_padding` or `same_padding`, a function of the kernel's size.
         last_scale: initial scale of each block's last norm; with `nn.initializers.zeros` blocks start as the
             identity.
     """

@@ -22,7 +22,7 @@ class WindowBlock(nn.Module):
 
     Args:
         heads: of the attention.
-        window: the side that the bias's table is made for.
+        window: the side of the windows for which the bias table is made.
         size: side of the windows here, at most `window`.
         shift: how far the windows are moved.
         mlp_ratio, norm, qkv_bias, kernel_init, mlp: as `Block`.
@@ -44,7 +44,7 @@ class WindowBlock(nn.Module):
 
         Args:
             x: [B, rows, columns, D].
-            keep: [2, B], what each branch is multiplied with (stochastic depth); None: 1.
+            keep: [2, B], factors of the two branches (stochastic depth); None: 1.
         Returns:
             [B, rows, columns, D]
         """
@@ -96,7 +96,7 @@ def _relative_index(window: int, size: int) -> np.ndarray:
 
 
 def _shift_mask(grid: Grid, size: int, shift: int) -> np.ndarray:
-    """[windows, size^2, size^2]: -100 between places that only the cyclic shift made neighbours."""
+    """[windows, size^2, size^2]: -100 between places that are neighbours only because of the cyclic shift."""
     region = [np.searchsorted([side - size, side - shift], np.arange(side), side="right") for side in grid]
     region = (3 * region[0][:, None] + region[1]).reshape(grid[0] // size, size, grid[1] // size, size)
     region = region.swapaxes(1, 2).reshape(-1, size * size)
@@ -104,7 +104,7 @@ def _shift_mask(grid: Grid, size: int, shift: int) -> np.ndarray:
 
 
 class PatchMerging(nn.Module):
-    """Makes one token, twice as wide, of four neighbours: norm, then a linear layer without bias."""
+    """Merges four neighbouring tokens into one, twice as wide: norm, then a linear layer without bias."""
 
     norm: Callable
     kernel_init: Callable = kernel_init
@@ -186,7 +186,7 @@ class Swin(nn.Module):
         for stage, (depth, heads) in enumerate(zip(self.depths, self.heads, strict=True)):
             x = PatchMerging(self.norm, self.kernel_init, name=f"merge{stage}")(x) if stage else x
             window = self.window if isinstance(self.window, int) else self.window[stage]
-            whole = min(x.shape[1:3]) <= window  # one window covers the map: nothing to shift
+            whole = min(x.shape[1:3]) <= window  # one window covers the map: no shift
             size = min(window, *x.shape[1:3])
             for i in range(depth):
                 shift = 0 if whole or i % 2 == 0 else window // 2
@@ -199,7 +199,7 @@ class Swin(nn.Module):
 
 
 def _over(mask: jax.Array, batch: int, fine: Grid, coarse: Grid) -> jax.Array:
-    """A mask [B, N] of the coarse or the fine grid, on the fine one: [B, rows, columns]."""
+    """Resizes a mask [B, N] of the coarse or the fine grid to the fine grid: [B, rows, columns]."""
     for grid in (coarse, fine):
         if mask.shape == (batch, grid[0] * grid[1]) and mask.dtype == jnp.bool_:
             times = [-(-side // given) for side, given in zip(fine, grid, strict=True)]

@@ -17,8 +17,8 @@ from jssl.models.layers.transformer import Block, Mlp, Transformer
 
 
 def largest_id(tokens: jax.Array) -> jax.Array:
-    """Finds the place of the largest id in each text, its end in CLIP's and our vocabularies: [B, L] ->
-    [B].
+    """Finds the place of the largest id in each text, which is the end token in CLIP's and our vocabularies:
+    [B, L] -> [B].
     """
     return jnp.argmax(tokens, axis=-1)
 
@@ -34,7 +34,7 @@ def start_place(tokens: jax.Array) -> jax.Array:
 
 
 def first_place(tokens: jax.Array, *, of: int) -> jax.Array:
-    """The first place of an id in each text, 0 where there is none: [B, L] -> [B]."""
+    """Finds the first place of an id in each text, 0 if there is none: [B, L] -> [B]."""
     return jnp.argmax(tokens == of, axis=-1)
 
 
@@ -45,12 +45,13 @@ class TextTransformer(nn.Module):
         vocabulary: number of ids.
         length: the most tokens of a text.
         dim, depth, heads: the sizes.
-        end: (ids [B, L]) -> [B], the place that stands for the text.
-        causal: whether every token sees only those before it, so that padding after the end changes nothing.
+        end: (ids [B, L]) -> [B], the place of the token that represents the text.
+        causal: whether every token attends only to itself and those before it, so that padding after the end
+            changes nothing.
         mlp_ratio, mlp, norm, layer_scale, attend, kernel_init: as `Block`; CLIP has `partial(Mlp,
             activation=quick_gelu)` and `clip_text_init(depth)`.
         scan, remat: as `Transformer`.
-        embed_init, position_init: of words and of places, by default CLIP's.
+        embed_init, position_init: initial embeddings of tokens and of positions, by default CLIP's.
     """
 
     vocabulary: int
@@ -102,9 +103,9 @@ class TextTransformer(nn.Module):
 
 
 class LogitScale(nn.Module):
-    """The learned factor on cosines, exp(log_scale), at most `maximum`; () -> scalar.
+    """A learned factor of cosines, exp(log_scale), at most `maximum`; () -> scalar.
 
-    At the maximum the gradient that would raise it further is cut, the one that lowers it passes.
+    At the maximum, a gradient that would raise it further is cut; one that lowers it passes.
 
     Args:
         initial: the factor at the start.
@@ -121,7 +122,7 @@ class LogitScale(nn.Module):
 
 
 class LogitBias(nn.Module):
-    """The learned number that is added to cosines; () -> scalar.
+    """A learned number that is added to cosines; () -> scalar.
 
     Args:
         initial: its value at the start.
@@ -136,7 +137,7 @@ class LogitBias(nn.Module):
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def at_most(x: jax.Array, maximum: float) -> jax.Array:
-    """Computes min(x, maximum), whose gradient above the maximum only leads back down (for a minimiser)."""
+    """Computes min(x, maximum); above the maximum, only a gradient by which a minimiser lowers x passes."""
     return jnp.minimum(x, maximum)
 
 

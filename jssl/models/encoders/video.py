@@ -1,4 +1,4 @@
-"""What a ViT needs to read films: tubelets for patches, and VideoMAE's positions.  arXiv:2203.12602"""
+"""Modules for a ViT that reads films: tubelets for patches, and VideoMAE's positions.  arXiv:2203.12602"""
 
 from collections.abc import Callable
 from functools import partial
@@ -52,12 +52,13 @@ class TubeletEmbed(nn.Module):
 
 
 def sinusoid_positions(grid: tuple[int, ...], dim: int, *, prefix: int = 0) -> jax.Array:
-    """VideoMAE's table over the flattened (time, row, column) index: sines at even features, cosines at odd.
+    """Computes VideoMAE's table of positions over the flattened (time, row, column) index: sines at even
+    features, cosines at odd ones.
 
     Args:
         grid: Tokens along each axis.
         dim: Width of a token.
-        prefix: Tokens before them, which get zeros.
+        prefix: The number of tokens before the tubelets, which get zeros.
     Returns:
         [prefix + N, dim] float32.
     """
@@ -68,12 +69,13 @@ def sinusoid_positions(grid: tuple[int, ...], dim: int, *, prefix: int = 0) -> j
 
 
 class TubeletDecoder(nn.Module):
-    """VideoMAE's decoder: visible tokens, then mask tokens, each with its position; the hidden are predicted.
+    """VideoMAE's decoder: predicts the hidden tubelets from the visible tokens and mask tokens, each with its
+    position.
 
     Args:
-        out: Numbers of a tubelet, frames * side * side * channels.
+        out: Size of a tubelet, frames * side * side * channels.
         dim, depth, heads, mlp_ratio: The sizes.
-        norm: Of the blocks; `last_norm`: after them.
+        norm: The norm in the blocks; `last_norm` is the one after them.
     """
 
     out: int

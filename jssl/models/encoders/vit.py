@@ -1,4 +1,4 @@
-"""The Vision Transformer, as DINO, MAE, iBOT, DINOv2, I-JEPA and their kin use it.  arXiv:2010.11929"""
+"""The Vision Transformer, as DINO, MAE, iBOT, DINOv2, I-JEPA and related systems use it.  arXiv:2010.11929"""
 
 import math
 from collections.abc import Callable
@@ -24,15 +24,15 @@ from jssl.models.network import network, of_variables
 class PatchEmbed(nn.Module):
     """Cuts an image into patches and projects each: [B, H, W, C] -> [B, H/P, W/P, D].
 
-    One matrix product over pixels in (row, column, channel) order: a convolution of stride P.
+    It is one matrix product over pixels in (row, column, channel) order, equal to a convolution of stride P.
 
     Args:
         patch: side of a patch in pixels.
         dim: width of a token.
         kernel_init: of the projection.
         use_bias: whether the projection has a bias; CLIP's has none.
-        cut: whether pixels on the right and below that fill no patch are left out, as a convolution leaves
-            them; otherwise such images are refused.
+        cut: whether pixels on the right and at the bottom that do not fill a patch are left out, as by a
+            convolution; otherwise such images raise a ValueError.
     """
 
     patch: int
@@ -91,7 +91,7 @@ class ConvStem(nn.Module):
 
 
 class ViT(nn.Module):
-    """Encodes images by a vision transformer: tokens of patches, with positions added, through pre-norm
+    """Encodes images by a vision transformer: patch tokens, with positions added, pass through pre-norm
     blocks.
 
     Args:
@@ -100,22 +100,23 @@ class ViT(nn.Module):
         depth: number of blocks.
         heads: of the attention.
         mlp_ratio: hidden width of the MLPs, as a multiple of `dim`.
-        class_token: put a learned token before the patches; 2 puts a distillation token beside it.
+        class_token: whether to put a learned token before the patches; 2 adds a distillation token after it.
         registers: number of further learned tokens, between the class token and the patches.
-        positions: (grid, dim, prefix=) -> [prefix + N, dim], as those of `jssl.models.layers.positions`; None
-            adds none.
-        rotary: (grid, dim / heads) -> angles [N, dim / heads] that turn queries and keys of patch tokens.
+        positions: (grid, dim, prefix=) -> [prefix + N, dim], such as those in `jssl.models.layers.positions`;
+            None adds none.
+        rotary: (grid, dim / heads) -> angles [N, dim / heads] by which queries and keys of patch tokens are
+            rotated.
         attention_bias: a module, (grid, heads, depth, prefix=) ->
             [(depth,) 1, heads, prefix + N, prefix + N].
-        stem: a factory of (patch, dim, kernel_init), such as `PatchEmbed`; it says which inputs it takes, and
-            their grid.
+        stem: a factory called with (patch, dim, kernel_init), such as `PatchEmbed`; its module has `check`
+            for inputs, and `grid`.
         readout: (prefix tokens, patch tokens, norm factory) -> Features; None: the class token, or the mean
             of the patches without one.
-        norm_input: normalise the tokens before the first block (CLIP).
+        norm_input: whether to normalise the tokens before the first block (CLIP).
         layer_scale, mlp, norm, qkv_bias, attend, kernel_init: as `Block`.
         drop_path, scan, remat, start: as `Transformer`.
-        token_init: of class token, registers and mask token.
-        mask_init: of the mask token, where it begins otherwise.
+        token_init: initial values of class token, registers and mask token.
+        mask_init: initial values of the mask token, if they differ from `token_init`.
     References:
         arXiv:2010.11929
     """
@@ -170,12 +171,12 @@ class ViT(nn.Module):
             images: [B, H, W, C] floats, H and W multiples of the patch.
             train: whether the stem's norms use the batch's statistics.
             mask: [B, N] bool; True patches become the learned mask token before positions are added. The
-                token is a parameter from the first call on that passes a mask, so initialise with one where
-                one will be used.
+                token becomes a parameter at the first call with a mask, so initialise with a mask if one will
+                be used.
             visible: [B, n] int, row-major; only these patches go through the blocks, in this order, at their
                 positions.
-            present: [B, n] bool beside `visible`; False marks padding, which no token attends to. None: all
-                are real.
+            present: [B, n] bool for the entries of `visible`; False marks padding, which no token attends to.
+                None: all are real.
         Returns:
             Features(cls [B, D], tokens [B, N or n, D])
         Raises:
@@ -240,7 +241,7 @@ class ViT(nn.Module):
 
 
 def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.Array:
-    """Computes what the class token attends to in the last block, a row of the softmax.
+    """Computes the attention of the class token in the last block, a row of the softmax.
 
     Args:
         module: a `ViT`.
@@ -258,11 +259,11 @@ def cls_attention(module: nn.Module, variables: Any, images: jax.Array) -> jax.A
 
 
 def attended_patches(module: Any, attention: Any) -> jax.Array:
-    """Selects what the class token attends to in the last block, patches alone.
+    """Selects the attention of the class token to patches in the last block.
 
     Args:
         module: a `ViT` with a class token.
-        attention: the blocks' rows as they were collected, each [B, heads, tokens].
+        attention: the collected rows of the blocks' softmax, each [B, heads, tokens].
     Returns:
         [B, heads, N]
     """
@@ -270,15 +271,16 @@ def attended_patches(module: Any, attention: Any) -> jax.Array:
 
 
 def last_class_tokens(module: ViT, variables: Any, images: jax.Array, *, blocks: int = 4) -> jax.Array:
-    """Reads the last blocks' class tokens, each after the final norm, as DINO's and iBOT's linear probes do.
+    """Computes the class tokens of the last blocks, each after the final norm, as DINO's and iBOT's linear
+    probes use them.
 
     Args:
         module: a `ViT` with a class token.
         variables: {"params": ...}.
         images: [B, H, W, C] floats.
-        blocks: how many, at most all.
+        blocks: how many of the last blocks, at most all.
     Returns:
-        [B, blocks * D], the last block's last.
+        [B, blocks * D], with the last block's token last.
     Raises:
         ValueError: for an encoder without a class token.
     References:

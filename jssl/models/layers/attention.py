@@ -1,4 +1,4 @@
-"""Attention: softmax(q k^T / sqrt(d) + bias) v, by the fastest program that the platform has for it."""
+"""Attention: softmax(q k^T / sqrt(d) + bias) v, by the fastest implementation on the platform."""
 
 from typing import Any
 
@@ -6,27 +6,27 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType
 
-FUSED = (jnp.bfloat16, jnp.float16)  # types that cuDNN's kernel takes
-WIDEST = 128  # features of a head, at most, and a multiple of 8
-OLDEST = 8.0  # compute capability that it needs: Ampere
+FUSED = (jnp.bfloat16, jnp.float16)  # dtypes that cuDNN's kernel takes
+WIDEST = 128  # the most features of a head, which must be a multiple of 8
+OLDEST = 8.0  # the least compute capability: Ampere
 
 
 def attend(
     query: jax.Array, key: jax.Array, value: jax.Array, *, bias: jax.Array | None = None, by: str = "auto"
 ) -> jax.Array:
-    """Attends, by cuDNN's fused kernel or by XLA's products; the numbers are the same within rounding.
+    """Computes attention by cuDNN's fused kernel or by XLA; the results are equal within rounding.
 
     The fused kernel keeps no logits in memory. It takes bfloat16 and float16 without a bias, heads of up to
-    128 features, a multiple of 8, and any number of tokens; all else goes to XLA. Its gradients need not
-    repeat to the last bit.
+    128 features, a multiple of 8, and any number of tokens; everything else is computed by XLA. The fused
+    kernel's gradients are not reproducible to the last bit.
 
     Args:
         query: [B, M, heads, d].
         key, value: [B, N, heads, d].
         bias: [1 or B, 1 or heads, M, N], added to the logits.
-        by: "auto" takes the fused kernel on NVIDIA GPUs that have it, which is found out while tracing;
-            "xla" never takes it; "cudnn" takes it on whatever the program is compiled for, as where there is
-            no GPU at hand.
+        by: "auto" uses the fused kernel on NVIDIA GPUs that have it, which is decided while tracing; "xla"
+            never uses it; "cudnn" uses it for any platform, such as for a program that is compiled on a
+            machine without a GPU.
     Returns:
         [B, M, heads, d]
     Raises:
@@ -59,8 +59,8 @@ def has_fused_attention() -> bool:
 
 
 def _fused(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
-    """By cuDNN's kernel. JAX has its gradient for even numbers of tokens: an odd one gets a token of padding,
-    which lengths leave out.
+    """Computes attention by cuDNN's kernel. JAX has its gradient only for even numbers of tokens, so an odd
+    number gets one token of padding, which the sequence lengths exclude.
     """
     left_out: dict[str, Any] = {}
     if query.shape[1] % 2 or key.shape[1] % 2:
@@ -73,5 +73,5 @@ def _fused(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
 
 def _fits(query: jax.Array) -> bool:
     width = query.shape[-1]
-    explicit = AxisType.Explicit in jax.typeof(query).sharding.mesh.axis_types  # whose rules it lacks
+    explicit = AxisType.Explicit in jax.typeof(query).sharding.mesh.axis_types  # without rules in the kernel
     return query.dtype in FUSED and width <= WIDEST and width % 8 == 0 and not explicit

@@ -27,11 +27,11 @@ def convolution(
 ) -> jax.Array:
     """Convolves as `jax.lax.conv_general_dilated` does, with gradients that XLA's CPU backend runs well.
 
-    XLA brings a convolution of unusual axis order into the order of its fast kernel only at the top level of
-    a program. Inside a loop (accumulated parts of a batch, several steps in one call) a gradient as jax
-    writes it takes a path some sixty times slower. On a CPU the gradients here are therefore convolutions in
-    the plain order: outside of loops they give the same bits at the same speed. Other platforms keep jax's
-    own gradients. Dilated and grouped convolutions, and those over a mesh of explicit axes, are jax's own
+    XLA transposes a convolution with an unusual order of axes into the order of its fast kernel only at the
+    top level of a program. Inside a loop (accumulated parts of a batch, several steps in one call) a gradient
+    as jax writes it is some sixty times slower. So on a CPU the gradients here are convolutions in the plain
+    order of axes; outside of loops they give the same bits at the same speed. Other platforms use jax's own
+    gradients. Dilated and grouped convolutions, and those over a mesh with explicit axes, use jax's own
     everywhere.
 
     Args:
@@ -106,7 +106,7 @@ _convolve.defvjp(_forward, _backward)
 
 
 def _input_gradient(shape, kernel, gradient, strides, padding, precision):
-    """The gradient, zeros between its strided places, convolved with the turned kernel."""
+    """Convolves the output's gradient, with zeros inserted for the strides, with the flipped kernel."""
     pads = []
     for size, taps, out, stride, (before, _) in zip(
         shape, kernel.shape, gradient.shape[1:], strides, padding, strict=False
@@ -118,7 +118,7 @@ def _input_gradient(shape, kernel, gradient, strides, padding, precision):
 
 
 def _kernel_gradient(x, taps, gradient, strides, padding, precision):
-    """The inputs convolved with the gradient: channels play the batch, and the batch plays the channels."""
+    """Convolves the inputs with the output's gradient, with the batch and the channels exchanged."""
     pads = []
     for size, n, out, stride, (before, _) in zip(
         x.shape[1:], taps, gradient.shape[1:], strides, padding, strict=False
@@ -130,10 +130,11 @@ def _kernel_gradient(x, taps, gradient, strides, padding, precision):
 
 
 def max_pool(x: jax.Array, window: Sizes, strides: Sizes, padding: str | Padding = "VALID") -> jax.Array:
-    """Takes the largest value of each window, as `flax.linen.max_pool` does, with a gradient made of slices.
+    """Takes the largest value of each window, as `flax.linen.max_pool` does, with a gradient computed from
+    slices.
 
-    XLA's own gradient scatters window by window, which moves several times the bytes. As there, the first of
-    equal values takes a window's gradient.
+    XLA's own gradient scatters window by window, which moves several times as many bytes. With both, the
+    first of equal values gets the gradient of a window.
 
     Args:
         x: [B, ..., C] floats, one or more spatial axes.
@@ -164,7 +165,7 @@ def _max_pool_backward(window, strides, padding, saved, gradient):
     lowest, zero = jnp.array(-jnp.inf, x.dtype), jnp.zeros((), gradient.dtype)
     free, total = jnp.ones(y.shape, bool), jnp.zeros(x.shape, gradient.dtype)
     for place in product(*map(range, window)):
-        # where the windows' values at this place lie: from `first` on, one every stride
+        # the values at this place of all windows: from `first` on, one every stride
         cut, back = [(0, 0, 0)], [(0, 0, 0)]
         for size, out, first, stride, (before, _) in zip(
             x.shape[1:-1], y.shape[1:-1], place, strides, padding, strict=True

@@ -1,4 +1,4 @@
-"""How weights begin, as in the published code."""
+"""Initial weights, as in the published code."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +15,11 @@ torch_linear = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # t
 
 
 def truncated_normal(deviation: float) -> Callable:
-    """Makes an initialiser: normal, cut at -2 and 2 themselves, as `trunc_normal_` of torch and timm.
+    """Makes an initialiser: a normal distribution, cut at the values -2 and 2, as `trunc_normal_` of torch
+    and timm.
 
-    `flax.linen.initializers.truncated_normal` cuts at two deviations, which leaves 0.88 of the deviation
-    asked for.
+    `flax.linen.initializers.truncated_normal` cuts at two standard deviations, which leaves 0.88 of the given
+    deviation.
 
     Args:
         deviation: of the weights.
@@ -28,11 +29,12 @@ def truncated_normal(deviation: float) -> Callable:
     return nn.initializers.truncated_normal(deviation, lower=-2 / deviation, upper=2 / deviation)
 
 
-kernel_init = truncated_normal(0.02)  # of the published sizes; too little for a width of 100
+kernel_init = truncated_normal(0.02)  # for the published sizes; too small for a width of 100
 
 
 def xavier_apart(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
-    """Draws a kernel by Xavier, uniform, the queries', keys' and values' [D, 3 D] as three of [D, D].
+    """Draws a kernel by Xavier's uniform rule; the joint kernel [D, 3 D] of queries, keys and values counts
+    as three of [D, D].
 
     Args:
         key: of the draw.
@@ -54,12 +56,12 @@ def xavier_apart(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> j
 def clip_text_init(depth: int) -> Callable:
     """Makes the initialiser of the blocks of CLIP's text transformer.
 
-    Which of a block's four matrices a kernel is shows in its shape, from a width D: queries, keys and values
+    The shape of a kernel shows which of a block's four it is, for a width D: queries, keys and values
     [D, 3 D], the attention's output [D, D], and the mlp's [D, 4 D] and [4 D, D].
 
     Args:
-        depth: blocks of the transformer; what leads back into the residual stream is smaller by sqrt(2
-            depth).
+        depth: blocks of the transformer; kernels whose output is added to the residual stream are smaller by
+            sqrt(2 depth).
     Returns:
         (key, shape, dtype) -> array
     References:
@@ -79,8 +81,7 @@ def clip_text_init(depth: int) -> Callable:
 
 
 def clip_image_init(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
-    """Draws a kernel of CLIP's image transformer, which keeps torch's defaults: [D, 3 D] by Xavier, the rest
-    uniform.
+    """Draws a kernel of CLIP's image transformer, by torch's defaults: [D, 3 D] by Xavier, the rest uniform.
 
     Args:
         key: of the draw.
@@ -96,7 +97,8 @@ def clip_image_init(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -
 
 
 def depth_scaled(blocks: dict[str, Any]) -> dict[str, Any]:
-    """Divides what leads back into the residual stream by sqrt(2 n) in the n-th block, as BEiT and SimMIM do.
+    """Divides the kernels whose output is added to the residual stream by sqrt(2 n) in the n-th block, as
+    BEiT and SimMIM do.
 
     Args:
         blocks: first parameters, {"block_0": ..., "block_1": ...}.

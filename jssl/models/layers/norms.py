@@ -1,4 +1,4 @@
-"""Normalisations as the published models set them."""
+"""Norms with the settings of the published models."""
 
 from functools import partial
 
@@ -10,10 +10,10 @@ import jax.numpy as jnp
 class BatchNorm(nn.BatchNorm):
     """Normalises by the batch's statistics as Flax's module does, with a gradient that moves fewer bytes.
 
-    Flax's gradient, as jax derives it, goes over the data several times. Here one pass sums up what
-    statistics, scale and bias need, and a second makes the gradient of the inputs. Statistics are float32
-    whatever the inputs are. A mask, another feature axis, a named device axis and other ways to compute are
-    Flax's own. Like any gradient of one's own it is for reverse mode alone: `jax.jvp` is refused.
+    The gradient that jax derives for Flax's module reads the data several times. Here one pass computes the
+    sums for statistics, scale and bias, and a second pass the gradient of the inputs. Statistics are float32
+    for inputs of any dtype. Calls with a mask, another feature axis, a named device axis or other options use
+    Flax's own code. Like any custom gradient, it supports reverse mode only: `jax.jvp` raises an error.
     """
 
     def __call__(self, x, use_running_average=None, *, mask=None):
@@ -61,10 +61,11 @@ def _normalized_backward(epsilon, saved, slopes):
     slope, of_mean, of_variance = slopes
     axes, count = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
     centred, slope = _wide(x) - mean, _wide(slope)
-    total, along = slope.sum(axes), (slope * centred).sum(axes)  # one pass: both are sums over one array
+    total, along = slope.sum(axes), (slope * centred).sum(axes)  # one pass for both sums
     deviation = jax.lax.rsqrt(variance + epsilon)
     gain = deviation * (1 if scale is None else scale)
-    # the gradient of the inputs is linear in them and in what comes: gain * slope + tilt * centred + shift
+    # the gradient of the inputs is linear in them and in the output's gradient: gain * slope + tilt * centred
+    # + shift
     shift = (of_mean - gain * total) / count
     tilt = jnp.where(variance > 0, (2 * of_variance - gain * deviation**2 * along) / count, 0)
     of_x = gain * slope + tilt * centred + shift
@@ -85,10 +86,10 @@ layer_norm = partial(nn.LayerNorm, epsilon=1e-6, use_fast_variance=False)
 
 
 def sample_norm(*, use_running_average: bool | None = None, **settings) -> nn.GroupNorm:
-    """Makes a norm of each sample by itself, over its whole map, in place of batch norm.
+    """Makes a norm over the whole map of each sample, in place of batch norm.
 
     Args:
-        use_running_average: unused; networks with batch norm say it.
+        use_running_average: unused; networks pass it to batch norm.
         settings: of `flax.linen.GroupNorm`, such as scale_init or name.
     Returns:
         A module.

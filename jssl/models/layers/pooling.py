@@ -11,7 +11,7 @@ from jssl.models.layers.transformer import Mlp, kernel_init, layer_norm
 
 
 class AttentionPool(nn.Module):
-    """SigLIP's pooling: a probe attends to all tokens, then x + mlp(norm(x)): [B, N, D] -> [B, D].
+    """SigLIP's pooling: a learned query attends to all tokens, then x + mlp(norm(x)): [B, N, D] -> [B, D].
 
     Args:
         heads: Of the attention.
@@ -47,7 +47,7 @@ class AttentionPool(nn.Module):
 
 
 class InProjection(nn.Module):
-    """Queries of one array, keys and values of another, by one matrix [D, 3 D]."""
+    """Computes queries from one array, keys and values from another, by one matrix [D, 3 D]."""
 
     dim: int
     kernel_init: Callable = kernel_init

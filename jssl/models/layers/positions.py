@@ -1,4 +1,4 @@
-"""Absolute positions of patch tokens, and the four ways in which published models fit them to another
+"""Absolute positions of patch tokens, and the ways in which published models resize them to another
 resolution.
 """
 
@@ -23,7 +23,7 @@ def bicubic(table: jax.Array, grid: Grid, *, offset: float = 0.0) -> jax.Array:
     Args:
         table: [rows, columns, D].
         grid: the wanted (rows, columns).
-        offset: 0.1 samples at steps n / (size + 0.1), as DINO, iBOT and DINOv2 (without registers) do.
+        offset: with 0.1, samples are n / (size + 0.1) apart, as in DINO, iBOT and DINOv2 (without registers).
     Returns:
         [*grid, D], as torch's `interpolate(size, mode="bicubic")`.
     """
@@ -74,7 +74,7 @@ def _resize(table: jax.Array, grid: Grid, method: str, *, antialias: bool) -> ja
 
 
 def _cubic_matrix(n: int, size: int, offset: float) -> np.ndarray:
-    """[size, n]: each wanted sample as a weighted sum of the n given ones."""
+    """[size, n]: the weights of the n given samples in each new sample."""
     a = -0.75
     centre = (np.arange(size) + 0.5) * n / (size + offset) - 0.5
     taps = np.floor(centre)[:, None] + np.arange(-1, 3)
@@ -88,13 +88,13 @@ def _cubic_matrix(n: int, size: int, offset: float) -> np.ndarray:
 
 
 class LearnedPositions(nn.Module):
-    """Learns a table of positions for the grid of the images seen at initialisation, and interpolates it to
-    others.
+    """Learns a table of positions for the grid of the images at initialisation, and interpolates it to other
+    grids.
 
     Args:
         interpolate: (table [rows, columns, D], grid) -> [*grid, D].
-        of_prefix: whether the class token has a position of its own; without, it gets zeros.
-        table_init: of the table and of the prefix's own positions.
+        of_prefix: whether the class token has a position of its own; otherwise it gets zeros.
+        table_init: initial values of the table and of the prefix's positions.
     """
 
     interpolate: Callable[[jax.Array, Grid], jax.Array] = bicubic
@@ -108,12 +108,12 @@ class LearnedPositions(nn.Module):
         Args:
             grid: (rows, columns) of patches.
             dim: width of a token.
-            prefix: tokens before the patches; their positions are learned apart and never interpolated.
+            prefix: tokens before the patches; their positions are learned separately and never interpolated.
         Returns:
             [prefix + N, dim].
         """
         init = self.table_init
-        # its own shape: the grid at initialisation, not this one
+        # has the shape of the grid at initialisation, not of this one
         stored = self.get_variable("params", "table")
         table = self.param("table", init, (*grid, dim)) if stored is None else stored
         table = table if table.shape[:2] == tuple(grid) else self.interpolate(table, grid)
@@ -132,8 +132,8 @@ def sincos_positions(
         grid: (rows, columns) of tokens.
         dim: width of a token.
         prefix: tokens before the patches, which get zeros.
-        native: the grid that positions count over; another grid is interpolated from it. None: the grid at
-            hand.
+        native: the grid for which positions are computed; those of other grids are interpolated from it.
+            None: the current grid.
         interpolate: (table [rows, columns, dim], grid) -> [*grid, dim].
     Returns:
         [prefix + N, dim]

@@ -1,4 +1,4 @@
-"""Positions that act inside attention: BEiT's relative bias, and the angles of rotary embedding."""
+"""Positions inside of attention: BEiT's relative bias, and the angles of rotary embeddings."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ from jssl.models.layers.positions import Grid, bilinear
 class RelativePositionBias(nn.Module):
     """Adds a learned number per head and offset between patches to the attention's logits.  arXiv:2106.08254
 
-    The table takes the grid of the images seen at initialisation; other grids are interpolated from it.
+    The table has the size of the grid at initialisation; other grids are interpolated from it.
 
     Args:
-        shared: one `table` for all blocks; False: one for each, in one array `tables`.
+        shared: whether all blocks have one `table`; False: each block has its own, in one array `tables`.
         interpolate: (table [rows, columns, D], grid) -> [*grid, D].
         table_init: of the table.
     """
@@ -35,8 +35,8 @@ class RelativePositionBias(nn.Module):
         Args:
             grid: (rows, columns) of patches.
             heads: of the attention.
-            depth: blocks that the bias is for.
-            prefix: 1 where a class token comes first.
+            depth: the number of blocks.
+            prefix: 1 if a class token comes first.
         Returns:
             [1, heads, N, N] or [depth, 1, heads, N, N] float32.
         Raises:
@@ -49,7 +49,7 @@ class RelativePositionBias(nn.Module):
         init, channels = self.table_init, heads * (1 if self.shared else depth)
         size = (2 * grid[0] - 1, 2 * grid[1] - 1)
         name, of_class = ("table", "class") if self.shared else BY_BLOCK
-        stored = self.get_variable("params", name)  # its own shape: the grid at initialisation, not this one
+        stored = self.get_variable("params", name)  # has the shape of the grid at initialisation
         table = self.param(name, init, (*size, channels)) if stored is None else stored
         table = table.astype(jnp.float32)
         table = (table if table.shape[:2] == size else self.interpolate(table, size)).reshape(-1, channels)
@@ -87,10 +87,11 @@ def rotary_angles(
         grid: (rows, columns) of patches.
         dim: of a head.
         theta: the base of the frequencies.
-        periods: of each k, in place of theta^(4k / dim).
-        over: such as `max`, the count that both axes' coordinates are divided by; None: each axis by its own.
+        periods: the period of each k, in place of theta^(4k / dim).
+        over: grid -> the count by which the coordinates of both axes are divided, such as `max`; None: each
+            axis by its own.
         shift: [2], added to the rows' and to the columns' coordinates.
-        factor: [2], that they are multiplied with after it.
+        factor: [2], by which they are multiplied after the shift.
     Returns:
         [N, dim], the rows' angles, then the columns', twice.
     References:
@@ -107,16 +108,16 @@ def rotary_angles(
 
 
 class MovingRotary(nn.Module):
-    """Turns tokens by angles of coordinates that are moved at random while training, as DINOv3: shifted, then
-    stretched and scaled.
+    """Computes rotary angles from coordinates that are changed at random in training, as in DINOv3: shifted,
+    then stretched and scaled.
 
-    It draws once for a call, where an rng "dropout" is given; otherwise it is `rotary`.
+    It draws once per call if an rng "dropout" is given; otherwise it equals `rotary`.
 
     Args:
         rotary: (grid, dim, shift=, factor=) -> angles [N, dim], such as `rotary_angles`.
-        shift: the most that is added to an axis' coordinates, which lie in [-1, 1]; 0 adds nothing.
-        jitter: the largest factor of an axis, the least its inverse; 1 keeps it.
-        rescale: the largest factor of both axes together, the least its inverse; 1 keeps them.
+        shift: the largest number added to the coordinates of an axis, which lie in [-1, 1]; 0 adds nothing.
+        jitter: the largest factor of an axis; the smallest is its inverse. 1 changes nothing.
+        rescale: the largest factor of both axes together; the smallest is its inverse. 1 changes nothing.
     References:
         arXiv:2508.10104
     """
@@ -151,16 +152,16 @@ class MovingRotary(nn.Module):
 def rotary_angles_by_index(
     grid: Grid, dim: int, *, native: Grid | None = None, theta: float = 10000.0
 ) -> jax.Array:
-    """Computes EVA-02's angles: place * theta^(-4k / dim), places counted over the native grid.
+    """Computes EVA-02's angles: place * theta^(-4k / dim), with places scaled to the native grid.
 
     Args:
         grid: (rows, columns) of patches.
         dim: of a head.
-        native: the grid that positions count over; None: the grid at hand.
+        native: the grid to which places are scaled; None: the current grid.
         theta: the base of the frequencies.
     Returns:
-        [N, dim], the rows' angles, then the columns', twice (files that turn neighbours pair features
-        otherwise).
+        [N, dim], the rows' angles, then the columns', twice. (Published files that rotate neighbouring
+        features pair them differently.)
     References:
         arXiv:2303.11331
     """

@@ -1,4 +1,4 @@
-"""Pre-norm transformer blocks and the stack of them that every transformer of the library is made of."""
+"""Pre-norm transformer blocks, and the stack of blocks that all transformers of the library use."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,14 +21,14 @@ class Attention(nn.Module):
     layer.
 
     Args:
-        heads: their number, which divides the width D.
-        qkv_bias: whether that layer has a bias, one answer or one each for queries, keys and values; BEiT and
-            DINOv3 have none on keys.
+        heads: the number of heads, which divides the width D.
+        qkv_bias: whether that layer has a bias: one bool, or one each for queries, keys and values; BEiT and
+            DINOv3 have none for keys.
         attend: (q, k, v, bias=) of [B, N, heads, d] -> [B, N, heads, d], such as `partial(attend,
             by="xla")`.
-        kernel_init: of both linear layers.
+        kernel_init: initial kernels of both linear layers.
         sown: the name under which the first token's row of the softmax is sown, [B, heads, N]; None: it is
-            not.
+            not sown.
     """
 
     heads: int
@@ -41,7 +41,7 @@ class Attention(nn.Module):
     def __call__(
         self, x: jax.Array, *, bias: jax.Array | None = None, angles: jax.Array | None = None
     ) -> jax.Array:
-        """Attends.
+        """Computes the attention.
 
         Args:
             x: [B, N, D].
@@ -72,7 +72,9 @@ class Attention(nn.Module):
 
 
 class PartlyBiased(nn.Module):
-    """A linear layer whose outputs lie in equal parts, some with a bias; `bias` does nothing for others."""
+    """A linear layer whose outputs are divided into equal parts, some with a bias; `bias` has no effect on
+    the other parts.
+    """
 
     features: int
     biased: tuple[bool, ...]
@@ -103,7 +105,7 @@ def attention_weights(query: jax.Array, key: jax.Array, bias: jax.Array | None =
 
 
 def absent_bias(present: jax.Array) -> jax.Array:
-    """Makes the bias that hides padding from every token: [B, N] bool -> [B, 1, 1, N], 0 where present, -inf
+    """Makes the bias by which no token attends to padding: [B, N] bool -> [B, 1, 1, N], 0 where present, -inf
     where not.
     """
     return jnp.where(present, 0.0, -jnp.inf).astype(jnp.float32)[:, None, None, :]
@@ -115,11 +117,11 @@ def quick_gelu(x: jax.Array) -> jax.Array:
 
 
 def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
-    """Turns every pair (x_k, x_{k + d/2}) by its angle: rotary positions.
+    """Rotates every pair (x_k, x_{k + d/2}) by its angle (rotary positions).
 
     Args:
         x: [B, N, heads, d].
-        angles: [(B,) N, d], both halves alike; zero leaves a token as it is.
+        angles: [(B,) N, d], both halves equal; zero leaves a token as it is.
     Returns:
         [B, N, heads, d]
     References:
@@ -152,12 +154,12 @@ class Mlp(nn.Module):
 
 
 class SwiGlu(nn.Module):
-    """The gated form: w3(silu(gate) * value), gate and value from one matrix.  arXiv:2002.05202
+    """A gated MLP: w3(silu(gate) * value), with gate and value from one matrix.  arXiv:2002.05202
 
     Args:
         hidden: width of gate and value.
         activation: of the gate.
-        norm: a layer between product and w3 (EVA-02), a factory such as `layer_norm`.
+        norm: a factory of a norm between product and w3 (EVA-02), such as `layer_norm`.
         kernel_init: of both kernels.
     """
 
@@ -180,15 +182,15 @@ class SwiGlu(nn.Module):
 class Block(nn.Module):
     """Computes x + scale * attention(norm(x)), then x + scale * mlp(norm(x)).
 
-    What comes out, [B, N, D], is sown as "blocks".
+    The output, [B, N, D], is sown as "blocks".
 
     Args:
         heads: of the attention.
-        mlp_ratio: the mlp's hidden width, in widths of a token.
+        mlp_ratio: the mlp's hidden width, as a multiple of D.
         mlp: a factory, `mlp(hidden=..., kernel_init=..., name=...)`, such as `Mlp`.
         norm: a factory, `norm(name=...)`, such as `layer_norm`; another epsilon is
             `partial(layer_norm, epsilon=1e-5)`.
-        layer_scale: the first value of a learned factor on each branch; None has none.
+        layer_scale: the initial value of a learned factor on each branch; None: no factor.
         qkv_bias, attend: as `Attention`.
         kernel_init: of all kernels.
     """
@@ -209,7 +211,7 @@ class Block(nn.Module):
         Args:
             x: [B, N, D].
             bias, angles: as `Attention`.
-            keep: [2, B], what each branch is multiplied with per sample (stochastic depth).
+            keep: [2, B], the factor of each branch for each sample (stochastic depth).
         Returns:
             [B, N, D]
         """
@@ -231,20 +233,21 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """A row of blocks, unrolled or scanned: the same initial values and the same numbers either way.
+    """A sequence of blocks, unrolled or scanned: both have the same initial values and results.
 
-    Every block sows "blocks" and, in its attention, "attention"; what was sown lies under block_0, block_1,
-    ... either way.
+    Every block sows "blocks" and, in its attention, "attention". In both forms these values are found under
+    block_0, block_1, ...
 
     Args:
         depth: how many blocks.
         block: a factory, `block(name=...)`.
-        drop_path: the last block's rate of stochastic depth, from 0 at the first, or the first's and the
-            last's; acts when an rng "dropout" is given.
+        drop_path: the last block's rate of stochastic depth, rising from 0 in the first block, or the rates
+            of the first and of the last block. It acts when an rng "dropout" is given.
         scan: compile one block instead of all; the parameters are kept stacked, as `jssl.arrays.stacks` says.
-        remat: a policy of `jax.checkpoint_policies`, recomputing what it does not save; None saves all.
-        start: what is made of the first parameters, {"block_0": ..., "block_1": ...}, such as `depth_scaled`;
-            None: nothing.
+        remat: a policy of `jax.checkpoint_policies`; the backward pass recomputes what the policy does not
+            save. None saves everything.
+        start: a function of the initial parameters, {"block_0": ..., "block_1": ...}, that returns changed
+            ones, such as `depth_scaled`; None: no change.
     """
 
     depth: int
@@ -279,7 +282,7 @@ class Transformer(nn.Module):
         return (self._scanned if self.scan else self._unrolled)(x, per_block, shared)
 
     def _started(self, params: dict[str, Any]) -> dict[str, Any]:
-        """The first parameters as they are kept. Flax hands them over in a collection."""
+        """The initial parameters in the form in which they are kept. Flax passes them in a collection."""
         if self.start is not None:
             params = {name: self.start(blocks) for name, blocks in params.items()}
         return stack_blocks(params) if self.scan else params
@@ -313,17 +316,16 @@ def _call(block: nn.Module, x: jax.Array, arguments: dict[str, Any]) -> jax.Arra
 
 
 def path_factors(key: jax.Array, rate: float | tuple[float, float], depth: int, batch: int) -> jax.Array:
-    """Draws what stochastic depth multiplies branches with: 0 for a dropped one, 1 / (1 - rate) for a kept
-    one.
+    """Draws the factors of stochastic depth: 0 for a dropped branch, 1 / (1 - rate) for a kept one.
 
     Args:
         key: of the draw.
-        rate: of dropping in the last block, 0 in the first, rising linearly; or of the first and of the last:
-            DINOv2 has the same in all.
+        rate: the rate of dropping in the last block, rising linearly from 0 in the first; or the rates of the
+            first and of the last block. DINOv2 has the same rate in all.
         depth: blocks.
         batch: samples.
     Returns:
-        [depth, 2, batch], for each of a block's two branches.
+        [depth, 2, batch], one factor for each of a block's two branches and each sample.
     Raises:
         ValueError: for a rate that is not in [0, 1).
     References:

@@ -1,4 +1,4 @@
-"""A network that makes images, and one that tells them from real ones."""
+"""A network that generates images, and a discriminator that tells them from real ones."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,11 +11,11 @@ from jssl.models.network import Network, as_outputs, network, of_part
 
 
 class Judge(nn.Module):
-    """Tells real images from made ones, [B, H, W, C] -> [B] logits, positive for real.
+    """Classifies images as real or generated, [B, H, W, C] -> [B] logits, positive for real.
 
     Args:
         widths: channels of the layers, each of which halves the map's sides.
-        norm: after each of them but the first.
+        norm: the norm after each of them except the first.
     References:
         arXiv:1604.07379
     """
@@ -34,21 +34,21 @@ class Judge(nn.Module):
 
 
 def with_adversary(maker, adversary, *, makes: str, real: str | None = None, evaluated=False) -> Network:
-    """Puts an adversary beside a network that makes images.
+    """Adds a discriminator to a network that generates images.
 
-    One sum of losses trains both: what the adversary thinks of what is made comes twice, once without a
-    gradient into the maker and once without one into the adversary.
+    One sum of losses trains both: the generated images are judged twice, once without a gradient into the
+    generator and once without one into the discriminator.
 
     Args:
         maker: anything `network` takes.
         adversary: images -> [B] logits, positive for real.
         makes: name of the maker's output that is judged.
-        real: name of the maker's output that counts as real; None: real images are given.
-        evaluated: whether features are the adversary's, and not the maker's.
+        real: name of the maker's output that counts as real; None: real images are an input.
+        evaluated: whether features are the adversary's instead of the maker's.
     Returns:
-        A `Network`, (inputs, real images), or the inputs alone, -> the maker's outputs and `real`, `made`,
-        both for the adversary to learn from, and `passing`, for the maker, with the maker's params and
-        {"adversary"} beside them.
+        A `Network`, (inputs, real images), or the inputs alone, -> the maker's outputs, the logits `real` and
+        `made`, which train the adversary, and the logits `passing`, which train the maker. Its params are the
+        maker's and {"adversary"}.
     References:
         arXiv:1604.07379
     """

@@ -1,4 +1,4 @@
-"""Images with artifacts: an auto-encoder's map is damaged, repaired and decoded."""
+"""Images with artifacts: the feature map of an auto-encoder is damaged, repaired and decoded."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def _leaky(x):
 
 
 class AutoEncoder(nn.Module):
-    """Encodes images as a map of half the sides for each width, and decodes it.
+    """Encodes images as a feature map, with half the sides for each entry of `widths`, and decodes it.
 
     Args:
         widths: channels of the maps, the largest map first.
@@ -40,19 +40,19 @@ class AutoEncoder(nn.Module):
         self.last = Conv(3, (3, 3))
 
     def encode(self, images: jax.Array, *, train: bool = False) -> jax.Array:
-        """Makes the map, [B, H, W, 3] in [-1, 1] -> [B, h, w, D]."""
+        """Encodes images as a map, [B, H, W, 3] in [-1, 1] -> [B, h, w, D]."""
         x = images
         for down, norm in zip(self.downs, self.down_norms, strict=True):
             x = _leaky(norm(down(x), use_running_average=not train))
         return x
 
     def raise_map(self, x: jax.Array, stage: int, *, train: bool = False) -> jax.Array:
-        """Makes of a map the next one, of twice its sides."""
+        """Decodes a map to the next one, with twice its sides."""
         x = jax.image.resize(x, (len(x), 2 * x.shape[1], 2 * x.shape[2], x.shape[3]), "bilinear")
         return _leaky(self.up_norms[stage](self.ups[stage](x), use_running_average=not train))
 
     def paint(self, x: jax.Array) -> jax.Array:
-        """Makes of the largest map the image, in [-1, 1]."""
+        """Decodes the largest map to an image in [-1, 1]."""
         return jnp.tanh(self.last(x))
 
     def __call__(self, images: jax.Array, *, train: bool = False) -> Features:
@@ -80,7 +80,7 @@ class Repair(nn.Module):
 
         Args:
             x: [B, h, w, D].
-            kept: [B, h, w, 1], 1 where it is undamaged, 0 where not.
+            kept: [B, h, w, 1], 1 where the map is undamaged, 0 where it is damaged.
             train: as for `AutoEncoder`.
         Returns:
             The map.
@@ -91,11 +91,11 @@ class Repair(nn.Module):
 
 
 def damaged(x: jax.Array, kept: jax.Array) -> jax.Array:
-    """Puts in the place of a map's damaged points the mean of their neighbourhood of 3 x 3.
+    """Replaces a map's damaged points by the mean of their 3 x 3 neighbourhoods.
 
     Args:
         x: [B, h, w, D].
-        kept: [B, h, w, 1], 1 where points stay.
+        kept: [B, h, w, 1], 1 where points are undamaged.
     Returns:
         [B, h, w, D].
 
@@ -107,14 +107,14 @@ def damaged(x: jax.Array, kept: jax.Array) -> jax.Array:
 
 
 def artifacts(autoencoder: AutoEncoder, variables=None, *, drawn: bool = False) -> Network:
-    """Makes a network that damages and repairs what a frozen auto-encoder has encoded.
+    """Makes a network that damages and repairs the map of a frozen auto-encoder.
 
     Args:
         autoencoder: the module.
         variables, drawn: its weights, as for `frozen`.
     Returns:
-        A `Network`, (images [B, H, W, 3], kept [B, h, w, 1]) -> {"clean": images decoded as they were
-        encoded, "image": those that were damaged and repaired}, with params {"repair"}.
+        A `Network`, (images [B, H, W, 3], kept [B, h, w, 1]) -> {"clean": images decoded from undamaged maps,
+        "image": images decoded from damaged and repaired maps}, with params {"repair"}.
     References:
         arXiv:1806.05024
     """

@@ -1,4 +1,4 @@
-"""An encoder that sees the visible patches and a decoder that predicts all of them."""
+"""Masked autoencoders: an encoder of the visible patches and a decoder that predicts all patches."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from jssl.models.network import Network, as_features, as_outputs, network, of_pa
 
 
 def visible_only(encoder, *, visible: Callable[[int], int]) -> Network:
-    """Makes an encoder that drops the patches that a mask hides, and sees whole images where there is none.
+    """Makes an encoder that drops the patches hidden by a mask; without a mask it encodes whole images.
 
     Args:
         encoder: images, visible [B, n] -> `Features`, such as `ViT`.
@@ -36,14 +36,14 @@ def visible_only(encoder, *, visible: Callable[[int], int]) -> Network:
 
 
 def encode_decode(encoder, decoder, *, visible: Callable[[int], int], **others) -> Network:
-    """Makes MAE's network: decoder(encoder(visible patches), where they belong).
+    """Makes MAE's network: decoder(encoder(visible patches), their places).
 
     Args:
         encoder: images, visible [B, n] -> `Features`; with a method grid(image shape), such as `ViT`.
-        decoder: (features, visible [B, n], grid) -> [B, N, D], such as `MaskedDecoder`; or several such
-            arrays by name, of which one is "patch".
+        decoder: (features, visible [B, n], grid) -> [B, N, D], such as `MaskedDecoder`; or a dict of such
+            arrays, one of which is named "patch".
         visible: N -> how many of N patches are visible; a static number, as many as the masks leave.
-        others: name=decoder for further decoders of the same features, with outputs of these names.
+        others: name=decoder for further decoders of the same features; each adds an output of that name.
     Returns:
         A `Network` of images and mask [B, N], with params {"encoder", "decoder", name: ...} and outputs
         {"cls", "tokens"} of the visible patches, "patch" [B, N, D] and those of `others`.

@@ -1,4 +1,4 @@
-"""Contexts of a grid in which a row knows itself and the rows above, and what they predict below: CPC's."""
+"""CPC's context networks: a row depends on itself and the rows above, and predicts rows below."""
 
 import math
 from collections.abc import Sequence
@@ -12,11 +12,12 @@ from jssl.models.layers.convolution import Conv
 
 
 class MaskedContext(nn.Module):
-    """Residual blocks of masked convolutions, [B, R, C, D] -> [B, R, C, D]: row r sees the rows up to r.
+    """Residual blocks of masked convolutions, [B, R, C, D] -> [B, R, C, D]: row r depends on the rows up to
+    r.
 
     Args:
         hidden: channels inside a block.
-        blocks: how many; each looks one row further up.
+        blocks: the number of blocks; each extends the receptive field by one row upwards.
     References:
         CPC v2, arXiv:1905.09272, appendix
     """
@@ -38,11 +39,13 @@ class MaskedContext(nn.Module):
 class RowPredictions(nn.Module):
     """Predicts rows further on from the context of each place, [B, N, D] -> [B, O, R, C, dim].
 
-    The grid is turned first, so that every direction is down; the result stays turned.
+    The grid is rotated first, so that the direction of prediction becomes down; the result is not rotated
+    back.
 
     Args:
         offsets: how many rows further on each prediction is for.
-        turns: quarter turns, counter-clockwise, that make the direction down: 0 for down, 2 for up.
+        turns: the number of counter-clockwise quarter turns after which the direction is down: 0 for down, 2
+            for up.
         dim: width of a prediction.
         hidden, blocks: as `MaskedContext`.
     References:
@@ -57,14 +60,14 @@ class RowPredictions(nn.Module):
 
     @nn.compact
     def __call__(self, tokens: jax.Array) -> jax.Array:
-        """Predicts.
+        """Computes the predictions.
 
         Args:
             tokens: [B, N, D], of a square grid, row by row.
         Returns:
             [B, O, R, C, dim]
         Raises:
-            ValueError: for tokens that are no square grid.
+            ValueError: for tokens that do not form a square grid.
         """
         side = math.isqrt(tokens.shape[1])
         if side**2 != tokens.shape[1]:

@@ -1,4 +1,4 @@
-"""Decoders of masked image modelling: from tokens back to pixels, or to whatever else was hidden."""
+"""Decoders of masked image modelling: from tokens to pixels or to other targets."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,10 +17,11 @@ from jssl.models.layers.transformer import Block, Mlp, Transformer, gelu
 
 
 class MaskedDecoder(nn.Module):
-    """MAE's decoder: mask tokens take the hidden places, a few blocks, one linear layer.  arXiv:2111.06377
+    """MAE's decoder: mask tokens at the hidden places, a few blocks, one linear layer.  arXiv:2111.06377
 
     Args:
-        out: numbers predicted per patch, P * P * C for pixels; None: the tokens before the linear layer.
+        out: how many numbers are predicted per patch, P * P * C for pixels; None: no linear layer, the tokens
+            are returned.
         dim, depth, heads: the sizes.
         positions: (grid, dim, prefix=) -> [prefix + N, dim].
         mlp_ratio, norm, attend, kernel_init, mlp: as `Block`.
@@ -45,11 +46,11 @@ class MaskedDecoder(nn.Module):
     def __call__(
         self, features: Features, visible: jax.Array, grid: Grid, *, train: bool = False
     ) -> jax.Array:
-        """Predicts every patch from the encoded visible ones.
+        """Predicts all patches from the encoded visible ones.
 
         Args:
             features: cls [B, D], tokens [B, n, D] of the visible patches.
-            visible: [B, n] int, where they belong.
+            visible: [B, n] int, their places.
             grid: (rows, columns) of all N patches.
             train: changes nothing.
         Returns:
@@ -73,11 +74,11 @@ class MaskedDecoder(nn.Module):
 
 
 class WordDecoder(nn.Module):
-    """Tells each patch's word and, by the mean of its tokens, which image it is of: SplitMask's decoder.
-    arXiv:2112.10740
+    """SplitMask's decoder: predicts each patch's word (discrete token), and a vector of the image from the
+    mean of its tokens.  arXiv:2112.10740
 
     Args:
-        words: in the vocabulary.
+        words: the size of the vocabulary.
         decoder: (features, visible, grid) -> tokens [B, N, D], such as `MaskedDecoder(None)`.
     """
 
@@ -90,7 +91,7 @@ class WordDecoder(nn.Module):
 
         Args:
             features, visible, grid: as for `MaskedDecoder`.
-            train: handed on to the decoder.
+            train: passed to the decoder.
         Returns:
             {"patch": logits [B, N, words], "image": [B, D]}
         """
@@ -105,7 +106,7 @@ def mae_decoder(patch: int, *, channels: int = 3, **sizes) -> MaskedDecoder:
     Args:
         patch: side of a patch, P.
         channels: of a pixel, C.
-        sizes: fields of `MaskedDecoder`, by default 512 wide, 8 deep.
+        sizes: fields of `MaskedDecoder`, by default dim 512, depth 8.
     Returns:
         The module.
     """
@@ -117,10 +118,10 @@ def pixel_head(side: int, *, channels: int = 3) -> Head:
     C].
 
     Args:
-        side: of the square of pixels that a token covers: the patch of a ViT, 32 for Swin.
+        side: the side in pixels of the square that a token covers: the patch of a ViT, 32 for Swin.
         channels: of a pixel, C.
     Returns:
-        The head; its pixels are in the order (row, column, channel), as those of `patchify`.
+        The head; its pixels are in the order (row, column, channel), as in `patchify`.
     References:
         arXiv:2111.09886
     """
@@ -128,10 +129,11 @@ def pixel_head(side: int, *, channels: int = 3) -> Head:
 
 
 def patch_head(out: int, *, kernel_init: Callable = kernel_init) -> Head:
-    """Makes one linear layer from a token to what is predicted of its patch, [B, N, D] -> [B, N, out].
+    """Makes one linear layer that predicts the target of each patch from its token, [B, N, D] -> [B, N, out].
 
     Args:
-        out: numbers predicted, such as the bins of histograms, a teacher's features or the logits of words.
+        out: how many numbers are predicted, such as the bins of histograms, a teacher's features or the
+            logits of words.
         kernel_init: of the layer.
     Returns:
         The head.

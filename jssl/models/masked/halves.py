@@ -1,4 +1,4 @@
-"""Both halves of an image's patches through one network, neither seeing the other."""
+"""Runs one network on both halves of an image's patches, each without the other."""
 
 import jax
 import jax.numpy as jnp
@@ -7,15 +7,16 @@ from jssl.models.network import Network
 
 
 def halves(net: Network) -> Network:
-    """Makes a masked autoencoder run on what a mask shows and on what it hides, in one call.
+    """Makes a network that runs a masked autoencoder on the visible and on the hidden patches, in one call.
 
     Args:
-        net: of images and mask [B, N], such as `encode_decode` makes, which shows half of the patches.
+        net: a network of images and mask [B, N], such as `encode_decode` makes; its masks show half of the
+            patches.
     Returns:
-        A `Network` with the same parameters, whose outputs hold what `net` makes of the patches shown and,
-        under its name and `_rest`, of those hidden.
+        A `Network` with the same parameters. Its outputs are those of `net` for the visible patches and, with
+        `_rest` after their names, those for the hidden patches.
     Raises:
-        ValueError: when called, for a mask of an odd number of patches.
+        ValueError: when called, for an odd number of patches.
     References:
         SplitMask, arXiv:2112.10740
     """

@@ -1,4 +1,6 @@
-"""CAE's network: from visible patches to the latents of hidden ones, and from these to words."""
+"""CAE's network: predicts the latents of hidden patches from visible ones, and words (discrete tokens) from
+these latents.
+"""
 
 import math
 from collections.abc import Callable
@@ -19,8 +21,8 @@ from jssl.models.network import Network, as_features, network, of_part
 
 
 class LatentDecoder(nn.Module):
-    """Makes the words of hidden patches of their predicted latents, by self-attention among these.
-    arXiv:2202.03026
+    """Predicts the words (discrete tokens) of hidden patches from their predicted latents, by self-attention
+    among these.  arXiv:2202.03026
 
     Args:
         out: logits per patch.
@@ -42,7 +44,7 @@ class LatentDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, latents: jax.Array, places: jax.Array) -> jax.Array:
-        """Decodes.
+        """Computes the logits of the words.
 
         Args:
             latents: [B, m, D].
@@ -58,9 +60,9 @@ class LatentDecoder(nn.Module):
 
 
 def context_autoencoder(encoder, regressor, decoder, *, count: Callable[[int], int]) -> Network:
-    """Makes CAE's network: decoder(regressor(encoder(visible patches))), and what the regressor is to find.
+    """Makes CAE's network: decoder(regressor(encoder(visible patches))), and the targets of the regressor.
 
-    That is what the same encoder makes of the hidden patches alone, without gradient.
+    These targets are the same encoder's outputs for the hidden patches alone, without gradient.
 
     Args:
         encoder: images, visible [B, n] -> `Features`; with a method grid(image shape), such as `ViT`.
@@ -68,9 +70,9 @@ def context_autoencoder(encoder, regressor, decoder, *, count: Callable[[int], i
         decoder: (latents [B, m, D], positions) -> [B, m, K].
         count: N -> how many of N patches are hidden, a static number.
     Returns:
-        A `Network` of images and mask [B, N] that hides so many, with params {"encoder", "regressor",
-        "decoder"} and outputs {"cls", "tokens"} of the visible patches, and of the hidden ones "patch" [B, m,
-        K], "latent" and "aligned" [B, m, D], and "places" [B, m].
+        A `Network` of images and mask [B, N], which must hide so many patches, with params {"encoder",
+        "regressor", "decoder"}. Its outputs are {"cls", "tokens"} of the visible patches and, of the hidden
+        ones, "patch" [B, m, K], "latent" (predicted) and "aligned" (targets) [B, m, D], and "places" [B, m].
     References:
         arXiv:2202.03026
     """

@@ -1,4 +1,4 @@
-"""Decoders of maps: tokens on a grid, made finer step by step."""
+"""Decoders from tokens on a grid to maps of higher resolution."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,13 +10,13 @@ from jssl.models.layers.norms import batch_norm
 
 
 class MapDecoder(nn.Module):
-    """Turns the tokens of a square grid into a finer map, [B, N, D] -> [B, h, w, out].
+    """Decodes the tokens of a square grid to a map of higher resolution, [B, N, D] -> [B, h, w, out].
 
     Args:
         out: channels of the map.
         widths: channels of the layers; each doubles the map's sides.
-        norm: after each of them.
-        last: of the map, such as `jnp.tanh`; None: nothing.
+        norm: the norm after each of them.
+        last: a function applied to the map, such as `jnp.tanh`; None: none.
     """
 
     out: int
@@ -34,7 +34,7 @@ class MapDecoder(nn.Module):
         Returns:
             [B, h, w, out].
         Raises:
-            ValueError: for tokens of no square grid.
+            ValueError: for tokens that do not form a square grid.
         """
         side = math.isqrt(tokens.shape[1])
         if side * side != tokens.shape[1]:
@@ -48,15 +48,16 @@ class MapDecoder(nn.Module):
 
 
 class Squeezed(nn.Module):
-    """Squeezes all of an image's tokens into one vector and makes a few of it, [B, N, D] -> [B, n, out].
+    """Compresses all of an image's tokens into one vector and makes a few tokens from it, [B, N, D] ->
+    [B, n, out].
 
-    So what is decoded of them comes from the whole image.
+    So an output decoded from these tokens depends on the whole image.
 
     Args:
-        width: of the vector.
+        width: width of the vector.
         out: width of the tokens that are made.
         side: of their square grid, n = side * side.
-        norm: after both layers.
+        norm: the norm after both layers.
     References:
         arXiv:1604.07379
     """

@@ -1,4 +1,4 @@
-"""Predictors: from what is seen to the representation of what is not."""
+"""Predictors of the features of hidden patches from those of visible ones."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +15,7 @@ from jssl.models.layers.transformer import Block, Transformer, absent_bias
 
 
 class Predictor(nn.Module):
-    """I-JEPA's predictor: context tokens beside mask tokens that carry the wanted positions.
+    """I-JEPA's predictor: a transformer on context tokens and on mask tokens with the positions to predict.
     arXiv:2301.08243
 
     Args:
@@ -48,7 +48,7 @@ class Predictor(nn.Module):
         train: bool = False,
         present: tuple[jax.Array, jax.Array] | None = None,
     ) -> jax.Array:
-        """Predicts the tokens at the targets, each block by itself.
+        """Predicts the tokens of each target block, independently of the other blocks.
 
         Args:
             context: [B, n, D] encoded tokens.

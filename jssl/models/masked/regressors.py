@@ -1,4 +1,4 @@
-"""Regressors: from what the encoder makes of visible patches to what it would make of the hidden ones."""
+"""Regressors: predict the encoder's output for hidden patches from its output for visible ones."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,7 @@ from jssl.models.layers.transformer import Mlp, path_factors
 
 
 class CrossAttention(nn.Module):
-    """Attends from queries to others, whose keys and values are read apart.
+    """Computes cross-attention, with separate inputs for queries, keys and values.
 
     Args:
         heads: of the attention.
@@ -28,7 +28,7 @@ class CrossAttention(nn.Module):
 
     @nn.compact
     def __call__(self, query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
-        """Attends.
+        """Computes the attention.
 
         Args:
             query: [B, M, D].
@@ -46,7 +46,7 @@ class CrossAttention(nn.Module):
 
 
 class RegressorBlock(nn.Module):
-    """Moves the hidden patches' latents by what they find among the visible ones and themselves.
+    """Updates the hidden patches' latents by attention to the visible patches and to these latents.
 
     x = x + s1 attention(norm(x + p), norm(all + positions), norm(all)); x = norm(x); x = x + s2 mlp(x).
 
@@ -69,7 +69,7 @@ class RegressorBlock(nn.Module):
             x: [B, m, D], the hidden patches' latents.
             visible: [B, n, D], the encoder's tokens.
             places: ([B, m, D], [B, n, D]), positions of both.
-            keep: [2, B], what each branch is multiplied with per sample (stochastic depth).
+            keep: [2, B], the factor of each branch for each sample (stochastic depth).
         Returns:
             [B, m, D]
         """
@@ -99,7 +99,7 @@ class LatentRegressor(nn.Module):
         depth: blocks.
         heads, mlp_ratio, layer_scale, norm, attend, kernel_init: as `RegressorBlock`.
         drop_path: as `Transformer`.
-        token_init: of the mask token that hidden patches begin with.
+        token_init: initial values of the mask token from which the hidden patches' latents start.
     """
 
     depth: int = 4

@@ -1,4 +1,4 @@
-"""Targets that a network makes of its own blocks, for a student that predicts them."""
+"""Targets that are computed from the outputs of a network's blocks."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,11 +8,11 @@ from jssl.models.network import Network, collecting
 
 
 def block_targets(encoder, make: Callable[[Sequence[jax.Array]], jax.Array]) -> Network:
-    """Makes an encoder hand out a target beside its features, as an output named `patch`.
+    """Makes an encoder that also returns a target, as an output named `patch`.
 
-    A head of the same name, `with_heads(block_targets(...), patch=head)`, takes the place of the target
-    wherever its parameters are: so a student predicts, and a teacher that lacks the head is what is
-    predicted.
+    With a head of the same name, `with_heads(block_targets(...), patch=head)`, a network that has the head's
+    parameters returns the head's output instead. So the student returns its prediction, and the teacher,
+    which lacks the head, returns the target.
 
     Args:
         encoder: a Linen module whose blocks sow "blocks", such as `ViT`.

@@ -1,4 +1,6 @@
-"""A discrete autoencoder: an encoder into the logits of words, and a decoder from words back to pixels."""
+"""A discrete autoencoder: an encoder to the logits of words (discrete tokens), and a decoder from words to
+pixels.
+"""
 
 import flax.linen as nn
 import jax
@@ -11,7 +13,7 @@ from jssl.models.network import Network, as_features, network, of_part
 
 
 class Residual(nn.Module):
-    """Adds three convolutions, of 3, 3 and 1 pixels: [B, H, W, D] -> the same."""
+    """A residual block of three convolutions, of 3, 3 and 1 pixels: [B, H, W, D] -> the same shape."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -22,14 +24,14 @@ class Residual(nn.Module):
 
 
 class TokenEncoder(nn.Module):
-    """Encodes each patch as the logits of words, from more than its own pixels.
+    """Encodes each patch as the logits of words, from its own and nearby pixels.
 
-    A convolution of stride 2 and a residual block for each halving of the patch, then one linear layer. The
-    authors' sees a copy of half the size, with one halving less.
+    It has a convolution of stride 2 and a residual block for each halving of the patch, then one linear
+    layer. The authors' encoder takes images of half the size, with one halving less.
 
     Args:
         patch: side of a patch in pixels, a power of 2.
-        words: how many, K.
+        words: K, the size of the vocabulary.
         width: of the convolutions.
     References:
         arXiv:2102.12092; microsoft/unilm, beit/modeling_discrete_vae.py
@@ -52,7 +54,7 @@ class TokenEncoder(nn.Module):
         Returns:
             Features(cls [B, K], the mean probabilities of the words; tokens [B, N, K], their logits).
         Raises:
-            ValueError: for a patch that is no power of 2.
+            ValueError: for a patch that is not a power of 2.
         """
         halvings = self.patch.bit_length() - 1
         if self.patch != 2**halvings:
@@ -65,14 +67,14 @@ class TokenEncoder(nn.Module):
 
 
 class TokenDecoder(nn.Module):
-    """Draws an image of words: their vectors, then the encoder's layers mirrored.
+    """Decodes words to an image: the words' embeddings, then the encoder's layers in reverse order.
 
-    The image is doubled by convolutions that make four pixels of one, which contain the authors' transposed
-    ones.
+    Sides are doubled by convolutions that make four pixels from one; the authors' transposed convolutions are
+    a special case.
 
     Args:
         patch: side of a patch in pixels, a power of 2.
-        dim: of a word's vector.
+        dim: width of a word's embedding.
         width: of the convolutions.
         channels: of the image.
     References:
@@ -86,7 +88,7 @@ class TokenDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, words: jax.Array, grid: Grid) -> jax.Array:
-        """Draws images.
+        """Decodes images.
 
         Args:
             words: [B, N, K], probabilities or one-hot.
@@ -104,12 +106,12 @@ class TokenDecoder(nn.Module):
 
 
 def discrete_autoencoder(encoder, decoder, *, temperature: float = 0.9) -> Network:
-    """Makes a network that puts an image together again from words that are drawn softly.
+    """Makes a network that reconstructs an image from words drawn by a Gumbel-softmax.
 
     Args:
-        encoder: with a method grid(image shape), such as `TokenEncoder`.
+        encoder: a module with a method grid(image shape), such as `TokenEncoder`.
         decoder: (words [B, N, K], grid) -> [B, H, W, C], such as `TokenDecoder`.
-        temperature: of the Gumbel-softmax; without a key the likeliest words are taken.
+        temperature: of the Gumbel-softmax; without a random key the likeliest words are used.
     Returns:
         A `Network` of images, with params {"encoder", "decoder"} and outputs {"cls", "tokens", "image"}.
     References:

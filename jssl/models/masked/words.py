@@ -1,4 +1,6 @@
-"""Words for patches: what BEiT and its kin predict of those that are hidden, [B, N] ids below K."""
+"""Tokenizers: networks that give each patch a word (discrete token), [B, N] ids below K, which BEiT and
+related methods predict for hidden patches.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -11,21 +13,21 @@ from jssl.objectives.clusters import kmeans, random_rows, spread_rows
 
 
 def patch_words(patch: int, words: int, *, most: int = 20_000, iterations: int = 10) -> Network:
-    """Makes a tokenizer that calls each patch by the nearest of so many mean patches.
+    """Makes a tokenizer whose word for a patch is the nearest of K mean patches.
 
-    They are k-means centroids of the patches of the first images that it is given, found while it is
-    initialised, and never move.
+    The mean patches are k-means centroids of patches of the first images, computed when the network is
+    initialised; they never change.
 
     Args:
         patch: side of a patch in pixels.
-        words: how many, K; the first images have at least as many patches.
-        most: of the first images' patches, so many, drawn at random, are clustered.
+        words: K; the first images must have at least as many patches.
+        most: the most patches of the first images that are clustered, drawn at random.
         iterations: of k-means.
     Returns:
         A `Network` without parameters, images [B, H, W, C] -> [B, N] int32, with statistics {"words": [K, P *
         P * C]}.
     References:
-        SplitMask, arXiv:2112.10740, finds such simple words to suffice in place of a trained tokenizer
+        SplitMask, arXiv:2112.10740, finds that such simple words suffice in place of a trained tokenizer
 
     >>> images = jnp.kron(jnp.array([[0.0, 1.0], [5.0, 1.0]]), jnp.ones((2, 2)))[None, ..., None]
     >>> net = patch_words(2, 3)
@@ -56,11 +58,11 @@ def patch_words(patch: int, words: int, *, most: int = 20_000, iterations: int =
 
 
 def likeliest(model) -> Network:
-    """Makes a tokenizer of a network whose patch tokens are the logits of words.
+    """Makes a tokenizer from a network whose patch tokens are the logits of words.
 
     Args:
         model: anything `network` takes, images -> `Features` with tokens [B, N, K], such as a `TokenEncoder`;
-            `frozen`, where its words are to be predicted.
+            `frozen` if its words are targets.
     Returns:
         A `Network`, images -> [B, N] int32.
     References:
@@ -76,14 +78,14 @@ def likeliest(model) -> Network:
 
 
 def random_words(count: int, patch: int) -> Network:
-    """Makes a tokenizer of random directions: a patch's word is the direction that its pixels are nearest to.
+    """Makes a tokenizer of random directions: a patch's word is the direction nearest to its pixels.
 
     Args:
-        count: words.
+        count: the number of words.
         patch: side of a patch.
     Returns:
         A `Network` of images [B, H, W, C], with outputs [B, N] int32 and without parameters; its directions
-        lie among the statistics.
+        are kept among the statistics.
     References:
         SplitMask, arXiv:2112.10740
     """
