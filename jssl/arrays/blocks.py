@@ -16,9 +16,9 @@ def dealt(x: jax.Array, parts: int, *, axis: int = 0) -> jax.Array:
         axis: the axis of the batch.
     Returns:
         [P, ..., B / P, ...].
-
-    >>> dealt(jnp.arange(6), 2).tolist()
-    [[0, 2, 4], [1, 3, 5]]
+    Examples:
+        >>> dealt(jnp.arange(6), 2).tolist()
+        [[0, 2, 4], [1, 3, 5]]
     """
     shape = x.shape[:axis] + (x.shape[axis] // parts, parts) + x.shape[axis + 1 :]
     return jnp.moveaxis(x.reshape(shape), axis + 1, 0)
@@ -34,9 +34,9 @@ def in_blocks(x: jax.Array, block_size: int) -> jax.Array:
         [M, S, ...], M blocks of S <= block_size rows: row s of block m is x[s * M + m].
     Raises:
         ValueError: for a block size below 1.
-
-    >>> in_blocks(jnp.arange(1, 6), 2).tolist()
-    [[1, 4], [2, 5], [3, 0]]
+    Examples:
+        >>> in_blocks(jnp.arange(1, 6), 2).tolist()
+        [[1, 4], [2, 5], [3, 0]]
     """
     check_positive(block_size=block_size)
     blocks = -(-len(x) // block_size)
@@ -54,9 +54,9 @@ def from_blocks(blocks: jax.Array, size: int) -> jax.Array:
         size: N, the number of rows before padding.
     Returns:
         [N, ...].
-
-    >>> from_blocks(in_blocks(jnp.arange(1, 6), 2), 5).tolist()
-    [1, 2, 3, 4, 5]
+    Examples:
+        >>> from_blocks(in_blocks(jnp.arange(1, 6), 2), 5).tolist()
+        [1, 2, 3, 4, 5]
     """
     rows = jnp.moveaxis(blocks, 0, 1)
     return rows.reshape(-1, *rows.shape[2:])[:size]

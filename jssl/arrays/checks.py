@@ -26,14 +26,14 @@ def check(**arguments: tuple) -> list[jax.Array]:
     Raises:
         TypeError: for another dtype.
         ValueError: for another rank, sizes that disagree, or an empty axis.
-
-    >>> z, mask = check(z=(jnp.ones((2, 3), jnp.bfloat16), "B D"), mask=(jnp.ones(2, bool), "B", bool))
-    >>> z.dtype.name
-    'float32'
-    >>> check(z_a=(jnp.ones((2, 3)), "B D"), z_b=(jnp.ones((4, 3)), "B D"))
-    Traceback (most recent call last):
-    ...
-    ValueError: z_b has shape (4, 3), expected [B, D] with B = 2 as in z_a
+    Examples:
+        >>> z, mask = check(z=(jnp.ones((2, 3), jnp.bfloat16), "B D"), mask=(jnp.ones(2, bool), "B", bool))
+        >>> z.dtype.name
+        'float32'
+        >>> check(z_a=(jnp.ones((2, 3)), "B D"), z_b=(jnp.ones((4, 3)), "B D"))
+        Traceback (most recent call last):
+        ...
+        ValueError: z_b has shape (4, 3), expected [B, D] with B = 2 as in z_a
     """
     sizes, arrays = {}, []
     for name, (array, axes, *kind) in arguments.items():
@@ -90,11 +90,11 @@ def check_batch(least: int, reason: str, **array: jax.Array) -> None:
         **array: name=array, the batch first.
     Raises:
         ValueError: for a smaller batch.
-
-    >>> check_batch(2, "a nearest neighbour", z=jnp.ones((1, 3)))
-    Traceback (most recent call last):
-    ...
-    ValueError: z has shape (1, 3), expected a batch of at least 2 for a nearest neighbour
+    Examples:
+        >>> check_batch(2, "a nearest neighbour", z=jnp.ones((1, 3)))
+        Traceback (most recent call last):
+        ...
+        ValueError: z has shape (1, 3), expected a batch of at least 2 for a nearest neighbour
     """
     for name, value in array.items():
         if value.shape[0] < least:
@@ -111,11 +111,11 @@ def check_positive(**values) -> None:
         **values: name=number, for instance a temperature.
     Raises:
         ValueError: for zero, a negative number or nan.
-
-    >>> check_positive(temperature=0.0)
-    Traceback (most recent call last):
-    ...
-    ValueError: temperature is 0.0, expected a number above 0
+    Examples:
+        >>> check_positive(temperature=0.0)
+        Traceback (most recent call last):
+        ...
+        ValueError: temperature is 0.0, expected a number above 0
     """
     for name, value in values.items():
         if isinstance(value, numbers.Real) and not float(value) > 0:

@@ -19,10 +19,10 @@ def drawn_rectangles(
         aspect: (least, most) height / width.
     Returns:
         (top, left, height, width), [...] each, whole numbers as floats; some are larger than the grid.
-
-    >>> numbers = jnp.array([0, 0.5, 0.9, 0])
-    >>> [side.tolist() for side in drawn_rectangles((4, 4), numbers, area=(4, 9), aspect=(0.5, 2))]
-    [2.0, 0.0, 2.0, 2.0]
+    Examples:
+        >>> numbers = jnp.array([0, 0.5, 0.9, 0])
+        >>> [side.tolist() for side in drawn_rectangles((4, 4), numbers, area=(4, 9), aspect=(0.5, 2))]
+        [2.0, 0.0, 2.0, 2.0]
     """
     rows, columns = grid
     (least, most), (low, high) = area, map(math.log, aspect)
@@ -41,9 +41,9 @@ def rectangles(grid: tuple[int, int], top, left, height, width) -> jax.Array:
         height, width: [...] or one number for all.
     Returns:
         [..., rows, columns] bool; parts of a rectangle outside the grid are cut off.
-
-    >>> rectangles((2, 3), jnp.array([0]), jnp.array([1]), 1, 2)[0].astype(int).tolist()
-    [[0, 1, 1], [0, 0, 0]]
+    Examples:
+        >>> rectangles((2, 3), jnp.array([0]), jnp.array([1]), 1, 2)[0].astype(int).tolist()
+        [[0, 1, 1], [0, 0, 0]]
     """
     rows, columns = (jnp.arange(side) for side in grid)
     vertical = (rows >= top[..., None]) & (rows < (top + height)[..., None])
@@ -59,8 +59,8 @@ def at_places(tokens: jax.Array, places: jax.Array) -> jax.Array:
         places: [..., n] int.
     Returns:
         [..., n, D].
-
-    >>> at_places(jnp.arange(8.0).reshape(1, 4, 2), jnp.array([[3, 0]])).tolist()
-    [[[6.0, 7.0], [0.0, 1.0]]]
+    Examples:
+        >>> at_places(jnp.arange(8.0).reshape(1, 4, 2), jnp.array([[3, 0]])).tolist()
+        [[[6.0, 7.0], [0.0, 1.0]]]
     """
     return jnp.take_along_axis(tokens, places[..., None], axis=-2)

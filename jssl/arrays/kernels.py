@@ -17,9 +17,9 @@ def vectors_together(tree: Any) -> Any:
         tree: a pytree of arrays, such as gradients.
     Returns:
         The same values.
-
-    >>> vectors_together({"bias": jnp.ones(3), "kernel": jnp.ones((2, 3))})["bias"].tolist()
-    [1.0, 1.0, 1.0]
+    Examples:
+        >>> vectors_together({"bias": jnp.ones(3), "kernel": jnp.ones((2, 3))})["bias"].tolist()
+        [1.0, 1.0, 1.0]
     """
     leaves, structure = jax.tree.flatten(tree)
     vectors = {i: x for i, x in enumerate(leaves) if x.ndim == 1}

@@ -22,9 +22,9 @@ def rgb_to_lab(images: jax.Array) -> jax.Array:
         ValueError: for other numbers of channels.
     References:
         IEC 61966-2-1; CIE 15
-
-    >>> rgb_to_lab(jnp.ones(3)).round(1).tolist()[0]
-    100.0
+    Examples:
+        >>> rgb_to_lab(jnp.ones(3)).round(1).tolist()[0]
+        100.0
     """
     if images.shape[-1] != 3:
         raise ValueError(f"colors need images of 3 channels, got shape {images.shape}")
@@ -46,9 +46,9 @@ def lab_to_rgb(lab: jax.Array) -> jax.Array:
         lab: [..., 3] as `rgb_to_lab` makes it.
     Returns:
         [..., 3] in [0, 1].
-
-    >>> [round(float(x), 3) for x in lab_to_rgb(rgb_to_lab(jnp.array([0.2, 0.5, 0.9])))]
-    [0.2, 0.5, 0.9]
+    Examples:
+        >>> [round(float(x), 3) for x in lab_to_rgb(rgb_to_lab(jnp.array([0.2, 0.5, 0.9])))]
+        [0.2, 0.5, 0.9]
     """
     middle = (lab[..., 0] + 16) / 116
     root = jnp.stack([middle + lab[..., 1] / 500, middle, middle - lab[..., 2] / 200], axis=-1)

@@ -19,9 +19,9 @@ def patchify(images, patch: int) -> jax.Array:
         ValueError: for other shapes, or a patch that does not divide the image.
     References:
         MAE, arXiv:2111.06377
-
-    >>> patchify(jnp.arange(16.0).reshape(1, 4, 4, 1), 2)[0].tolist()
-    [[0.0, 1.0, 4.0, 5.0], [2.0, 3.0, 6.0, 7.0], [8.0, 9.0, 12.0, 13.0], [10.0, 11.0, 14.0, 15.0]]
+    Examples:
+        >>> patchify(jnp.arange(16.0).reshape(1, 4, 4, 1), 2)[0].tolist()
+        [[0.0, 1.0, 4.0, 5.0], [2.0, 3.0, 6.0, 7.0], [8.0, 9.0, 12.0, 13.0], [10.0, 11.0, 14.0, 15.0]]
     """
     images = check_images(images, patch, "patch")
     batch, height, width, channels = images.shape
@@ -43,10 +43,10 @@ def unpatchify(patches, patch: int, *, channels: int = 3, grid: tuple[int, int] 
         ValueError: for other shapes or, without a grid, a number of patches that is not a square.
     References:
         MAE, arXiv:2111.06377
-
-    >>> images = jnp.arange(48.0).reshape(1, 4, 4, 3)
-    >>> bool((unpatchify(patchify(images, 2), 2) == images).all())
-    True
+    Examples:
+        >>> images = jnp.arange(48.0).reshape(1, 4, 4, 3)
+        >>> bool((unpatchify(patchify(images, 2), 2) == images).all())
+        True
     """
     patches = jnp.asarray(patches)
     if patches.ndim != 3 or patches.shape[-1] != patch * patch * channels:
@@ -74,9 +74,9 @@ def overlapping_patches(images, side: int, stride: int) -> jax.Array:
         [B, N, side, side, C] with N = rows * columns, rows = (H - side) // stride + 1 and so on.
     Raises:
         ValueError: for other shapes, or patches larger than the images.
-
-    >>> overlapping_patches(jnp.arange(9.0).reshape(1, 3, 3, 1), 2, 1)[0, :, 0, 0, 0].tolist()
-    [0.0, 1.0, 3.0, 4.0]
+    Examples:
+        >>> overlapping_patches(jnp.arange(9.0).reshape(1, 3, 3, 1), 2, 1)[0, :, 0, 0, 0].tolist()
+        [0.0, 1.0, 3.0, 4.0]
     """
     images = jnp.asarray(images)
     if images.ndim != 4 or not 1 <= side <= min(images.shape[1:3]) or stride < 1:
@@ -109,9 +109,9 @@ def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> jax.Array:
     References:
         MAE, arXiv:2111.06377
         MoCo v3, arXiv:2104.02057
-
-    >>> sincos_position_embedding(4, (1, 2)).round(3).tolist()
-    [[0.0, 1.0, 0.0, 1.0], [0.8410000205039978, 0.5400000214576721, 0.0, 1.0]]
+    Examples:
+        >>> sincos_position_embedding(4, (1, 2)).round(3).tolist()
+        [[0.0, 1.0, 0.0, 1.0], [0.8410000205039978, 0.5400000214576721, 0.0, 1.0]]
     """
     if dim < 4 or dim % 4:
         raise ValueError(f"dim is {dim}, expected a multiple of 4: sines and cosines of two coordinates")

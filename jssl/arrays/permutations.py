@@ -24,9 +24,9 @@ def permutation_table(count: int, *, number: int = 9) -> np.ndarray:
         ValueError: for more rows than permutations, or more than 9.
     References:
         arXiv:1603.09246, arXiv:1805.00385
-
-    >>> permutation_table(3, number=3).tolist()
-    [[0, 1, 2], [1, 2, 0], [2, 0, 1]]
+    Examples:
+        >>> permutation_table(3, number=3).tolist()
+        [[0, 1, 2], [1, 2, 0], [2, 0, 1]]
     """
     if not 0 < number <= 9:
         raise ValueError(f"number must lie between 1 and 9, got {number}")
@@ -52,9 +52,9 @@ def least_distance(table: np.ndarray) -> int:
         table: [K, N].
     Returns:
         A number of places; N for one row.
-
-    >>> least_distance(permutation_table(3, number=3))
-    3
+    Examples:
+        >>> least_distance(permutation_table(3, number=3))
+        3
     """
     nearest = [np.min(np.sum(table[i] != table[:i], axis=-1)) for i in range(1, len(table))]
     return int(min(nearest, default=table.shape[1]))

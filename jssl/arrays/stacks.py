@@ -24,9 +24,9 @@ def is_stacked(path: tuple[str, ...]) -> bool:
 
     Args:
         path: the names along its path, as `jssl.arrays.trees.names` gives them.
-
-    >>> is_stacked(("blocks", "stacked", "mlp", "kernel")), is_stacked(("blocks", "block_3", "mlp", "kernel"))
-    (True, False)
+    Examples:
+        >>> is_stacked(("blocks", "stacked", "kernel")), is_stacked(("blocks", "block_3", "kernel"))
+        (True, False)
     """
     return STACKED in path
 
@@ -38,9 +38,10 @@ def stack_blocks(tree: Any) -> Any:
         tree: a pytree of arrays, or of whatever `jnp.stack` takes.
     Returns:
         The same tree with stacked blocks; subtrees without blocks stay as they are.
-
-    >>> stack_blocks({"blocks": {"block_0": jnp.zeros(3), "block_1": jnp.ones(3)}})["blocks"]["stacked"].shape
-    (2, 3)
+    Examples:
+        >>> blocks = {"block_0": jnp.zeros(3), "block_1": jnp.ones(3)}
+        >>> stack_blocks({"blocks": blocks})["blocks"]["stacked"].shape
+        (2, 3)
     """
 
     def stack(node):
@@ -59,9 +60,9 @@ def unstack_blocks(tree: Any) -> Any:
         tree: a pytree of arrays.
     Returns:
         The same tree with a subtree for each block; subtrees without a stack stay as they are.
-
-    >>> sorted(unstack_blocks({"blocks": {"stacked": jnp.zeros((2, 3))}})["blocks"])
-    ['block_0', 'block_1']
+    Examples:
+        >>> sorted(unstack_blocks({"blocks": {"stacked": jnp.zeros((2, 3))}})["blocks"])
+        ['block_0', 'block_1']
     """
 
     def unstack(node):
@@ -82,10 +83,10 @@ def in_form_of(tree: Any, like: Any) -> Any:
         like: nested dictionaries of which some have the same paths, such as a network's own parameters.
     Returns:
         The tree; what `like` does not have stays as it is.
-
-    >>> blocks = {"block_0": jnp.zeros(3), "block_1": jnp.ones(3)}
-    >>> in_form_of(blocks, {"stacked": jnp.zeros((2, 3))})["stacked"].shape
-    (2, 3)
+    Examples:
+        >>> blocks = {"block_0": jnp.zeros(3), "block_1": jnp.ones(3)}
+        >>> in_form_of(blocks, {"stacked": jnp.zeros((2, 3))})["stacked"].shape
+        (2, 3)
     """
     if _has_blocks(tree) and _has_stack(like):
         return stack_blocks(tree)
@@ -107,9 +108,9 @@ def squares_of_layers(tree: Any) -> Any:
     Returns:
         A tree of the same structure: one number for each leaf, and for a stacked leaf one for each block,
         [L, 1, ...].
-
-    >>> squares_of_layers({"a": jnp.array([3.0, 4.0]), "stacked": jnp.ones((2, 3))})["stacked"].tolist()
-    [[3.0], [3.0]]
+    Examples:
+        >>> squares_of_layers({"a": jnp.array([3.0, 4.0]), "stacked": jnp.ones((2, 3))})["stacked"].tolist()
+        [[3.0], [3.0]]
     """
     leaves, structure = jax.tree_util.tree_flatten_with_path(tree)
     stacked = [is_stacked(names(path)) for path, _ in leaves]

@@ -13,9 +13,9 @@ def names(path) -> tuple[str, ...]:
         path: the path of a leaf.
     Returns:
         One string per level: dictionary keys, attributes or indices.
-
-    >>> jax.tree_util.tree_map_with_path(lambda path, leaf: names(path), {"dense": {"kernel": 1.0}})
-    {'dense': {'kernel': ('dense', 'kernel')}}
+    Examples:
+        >>> jax.tree_util.tree_map_with_path(lambda path, leaf: names(path), {"dense": {"kernel": 1.0}})
+        {'dense': {'kernel': ('dense', 'kernel')}}
     """
     return tuple(
         str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry)))) for entry in path
@@ -29,9 +29,9 @@ def by_path(tree: Any) -> dict[tuple[str, ...], Any]:
         tree: any pytree.
     Returns:
         {names along the path: leaf}, in the order of the leaves.
-
-    >>> by_path({"dense": {"kernel": 1.0, "bias": 2.0}})
-    {('dense', 'bias'): 2.0, ('dense', 'kernel'): 1.0}
+    Examples:
+        >>> by_path({"dense": {"kernel": 1.0, "bias": 2.0}})
+        {('dense', 'bias'): 2.0, ('dense', 'kernel'): 1.0}
     """
     return {names(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
@@ -46,9 +46,9 @@ def overlay(tree: Any, given: Any) -> Any:
         The tree with copies of the given arrays, cast to the tree's own dtypes.
     Raises:
         ValueError: for an array of another shape, or with a path that the tree does not have.
-
-    >>> overlay({"a": jnp.zeros(2), "b": {"c": jnp.zeros(1)}}, {"b": {"c": jnp.ones(1)}})["b"]["c"].tolist()
-    [1.0]
+    Examples:
+        >>> overlay({"a": jnp.zeros(2), "b": jnp.zeros(1)}, {"b": jnp.ones(1)})["b"].tolist()
+        [1.0]
     """
     left = by_path(given)
 

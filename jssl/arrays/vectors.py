@@ -18,9 +18,9 @@ def l2_normalize(x: jax.Array, *, axis: int = -1) -> jax.Array:
         axis: the axis of the vectors.
     Returns:
         An array like x.
-
-    >>> l2_normalize(jnp.array([3.0, 4.0])).tolist()
-    [0.6000000238418579, 0.800000011920929]
+    Examples:
+        >>> l2_normalize(jnp.array([3.0, 4.0])).tolist()
+        [0.6000000238418579, 0.800000011920929]
     """
     y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     square = jnp.maximum(jnp.sum(y * y, axis=axis, keepdims=True), _SMALLEST_NORM**2)
@@ -34,9 +34,9 @@ def unit(x: jax.Array) -> jax.Array:
         x: [..., D].
     Returns:
         [..., D], x / |x|.
-
-    >>> unit(jnp.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    Examples:
+        >>> unit(jnp.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     square = jnp.sum(x * x, axis=-1, keepdims=True)
     zero = square <= _SMALLEST_NORM**2  # False for NaN, which must stay visible
@@ -50,9 +50,9 @@ def unit_on_host(x: np.ndarray) -> np.ndarray:
         x: [..., D] floats.
     Returns:
         [..., D], x / |x|.
-
-    >>> unit_on_host(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
-    [[0.6, 0.8], [0.0, 0.0]]
+    Examples:
+        >>> unit_on_host(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [[0.6, 0.8], [0.0, 0.0]]
     """
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
@@ -66,9 +66,9 @@ def random_units(rows: int, like: jax.Array, *, seed: int = 0) -> jax.Array:
         seed: of the draw.
     Returns:
         [N, D], at least float32.
-
-    >>> random_units(3, jnp.zeros((2, 4))).shape
-    (3, 4)
+    Examples:
+        >>> random_units(3, jnp.zeros((2, 4))).shape
+        (3, 4)
     """
     dtype = jnp.promote_types(like.dtype, jnp.float32)
     return unit(jax.random.normal(jax.random.key(seed), (rows, like.shape[-1]), dtype))
@@ -86,9 +86,9 @@ def similarity(a: jax.Array, b: jax.Array) -> jax.Array:
         b: [B, D].
     Returns:
         [A, B], a b^T.
-
-    >>> similarity(jnp.eye(2), jnp.array([[1.0, 2.0]])).tolist()
-    [[1.0], [2.0]]
+    Examples:
+        >>> similarity(jnp.eye(2), jnp.array([[1.0, 2.0]])).tolist()
+        [[1.0], [2.0]]
     """
 
     def product(precision):
@@ -109,9 +109,9 @@ def cosine(a: jax.Array, b: jax.Array) -> jax.Array:
         b: [..., D].
     Returns:
         [...], 0 where either row is zero.
-
-    >>> cosine(jnp.array([[2.0, 0.0]]), jnp.array([[3.0, 0.0]])).tolist()
-    [1.0]
+    Examples:
+        >>> cosine(jnp.array([[2.0, 0.0]]), jnp.array([[3.0, 0.0]])).tolist()
+        [1.0]
     """
     return jnp.sum(unit(a) * unit(b), axis=-1)
 
@@ -124,9 +124,9 @@ def entries(rows: jax.Array, ids: jax.Array) -> jax.Array:
         ids: [...] integers, below K.
     Returns:
         [...]; nan for an id outside of [0, K): negative ids do not count from the end.
-
-    >>> entries(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([1, -1])).tolist()
-    [2.0, nan]
+    Examples:
+        >>> entries(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([1, -1])).tolist()
+        [2.0, nan]
     """
     return jnp.take_along_axis(rows, _or_outside(ids, rows.shape[-1])[..., None], axis=-1)[..., 0]
 
@@ -139,9 +139,9 @@ def rows_at(table: jax.Array, ids: jax.Array) -> jax.Array:
         ids: [...] integers, below N.
     Returns:
         [..., ...]; nan for an id outside of [0, N): negative ids do not count from the end.
-
-    >>> rows_at(jnp.array([1.0, 2.0]), jnp.array([1, -1, 2])).tolist()
-    [2.0, nan, nan]
+    Examples:
+        >>> rows_at(jnp.array([1.0, 2.0]), jnp.array([1, -1, 2])).tolist()
+        [2.0, nan, nan]
     """
     return jnp.take(table, _or_outside(ids, len(table)), axis=0)
 

@@ -21,9 +21,9 @@ def attention_mask(attention: jax.Array, *, ratio: float | jax.Array) -> jax.Arr
         ValueError: for a ratio outside of [0, 1] or another shape.
     References:
         AttMask, arXiv:2203.12719
-
-    >>> attention_mask(jnp.array([[0.1, 0.6, 0.2, 0.1]]), ratio=0.5).tolist()
-    [[False, True, True, False]]
+    Examples:
+        >>> attention_mask(jnp.array([[0.1, 0.6, 0.2, 0.1]]), ratio=0.5).tolist()
+        [[False, True, True, False]]
     """
     if attention.ndim != 2:
         raise ValueError(f"attention must be [B, N], the mean over heads, got shape {attention.shape}")

@@ -95,10 +95,10 @@ def exact_block_mask(
         [B, N] bool.
     References:
         CAE, arXiv:2202.03026
-
-    >>> keys = jax.random.split(jax.random.key(0), 3)
-    >>> exact_block_mask(keys, (4, 4), count=7, min_block=2).sum(-1).tolist()
-    [7, 7, 7]
+    Examples:
+        >>> keys = jax.random.split(jax.random.key(0), 3)
+        >>> exact_block_mask(keys, (4, 4), count=7, min_block=2).sum(-1).tolist()
+        [7, 7, 7]
     """
     blocks = fold_keys(keys, 0)
     mask = block_mask(blocks, grid, count=count, min_block=min_block, aspect=aspect, tries=16)

@@ -94,9 +94,9 @@ def multiblock_sizes(
         target_scale, target_aspect, context_scale: as for `multiblock_masks`.
     Returns:
         (context, target).
-
-    >>> multiblock_sizes((14, 14))
-    (139, 40)
+    Examples:
+        >>> multiblock_sizes((14, 14))
+        (139, 40)
     """
 
     def areas(scale, aspect):

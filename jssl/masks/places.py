@@ -21,9 +21,9 @@ def visible_indices(mask: jax.Array, count: int) -> jax.Array:
         visible_indices(~target, n).
     Raises:
         ValueError: for another mask, or a count that is not between 1 and N.
-
-    >>> visible_indices(jnp.array([[True, False, False, True], [False, True, True, True]]), 2).tolist()
-    [[1, 2], [0, 0]]
+    Examples:
+        >>> visible_indices(jnp.array([[True, False, False, True], [False, True, True, True]]), 2).tolist()
+        [[1, 2], [0, 0]]
     """
     if mask.dtype != jnp.bool_ or mask.ndim != 2:
         raise ValueError(f"mask must be bool [B, N], True = hidden, got {mask.dtype} {mask.shape}")
@@ -45,9 +45,9 @@ def hidden_indices(mask: jax.Array, count: int) -> jax.Array:
         count: the most patches that a mask hides, a static number.
     Returns:
         [..., count] int32.
-
-    >>> hidden_indices(jnp.array([[True, False, False, True], [False, True, False, False]]), 2).tolist()
-    [[0, 3], [1, 1]]
+    Examples:
+        >>> hidden_indices(jnp.array([[True, False, False, True], [False, True, False, False]]), 2).tolist()
+        [[0, 3], [1, 1]]
     """
     found = visible_indices(~mask.reshape(-1, mask.shape[-1]), count)
     return found.reshape(*mask.shape[:-1], count)

@@ -21,9 +21,9 @@ def random_mask(keys: jax.Array, grid: tuple[int, int], *, ratio: float) -> jax.
         ValueError: for a ratio outside of [0, 1], or keys that are not [B].
     References:
         MAE, arXiv:2111.06377
-
-    >>> random_mask(jax.random.split(jax.random.key(0), 2), (4, 4), ratio=0.75).sum(-1).tolist()
-    [12, 12]
+    Examples:
+        >>> random_mask(jax.random.split(jax.random.key(0), 2), (4, 4), ratio=0.75).sum(-1).tolist()
+        [12, 12]
     """
     check_keys(keys)
     check_ratio(ratio)

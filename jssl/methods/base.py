@@ -43,10 +43,10 @@ def ema(momentum, follows: Callable[[Params], Params] = everything) -> Teacher:
         follows: (params) -> the part of the parameters that the teacher copies.
     Returns:
         A `Teacher` that starts as a copy of the student.
-
-    >>> teacher = ema(0.75)
-    >>> float(teacher.move({"w": 1.0}, {"w": 5.0}, 0)["w"])
-    2.0
+    Examples:
+        >>> teacher = ema(0.75)
+        >>> float(teacher.move({"w": 1.0}, {"w": 5.0}, 0)["w"])
+        2.0
     """
 
     def move(teacher, params, step):

@@ -53,7 +53,7 @@ def labelled(loss, *, name: str = "cls") -> Objective:
         loss: ([B, D], [B, D], [B]) -> losses. An image without a label (-1) gets a label of its own.
         name: of the student's output.
     Returns:
-        An `Objective` that remembers nothing; it reads views["label"] [B].
+        An `Objective` that remembers nothing; it reads `views["label"]` [B].
     """
 
     def losses(outputs):

@@ -41,9 +41,9 @@ def describe(value: Any) -> Any:
         JSON types, which `restored` reads.
     Raises:
         ValueError: for anything that cannot be found by a name, such as a lambda.
-
-    >>> describe(nn.Dense(4, use_bias=False))
-    {'module': 'flax.linen:Dense', 'fields': {'features': 4, 'use_bias': False}}
+    Examples:
+        >>> describe(nn.Dense(4, use_bias=False))
+        {'module': 'flax.linen:Dense', 'fields': {'features': 4, 'use_bias': False}}
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -68,9 +68,9 @@ def restored(text: Any) -> Any:
         A Linen module.
     Raises:
         ValueError: for text that is not a description, or that names something other than a layer.
-
-    >>> restored({"module": "flax.linen:Dense", "fields": {"features": 4}}).features
-    4
+    Examples:
+        >>> restored({"module": "flax.linen:Dense", "fields": {"features": 4}}).features
+        4
     """
     try:
         return _restored(text)

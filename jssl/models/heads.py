@@ -29,11 +29,11 @@ class Head(nn.Module):
     Args:
         layers: Linen modules and plain functions of an array; a BatchNorm uses batch statistics when `train`,
             and a Dropout drops.
-
-    >>> head = Head([dense(8), batch_norm(), nn.relu, dense(4)])
-    >>> variables = head.init(jax.random.key(0), jnp.ones((2, 3)))
-    >>> head.apply(variables, jnp.ones((2, 3))).shape
-    (2, 4)
+    Examples:
+        >>> head = Head([dense(8), batch_norm(), nn.relu, dense(4)])
+        >>> variables = head.init(jax.random.key(0), jnp.ones((2, 3)))
+        >>> head.apply(variables, jnp.ones((2, 3))).shape
+        (2, 4)
     """
 
     layers: Sequence[Callable]
@@ -68,9 +68,9 @@ def cut(head: Head, keep: int) -> Head:
         ValueError: for more layers than there are.
     References:
         SimCLR v2, arXiv:2006.10029
-
-    >>> len(cut(simclr_head(layers=3), 3).layers)  # linear, batch norm, ReLU
-    3
+    Examples:
+        >>> len(cut(simclr_head(layers=3), 3).layers)  # linear, batch norm, ReLU
+        3
     """
     if not 0 < keep <= len(head.layers):
         raise ValueError(f"cut: keep must lie between 1 and the head's {len(head.layers)} layers, got {keep}")

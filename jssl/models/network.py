@@ -60,11 +60,11 @@ def network(model) -> Network:
         The `Network`.
     Raises:
         TypeError: for anything else, or a Linen module whose flag for training has another name.
-
-    >>> dense = network(nn.Dense(4))
-    >>> params, statistics = dense.init(jax.random.key(0), jnp.ones((2, 3)))
-    >>> dense.apply(params, statistics, jnp.ones((2, 3)))[0].shape
-    (2, 4)
+    Examples:
+        >>> dense = network(nn.Dense(4))
+        >>> params, statistics = dense.init(jax.random.key(0), jnp.ones((2, 3)))
+        >>> dense.apply(params, statistics, jnp.ones((2, 3)))[0].shape
+        (2, 4)
     """
     if isinstance(model, Network):
         return model
@@ -146,15 +146,15 @@ def collecting(model, *wanted: str) -> Network:
         wanted: names under which layers have sown values.
     Returns:
         A `Network` with the same parameters; inner values that nothing reads are not computed.
-
-    >>> class Two(nn.Module):
-    ...     @nn.compact
-    ...     def __call__(self, x):
-    ...         self.sow("intermediates", "half", x / 2)
-    ...         return x
-    >>> net = collecting(Two(), "half")
-    >>> as_outputs(net.apply({}, {}, jnp.ones((1, 2)))[0])["half"][0].tolist()
-    [[0.5, 0.5]]
+    Examples:
+        >>> class Two(nn.Module):
+        ...     @nn.compact
+        ...     def __call__(self, x):
+        ...         self.sow("intermediates", "half", x / 2)
+        ...         return x
+        >>> net = collecting(Two(), "half")
+        >>> as_outputs(net.apply({}, {}, jnp.ones((1, 2)))[0])["half"][0].tolist()
+        [[0.5, 0.5]]
     """
     net = network(model)
     apply = partial(net.apply, collect=wanted)

@@ -64,11 +64,11 @@ def encoder(name: str, **overrides: Any) -> nn.Module:
     Raises:
         ValueError: for an unknown name, with the closest known ones.
         TypeError: for an unknown field.
-
-    >>> encoder("vit_s16").dim
-    384
-    >>> encoder("resnet18x0.25_cifar").widths
-    (16, 32, 64, 128)
+    Examples:
+        >>> encoder("vit_s16").dim
+        384
+        >>> encoder("resnet18x0.25_cifar").widths
+        (16, 32, 64, 128)
     """
     if match := re.fullmatch(rf"vit_({'|'.join(VITS)})([1-9]\d*)", name):
         size, patch = match.groups()

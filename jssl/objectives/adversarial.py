@@ -20,9 +20,9 @@ def judgement(real, made) -> jax.Array:
         ValueError: for other shapes.
     References:
         arXiv:1604.07379
-
-    >>> judgement(jnp.zeros(1), jnp.zeros(1)).round(3).tolist()
-    [1.3860000371932983]
+    Examples:
+        >>> judgement(jnp.zeros(1), jnp.zeros(1)).round(3).tolist()
+        [1.3860000371932983]
     """
     real, made = check(real=(real, "B"), made=(made, "B"))
     return jax.nn.softplus(-real) + jax.nn.softplus(made)
@@ -39,9 +39,9 @@ def passing(made) -> jax.Array:
         ValueError: for another shape.
     References:
         arXiv:1604.07379
-
-    >>> passing(jnp.array([100.0])).tolist()
-    [0.0]
+    Examples:
+        >>> passing(jnp.array([100.0])).tolist()
+        [0.0]
     """
     (made,) = check(made=(made, "B"))
     return jax.nn.softplus(-made)
@@ -62,9 +62,9 @@ def filled_hole(prediction, target, *, band: int = 0, weight: float = 10.0) -> j
         ValueError: for other shapes.
     References:
         arXiv:1604.07379; pathak22/context-encoder, train.lua
-
-    >>> filled_hole(jnp.ones((1, 4, 4, 1)), jnp.zeros((1, 4, 4, 1)), band=1).tolist()
-    [7.75]
+    Examples:
+        >>> filled_hole(jnp.ones((1, 4, 4, 1)), jnp.zeros((1, 4, 4, 1)), band=1).tolist()
+        [7.75]
     """
     prediction, target = check(prediction=(prediction, "B H W C"), target=(target, "B H W C"))
     rows, columns = (jnp.minimum(jnp.arange(size), jnp.arange(size)[::-1]) for size in prediction.shape[1:3])
@@ -86,9 +86,9 @@ def where_kept(logits, kept) -> jax.Array:
         ValueError: for other shapes.
     References:
         arXiv:1806.05024
-
-    >>> where_kept(jnp.zeros((1, 4)), jnp.ones((1, 2, 2, 1))).round(3).tolist()
-    [0.6930000185966492]
+    Examples:
+        >>> where_kept(jnp.zeros((1, 4)), jnp.ones((1, 2, 2, 1))).round(3).tolist()
+        [0.6930000185966492]
     """
     logits, kept = check(logits=(logits, "B N"), kept=(kept, "B H W K"))
     side = math.isqrt(logits.shape[1])
@@ -110,10 +110,10 @@ def error_where(prediction, target, kept) -> jax.Array:
         ValueError: for other shapes.
     References:
         arXiv:1806.05024
-
-    >>> kept = jnp.array([1.0, 0.0]).reshape(1, 2, 1, 1)
-    >>> error_where(jnp.array([3.0, 9.0]).reshape(1, 2, 1, 1), jnp.zeros((1, 2, 1, 1)), kept).tolist()
-    [9.0]
+    Examples:
+        >>> kept = jnp.array([1.0, 0.0]).reshape(1, 2, 1, 1)
+        >>> error_where(jnp.array([3.0, 9.0]).reshape(1, 2, 1, 1), jnp.zeros((1, 2, 1, 1)), kept).tolist()
+        [9.0]
     """
     prediction, target, kept = check(
         prediction=(prediction, "B H W C"), target=(target, "B H W C"), kept=(kept, "B h w K")

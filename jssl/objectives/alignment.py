@@ -18,10 +18,10 @@ def negative_cosine_similarity(prediction, target) -> jax.Array:
         ValueError: for other shapes.
     References:
         SimSiam, arXiv:2011.10566
-
-    >>> import jax.numpy as jnp
-    >>> negative_cosine_similarity(jnp.array([[2.0, 0.0]]), jnp.array([[3.0, 0.0]])).tolist()
-    [-1.0]
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> negative_cosine_similarity(jnp.array([[2.0, 0.0]]), jnp.array([[3.0, 0.0]])).tolist()
+        [-1.0]
     """
     prediction, target = check(prediction=(prediction, "B D"), target=(target, "B D"))
     return -cosine(prediction, jax.lax.stop_gradient(target))
@@ -39,10 +39,10 @@ def normalized_mse(prediction, target) -> jax.Array:
         ValueError: for other shapes.
     References:
         BYOL, arXiv:2006.07733
-
-    >>> import jax.numpy as jnp
-    >>> normalized_mse(jnp.array([[2.0, 0.0]]), jnp.array([[0.0, 3.0]])).tolist()
-    [2.0]
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> normalized_mse(jnp.array([[2.0, 0.0]]), jnp.array([[0.0, 3.0]])).tolist()
+        [2.0]
     """
     prediction, target = check(prediction=(prediction, "B D"), target=(target, "B D"))
     return 2 - 2 * cosine(prediction, jax.lax.stop_gradient(target))

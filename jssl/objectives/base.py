@@ -53,9 +53,9 @@ def value_at(value: float | Callable, step) -> jax.Array | float:
         step: scalar.
     Returns:
         A scalar.
-
-    >>> value_at(0.5, 3), value_at(lambda step: 2 * step, 3)
-    (0.5, 6)
+    Examples:
+        >>> value_at(0.5, 3), value_at(lambda step: 2 * step, 3)
+        (0.5, 6)
     """
     return value(step) if callable(value) else value
 
@@ -71,11 +71,11 @@ def named(arrays: Mapping[str, jax.Array] | None, name: str, owner: str) -> jax.
         arrays[name].
     Raises:
         ValueError: where it is missing.
-
-    >>> named({"cls": 1.0}, "patch", "student")
-    Traceback (most recent call last):
-    ...
-    ValueError: the objective needs 'patch' of outputs.student, which has ['cls']
+    Examples:
+        >>> named({"cls": 1.0}, "patch", "student")
+        Traceback (most recent call last):
+        ...
+        ValueError: the objective needs 'patch' of outputs.student, which has ['cls']
     """
     if arrays is None or name not in arrays:
         found = "is None" if arrays is None else f"has {sorted(arrays)}"
@@ -90,11 +90,11 @@ def stateless(loss_fn: Callable[[Outputs], jax.Array]) -> Objective:
         loss_fn: outputs -> losses of any shape (one per example, or a scalar), or (losses, metrics).
     Returns:
         An `Objective` with empty memory.
-
-    >>> objective = stateless(lambda outputs: outputs.student["cls"] ** 2)
-    >>> outputs = Outputs(student={"cls": jnp.array([1.0, 3.0])})
-    >>> float(objective.apply(objective.init(outputs), outputs, 0)[0])
-    5.0
+    Examples:
+        >>> objective = stateless(lambda outputs: outputs.student["cls"] ** 2)
+        >>> outputs = Outputs(student={"cls": jnp.array([1.0, 3.0])})
+        >>> float(objective.apply(objective.init(outputs), outputs, 0)[0])
+        5.0
     """
 
     def apply(memory, outputs, step):
@@ -116,13 +116,13 @@ def weighted_sum(**terms: tuple[float | Callable, Objective]) -> Objective:
     Raises:
         ValueError: without terms.
         TypeError: for a term that is not a pair of a weight and an `Objective`.
-
-    >>> def scaled(factor):
-    ...     return stateless(lambda outputs: factor * outputs.student["cls"])
-    >>> both = weighted_sum(a=(1.0, scaled(1.0)), b=(0.5, scaled(4.0)))
-    >>> outputs = Outputs(student={"cls": jnp.ones(3)})
-    >>> float(both.apply(both.init(outputs), outputs, 0)[0])
-    3.0
+    Examples:
+        >>> def scaled(factor):
+        ...     return stateless(lambda outputs: factor * outputs.student["cls"])
+        >>> both = weighted_sum(a=(1.0, scaled(1.0)), b=(0.5, scaled(4.0)))
+        >>> outputs = Outputs(student={"cls": jnp.ones(3)})
+        >>> float(both.apply(both.init(outputs), outputs, 0)[0])
+        3.0
     """
     if not terms:
         raise ValueError("weighted_sum needs at least one term: name=(weight, objective)")

@@ -25,11 +25,11 @@ def word_figures(logits, tokens, mask) -> Metrics:
         TypeError: for other dtypes.
     References:
         BEiT, arXiv:2106.08254
-
-    >>> logits, mask = jnp.zeros((1, 4, 2)), jnp.array([[True, True, False, False]])
-    >>> figures = word_figures(logits, jnp.array([[0, 1, 1, 1]]), mask)
-    >>> print(figures["accuracy"], figures["trivial"].round(3))
-    0.5 0.693
+    Examples:
+        >>> logits, mask = jnp.zeros((1, 4, 2)), jnp.array([[True, True, False, False]])
+        >>> figures = word_figures(logits, jnp.array([[0, 1, 1, 1]]), mask)
+        >>> print(figures["accuracy"], figures["trivial"].round(3))
+        0.5 0.693
     """
     logits, tokens, mask = check(
         logits=(logits, "B N K"), tokens=(tokens, "B N", int), mask=(mask, "B N", bool)

@@ -25,9 +25,9 @@ def nt_xent(z: jax.Array, temperature, block_size: int) -> jax.Array:
         [2B].
     References:
         SimCLR, arXiv:2002.05709
-
-    >>> print(nt_xent(jnp.tile(jnp.eye(2), (2, 1)), 1.0, block_size=3).round(3))
-    [0.551 0.551 0.551 0.551]
+    Examples:
+        >>> print(nt_xent(jnp.tile(jnp.eye(2), (2, 1)), 1.0, block_size=3).round(3))
+        [0.551 0.551 0.551 0.551]
     """
     z, scale = _varying_alike(z, jnp.asarray(1 / temperature, z.dtype))
     positive = scale * jnp.sum(z * jnp.roll(z, len(z) // 2, axis=0), axis=1)
@@ -86,10 +86,10 @@ def symmetric_info_nce(a: jax.Array, b: jax.Array, logit_scale, block_size: int)
         [B].
     References:
         CLIP, arXiv:2103.00020
-
-    >>> loss = symmetric_info_nce(jnp.eye(3), jnp.eye(3), jnp.asarray(2.0), block_size=2)
-    >>> print(f"{loss.mean():.3f}")
-    0.240
+    Examples:
+        >>> loss = symmetric_info_nce(jnp.eye(3), jnp.eye(3), jnp.asarray(2.0), block_size=2)
+        >>> print(f"{loss.mean():.3f}")
+        0.240
     """
     a, b, logit_scale = _varying_alike(a, b, logit_scale)
     of_rows, of_columns = _both_logsumexps(block_size, a, b, logit_scale)
@@ -155,9 +155,9 @@ def sigmoid_pairwise(a: jax.Array, b: jax.Array, logit_scale, logit_bias, block_
         [B].
     References:
         SigLIP, arXiv:2303.15343
-
-    >>> print(sigmoid_pairwise(jnp.eye(3), jnp.eye(3), 10.0, -5.0, block_size=2).round(3))
-    [0.02 0.02 0.02]
+    Examples:
+        >>> print(sigmoid_pairwise(jnp.eye(3), jnp.eye(3), 10.0, -5.0, block_size=2).round(3))
+        [0.02 0.02 0.02]
     """
 
     @jax.checkpoint  # the backward pass computes the logits of a block again

@@ -25,11 +25,11 @@ def microbatched(encode: Callable, *, block_size: int) -> Callable:
         (params, inputs) -> outputs.
     References:
         GradCache, arXiv:2101.06983
-
-    >>> import jax.numpy as jnp
-    >>> encode = microbatched(lambda w, x: x @ w, block_size=2)
-    >>> encode(jnp.eye(3), jnp.ones((5, 3))).shape
-    (5, 3)
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> encode = microbatched(lambda w, x: x @ w, block_size=2)
+        >>> encode(jnp.eye(3), jnp.ones((5, 3))).shape
+        (5, 3)
     """
 
     def blockwise(params, inputs):
@@ -65,12 +65,12 @@ def cached_gradients(loss: Callable, encode: Callable, *, block_size: int, has_a
         inputs)).
     References:
         GradCache, arXiv:2101.06983
-
-    >>> import jax.numpy as jnp
-    >>> gradients = cached_gradients(lambda z: jnp.sum(z) ** 2, lambda w, x: w * x, block_size=2)
-    >>> value, slope = gradients(jnp.array(2.0), jnp.arange(3.0))
-    >>> float(value), float(slope)
-    (36.0, 36.0)
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> gradients = cached_gradients(lambda z: jnp.sum(z) ** 2, lambda w, x: w * x, block_size=2)
+        >>> value, slope = gradients(jnp.array(2.0), jnp.arange(3.0))
+        >>> float(value), float(slope)
+        (36.0, 36.0)
     """
     encode = microbatched(encode, block_size=block_size)
     return jax.value_and_grad(lambda params, inputs: loss(encode(params, inputs)), has_aux=has_aux)

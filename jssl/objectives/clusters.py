@@ -54,10 +54,10 @@ def kmeans(
         ValueError: for other shapes, or more clusters than rows.
     References:
         The clusterings of PCL, arXiv:2005.04966, and of DeepCluster v2, arXiv:2006.09882
-
-    >>> x = jnp.array([[0.0], [1.0], [5.0], [6.0]])
-    >>> sorted(kmeans(jax.random.key(0), x, 2).centroids[:, 0].tolist())
-    [0.5, 5.5]
+    Examples:
+        >>> x = jnp.array([[0.0], [1.0], [5.0], [6.0]])
+        >>> sorted(kmeans(jax.random.key(0), x, 2).centroids[:, 0].tolist())
+        [0.5, 5.5]
     """
     (x,) = check(x=(x, "N D"))
     check_positive(restarts=restarts)
@@ -88,9 +88,9 @@ def spread_rows(key, x, clusters: int) -> jax.Array:
     References:
         Arthur and Vassilvitskii, k-means++: the advantages of careful seeding, SODA 2007; for the
         clusterings of PCL, arXiv:2005.04966
-
-    >>> spread_rows(jax.random.key(0), jnp.array([[0.0], [0.0], [9.0]]), 2).ravel().sort().tolist()
-    [0.0, 9.0]
+    Examples:
+        >>> spread_rows(jax.random.key(0), jnp.array([[0.0], [0.0], [9.0]]), 2).ravel().sort().tolist()
+        [0.0, 9.0]
     """
     x = _enough(x, clusters)
     first_key, key = jax.random.split(key)
@@ -123,9 +123,9 @@ def random_rows(key, x, clusters: int) -> jax.Array:
         ValueError: for other shapes, or more clusters than rows.
     References:
         The authors' clustering of PCL, arXiv:2005.04966
-
-    >>> random_rows(jax.random.key(0), jnp.array([[1.0], [9.0]]), 2).ravel().sort().tolist()
-    [1.0, 9.0]
+    Examples:
+        >>> random_rows(jax.random.key(0), jnp.array([[1.0], [9.0]]), 2).ravel().sort().tolist()
+        [1.0, 9.0]
     """
     x = _enough(x, clusters)
     return x[jax.random.permutation(key, len(x))[:clusters]]
@@ -157,9 +157,10 @@ def lloyd(x, centroids, *, iterations: int = 20, spherical: bool = False, block_
         ValueError: for other shapes.
     References:
         The E and M steps of DeepCluster v2, arXiv:2006.09882
-
-    >>> lloyd(jnp.array([[0.0], [1.0], [9.0]]), jnp.array([[0.0], [8.0]]), iterations=1).centroids.tolist()
-    [[0.5], [9.0]]
+    Examples:
+        >>> points, start = jnp.array([[0.0], [1.0], [9.0]]), jnp.array([[0.0], [8.0]])
+        >>> lloyd(points, start, iterations=1).centroids.tolist()
+        [[0.5], [9.0]]
     """
     x, centroids = check(x=(x, "N D"), centroids=(centroids, "K D"))
     check_positive(block_size=block_size)
@@ -203,10 +204,10 @@ def assigned_cross_entropy(z, assignment, centroids, *, temperature=0.1) -> jax.
     References:
         DeepCluster v2, arXiv:2006.09882
         SMoG, arXiv:2207.06167
-
-    >>> loss = assigned_cross_entropy(jnp.eye(2), jnp.array([0, 1]), jnp.eye(2), temperature=1.0)
-    >>> print(f"{loss.mean():.3f}")
-    0.313
+    Examples:
+        >>> loss = assigned_cross_entropy(jnp.eye(2), jnp.array([0, 1]), jnp.eye(2), temperature=1.0)
+        >>> print(f"{loss.mean():.3f}")
+        0.313
     """
     z, assignment, centroids = check(
         z=(z, "B D"), assignment=(assignment, "B", int), centroids=(centroids, "K D")
@@ -233,10 +234,10 @@ def concentration(distance, assignment, clusters: int, *, smoothing=10.0) -> jax
         ValueError: for other shapes.
     References:
         PCL, arXiv:2005.04966
-
-    >>> density = concentration(jnp.array([1.0, 1.0, 4.0, 4.0]), jnp.array([0, 0, 1, 1]), 2)
-    >>> print(f"{density[0]:.3f} {density[1]:.3f}")  # 1 and 2, clipped to 1.1 and 1.9
-    0.733 1.267
+    Examples:
+        >>> density = concentration(jnp.array([1.0, 1.0, 4.0, 4.0]), jnp.array([0, 0, 1, 1]), 2)
+        >>> print(f"{density[0]:.3f} {density[1]:.3f}")  # 1 and 2, clipped to 1.1 and 1.9
+        0.733 1.267
     """
     distance, assignment = check(distance=(distance, "N"), assignment=(assignment, "N", int))
     members = jax.ops.segment_sum(jnp.ones_like(distance), assignment, clusters)

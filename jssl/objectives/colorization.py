@@ -36,9 +36,9 @@ def soft_encode(ab, bins=AB_BINS, *, neighbours: int = 10, sigma: float = 5.0) -
         [..., Q], rows that sum to 1.
     References:
         arXiv:1603.08511
-
-    >>> soft_encode(jnp.array([0.0, 0.0]), neighbours=1).max()
-    Array(1., dtype=float32)
+    Examples:
+        >>> soft_encode(jnp.array([0.0, 0.0]), neighbours=1).max()
+        Array(1., dtype=float32)
     """
     ab = ab.astype(jnp.promote_types(ab.dtype, jnp.float32))
     bins = jnp.asarray(bins, ab.dtype)
@@ -61,9 +61,9 @@ def rarity(prior, *, mix: float = 0.5, power: float = 1.0) -> jax.Array:
         [Q].
     References:
         arXiv:1603.08511
-
-    >>> rarity(jnp.array([0.5, 0.5])).tolist()
-    [1.0, 1.0]
+    Examples:
+        >>> rarity(jnp.array([0.5, 0.5])).tolist()
+        [1.0, 1.0]
     """
     weights = ((1 - mix) * prior + mix / prior.shape[-1]) ** -power
     return weights / jnp.sum(prior * weights)
@@ -80,9 +80,10 @@ def annealed_mean(logits, bins=AB_BINS, *, temperature: float = 0.38) -> jax.Arr
         [..., 2].
     References:
         arXiv:1603.08511
-
-    >>> annealed_mean(jnp.array([9.0, 0.0]), jnp.array([[10.0, 0.0], [0.0, 10.0]]), temperature=0.1).tolist()
-    [10.0, 0.0]
+    Examples:
+        >>> logits, bins = jnp.array([9.0, 0.0]), jnp.array([[10.0, 0.0], [0.0, 10.0]])
+        >>> annealed_mean(logits, bins, temperature=0.1).tolist()
+        [10.0, 0.0]
     """
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     return jax.nn.softmax(logits / temperature, axis=-1) @ jnp.asarray(bins, logits.dtype)
@@ -101,9 +102,10 @@ def color_cross_entropy(logits, code, weights) -> jax.Array:
         ValueError: for other shapes.
     References:
         arXiv:1603.08511
-
-    >>> color_cross_entropy(jnp.zeros((1, 2, 4)), jnp.eye(4)[None, :2], jnp.ones((1, 2))).round(3).tolist()
-    [1.3860000371932983]
+    Examples:
+        >>> logits, targets, weights = jnp.zeros((1, 2, 4)), jnp.eye(4)[None, :2], jnp.ones((1, 2))
+        >>> color_cross_entropy(logits, targets, weights).round(3).tolist()
+        [1.3860000371932983]
     """
     logits, code, weights = check(logits=(logits, "B N Q"), code=(code, "B N Q"), weights=(weights, "B N"))
     code, weights = jax.lax.stop_gradient((code, weights))
@@ -124,18 +126,18 @@ def rare_colors(
         neighbours, sigma: as for `soft_encode`.
         grey: images whose a and b never exceed this in size have no loss.
     Returns:
-        An `Objective` of outputs.student["color"] [B, h, w, Q] and outputs.target["color"] [B, H, W, 2], of
-        which it sees every (H / h)th pixel. Its memory is {"prior" [Q], "seen"}. Metrics: `cross_entropy`,
+        An `Objective` of `outputs.student["color"]` [B, h, w, Q] and `outputs.target["color"]` [B, H, W, 2],
+        of which it sees every (H / h)th pixel. Its memory is {"prior" [Q], "seen"}. Metrics: `cross_entropy`,
         unweighted, and `trivial`, that of always predicting the frequencies of colors.
     References:
         arXiv:1603.08511; richzhang/colorization, resources/caffe_traininglayers.py
-
-    >>> from jssl.objectives import Outputs
-    >>> red = {"color": jnp.full((1, 4, 4, 2), 60.0)}
-    >>> outputs, objective = Outputs({"color": jnp.zeros((1, 2, 2, 313))}, red), rare_colors()
-    >>> loss, _, metrics = objective.apply(objective.init(outputs), outputs, 0)
-    >>> round(float(loss), 3), round(float(metrics["trivial"]), 3)  # log 313
-    (5.746, 5.746)
+    Examples:
+        >>> from jssl.objectives import Outputs
+        >>> red = {"color": jnp.full((1, 4, 4, 2), 60.0)}
+        >>> outputs, objective = Outputs({"color": jnp.zeros((1, 2, 2, 313))}, red), rare_colors()
+        >>> loss, _, metrics = objective.apply(objective.init(outputs), outputs, 0)
+        >>> round(float(loss), 3), round(float(metrics["trivial"]), 3)  # log 313
+        (5.746, 5.746)
     """
 
     def init(outputs):

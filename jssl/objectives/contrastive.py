@@ -30,12 +30,12 @@ def nt_xent(z_a, z_b, *, temperature=0.1, block_size: int | None = None) -> jax.
         TypeError: for other dtypes.
     References:
         SimCLR, arXiv:2002.05709
-
-    >>> z = jnp.eye(4)
-    >>> nt_xent(z, z, temperature=0.5).shape
-    (8,)
-    >>> print(f"{nt_xent(z, z, temperature=0.5).mean():.3f}")
-    0.594
+    Examples:
+        >>> z = jnp.eye(4)
+        >>> nt_xent(z, z, temperature=0.5).shape
+        (8,)
+        >>> print(f"{nt_xent(z, z, temperature=0.5).mean():.3f}")
+        0.594
     """
     z_a, z_b = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"))
     check_batch(2, "negatives", z_a=z_a)
@@ -67,9 +67,9 @@ def decoupled_nt_xent(z_a, z_b, *, temperature=0.1, sigma=None) -> jax.Array:
         ValueError: for other shapes, or a batch of one.
     References:
         DCL, arXiv:2110.06848
-
-    >>> print(decoupled_nt_xent(jnp.eye(3), jnp.eye(3), temperature=1.0).round(3))
-    [0.386 0.386 0.386 0.386 0.386 0.386]
+    Examples:
+        >>> print(decoupled_nt_xent(jnp.eye(3), jnp.eye(3), temperature=1.0).round(3))
+        [0.386 0.386 0.386 0.386 0.386 0.386]
     """
     z_a, z_b = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"))
     check_batch(2, "negatives", z_a=z_a)
@@ -105,11 +105,11 @@ def info_nce(query, key, negatives=None, *, temperature=0.07) -> jax.Array:
         MoCo, arXiv:1911.05722
         MoCo v3, arXiv:2104.02057
         CPC, arXiv:1807.03748 (the bound)
-
-    >>> print(f"{info_nce(jnp.eye(2), jnp.eye(2), temperature=1.0).mean():.3f}")
-    0.313
-    >>> print(f"{info_nce(jnp.eye(2), jnp.eye(2), -jnp.eye(2), temperature=1.0).mean():.3f}")
-    0.408
+    Examples:
+        >>> print(f"{info_nce(jnp.eye(2), jnp.eye(2), temperature=1.0).mean():.3f}")
+        0.313
+        >>> print(f"{info_nce(jnp.eye(2), jnp.eye(2), -jnp.eye(2), temperature=1.0).mean():.3f}")
+        0.408
     """
     query, key = check(query=(query, "B D"), key=(key, "B D"))
     check_positive(temperature=temperature)
@@ -138,9 +138,9 @@ def scaled_info_nce(query, key, *, temperature=0.2) -> jax.Array:
         ValueError: for other shapes, or a batch of one.
     References:
         MoCo v3, arXiv:2104.02057; CMAE, arXiv:2207.13532; SiT, arXiv:2104.03602
-
-    >>> print(f"{scaled_info_nce(jnp.ones((4, 2)), jnp.ones((4, 2)), temperature=0.5)[0]:.3f}")  # log 4
-    1.386
+    Examples:
+        >>> print(f"{scaled_info_nce(jnp.ones((4, 2)), jnp.ones((4, 2)), temperature=0.5)[0]:.3f}")  # log 4
+        1.386
     """
     return 2 * temperature * info_nce(query, jax.lax.stop_gradient(key), temperature=temperature)
 
@@ -162,9 +162,9 @@ def symmetric_info_nce(a, b, *, logit_scale, block_size: int | None = None) -> j
         ValueError: for other shapes, or a batch of one.
     References:
         CLIP, arXiv:2103.00020
-
-    >>> print(symmetric_info_nce(jnp.eye(2), jnp.eye(2), logit_scale=2.0).round(3))
-    [0.127 0.127]
+    Examples:
+        >>> print(symmetric_info_nce(jnp.eye(2), jnp.eye(2), logit_scale=2.0).round(3))
+        [0.127 0.127]
     """
     a, b, logit_scale = check(a=(a, "B D"), b=(b, "B D"), logit_scale=(logit_scale, ""))
     check_batch(2, "pairs that do not match", a=a)
@@ -193,9 +193,9 @@ def sigmoid_pairwise(a, b, *, logit_scale, logit_bias, block_size: int | None = 
         ValueError: for other shapes, or a batch of one.
     References:
         SigLIP, arXiv:2303.15343
-
-    >>> print(sigmoid_pairwise(jnp.eye(2), jnp.eye(2), logit_scale=10.0, logit_bias=-5.0).round(4))
-    [0.0134 0.0134]
+    Examples:
+        >>> print(sigmoid_pairwise(jnp.eye(2), jnp.eye(2), logit_scale=10.0, logit_bias=-5.0).round(4))
+        [0.0134 0.0134]
     """
     scalars = dict(logit_scale=(logit_scale, ""), logit_bias=(logit_bias, ""))
     a, b, logit_scale, logit_bias = check(a=(a, "B D"), b=(b, "B D"), **scalars)
@@ -226,11 +226,11 @@ def supervised_contrastive(z_a, z_b, labels, *, temperature=0.1) -> jax.Array:
         TypeError: for labels that are not integers.
     References:
         SupCon, arXiv:2004.11362
-
-    >>> z = jnp.eye(3)[jnp.array([0, 0, 1])]
-    >>> loss = supervised_contrastive(z, z, jnp.array([7, 7, 2]), temperature=1.0)
-    >>> print([f"{anchor:.3f}" for anchor in loss[:3]])
-    ['1.318', '1.318', '0.905']
+    Examples:
+        >>> z = jnp.eye(3)[jnp.array([0, 0, 1])]
+        >>> loss = supervised_contrastive(z, z, jnp.array([7, 7, 2]), temperature=1.0)
+        >>> print([f"{anchor:.3f}" for anchor in loss[:3]])
+        ['1.318', '1.318', '0.905']
     """
     z_a, z_b, labels = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"), labels=(labels, "B", int))
     check_batch(2, "negatives", z_a=z_a)

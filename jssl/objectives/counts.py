@@ -25,9 +25,9 @@ def counting(whole, parts, other, *, margin: float = 10.0) -> jax.Array:
         ValueError: for other shapes.
     References:
         arXiv:1708.06734
-
-    >>> counting(jnp.ones((1, 2)), jnp.ones((1, 4, 2)) / 4, jnp.zeros((1, 2))).tolist()
-    [8.0]
+    Examples:
+        >>> counting(jnp.ones((1, 2)), jnp.ones((1, 4, 2)) / 4, jnp.zeros((1, 2))).tolist()
+        [8.0]
     """
     whole, parts, other = check(whole=(whole, "B D"), parts=(parts, "B N D"), other=(other, "B D"))
     total = jnp.sum(parts, axis=1)

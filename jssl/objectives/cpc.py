@@ -27,10 +27,10 @@ def place_contrast(predictions, targets, positive, *, scale=0.1) -> jax.Array:
         TypeError: for ids in `positive` that are not integers.
     References:
         CPC, arXiv:1807.03748
-
-    >>> loss = place_contrast(jnp.eye(2), jnp.eye(2), jnp.array([0, 1]), scale=1.0)
-    >>> print(f"{loss.mean():.3f}")
-    0.313
+    Examples:
+        >>> loss = place_contrast(jnp.eye(2), jnp.eye(2), jnp.array([0, 1]), scale=1.0)
+        >>> print(f"{loss.mean():.3f}")
+        0.313
     """
     predictions, targets, positive = check(
         predictions=(predictions, "B D"), targets=(targets, "Q D"), positive=(positive, "B", int)
@@ -46,8 +46,8 @@ def contrastive_prediction(
     """Makes CPC's objective: each prediction of a place some rows further on finds its target among those of
     the whole batch.
 
-    For each direction it reads student[direction] [V, B, O, R, C, D], of which view 0 counts: predictions
-    from the grid after the direction's quarter turns. It also reads student[name] [V, B, N, D], the targets
+    For each direction it reads `student[direction]` [V, B, O, R, C, D], of which view 0 counts: predictions
+    from the grid after the direction's quarter turns. It also reads `student[name]` [V, B, N, D], the targets
     of the grid before it was turned, row by row. The prediction of row r for offset k is compared with the
     targets of row r + k; the loss is the mean over places, then over offsets and directions.
 
@@ -62,12 +62,12 @@ def contrastive_prediction(
         ValueError: for a missing name, other shapes, or an offset that leaves the grid.
     References:
         CPC, arXiv:1807.03748, and v2, arXiv:1905.09272
-
-    >>> from jssl.objectives.base import Outputs
-    >>> objective = contrastive_prediction({"down": 0}, offsets=(1,))
-    >>> outputs = Outputs({"down": jnp.zeros((1, 3, 1, 2, 2, 5)), "target": jnp.ones((1, 3, 4, 5))})
-    >>> print(f"{objective.apply((), outputs, 0)[0]:.3f}")  # log of 3 x 4 places
-    2.485
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> objective = contrastive_prediction({"down": 0}, offsets=(1,))
+        >>> outputs = Outputs({"down": jnp.zeros((1, 3, 1, 2, 2, 5)), "target": jnp.ones((1, 3, 4, 5))})
+        >>> print(f"{objective.apply((), outputs, 0)[0]:.3f}")  # log of 3 x 4 places
+        2.485
     """
 
     def apply(memory, outputs, step):

@@ -27,9 +27,9 @@ def averaged_blocks(
         ValueError: for fewer blocks than `last`.
     References:
         data2vec, arXiv:2202.03555
-
-    >>> averaged_blocks([jnp.zeros((1, 1, 2)), jnp.array([[[1.0, 3.0]]])], each=None, mean=None).tolist()
-    [[[0.5, 1.5]]]
+    Examples:
+        >>> averaged_blocks([jnp.zeros((1, 1, 2)), jnp.array([[[1.0, 3.0]]])], each=None, mean=None).tolist()
+        [[[0.5, 1.5]]]
     """
     if last is not None and not 1 <= last <= len(blocks):
         raise ValueError(f"last must lie between 1 and the {len(blocks)} blocks, got {last}")
@@ -58,8 +58,8 @@ def normalized(x: jax.Array, axis: int | None) -> jax.Array:
 def patch_regression(name: str = "patch", *, beta=2.0) -> Objective:
     """Makes data2vec's objective: the smooth L1 error, averaged over all hidden patches of the batch.
 
-    It reads student[name] [V, B, N, D], target[name] [V, B, N, D], the mask and, where heads ran on hidden
-    patches alone, the places.
+    It reads `student[name]` [V, B, N, D], `target[name]` [V, B, N, D], the mask and, where heads ran on
+    hidden patches alone, the places.
 
     Args:
         name: of the outputs.
@@ -71,12 +71,12 @@ def patch_regression(name: str = "patch", *, beta=2.0) -> Objective:
         ValueError: for a missing name or mask, or other shapes.
     References:
         data2vec, arXiv:2202.03555
-
-    >>> from jssl.objectives.base import Outputs
-    >>> patches, mask = jnp.ones((1, 2, 4, 3)), jnp.ones((1, 2, 4), bool)
-    >>> outputs = Outputs({"patch": patches}, {"patch": 0 * patches}, mask)
-    >>> float(patch_regression(beta=2.0).apply((), outputs, 0)[0])  # 1 / (2 beta)
-    0.25
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> patches, mask = jnp.ones((1, 2, 4, 3)), jnp.ones((1, 2, 4), bool)
+        >>> outputs = Outputs({"patch": patches}, {"patch": 0 * patches}, mask)
+        >>> float(patch_regression(beta=2.0).apply((), outputs, 0)[0])  # 1 / (2 beta)
+        0.25
     """
 
     def losses(outputs):

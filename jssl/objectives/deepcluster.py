@@ -22,9 +22,9 @@ def cluster_classification(
 ) -> Objective:
     """Makes DeepCluster v2's objective: all views are classified by their image's clusters.
 
-    It reads student[name] [V, B, D] and views["index"] [B], ids below `examples`. After the loss, each of the
-    first views is written, normalised, to a bank of its own. The loss is 0 until the caller has clustered the
-    banks by `recluster`, after every epoch; so the first epoch only fills them.
+    It reads `student[name]` [V, B, D] and `views["index"]` [B], ids below `examples`. After the loss, each of
+    the first views is written, normalised, to a bank of its own. The loss is 0 until the caller has clustered
+    the banks by `recluster`, after every epoch; so the first epoch only fills them.
 
     Args:
         name: of the embeddings.
@@ -41,16 +41,16 @@ def cluster_classification(
         ValueError: for a missing name, no index, other shapes, or fewer views than banks.
     References:
         DeepCluster v2, arXiv:2006.09882, appendix
-
-    >>> from jssl.objectives.base import Outputs
-    >>> objective = cluster_classification(examples=8, clusters=(3, 4))
-    >>> z = jax.random.normal(jax.random.key(0), (2, 2, 5))
-    >>> outputs = Outputs({"cls": z}, views={"index": jnp.arange(2)})
-    >>> memory = objective.init(outputs)
-    >>> float(objective.apply(memory, outputs, 0)[0])
-    0.0
-    >>> float(objective.apply(recluster(jax.random.key(1), memory), outputs, 0)[0]) > 0
-    True
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> objective = cluster_classification(examples=8, clusters=(3, 4))
+        >>> z = jax.random.normal(jax.random.key(0), (2, 2, 5))
+        >>> outputs = Outputs({"cls": z}, views={"index": jnp.arange(2)})
+        >>> memory = objective.init(outputs)
+        >>> float(objective.apply(memory, outputs, 0)[0])
+        0.0
+        >>> float(objective.apply(recluster(jax.random.key(1), memory), outputs, 0)[0]) > 0
+        True
     """
 
     def init(outputs):
@@ -97,12 +97,12 @@ def recluster(key, memory: Memory, *, iterations: int = 10) -> Memory:
         ValueError: for more clusters than a bank has rows.
     References:
         DeepCluster v2, arXiv:2006.09882, appendix
-
-    >>> from jssl.objectives.base import Outputs
-    >>> outputs = Outputs({"cls": jnp.zeros((2, 2, 5))})
-    >>> memory = cluster_classification(examples=8, clusters=(3,)).init(outputs)
-    >>> bool(recluster(jax.random.key(1), memory)["clustered"])
-    True
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> outputs = Outputs({"cls": jnp.zeros((2, 2, 5))})
+        >>> memory = cluster_classification(examples=8, clusters=(3,)).init(outputs)
+        >>> bool(recluster(jax.random.key(1), memory)["clustered"])
+        True
     """
     clusterings = []
     for i, old in enumerate(memory["clusterings"]):

@@ -29,10 +29,10 @@ def dino_cross_entropy(
         ValueError: for other shapes, or where no two views differ.
     References:
         DINO, arXiv:2104.14294
-
-    >>> s = jnp.zeros((3, 2, 4))
-    >>> print(dino_cross_entropy(s, s[:2], jnp.zeros(4)).round(3))
-    [1.386 1.386]
+    Examples:
+        >>> s = jnp.zeros((3, 2, 4))
+        >>> print(dino_cross_entropy(s, s[:2], jnp.zeros(4)).round(3))
+        [1.386 1.386]
     """
     student, teacher, center = check(
         student_logits=(student_logits, "V B K"),
@@ -57,9 +57,9 @@ def centered(teacher_logits, center, *, temperature=0.04) -> jax.Array:
         ValueError: for other shapes.
     References:
         DINO, arXiv:2104.14294
-
-    >>> print(centered(jnp.array([[1.0, 3.0]]), jnp.array([0.0, 2.0])))
-    [[0.5 0.5]]
+    Examples:
+        >>> print(centered(jnp.array([[1.0, 3.0]]), jnp.array([0.0, 2.0])))
+        [[0.5 0.5]]
     """
     teacher, center = check(teacher_logits=(teacher_logits, "... K"), center=(center, "K"))
     check_positive(teacher_temperature=temperature)
@@ -79,9 +79,9 @@ def update_center(center, teacher_logits, *, momentum=0.9) -> jax.Array:
         ValueError: for other shapes.
     References:
         DINO, arXiv:2104.14294
-
-    >>> update_center(jnp.zeros(2), jnp.ones((3, 5, 2)), momentum=0.5).tolist()
-    [0.5, 0.5]
+    Examples:
+        >>> update_center(jnp.zeros(2), jnp.ones((3, 5, 2)), momentum=0.5).tolist()
+        [0.5, 0.5]
     """
     center, teacher = check(center=(center, "K"), teacher_logits=(teacher_logits, "... B K"))
     mean = jnp.mean(teacher, axis=tuple(range(teacher.ndim - 1)))
@@ -104,8 +104,8 @@ def view_distillation(
 ) -> Objective:
     """Makes DINO's objective: every student view predicts the teacher's targets of the other views.
 
-    It reads student[name] [V, B, K], global views first, and target[name] [G, B, K]. The loss uses the center
-    as it was before the step; then the center moves.
+    It reads `student[name]` [V, B, K], global views first, and `target[name]` [G, B, K]. The loss uses the
+    center as it was before the step; then the center moves.
 
     Args:
         name: of the logits.
@@ -118,13 +118,13 @@ def view_distillation(
         ValueError: for a missing name, or other shapes.
     References:
         DINO, arXiv:2104.14294
-
-    >>> from jssl.objectives.base import Outputs
-    >>> objective, logits = view_distillation(), jnp.zeros((2, 3, 4))
-    >>> outputs = Outputs(student={"cls": logits}, target={"cls": logits})
-    >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
-    >>> print(f"{loss:.3f}", f"{metrics['teacher_entropy']:.3f}")
-    1.386 1.000
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> objective, logits = view_distillation(), jnp.zeros((2, 3, 4))
+        >>> outputs = Outputs(student={"cls": logits}, target={"cls": logits})
+        >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
+        >>> print(f"{loss:.3f}", f"{metrics['teacher_entropy']:.3f}")
+        1.386 1.000
     """
 
     def init(outputs):

@@ -20,8 +20,8 @@ def balanced_view_distillation(
     """Makes DINOv2's objective on class tokens: the student predicts the teacher's balanced targets from the
     other views.
 
-    It reads student[name] [V, B, K], global views first, and target[name] [G, B, K]. All views and examples
-    are balanced together.
+    It reads `student[name]` [V, B, K], global views first, and `target[name]` [G, B, K]. All views and
+    examples are balanced together.
 
     Args:
         name: of the logits.
@@ -35,12 +35,12 @@ def balanced_view_distillation(
     References:
         DINOv2, arXiv:2304.07193
         DINO, arXiv:2104.14294 (the pairs of views)
-
-    >>> from jssl.objectives.base import Outputs
-    >>> logits = {"cls": jnp.zeros((2, 3, 4))}
-    >>> loss, memory, metrics = balanced_view_distillation().apply((), Outputs(logits, logits), 0)
-    >>> print(f"{loss:.3f}")
-    1.386
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> logits = {"cls": jnp.zeros((2, 3, 4))}
+        >>> loss, memory, metrics = balanced_view_distillation().apply((), Outputs(logits, logits), 0)
+        >>> print(f"{loss:.3f}")
+        1.386
     """
 
     def apply(memory, outputs, step):
@@ -61,7 +61,7 @@ def balanced_patch_distillation(
     """Makes DINOv2's objective on patches: the student predicts the teacher's balanced targets of hidden
     patches.
 
-    It reads student[name] [V, B, N, K], target[name] [G, B, N, K] and mask [G, B, N], True = hidden; with
+    It reads `student[name]` [V, B, N, K], `target[name]` [G, B, N, K] and mask [G, B, N], True = hidden; with
     places [G, B, M], the student's logits are only those at the places. The hidden patches of all views and
     images are balanced together.
 
@@ -77,12 +77,12 @@ def balanced_patch_distillation(
     References:
         DINOv2, arXiv:2304.07193
         iBOT, arXiv:2111.07832 (the mean over hidden patches)
-
-    >>> from jssl.objectives.base import Outputs
-    >>> outputs = Outputs(*[{"patch": jnp.zeros((2, 3, 5, 4))}] * 2, mask=jnp.ones((2, 3, 5), bool))
-    >>> loss, memory, metrics = balanced_patch_distillation().apply((), outputs, 0)
-    >>> print(f"{loss:.3f}")
-    1.386
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> outputs = Outputs(*[{"patch": jnp.zeros((2, 3, 5, 4))}] * 2, mask=jnp.ones((2, 3, 5), bool))
+        >>> loss, memory, metrics = balanced_patch_distillation().apply((), outputs, 0)
+        >>> print(f"{loss:.3f}")
+        1.386
     """
 
     def apply(memory, outputs, step):
@@ -107,8 +107,8 @@ def spread_views(name: str = "cls", *, group: int | None = None) -> Objective:
     """Makes DINOv2's KoLeo term: in every global view the student's vectors are pushed away from their
     nearest neighbours.
 
-    It reads student[name] [V, B, D], of which the first G views count, and target[name] [G, B, D'], of which
-    only the number G matters. The views of one image are not pushed apart.
+    It reads `student[name]` [V, B, D], of which the first G views count, and `target[name]` [G, B, D'], of
+    which only the number G matters. The views of one image are not pushed apart.
 
     Args:
         name: of the vectors, such as the encoder's own "cls".
@@ -120,11 +120,11 @@ def spread_views(name: str = "cls", *, group: int | None = None) -> Objective:
         ValueError: for a missing name, or a group that does not divide the batch.
     References:
         DINOv2, arXiv:2304.07193
-
-    >>> from jssl.objectives.base import Outputs
-    >>> pair = {"cls": jnp.tile(jnp.eye(2), (1, 2, 1))}
-    >>> print(f"{spread_views(group=2).apply((), Outputs(pair, pair), 0)[0]:.3f}")
-    -0.347
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> pair = {"cls": jnp.tile(jnp.eye(2), (1, 2, 1))}
+        >>> print(f"{spread_views(group=2).apply((), Outputs(pair, pair), 0)[0]:.3f}")
+        -0.347
     """
 
     def loss(outputs):
@@ -168,11 +168,11 @@ def dinov2_terms(
         ValueError: for an unknown centering.
     References:
         DINOv2, arXiv:2304.07193
-
-    >>> dinov2_terms(centering="none")
-    Traceback (most recent call last):
-    ...
-    ValueError: centering must be 'sinkhorn' or 'centering', got 'none'
+    Examples:
+        >>> dinov2_terms(centering="none")
+        Traceback (most recent call last):
+        ...
+        ValueError: centering must be 'sinkhorn' or 'centering', got 'none'
     """
     kinds: dict[str, tuple[Callable[..., Objective], ...]] = {
         "sinkhorn": (balanced_view_distillation, balanced_patch_distillation),

@@ -25,10 +25,10 @@ def gram_anchor(student, target) -> jax.Array:
         ValueError: for other shapes.
     References:
         DINOv3, arXiv:2508.10104
-
-    >>> patches = jnp.array([[[1.0, 0.0], [0.0, 2.0]]])
-    >>> print(gram_anchor(patches, 3 * patches), gram_anchor(patches, jnp.ones((1, 2, 5))).round(3))
-    [0.] [0.5]
+    Examples:
+        >>> patches = jnp.array([[[1.0, 0.0], [0.0, 2.0]]])
+        >>> print(gram_anchor(patches, 3 * patches), gram_anchor(patches, jnp.ones((1, 2, 5))).round(3))
+        [0.] [0.5]
     """
     student, target = check(student=(student, "B N D"), target=(target, "B N E"))
     own, wanted = (jax.vmap(similarity)(z, z) for z in (unit(student), unit(jax.lax.stop_gradient(target))))
@@ -39,7 +39,8 @@ def gram_anchoring(name: str = "tokens", anchor: str = "anchor") -> Objective:
     """Makes DINOv3's objective on patch features: their similarities stay close to those of an earlier
     teacher's.
 
-    It reads student[name] [V, B, N, D], of which the first G views count, and target[anchor] [G, B, N, E].
+    It reads `student[name]` [V, B, N, D], of which the first G views count, and `target[anchor]` [G, B, N,
+    E].
 
     Args:
         name: the name of the student's patch features.
@@ -50,12 +51,12 @@ def gram_anchoring(name: str = "tokens", anchor: str = "anchor") -> Objective:
         ValueError: for a missing name, or other shapes.
     References:
         DINOv3, arXiv:2508.10104
-
-    >>> from jssl.objectives.base import Outputs
-    >>> patches = jnp.ones((1, 2, 3, 4))
-    >>> outputs = Outputs({"tokens": patches}, {"anchor": -2 * patches})
-    >>> print(f"{gram_anchoring().apply((), outputs, 0)[0]:.3f}")
-    0.000
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> patches = jnp.ones((1, 2, 3, 4))
+        >>> outputs = Outputs({"tokens": patches}, {"anchor": -2 * patches})
+        >>> print(f"{gram_anchoring().apply((), outputs, 0)[0]:.3f}")
+        0.000
     """
 
     def loss(outputs):

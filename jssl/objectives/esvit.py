@@ -23,9 +23,9 @@ def matching_regions(student, teacher) -> jax.Array:
         ValueError: for other shapes.
     References:
         EsViT, arXiv:2106.09785
-
-    >>> matching_regions(jnp.eye(2)[None, :1], jnp.eye(2)[None, ::-1]).tolist()
-    [[1]]
+    Examples:
+        >>> matching_regions(jnp.eye(2)[None, :1], jnp.eye(2)[None, ::-1]).tolist()
+        [[1]]
     """
     student, teacher = check(student=(student, "B n D"), teacher=(teacher, "B N D"))
     student, teacher = jax.lax.stop_gradient((unit(student), unit(teacher)))
@@ -50,10 +50,10 @@ def region_cross_entropy(student_logits, targets, match, *, temperature=0.1) -> 
         TypeError: for matches that are not integers.
     References:
         EsViT, arXiv:2106.09785
-
-    >>> logits, targets = jnp.zeros((1, 3, 4)), jnp.full((1, 2, 4), 0.25)
-    >>> print(region_cross_entropy(logits, targets, jnp.array([[1, 0, 1]])).round(3))
-    [1.386]
+    Examples:
+        >>> logits, targets = jnp.zeros((1, 3, 4)), jnp.full((1, 2, 4), 0.25)
+        >>> print(region_cross_entropy(logits, targets, jnp.array([[1, 0, 1]])).round(3))
+        [1.386]
     """
     logits, targets, match = check(
         student_logits=(student_logits, "B n K"), targets=(targets, "B N K"), match=(match, "B n", int)
@@ -74,8 +74,8 @@ def region_distillation(
     """Makes EsViT's objective on regions: each region of a student view predicts the teacher's matching
     regions in the other views.
 
-    It reads student[name] [G, B, N, K] and student[features] [G, B, N, D], with local views also
-    student["name/local"] [L, B, n, K] and student["features/local"] [L, B, n, D], and target[name],
+    It reads `student[name]` [G, B, N, K] and `student[features]` [G, B, N, D], with local views also
+    `student["name/local"]` [L, B, n, K] and `student["features/local"]` [L, B, n, D], and target[name],
     target[features] of the global views. Regions are matched by the features, before the head. The loss is
     the mean over pairs of different views. It uses the center as it was before the step; then the center
     moves.
@@ -94,12 +94,12 @@ def region_distillation(
         ValueError: for a missing name, other shapes, or where no two views differ.
     References:
         EsViT, arXiv:2106.09785
-
-    >>> from jssl.objectives.base import Outputs
-    >>> objective, logits = region_distillation(features="patch"), jnp.zeros((2, 3, 5, 4))
-    >>> outputs = Outputs(student={"patch": logits}, target={"patch": logits})
-    >>> print(f"{objective.apply(objective.init(outputs), outputs, 0)[0]:.3f}")
-    1.386
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> objective, logits = region_distillation(features="patch"), jnp.zeros((2, 3, 5, 4))
+        >>> outputs = Outputs(student={"patch": logits}, target={"patch": logits})
+        >>> print(f"{objective.apply(objective.init(outputs), outputs, 0)[0]:.3f}")
+        1.386
     """
 
     def init(outputs):

@@ -25,10 +25,10 @@ def hog(images, *, bins: int = 9, cell: int = 8) -> jax.Array:
         ValueError: for other shapes, or a cell that does not divide the image.
     References:
         MaskFeat, arXiv:2112.09133
-
-    >>> ramp = jnp.broadcast_to(jnp.arange(8.0), (1, 8, 8))[..., None]
-    >>> hog(ramp, bins=4)[0, 0, 0].tolist()
-    [0.0, 0.0, 1.0, 0.0]
+    Examples:
+        >>> ramp = jnp.broadcast_to(jnp.arange(8.0), (1, 8, 8))[..., None]
+        >>> hog(ramp, bins=4)[0, 0, 0].tolist()
+        [0.0, 0.0, 1.0, 0.0]
     """
     images = check_images(images, cell, "cell")
     images = jax.lax.stop_gradient(images.astype(jnp.promote_types(images.dtype, jnp.float32)))
@@ -60,9 +60,9 @@ def hog_of_patches(images, patch: int, *, bins: int = 9, cell: int = 8) -> jax.A
         ValueError: as `hog`, and for a cell that does not divide the patch.
     References:
         MaskFeat, arXiv:2112.09133
-
-    >>> hog_of_patches(jnp.zeros((1, 32, 32, 3)), 16).shape
-    (1, 4, 108)
+    Examples:
+        >>> hog_of_patches(jnp.zeros((1, 32, 32, 3)), 16).shape
+        (1, 4, 108)
     """
     if patch % cell:
         raise ValueError(f"cell is {cell}, which does not divide a patch of {patch} pixels")

@@ -32,10 +32,10 @@ def masked_patch_distillation(
         TypeError: for a mask that is not bool.
     References:
         iBOT, arXiv:2111.07832
-
-    >>> s, mask = jnp.zeros((2, 3, 4)), jnp.array([[True, False, True], [False, False, False]])
-    >>> print(masked_patch_distillation(s, s, mask, jnp.zeros(4)).round(3))
-    [1.386 0.   ]
+    Examples:
+        >>> s, mask = jnp.zeros((2, 3, 4)), jnp.array([[True, False, True], [False, False, False]])
+        >>> print(masked_patch_distillation(s, s, mask, jnp.zeros(4)).round(3))
+        [1.386 0.   ]
     """
     student, teacher, mask, center = check(
         student_logits=(student_logits, "B N K"),
@@ -64,10 +64,10 @@ def masked_cross_entropy(logits, targets, mask, *, temperature=0.1) -> jax.Array
         TypeError: for a mask that is not bool.
     References:
         iBOT, arXiv:2111.07832
-
-    >>> logits, targets = jnp.zeros((1, 2, 4)), jnp.full((1, 2, 4), 0.25)
-    >>> print(masked_cross_entropy(logits, targets, jnp.array([[True, False]])).round(3))
-    [1.386]
+    Examples:
+        >>> logits, targets = jnp.zeros((1, 2, 4)), jnp.full((1, 2, 4), 0.25)
+        >>> print(masked_cross_entropy(logits, targets, jnp.array([[True, False]])).round(3))
+        [1.386]
     """
     logits, targets, mask = check(
         logits=(logits, "B N K"), targets=(targets, "B N K"), mask=(mask, "B N", bool)
@@ -84,8 +84,8 @@ def patch_distillation(
     """Makes iBOT's objective on patches: the student predicts the teacher's targets of the patches hidden
     from it.
 
-    It reads student[name] [V, B, N, K], of which the first G views count, target[name] [G, B, N, K] and mask
-    [G, B, N], True = hidden. With places [G, B, M], the student's logits are only those at the places,
+    It reads `student[name]` [V, B, N, K], of which the first G views count, `target[name]` [G, B, N, K] and
+    mask [G, B, N], True = hidden. With places [G, B, M], the student's logits are only those at the places,
     [V, B, M, K]. The center moves towards the mean of all of the teacher's patches, hidden or not.
 
     Args:
@@ -99,13 +99,13 @@ def patch_distillation(
         ValueError: for a missing name or mask, or other shapes.
     References:
         iBOT, arXiv:2111.07832
-
-    >>> from jssl.objectives.base import Outputs
-    >>> objective, logits = patch_distillation(), jnp.zeros((2, 3, 5, 4))
-    >>> outputs = Outputs({"patch": logits}, {"patch": logits}, mask=jnp.ones((2, 3, 5), bool))
-    >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
-    >>> print(f"{loss:.3f}", memory["center"].shape)
-    1.386 (4,)
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> objective, logits = patch_distillation(), jnp.zeros((2, 3, 5, 4))
+        >>> outputs = Outputs({"patch": logits}, {"patch": logits}, mask=jnp.ones((2, 3, 5), bool))
+        >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
+        >>> print(f"{loss:.3f}", memory["center"].shape)
+        1.386 (4,)
     """
 
     def init(outputs):

@@ -21,8 +21,8 @@ def tile_contrast(
     """Makes InfoMin's objective: (1 - weight) times MoCo's loss + weight times that of the image's tiles,
     with one queue.
 
-    It reads student[name] and student[tiles] [V, B, D], of which view 0 counts, and target[name] [G, B, D],
-    of which view G - 1 is the key of both. The keys enter the queue after the loss.
+    It reads student[name] and `student[tiles]` [V, B, D], of which view 0 counts, and `target[name]` [G, B,
+    D], of which view G - 1 is the key of both. The keys enter the queue after the loss.
 
     Args:
         name: the name of the outputs compared.
@@ -37,13 +37,13 @@ def tile_contrast(
         ValueError: for a missing name, other shapes, or a batch that does not divide the size.
     References:
         InfoMin, arXiv:2005.10243
-
-    >>> from jssl.objectives.base import Outputs
-    >>> objective, z = tile_contrast(size=8), jnp.ones((1, 4, 3))
-    >>> outputs = Outputs({"cls": z, "tiles": z}, {"cls": z})
-    >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
-    >>> bool(loss == metrics["tiles"])  # here both embeddings are the same
-    True
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> objective, z = tile_contrast(size=8), jnp.ones((1, 4, 3))
+        >>> outputs = Outputs({"cls": z, "tiles": z}, {"cls": z})
+        >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
+        >>> bool(loss == metrics["tiles"])  # here both embeddings are the same
+        True
     """
     whole = queue_contrast(name, size=size, temperature=temperature, seed=seed)
 

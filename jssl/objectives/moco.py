@@ -24,10 +24,10 @@ def enqueue(queue, pointer, keys) -> tuple[jax.Array, jax.Array]:
         ValueError: for other shapes, or more keys than the queue holds.
     References:
         MoCo, arXiv:1911.05722
-
-    >>> queue, pointer = enqueue(jnp.zeros((3, 1)), 2, jnp.array([[1.0], [2.0]]))
-    >>> queue[:, 0].tolist(), int(pointer)
-    ([2.0, 0.0, 1.0], 1)
+    Examples:
+        >>> queue, pointer = enqueue(jnp.zeros((3, 1)), 2, jnp.array([[1.0], [2.0]]))
+        >>> queue[:, 0].tolist(), int(pointer)
+        ([2.0, 0.0, 1.0], 1)
     """
     stored = jnp.asarray(queue).dtype
     queue, pointer, keys = check(queue=(queue, "Q D"), pointer=(pointer, "", int), keys=(keys, "B D"))
@@ -43,8 +43,8 @@ def enqueue(queue, pointer, keys) -> tuple[jax.Array, jax.Array]:
 def queue_contrast(name: str = "cls", *, size: int = 65536, temperature=0.07, seed: int = 0) -> Objective:
     """Makes MoCo's objective: the first student view finds the teacher's key among a queue of past keys.
 
-    It reads student[name] [V, B, D], of which view 0 is the query, and target[name] [G, B, D], of which view
-    G - 1 is the key. The normalised keys enter the queue after the loss.
+    It reads `student[name]` [V, B, D], of which view 0 is the query, and `target[name]` [G, B, D], of which
+    view G - 1 is the key. The normalised keys enter the queue after the loss.
 
     Args:
         name: of the outputs compared.
@@ -58,13 +58,13 @@ def queue_contrast(name: str = "cls", *, size: int = 65536, temperature=0.07, se
         ValueError: for a missing name, other shapes, or a batch that does not divide the size.
     References:
         MoCo, arXiv:1911.05722
-
-    >>> from jssl.objectives.base import Outputs
-    >>> objective, z = queue_contrast(size=8), jnp.ones((2, 4, 3))
-    >>> outputs = Outputs({"cls": z}, {"cls": z})
-    >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
-    >>> int(memory["pointer"]), f"{metrics['positive_similarity']:.3f}"
-    (4, '1.000')
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> objective, z = queue_contrast(size=8), jnp.ones((2, 4, 3))
+        >>> outputs = Outputs({"cls": z}, {"cls": z})
+        >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
+        >>> int(memory["pointer"]), f"{metrics['positive_similarity']:.3f}"
+        (4, '1.000')
     """
 
     def losses(query, key, queue):
@@ -79,7 +79,7 @@ def against_queue(losses: Callable, name: str, *, size: int, seed: int) -> Objec
 
     Args:
         losses: (student [B, D], teacher [B, D], queue [Q, D]) -> [B].
-        name: of the outputs compared, student[name] [V, B, D] and target[name] [G, B, D].
+        name: of the outputs compared, `student[name]` [V, B, D] and `target[name]` [G, B, D].
         size: past embeddings kept, a multiple of the batch.
         seed: of the random unit rows that the queue starts with.
     Returns:

@@ -35,10 +35,10 @@ def masked_siamese(
         ValueError: for other shapes, or a batch of one where the targets are balanced.
     References:
         MSN, arXiv:2204.07141
-
-    >>> loss, metrics = masked_siamese(jnp.ones((2, 3, 4)), jnp.ones((3, 4)), jnp.ones((5, 4)))
-    >>> print(f"{loss:.3f}", f"{metrics['mean_entropy']:.3f}")
-    1.609 1.609
+    Examples:
+        >>> loss, metrics = masked_siamese(jnp.ones((2, 3, 4)), jnp.ones((3, 4)), jnp.ones((5, 4)))
+        >>> print(f"{loss:.3f}", f"{metrics['mean_entropy']:.3f}")
+        1.609 1.609
     """
     anchor, target, prototypes = check(
         anchor=(anchor, "V B D"), target=(target, "B D"), prototypes=(prototypes, "K D")
@@ -72,8 +72,8 @@ def masked_siamese_objective(
 ) -> Objective:
     """Makes MSN's objective: every student view is an anchor, the teacher's first view is the target.
 
-    It reads student[name] [V, B, D], target[name] [G, B, D] and student[prototypes] [K, D], which are trained
-    through the anchors.
+    It reads `student[name]` [V, B, D], `target[name]` [G, B, D] and `student[prototypes]` [K, D], which are
+    trained through the anchors.
 
     Args:
         name: of the embeddings.
@@ -88,12 +88,12 @@ def masked_siamese_objective(
         ValueError: for a missing name, or other shapes.
     References:
         MSN, arXiv:2204.07141
-
-    >>> from jssl.objectives.base import Outputs
-    >>> student = {"cls": jnp.ones((2, 3, 4)), "prototypes": jnp.ones((5, 4))}
-    >>> outputs = Outputs(student, {"cls": jnp.ones((1, 3, 4))})
-    >>> print(f"{masked_siamese_objective().apply((), outputs, 0)[0]:.3f}")
-    1.609
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> student = {"cls": jnp.ones((2, 3, 4)), "prototypes": jnp.ones((5, 4))}
+        >>> outputs = Outputs(student, {"cls": jnp.ones((1, 3, 4))})
+        >>> print(f"{masked_siamese_objective().apply((), outputs, 0)[0]:.3f}")
+        1.609
     """
 
     def apply(memory, outputs, step):

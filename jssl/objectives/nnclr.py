@@ -22,9 +22,9 @@ def nearest_neighbour(z, queue) -> jax.Array:
         ValueError: for other shapes.
     References:
         NNCLR, arXiv:2104.14548
-
-    >>> nearest_neighbour(jnp.array([[1.0, 0.1]]), jnp.array([[0.0, 2.0], [2.0, 0.0]])).tolist()
-    [[2.0, 0.0]]
+    Examples:
+        >>> nearest_neighbour(jnp.array([[1.0, 0.1]]), jnp.array([[0.0, 2.0], [2.0, 0.0]])).tolist()
+        [[2.0, 0.0]]
     """
     stored = jnp.asarray(queue).dtype
     z, queue = check(z=(z, "B D"), queue=(queue, "Q D"))
@@ -43,9 +43,9 @@ def neighbour_contrast(
     """Makes NNCLR's objective: the past embedding nearest to one view's projection is contrasted with the
     other view's prediction.
 
-    It reads student[name] [2, B, D], the predictions, and student[support] [2, B, D], the projections. Both
-    directions are averaged; only the predictions get a gradient. View 0's normalised projections enter the
-    queue after the loss.
+    It reads `student[name]` [2, B, D], the predictions, and `student[support]` [2, B, D], the projections.
+    Both directions are averaged; only the predictions get a gradient. View 0's normalised projections enter
+    the queue after the loss.
 
     Args:
         name: of the predictions.
@@ -60,12 +60,12 @@ def neighbour_contrast(
         ValueError: for a missing name, other shapes, or a batch that does not divide the size.
     References:
         NNCLR, arXiv:2104.14548
-
-    >>> from jssl.objectives.base import Outputs
-    >>> objective, z = neighbour_contrast(size=8), jnp.ones((2, 4, 3))
-    >>> outputs = Outputs({"prediction": z, "projection": z})
-    >>> int(objective.apply(objective.init(outputs), outputs, 0)[1]["pointer"])
-    4
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> objective, z = neighbour_contrast(size=8), jnp.ones((2, 4, 3))
+        >>> outputs = Outputs({"prediction": z, "projection": z})
+        >>> int(objective.apply(objective.init(outputs), outputs, 0)[1]["pointer"])
+        4
     """
 
     def init(outputs):

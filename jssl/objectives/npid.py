@@ -26,10 +26,10 @@ def instance_discrimination(z, index, memory, *, temperature=0.07) -> jax.Array:
         TypeError: for an index that is no integer.
     References:
         NPID, arXiv:1805.01978
-
-    >>> loss = instance_discrimination(jnp.eye(2), jnp.array([0, 1]), jnp.eye(2), temperature=1.0)
-    >>> print(f"{loss.mean():.3f}")
-    0.313
+    Examples:
+        >>> loss = instance_discrimination(jnp.eye(2), jnp.array([0, 1]), jnp.eye(2), temperature=1.0)
+        >>> print(f"{loss.mean():.3f}")
+        0.313
     """
     z, index, memory = check(z=(z, "B D"), index=(index, "B", int), memory=(memory, "N D"))
     check_positive(temperature=temperature)
@@ -57,10 +57,10 @@ def noise_contrast(z, index, memory, noise, *, normalizer, temperature=0.07) -> 
         TypeError: for an index that is no integer.
     References:
         NPID, arXiv:1805.01978
-
-    >>> arrays = jnp.eye(2), jnp.array([0, 1]), jnp.eye(2), jnp.array([[1], [0]])
-    >>> print(noise_contrast(*arrays, normalizer=2.0, temperature=1.0).round(3))
-    [1.006 1.006]
+    Examples:
+        >>> arrays = jnp.eye(2), jnp.array([0, 1]), jnp.eye(2), jnp.array([[1], [0]])
+        >>> print(noise_contrast(*arrays, normalizer=2.0, temperature=1.0).round(3))
+        [1.006 1.006]
     """
     z, index, memory, noise, normalizer = check(
         z=(z, "B D"),
@@ -94,8 +94,8 @@ def instance_memory(
     """Makes NPID's objective: each image is compared with a bank of all images' embeddings, averaged over
     time.
 
-    It reads student[name] [V, B, D], of which view 0 counts, and views["index"] [B], ids below `examples`.
-    After the loss the images' rows move: row <- normalise(momentum row + (1 - momentum) z).
+    It reads `student[name]` [V, B, D], of which view 0 counts, and `views["index"]` [B], ids below
+    `examples`. After the loss the images' rows move: row <- normalise(momentum row + (1 - momentum) z).
 
     Args:
         name: of the embeddings.
@@ -115,13 +115,13 @@ def instance_memory(
             nan.
     References:
         NPID, arXiv:1805.01978
-
-    >>> from jssl.objectives.base import Outputs
-    >>> objective = instance_memory(examples=5, momentum=0.0)
-    >>> outputs = Outputs({"cls": jnp.ones((1, 2, 4))}, views={"index": jnp.array([3, 0])})
-    >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
-    >>> memory["bank"][3].tolist()
-    [0.5, 0.5, 0.5, 0.5]
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> objective = instance_memory(examples=5, momentum=0.0)
+        >>> outputs = Outputs({"cls": jnp.ones((1, 2, 4))}, views={"index": jnp.array([3, 0])})
+        >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
+        >>> memory["bank"][3].tolist()
+        [0.5, 0.5, 0.5, 0.5]
     """
 
     def init(outputs):

@@ -28,9 +28,9 @@ def word_distances(tokens, words) -> jax.Array:
         ValueError: for other shapes.
     References:
         OBoW, arXiv:2012.11552
-
-    >>> word_distances(jnp.ones((1, 1, 2)), jnp.array([[1.0, 1.0], [0.0, 0.0]])).tolist()
-    [[[0.0, 2.0]]]
+    Examples:
+        >>> word_distances(jnp.ones((1, 1, 2)), jnp.array([[1.0, 1.0], [0.0, 0.0]])).tolist()
+        [[[0.0, 2.0]]]
     """
     tokens, words = jax.lax.stop_gradient(check(tokens=(tokens, "B N D"), words=(words, "W D")))
     products = jnp.einsum("bnd,wd->bnw", tokens, words, precision=jax.lax.Precision.HIGHEST)
@@ -52,9 +52,9 @@ def bag_of_words(distances, *, sharpness) -> jax.Array:
         ValueError: for other shapes.
     References:
         OBoW, arXiv:2012.11552
-
-    >>> print(bag_of_words(jnp.array([[[0.0, 9.0, 9.0], [9.0, 0.0, 9.0]]]), sharpness=1.0).round(3))
-    [[0.5 0.5 0. ]]
+    Examples:
+        >>> print(bag_of_words(jnp.array([[[0.0, 9.0, 9.0], [9.0, 0.0, 9.0]]]), sharpness=1.0).round(3))
+        [[0.5 0.5 0. ]]
     """
     (distances,) = check(distances=(distances, "B N W"))
     most = jnp.max(jax.nn.softmax(-sharpness * distances), axis=1)
@@ -73,9 +73,9 @@ def bag_divergence(logits, bag) -> jax.Array:
         ValueError: for other shapes.
     References:
         OBoW, arXiv:2012.11552
-
-    >>> print(bag_divergence(jnp.zeros((1, 2)), jnp.array([[1.0, 0.0]])).round(3))
-    [0.693]
+    Examples:
+        >>> print(bag_divergence(jnp.zeros((1, 2)), jnp.array([[1.0, 0.0]])).round(3))
+        [0.693]
     """
     logits, bag = check(logits=(logits, "B W"), bag=(bag, "B W"))
     bag = jax.lax.stop_gradient(bag)
@@ -96,9 +96,9 @@ def bag_prediction(
 ) -> Objective:
     """Makes OBoW's objective: each student view predicts the bag of words of the teacher's whole image.
 
-    It reads student[name] [V, B, D], the pooled features of crops: as many global ones as views["global"]
+    It reads `student[name]` [V, B, D], the pooled features of crops: as many global ones as views["global"]
     has, then the local ones; student[generators], parameters by level; target[level], of which the first map
-    [1, B, H, W, C] counts; and views["index"] [B]. The logits of a crop are kappa z . w, with the words'
+    [1, B, H, W, C] counts; and `views["index"]` [B]. The logits of a crop are kappa z . w, with the words'
     weights w = weigh(parameters, words, D) [words, D]. The loss is the mean over levels, summed over the two
     kinds of crops. After the loss, one place of each image, averaged with its neighbours, replaces the oldest
     word.
@@ -122,15 +122,15 @@ def bag_prediction(
         ValueError: for a missing name, other shapes, or a map of less than 5 x 5 places.
     References:
         OBoW, arXiv:2012.11552
-
-    >>> from jssl.objectives.base import Outputs
-    >>> objective = bag_prediction(lambda kernel, words, dim: words @ kernel, levels=("map",), words=4)
-    >>> student = {"cls": jnp.zeros((1, 2, 6)), "generators": {"map": jnp.zeros((3, 6))}}
-    >>> views = {"index": jnp.arange(2), "global": jnp.zeros((1, 2))}
-    >>> outputs = Outputs(student, {"map": jnp.ones((1, 2, 5, 5, 3))}, views=views)
-    >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
-    >>> int(memory["map"]["pointer"])
-    2
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> objective = bag_prediction(lambda kernel, words, dim: words @ kernel, levels=("map",), words=4)
+        >>> student = {"cls": jnp.zeros((1, 2, 6)), "generators": {"map": jnp.zeros((3, 6))}}
+        >>> views = {"index": jnp.arange(2), "global": jnp.zeros((1, 2))}
+        >>> outputs = Outputs(student, {"map": jnp.ones((1, 2, 5, 5, 3))}, views=views)
+        >>> loss, memory, metrics = objective.apply(objective.init(outputs), outputs, 0)
+        >>> int(memory["map"]["pointer"])
+        2
     """
     check_positive(inverse_delta=inverse_delta, kappa=kappa)
 

@@ -34,11 +34,11 @@ def proto_nce(z, assignment, prototypes, density, negatives, *, temperature=0.2)
         TypeError: for ids that are not integers.
     References:
         PCL, arXiv:2005.04966
-
-    >>> own, negatives = jnp.array([0]), jnp.array([1, 2])
-    >>> loss = proto_nce(jnp.eye(3)[:1], own, jnp.eye(3), jnp.ones(3), negatives, temperature=1.0)
-    >>> print(loss.round(3))
-    [0.551]
+    Examples:
+        >>> own, negatives = jnp.array([0]), jnp.array([1, 2])
+        >>> loss = proto_nce(jnp.eye(3)[:1], own, jnp.eye(3), jnp.ones(3), negatives, temperature=1.0)
+        >>> print(loss.round(3))
+        [0.551]
     """
     z, assignment, prototypes, density = check(
         z=(z, "B D"),
@@ -74,9 +74,10 @@ def prototype_contrast(
 ) -> Objective:
     """Makes PCL's prototype term: ProtoNCE averaged over several clusterings of a bank of all images.
 
-    It reads student[name] [V, B, D], of which view 0 counts, target[name] [G, B, D] and views["index"] [B],
-    ids below `examples`. After the loss, the last view of the target is written, normalised, to the bank. The
-    loss is 0 until the caller has clustered the bank by `refresh`, once per epoch. PCL adds `queue_contrast`.
+    It reads `student[name]` [V, B, D], of which view 0 counts, `target[name]` [G, B, D] and `views["index"]`
+    [B], ids below `examples`. After the loss, the last view of the target is written, normalised, to the
+    bank. The loss is 0 until the caller has clustered the bank by `refresh`, once per epoch. PCL adds
+    `queue_contrast`.
 
     Args:
         name: of the embeddings.
@@ -95,16 +96,16 @@ def prototype_contrast(
             row.
     References:
         PCL, arXiv:2005.04966
-
-    >>> from jssl.objectives.base import Outputs
-    >>> objective = prototype_contrast(examples=8, clusters=(3, 4))
-    >>> z = jax.random.normal(jax.random.key(0), (2, 2, 5))
-    >>> outputs = Outputs({"cls": z}, {"cls": z}, views={"index": jnp.array([3, 0])})
-    >>> memory = objective.init(outputs)
-    >>> float(objective.apply(memory, outputs, 0)[0])
-    0.0
-    >>> float(objective.apply(refresh(jax.random.key(1), memory), outputs, 0)[0]) > 0
-    True
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> objective = prototype_contrast(examples=8, clusters=(3, 4))
+        >>> z = jax.random.normal(jax.random.key(0), (2, 2, 5))
+        >>> outputs = Outputs({"cls": z}, {"cls": z}, views={"index": jnp.array([3, 0])})
+        >>> memory = objective.init(outputs)
+        >>> float(objective.apply(memory, outputs, 0)[0])
+        0.0
+        >>> float(objective.apply(refresh(jax.random.key(1), memory), outputs, 0)[0]) > 0
+        True
     """
 
     def init(outputs):
@@ -158,10 +159,10 @@ def remember(memory: Memory, index, z) -> Memory:
         The memory with these rows, scaled to length 1.
     References:
         PCL, arXiv:2005.04966
-
-    >>> memory = remember({"bank": jnp.zeros((3, 2))}, jnp.array([2]), jnp.array([[3.0, 4.0]]))
-    >>> [round(float(x), 3) for x in memory["bank"][2]]
-    [0.6, 0.8]
+    Examples:
+        >>> memory = remember({"bank": jnp.zeros((3, 2))}, jnp.array([2]), jnp.array([[3.0, 4.0]]))
+        >>> [round(float(x), 3) for x in memory["bank"][2]]
+        [0.6, 0.8]
     """
     rows = jax.lax.stop_gradient(unit(z)).astype(memory["bank"].dtype)
     return memory | {"bank": jnp.asarray(memory["bank"]).at[index].set(rows)}
@@ -185,12 +186,12 @@ def refresh(key, memory: Memory, *, iterations: int = 20, restarts: int = 5) -> 
         ValueError: for more clusters than the bank has rows.
     References:
         PCL, arXiv:2005.04966
-
-    >>> from jssl.objectives.base import Outputs
-    >>> outputs = Outputs({}, {"cls": jnp.zeros((1, 2, 5))})
-    >>> memory = prototype_contrast(examples=8, clusters=(3,)).init(outputs)
-    >>> bool(refresh(jax.random.key(1), memory)["clustered"])
-    True
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> outputs = Outputs({}, {"cls": jnp.zeros((1, 2, 5))})
+        >>> memory = prototype_contrast(examples=8, clusters=(3,)).init(outputs)
+        >>> bool(refresh(jax.random.key(1), memory)["clustered"])
+        True
     """
     clusterings = []
     for i, old in enumerate(memory["clusterings"]):

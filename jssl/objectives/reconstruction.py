@@ -34,13 +34,13 @@ def masked_reconstruction(
         SimMIM, arXiv:2111.09886 (l1)
         data2vec, arXiv:2202.03555, and I-JEPA, arXiv:2301.08243 (smooth_l1)
         SdAE, arXiv:2208.00449, and EVA, arXiv:2211.07636 (cosine)
-
-    >>> mask = jnp.array([[True, False]])
-    >>> prediction, target = jnp.full((1, 2, 3), 2.0), jnp.zeros((1, 2, 3))
-    >>> masked_reconstruction(prediction, target, mask).tolist()
-    [4.0]
-    >>> masked_reconstruction(prediction, target, mask, distance="smooth_l1").tolist()
-    [1.5]
+    Examples:
+        >>> mask = jnp.array([[True, False]])
+        >>> prediction, target = jnp.full((1, 2, 3), 2.0), jnp.zeros((1, 2, 3))
+        >>> masked_reconstruction(prediction, target, mask).tolist()
+        [4.0]
+        >>> masked_reconstruction(prediction, target, mask, distance="smooth_l1").tolist()
+        [1.5]
     """
     prediction, target, mask = check(
         prediction=(prediction, "B N D"), target=(target, "B N D"), mask=(mask, "B N", bool)
@@ -72,9 +72,9 @@ def standardized(target) -> jax.Array:
         ValueError: for fewer features.
     References:
         MAE, arXiv:2111.06377
-
-    >>> print(standardized(jnp.array([1.0, 3.0])).round(3))
-    [-0.707  0.707]
+    Examples:
+        >>> print(standardized(jnp.array([1.0, 3.0])).round(3))
+        [-0.707  0.707]
     """
     if target.shape[-1] < 2:
         raise ValueError(f"target has shape {target.shape}, expected at least 2 features to normalize")
@@ -99,10 +99,10 @@ def masked_token_cross_entropy(logits, tokens, mask) -> jax.Array:
     References:
         BERT, arXiv:1810.04805
         BEiT, arXiv:2106.08254
-
-    >>> tokens, mask = jnp.array([[3, -1]]), jnp.array([[True, False]])
-    >>> print(masked_token_cross_entropy(jnp.zeros((1, 2, 4)), tokens, mask).round(3))
-    [1.386]
+    Examples:
+        >>> tokens, mask = jnp.array([[3, -1]]), jnp.array([[True, False]])
+        >>> print(masked_token_cross_entropy(jnp.zeros((1, 2, 4)), tokens, mask).round(3))
+        [1.386]
     """
     logits, tokens, mask = check(
         logits=(logits, "B N V"), tokens=(tokens, "B N", int), mask=(mask, "B N", bool)
@@ -125,9 +125,10 @@ def masked_mean(values, mask) -> jax.Array:
         TypeError: for a mask that is not bool.
     References:
         The convention of iBOT, arXiv:2111.07832
-
-    >>> masked_mean(jnp.array([[2.0, 4.0], [1.0, 1.0]]), jnp.array([[False, True], [False, False]])).tolist()
-    [4.0, 0.0]
+    Examples:
+        >>> errors, mask = jnp.array([[2.0, 4.0], [1.0, 1.0]]), jnp.array([[False, True], [False, False]])
+        >>> masked_mean(errors, mask).tolist()
+        [4.0, 0.0]
     """
     values, mask = check(values=(values, "B N"), mask=(mask, "B N", bool))
     return jnp.sum(values, axis=-1, where=mask) / jnp.maximum(jnp.sum(mask, axis=-1), 1)
@@ -143,10 +144,10 @@ def by_tokens(losses, mask) -> jax.Array:
         [..., B]; 0 where nothing is hidden.
     References:
         BEiT, arXiv:2106.08254, data2vec, arXiv:2202.03555, and others
-
-    >>> mask = jnp.array([[True, True, True], [True, False, False]])
-    >>> by_tokens(jnp.array([1.0, 5.0]), mask).tolist()  # the mean of 1, 1, 1 and 5
-    [1.5, 2.5]
+    Examples:
+        >>> mask = jnp.array([[True, True, True], [True, False, False]])
+        >>> by_tokens(jnp.array([1.0, 5.0]), mask).tolist()  # the mean of 1, 1, 1 and 5
+        [1.5, 2.5]
     """
     hidden = jnp.sum(mask, axis=-1)
     return losses * hidden * (hidden.size / jnp.maximum(jnp.sum(hidden), 1))

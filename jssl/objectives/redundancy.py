@@ -26,10 +26,10 @@ def barlow_twins(z_a, z_b, *, off_diagonal_weight=5e-3) -> jax.Array:
         ValueError: for other shapes, or a batch of one.
     References:
         Barlow Twins, arXiv:2103.03230
-
-    >>> z = jnp.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
-    >>> float(barlow_twins(z, z)) < 1e-6
-    True
+    Examples:
+        >>> z = jnp.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
+        >>> float(barlow_twins(z, z)) < 1e-6
+        True
     """
     z_a, z_b = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"))
     check_batch(2, "a correlation", z_a=z_a)
@@ -62,10 +62,10 @@ def vicreg(z_a, z_b, *, invariance=25.0, variance=25.0, covariance=1.0) -> jax.A
         ValueError: for other shapes, or a batch of one.
     References:
         VICReg, arXiv:2105.04906
-
-    >>> z = 2 * jnp.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
-    >>> float(vicreg(z, z))
-    0.0
+    Examples:
+        >>> z = 2 * jnp.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
+        >>> float(vicreg(z, z))
+        0.0
     """
     z_a, z_b = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"))
     check_batch(2, "a variance", z_a=z_a)
@@ -99,9 +99,9 @@ def koleo(z) -> jax.Array:
     References:
         Spreading vectors for similarity search, arXiv:1806.03198
         DINOv2, arXiv:2304.07193
-
-    >>> print(koleo(jnp.array([[1.0, 0.0], [-3.0, 0.0]])).round(4))
-    [-0.6931 -0.6931]
+    Examples:
+        >>> print(koleo(jnp.array([[1.0, 0.0], [-3.0, 0.0]])).round(4))
+        [-0.6931 -0.6931]
     """
     (z,) = check(z=(z, "B D"))
     check_batch(2, "a nearest neighbour", z=z)

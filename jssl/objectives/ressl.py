@@ -30,10 +30,10 @@ def relational_consistency(
         ValueError: for other shapes.
     References:
         ReSSL, arXiv:2107.09282
-
-    >>> loss = relational_consistency(jnp.eye(2), jnp.eye(2), jnp.eye(2), student_temperature=1.0)
-    >>> print(f"{loss.mean():.3f}")
-    0.313
+    Examples:
+        >>> loss = relational_consistency(jnp.eye(2), jnp.eye(2), jnp.eye(2), student_temperature=1.0)
+        >>> print(f"{loss.mean():.3f}")
+        0.313
     """
     student, teacher, queue = check(student=(student, "B D"), teacher=(teacher, "B D"), queue=(queue, "Q D"))
     check_positive(student_temperature=student_temperature, teacher_temperature=teacher_temperature)
@@ -49,8 +49,8 @@ def relational(
     """Makes ReSSL's objective: the first student view predicts the similarities of the teacher's last view to
     past keys.
 
-    It reads student[name] [V, B, D], view 0 (the strongly augmented one), and target[name] [G, B, D], view G
-    - 1 (the weakly augmented one). The teacher's normalised embeddings enter the queue after the loss.
+    It reads `student[name]` [V, B, D], view 0 (the strongly augmented one), and `target[name]` [G, B, D],
+    view G - 1 (the weakly augmented one). The teacher's normalised embeddings enter the queue after the loss.
 
     Args:
         name: of the outputs compared.
@@ -65,12 +65,12 @@ def relational(
         ValueError: for a missing name, other shapes, or a batch that does not divide the size.
     References:
         ReSSL, arXiv:2107.09282
-
-    >>> from jssl.objectives.base import Outputs
-    >>> objective, z = relational(size=8), jnp.ones((2, 4, 3))
-    >>> outputs = Outputs({"cls": z}, {"cls": z})
-    >>> int(objective.apply(objective.init(outputs), outputs, 0)[1]["pointer"])
-    4
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> objective, z = relational(size=8), jnp.ones((2, 4, 3))
+        >>> outputs = Outputs({"cls": z}, {"cls": z})
+        >>> int(objective.apply(objective.init(outputs), outputs, 0)[1]["pointer"])
+        4
     """
 
     def losses(student, teacher, queue):

@@ -26,9 +26,9 @@ def sinkhorn_knopp(logits, *, temperature, iterations: int = 3, where=None) -> j
         SwAV, arXiv:2006.09882
         MSN, arXiv:2204.07141
         DINOv2, arXiv:2304.07193
-
-    >>> sinkhorn_knopp(jnp.array([[9.0, 0.0], [9.0, 0.0]]), temperature=0.01).tolist()
-    [[0.5, 0.5], [0.5, 0.5]]
+    Examples:
+        >>> sinkhorn_knopp(jnp.array([[9.0, 0.0], [9.0, 0.0]]), temperature=0.01).tolist()
+        [[0.5, 0.5], [0.5, 0.5]]
     """
     (logits,) = check(logits=(logits, "B K"))
     check_batch(2, "a balance between prototypes", logits=logits)

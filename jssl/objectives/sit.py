@@ -24,10 +24,10 @@ def restored_pixels(prediction, clean, corrupted, *, patch: int) -> jax.Array:
         TypeError: for a mask that is not bool.
     References:
         SiT, arXiv:2104.03602
-
-    >>> clean, corrupted = jnp.zeros((1, 2, 2, 1)), jnp.array([[[True, False], [False, False]]])
-    >>> float(restored_pixels(jnp.array([[[3.0, 5.0, 5.0, 5.0]]]), clean, corrupted, patch=2))
-    3.0
+    Examples:
+        >>> clean, corrupted = jnp.zeros((1, 2, 2, 1)), jnp.array([[[True, False], [False, False]]])
+        >>> float(restored_pixels(jnp.array([[[3.0, 5.0, 5.0, 5.0]]]), clean, corrupted, patch=2))
+        3.0
     """
     prediction, clean, corrupted = check(
         prediction=(prediction, "B N D"), clean=(clean, "B H W C"), corrupted=(corrupted, "B H W", bool)

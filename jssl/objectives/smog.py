@@ -23,9 +23,9 @@ def nearest_group(z, groups) -> jax.Array:
         ValueError: for other shapes.
     References:
         SMoG, arXiv:2207.06167
-
-    >>> nearest_group(jnp.array([[1.0, 0.1]]), jnp.array([[0.0, 2.0], [2.0, 0.0]])).tolist()
-    [1]
+    Examples:
+        >>> nearest_group(jnp.array([[1.0, 0.1]]), jnp.array([[0.0, 2.0], [2.0, 0.0]])).tolist()
+        [1]
     """
     z, groups = check(z=(z, "B D"), groups=(groups, "G D"))
     return jnp.argmax(jax.lax.stop_gradient(similarity(unit(z), unit(groups))), axis=1).astype(jnp.int32)
@@ -48,10 +48,10 @@ def moved_groups(groups, z, assignment, *, momentum=0.99) -> jax.Array:
         TypeError: for ids that are not integers.
     References:
         SMoG, arXiv:2207.06167
-
-    >>> groups, z = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([[3.0, 0.0]])
-    >>> moved_groups(groups, z, jnp.array([0]), momentum=0.5).tolist()
-    [[2.0, 0.0], [0.0, 1.0]]
+    Examples:
+        >>> groups, z = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([[3.0, 0.0]])
+        >>> moved_groups(groups, z, jnp.array([0]), momentum=0.5).tolist()
+        [[2.0, 0.0], [0.0, 1.0]]
     """
     groups, z, assignment = check(groups=(groups, "G D"), z=(z, "B D"), assignment=(assignment, "B", int))
     members = jax.ops.segment_sum(jnp.ones(len(z), z.dtype), assignment, len(groups))[:, None]
@@ -72,7 +72,7 @@ def momentum_grouping(
     """Makes SMoG's objective: a prediction finds the group of its image's other view, among groups moved in
     the same step.
 
-    It reads student[name] and student[projection] [V, B, D], of which view 0 counts, and target[projection]
+    It reads student[name] and `student[projection]` [V, B, D], of which view 0 counts, and target[projection]
     [G, B, D], of which the last view counts. First, the teacher's view is assigned to a group. Then the
     groups move towards the student's projections, each of which counts for its nearest group. Then the
     prediction is compared with the moved groups, through which the projections get a gradient too.
@@ -92,13 +92,13 @@ def momentum_grouping(
         ValueError: for a missing name, other shapes, or a batch larger than `recent`.
     References:
         SMoG, arXiv:2207.06167
-
-    >>> from jssl.objectives.base import Outputs
-    >>> objective, z = momentum_grouping(groups=2, recent=4), jnp.eye(2)[None]
-    >>> outputs = Outputs({"prediction": z, "projection": z}, {"projection": z})
-    >>> memory = objective.init(outputs) | {"groups": jnp.eye(2)}
-    >>> print(f"{objective.apply(memory, outputs, 0)[0]:.5f}")
-    0.00005
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> objective, z = momentum_grouping(groups=2, recent=4), jnp.eye(2)[None]
+        >>> outputs = Outputs({"prediction": z, "projection": z}, {"projection": z})
+        >>> memory = objective.init(outputs) | {"groups": jnp.eye(2)}
+        >>> print(f"{objective.apply(memory, outputs, 0)[0]:.5f}")
+        0.00005
     """
 
     def init(outputs):
@@ -144,10 +144,10 @@ def regroup(key, memory: Memory, *, iterations: int = 10) -> Memory:
         ValueError: for more groups than projections kept.
     References:
         SMoG, arXiv:2207.06167, table 7b
-
-    >>> memory = {"groups": jnp.ones((2, 2)), "queue": jnp.eye(2), "pointer": jnp.array(0)}
-    >>> sorted(regroup(jax.random.key(0), memory)["groups"].tolist())
-    [[0.0, 1.0], [1.0, 0.0]]
+    Examples:
+        >>> memory = {"groups": jnp.ones((2, 2)), "queue": jnp.eye(2), "pointer": jnp.array(0)}
+        >>> sorted(regroup(jax.random.key(0), memory)["groups"].tolist())
+        [[0.0, 1.0], [1.0, 0.0]]
     """
     found = kmeans(key, memory["queue"], len(memory["groups"]), iterations=iterations, spherical=True)
     return memory | {"groups": found.centroids}

@@ -21,10 +21,10 @@ def soft_cross_entropy(student_logits, teacher_logits, *, temperature=1.0) -> ja
         ValueError: for other shapes.
     References:
         SimCLR v2, arXiv:2006.10029; distillation, arXiv:1503.02531
-
-    >>> import jax.numpy as jnp
-    >>> print(f"{soft_cross_entropy(jnp.zeros((1, 2)), jnp.zeros((1, 2)), temperature=2.0)[0]:.3f}")
-    2.773
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> print(f"{soft_cross_entropy(jnp.zeros((1, 2)), jnp.zeros((1, 2)), temperature=2.0)[0]:.3f}")
+        2.773
     """
     student, teacher = check(student_logits=(student_logits, "B K"), teacher_logits=(teacher_logits, "B K"))
     check_positive(temperature=temperature)

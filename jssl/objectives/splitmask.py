@@ -17,8 +17,8 @@ def words_of_halves(name: str = "patch", rest: str = "patch_rest") -> Objective:
     """Makes the objective of words: the cross entropy of each half's predictions with the words of the other
     half, summed.
 
-    It reads student[name] [V, B, N, K], predicted from the patches that the mask shows, student[rest],
-    predicted from those that it hides, target[name] [V, B, N] and the mask [V, B, N].
+    It reads `student[name]` [V, B, N, K], predicted from the patches that the mask shows, student[rest],
+    predicted from those that it hides, `target[name]` [V, B, N] and the mask [V, B, N].
 
     Args:
         name: the name of the logits from the visible half, and of the words.
@@ -30,13 +30,13 @@ def words_of_halves(name: str = "patch", rest: str = "patch_rest") -> Objective:
         ValueError: for a missing name, or other shapes.
     References:
         SplitMask, arXiv:2112.10740
-
-    >>> from jssl.objectives.base import Outputs
-    >>> logits, words = jnp.zeros((1, 2, 4, 8)), jnp.zeros((1, 2, 4), int)  # eight words, all as likely
-    >>> mask = jnp.zeros((1, 2, 4), bool).at[..., :2].set(True)
-    >>> outputs = Outputs({"patch": logits, "patch_rest": logits}, {"patch": words}, mask)
-    >>> round(float(words_of_halves().apply((), outputs, 0)[0]), 4)  # 2 log 8
-    4.1589
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> logits, words = jnp.zeros((1, 2, 4, 8)), jnp.zeros((1, 2, 4), int)  # eight words, all as likely
+        >>> mask = jnp.zeros((1, 2, 4), bool).at[..., :2].set(True)
+        >>> outputs = Outputs({"patch": logits, "patch_rest": logits}, {"patch": words}, mask)
+        >>> round(float(words_of_halves().apply((), outputs, 0)[0]), 4)  # 2 log 8
+        4.1589
     """
 
     def losses(outputs):
@@ -65,12 +65,12 @@ def match_of_halves(name: str = "image", rest: str = "image_rest", *, temperatur
         ValueError: for a missing name, other shapes, or a batch of one.
     References:
         SplitMask, arXiv:2112.10740
-
-    >>> from jssl.objectives.base import Outputs
-    >>> images = jnp.eye(3)[None]  # halves that are told apart
-    >>> outputs = Outputs({"image": images, "image_rest": images})
-    >>> round(float(match_of_halves(temperature=0.01).apply((), outputs, 0)[0]), 4)
-    0.0
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> images = jnp.eye(3)[None]  # halves that are told apart
+        >>> outputs = Outputs({"image": images, "image_rest": images})
+        >>> round(float(match_of_halves(temperature=0.01).apply((), outputs, 0)[0]), 4)
+        0.0
     """
 
     def losses(outputs):

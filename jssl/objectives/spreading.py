@@ -25,9 +25,9 @@ def invariant_spreading(z_a, z_b, *, temperature=0.1) -> jax.Array:
         ValueError: for other shapes, or a batch of one.
     References:
         Invariant and spreading instances, arXiv:1904.03436
-
-    >>> print(invariant_spreading(jnp.eye(2), jnp.eye(2), temperature=1.0).round(3))
-    [1.028 1.028 1.028 1.028]
+    Examples:
+        >>> print(invariant_spreading(jnp.eye(2), jnp.eye(2), temperature=1.0).round(3))
+        [1.028 1.028 1.028 1.028]
     """
     z_a, z_b = check(z_a=(z_a, "B D"), z_b=(z_b, "B D"))
     check_batch(2, "negatives", z_a=z_a)

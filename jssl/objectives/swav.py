@@ -28,10 +28,10 @@ def swapped_prediction(scores, codes, *, temperature=0.1) -> jax.Array:
         ValueError: for other shapes, or where no two views differ.
     References:
         SwAV, arXiv:2006.09882
-
-    >>> scores = jnp.array([[[1.0, -1.0]], [[1.0, -1.0]]])
-    >>> print(swapped_prediction(scores, jnp.array([[[1.0, 0.0]]]), temperature=1.0).round(3))
-    [0.127]
+    Examples:
+        >>> scores = jnp.array([[[1.0, -1.0]], [[1.0, -1.0]]])
+        >>> print(swapped_prediction(scores, jnp.array([[[1.0, 0.0]]]), temperature=1.0).round(3))
+        [0.127]
     """
     scores, codes = check(scores=(scores, "V B K"), codes=(codes, "G B K"))
     check_positive(temperature=temperature)
@@ -62,8 +62,8 @@ def swapped_assignment(
     """Makes SwAV's objective: the scores of every view predict the balanced assignments of the other views,
     of which the first `assigned` have one.
 
-    It reads student[name] [V, B, K], cosines with the prototypes, the assigned views first. With a queue it
-    also reads student[embeddings] [V, B, D] and student[prototypes] [K, D]; both are normalised here.
+    It reads `student[name]` [V, B, K], cosines with the prototypes, the assigned views first. With a queue it
+    also reads `student[embeddings]` [V, B, D] and `student[prototypes]` [K, D]; both are normalised here.
 
     Args:
         name: of the scores.
@@ -83,13 +83,13 @@ def swapped_assignment(
         ValueError: for a missing name, other shapes, or a batch that does not divide the queue.
     References:
         SwAV, arXiv:2006.09882
-
-    >>> from jssl.objectives.base import Outputs
-    >>> scores = jnp.broadcast_to(jnp.eye(3), (2, 3, 3))
-    >>> objective = swapped_assignment()
-    >>> outputs = Outputs({"scores": scores})
-    >>> print(f"{objective.apply(objective.init(outputs), outputs, 0)[0]:.4f}")
-    0.0001
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> scores = jnp.broadcast_to(jnp.eye(3), (2, 3, 3))
+        >>> objective = swapped_assignment()
+        >>> outputs = Outputs({"scores": scores})
+        >>> print(f"{objective.apply(objective.init(outputs), outputs, 0)[0]:.4f}")
+        0.0001
     """
 
     def init(outputs):

@@ -20,9 +20,9 @@ def image_error(reconstruction, images) -> jax.Array:
         ValueError: for other shapes.
     References:
         arXiv:2102.12092; the tokenizer of microsoft/unilm, beit/modeling_discrete_vae.py
-
-    >>> image_error(jnp.full((1, 2, 2, 3), 2.0), jnp.zeros((1, 2, 2, 3))).tolist()
-    [4.0]
+    Examples:
+        >>> image_error(jnp.full((1, 2, 2, 3), 2.0), jnp.zeros((1, 2, 2, 3))).tolist()
+        [4.0]
     """
     reconstruction, images = check(reconstruction=(reconstruction, "B H W C"), images=(images, "B H W C"))
     return jnp.mean((reconstruction - jax.lax.stop_gradient(images)) ** 2, axis=(1, 2, 3))
@@ -39,9 +39,9 @@ def word_divergence(logits) -> jax.Array:
         ValueError: for another shape.
     References:
         arXiv:2102.12092
-
-    >>> print(abs(word_divergence(jnp.zeros((1, 2, 4)))).round(3))
-    [0.]
+    Examples:
+        >>> print(abs(word_divergence(jnp.zeros((1, 2, 4)))).round(3))
+        [0.]
     """
     (logits,) = check(logits=(logits, "B N K"))
     log_shares = jax.nn.log_softmax(logits)  # in logs, 0 log 0 of unused words has a gradient
@@ -58,9 +58,9 @@ def word_usage(logits) -> Metrics:
         same word, 1 if all words are equally frequent}.
     References:
         arXiv:2102.12092
-
-    >>> print(word_usage(jnp.eye(4))["usage"].round(3), word_usage(jnp.zeros((4, 4)))["usage"])
-    1.0 0.0
+    Examples:
+        >>> print(word_usage(jnp.eye(4))["usage"].round(3), word_usage(jnp.zeros((4, 4)))["usage"])
+        1.0 0.0
     """
     words = logits.shape[-1]
     ids = jnp.argmax(logits, axis=-1).ravel()

@@ -25,16 +25,16 @@ def cluster_labels(name: str = "logits", *, examples: int, dim: int = 128, seed:
         loss is 0 until `clustered_once` has set the assignment. Metric: `accuracy`.
     References:
         arXiv:1805.00385
-
-    >>> from jssl.objectives.base import Outputs
-    >>> outputs = Outputs({"logits": jnp.zeros((1, 2, 3))}, views={"index": jnp.arange(2)})
-    >>> objective = cluster_labels(examples=4, dim=2)
-    >>> memory = objective.init(outputs)
-    >>> float(objective.apply(memory, outputs, 0)[0])
-    0.0
-    >>> known = clustered_once(jax.random.key(0), memory, 3)
-    >>> round(float(objective.apply(known, outputs, 0)[0]), 3)  # log 3
-    1.099
+    Examples:
+        >>> from jssl.objectives.base import Outputs
+        >>> outputs = Outputs({"logits": jnp.zeros((1, 2, 3))}, views={"index": jnp.arange(2)})
+        >>> objective = cluster_labels(examples=4, dim=2)
+        >>> memory = objective.init(outputs)
+        >>> float(objective.apply(memory, outputs, 0)[0])
+        0.0
+        >>> known = clustered_once(jax.random.key(0), memory, 3)
+        >>> round(float(objective.apply(known, outputs, 0)[0]), 3)  # log 3
+        1.099
     """
 
     def init(outputs):
@@ -70,10 +70,10 @@ def remembered_features(memory: Memory, index, rows, *, seed: int = 0) -> Memory
         The memory with these rows.
     References:
         arXiv:1805.00385; the projection is our own, by Johnson and Lindenstrauss, 1984
-
-    >>> bank = {"bank": jnp.zeros((3, 2))}
-    >>> remembered_features(bank, jnp.array([1]), jnp.ones((1, 5)))["bank"].any(axis=1).tolist()
-    [False, True, False]
+    Examples:
+        >>> bank = {"bank": jnp.zeros((3, 2))}
+        >>> remembered_features(bank, jnp.array([1]), jnp.ones((1, 5)))["bank"].any(axis=1).tolist()
+        [False, True, False]
     """
     dim = memory["bank"].shape[1]
     projection = jax.random.normal(jax.random.key(seed), (rows.shape[1], dim)) / jnp.sqrt(dim)
@@ -94,11 +94,11 @@ def clustered_once(key, memory: Memory, clusters: int, *, iterations: int = 50) 
         ValueError: for more clusters than rows.
     References:
         arXiv:1805.00385
-
-    >>> memory = {"bank": jnp.array([[0.0], [9.0]]), "assignment": jnp.zeros(2, jnp.int32)}
-    >>> found = clustered_once(jax.random.key(0), memory | {"clustered": jnp.zeros((), bool)}, 2)
-    >>> sorted(found["assignment"].tolist())
-    [0, 1]
+    Examples:
+        >>> memory = {"bank": jnp.array([[0.0], [9.0]]), "assignment": jnp.zeros(2, jnp.int32)}
+        >>> found = clustered_once(jax.random.key(0), memory | {"clustered": jnp.zeros((), bool)}, 2)
+        >>> sorted(found["assignment"].tolist())
+        [0, 1]
     """
 
     def found(bank):

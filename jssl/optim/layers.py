@@ -41,10 +41,10 @@ def layer_decay(params, rate: float):
     References:
         BEiT, arXiv:2106.08254
         MAE, arXiv:2111.06377, `util/lr_decay.py`
-
-    >>> params = {name: jnp.ones(2) for name in ("pos_embed", "block_0", "block_1", "head")}
-    >>> layer_decay(params, 0.5)
-    {'block_0': 0.25, 'block_1': 0.5, 'head': 1.0, 'pos_embed': 0.125}
+    Examples:
+        >>> params = {name: jnp.ones(2) for name in ("pos_embed", "block_0", "block_1", "head")}
+        >>> layer_decay(params, 0.5)
+        {'block_0': 0.25, 'block_1': 0.5, 'head': 1.0, 'pos_embed': 0.125}
     """
     if not 0.0 < rate <= 1.0:
         raise ValueError(f"layer_decay: rate must lie in (0, 1], got {rate}")
@@ -62,9 +62,9 @@ def layer_numbers(params):
         parameters of all blocks; the number of the last layer).
     Raises:
         ValueError: if no path names a block.
-
-    >>> layer_numbers({name: jnp.ones(2) for name in ("pos_embed", "block_0", "block_1", "head")})
-    ({'block_0': 1, 'block_1': 2, 'head': 3, 'pos_embed': 0}, 3)
+    Examples:
+        >>> layer_numbers({name: jnp.ones(2) for name in ("pos_embed", "block_0", "block_1", "head")})
+        ({'block_0': 1, 'block_1': 2, 'head': 3, 'pos_embed': 0}, 3)
     """
     leaves = by_path(params)
     blocks = sorted({block for item in leaves.items() for block in _blocks(*item)}, key=_natural)
@@ -104,11 +104,11 @@ def scale_updates(scales) -> optax.GradientTransformation:
             `layer_decay` gives.
     Returns:
         A stateless `optax.GradientTransformation`.
-
-    >>> transform = scale_updates({"a": 0.5})
-    >>> updates, _ = transform.update({"a": jnp.ones(2)}, transform.init(None))
-    >>> [float(x) for x in updates["a"]]
-    [0.5, 0.5]
+    Examples:
+        >>> transform = scale_updates({"a": 0.5})
+        >>> updates, _ = transform.update({"a": jnp.ones(2)}, transform.init(None))
+        >>> [float(x) for x in updates["a"]]
+        [0.5, 0.5]
     """
 
     return optax.stateless(lambda updates, params: jax.tree.map(_scaled, updates, scales))
@@ -129,11 +129,11 @@ def decay_encoder_layers(rate: float, part: str = "encoder") -> optax.GradientTr
         part: of the parameters that the encoder is.
     Returns:
         A stateless `optax.GradientTransformation`.
-
-    >>> params = {"encoder": {"block_0": jnp.ones(1), "norm": jnp.ones(1)}, "head": jnp.ones(1)}
-    >>> updates, _ = decay_encoder_layers(0.5).update(params, optax.EmptyState(), params)
-    >>> jax.tree.map(lambda x: x.item(), updates)
-    {'encoder': {'block_0': 0.5, 'norm': 1.0}, 'head': 1.0}
+    Examples:
+        >>> params = {"encoder": {"block_0": jnp.ones(1), "norm": jnp.ones(1)}, "head": jnp.ones(1)}
+        >>> updates, _ = decay_encoder_layers(0.5).update(params, optax.EmptyState(), params)
+        >>> jax.tree.map(lambda x: x.item(), updates)
+        {'encoder': {'block_0': 0.5, 'norm': 1.0}, 'head': 1.0}
     """
 
     def scaled(updates, params):
@@ -151,11 +151,11 @@ def scale_some(factor: float, predicate: Callable[[tuple[str, ...]], bool]) -> o
         predicate: (names along the path to a leaf) -> whether to scale it.
     Returns:
         A stateless `optax.GradientTransformation`.
-
-    >>> transform = scale_some(0.5, lambda path: "stem" in path)
-    >>> updates, _ = transform.update({"stem": jnp.ones(1), "norm": jnp.ones(1)}, optax.EmptyState())
-    >>> jax.tree.map(lambda x: x.item(), updates)
-    {'norm': 1.0, 'stem': 0.5}
+    Examples:
+        >>> transform = scale_some(0.5, lambda path: "stem" in path)
+        >>> updates, _ = transform.update({"stem": jnp.ones(1), "norm": jnp.ones(1)}, optax.EmptyState())
+        >>> jax.tree.map(lambda x: x.item(), updates)
+        {'norm': 1.0, 'stem': 0.5}
     """
 
     def scaled(path, update):
@@ -177,11 +177,11 @@ def hold_lower_blocks(number: int, part: str = "encoder") -> optax.GradientTrans
         A stateless `optax.GradientTransformation`.
     Raises:
         ValueError: when traced, if there are fewer blocks.
-
-    >>> params = {"encoder": {"block_0": jnp.ones(1), "block_1": jnp.ones(1), "stem": jnp.ones(1)}}
-    >>> updates, _ = hold_lower_blocks(1).update(params, optax.EmptyState(), params)
-    >>> jax.tree.map(lambda x: x.item(), updates)
-    {'encoder': {'block_0': 0.0, 'block_1': 1.0, 'stem': 0.0}}
+    Examples:
+        >>> params = {"encoder": {"block_0": jnp.ones(1), "block_1": jnp.ones(1), "stem": jnp.ones(1)}}
+        >>> updates, _ = hold_lower_blocks(1).update(params, optax.EmptyState(), params)
+        >>> jax.tree.map(lambda x: x.item(), updates)
+        {'encoder': {'block_0': 0.0, 'block_1': 1.0, 'stem': 0.0}}
     """
     if not number:
         return optax.identity()

@@ -46,12 +46,12 @@ def lars(
     References:
         LARS, arXiv:1708.03888; byol/utils/optimizers.py, moco-v3 moco/optimizer.py, barlowtwins main.py,
         simclr lars_optimizer.py
-
-    >>> params = {"dense": {"kernel": jnp.full((2, 2), 2.0)}}
-    >>> optimizer = lars(1.0, weight_decay=0.0, trust_coefficient=0.1)
-    >>> updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
-    >>> round(float(updates["dense"]["kernel"][0, 0]), 4)  # 0.1 of the parameter's norm
-    -0.2
+    Examples:
+        >>> params = {"dense": {"kernel": jnp.full((2, 2), 2.0)}}
+        >>> optimizer = lars(1.0, weight_decay=0.0, trust_coefficient=0.1)
+        >>> updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
+        >>> round(float(updates["dense"]["kernel"][0, 0]), 4)  # 0.1 of the parameter's norm
+        -0.2
     """
     _check_layerwise("lars", momentum, weight_decay, trust_coefficient)
 
@@ -102,12 +102,12 @@ def larc(
         ValueError: for a hyper-parameter out of range.
     References:
         LARS, arXiv:1708.03888; NVIDIA apex, apex/parallel/LARC.py; solo-learn, solo/utils/lars.py
-
-    >>> params = {"scale": jnp.full(4, 2.0)}
-    >>> optimizer = larc(1.0, weight_decay=0.0, trust_coefficient=0.1)
-    >>> updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
-    >>> round(float(updates["scale"][0]), 4)
-    -0.2
+    Examples:
+        >>> params = {"scale": jnp.full(4, 2.0)}
+        >>> optimizer = larc(1.0, weight_decay=0.0, trust_coefficient=0.1)
+        >>> updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
+        >>> round(float(updates["scale"][0]), 4)
+        -0.2
     """
     _check_layerwise("larc", momentum, weight_decay, trust_coefficient)
 
@@ -154,12 +154,13 @@ def adamw(
         ValueError: for a hyper-parameter out of range.
     References:
         AdamW, arXiv:1711.05101
-
-    >>> params = {"dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}
-    >>> optimizer = adamw(0.1, weight_decay=0.5)
-    >>> updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
-    >>> round(float(updates["dense"]["kernel"][0, 0]), 4), abs(float(updates["dense"]["bias"][0]))
-    (-0.05, 0.0)
+    Examples:
+        >>> params = {"dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}
+        >>> optimizer = adamw(0.1, weight_decay=0.5)
+        >>> gradients = jax.tree.map(jnp.zeros_like, params)
+        >>> updates, _ = optimizer.update(gradients, optimizer.init(params), params)
+        >>> round(float(updates["dense"]["kernel"][0, 0]), 4), abs(float(updates["dense"]["bias"][0]))
+        (-0.05, 0.0)
     """
     for name, beta in (("b1", b1), ("b2", b2)):
         _check("adamw", **{name: (beta, 0.0 <= beta < 1.0, "in [0, 1)")})
@@ -198,12 +199,13 @@ def sgd(
         ValueError: for a hyper-parameter out of range.
     References:
         MoCo, arXiv:1911.05722
-
-    >>> params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
-    >>> optimizer = sgd(0.1, weight_decay=0.5, decays=lambda params: {"kernel": True, "bias": True})
-    >>> updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
-    >>> round(float(updates["bias"][0]), 4)
-    -0.05
+    Examples:
+        >>> params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+        >>> optimizer = sgd(0.1, weight_decay=0.5, decays=lambda params: {"kernel": True, "bias": True})
+        >>> gradients = jax.tree.map(jnp.zeros_like, params)
+        >>> updates, _ = optimizer.update(gradients, optimizer.init(params), params)
+        >>> round(float(updates["bias"][0]), 4)
+        -0.05
     """
     _check("sgd", momentum=(momentum, 0.0 <= momentum < 1.0, "in [0, 1)"))
     _check("sgd", weight_decay=(weight_decay, weight_decay >= 0.0, "not negative"))

@@ -23,9 +23,9 @@ def everything(params):
         params: a pytree of arrays.
     Returns:
         A pytree of True of the same structure.
-
-    >>> everything({"kernel": 1.0, "bias": 2.0})
-    {'bias': True, 'kernel': True}
+    Examples:
+        >>> everything({"kernel": 1.0, "bias": 2.0})
+        {'bias': True, 'kernel': True}
     """
     return jax.tree.map(lambda leaf: True, params)
 
@@ -40,9 +40,9 @@ def kernels(params):
         A pytree of bool of the same structure.
     References:
         google-research/big_vision, big_vision/optax.py, `wd_mults`
-
-    >>> kernels({"dense": {"bias": 1.0, "kernel": 2.0}, "embed": {"embedding": 3.0}})
-    {'dense': {'bias': False, 'kernel': True}, 'embed': {'embedding': False}}
+    Examples:
+        >>> kernels({"dense": {"bias": 1.0, "kernel": 2.0}, "embed": {"embedding": 3.0}})
+        {'dense': {'bias': False, 'kernel': True}, 'embed': {'embedding': False}}
     """
     return jax.tree_util.tree_map_with_path(lambda path, leaf: names(path)[-1] == "kernel", params)
 
@@ -55,9 +55,9 @@ def all_but(part: str, choose: Callable = everything) -> Callable:
         choose: params -> a pytree of bool, which chooses among the others.
     Returns:
         A function, params -> a pytree of bool of the same structure.
-
-    >>> all_but("scores")({"encoder": {"kernel": 1.0}, "scores": {"kernel": 2.0}})
-    {'encoder': {'kernel': True}, 'scores': {'kernel': False}}
+    Examples:
+        >>> all_but("scores")({"encoder": {"kernel": 1.0}, "scores": {"kernel": 2.0}})
+        {'encoder': {'kernel': True}, 'scores': {'kernel': False}}
     """
 
     def chosen(params):
@@ -76,10 +76,10 @@ def biases_and_norms(params):
         params: a pytree of arrays.
     Returns:
         A pytree of bool of the same structure.
-
-    >>> import jax.numpy as jnp
-    >>> biases_and_norms({"dense": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}})
-    {'dense': {'bias': True, 'kernel': False}}
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> biases_and_norms({"dense": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}})
+        {'dense': {'bias': True, 'kernel': False}}
     """
 
     def chosen(path, leaf):
@@ -103,11 +103,11 @@ def weights(params):
         A pytree of bool of the same structure.
     References:
         `no_weight_decay` in the authors' ViTs: DeiT, MAE, BEiT, SimMIM
-
-    >>> import jax.numpy as jnp
-    >>> dense = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
-    >>> weights({"pos_embed": jnp.ones((1, 4, 3)), "dense": dense})
-    {'dense': {'bias': False, 'kernel': True}, 'pos_embed': False}
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> dense = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
+        >>> weights({"pos_embed": jnp.ones((1, 4, 3)), "dense": dense})
+        {'dense': {'bias': False, 'kernel': True}, 'pos_embed': False}
     """
 
     def chosen(path, exempt):
@@ -127,11 +127,11 @@ def weights_and_tokens(params):
         params: a pytree of arrays.
     Returns:
         A pytree of bool of the same structure.
-
-    >>> import jax.numpy as jnp
-    >>> dense = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
-    >>> weights_and_tokens({"mask_token": jnp.ones(3), "dense": dense})
-    {'dense': {'bias': False, 'kernel': True}, 'mask_token': True}
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> dense = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
+        >>> weights_and_tokens({"mask_token": jnp.ones(3), "dense": dense})
+        {'dense': {'bias': False, 'kernel': True}, 'mask_token': True}
     """
 
     def chosen(path, exempt):
@@ -152,11 +152,11 @@ def weights_tokens_and_lengths(params):
         A pytree of bool of the same structure.
     References:
         `get_params_groups` in the authors' code of DINO, arXiv:2104.14294, and iBOT, arXiv:2111.07832
-
-    >>> import jax.numpy as jnp
-    >>> last = {"kernel": jnp.ones((2, 3)), "scale": jnp.ones(3)}
-    >>> weights_tokens_and_lengths({"norm": {"scale": jnp.ones(3)}, "last": last})
-    {'last': {'kernel': True, 'scale': True}, 'norm': {'scale': False}}
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> last = {"kernel": jnp.ones((2, 3)), "scale": jnp.ones(3)}
+        >>> weights_tokens_and_lengths({"norm": {"scale": jnp.ones(3)}, "last": last})
+        {'last': {'kernel': True, 'scale': True}, 'norm': {'scale': False}}
     """
     found = by_path(params)
 
@@ -176,10 +176,11 @@ def all_but_class_token(params):
         A pytree of bool of the same structure.
     References:
         microsoft/SimMIM, optimizer.py and `no_weight_decay` of models/vision_transformer.py
-
-    >>> import jax.numpy as jnp
-    >>> all_but_class_token({"class_token": jnp.ones((1, 3)), "mask_token": jnp.ones(3), "bias": jnp.ones(3)})
-    {'bias': False, 'class_token': False, 'mask_token': True}
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> params = {"class_token": jnp.ones((1, 3)), "mask_token": jnp.ones(3), "bias": jnp.ones(3)}
+        >>> all_but_class_token(params)
+        {'bias': False, 'class_token': False, 'mask_token': True}
     """
 
     def chosen(path, decays):
@@ -198,10 +199,10 @@ def weights_and_mask_token(params):
         A pytree of bool of the same structure.
     References:
         baaivision/EVA, `no_weight_decay` of EVA-01/eva/modeling_pretrain.py
-
-    >>> import jax.numpy as jnp
-    >>> weights_and_mask_token({"class_token": jnp.ones((1, 3)), "mask_token": jnp.ones(3)})
-    {'class_token': False, 'mask_token': True}
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> weights_and_mask_token({"class_token": jnp.ones((1, 3)), "mask_token": jnp.ones(3)})
+        {'class_token': False, 'mask_token': True}
     """
 
     def chosen(path, decays):
@@ -220,11 +221,11 @@ def all_but_positions(params):
         A pytree of bool of the same structure.
     References:
         facebookresearch/flip, `create_optimizer` of t5x/train_state_initializer.py and utils/opt_util.py
-
-    >>> import jax.numpy as jnp
-    >>> leaves = {name: jnp.ones((2, 3)) for name in ("bias", "class_token", "log_scale", "positions")}
-    >>> [name for name, decays in all_but_positions(leaves).items() if decays]
-    ['class_token', 'log_scale']
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> leaves = {name: jnp.ones((2, 3)) for name in ("bias", "class_token", "log_scale", "positions")}
+        >>> [name for name, decays in all_but_positions(leaves).items() if decays]
+        ['class_token', 'log_scale']
     """
 
     def chosen(path, decays):
@@ -242,10 +243,10 @@ def and_scales_of(*parts: str, choose: Callable = weights) -> Callable:
         choose: params -> a pytree of bool, the choice for everything else.
     Returns:
         A function, params -> a pytree of bool of the same structure.
-
-    >>> import jax.numpy as jnp
-    >>> and_scales_of("cls")({"cls": {"scale": jnp.ones(3)}, "encoder": {"scale": jnp.ones(3)}})
-    {'cls': {'scale': True}, 'encoder': {'scale': False}}
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> and_scales_of("cls")({"cls": {"scale": jnp.ones(3)}, "encoder": {"scale": jnp.ones(3)}})
+        {'cls': {'scale': True}, 'encoder': {'scale': False}}
     """
 
     def chosen(path, decays):

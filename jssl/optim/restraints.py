@@ -27,12 +27,12 @@ def clip_by_parameter_norm(max_norm: float) -> optax.GradientTransformation:
         ValueError: if max_norm is not positive.
     References:
         DINO, arXiv:2104.14294, `utils.clip_gradients`
-
-    >>> transform = clip_by_parameter_norm(1.0)
-    >>> gradients = {"a": jnp.array([3.0, 4.0]), "b": jnp.array([0.5])}
-    >>> updates, _ = transform.update(gradients, transform.init(None))
-    >>> [round(float(x), 3) for x in updates["a"]], float(updates["b"][0])
-    ([0.6, 0.8], 0.5)
+    Examples:
+        >>> transform = clip_by_parameter_norm(1.0)
+        >>> gradients = {"a": jnp.array([3.0, 4.0]), "b": jnp.array([0.5])}
+        >>> updates, _ = transform.update(gradients, transform.init(None))
+        >>> [round(float(x), 3) for x in updates["a"]], float(updates["b"][0])
+        ([0.6, 0.8], 0.5)
     """
     if max_norm <= 0:
         raise ValueError(f"clip_by_parameter_norm: max_norm must be positive, got {max_norm}")
@@ -54,12 +54,12 @@ def clip_by_part_norm(max_norm: float) -> optax.GradientTransformation:
         ValueError: if max_norm is not positive.
     References:
         DINOv2, arXiv:2304.07193, `clip_grad_norm_` of each of the student's networks
-
-    >>> transform = clip_by_part_norm(1.0)
-    >>> gradients = {"a": {"x": jnp.array([3.0]), "y": jnp.array([4.0])}, "b": jnp.array([0.5])}
-    >>> updates, _ = transform.update(gradients, transform.init(None))
-    >>> [round(float(x[0]), 3) for x in jax.tree.leaves(updates)]
-    [0.6, 0.8, 0.5]
+    Examples:
+        >>> transform = clip_by_part_norm(1.0)
+        >>> gradients = {"a": {"x": jnp.array([3.0]), "y": jnp.array([4.0])}, "b": jnp.array([0.5])}
+        >>> updates, _ = transform.update(gradients, transform.init(None))
+        >>> [round(float(x[0]), 3) for x in jax.tree.leaves(updates)]
+        [0.6, 0.8, 0.5]
     """
     if max_norm <= 0:
         raise ValueError(f"clip_by_part_norm: max_norm must be positive, got {max_norm}")
@@ -107,15 +107,15 @@ def freeze_during(steps: float, predicate: Callable[[tuple[str, ...]], bool]) ->
     References:
         DINO, arXiv:2104.14294, `--freeze_last_layer`
         MoCo v3, arXiv:2104.02057
-
-    >>> params = {"body": jnp.ones(2), "last_layer": jnp.ones(2)}
-    >>> transform = freeze_during(1, lambda path: "last_layer" in path)
-    >>> state = transform.init(params)
-    >>> for _ in range(2):
-    ...     updates, state = transform.update(params, state)
-    ...     print(float(updates["body"][0]), float(updates["last_layer"][0]))
-    1.0 0.0
-    1.0 1.0
+    Examples:
+        >>> params = {"body": jnp.ones(2), "last_layer": jnp.ones(2)}
+        >>> transform = freeze_during(1, lambda path: "last_layer" in path)
+        >>> state = transform.init(params)
+        >>> for _ in range(2):
+        ...     updates, state = transform.update(params, state)
+        ...     print(float(updates["body"][0]), float(updates["last_layer"][0]))
+        1.0 0.0
+        1.0 1.0
     """
 
     def init(params):

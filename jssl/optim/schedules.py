@@ -15,9 +15,9 @@ def constant(value: float) -> Schedule:
         value: the value at every step.
     Returns:
         A schedule, step -> value [].
-
-    >>> float(constant(0.5)(7))
-    0.5
+    Examples:
+        >>> float(constant(0.5)(7))
+        0.5
     """
     return lambda step: jnp.asarray(value, dtype=float)
 
@@ -36,9 +36,9 @@ def linear(start: float, end: float, steps: int) -> Schedule:
         A schedule, step -> value [].
     Raises:
         ValueError: if steps is below 1.
-
-    >>> [round(float(linear(0.04, 0.07, 3)(step)), 3) for step in range(5)]
-    [0.04, 0.05, 0.06, 0.07, 0.07]
+    Examples:
+        >>> [round(float(linear(0.04, 0.07, 3)(step)), 3) for step in range(5)]
+        [0.04, 0.05, 0.06, 0.07, 0.07]
     """
     _check_steps("linear", steps)
     return lambda step: start + (end - start) * _progress(step, steps)
@@ -58,9 +58,9 @@ def cosine(start: float, end: float, steps: int) -> Schedule:
         ValueError: if steps is below 1.
     References:
         SGDR, arXiv:1608.03983
-
-    >>> [round(float(cosine(1.0, 0.0, 4)(step)), 3) for step in (0, 2, 4, 9)]
-    [1.0, 0.5, 0.0, 0.0]
+    Examples:
+        >>> [round(float(cosine(1.0, 0.0, 4)(step)), 3) for step in (0, 2, 4, 9)]
+        [1.0, 0.5, 0.0, 0.0]
     """
     _check_steps("cosine", steps)
     return lambda step: end + (start - end) * (1 + jnp.cos(jnp.pi * _progress(step, steps))) / 2
@@ -82,10 +82,10 @@ def warmup_cosine(peak: float, *, steps: int, warmup: int, start: float = 0.0, e
     References:
         Warm-up, arXiv:1706.02677; cosine, arXiv:1608.03983; step by step as MAE, MoCo v3, BYOL, SimCLR and
         I-JEPA
-
-    >>> rate = warmup_cosine(0.3, steps=9, warmup=3)
-    >>> [round(float(rate(step)), 3) for step in (0, 1, 3, 6, 9)]
-    [0.0, 0.1, 0.3, 0.15, 0.0]
+    Examples:
+        >>> rate = warmup_cosine(0.3, steps=9, warmup=3)
+        >>> [round(float(rate(step)), 3) for step in (0, 1, 3, 6, 9)]
+        [0.0, 0.1, 0.3, 0.15, 0.0]
     """
     _check_steps("warmup_cosine", steps)
     if not 0 <= warmup < steps:
@@ -116,10 +116,10 @@ def warmup_drops(
             where end is not positive.
     References:
         SimMIM, arXiv:2111.09886, `MultiStepLRScheduler`; rotations, arXiv:1803.07728
-
-    >>> rate = warmup_drops(1.0, drops=(4, 6), warmup=2, end=0.01)
-    >>> [round(float(rate(step)), 3) for step in (0, 1, 2, 3, 4, 5, 6, 9)]
-    [0.0, 0.5, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
+    Examples:
+        >>> rate = warmup_drops(1.0, drops=(4, 6), warmup=2, end=0.01)
+        >>> [round(float(rate(step)), 3) for step in (0, 1, 2, 3, 4, 5, 6, 9)]
+        [0.0, 0.5, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
     """
     if not drops or list(drops) != sorted(drops) or not 0 <= warmup <= drops[0]:
         raise ValueError(
@@ -152,9 +152,9 @@ def by_epoch(schedule: Schedule, steps: int, *, after: int = 0, first: int = 0) 
         ValueError: if steps is below 1.
     References:
         MoCo, PCL and SimSiam, `adjust_learning_rate(optimizer, epoch, args)`; from 1 in SupCon and InfoMin
-
-    >>> [round(float(by_epoch(cosine(1.0, 0.0, 6), 2)(step)), 2) for step in range(6)]
-    [1.0, 1.0, 0.75, 0.75, 0.25, 0.25]
+    Examples:
+        >>> [round(float(by_epoch(cosine(1.0, 0.0, 6), 2)(step)), 2) for step in range(6)]
+        [1.0, 1.0, 0.75, 0.75, 0.25, 0.25]
     """
     _check_steps("by_epoch", steps)
 
@@ -178,9 +178,9 @@ def teacher_momentum(base: float, steps: int) -> Schedule:
         ValueError: if base lies outside [0, 1], or steps is below 1.
     References:
         BYOL, arXiv:2006.07733; the same in DINO and MoCo v3
-
-    >>> [round(float(teacher_momentum(0.99, 10)(step)), 4) for step in (0, 5, 10, 11)]
-    [0.99, 0.995, 1.0, 1.0]
+    Examples:
+        >>> [round(float(teacher_momentum(0.99, 10)(step)), 4) for step in (0, 5, 10, 11)]
+        [0.99, 0.995, 1.0, 1.0]
     """
     if not 0.0 <= base <= 1.0:
         raise ValueError(f"teacher_momentum: base must lie in [0, 1], got {base}")
@@ -199,9 +199,9 @@ def every(steps: int, momentum: Schedule) -> Schedule:
         ValueError: if steps is below 1.
     References:
         SdAE, arXiv:2208.00449, `--ema_op per_epoch`
-
-    >>> [round(float(every(2, linear(0.5, 1.0, 4))(step)), 3) for step in range(6)]
-    [1.0, 0.5, 1.0, 0.625, 1.0, 0.75]
+    Examples:
+        >>> [round(float(every(2, linear(0.5, 1.0, 4))(step)), 3) for step in range(6)]
+        [1.0, 0.5, 1.0, 0.625, 1.0, 0.75]
     """
     _check_steps("every", steps)
 

@@ -48,7 +48,7 @@ def mean_of(teachers):
 def from_itself_and_anchor(net: Network, *, grid: Callable) -> Lesson:
     """Takes the targets from the student's own teacher, and features of patches from an earlier one.
 
-    The anchor encodes views["anchor"] [G, B, H, W, C], crops of any size of the same areas as the global
+    The anchor encodes `views["anchor"]` [G, B, H, W, C], crops of any size of the same areas as the global
     views, or without them the global views. Its features are resized to the student's grid.
 
     Args:

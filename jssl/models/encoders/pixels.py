@@ -13,10 +13,10 @@ class Pixels(nn.Module):
     Args:
         side: the largest number of rows and columns.
         patch: side of the patches at full size that are the tokens; None: one token, the whole image.
-
-    >>> import jax.numpy as jnp
-    >>> Pixels(side=4).apply({}, jnp.ones((2, 8, 8, 3))).cls.shape
-    (2, 48)
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> Pixels(side=4).apply({}, jnp.ones((2, 8, 8, 3))).cls.shape
+        (2, 48)
     """
 
     side: int = 32

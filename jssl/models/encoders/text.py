@@ -167,9 +167,9 @@ def text_encoder(name: str, *, vocabulary: int, **overrides) -> TextTransformer:
         The module.
     Raises:
         ValueError: for an unknown name.
-
-    >>> text_encoder("text_b", vocabulary=49408).dim
-    512
+    Examples:
+        >>> text_encoder("text_b", vocabulary=49408).dim
+        512
     """
     if name not in TEXTS:
         raise ValueError(f"unknown text encoder {name!r}, expected one of {', '.join(TEXTS)}")

@@ -44,9 +44,9 @@ def xavier_apart(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> j
         [rows, columns]
     References:
         MoCo v3, arXiv:2104.02057; facebookresearch/moco-v3, vits.py
-
-    >>> round(float(xavier_apart(jax.random.key(0), (100, 300)).max()), 2)  # sqrt(6 / 200)
-    0.17
+    Examples:
+        >>> round(float(xavier_apart(jax.random.key(0), (100, 300)).max()), 2)  # sqrt(6 / 200)
+        0.17
     """
     rows, columns = shape
     limit = (6 / (rows + (rows if columns == 3 * rows else columns))) ** 0.5
@@ -66,9 +66,9 @@ def clip_text_init(depth: int) -> Callable:
         (key, shape, dtype) -> array
     References:
         arXiv:2103.00020; openai/CLIP, `CLIP.initialize_parameters`
-
-    >>> round(float(clip_text_init(12)(jax.random.key(0), (100, 300)).std()), 2)
-    0.1
+    Examples:
+        >>> round(float(clip_text_init(12)(jax.random.key(0), (100, 300)).std()), 2)
+        0.1
     """
 
     def init(key, shape, dtype=jnp.float32):

@@ -98,9 +98,9 @@ def damaged(x: jax.Array, kept: jax.Array) -> jax.Array:
         kept: [B, h, w, 1], 1 where points are undamaged.
     Returns:
         [B, h, w, D].
-
-    >>> damaged(jnp.ones((1, 3, 3, 1)), jnp.zeros((1, 3, 3, 1))).ravel()[4].item()
-    1.0
+    Examples:
+        >>> damaged(jnp.ones((1, 3, 3, 1)), jnp.zeros((1, 3, 3, 1))).ravel()[4].item()
+        1.0
     """
     around = nn.avg_pool(x, (3, 3), (1, 1), "SAME", count_include_pad=False)
     return kept * x + (1 - kept) * around

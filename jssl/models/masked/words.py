@@ -28,12 +28,12 @@ def patch_words(patch: int, words: int, *, most: int = 20_000, iterations: int =
         P * C]}.
     References:
         SplitMask, arXiv:2112.10740, finds that such simple words suffice in place of a trained tokenizer
-
-    >>> images = jnp.kron(jnp.array([[0.0, 1.0], [5.0, 1.0]]), jnp.ones((2, 2)))[None, ..., None]
-    >>> net = patch_words(2, 3)
-    >>> ids = net.apply(*net.init(jax.random.key(0), images), images)[0][0]
-    >>> bool(ids[1] == ids[3]), len(set(ids.tolist()))
-    (True, 3)
+    Examples:
+        >>> images = jnp.kron(jnp.array([[0.0, 1.0], [5.0, 1.0]]), jnp.ones((2, 2)))[None, ..., None]
+        >>> net = patch_words(2, 3)
+        >>> ids = net.apply(*net.init(jax.random.key(0), images), images)[0][0]
+        >>> bool(ids[1] == ids[3]), len(set(ids.tolist()))
+        (True, 3)
     """
 
     def init(key, images):
