@@ -1,4 +1,4 @@
-"""What an H100 would run of the parts of a step: kernels and bytes of programs that are compiled for one.
+"""Kernels that an H100 would run for parts of a step, and the bytes they move, in programs compiled for one.
 
 No GPU is needed:
 
@@ -6,9 +6,9 @@ No GPU is needed:
     python -m benchmarks.compiled --only views,block                    # those whose names have one of these
     python -m benchmarks.compiled --only views --top 9                  # with the kernels that move the most
 
-A kernel counts as often as its loop runs, with the bytes of its operands and results: what it reads of them
-in part counts whole, and what caches hold counts too. Matrix products take a default tiling, since nothing is
-tried out.
+A kernel counts as often as its loop runs, with the bytes of its operands and results: operands that it reads
+in part are counted whole, and reads from caches are counted too. Matrix products have a default tiling, since
+there is no autotuning.
 """
 
 import argparse
@@ -149,7 +149,7 @@ def block_masks():
 
 
 def update_lars():
-    """What follows the gradient of MoCo v3's ViT-S/16: LARS, the teacher, the gradient's norm."""
+    """The update after the gradient of MoCo v3's ViT-S/16: LARS, the teacher, the gradient's norm."""
     return _update(lars())
 
 

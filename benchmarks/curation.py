@@ -33,19 +33,19 @@ ALARMS, WIDTH, NEAREST = 0.01, 384, 64
 
 
 def cropped(images):
-    """[N, H, W, C] uint8 -> the same of a part of each."""
+    """Crops each image [N, H, W, C] uint8 and resizes it to its size."""
     crop = jax.jit(random_resized_crop(size=images.shape[1], scale=(0.7, 0.95)))
     keys = sample_keys(jax.random.key(0), jnp.arange(len(images)))
     return np.asarray(jnp.round(255 * jnp.clip(crop(keys, as_float(images)), 0, 1)).astype(jnp.uint8))
 
 
 def mirrored(images):
-    """The same from right to left."""
+    """Mirrors images left to right."""
     return images[:, :, ::-1]
 
 
 def compressed(images):
-    """The same after a JPEG file of quality 30."""
+    """Compresses images as JPEG of quality 30, and decodes them."""
 
     def through(image):
         file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What patch tokens are worth: a network trained here on scenes beside its random self and beside raw pixels.
+"""Evaluates patch tokens of a network trained on scenes, beside a random network and raw pixels.
 
     python -m benchmarks.dense                                # trains iBOT's demo, then measures
     python -m benchmarks.dense --run runs/ibot                # a run that is there already
@@ -56,7 +56,7 @@ METRICS = {  # what is shown, and whether more is better
 
 
 def view(images):
-    """Whole images, normalised: nothing is cut off that labels have."""
+    """Normalises whole images, without a crop, since labels are those of whole images."""
     return (as_float(images) - np.array(IMAGENET.mean)) / np.array(IMAGENET.std)
 
 
@@ -112,7 +112,7 @@ def measured(looks, drawn: dict, *, steps: int) -> dict[str, float]:
 
 
 def pixels(patch: int):
-    """What raw pixels are as features and tokens."""
+    """Makes the function that returns raw pixels as features and tokens."""
     return lambda images: {"features": images.reshape(len(images), -1), "tokens": patchify(images, patch)}
 
 
@@ -131,7 +131,7 @@ def table(rows: dict[str, dict[str, float]]) -> str:
 
 
 def draw(out: Path, module, networks: dict, drawn: dict) -> None:
-    """Draws what the networks see.
+    """Draws figures of the networks' features, attention and predictions.
 
     Args:
         out: The folder to write to.

@@ -1,4 +1,4 @@
-"""How much a step multiplies beside what its method needs: counted in traced programs, nothing is compiled.
+"""Counts the operations of a step, beside those that its method needs. Programs are traced, not compiled.
 
     python -m benchmarks.flops             # every system, as published
     python -m benchmarks.flops dino mae    # some of them
@@ -6,9 +6,9 @@
 Prints a Markdown table. "TFLOP" is of the matrix products and convolutions of a step for one image. "once" is
 the step over its views, its forward pass, and one product more for each operand that a gradient passes: 1
 where nothing is computed twice. "needed" is the step over what the paper's method needs, counted from its
-modules: encoders on the views, heads on the vectors and on the patches that are hidden, as many as on
-average, and the views themselves. It is there for the systems of `NEEDS`. "once" cannot see where a gradient
-was stopped: it is less than 1 where a method applies what it trains without a gradient, too.
+modules: encoders on the views, heads on the vectors and on the average number of hidden patches, and the
+views themselves. It is given for the systems of `NEEDS`. "once" does not know where a gradient was stopped:
+it is less than 1 where a method also applies what it trains without a gradient.
 """
 
 import argparse
@@ -33,15 +33,15 @@ Views = dict[str, jax.ShapeDtypeStruct]
 
 
 def with_gradient(jaxpr: Jaxpr, moving: Sequence[bool]) -> tuple[int, list[bool]]:
-    """Counts the operations of a program's products and of its gradient's, each computed once.
+    """Counts the operations of a program's products and of their gradients, each computed once.
 
-    A product's gradient takes as many operations again for each operand that depends on what moves.
+    A product's gradient takes as many operations again for each operand that a gradient passes.
 
     Args:
         jaxpr: of the forward pass.
         moving: for each of its arguments, whether a gradient with respect to it is wanted.
     Returns:
-        Operations, and for each result whether it depends on what moves.
+        Operations, and for each result whether a gradient passes it.
     Examples:
         >>> program = jax.make_jaxpr(lambda w, x: jnp.tanh(x @ w) @ w)(jnp.ones((2, 2)), jnp.ones((3, 2)))
         >>> with_gradient(program.jaxpr, [True, False])  # 2 + 3 products of 3 x 2 x 2
@@ -69,7 +69,7 @@ def with_gradient(jaxpr: Jaxpr, moving: Sequence[bool]) -> tuple[int, list[bool]
 
 
 def _scan(equation, body: Jaxpr, through: list[bool]) -> tuple[int, list[bool]]:
-    """A loop: what it carries moves where it moves at the start or after a round."""
+    """Counts a loop; a gradient passes a carried value if it does so at the start or after an iteration."""
     fixed, carried = equation.params["num_consts"], equation.params["num_carry"]
     while True:
         cost, passed = with_gradient(body, through)
@@ -96,7 +96,7 @@ def _traced(module, inputs, named, *, moving: bool) -> int:
 
 
 def inner_gradient(head, row) -> int:
-    """Counts the operations of a head's gradient that goes on to what it reads: its first product again."""
+    """Counts the operations of a head's gradient with respect to its input: its first product again."""
     both = jax.make_jaxpr(head.apply)(jax.eval_shape(head.init, jax.random.key(0), row), row).jaxpr
     moving = [True] * len(both.invars)
     return with_gradient(both, moving)[0] - with_gradient(both, [*moving[:-1], False])[0]
@@ -221,7 +221,7 @@ def counted(name: str, settings: Settings, info: DataInfo = IMAGENET) -> dict[st
 
 
 def _as_given(key, views: Views) -> Views:
-    """Views that have been made already."""
+    """Returns views that have been made already."""
     return views
 
 

@@ -4,7 +4,7 @@
 
 Both see the same images: two views of 64 of 32 pixels by patches of 4, as SimCLR on small images, and the two
 larger and four smaller crops of 16 images by patches of 16, as DINO. Each library has a process of its own,
-in turn, since one's threads and memory hold up the other's; the first step, in which XLA compiles, is not
+in turn, since threads and memory of one slow the other down; the first step, in which XLA compiles, is not
 counted. torch is not among jssl's requirements: pip install torch.
 """
 
@@ -34,14 +34,14 @@ STEPS, TURNS, APART = 5, 2, 1e-3
 
 
 def gradient(kind: str, patch: int, crops: list[tuple[int, int]]) -> Callable[[], float]:
-    """Makes what computes a loss and the gradient of all parameters.
+    """Makes the function that computes a loss and the gradient of all parameters.
 
     Args:
         kind: One of `KINDS`.
         patch: side of a patch in pixels.
         crops: (images, their side) of each size.
     Returns:
-        () -> the loss as a number, once its gradient is there.
+        () -> the loss as a number, after its gradient has been computed.
     """
     torch: Any = torch_systems.torch
     rng = np.random.default_rng(0)

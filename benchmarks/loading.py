@@ -6,9 +6,9 @@ installed.
 The plain loops resize every image to a square, as most do. The loader keeps the whole of larger images, on
 canvases of 512 pixels from which crops are taken later.
 
-A reader works on every core at once, as when a machine is full: images per second of CPU time, so that other
-work disturbs the figures little, and of the clock, of all of them together. The files are made in a temporary
-folder.
+One reader runs on each core, all at the same time, as on a busy machine. The figures are images per second of
+CPU time, which other work disturbs little, and per second of wall-clock time, of all readers together. The
+files are made in a temporary folder.
 """
 
 import argparse

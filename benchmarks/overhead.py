@@ -1,4 +1,4 @@
-"""What the abstractions cost: `make_step` against a step written by hand that does the same work.
+"""The cost of the abstractions: `make_step` against a step written by hand that does the same work.
 
     python -m benchmarks.overhead
 

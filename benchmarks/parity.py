@@ -42,8 +42,8 @@ class System(NamedTuple):
         method, optimizer: jssl's.
         rival: (params, teacher) -> torch's, with a `step`.
         sides: sides of the views, by name.
-        rate, decay, momentum: schedules that the rival is told the values of.
-        masked: whether the rival is told which patches are hidden.
+        rate, decay, momentum: schedules whose values the rival gets.
+        masked: whether the rival gets the masks of hidden patches.
     """
 
     method: methods.Method
@@ -143,7 +143,7 @@ def compare(system: System, say: Callable[[str], None]) -> tuple[float, float]:
 
     Args:
         system: what is compared.
-        say: is called with a line for each step.
+        say: called with a line for each step.
     Returns:
         The relative difference of the last losses, and the largest of any parameter's.
     """
@@ -206,12 +206,12 @@ def _at(tree, path):
 
 
 def _that_matters(path: tuple[str, ...], x: np.ndarray) -> np.ndarray:
-    """Without the bias of attention's keys: it changes no output, and Adam makes its rounding large."""
+    """Drops the bias of attention's keys: it changes no output, and Adam enlarges its rounding errors."""
     return np.delete(x.reshape(3, -1), 1, 0) if path[-2:] == ("qkv", "bias") else x
 
 
 def _apart(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """|a - b| / |b|; what begins at 0 is taken for numbers of a thousandth."""
+    """|a - b| / |b|, where |b| is at least that of numbers of 0.001, for parameters that begin at 0."""
     size = max(np.linalg.norm(theirs), 1e-3 * theirs.size**0.5)
     return float(np.linalg.norm(ours - theirs) / size)
 

@@ -1,4 +1,4 @@
-"""What saving costs: the time of an interval of steps with one asynchronous checkpoint in it, against one
+"""The cost of saving: the time of an interval of steps with one asynchronous checkpoint in it, against one
 without.
 
     python -m benchmarks.saving

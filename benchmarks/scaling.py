@@ -1,10 +1,10 @@
-"""What devices say to each other: the collectives of a compiled step on 1, 2, 4 and 8 devices.
+"""The communication between devices: the collectives of a compiled step on 1, 2, 4 and 8 devices.
 
     python -m benchmarks.scaling
 
 Weak scaling holds where a step on more devices adds nothing but the sums of gradients and what a loss needs
 of the whole batch: batch statistics, SimCLR's embeddings of the other devices, DINO's center. No accelerator
-is needed: devices are simulated, and what is listed is what the compiler made of the step; a sum of many
+is needed: devices are simulated, and the collectives are those of the compiled program, where a sum of many
 arrays counts once.
 """
 
@@ -39,7 +39,7 @@ def collectives(hlo: str) -> list[tuple[str, int, str]]:
 
 
 def purpose(origin: str) -> str:
-    """What a collective is for, by the operation that it was made of.
+    """Tells the purpose of a collective from the operation that it was made of.
 
     >>> purpose("jit(step)/transpose(jvp(ViT))/blocks/dot_general"), purpose("jit(step)/jvp()/sum")
     ('gradients', 'loss and batch terms')

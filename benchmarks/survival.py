@@ -1,8 +1,8 @@
-"""Runs that are killed with -9 at random moments leave the same as runs that nobody disturbs.
+"""Checks that runs that are killed with -9 at random moments give the same results as undisturbed runs.
 
     python -m benchmarks.survival --kills 30
 
-Parameters, teacher, memory, optimizer and metrics.jsonl are compared bit for bit, and what TensorBoard shows.
+Parameters, teacher, memory, optimizer and metrics.jsonl are compared bit for bit, and TensorBoard's figures.
 Every kill comes at a moment drawn from the whole life of the process, its start, its saves and its report
 included.
 """
@@ -40,12 +40,12 @@ CASES = {  # systems with memory of every kind, and what makes them small
 
 
 class Outcome(NamedTuple):
-    """What killing one run several times has come to.
+    """The result of killing one run several times.
 
     Attributes:
         kills: Processes that were killed.
         rounds: Runs that they belonged to: a run may end before it is killed again.
-        differences: What is not the same as without kills, in words; empty where all is.
+        differences: Differences from the undisturbed run, in words; empty where there are none.
     """
 
     kills: int
@@ -145,7 +145,7 @@ def survive(
             process.communicate()
             done += 1
             continue
-        finish(out)  # it was through: whatever is left of it
+        finish(out)  # the process ended before the kill: finish what is left
         rounds += 1
         differences += difference(out, whole)
         shutil.rmtree(out)

@@ -1,9 +1,9 @@
-"""What a sweep of linear probes costs: 24 settings trained together, beside one alone.
+"""The cost of a sweep of linear probes: 24 settings trained together, beside one alone.
 
     python -m benchmarks.sweep                       # 20,000 rows of 5 x 384 features, 10 classes, 300 steps
     python -m benchmarks.sweep --steps 12500 --classes 1000
 
-Features are noise: speed does not depend on them. Compiling counts, as it does for whoever waits.
+Features are noise: speed does not depend on them. The times include compilation, which a user waits for too.
 """
 
 import argparse
@@ -17,7 +17,7 @@ RATES = (1e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0)
 
 
 def seconds(rows: int, width: int, classes: int, **settings) -> float:
-    """How long DINOv2's probe of these settings takes."""
+    """The seconds that DINOv2's probe takes with these settings."""
     rng = np.random.default_rng(0)
     layers = rng.standard_normal((rows, 5, width), dtype=np.float32)
     labels = rng.integers(0, classes, rows)

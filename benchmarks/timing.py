@@ -1,4 +1,4 @@
-"""Compiles a function for arrays of given shapes, and says what a call takes: time, work and memory.
+"""Compiles a function for arrays of given shapes, and measures the time, work and memory of a call.
 
 Inputs are noise and parameters are drawn, not trained: speed does not depend on them, and losses mean
 nothing.
@@ -23,7 +23,7 @@ class Case(NamedTuple):
     """A function to be measured.
 
     Attributes:
-        function: is called with arrays of the given shapes.
+        function: called with arrays of the given shapes.
         shapes: the shapes of the arguments, as pytrees of `jax.ShapeDtypeStruct`.
         images: how many images one call handles.
         trains: the function is a step, (state, batch) -> (state, result): the state is donated, and the next
@@ -132,8 +132,8 @@ def memory(program) -> dict[str, float]:
 
 
 def filled(shapes, *, seed: int = 0):
-    """Makes arrays of the given shapes: parameters of the usual size, statistics of one, an optimizer that
-    saw nothing.
+    """Makes arrays of the given shapes: parameters of the usual scale, statistics of one, and an optimizer's
+    first state.
 
     Args:
         shapes: a pytree of `jax.ShapeDtypeStruct`.
@@ -171,7 +171,7 @@ def pictures(rng, shape) -> np.ndarray:
 
 
 def ceilings(*, side: int, words: int) -> dict[str, Any]:
-    """Measures what the device reaches: a large bfloat16 product, and a copy, bytes read and written.
+    """Measures the device's highest rates: of a large bfloat16 product, and of a copy, read and written.
 
     Args:
         side: of the square matrices.

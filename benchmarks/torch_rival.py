@@ -1,4 +1,4 @@
-"""SimCLR's step of a ViT-S/16 in torch, for `benchmarks.gpu` to stand beside: timm, torch.compile, bfloat16
+"""SimCLR's step of a ViT-S/16 in torch, which `benchmarks.gpu` compares with: timm, torch.compile, bfloat16
 autocast.
 
 Views are torchvision's, made image by image on the device, since every image needs draws of its own.
@@ -13,7 +13,7 @@ def measure(say, *, batch: int, side: int, canvas: int, hidden: int, tiny: bool,
     """Measures the model alone, the views alone, and says their sum.
 
     Args:
-        say: is called with the figures of a case by name.
+        say: called with the figures of a case by name.
         batch: images of a step, of which two views are made.
         side: of a view.
         canvas: the side of the images that views are cut from.

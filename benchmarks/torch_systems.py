@@ -25,7 +25,7 @@ def copied(tree):
 
 
 def is_weight(path, _tensor):
-    """Neither a bias nor a norm's scale."""
+    """Whether a tensor is neither a bias nor a norm's scale."""
     return path[-1] not in ("bias", "scale")
 
 

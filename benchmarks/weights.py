@@ -44,7 +44,7 @@ def clip_vit_b32(folder: Path) -> None:
     vision = dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12)
     vision |= dict(patch_size=32, image_size=224, hidden_act="quick_gelu")
     config = dict(model_type="clip", projection_dim=512, text_config=text, vision_config=vision)
-    known = {  # from which the table tells the rest
+    known = {  # the table derives the other tensors from these
         "vision_model.embeddings.patch_embedding.weight": (768, 3, 32, 32),
         "vision_model.embeddings.position_embedding.weight": (50, 768),
         "vision_model.embeddings.class_embedding": (768,),

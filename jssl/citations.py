@@ -1,4 +1,4 @@
-"""What to cite: the papers named in the docstrings of what was used, as BibTeX."""
+"""Papers to cite, as BibTeX: those that the docstrings of functions, methods and modules name."""
 
 import functools
 import inspect
@@ -195,11 +195,11 @@ _PAPERS = {  # arXiv id: (first author, title)
 def citation(thing: Any) -> str:
     """Gives the papers behind a function, an objective, a method or a module as BibTeX.
 
-    Papers are found in docstrings, as "arXiv:...". What a function returned (an objective, a method) is
-    followed to the function that made it and to what that was given: its objectives, its encoder.
+    Papers are found in docstrings, as "arXiv:...". For an objective or a method, the docstrings are those of
+    the function that made it and of the arguments it was given, such as objectives and an encoder.
 
     Args:
-        thing: a function, class, module, or what one of them made; or an arXiv id as a string.
+        thing: a function, class or module, something that one of them made, or an arXiv id as a string.
     Returns:
         One entry per paper in the order of their mention, with the first author "and others".
     Raises:
@@ -222,7 +222,7 @@ def citation(thing: Any) -> str:
 
 
 def _ids(thing: Any, seen: set[int]) -> Iterator[str]:
-    """Yields the ids in a thing's docstring, then those of what it is made of."""
+    """Yields the ids in a thing's docstring, then those of its parts."""
     if isinstance(thing, str):
         yield from re.findall(r"^(?:arXiv:)?(\d{4}\.\d{4,5})$", thing)
     if id(thing) in seen or isinstance(thing, (str, int, float, type(None))):
@@ -234,7 +234,7 @@ def _ids(thing: Any, seen: set[int]) -> Iterator[str]:
 
 
 def _documentation(thing):
-    if inspect.isfunction(thing) and "<locals>" in thing.__qualname__:  # whoever made it has the docstring
+    if inspect.isfunction(thing) and "<locals>" in thing.__qualname__:  # its maker has the docstring
         maker = functools.reduce(
             lambda owner, name: getattr(owner, name, None),
             thing.__qualname__.split(".<locals>")[0].split("."),

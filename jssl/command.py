@@ -1,7 +1,7 @@
-"""The `jssl` command: what it can do, each named by the function that does it.
+"""The `jssl` command and its subcommands.
 
-A subcommand is one entry here: its name, what it is for, and a function of the remaining arguments. It is
-imported when it is called.
+A subcommand is one entry of `COMMANDS`: its name, its purpose, and a function of the remaining arguments,
+which is imported when it is called.
 """
 
 import importlib
@@ -78,8 +78,8 @@ def completion(arguments: list[str]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs a subcommand. What cannot be done costs one line on stderr and exit code 2, what is interrupted
-    one line and 130.
+    """Runs a subcommand. If it is refused, it ends with one line on stderr and exit code 2; if it is
+    interrupted, with one line and 130.
 
     Args:
         arguments: By default those of the process.

@@ -1,4 +1,4 @@
-"""Packages that not everybody needs."""
+"""Optional packages: errors that say how to install a missing one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 @contextmanager
 def extra(name: str = "experiments") -> Iterator[None]:
-    """Says how to install what is imported inside and is missing.
+    """Says how to install a package that is missing when it is imported inside the context.
 
     Args:
         name: Of the extra in pyproject.toml that brings it.
@@ -26,12 +26,12 @@ def extra(name: str = "experiments") -> Iterator[None]:
 
 
 def require(*packages: str, name: str = "experiments", how: str | None = None) -> None:
-    """Refuses to go on without packages that are needed later. Imports none of them.
+    """Checks that packages that are needed later are installed. Imports none of them.
 
     Args:
         packages: Their names.
         name: Of the extra that brings them.
-        how: The command that brings what no extra does.
+        how: The command that installs a package that no extra brings.
     Raises:
         ImportError: naming the first that is missing, and the extra.
     """

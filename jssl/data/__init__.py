@@ -1,4 +1,4 @@
-"""Where images come from and what is done to them: sources, augmentations, views."""
+"""Sources of images, augmentations, and views of a batch."""
 
 from jssl.arrays.keys import sample_keys
 from jssl.data.augment.base import (

@@ -15,7 +15,7 @@ from jssl.data.sources.tfds import one_size, prepared, prepared_records
 FORMS = ("digits", "scenes", "tfds:<name>", "folder:<path>", "npz:<file>")
 WITHOUT_ARGUMENT = ("digits", "scenes")
 KINDS = tuple(form.partition(":")[0] for form in FORMS)
-RECORDS = ("tfds", "folder")  # read one by one where they lie; `open_records` has a branch for each
+RECORDS = ("tfds", "folder")  # read one by one from their files; `open_records` has a branch for each
 
 
 def load(
@@ -23,10 +23,10 @@ def load(
 ) -> Source:
     """Loads images by name into memory, all of one size.
 
-    Names are "digits", "scenes", "tfds:cifar10" or another TFDS data set, "folder:path" and "npz:file.npz"; a
-    path by itself is a folder or an .npz file that is there.
-    Scenes are labelled by shape; "scenes:color" and so on by another of their attributes. Images of files and
-    of TFDS data of several sizes become central squares; `open_records` gives them whole.
+    Names are "digits", "scenes", "tfds:cifar10" or another TFDS data set, "folder:path" and "npz:file.npz";
+    the path of a folder or an .npz file that exists is a name too. Scenes are labelled by shape, and with
+    "scenes:color" and so on by another attribute. Image files, and TFDS images of several sizes, are cut to
+    central squares; `open_records` gives them whole.
 
     Args:
         name: of the data.
@@ -39,7 +39,7 @@ def load(
     Raises:
         NoSplit: where the data has no test split.
         ValueError: for an unknown name or split, or data that cannot be read.
-        FileNotFoundError: where the data is not there; all say what to do.
+        FileNotFoundError: where the data is not there. Each message says what to do.
     """
     kind, rest = _parsed(name, split)
     if kind == "digits":
@@ -55,8 +55,8 @@ def load(
 
 
 def open_records(name: str, *, data_dir: str | None = None, split: str = "train") -> Records:
-    """Opens data by name for a loader: "folder:path" and "tfds:name" where they lie, everything else from
-    memory.
+    """Opens data by name for a loader: "folder:path" and "tfds:name" are read from their files, everything
+    else from memory.
 
     Args:
         name: of the data, as in `load`.
@@ -76,7 +76,7 @@ def open_records(name: str, *, data_dir: str | None = None, split: str = "train"
 
 
 def named(name: str) -> str:
-    """Gives data its whole name: a path that is there becomes folder:path or npz:path.
+    """Completes the name of data: a path that exists becomes folder:path or npz:path.
 
     Args:
         name: One of `FORMS`, or a path.
@@ -85,7 +85,7 @@ def named(name: str) -> str:
         ('digits', 'folder:photos')
     """
     kind, _, rest = name.partition(":")
-    if kind in ("folder", "npz") and rest.startswith("~"):  # which a shell leaves as it is after a colon
+    if kind in ("folder", "npz") and rest.startswith("~"):  # a shell does not expand it after a colon
         return f"{kind}:{Path(rest).expanduser()}"
     if not name or kind in KINDS:
         return name
@@ -96,7 +96,7 @@ def named(name: str) -> str:
 
 
 def same(name: str, other: str) -> bool:
-    """Tells whether two names are of the same data, however the path of a folder or file is written.
+    """Tells whether two names mean the same data, even if they write the path in different ways.
 
     Args:
         name, other: As in `named`.

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 DENSE = ("segmentation", "depth", "objects")  # labels of pixels that may lie beside images, [N, H, W]
-EASY, HARD, JUNK = 1, 2, -1  # how an image answers one that is looked for; 0 is not at all
+EASY, HARD, JUNK = 1, 2, -1  # relevance of an image of the gallery to a query; 0: not relevant
 IMAGE_SIZE = "image_size"  # the entry beside images on a canvas: [N, 2] their own heights and widths
 
 
 class NoSplit(ValueError):
-    """Data that has no split of the name asked for; its text says which it has."""
+    """Raised where data has no split of the given name; the message says which splits it has."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Source:
         class_names: one per class, empty without labels.
         extras: further arrays by name, [N, ...], that travel with the images into every batch. With
             "image_size", [N, 2] heights and widths, images lie in the top left corners of canvases; views
-            look at them alone.
+            are made of the images alone.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Source:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """What a batch is made of, by the batch's names: {"image", "label", and the extras}."""
+        """Returns the arrays that batches are taken from: {"image", "label", and the extras}."""
         return {"image": self.images, "label": self.labels, **self.extras}
 
     def some(self, rows: np.ndarray) -> "Source":

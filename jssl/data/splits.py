@@ -1,6 +1,4 @@
-"""What is trained on and what is tested on: held-out images, classes matched by name, and whether they can be
-probed.
-"""
+"""Training and test images: held-out images, classes matched by name, and whether labels can be probed."""
 
 import hashlib
 from dataclasses import replace
@@ -9,10 +7,10 @@ import numpy as np
 
 from jssl.data.source import Source
 
-SHARE = 10  # of so many images one is held out
-UNKNOWN = -2  # the label of a class that the training images have not
+SHARE = 10  # one of this many images is held out
+UNKNOWN = -2  # the label of a class that the training images do not have
 TRAINING, TESTING = 10, 4  # labelled images that a probe needs at least
-GLANCE = 64  # bytes from the middle of an image, which tell most from each other
+GLANCE = 64  # bytes from the middle of an image, which differ between most images
 
 
 def evenly(rows: int, count: int) -> np.ndarray:
@@ -91,13 +89,13 @@ def subset(source: Source, *, share: float = 1.0, per_class: int | None = None, 
 
 
 def why_not_probed(train: np.ndarray, test: np.ndarray) -> str:
-    """Says why labels cannot be probed.
+    """Returns the reason why labels cannot be probed.
 
     Args:
         train: [N] labels of the training images, -1 for none.
         test: [M] labels of the test images, numbered alike.
     Returns:
-        The reason in words, "" where they can.
+        One line, "" where they can be probed.
 
     >>> why_not_probed(np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]))
     'there are 4 labelled training and 4 labelled test images, where 10 and 4 are needed'
@@ -167,7 +165,7 @@ def renumbered(
         names: of their classes.
         class_names: the training images' classes.
     Returns:
-        ([N] int32, `UNKNOWN` for classes that training has not; sentences about what did not match).
+        ([N] int32, `UNKNOWN` for classes without training images; sentences about what did not match).
 
     >>> renumbered(np.array([0, 1, -1]), ("b", "a"), ("a", "b"))[0].tolist()
     [1, 0, -1]

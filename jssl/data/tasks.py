@@ -1,4 +1,4 @@
-"""What data has beside images and classes: labels of pixels, films, images to search, copies, captions."""
+"""Opens what data has beside images and classes: labels of pixels, films, searches, copies, captions."""
 
 import json
 import os
@@ -21,8 +21,8 @@ from jssl.extras import extra
 FRAMES, OBJECTS = "frames", "objects"  # folders of films
 QUERIES, GALLERY, ANSWERS = "queries", "gallery", "answers.json"  # what a folder to search holds
 CAPTIONS = "captions.json"
-VOID = 255  # in masks of bytes, which have no -1
-RELEVANCE = {"easy": EASY, "hard": HARD, "junk": JUNK}  # how an image may answer a query
+VOID = 255  # stands for -1 in uint8 masks
+RELEVANCE = {"easy": EASY, "hard": HARD, "junk": JUNK}  # of an image of the gallery to a query
 
 
 class Films(NamedTuple):
@@ -44,8 +44,8 @@ def densely_labelled(data: str, *, split: str = "train") -> Source | None:
         data: The data's name: scenes, or an npz file with `segmentation`, `depth` or `objects`.
         split: "train" or "test".
     Returns:
-        A `Source`, its extras the labels, -1 where a segmentation of bytes has 255, as VOC's for what does
-        not count; None for data without them.
+        A `Source` whose extras are the labels; None for data without them. 255 in a uint8 segmentation, VOC's
+        label for pixels that do not count, becomes -1.
     Raises:
         NoSplit: where the data has no test split.
         ValueError: for labels that do not belong to the images.
@@ -74,7 +74,7 @@ def films(data: str, *, side: int) -> Films | None:
     Args:
         data: "scenes", or a folder with `frames/FILM/...` and, of the same names, `objects/FILM/...png`,
             whose pixels are numbers of objects: DAVIS's JPEGImages/480p and Annotations/480p are such.
-        side: Of the masks: central squares, as the network sees the frames. Scenes are drawn so large.
+        side: Of the masks, which are central squares, as the network sees the frames, and of drawn scenes.
     Returns:
         `Films`; None for data without films.
     Raises:
@@ -97,7 +97,7 @@ def films(data: str, *, side: int) -> Films | None:
 
 
 def _mask(path: str, side: int) -> np.ndarray:
-    """The central square of a mask, its numbers as they are."""
+    """The central square of a mask; no numbers are interpolated."""
     with extra():
         from PIL import Image
     try:
@@ -114,12 +114,12 @@ def _mask(path: str, side: int) -> np.ndarray:
 
 
 def same_search(data: str, *, side: int) -> Search | None:
-    """Opens images to look for, and those among which they are answered.
+    """Opens query images, and the gallery that is searched for each of them.
 
     Args:
         data: "scenes", or a folder with `queries`, `gallery` and `answers.json`, which says of each query
             which images of the gallery are "easy", "hard" and "junk", by their paths in the two folders.
-        side: Of scenes.
+        side: Of drawn scenes, in pixels.
     Returns:
         A `Search` of records; None for data without queries.
     Raises:
@@ -132,12 +132,12 @@ def same_search(data: str, *, side: int) -> Search | None:
 
 
 def copy_task(data: str, *, side: int) -> tuple[Search, Records] | None:
-    """Opens altered copies, the images among which their originals lie, and others to learn whitening from.
+    """Opens altered copies, the gallery that holds their originals, and other images to learn whitening from.
 
     Args:
         data: "scenes", or a folder as for `same_search`: a copy's original is its "easy" answer. Beside it a
             folder `train` holds the other images.
-        side: Of scenes.
+        side: Of drawn scenes, in pixels.
     Returns:
         (a `Search` of records, records of the other images); None for data without copies.
     Raises:
@@ -184,13 +184,14 @@ def _of_folder(path: str, data: str) -> Search | None:
 
 
 def captions(data: str, *, split: str = "test") -> dict[str, str] | None:
-    """Reads what is said of each image.
+    """Reads the caption of each image.
 
     Args:
         data: "scenes", or a folder with `captions.json`: {an image's path in the folder: its caption}.
         split: "train" or "test", of scenes.
     Returns:
-        {how records describe the image: its caption}; None for data without captions.
+        {the name of an image, as `describe` of the records gives it: its caption}; None for data without
+        captions.
     Raises:
         ValueError: for a file that holds no captions.
     """

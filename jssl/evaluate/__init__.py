@@ -1,4 +1,4 @@
-"""What a representation is worth: protocols on frozen features, label-free measures, health, figures and the
+"""Evaluation of representations: protocols on frozen features, label-free measures, health, figures and the
 report.
 
 Figures are in `jssl.evaluate.figures`; matplotlib is imported when one is drawn.

@@ -19,7 +19,7 @@ from jssl.extras import require
 from jssl.objectives import kmeans, random_rows
 
 PART = 16_384  # queries whose neighbours are on the device at a time
-PROBES = 32  # lists of an inverted file that are looked through for a query
+PROBES = 32  # lists of an inverted file that are searched for a query
 Search = Callable[..., tuple[np.ndarray, np.ndarray]]  # as `neighbours`
 
 
@@ -53,13 +53,13 @@ def by_index(factory: str, *, probes: int = PROBES) -> Search:
 
     Args:
         factory: What faiss is to build, such as "IVF65536,Flat".
-        probes: Lists of an inverted file that are looked through for a query.
+        probes: Lists of an inverted file that are searched for a query.
     Returns:
         (bank, queries, k=) -> (cosines [M, k], rows of the bank [M, k]), as `neighbours`; where an index
         finds fewer, the rows are -1 and their cosines below all others.
     Raises:
         ImportError: without faiss.
-        ValueError: from the search, for what faiss cannot build, or not from so few images.
+        ValueError: from the search, for an index that faiss cannot build, or not from so few images.
     References:
         arXiv:2401.08281
     """
@@ -95,9 +95,9 @@ def without_copies(
     """Keeps one image of each group of copies: images joined by cosines above a threshold.
 
     Args:
-        features: [N, D], best of a network that tells copies from images of one kind.
+        features: [N, D], best of a network that tells copies from other images of the same kind.
         threshold: two images above it are copies; DINOv2 has 0.6 for features of copy detection.
-        k: neighbours of each image that are looked at, itself too.
+        k: neighbours of each image that are compared, the image itself among them.
         search: how these are found, such as `by_index("IVF65536,Flat")`.
     Returns:
         [M] rows that are kept, the first of each group.
@@ -113,7 +113,7 @@ def without_copies(
 
 
 def one_of_each_group(cosines: np.ndarray, rows: np.ndarray, *, threshold: float) -> np.ndarray:
-    """Keeps one image of each group of copies, by neighbours that any index has found.
+    """Keeps one image of each group of copies, given neighbours that any index has found.
 
     Args:
         cosines: [N, k] with each image's neighbours, itself among them or not.
@@ -137,12 +137,12 @@ def one_of_each_group(cosines: np.ndarray, rows: np.ndarray, *, threshold: float
 
 
 def without(features: np.ndarray, held_out: np.ndarray, *, threshold: float = 0.45) -> np.ndarray:
-    """Keeps the images that no image of a held-out set resembles, so that nothing is evaluated on them.
+    """Drops images that resemble one of a held-out set, so that no evaluation image is trained on.
 
     Args:
         features: [N, D].
         held_out: [M, D] of the images that are evaluated on, by the same network.
-        threshold: what lies above it is removed.
+        threshold: images with a cosine above it are dropped.
     Returns:
         [K] rows that are kept.
     Raises:
@@ -158,9 +158,9 @@ def without(features: np.ndarray, held_out: np.ndarray, *, threshold: float = 0.
 
 
 def retrieve(pool: np.ndarray, wanted: np.ndarray, *, k: int = 4, search: Search = neighbours) -> np.ndarray:
-    """Takes from a pool the images that are nearest to some of which more are wanted.
+    """Takes the images of a pool that are nearest to each of the wanted images.
 
-    DINOv2 multiplies sets of more than a million images so, and takes clusters for smaller ones.
+    DINOv2 extends sets of more than a million images in this way, and takes clusters for smaller ones.
 
     Args:
         pool: [N, D].
@@ -191,13 +191,13 @@ def retrieve_by_cluster(
     in_all: int = 1_000_000,
     seed: int = 0,
 ) -> np.ndarray:
-    """Takes from a pool the clusters that several of the wanted images fall into, where those are few.
+    """Takes images from the pool's clusters that hold several wanted images; for small sets of these.
 
     Args:
         pool: [N, D].
         wanted: [M, D] of curated images, by the same network.
         clusters: of spherical k-means on the pool; DINOv2 has 100,000.
-        hits: wanted images that a cluster must hold more of.
+        hits: a cluster is taken if it holds more wanted images than this.
         most: images taken from a cluster, drawn at random.
         in_all: images taken from all clusters, drawn at random; DINOv2 has a million for each curated set.
         seed: of the clusters and of the draws.

@@ -1,4 +1,4 @@
-"""What dense, film and search protocols need, made of images, their fields and a network."""
+"""Computes what dense, film and search protocols need from images, their fields and a network."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,14 +13,14 @@ from jssl.models.network import network, of_variables
 
 
 def look(module: nn.Module, variables: Mapping[str, Any]) -> jax.tree_util.Partial:
-    """Makes the function that says what an encoder makes of images, with all that protocols read of it.
+    """Makes the function that computes everything that protocols need from an encoder.
 
     Args:
         module: A Linen encoder that returns `Features`.
         variables: {"params": ..., and "batch_stats" where it has them}.
     Returns:
-        images float [B, H, W, C] -> {"features" [B, D], "tokens" [B, N, D], and of a ViT with a class token
-        "attention" [B, heads, N], what it attends to in the last block}.
+        images float [B, H, W, C] -> {"features" [B, D], "tokens" [B, N, D], and for a ViT with a class token
+        "attention" [B, heads, N], the class token's in the last block}.
     """
     attends = isinstance(module, ViT) and module.class_token
 
@@ -40,9 +40,9 @@ def given(
     fields: Mapping[str, np.ndarray] | None = None,
     **extraction,
 ) -> dict[str, Any]:
-    """Names what protocols need of one part of the data, for `score`.
+    """Computes what protocols need from one part of the data, under the names that `score` takes.
 
-    The view has to show whole images: it resizes them, and cuts nothing off that dense labels have.
+    The view has to resize whole images without cropping them, since dense labels are those of whole images.
 
     Args:
         part: "train", "test", "film", "query", "gallery", "copy", "original" or "whitening".

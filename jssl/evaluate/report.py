@@ -1,4 +1,4 @@
-"""One self-contained page about a run: results first, then pictures, then the settings."""
+"""The report of a run on one self-contained page: results, then figures, then settings."""
 
 import base64
 import html
@@ -80,20 +80,20 @@ def render_report(
     about: Mapping[str, str] = MappingProxyType({}),
     following: Sequence[str] = (),
 ) -> str:
-    """Writes the page as HTML: no script, nothing fetched, readable by day and by night.
+    """Writes the page as HTML without scripts or downloads, for light and dark screens.
 
     Args:
         title: Of the run.
         summary: Plain text; empty lines part paragraphs.
-        table: {row: {metric: value}}, such as `score_table` gives; the row "learned" stands out.
+        table: {row: {metric: value}}, such as `score_table` gives; the row "learned" is highlighted.
         figures: (caption, bytes of a PNG file), in order.
         config: The run's settings, possibly nested.
         warnings: Sentences of `diagnose`, shown in a frame of their own.
         notes: Lines below the figures, such as which of them could not be drawn.
-        about: When, how long, on what, by which command, and so on, below the results.
-        following: Commands that are usually given next.
+        about: Facts of the run by name, such as its date, duration, device and command, below the results.
+        following: Commands that usually come next.
     Returns:
-        The HTML text; what UTF-8 cannot hold, such as an odd file name, is a question mark in it.
+        The HTML text; characters that UTF-8 cannot hold, as in an odd file name, become question marks.
     Raises:
         ValueError: for a figure that is no PNG file.
     """
@@ -165,7 +165,7 @@ def _figure(caption: str, image: bytes) -> str:
     if not image.startswith(b"\x89PNG"):
         raise ValueError(f"the figure {caption!r} must be the bytes of a PNG file, got {image[:8]!r}")
     text, data = html.escape(caption), base64.b64encode(image).decode()
-    pixels = int.from_bytes(image[16:20], "big")  # its header's; shown by their inches, all type has one size
+    pixels = int.from_bytes(image[16:20], "big")  # its header's width; in inches, all text has one size
     width = max(1, round(pixels * CSS_DPI / DPI))
     picture = f'<div><img alt="{text}" width="{width}" src="data:image/png;base64,{data}"></div>'
     return f"<figure>{picture}<figcaption>{text}</figcaption></figure>"

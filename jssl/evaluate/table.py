@@ -1,4 +1,4 @@
-"""The table that every run prints: what was learned beside raw pixels and the same network with random
+"""The table that every run prints: the trained network beside raw pixels and the same network with random
 weights.
 """
 
@@ -19,7 +19,7 @@ Table = Mapping[str, Mapping[str, float]]
 """{row: {metric: value}}, in the order to print."""
 
 RAW, CENTRED, RANDOM, LEARNED = "raw pixels", "raw pixels, centred", "random network", "learned"  # rows
-CHANCE = "chance"  # the row of what a guess reaches in a method's own task
+CHANCE = "chance"  # the row of a guess's accuracy in a method's own task
 
 USUAL = (knn_protocol(), linear_protocol())
 
@@ -81,7 +81,7 @@ def score_pixels(
 
 
 def pixels(images: jax.Array | np.ndarray, *, side: int = 32) -> jax.Array:
-    """Makes vectors of images, which are first made no larger than side x side.
+    """Flattens images to vectors, after resizing those larger than side x side.
 
     Args:
         images: [N, H, W, C].
@@ -117,7 +117,7 @@ def score_table(
     protocols: Sequence[Protocol] = USUAL,
     **extraction,
 ) -> dict[str, dict[str, float]]:
-    """Runs the same protocols on raw pixels, the random network and what was learned.
+    """Runs the same protocols on raw pixels, the random network and the trained one.
 
     Args:
         learned: features_fn of the trained network, as in `extract_features`.

@@ -1,4 +1,4 @@
-"""Carrying an experiment out, from a command line, a notebook or a test.
+"""Runs experiments, from a command line, a notebook or a test.
 
 The package can be called: `jssl.run(experiment, out=..., seed=...)`.
 """
@@ -68,8 +68,8 @@ __all__ = [
 class _Callable(ModuleType):
     """A package that can be called.
 
-    `jssl.run(...)` is how a run is started, and `jssl.run` is also where its parts are, `jssl.run.plan` for
-    one. A function of that name would hide the package from `import jssl.run.plan`.
+    `jssl.run(...)` starts a run, and `jssl.run` is also the package with modules such as `jssl.run.plan`. A
+    function of that name would hide the package from `import jssl.run.plan`.
     """
 
     def __call__(self, experiment, **settings) -> Run:

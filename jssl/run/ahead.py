@@ -1,4 +1,4 @@
-"""What other threads do while a run is prepared: programs are compiled, baselines are computed."""
+"""Compiles programs and computes baselines in other threads while a run is prepared."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +15,7 @@ class Ahead:
         self._pool = pool
 
     def start(self, function: Callable, *arguments: Any) -> Future:
-        """Begins to call a function, and returns what its result can be had of."""
+        """Begins to call a function in another thread, and returns the future of its result."""
         return self._pool.submit(function, *arguments)
 
     def compiled(self, function: Any, *examples: Any) -> Callable:
@@ -36,7 +36,7 @@ class Ahead:
 
 @contextmanager
 def working_ahead() -> Iterator[Ahead]:
-    """Gives threads for the time inside; what has not begun when it ends is not begun."""
+    """Provides threads inside the context; calls that have not begun when it ends are cancelled."""
     pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="ahead")
     try:
         yield Ahead(pool)

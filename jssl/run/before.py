@@ -1,4 +1,4 @@
-"""What a run directory's earlier run was, and what may go on in it."""
+"""Reads what the earlier run in a directory was, and checks whether a run may continue it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,14 +10,14 @@ from jssl.run.directory.record import BUDGET
 from jssl.run.settings.experiment import DataInfo, Settings
 from jssl.weights.directory import CONFIG, as_path, read_config
 
-MARKS = "marks"  # the entry of config.json that says what its data is known again by
+MARKS = "marks"  # the entry of config.json with the marks that identify its data
 
 
 class Shorter(NamedTuple):
     """A run before it was extended.
 
     Attributes:
-        steps: That it was to have.
+        steps: How many it was planned to have.
         learning_rate: Its schedule, step -> rate.
     """
 
@@ -26,21 +26,21 @@ class Shorter(NamedTuple):
 
 
 def config_of(directory) -> dict[str, Any] | None:
-    """Reads what a run directory says of its run; None where there is no run."""
+    """Reads the configuration in a run directory; None where there is no run."""
     return read_config(directory) if (as_path(directory) / CONFIG).exists() else None
 
 
 def check_data(out, before: Mapping[str, Any] | None, data: Gathered, info: DataInfo) -> None:
-    """Refuses a run among its own images, whose figures would be trained on, and one whose data is not what
-    it began with.
+    """Refuses a directory among the run's own images, where its figures would be trained on, and data that
+    have changed since the run began.
 
     Args:
         out: The run's directory.
         before: Its config, as `config_of` reads it.
-        data: What it sees.
-        info: What is counted of it.
+        data: Its data.
+        info: The data's sizes and counts.
     Raises:
-        ValueError: saying which.
+        ValueError: saying which of the two.
     """
     kind, _, root = info.name.partition(":")
     here = None if "://" in str(out) else Path(out).resolve()
@@ -75,16 +75,16 @@ def check_data(out, before: Mapping[str, Any] | None, data: Gathered, info: Data
 def extended(
     out, before: Mapping[str, Any] | None, settings: Settings, info: DataInfo, steps: int
 ) -> Shorter | None:
-    """Says what the run in a directory was to be, where it had fewer steps.
+    """Returns the earlier plan of a run that is extended to more steps.
 
     Args:
-        out: The directory.
+        out: The run's directory.
         before: Its config, as `config_of` reads it.
-        settings: Of the run that is to go on.
-        info: What is counted of its data.
-        steps: That it is to have.
+        settings: Of the run that continues it.
+        info: Sizes and counts of its data.
+        steps: The new number of steps.
     Returns:
-        A `Shorter`; None for a new run, or one of as many steps.
+        A `Shorter`; None for a new run, or one with the same number of steps.
     Raises:
         ValueError: for fewer steps than it had.
     """

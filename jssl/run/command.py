@@ -37,14 +37,14 @@ REFUSALS = (ValueError, OSError, ImportError)  # what cannot be run, in one line
 def main(demo: Settings, arguments: list[str] | None = None, *, command: list[str] | None = None) -> None:
     """Reads the command line of an experiment, runs it, and exits.
 
-    What cannot be run costs one line on stderr and exit code 2, before anything is compiled or written. A
-    signal saves, prints the command that resumes, and exits with 0, or with 1 where steps have to be taken
-    again.
+    A run that is refused ends with one line on stderr and exit code 2, before anything is compiled or
+    written. After a signal, the run is saved, the command that resumes it is printed, and the exit code is 0,
+    or 1 where steps have to be taken again.
 
     Args:
         demo: The experiment's settings under --demo; without it, its class's defaults hold.
         arguments: By default those of the process.
-        command: How it was called, without its arguments; by default as this process was.
+        command: The words before the arguments, such as jssl train dino; by default those of this process.
     """
     arguments, command = sys.argv[1:] if arguments is None else arguments, command or invoked()
     print_any_name()
@@ -97,8 +97,8 @@ def train(arguments: list[str]) -> None:
 
 
 def print_any_name() -> None:
-    """Lets standard output show what it cannot encode, such as bytes of a file's name, as escapes."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # what stands in for it in notebooks takes anything
+    """Makes standard output escape what it cannot encode, such as bytes of a file's name."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # in notebooks it is another class, which takes anything
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
@@ -209,7 +209,7 @@ def _complaint(box: str) -> str:
 
 @contextlib.contextmanager
 def one_line():
-    """Ends the process with one line and exit code 2 where something inside is refused."""
+    """Ends the process with one line and exit code 2 where something inside the context is refused."""
     try:
         yield
     except REFUSALS as error:
@@ -217,10 +217,10 @@ def one_line():
 
 
 def once_said(hook: Callable) -> Callable:
-    """Makes a `sys.unraisablehook` that passes over what tensorstore says of writes that are given up.
+    """Makes a `sys.unraisablehook` that hides tensorstore's messages about writes that are given up.
 
-    When one part of a checkpoint cannot be written, the others find that nobody waits for them any more; the
-    failure itself is said in one line.
+    When one part of a checkpoint cannot be written, the writes of the others are abandoned; the failure
+    itself is reported in one line.
     """
 
     def filtered(unraisable):
@@ -231,7 +231,7 @@ def once_said(hook: Callable) -> Callable:
 
 
 def unwritten(error: OSError, directory: object) -> OSError:
-    """Says which directory an operating system's error is about where it does not, and what to do.
+    """Adds to an operating system's error the run's directory, if it names none, and what to do.
 
     Args:
         error: What stopped a run.
@@ -251,7 +251,7 @@ def leave(code: int, error: BaseException) -> None:
 
 
 def invoked() -> list[str]:
-    """Says how this process was started, without its arguments: jssl, python -m experiments.dino, or python
+    """Returns how this process was started, without arguments: jssl, python -m experiments.dino, or python
     script.py.
     """
     spec = getattr(sys.modules["__main__"], "__spec__", None)

@@ -48,21 +48,21 @@ def curate(
     probes: int = PROBES,
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
-    """Writes which images of a pool are kept.
+    """Chooses images of a pool, and writes their names and rows to a file.
 
     Args:
         pool: A file of `jssl embed`.
         out: The .npz file.
-        copies: Images whose cosine is above it are copies, of which one is kept; None: all are.
-        neighbours: Of each image that are looked at for copies.
-        held_out: A file of `jssl embed` of images that are evaluated on: what resembles one is left out.
-        held_out_above: The cosine from which on it does.
-        wanted: A file of `jssl embed` of images of which more are wanted; None: all that is left is kept.
-        nearest: Images retrieved for each of them.
-        clusters: In place of the nearest ones, those of so many clusters of the pool that hold more than
-            three wanted images; 10,000 of each and a million in all at most.
-        index: What of faiss finds copies and nearest images, as `by_index`; None: they are found exactly.
-        probes: Lists of an inverted file that are looked through for an image.
+        copies: Images whose cosine is above it are copies, of which one is kept; None: all are kept.
+        neighbours: How many neighbours of each image are checked for copies.
+        held_out: A file of `jssl embed` with evaluation images: images that resemble one are dropped.
+        held_out_above: The cosine above which one image resembles another.
+        wanted: A file of `jssl embed` with wanted images; None: all images that are left are kept.
+        nearest: Images retrieved for each wanted image.
+        clusters: Into how many clusters the pool is divided; in place of the nearest images, those of
+            clusters with more than three wanted images are kept, at most 10,000 of each and a million in all.
+        index: The faiss index that finds copies and nearest images, as for `by_index`; None: an exact search.
+        probes: Lists of an inverted file that are searched for an image.
         say: Where lines for the reader go.
     Returns:
         The file's path.

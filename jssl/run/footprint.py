@@ -22,14 +22,14 @@ CALLS = (
     "remat2",
     "checkpoint",
 )
-# What compilers compute where it is read, and never store, unless an operation of another kind reads it too:
-MOVES = frozenset(  # however often it is read
+# Operations that compilers fuse into those that read them, and store only for readers of other kinds:
+MOVES = frozenset(  # for any number of readers
     "and bitcast_convert_type broadcast_in_dim ceil clamp convert_element_type copy copy_p eq exp2 "
     "expand_dims floor ge gt iota is_finite le lt ne not or pad real reduce_precision reshape rev round "
     "shift_left shift_right_arithmetic shift_right_logical sign slice split squeeze stop_gradient "
     "transpose xor".split()
 )
-ARITHMETIC = frozenset(  # where it is read once; read again it is a residual of the backward pass
+ARITHMETIC = frozenset(  # for one reader; a second one is the backward pass, for which the result is stored
     "abs add add_any concatenate cos cumsum div erf erf_inv erfc exp expm1 integer_pow log log1p logistic "
     "max min mul neg pow rem rsqrt select_n sin sqrt square sub tan tanh".split()
 )
@@ -38,7 +38,7 @@ REDUCTIONS = frozenset(
     "argmax argmin reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum".split()
 )
 Size = Callable[[Any], int]
-STATE = ("parameters", "teacher", "memory", "optimizer")  # of what a step takes, what is known to the byte
+STATE = ("parameters", "teacher", "memory", "optimizer")  # parts of a step's memory that are known exactly
 
 
 def check_room(needs: Mapping[str, int], devices: Sequence[jax.Device]) -> None:
@@ -62,7 +62,7 @@ def check_room(needs: Mapping[str, int], devices: Sequence[jax.Device]) -> None:
 
 
 def _room(device: jax.Device) -> float:
-    """Bytes of a device's memory; of a CPU, all of the machine's; infinite where nobody says."""
+    """Bytes of a device's memory; of a CPU, all of the machine's; infinite where it is unknown."""
     if device.platform != "cpu":
         return (device.memory_stats() or {}).get("bytes_limit", math.inf)
     try:
@@ -72,7 +72,7 @@ def _room(device: jax.Device) -> float:
 
 
 class Operation(NamedTuple):
-    """An equation once calls are gone.
+    """An equation of a jaxpr whose calls have been inlined.
 
     Attributes:
         name: Of its primitive.
@@ -145,7 +145,7 @@ def peak_bytes(closed: ClosedJaxpr, *, size: Size = whole) -> int:
 
 
 def _fused(operation: Operation, readers: list[Operation]) -> bool:
-    """Whether a result is never stored, but computed where it is read."""
+    """Whether a result is never stored, because it is fused into the operations that read it."""
     if not all(reader.name in MOVES | ARITHMETIC | REDUCTIONS for reader in readers):
         return False
     again = sum(reader.name not in MASKS for reader in readers)
@@ -197,7 +197,7 @@ def flattened(jaxpr: Jaxpr, size: Size):
 
 
 def _body(jaxpr: Jaxpr, size: Size) -> int:
-    """A loop's body: its results are not in anybody's place."""
+    """The peak of a loop's body, as `peak_bytes` counts it."""
     return peak_bytes(ClosedJaxpr(jaxpr, ()), size=size)
 
 
@@ -213,20 +213,20 @@ def on_each_device(tree) -> int:
 
 
 def footprint(traced: ClosedJaxpr, state, batch, *, devices: int = 1) -> dict[str, int]:
-    """Estimates what a step takes of each device's memory.
+    """Estimates how much of each device's memory a step takes.
 
     Args:
         traced: A train step that donates its state, by `jax.make_jaxpr(step)(state, batch)`.
         state, batch: `jax.ShapeDtypeStruct`s with their shardings.
         devices: Over which the batch is spread.
     Returns:
-        Bytes of "parameters", "teacher", "memory", "optimizer", "batch" and "activations", those with
+        Bytes of "parameters", "teacher", "memory", "optimizer", "batch" and "activations", which include
         gradients.
     """
     spread = {x.shape: on_each_device(x) / whole(x) for x in jax.tree.leaves(state.params)}
 
     def size(aval):
-        return int(whole(aval) * spread.get(aval.shape, 1 / devices))  # a gradient lies as its parameter does
+        return int(whole(aval) * spread.get(aval.shape, 1 / devices))  # gradients lie as their parameters
 
     peak = peak_bytes(traced, size=size)
     parts = dict(
@@ -239,7 +239,7 @@ def footprint(traced: ClosedJaxpr, state, batch, *, devices: int = 1) -> dict[st
 
 
 def in_words(parts: Mapping[str, int]) -> str:
-    """Says the sum and the parts.
+    """Writes the sum and the parts for a reader.
 
     Examples:
         >>> in_words({"parameters": 3 * 2**29, "activations": 2**29, "teacher": 0})

@@ -1,4 +1,4 @@
-"""Draws what views do to images: each row has an image as it is, then its views.
+"""Draws the views of images: each row has an image as it is, then its views.
 
 jssl gallery dino --data photos --out views.png
 jssl gallery simclr --data scenes --images 4 --seed 1 --out views.png
@@ -29,7 +29,7 @@ def write_gallery(
     images: int = 8,
     seed: int = 0,
 ) -> int:
-    """Writes a picture of what views do to images of a data set.
+    """Writes a picture of the views of some images of a data set.
 
     Args:
         make: (size=) -> views, such as `jssl.data.views.simclr`.

@@ -19,7 +19,7 @@ class Interrupted(KeyboardInterrupt):
     As Python's own KeyboardInterrupt, it passes through every `except Exception` under way, in any library.
 
     Attributes:
-        step: That was reached; None where no steps were being taken.
+        step: The step that was reached; None where no steps were being taken.
         state: The train state of that step, until it is saved.
         lost: Whether steps have to be taken again.
     """
@@ -39,7 +39,7 @@ class Interrupted(KeyboardInterrupt):
         return [f"{self}; run the cell again to {'take the lost steps and ' if self.lost else ''}go on"]
 
     def after(self, saved: list[int]) -> "Interrupted":
-        """Says what of the run is kept.
+        """Adds to the message what of the run is kept.
 
         Args:
             saved: The steps of its checkpoints.
@@ -59,7 +59,7 @@ class Interrupts:
     a second one raises.
 
     Attributes:
-        doing: What is under way, for what is said.
+        doing: What is under way, for messages.
     """
 
     def __init__(self):
@@ -73,7 +73,7 @@ class Interrupts:
             number: Of the signal.
             frame: Not used; Python hands it over.
         Raises:
-            Interrupted: where it is not to be noted only.
+            Interrupted: unless the signal is only to be noted.
         """
         again, self._noted = self._noted, True
         if self._ignoring:
@@ -88,18 +88,18 @@ class Interrupts:
     def requested(self, step: int) -> bool:
         """Tells whether to stop after this step.
 
-        Of several processes, which all have to ask after the same steps, all are told so after the same one.
+        Several processes all have to ask after the same steps, and get the same answers.
         """
         if jax.distributed.is_initialized():
             from jax.experimental import multihost_utils
 
-            # jax goes on from the largest number it was asked for: steps will not do where some are left out
+            # jax needs consecutive numbers, and steps may be left out: so calls are counted
             return multihost_utils.reached_preemption_sync_point(next(_ASKED))
         return self._noted
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Notes signals inside; one that nobody asked about is raised at the end."""
+        """Notes signals inside the context; one that was not asked about is raised at its end."""
         self._raise_if_noted()
         self._holding = True
         try:
@@ -109,7 +109,7 @@ class Interrupts:
         self._raise_if_noted()
 
     def ignore(self) -> None:
-        """From here on signals do nothing: the process is about to end."""
+        """Ignores signals from here on: the process is about to end."""
         self._ignoring = True
 
     def _raise_if_noted(self) -> None:
@@ -119,7 +119,7 @@ class Interrupts:
 
 @contextmanager
 def listening() -> Iterator[Interrupts]:
-    """Handles SIGINT and SIGTERM inside; outside the main thread, where Python allows none, nothing.
+    """Handles SIGINT and SIGTERM inside the context, in the main thread only, as Python requires.
 
     Where processes have been joined, jax handles SIGTERM.
     """

@@ -1,4 +1,4 @@
-"""What a run would take, said without starting it: `jssl train NAME --plan`."""
+"""Says what a run would take, without starting it: `jssl train NAME --plan`."""
 
 from jssl.run.footprint import in_words
 from jssl.run.plan import Plan
@@ -7,7 +7,7 @@ RATE = 1e14  # operations a second that a device of today reaches
 
 
 def outline(plan: Plan) -> list[str]:
-    """Says what a planned run would take of its devices; compiles nothing.
+    """Says how much memory and computation a planned run would take; compiles nothing.
 
     Args:
         plan: Of `jssl.run.plan`.

@@ -1,4 +1,4 @@
-"""What `jssl list` prints, and a page for each system: all made of the registry, experiments and methods."""
+"""Writes what `jssl list` prints, and each system's page, from the registry, experiments and methods."""
 
 import ast
 import inspect
@@ -78,7 +78,7 @@ def engine(kind: str) -> str:
 def algorithm(name: str) -> list[FunctionType]:
     """Finds the functions that are a system's algorithm: its method, those that it is made of, their losses.
 
-    What only puts functions together, a frame or a sum of losses, is left out.
+    Functions that only combine others, such as a frame or a sum of losses, are left out.
 
     Args:
         name: The system's, in the registry.
@@ -110,7 +110,7 @@ def _named_in(function: Any) -> list[FunctionType]:
 
 
 def _value(node: ast.Name | ast.Attribute, scope: dict[str, Any]) -> Any:
-    """What a name, or a name in a module, stands for; None for a local one."""
+    """The value of a name, or of a name in a module; None for a local one."""
     if isinstance(node, ast.Name):
         value = scope.get(node.id)
     else:

@@ -1,4 +1,4 @@
-"""Everything about a run that can be refused, decided before anything is compiled or written."""
+"""Plans a run: everything that can be refused is checked before anything is compiled or written."""
 
 import inspect
 from collections.abc import Callable, Mapping, Set
@@ -34,30 +34,30 @@ from jssl.weights.own import about
 from jssl.weights.preprocessing import Preprocess
 
 BUDGETED = ("batch", "steps")
-SELDOM = 10  # steps that are between two probes by default, at least
+SELDOM = 10  # the fewest steps between two probes by default
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
 
 class Plan(NamedTuple):
-    """A run that will be accepted.
+    """A run whose settings and data have been checked.
 
     Attributes:
         name: The experiment's.
-        experiment: Built, with its `batch` and `steps`.
+        experiment: The one that was built, with its `batch` and `steps`.
         options: Without None or "auto" where there is a default.
         config: What config.json holds.
-        data: Opened.
+        data: The opened data.
         mesh: The devices.
         init: (batch, start=None) -> the state before the first step; start: a tree that `init_state` takes.
-        state: What it makes without its values, each array with its place on the mesh.
-        needs: Bytes of each device, by what takes them.
+        state: The shapes of that state, each array with its place on the mesh.
+        needs: Bytes on each device, by what takes them.
         operations: Of a step's matrix products, on all devices together.
-        budget: Steps, epochs, the highest learning rate and what is computed in, in words.
-        extends: What the run was when it was begun, where it is resumed with more steps.
+        budget: Steps, epochs, the highest learning rate and the precision, in words.
+        extends: The run's earlier plan, where it is resumed with more steps.
         start: () -> what the first state takes from other weights; None where all of it is random.
         command: What was typed to start it; "" from Python.
-        step: (state, batch) -> (state, metrics), as `jax.jit` made it and traced, not compiled; it keeps the
-            state on the devices where it lies, and takes the one that it is given.
+        step: (state, batch) -> (state, metrics), jitted and traced, not compiled; the state is donated and
+            stays on its devices.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Plan(NamedTuple):
 
 
 def experiment_name(settings: Settings | type[Settings]) -> str:
-    """Names a run: after the file its experiment is written in, or in a notebook after its class."""
+    """Names a run after the file of its experiment, or in a notebook after its class."""
     kind = settings if isinstance(settings, type) else type(settings)
     try:
         stem = Path(inspect.getsourcefile(kind) or "").stem
@@ -193,7 +193,7 @@ def _told(name: str, settings: Settings, options: Options) -> dict[str, Any]:
 
 
 def _paced(options: Options, steps: int) -> Options:
-    """The options with how often a run of so many steps is probed and saved."""
+    """The options, with the default steps between probes and between checkpoints filled in."""
     tenth = max(1, steps // 10)
     probes, saves = options.eval_every or max(tenth, SELDOM), options.checkpoint_every or tenth
     return replace(options, eval_every=probes, checkpoint_every=saves)
@@ -219,7 +219,7 @@ def _gathered(settings: Settings) -> Gathered:
 
 
 def _check_effect(settings: Settings, options: Options) -> None:
-    """Refuses what would change nothing."""
+    """Refuses settings that would have no effect."""
     if options.accumulate_exactly and options.accumulate == 1:
         raise ValueError("--accumulate-exactly is about a batch in parts; give their number by --accumulate")
     rate = getattr(settings, "continued_rate", None)
@@ -230,7 +230,7 @@ def _check_effect(settings: Settings, options: Options) -> None:
 
 
 def info_of(data: Gathered) -> DataInfo:
-    """Counts what an experiment may know of its data."""
+    """Collects the sizes and counts that an experiment may know of its data."""
     train, seen = data.train, data.source
     extras = {name: (values.shape[1:], values.dtype.name) for name, values in train.extras.items()}
     side = min(seen.images.shape[1:3])
@@ -250,12 +250,12 @@ def initial_state(experiment: Experiment, options: Options) -> Callable[..., Tra
 def state_shapes(
     init: Callable[..., TrainState], batch: Mapping[str, Any], start: Start | None
 ) -> TrainState:
-    """The state before the first step without its values."""
+    """The shapes of the state before the first step."""
     return jax.eval_shape(init, batch, start and start.tree)
 
 
 def _dtype(options: Options, before: Mapping[str, Any] | None) -> Any:
-    """What the forward pass computes in: as was asked, as the run began, or as is fast here."""
+    """The precision of the forward pass: as given, else as the run began, else as is fast here."""
     if options.dtype != "auto":
         return options.dtype
     begun = (before or {}).get("numbers", {}).get("dtype")
@@ -263,7 +263,7 @@ def _dtype(options: Options, before: Mapping[str, Any] | None) -> Any:
 
 
 def _network(experiment: Experiment, info: DataInfo) -> dict[str, Any] | None:
-    """What config.json says of the network; None for one of the user's own that has no name."""
+    """The network's description for config.json; None for a network of the user's own without a name."""
     try:
         return about(experiment.encoder, experiment.preprocess or Preprocess(info.side, info.side))
     except ValueError:
@@ -294,8 +294,7 @@ def step_of(plan: Plan):
 
 
 def skipping(step):
-    """Makes a step that leaves the state as it was where a metric is not finite, but for its number and for
-    the optimizer's schedules, which count steps.
+    """Makes a step that keeps the state where a metric is not finite; only the counts of steps go on.
 
     Args:
         step: (state, batch) -> (state, metrics).
@@ -325,7 +324,7 @@ def _counts(part: Any) -> bool:
 
 
 def _takes(plan: Plan, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
-    """Traces the step: bytes that it takes of each device, and its operations."""
+    """Traces the step; returns the bytes that it takes on each device, and its operations."""
     traced = plan.step.trace(plan.state, batch).jaxpr
     parts = footprint(traced, plan.state, batch, devices=plan.mesh.size)
     arrays = (

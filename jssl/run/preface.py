@@ -1,4 +1,4 @@
-"""What a run says before it begins."""
+"""The lines that a run prints before it begins."""
 
 import os
 import sys
@@ -13,11 +13,11 @@ from jssl.weights.directory import as_path
 
 
 def preface(plan: Plan, data: Supply, probes: Probes | None) -> Iterator[str]:
-    """Says what a run is: its budget, its data, what probes look at, and what a step takes.
+    """Describes a run: its budget, its data, the images of its probes, and what a step takes.
 
     Args:
         plan: The run's.
-        data: What steps are supplied with.
+        data: The supply of its steps.
         probes: None where there is nothing to test on.
     Yields:
         Lines.
@@ -51,7 +51,7 @@ def _words(mesh) -> str:
 
 
 def _faster(mesh) -> str:
-    """What would make steps on a CPU faster: memory that glibc takes from Linux in huge pages."""
+    """A line about what makes steps on a CPU faster: memory that glibc takes from Linux in huge pages."""
     setting = "glibc.malloc.hugetlb"
     slow = sys.platform == "linux" and setting not in os.environ.get("GLIBC_TUNABLES", "")
     if not slow or mesh.devices.flat[0].platform != "cpu":

@@ -1,4 +1,4 @@
-"""Recomputing what a method remembers of all images, such as clusters, between two epochs."""
+"""Recomputes what a method remembers of all images, such as clusters, between two epochs."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,11 +16,11 @@ from jssl.run.plan import Plan
 from jssl.sharding import over_batch
 from jssl.train import Event, TrainState
 
-AT_ONCE = 1024  # images that are looked at together, of all devices
+AT_ONCE = 1024  # images of a batch, on all devices together
 
 
 def refreshes(plan: Plan) -> list[Event]:
-    """Makes the event that recomputes what a method asks for of its memory, after an epoch or some steps.
+    """Makes the event that recomputes memory for a method that asks for it, after an epoch or some steps.
 
     Args:
         plan: Of the run.

@@ -1,4 +1,4 @@
-"""A run opened again: everything comes from its directory."""
+"""Opens a run again from its directory alone."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ from jssl.weights.directory import CONFIG, encoder_variables, newest_state, read
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A run as its newest checkpoint has it.
+    """A run at its newest checkpoint.
 
     Attributes:
         directory: Of the run.
@@ -53,11 +53,11 @@ class SavedRun:
 
     @property
     def preprocessing(self) -> Callable[[jax.Array], jax.Array]:
-        """Makes what the encoder sees of images as stored, uint8 [B, H, W, C]."""
+        """The function that prepares stored images, uint8 [B, H, W, C], for the encoder."""
         return self.experiment.evaluation_view
 
     def features(self, images: jax.Array | np.ndarray, *, batch: int = 256) -> jax.Array:
-        """Computes the features that the probes look at.
+        """Computes the features that the probes use.
 
         Args:
             images: uint8 [N, H, W, C].
@@ -74,7 +74,7 @@ def open_run(directory, *, kind: type[Settings] | None = None) -> SavedRun:
 
     Args:
         directory: Of the run.
-        kind: The class of its settings, where it is neither a system's nor to be found where it was.
+        kind: The class of its settings, if it is not a system's and cannot be imported from where it was.
     Returns:
         A `SavedRun`.
     Raises:

@@ -1,4 +1,4 @@
-"""Running an experiment from Python, in a script or a notebook."""
+"""Runs an experiment from Python, in a script or a notebook."""
 
 import difflib
 import sys
@@ -54,7 +54,7 @@ def start(experiment: Settings | type[Settings] | str, **settings) -> Run:
 
 
 def in_notebook() -> bool:
-    """Tells whether this is a cell of a notebook, whose reader sees nothing but what is printed."""
+    """Tells whether this is a cell of a notebook, where only printed text is seen."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return shell is not None and "IPKernelApp" in shell.config
 

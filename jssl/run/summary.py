@@ -38,7 +38,7 @@ HEALTH = (
 QUERIES, NEAREST, SEEN = 6, 6, 4_000  # rows and columns of the gallery, and images that are searched
 TRIAL = 50  # steps of a run whose report is worth compiling its views once more
 MAPPED, SHOWN = 1_000, 5  # images on the map, and rows of views
-LOOKED_AT = 512  # images that an experiment's own figures are given
+LOOKED_AT = 512  # images for an experiment's own figures
 
 
 def write_summary(
@@ -50,15 +50,15 @@ def write_summary(
     began: float | None = None,
     following: Sequence[str] = (),
 ) -> dict[str, dict[str, float]]:
-    """Draws the figures and writes report.html; a figure that fails costs a line of the report, no more.
+    """Draws the figures and writes report.html; a figure that fails is replaced by a line of the report.
 
     Args:
         plan: The run's.
         record: Where its metrics are, and where figures and report go.
         state: The last.
         probes: None where there is nothing to test on.
-        began: When this process began the run or went on with it, in seconds as of `time.time`.
-        following: Commands that are usually given next.
+        began: When this process began or resumed the run, in seconds as of `time.time`.
+        following: Commands that usually come next.
     Returns:
         The table of the record, baselines first; empty without probes.
     """
@@ -85,7 +85,7 @@ def write_summary(
 
 
 def _about(plan: Plan, began: float | None) -> dict[str, str]:
-    """When, how long, on what and by which command."""
+    """Facts of the run by name: its date, duration, devices and command."""
     devices, ended = plan.mesh.devices.flat, datetime.now(UTC)
     kind = (
         f"{plan.mesh.size} x {devices[0].device_kind}, {jax.process_count()} processes, on {platform.node()}"
@@ -123,7 +123,7 @@ def _drawn(
 
 
 def _figures(plan: Plan, rows, table: Table, state: TrainState, probes: Probes | None):
-    """Each figure's name, and what draws it: () -> [(caption, figure)]."""
+    """The name of each figure, and the function that draws it: () -> [(caption, figure)]."""
     yield "loss", lambda: _loss(rows)
     yield "health", lambda: _health(rows)
     yield "probe", lambda: _probe(rows, table)
@@ -137,9 +137,7 @@ def _figures(plan: Plan, rows, table: Table, state: TrainState, probes: Probes |
 
 
 def _own(plan: Plan, figure: Figure, state: TrainState):
-    """An experiment's own figure, of held-out images where there are any, of a state that lies on one
-    device.
-    """
+    """An experiment's own figure, of held-out images where there are any; the state is put on one device."""
     params, teacher, memory = on_one_device((state.params, state.teacher, state.memory))
     source = plan.data.test or plan.data.source
     rows = evenly(len(source), LOOKED_AT)
@@ -147,7 +145,7 @@ def _own(plan: Plan, figure: Figure, state: TrainState):
 
 
 def _warnings(rows: Sequence[Mapping[str, Any]], step: int) -> list[str]:
-    """What health figures show of the network of a step: a run that has gone back has later ones too."""
+    """The warnings of the health figures at a step; a run that went back has figures of later steps too."""
     logged = [row for row in rows if "loss" in row and row["step"] <= step]
     return diagnose({k: math.nan if v is None else v for k, v in logged[-1].items()}) if logged else []
 

@@ -1,4 +1,4 @@
-"""Running an experiment: from a plan to a directory of results, through however many interruptions."""
+"""Carries out a plan: trains, probes and writes results, and resumes after any number of interruptions."""
 
 import html
 import time
@@ -45,7 +45,7 @@ from jssl.weights.directory import CHECKPOINTS, NETWORK
 
 
 class Run(NamedTuple):
-    """What a run has come to.
+    """The results of a run.
 
     Attributes:
         directory: Of its results.
@@ -63,7 +63,7 @@ class Run(NamedTuple):
         return f"Run({', '.join([str(self.directory), f'step {int(self.state.step):,}', *told])})"
 
     def _repr_html_(self) -> str:
-        """The report, in a frame of its own: what a notebook shows."""
+        """The report in a frame of its own, as a notebook shows it."""
         page = html.escape((self.directory / REPORT).read_text(encoding="utf-8"))
         style = "width: 100%; height: 40rem; border: 1px solid #e3e7ec; border-radius: 6px"
         return f'<iframe title="report" style="{style}" srcdoc="{page}"></iframe>'
@@ -180,7 +180,7 @@ def _begun(
     ahead: Ahead,
     say,
 ) -> TrainState:
-    """The first state; with probes, what it and raw pixels reach is recorded."""
+    """Makes the first state; with probes, its scores and those of raw pixels are recorded."""
     record.forget_after(-1)
     raw = None if probes is None else ahead.start(probes.pixels)
     start = plan.start and plan.start()
@@ -202,7 +202,7 @@ def _begun(
 
 
 def _restored(plan: Plan, checkpoints: Checkpoints) -> tuple[TrainState | None, list[str]]:
-    """The state to resume from, None at the start, and what was said about damaged checkpoints."""
+    """The state to resume from, None at the start, and messages about damaged checkpoints."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         state = checkpoints.restore(plan.state)
@@ -240,7 +240,7 @@ def _train(
                 say(f"warning: {sentence}")
 
     log = Log(record, batch=e.batch, rates={"learning_rate": e.learning_rate}, waited=data.waited, show=show)
-    # the first steps are taken meanwhile: compiled any sooner, it would hold up what they wait for
+    # it is compiled while the first steps run; earlier, it would delay what they wait for
     health = health_of(
         e, plan.data.source, plan.data.train, place=replicated(plan.mesh), state=plan.state, ahead=ahead
     )
@@ -303,7 +303,7 @@ def _train(
 
 
 def _extension(shorter: Shorter, longer: Experiment, step: int) -> str:
-    """What more steps do to the schedules, in words."""
+    """Says what more steps change of the schedules."""
     before, after = (float(run.learning_rate(step)) for run in (shorter, longer))
     return (
         f"extended from {shorter.steps:,} to {longer.steps:,} steps: schedules are those of the longer run "
@@ -312,7 +312,7 @@ def _extension(shorter: Shorter, longer: Experiment, step: int) -> str:
 
 
 def _time_left(seconds: float) -> str:
-    """How long steps will take, by those measured."""
+    """The time that remaining steps will take, in words."""
     long = (unit for unit in (("h", 3600), ("min", 60)) if seconds >= 2 * unit[1])
     name, size = next(long, ("s", 1))
     return f"about {seconds / size:.3g} {name} of steps to go; probes and checkpoints come on top"

@@ -1,4 +1,4 @@
-"""Watching a run without holding it up: the log, the progress bar, and what stops it."""
+"""Watches a run without slowing it down: the log, the progress bar, and what stops it."""
 
 import time
 from collections import deque
@@ -29,7 +29,7 @@ class NonFinite(Exception):
         self.step, self.terms = step, terms
 
     def after(self, steps: list[int], directory) -> "NonFinite":
-        """Says which checkpoint was the last good one.
+        """Adds to the message which checkpoint was the last good one.
 
         Args:
             steps: Its step alone, or nothing.
@@ -46,14 +46,14 @@ class NonFinite(Exception):
 
 
 class Log:
-    """Turns the metrics of a logged step into numbers one logged step later, when the device is long past
-    them.
+    """Reads the metrics of a logged step at the next logged step: the device has computed them by then, and
+    nothing waits.
 
     Args:
         batch: Images per step.
         rates: Functions of the step, such as the learning rate, by name.
         waited: () -> seconds spent waiting for data so far.
-        show: Is called with the figures, for the progress bar.
+        show: Called with the figures, for the progress bar.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Log:
         self._since: tuple[int, float, float] | None = None
 
     def restart_clock(self, step: int) -> None:
-        """Speed is measured from here on: compiling and evaluating do not count."""
+        """Starts to measure speed from here on, so that compiling and evaluating do not count."""
         self._since = step, time.perf_counter(), self._waited()
 
     @property
@@ -100,7 +100,7 @@ class Log:
         self._show(figures)
 
     def add(self, step: int, figures: Mapping[str, float]) -> None:
-        """Figures of this step, from elsewhere: on the step's line, or on one of their own."""
+        """Adds further figures of a step: on the step's line, or on one of their own."""
         if self._pending is not None and self._pending[0] == step:
             self.flush(also=figures)
         else:
@@ -109,12 +109,13 @@ class Log:
 
 
 class Pace:
-    """Is called after every step: advances the bar, keeps few steps queued, stops when asked to or at figures
-    not finite. Every step is looked at, but what is on the device is read once in a while, all together.
+    """Called after every step: advances the bar, keeps few steps queued, and stops when asked to or at
+    figures that are not finite. Figures of every step are checked, but read from the device only now and
+    then, together.
 
     Args:
         every: Steps between two readings.
-        skips: Steps that may be skipped for figures that are not finite, where the step is one that skips
+        skips: How many steps with figures that are not finite may be skipped, if the step function skips
             them.
     """
 
@@ -183,7 +184,7 @@ def check_finite(step: int, metrics: Mapping[str, Any]) -> None:
 
 @jax.jit
 def parameters_finite(params) -> jax.Array:
-    """Gives 1 where all parameters are finite, else NaN, as a metric that `check_finite` takes.
+    """Returns 1 where all parameters are finite, else NaN, as a metric that `check_finite` takes.
 
     Args:
         params: A pytree of arrays.

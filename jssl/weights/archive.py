@@ -1,4 +1,4 @@
-"""Files of named tensors, read lazily and without trust: safetensors, npz; `.pth` is in `torch_archive`."""
+"""Files of named tensors, read lazily and checked: safetensors and npz; `.pth` is in `torch_archive`."""
 
 import json
 import math
@@ -47,7 +47,7 @@ Archive = dict[str, Tensor]
 
 
 def read_archive(path: Path) -> tuple[Archive, dict[str, str]]:
-    """Lists the tensors of a file by what it holds, whatever its name.
+    """Lists the tensors of a file; its content tells the format, not its name.
 
     Args:
         path: A safetensors file, an npz or a torch archive.
@@ -87,11 +87,11 @@ def _read(path: Path) -> tuple[Archive, dict[str, str]]:
 
 
 def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Writes arrays as a safetensors file, in place of what was there only once all is written.
+    """Writes arrays as a safetensors file; an older file is replaced only when the new one is complete.
 
     Args:
         path: The file.
-        arrays: By name; one at a time is held in the file's form.
+        arrays: By name; one at a time is converted to bytes.
         metadata: Strings for the header.
     """
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
@@ -178,7 +178,7 @@ def _entry(path: Path, name: str, entry: Any) -> tuple[np.dtype, tuple[int, ...]
 
 
 def _check_layout(path: Path, entries: Mapping[str, tuple], size: int) -> None:
-    """Tensors follow each other without gap or overlap and end where the file ends."""
+    """Checks that tensors follow each other without gap or overlap and end where the file ends."""
     place, before = 0, "the header"
     for name, (_, _, begin, end) in sorted(entries.items(), key=lambda item: item[1][2:]):
         if begin != place:

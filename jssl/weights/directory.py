@@ -1,4 +1,4 @@
-"""The directory of a run, as far as its weights need it: what it says of itself, and its newest state."""
+"""Reads from a run's directory what its weights need: config.json and the newest checkpoint."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def is_file(path) -> bool:
 
 
 def run_config(directory) -> dict[str, Any] | None:
-    """Reads what a run wrote about itself; None where the directory is no run's."""
+    """Reads a run's config.json; None where the directory is not a run's."""
     path = as_path(directory) / CONFIG
     config: Any
     try:
@@ -40,7 +40,7 @@ def run_config(directory) -> dict[str, Any] | None:
 
 
 def read_config(directory) -> dict[str, Any]:
-    """Reads what a run wrote about itself.
+    """Reads a run's config.json.
 
     Raises:
         ValueError: where there is no run, or its config.json is not what a run writes.
@@ -77,12 +77,12 @@ def newest_state(directory, like: Any = None) -> Any:
 
 
 def encoder_variables(state: Any, config: Mapping[str, Any], directory) -> dict[str, Any]:
-    """Takes the evaluated encoder out of a state.
+    """Selects the variables of the evaluated encoder from a state.
 
     Args:
         state: A train state, or nested dicts.
         config: What the run's config.json holds.
-        directory: Of the run, for what is said.
+        directory: Of the run, for the error.
     Returns:
         The variables of the encoder's module: {"params": ..., and "batch_stats" where it has them}.
     Raises:
@@ -96,7 +96,7 @@ def encoder_variables(state: Any, config: Mapping[str, Any], directory) -> dict[
 
 
 def take(state: Any, place: str) -> Any:
-    """Takes a part of a state by its path, such as memory.statistics.teacher.encoder.
+    """Selects a part of a state by its path, such as memory.statistics.teacher.encoder.
 
     Args:
         state: Nested mappings, or objects with attributes.

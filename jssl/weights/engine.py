@@ -1,4 +1,4 @@
-"""The engine: tables of names and layouts, read and written by the same rows."""
+"""The engine that reads and writes published weights, both by the same table of names and layouts."""
 
 import fnmatch
 import re
@@ -17,22 +17,22 @@ from jssl.weights.layouts import Entry, Layout
 from jssl.weights.preprocessing import Preprocess
 
 Row = tuple[Any, Layout]  # published name or names, a layout
-Table = dict[str, Row]  # by our path; {i} stands for a number, the same on both sides
+Table = dict[str, Row]  # by our path; {i} stands for a number, the same in both names
 Variables = dict[str, Any]
-CONTAINERS = r"(?:(?:model|state_dict|module)\.)*"  # levels that say nothing about what is below
+CONTAINERS = r"(?:(?:model|state_dict|module)\.)*"  # levels of names that have no meaning
 BUFFERS = ("*num_batches_tracked",)
 
 
 @dataclass(frozen=True)
 class File:
-    """What a family's table looks at: the config, and the tensors below a prefix.
+    """A file as a family's table sees it: the config, and the tensors below a prefix.
 
     Args:
         config: What config.json holds; {} without one.
         tensors: All tensors of the file.
-        at: The prefix of the network that is looked at.
+        at: The prefix of the network that is being built.
         part: Which of several networks it is; None where there is one.
-        label: The name of the file or folder, for what neither config nor tensors tell.
+        label: The name of the file or folder, used where neither config nor tensors decide.
     """
 
     config: Mapping[str, Any]
@@ -42,7 +42,7 @@ class File:
     label: str = ""
 
     def below(self, prefix: str) -> "File":
-        """The same file, looked at below a longer prefix."""
+        """The same file below a longer prefix."""
         return replace(self, at=self.at + prefix)
 
     def beside(self, level: str, other: str) -> "File":
@@ -110,7 +110,7 @@ class Net(NamedTuple):
 
 @dataclass(frozen=True)
 class Family:
-    """A family of published weights: all that tells it from the others.
+    """A family of published weights: how its files are recognised, read and written.
 
     Args:
         name: Of the family.
@@ -121,7 +121,7 @@ class Family:
         foreign: Regular expressions that no name of the file may match.
         parts: The networks a file may hold, the default first: name -> regular expression of the prefix.
         kept: Patterns of tensors that no network uses and that are written back as they are.
-        label: A regular expression that the file's name matches where nothing else tells.
+        label: A regular expression that the file's name matches where nothing else decides.
         preprocess: (file) -> Preprocess.
         shared: (file at the first part's prefix) -> heads that belong to no part, such as I-JEPA's predictor.
         publisher, architectures, needs, licence, citation: For the list of families.
@@ -145,7 +145,7 @@ class Family:
     citation: str = ""
 
     def prefixes(self, file: File) -> dict[str | None, str]:
-        """Where its encoders lie: part -> prefix."""
+        """Finds the prefixes of its encoders in a file: part -> prefix."""
         anchor = re.compile(rf"((?:.*\.)?){self.anchor}")
         found = sorted({match[1] for name in file.tensors if (match := anchor.fullmatch(name))})
         if not self.parts:
@@ -156,7 +156,7 @@ class Family:
             for part, pattern in patterns.items()
         }
         known: dict[str | None, str] = {part: prefix for part, prefix in places.items() if prefix is not None}
-        if not known and len(found) == 1:  # one network, below a name that tells no part
+        if not known and len(found) == 1:  # one network, below a name that belongs to no part
             return {next(iter(self.parts)): found[0]}
         return known
 
@@ -166,11 +166,11 @@ class Family:
         return re.sub(r"\(\?[^)]*\)|\\", "", self.anchor)
 
     def likeness(self, file: File) -> float:
-        """The share of its signs that the names show, between 0 and 1."""
+        """The share of its signs that some name matches, between 0 and 1."""
         return float(np.mean([_shown(sign, file) for sign in (self.anchor + "$", *self.signs)]))
 
     def barred(self, file: File) -> bool:
-        """Whether the names show what no file of this family holds."""
+        """Whether a name matches a pattern that no file of this family has."""
         return any(_shown(sign, file) for sign in self.foreign)
 
 
@@ -189,7 +189,7 @@ class Placed(NamedTuple):
 
 
 def place(net: Net, variables: Any, family: str) -> list[Placed]:
-    """The rows of a network's table, applied to its leaves.
+    """Finds for each leaf of a network the row of its table.
 
     Args:
         net: The network.
@@ -256,7 +256,7 @@ def expected(placed: Placed) -> dict[str, tuple[int, ...]]:
 
 
 def read(placed: list[Placed], tensors: Archive, dtype: Any) -> Variables:
-    """Reads a network's variables leaf by leaf; the names and shapes are checked before.
+    """Reads a network's variables leaf by leaf; names and shapes have been checked already.
 
     Args:
         placed: From `place`.
@@ -277,7 +277,7 @@ def read(placed: list[Placed], tensors: Archive, dtype: Any) -> Variables:
 
 
 def write(net: Net, variables: Variables, family: str) -> dict[str, np.ndarray]:
-    """A network's variables under the published names, float32.
+    """Converts a network's variables to arrays under the published names, float32.
 
     Args:
         net: The network.
@@ -311,7 +311,7 @@ def flatten(tree: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]
 
 
 def is_kept(family: Family, name: str, tensors: Archive) -> bool:
-    """Whether a tensor is written back as it is, used by no network; one without numbers always is."""
+    """Whether a tensor that no network uses is written back as it is; an empty one always is."""
     empty = 0 in tensors[name].shape  # such as no registers [1, 0, D]
     return empty or any(fnmatch.fnmatch(name, pattern) for pattern in (*BUFFERS, *family.kept))
 

@@ -1,7 +1,7 @@
-"""How published tensors lie and how ours do: each layout reads and writes, and one undoes the other.
+"""Layouts of published tensors: each converts them to our leaves and back, without loss.
 
 A layout is a function of our leaves below a path (their shapes by name), the published name or names, and the
-module that owns them; it gives `Entry`s.
+module that owns them; it yields `Entry`s.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ class Entry(NamedTuple):
         leaves: Names of ours.
         names: Published names.
         read: Published arrays -> ours.
-        write: Ours -> published arrays; made of views, so that it tells shapes for nothing.
+        write: Ours -> published arrays; it makes views, so that finding their shapes costs nothing.
     """
 
     leaves: tuple[str, ...]
@@ -166,12 +166,12 @@ def _split(kept: tuple[bool, ...], order: Callable | None, arrays: Arrays) -> Ar
 
 
 def fused_neighbours(leaves: Leaves, names: tuple[str, ...], module: Any) -> Iterable[Entry]:
-    """As `fused`, of a rotary embedding that turns neighbours (x0, x1): ours turns halves, features move."""
+    """As `fused`, for a rotary embedding of neighbours (x0, x1): ours rotates halves, so features move."""
     yield from _fused(leaves, names, module, partial(_halves, module.heads))
 
 
 def neighbours(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
-    """As `separate_biases`, of a rotary embedding that turns neighbours."""
+    """As `separate_biases`, for a rotary embedding of neighbouring features."""
     order = partial(_halves, module.heads)
     join, split = partial(_join, (True,) * 3, order), partial(_split, (True,) * 3, order)
     size = leaves["kernel"].shape[1] // 3
@@ -196,7 +196,7 @@ def separate_biases(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
 
 
 def _two_biases(leaves: Leaves, name: str, order: Callable | None = None) -> Iterable[Entry]:
-    """`q_bias` and `v_bias` as one of ours, whose keys have zeros."""
+    """`q_bias` and `v_bias` as one bias of ours, which is zero for the keys."""
     if "bias" in leaves:
         kept, names = (True, False, True), (f"{name}.q_bias", f"{name}.v_bias")
         yield Entry(("bias",), names, partial(_join, kept, order), partial(_split, kept, order))
@@ -214,7 +214,7 @@ def _apart(size: int, arrays: Arrays) -> Arrays:
 
 
 def query_apart(leaves: Leaves, names: tuple[str, str], module: Any) -> Iterable[Entry]:
-    """One matrix of queries, and one of keys and values (timm's attention that pools)."""
+    """One matrix of queries, and one of keys and values (timm's attention pooling)."""
     for leaf, spec in leaves.items():
         size = spec.shape[-1] // 3
         yield Entry(
@@ -226,7 +226,7 @@ def query_apart(leaves: Leaves, names: tuple[str, str], module: Any) -> Iterable
 
 
 def table(axes: int) -> Layout:
-    """Absolute positions [prefix + N, D], axes of length 1 before them, as a grid and the prefix's own."""
+    """Absolute positions [prefix + N, D] after axes of length 1, as our grid and positions of the prefix."""
 
     def layout(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
         before, grid = (1,) * axes, leaves["table"].shape
@@ -283,7 +283,7 @@ def weight_norm(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
 
 
 def first_axis(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
-    """A vector [D] that is [1, D] here."""
+    """A published vector [D] that is [1, D] in our network."""
     yield Entry(("",), (name,), *_one(lambda x: x[None], lambda x: x[0]))
 
 
@@ -300,7 +300,7 @@ def token_pair(leaves: Leaves, names: tuple[str, ...], module: Any) -> Iterable[
 
 
 def tubelets(leaves: Leaves, name: str, module: Any) -> Iterable[Entry]:
-    """As `patches`, of three-dimensional convolutions over frames, rows and columns."""
+    """As `patches`, for three-dimensional convolutions over frames, rows and columns."""
     yield from _patches(leaves, name, (module.stem.keywords["tubelet"], module.patch, module.patch))
 
 

@@ -1,4 +1,4 @@
-"""What comes out of a file: networks with their variables, and how to use them."""
+"""Networks loaded from a file, with their variables, and how to use them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Loaded:
         others: The file's other networks, {part: {"encoder": (module, variables), head: ...}}.
         kept: Tensors of the file that no network uses, by their published names; `save` writes them back.
         dtypes: Published names of floats that are not float32, as `save` writes them.
-        layout: How the file names its networks; `save` goes by it.
+        layout: How the file names its networks, for `save`.
     """
 
     encoder: nn.Module
@@ -74,28 +74,28 @@ class Loaded:
         return _encode(self.encoder, self.variables, x, mask=hidden)
 
     def image(self, images: Any) -> jax.Array:
-        """Images in the space they share with texts: [B, D], not yet of unit length.
+        """Embeds images in the space they share with texts: [B, D], not yet of unit length.
 
         Args:
             images: [B, H, W, C] floats, normalised already.
         Raises:
-            ValueError: where the file holds no two towers.
+            ValueError: where the file does not hold two towers.
         """
         return self.joint(self.features(images).cls)
 
     def joint(self, features: Any) -> jax.Array:
-        """Brings features of images into the space they share with texts: [B, D], not yet of unit length.
+        """Projects features of images to the space they share with texts: [B, D], not yet of unit length.
 
         Args:
             features: [B, D], the encoder's `cls`.
         Raises:
-            ValueError: where the file holds no two towers.
+            ValueError: where the file does not hold two towers.
         """
         self._towers()
         return self._projected("image_projection", jnp.asarray(features))
 
     def text(self, ids: Any) -> jax.Array:
-        """Texts in the space they share with images: [B, D], not yet of unit length.
+        """Embeds texts in the space they share with images: [B, D], not yet of unit length.
 
         Args:
             ids: [B, L] int tokens.

@@ -1,4 +1,4 @@
-"""The library's own: run directories, and safetensors files whose header says which network they hold.
+"""The library's own weights: run directories, and safetensors files whose header describes the network.
 
 config.json of a run      {"network": {"encoder": ..., "preprocess": ...},
                            "evaluated": {"params": "teacher.encoder"}, ...}
@@ -31,7 +31,7 @@ STEP = "step"  # of the checkpoint that a run was opened at, beside what config.
 
 
 def about(encoder: Any, preprocess: Any) -> dict[str, Any]:
-    """Says what a network is, for a run's config.json or a file's header.
+    """Describes a network, for a run's config.json or a file's header.
 
     Args:
         encoder: A Linen module.
@@ -49,14 +49,14 @@ def about(encoder: Any, preprocess: Any) -> dict[str, Any]:
 
 
 def network_of(text: Any) -> tuple[Any, Preprocess | Spectrograms]:
-    """Makes the network and its preprocessing of what `about` has written.
+    """Makes a network and its preprocessing from the description that `about` has written.
 
     Args:
         text: JSON types.
     Returns:
         (a Linen module, a `Preprocess` or `Spectrograms`).
     Raises:
-        ValueError: where it is no such description.
+        ValueError: where it is not such a description.
     """
     if not isinstance(text, Mapping) or not isinstance(text.get("preprocess"), Mapping):
         raise ValueError("it does not say which network it holds")
@@ -100,7 +100,7 @@ def own_form(loaded: Loaded) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     Args:
         loaded: The network.
     Returns:
-        (arrays by name, what a file's header says of the network).
+        (arrays by name, the file's header, which describes the network).
     Raises:
         ValueError: for a network without a name, see `describe`.
     """
@@ -136,7 +136,7 @@ def _of_run(directory: Any, config: Mapping[str, Any]) -> Loaded:
 
 
 def _beside(state: Any, place: str, kind: str) -> Mapping[str, Any]:
-    """What lies in a state beside the encoder at a place: the heads' parameters or statistics by name."""
+    """The parameters or statistics of heads, by name: they lie beside the encoder's place in a state."""
     root = place.removesuffix(f".{kind}").rpartition(".")[0]
     return take(state, root) if root else {}
 

@@ -1,4 +1,4 @@
-"""What was done to an image before it met the published weights."""
+"""The preprocessing of images and spectrograms that published weights expect."""
 
 import math
 import os
@@ -15,7 +15,7 @@ from jssl.data.augment.base import IMAGENET
 from jssl.data.reading.decode import decode, read_bytes
 
 SATELLITE = (0.430, 0.411, 0.296), (0.213, 0.156, 0.143)
-STRIP = 16  # times as long as wide: of a longer image the ends are never seen
+STRIP = 16  # times as long as wide: the ends of longer images are cut off
 INTERPOLATIONS = {"bicubic": "cubic", "bilinear": "linear", "nearest": "nearest", "lanczos": "lanczos3"}
 PILLOW = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 SHORT_SIDE = re.compile("CLIP|Bit|VideoMAE")  # processors of the hub whose size, a number, is a short side's
@@ -24,7 +24,7 @@ WAYS = {"center": False, "shortest": False, "squash": True}  # timm's crop_mode,
 
 @dataclass(frozen=True)
 class Preprocess:
-    """Resizes, crops and normalises images as their publisher does.
+    """Resizes, crops and normalises images as the publisher of the weights does.
 
     Args:
         size: The short side after resizing.
@@ -50,7 +50,7 @@ class Preprocess:
         interpolation: str = "bicubic",
         squash: bool = False,
     ) -> "Preprocess":
-        """As the file's config says; where it does not, with the family's constants.
+        """Reads the preprocessing from a file's config; what it does not say is the family's.
 
         Args:
             file: A `File`.
@@ -105,8 +105,8 @@ class Preprocess:
         return x.reshape(*before, *x.shape[1:])
 
     def seen(self, images: np.ndarray) -> np.ndarray:
-        """Cuts off the ends of strips, whose middle is all that is seen unless they are squashed: one pixel
-        by 3,000, resized whole, would take two gigabytes.
+        """Cuts off the ends of very long images, unless they are squashed: the central crop leaves them out,
+        and an image of 1 by 3,000 pixels, resized whole, would take two gigabytes.
 
         Args:
             images: [..., H, W, C].
@@ -120,22 +120,22 @@ class Preprocess:
         return images[..., top : height - top, left : width - left, :]
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
-        """Says how high and wide an image is once its short side has the size, or both have."""
+        """Returns the height and width of an image whose short side, or both sides, are resized to `size`."""
         if self.squash:
             return self.size, self.size
         short = min(height, width)
         return self.size * height // short, self.size * width // short
 
     def normalised(self, images: jax.Array) -> jax.Array:
-        """Normalises images in [0, 1], [..., C], that have their size."""
+        """Normalises images in [0, 1], [..., C], that have been resized."""
         return (images - jnp.asarray(self.mean)) / jnp.asarray(self.std)
 
     def at(self, side: int) -> "Preprocess":
-        """Prepares images of another side, which show as much of what is there."""
+        """Returns the preprocessing with another side of the crop, which shows the same part of an image."""
         return replace(self, size=round(side * self.size / self.crop), crop=side)
 
     def stated(self) -> dict[str, Any]:
-        """Says it as timm's `pretrained_cfg` does, which `of` reads."""
+        """Returns its settings under the names of timm's `pretrained_cfg`, which `of` reads."""
         return {
             "input_size": [3, self.crop, self.crop],
             "crop_pct": self.crop / self.size,
@@ -151,7 +151,7 @@ class Spectrograms:
     """Normalises log-mel spectrograms.
 
     Args:
-        mean, std: Of the data that the publisher trained on; what is left has half a unit of deviation.
+        mean, std: Of the data that the publisher trained on; the result has a standard deviation of 0.5.
     """
 
     mean: float = -4.2677393
@@ -159,7 +159,7 @@ class Spectrograms:
 
     @classmethod
     def of(cls, file: Any) -> "Spectrograms":
-        """As the file's preprocessor_config.json says, else AudioSet's numbers."""
+        """Reads mean and std from the file's preprocessor_config.json, or takes AudioSet's."""
         stated = _table(file.config.get("preprocessor"))
         if stated.get("do_normalize") is False:
             return cls(0.0, 0.5)
@@ -177,7 +177,7 @@ class Spectrograms:
 
 
 def _squashes(stated: Mapping[str, Any], otherwise: bool) -> bool:
-    """Whether both sides get the size: as transformers, timm or open_clip say it."""
+    """Whether both sides are resized to the size, as configs of transformers, timm or open_clip say."""
     size = stated.get("size")
     processor = stated.get("image_processor_type") or stated.get("feature_extractor_type")
     if isinstance(size, Mapping):

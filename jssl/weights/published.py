@@ -1,4 +1,4 @@
-"""Where weights lie: files, folders, and the names under which they are published."""
+"""Finds weights: files, folders, and the names under which they are published."""
 
 import difflib
 import json
@@ -41,7 +41,7 @@ class Place:
         files: Of tensors; several where a publisher splits them.
         label: What to call them in messages.
         config: The config's file, or None.
-        family, licence: Where the published name tells them.
+        family, licence: Where the published name decides them.
     """
 
     files: tuple[Path, ...]
@@ -103,7 +103,7 @@ def locate(source: Any) -> Place:
 
 
 def names() -> list[dict[str, str]]:
-    """The published names that resolve.
+    """Lists the published names that `locate` knows.
 
     Returns:
         A row for each: name, family, licence, and where it comes from.
@@ -216,7 +216,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _table(text: str) -> dict[str, Any]:
-    """A config in a header; what is none says nothing."""
+    """The config in a file's header; {} where it is none."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Positions for another resolution."""
+"""Resizes stored positions to another resolution."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +17,7 @@ SIZES = ("image_size", "img_size")  # what configs call the images' size
 def resize(variables: Any, *, size: int | tuple[int, int], encoder: Any = None) -> Any:
     """Fits stored positions, absolute and relative, to images of another size, in the family's own way.
 
-    The networks do the same by themselves for each size that they meet; this does it once.
+    The networks do the same by themselves in each call on images of another size; this does it once.
 
     Args:
         variables: A `Loaded`, or an encoder's variables.

@@ -1,4 +1,4 @@
-"""`.pth` files: tensors without torch's globals, and without unpickling anything else."""
+"""`.pth` files: their tensors are read, with or without torch, and nothing else is unpickled."""
 
 import math
 import pickle
@@ -152,7 +152,7 @@ def _read_legacy(path: Path) -> Any:
 
 
 class _Tensors(pickle.Unpickler):
-    """The pickle machine with the globals of tensors and ordered tables alone; anything else is refused."""
+    """An unpickler that knows only the globals of tensors and ordered dicts, and refuses all others."""
 
     def __init__(self, file, path, storage):
         super().__init__(file, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Weights in and out: which family a file is, whether all its tensors fit, and back."""
+"""Loads and saves weights: finds a file's family, checks that all its tensors fit, and writes them back."""
 
 import difflib
 import json
@@ -41,7 +41,7 @@ def load(
             directory of a run, or a published name such as "dinov2_vits14_reg",
             "timm/vit_small_patch16_224.dino" or "facebook/dinov2-small".
         part: Of files that hold several networks, such as "student"; by default what the authors evaluate.
-        family: Where neither config nor names tell; `families` lists them.
+        family: Where neither config nor names decide; `families` lists them.
         dtype: Of the parameters, whatever the file stores.
     Returns:
         The networks, their variables on the default device.
@@ -137,14 +137,14 @@ def save(
 
 
 def _check_folder(path: Path) -> None:
-    """Refuses a folder whose config.json is of something else, such as a run, which would be lost."""
+    """Refuses a folder whose config.json is another one, such as a run's, which would be overwritten."""
     other = (path / RUN).exists() and not (path / "model.safetensors").exists()
     if not path.suffix and (other or run_config(path) is not None):
         raise ValueError(f"{path} has a {RUN} of a run or of something else; give a file or another folder")
 
 
 def families() -> list[dict[str, str]]:
-    """The table of families.
+    """Lists the families.
 
     Returns:
         A row for each: family, architectures, publisher, parts, needs, licence, citation.
@@ -188,7 +188,7 @@ def _as_family(family: str, loaded: Loaded) -> tuple[dict[str, np.ndarray], dict
 
 
 def _family(name: str | None, file: File, label: str) -> Family:
-    """The family of a file: as it is called, else as config and names tell."""
+    """The family of a file: the one named, else the one that config and names of tensors show."""
     if name is not None:
         if name not in FAMILIES:
             raise ValueError(_unknown(name))
@@ -236,7 +236,7 @@ def _layout(family: Family, file: File, prefixes: Mapping[str | None, str], labe
 
 
 def _pixels(family: Family, file: File) -> Any:
-    """How images are prepared, as family and config say it."""
+    """The preprocessing of images, by family and config."""
     try:
         return family.preprocess(file)
     except (TypeError, KeyError, IndexError, AttributeError) as error:
@@ -244,7 +244,7 @@ def _pixels(family: Family, file: File) -> Any:
 
 
 def _checked(family: Family, file: File, layout: Layout, label: str) -> dict[tuple[str, str], list]:
-    """All entries of all networks, once every tensor is there, of the right shape, and none is left over."""
+    """Checks that no tensor is missing, misshapen or left over, and returns all entries of all networks."""
     placed, wrong, wanted = {}, [], set()
     held = {name: tensor.shape for name, tensor in file.tensors.items()}
     for nets in (*layout.parts.values(), layout.shared):
@@ -299,7 +299,7 @@ def _known(value: Any) -> dict[str, Any]:
 
 
 def _in(dtype: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, its parameters' floats of this type."""
+    """The same variables with floating-point parameters of this type."""
 
     def floats(leaf):
         return leaf.astype(dtype) if jax.numpy.issubdtype(leaf.dtype, np.floating) else leaf

@@ -1,5 +1,5 @@
-"""An augmentation is a function (keys, images) -> images over a batch, with one key per image; these compose
-them.
+"""Augmentations and how to compose them: an augmentation is a function (keys, images) -> images over a batch,
+with one key per image.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ from jssl.arrays.keys import fold_keys, uniform
 
 
 class Canvas(NamedTuple):
-    """Images of several sizes, each in the top left corner of a canvas; what takes a crop of them takes it
-    from inside.
+    """Images of several sizes, each in the top left corner of a canvas. Crops are taken from inside the
+    image.
 
     Args:
         pixels: [B, H, W, C], uint8 or float in [0, 1].
@@ -38,8 +38,8 @@ class Statistics(NamedTuple):
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
     def of(self, channels: int) -> "Statistics":
-        """Fits these to images of so many channels: others than three have none that are published, and the
-        average stands in.
+        """Returns the statistics for images with this number of channels. If these have another number, each
+        channel gets their average.
 
         >>> Statistics((0.0, 0.5, 1.0), (0.25, 0.25, 0.25)).of(1)
         Statistics(mean=(0.5,), std=(0.25,))
@@ -96,7 +96,7 @@ def per_image(values: jax.Array) -> jax.Array:
 
 
 def identity(keys: jax.Array, images: jax.Array | Canvas) -> jax.Array:
-    """Does nothing but make the images floats.
+    """Converts images to floats and changes nothing else.
 
     Returns:
         [B, H, W, C].
@@ -105,7 +105,7 @@ def identity(keys: jax.Array, images: jax.Array | Canvas) -> jax.Array:
 
 
 def chain(*augmentations: Augmentation) -> Augmentation:
-    """Applies one augmentation after another, each with its own stream of every image's key.
+    """Applies augmentations one after another; each gets keys of its own, derived from the images' keys.
 
     Returns:
         An augmentation.
@@ -125,7 +125,7 @@ def chain(*augmentations: Augmentation) -> Augmentation:
 
 
 def with_probability(probability: float, augmentation: Augmentation) -> Augmentation:
-    """Applies an augmentation to a share of the images, drawn image by image. It must keep the images' shape.
+    """Applies an augmentation to each image with a probability. It must keep the images' shape.
 
     Returns:
         An augmentation.
@@ -141,7 +141,7 @@ def with_probability(probability: float, augmentation: Augmentation) -> Augmenta
         images = as_float(images)
         chosen = uniform(fold_keys(keys, 0)) < probability
         keys = fold_keys(keys, 1)
-        if len(images) == 1:  # alone, an image that is not chosen costs nothing
+        if len(images) == 1:  # not computed for a single image that is not chosen
             return jax.lax.cond(chosen[0], augmentation, identity, keys, images)
         return jnp.where(per_image(chosen), augmentation(keys, images), images)
 

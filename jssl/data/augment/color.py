@@ -1,5 +1,5 @@
-"""Color: torchvision's definitions of brightness, contrast, saturation, hue, and what thresholds and
-posterizes.
+"""Color augmentations: brightness, contrast, saturation and hue as torchvision defines them, and operations
+on single values, such as solarizing and posterizing.
 """
 
 from functools import reduce
@@ -15,7 +15,7 @@ FRINGES = (-1.0, 2.0, -1.0)  # green against magenta, as lenses bend colors apar
 
 
 def luminance(images: jax.Array) -> jax.Array:
-    """Computes the grey value 0.2989 R + 0.587 G + 0.114 B; a single channel is its own.
+    """Computes the grey value 0.2989 R + 0.587 G + 0.114 B; a single channel is returned as it is.
 
     Args:
         images: [B, H, W, C], C 1 or 3.
@@ -32,15 +32,15 @@ def luminance(images: jax.Array) -> jax.Array:
 
 
 def _grey(planes):
-    """The grey value of an image's channels; a single one is its own."""
+    """The grey value of an image's channels; a single channel as it is."""
     if len(planes) == 1:
         return planes[0]
     return jnp.asarray(sum(weight * plane for weight, plane in zip(LUMA, planes, strict=True)))
 
 
 def _blend(images, own, grey, mean_grey):
-    """clip(own * x + grey * luminance(x) + mean_grey * mean(luminance(x))): what all three linear adjustments
-    are.
+    """clip(own * x + grey * luminance(x) + mean_grey * mean(luminance(x))): the form of brightness, contrast
+    and saturation.
     """
     shades = luminance(images)
     own, grey, mean_grey = (per_image(weight).astype(images.dtype) for weight in (own, grey, mean_grey))
@@ -100,7 +100,7 @@ def linear_adjustment(
 
 
 def adjust_hue(images: jax.Array, shift: jax.Array) -> jax.Array:
-    """Turns the hue of HSV by a share of a full turn; value and saturation stay.
+    """Shifts the hue of HSV by a share of a full turn; value and saturation stay.
 
     Args:
         images: [B, H, W, 3]; a single channel has no hue and is returned unchanged.
@@ -116,7 +116,7 @@ def adjust_hue(images: jax.Array, shift: jax.Array) -> jax.Array:
 
 
 def _turned(planes, value, least, shift):
-    """Red, green and blue of another hue, of their greatest and least value."""
+    """Red, green and blue after a shift of the hue; `value` and `least` are their maximum and minimum."""
     red, green, blue = planes
     chroma = value - least
     divisor = jnp.where(chroma == 0, 1, chroma)
@@ -142,10 +142,10 @@ def color_jitter(
     ColorJitter).
 
     Args:
-        brightness: b, of a factor uniform in [max(0, 1 - b), 1 + b].
+        brightness: b; the factor is uniform in [max(0, 1 - b), 1 + b].
         contrast: likewise.
         saturation: likewise.
-        hue: h, of a shift uniform in [-h, h] turns.
+        hue: h; the shift is uniform in [-h, h] turns.
     Returns:
         An augmentation, shapes unchanged.
     Raises:
@@ -160,17 +160,15 @@ def color_jitter(
         draws = uniform(keys, shape=(8,))
         low = jnp.array([max(0.0, 1 - strength) for strength in strengths])
         factors = low + draws[:, :3] * (1 + jnp.array(strengths) - low)
-        # What makes the adjustments differ, [B, 3 adjustments, 3 weights] for _blend; 1, 0, 0 would change
-        # nothing.
+        # The weights that `_blend` takes, [B, 3 adjustments, 3 weights]; 1, 0, 0 changes nothing.
         zeros, rest = jnp.zeros_like(factors[:, 0]), 1 - factors
         grey = jnp.stack([zeros, zeros, rest[:, 2]], -1)
         mean_grey = jnp.stack([zeros, rest[:, 1], zeros], -1)
         weights = jnp.stack([factors, grey, mean_grey], -1)
         order = jnp.argsort(draws[:, 3:6], -1)
         weights = jnp.take_along_axis(weights, order[..., None], 1)
-        # A random order of four is a random order of the three linear ones and the hue's place among them. So
-        # the hue is turned once, and each of the others is applied before it or after it, instead of every
-        # one at every turn.
+        # A random order of the four is a random order of the three linear ones and a random place of the hue
+        # among them. So the hue is shifted once, and each of the others is applied before or after it.
         place = jnp.floor(draws[:, 6] * 4)
         turn = hue * (2 * draws[:, 7] - 1)
         return jax.lax.platform_dependent(images, weights, place, turn, cpu=_in_passes, default=_in_two_looks)
@@ -182,8 +180,8 @@ IDLE = (1.0, 0.0, 0.0)  # weights that leave an image as it is
 
 
 def _parted(weights, place):
-    """The weights [B, 3, 3] of what comes before the hue and of what comes after it, idle where it is not
-    there.
+    """The weights [B, 3, 3] before the hue and those after it; `IDLE` where an adjustment is on the other
+    side.
     """
     before = (jnp.arange(3) < place[:, None])[..., None]
     idle = jnp.array(IDLE)
@@ -191,7 +189,7 @@ def _parted(weights, place):
 
 
 def _in_passes(images, weights, place, turn):
-    """Every adjustment is one pass over the images, by loops: what a core is fastest with."""
+    """Applies each adjustment in a pass of its own over the images, which is fastest on a CPU."""
 
     def linear(images, weights):
         return jax.lax.scan(lambda x, w: (_blend(x, *w.T), None), images, jnp.moveaxis(weights, 1, 0))[0]
@@ -201,10 +199,10 @@ def _in_passes(images, weights, place, turn):
 
 
 def _in_two_looks(images, weights, place, turn):
-    """The images are read twice and written once: for accelerators, which wait for memory.
+    """Reads the images twice and writes them once: faster on accelerators, which memory bandwidth limits.
 
-    Contrast alone needs more than a pixel, the mean grey value of what comes to it. The first look applies
-    what is drawn before it and takes that mean; the second one applies everything.
+    Contrast alone needs more than a pixel's own value: the mean grey value of its input. The first pass
+    applies what comes before contrast and computes that mean; the second one applies everything.
     """
     pixels = [images[..., i] for i in range(images.shape[-1])]
 
@@ -245,7 +243,7 @@ def grayscale() -> Augmentation:
 
 
 def without_fringes() -> Augmentation:
-    """Takes green against magenta out of the colors: colored fringes at a lens' border tell where a tile was.
+    """Removes the green-magenta component of colors: the colored fringes of a lens tell where a tile was.
 
     x - (x . f) f / |f|^2, f = (-1, 2, -1), nothing clipped; grey stays, and so does a single channel.
 

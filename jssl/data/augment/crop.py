@@ -41,7 +41,7 @@ def resize_weights(
 
     w[i, j] ~ kernel((j + 1/2 - c_i) / s), c_i = start + (i + 1/2) length / size, s = max(length / size, 1),
     inside the interval only, rows summing to 1: PIL's and torchvision's resampling (antialias=True) of the
-    cropped image. With `within`, that of the whole image, of which the interval is cut out afterwards.
+    cropped image. With `within`, the whole image is resampled and the interval cut out afterwards.
 
     Args:
         start: [B] pixels.
@@ -49,7 +49,7 @@ def resize_weights(
         source: pixels along the axis.
         size: of the result.
         method: "bilinear" or "bicubic".
-        within: [B] or a number, the pixels of the image that the interval is cut out of once it is resized.
+        within: [B] or a number, the pixels of the image along this axis, if it is resized before the cut.
     Returns:
         [B, size, source] float32.
     Raises:
@@ -82,8 +82,8 @@ def crop_and_resize(
         boxes: [B, 4] top, left, height, width in pixels.
         size: the side of the result.
         method: "bilinear" or "bicubic".
-        within: (heights, widths) of the images, numbers or [B] each, where boxes are cut out once they are
-            resized; by default before.
+        within: (heights, widths) of the images, numbers or [B] each: images are resized before boxes are cut
+            out. By default boxes are cut out first.
     Returns:
         [B, size, size, C] float in [0, 1].
     """
@@ -106,7 +106,7 @@ def _resample(images, start, length, *, size, method, axis, within):
         return jax.vmap(lambda image, matrix: jnp.einsum(product, matrix, image))(images, weights)
 
     # The matrices are banded: pixels side by side in the result come from a short stretch of the source. A
-    # processor that is not made of multipliers is faster when it multiplies that stretch only.
+    # CPU is faster when it multiplies that stretch only.
     reach = RADIUS[method] * max(1.0, source / size)
     band = math.ceil(BLOCK * source / size + 2 * reach) + 2
     if size <= BLOCK or band >= source:
@@ -147,8 +147,8 @@ def crop_boxes(
 ) -> jax.Array:
     """Draws Inception's crops as torchvision draws them: whole pixels, the first of ten tries that fits.
 
-    The area is uniform in `scale` of the image's, the aspect (width / height) log-uniform in `ratio`; where
-    no try fits, the largest central crop with an allowed aspect.
+    The area is uniform in `scale` of the image's, the aspect (width / height) log-uniform in `ratio`. Where
+    no try fits, the largest central crop with an allowed aspect is taken.
 
     Args:
         keys: [B].

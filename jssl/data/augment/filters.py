@@ -52,8 +52,8 @@ def blur(images: jax.Array, sigma: jax.Array, *, kernel: int) -> jax.Array:
 
     if images.shape[1] != images.shape[2]:
         return turn(turn(images, None)[0], None)[0]
-    # A square image is blurred and turned twice by a loop, which keeps XLA from making the images anew for
-    # every tap.
+    # A square image is blurred and transposed twice by a loop, which keeps XLA from computing the images
+    # again for every tap.
     return jax.lax.scan(turn, images, length=2)[0]
 
 

@@ -1,4 +1,4 @@
-"""What hides a part of an image or mixes two: cutout, random erasing, mixup, cutmix."""
+"""Augmentations that hide a part of an image or mix two images: cutout, random erasing, mixup, cutmix."""
 
 import jax
 import jax.numpy as jnp
@@ -37,10 +37,10 @@ def random_erasing(
     aspect: tuple[float, float] = (0.3, 1 / 0.3),
     tries: int = 10,
 ) -> Augmentation:
-    """Fills a rectangle with normal numbers, pixel by pixel: for images that are normalised.
+    """Fills a rectangle of a normalised image with standard normal noise, pixel by pixel.
 
-    Of `tries` rectangles the first is taken that is smaller than the image on both sides; where none is, the
-    image stays.
+    The first of `tries` rectangles that is smaller than the image on both sides is filled; where none is, the
+    image stays as it is.
 
     Args:
         area: range of the rectangle's area, as shares of the image's.

@@ -14,12 +14,11 @@ OPERATIONS = (
     "identity shear_x shear_y translate_x translate_y rotate brightness color contrast sharpness "
     "posterize solarize autocontrast equalize"
 ).split()
-LEVELS = 10  # magnitudes run from 0 to here, as timm's; torchvision's 9 is of 30
+LEVELS = 10  # the largest magnitude, as in timm; torchvision's default of 9 is out of 30
 
 
 def adjust_sharpness(images: jax.Array, factor: jax.Array) -> jax.Array:
-    """Changes sharpness: clip(factor * x + (1 - factor) * smoothed x), over 3 x 3 pixels, borders as they
-    are.
+    """Changes sharpness: clip(factor * x + (1 - factor) * smoothed x), over 3 x 3 pixels; border pixels stay.
 
     Args:
         images: [B, H, W, C].

@@ -1,5 +1,5 @@
-"""Tiles: images cut into cells, a square out of each, and what keeps a puzzle of them from being solved by
-anything but what they show.
+"""Tiles: squares cut out of the cells of a grid, and augmentations that hide traces of their places, so that
+a puzzle has to be solved by what the tiles show.
 """
 
 import jax
@@ -19,14 +19,14 @@ def cell_tiles(
 ) -> jax.Array:
     """Cuts a square out of each cell of a grid, at a random place in it.
 
-    Tiles that do not touch cannot be joined by their borders, and channels that are cut a little apart cannot
-    be told by the lens's chromatic aberration.
+    Gaps between tiles and a shift between channels keep a network from solving the puzzle by lines that go on
+    across a border, or by the lens's chromatic aberration.
 
     Args:
         keys: [B], one for each image.
         images: [B, H, W, C].
         cells: in each row and column of the grid.
-        side: of a tile in pixels, at most that of a cell; the less it is, the more tiles are apart.
+        side: of a tile in pixels, at most that of a cell; smaller tiles lie farther apart.
         jitter: how far a tile lies from its cell's middle at most, in pixels of each axis; None: anywhere in
             the cell.
         apart: how far a tile's channels are shifted against each other at most, in pixels; they stay in the
@@ -116,7 +116,7 @@ def standardized_tiles(tiles: jax.Array, *, epsilon: float = 1e-6) -> jax.Array:
 
 
 def one_channel(keys: jax.Array, tiles: jax.Array, *, share: float = 1.0, noise: float = 0.01) -> jax.Array:
-    """Keeps one channel of each tile and fills the others with noise: no two channels can be compared.
+    """Keeps one channel of each tile and fills the others with noise, so that channels cannot be compared.
 
     Args:
         keys: [B].
@@ -143,12 +143,12 @@ def one_channel(keys: jax.Array, tiles: jax.Array, *, share: float = 1.0, noise:
 
 
 def intruded(keys: jax.Array, tiles: jax.Array, *, most: int) -> tuple[jax.Array, jax.Array]:
-    """Puts some of another image's tiles, from anywhere in it, in the place of an image's own.
+    """Replaces some tiles of each image by tiles of another image, from anywhere in it.
 
     Args:
         keys: [B].
         tiles: [B, N, h, w, C]; the other image is the one before in the batch.
-        most: how many are replaced at most; every number from 0 on is as likely.
+        most: the largest number of tiles replaced; each number from 0 on is equally likely.
     Returns:
         ([B, N, h, w, C], [B, N] True where a tile is another image's).
     Raises:
@@ -170,7 +170,7 @@ def intruded(keys: jax.Array, tiles: jax.Array, *, most: int) -> tuple[jax.Array
 
 
 def halved(keys: jax.Array, images: jax.Array) -> jax.Array:
-    """Halves images by a method drawn for each, so that none leaves a trace to know small images by.
+    """Halves images by a method drawn for each, so that no method's traces tell that an image was halved.
 
     Args:
         keys: [B].

@@ -1,4 +1,4 @@
-"""Byte-pair encoding as CLIP's: of CLIP's own vocabulary file, or of one that a corpus makes here."""
+"""CLIP's byte-pair encoding, with CLIP's own vocabulary file or with merges learned from a corpus."""
 
 import gzip
 import html
@@ -31,8 +31,8 @@ ALPHABET = sorted(SYMBOLS)  # in the order of CLIP's ids
 def bpe_tokenizer(merges: Sequence[Merge], *, length: int = 77) -> Tokenizer:
     """Makes CLIP's tokenizer of lower-case byte pairs; with CLIP's merges its ids are CLIP's.
 
-    Ids: 256 bytes, 256 bytes that end a word, one for each merge, start, end. CLIP also mends broken Unicode
-    with a library of its own (ftfy), which is not done here.
+    Ids: 256 bytes, 256 bytes that end a word, one for each merge, start, end. CLIP also repairs broken
+    Unicode with the library ftfy; this tokenizer does not.
 
     Args:
         merges: pairs of pieces in the order in which they are joined, from `read_merges` or `learn_merges`.
@@ -68,7 +68,7 @@ def read_merges(path: str | Path, *, most: int = CLIP_MERGES) -> list[Merge]:
 
     Args:
         path: of the file, perhaps compressed as .gz.
-        most: merges that are read; CLIP takes 48,894 of its file's.
+        most: the largest number of merges read; CLIP reads 48,894 of those in its file.
     Returns:
         The merges, in order.
     Raises:

@@ -1,4 +1,4 @@
-"""Decoded images made to fit: the whole of one on a canvas, or the central part of it."""
+"""Fits decoded images to a size: the whole image on a canvas, or its central part."""
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def shrunk(image: np.ndarray, canvas: int) -> np.ndarray:
 
 
 def grey(image: np.ndarray) -> np.ndarray:
-    """Makes the brightness of colors, as Pillow weighs them; equal channels are what each of them is.
+    """Converts colors to grey with Pillow's weights; three equal channels keep their value.
 
     Args:
         image: uint8 [H, W, 3].

@@ -1,4 +1,4 @@
-"""From a file's bytes to RGB pixels, or a plain reason why not; never a black image in silence."""
+"""Decodes a file's bytes to RGB pixels; a file that cannot be decoded raises `DamagedImage`."""
 
 import contextlib
 import io
@@ -16,7 +16,7 @@ from jssl.extras import extra
 PIXEL_LIMIT = 100_000_000  # beyond it a picture is taken for a decompression bomb
 BYTE_LIMIT = 2**29  # beyond it a file is not read: pictures below the limit of pixels are smaller
 
-FORMATS = {  # Pillow's names of the formats that are opened, and how their files are called
+FORMATS = {  # Pillow's names of the formats that are opened, and the extensions of their files
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     "PNG": (".png", ".apng"),
     "WEBP": (".webp",),
@@ -76,8 +76,8 @@ def decode(data: bytes, *, canvas: int | None = None, out: np.ndarray | None = N
     The content decides what it is, whatever the file's name. EXIF orientation is applied, transparency
     becomes white, grey values of 16 bits are divided by 257 (of colors, Pillow gives the upper 8 of their 16
     bits, which is the same or one less), and floats have to lie in [0, 1]. JPEG goes through
-    simplejpeg where installed, which scales by eighths while it decodes; where that alone comes within a
-    quarter of the canvas, the image stays so large. Without a canvas its pixels are Pillow's.
+    simplejpeg where installed, which scales by eighths while it decodes; a scaled image that is at least
+    three quarters as large as the canvas is not resized further. Without a canvas the pixels are Pillow's.
 
     Args:
         data: the file's bytes.
@@ -109,7 +109,7 @@ def shape_of(data: bytes) -> tuple[int, int]:
     """Reads how large an encoded image is, without decoding it.
 
     Returns:
-        (height, width), as it is to be looked at.
+        (height, width), with EXIF orientation applied.
     Raises:
         DamagedImage: with the reason.
     """
@@ -135,7 +135,7 @@ def _any_shape(data):
 
 
 def is_pillow(image: Any) -> bool:
-    """Tells whether an image is Pillow's: what its numbers mean, its mode says, such as palette places."""
+    """Tells whether an image is Pillow's: its mode says what its numbers mean, such as palette indices."""
     return hasattr(image, "getexif")
 
 
@@ -179,8 +179,8 @@ def _simplejpeg():
 
 
 def _jpeg(data, least, side_of, out):
-    """RGB by libjpeg-turbo, decoded no larger than needed, straight to where it fits; None where Pillow has
-    to look.
+    """RGB by libjpeg-turbo, decoded no larger than needed, directly into `out` where it fits; None where
+    Pillow has to decode.
     """
     simplejpeg = _simplejpeg()
     if simplejpeg is None:
@@ -205,17 +205,17 @@ def _jpeg(data, least, side_of, out):
         reason = str(error)
         if reason.startswith("Corrupt") and "extraneous" not in reason:
             raise DamagedImage(reason) from error  # Pillow would make a picture of what is left
-        return None  # Pillow has the clearer words, or reads over bytes too many between two segments
+        return None  # Pillow's message is clearer, or it skips extra bytes between two segments
 
 
 _LEAST = ("min_height", "min_width")
 
 
 def _exif_orientation(data):
-    """What a JPEG's EXIF block says of its orientation, 1 where it says nothing."""
+    """The orientation in a JPEG's EXIF block, 1 where there is none."""
     start = 2
     while start + 4 <= len(data) and data[start] == 0xFF and data[start + 1] not in (0xDA, 0xD9):
-        if data[start + 1] == 0xFF:  # segments may be filled up with these
+        if data[start + 1] == 0xFF:  # padding before a segment
             start += 1
             continue
         end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
@@ -242,7 +242,7 @@ def _tiff_orientation(block):
 
 
 def _turned(image, orientation):
-    """The image as EXIF's orientation 1 to 8 wants it shown."""
+    """The image with EXIF's orientation, 1 to 8, applied."""
     if orientation in (5, 6, 7, 8):
         image = image.swapaxes(0, 1)
     rows = slice(None, None, -1 if orientation in (3, 4, 7, 8) else 1)
@@ -261,7 +261,7 @@ def _formats():
 
 @contextlib.contextmanager
 def _reasons() -> Iterator[None]:
-    """Turns whatever a malformed file leads Pillow to into a `DamagedImage`."""
+    """Turns whatever Pillow raises for a malformed file into a `DamagedImage`."""
     with extra():
         from PIL import Image
 
@@ -315,7 +315,7 @@ def _rgb(image, file):
     if image.mode.startswith("I;16") or (image.mode == "I" and file.format in ("PNG", "PPM")):
         values, tags = np.asarray(image).astype(np.float32), getattr(file, "tag_v2", {})
         white = 4095 if tags.get(_BITS) == (12,) else 65535  # Pillow gives 12 bits as they are
-        shown = white - values if tags.get(_PHOTOMETRIC) == 0 else values  # 0 is white, which it passes over
+        shown = white - values if tags.get(_PHOTOMETRIC) == 0 else values  # 0 is white, which Pillow ignores
         grey = np.round(shown / (white / 255)).astype(np.uint8)
         if isinstance(clear := image.info.get("transparency"), int):
             grey[values == clear] = 255

@@ -46,7 +46,7 @@ class Batches:
         return entries | {"image": images, IMAGE_SIZE: sizes, "index": index, "asked": asked}
 
     def sample(self, number: int, out: np.ndarray) -> tuple[np.ndarray, dict[str, Any], int]:
-        """Reads a sample, its image into `out`; the next one where it is damaged.
+        """Reads a sample, its image into `out`; where it is damaged, the next one.
 
         Returns:
             (image, its other entries, number).
@@ -71,13 +71,13 @@ class Loader:
 
     Args:
         batches: what each batch holds.
-        position: samples handed out so far by all processes: all that has to be saved, however many there
-            are.
+        position: samples handed out so far by all processes: it is all that has to be saved, for any number
+            of processes.
         threads: Grain's, which read and decode.
         workers: Grain's processes; 0 for none.
     Attributes:
-        damaged: {name: reason} of the images that could not be read, each logged once; the sample after it
-            stands in.
+        damaged: {name: reason} of the images that could not be read, each logged once; the next sample
+            replaces it.
     """
 
     def __init__(self, batches: Batches, *, position: int, threads: int, workers: int):
@@ -142,8 +142,8 @@ def loader(
         position: samples already handed out, where to go on.
         process: which share of each batch this process reads.
         processes: how many shares there are.
-        threads: decoders running ahead, by default one per core, 16 at most.
-        workers: processes instead, each with that many threads.
+        threads: threads that decode ahead, by default one per core, 16 at most.
+        workers: processes that decode instead, each with that many threads.
     Returns:
         A `Loader`.
     Raises:

@@ -58,7 +58,7 @@ def decode_all(records: Records, *, canvas: int, name: str) -> Source:
 
 
 def decode_squares(records: Records, *, side: int, name: str) -> Source:
-    """Decodes the central squares of all images of records, in parallel: what is evaluated.
+    """Decodes the central squares of all images of records, in parallel, for evaluation.
 
     Damaged ones are left out, named and counted in the log.
 
@@ -102,7 +102,7 @@ def shaped_like(test: Source, train: Source) -> Source:
 
 
 def _kept(images: np.ndarray, good: np.ndarray) -> np.ndarray:
-    """The good ones of images, without a copy of all where all of them are."""
+    """The good images; no copy is made where all are good."""
     return images if good.all() else images[good]
 
 

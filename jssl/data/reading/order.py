@@ -1,6 +1,4 @@
-"""A shuffled order in which any position can be asked for by itself: nothing is sorted and nothing is
-stored.
-"""
+"""A shuffled order in which every position is computed by itself: nothing is sorted and nothing is stored."""
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +12,9 @@ ROUNDS = 8
 def shuffled(seed: int | jax.Array, epoch: int | jax.Array, positions: jax.Array | np.ndarray, *, n: int):
     """Finds which samples stand at these positions of an epoch: a pseudo-random permutation of range(n).
 
-    A Feistel network (Luby and Rackoff, 1988) permutes the smallest power of two that holds n; what falls
-    outside range(n) is sent on until it falls inside. The work is that of the positions asked for, not of n.
-    NumPy positions are answered by NumPy, so that a loader disturbs no device; the numbers are the same.
+    A Feistel network (Luby and Rackoff, 1988) permutes the smallest power of two that holds n; a value
+    outside range(n) is permuted again until it is inside. The work grows with the number of positions, not
+    with n. NumPy positions are computed by NumPy, so that a loader uses no device; the numbers are the same.
 
     Args:
         seed: of the run.

@@ -1,4 +1,4 @@
-"""Records: images that stay where they are, read one by one by number; what a loader draws from."""
+"""Records: images that are read one by one, by number, from where they are stored. A loader reads them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -106,8 +106,8 @@ def read(
     """Reads one record: its whole image, no larger than the canvas, and its other entries that are numbers.
 
     Args:
-        records: where it is.
-        number: which one.
+        records: the data.
+        number: of the record.
         canvas: the largest side of the image.
         out: uint8 [canvas, canvas, 3]; the image is written to its top left corner.
     Returns:
@@ -135,7 +135,7 @@ def read_square(records: Records, number: int, *, side: int) -> tuple[np.ndarray
 
 
 def damage(records: Records, number: int, *, canvas: int) -> str:
-    """Finds out why a record cannot be read.
+    """Tells why a record cannot be read.
 
     Returns:
         The reason in words.

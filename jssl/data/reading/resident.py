@@ -1,6 +1,4 @@
-"""Small data: it lives on the device as uint8, and the batch of a step is a function of the seed and the
-step.
-"""
+"""Small data: it is kept on the device as uint8, and the batch of a step is a function of seed and step."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -51,7 +49,7 @@ def resident(source: Source, *, sharding: Any = None) -> dict[str, jax.Array]:
 
 
 def epoch_permutation(seed: int | jax.Array, epoch: int | jax.Array, n: int) -> jax.Array:
-    """Orders the samples of an epoch, a function of seed and epoch.
+    """Orders the samples of an epoch, as a function of seed and epoch.
 
     Returns:
         [n] int32.
@@ -60,7 +58,7 @@ def epoch_permutation(seed: int | jax.Array, epoch: int | jax.Array, n: int) -> 
 
 
 def batch_indices(seed: int | jax.Array, step: int | jax.Array, *, n: int, batch: int) -> jax.Array:
-    """Chooses the samples of one step, a function of seed and step: nothing has to be stored to resume.
+    """Chooses the samples of one step, as a function of seed and step: nothing has to be stored to resume.
 
     Batches are consecutive pieces of `epoch_permutation`, found without computing the rest of it.
 

@@ -9,7 +9,7 @@ from jssl.data.reading.records import Records, fetch
 from jssl.data.source import IMAGE_SIZE
 from jssl.data.splits import evenly
 
-CANVAS = 512  # side of the canvas that images are placed on, where they are as large
+CANVAS = 512  # the largest side of the canvas that images are placed on
 SAMPLE = 32  # images, spread over the data, whose sizes are looked at
 
 
@@ -38,8 +38,7 @@ class Sides(NamedTuple):
 
 
 def sides(records: Records, *, canvas: int = CANVAS, sample: int = SAMPLE) -> Sides:
-    """Chooses how large images are kept. One odd image decides nothing: a sample spread over the data is
-    looked at.
+    """Chooses how large images are kept, by a sample spread over the data, so that no odd image decides.
 
     Args:
         records: the data.
@@ -48,7 +47,7 @@ def sides(records: Records, *, canvas: int = CANVAS, sample: int = SAMPLE) -> Si
     Returns:
         `Sides`.
     Raises:
-        ValueError: where none of the sample can be read, or the canvas has no side.
+        ValueError: where none of the sample can be read, or the canvas is smaller than one pixel.
     """
     if canvas < 1:
         raise ValueError(f"--canvas must be at least 1, got {canvas}")
@@ -67,8 +66,7 @@ def sides(records: Records, *, canvas: int = CANVAS, sample: int = SAMPLE) -> Si
 
 
 def image_shape(records: Records, *, sample: int = SAMPLE) -> tuple[int, int]:
-    """Finds the height and width that are typical: those of the image in the middle of a sample, by its
-    shorter side.
+    """Finds the typical height and width: those of the image with the median shorter side in a sample.
 
     Returns:
         (height, width) in pixels.
@@ -79,7 +77,7 @@ def image_shape(records: Records, *, sample: int = SAMPLE) -> tuple[int, int]:
 
 
 def _shapes(records, sample):
-    """[n, 2] heights and widths of those of the sample that can be read."""
+    """[n, 2] heights and widths of the images of the sample that can be read."""
     shapes, reasons = [], {}
     for number in np.unique(evenly(len(records), sample)).tolist():
         try:

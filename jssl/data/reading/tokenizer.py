@@ -13,7 +13,7 @@ class Tokenizer(NamedTuple):
     Args:
         encode: texts -> int32 [B, length]: start, the text, end, then padding 0; a long text is cut, its end
             kept.
-        vocabulary: number of ids; the end's is the largest, where CLIP's transformer reads the text.
+        vocabulary: number of ids; the end's is the largest, and CLIP's transformer reads the text there.
         length: ids of a text.
     """
 

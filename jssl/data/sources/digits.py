@@ -1,6 +1,4 @@
-"""Real handwriting that needs no download: scikit-learn's digits, placed on larger pictures that differ in
-all else.
-"""
+"""Real handwriting that needs no download: scikit-learn's digits, placed on larger pictures."""
 
 import gzip
 from importlib.util import find_spec
@@ -22,8 +20,8 @@ def digits(*, split: str = "train") -> Source:
     """Places 1,797 handwritten digits, each at several seeded positions, scales and color pairs, on 32 x 32
     pixels.
 
-    The test split's digits are not in the train split. What is drawn at random says nothing about the class:
-    raw pixels are of little use, and a representation has to ignore color, place and size.
+    The test split's digits are not in the train split. Place, size and colors are random and do not depend on
+    the class, so that raw pixels classify badly and a representation has to ignore them.
 
     Args:
         split: "train" (11,496 pictures of 1,437 digits) or "test" (1,440 of 360).

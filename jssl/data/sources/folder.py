@@ -16,7 +16,7 @@ from jssl.data.source import NoSplit
 
 log = logging.getLogger(__name__)
 
-SPLITS = {  # names of the folders of a split, in any case; of several, the first with labels is taken
+SPLITS = {  # names of a split's folder, in upper or lower case; of several, the first with labels is taken
     "train": ("train", "training"),
     "test": ("test", "testing", "val", "valid", "validation"),
 }
@@ -51,8 +51,7 @@ class Files:
 
 
 def printable(name: str) -> str:
-    r"""Writes what no line of text can hold as escapes: line breaks, and bytes of a file's name that are not
-    UTF-8.
+    r"""Escapes what a line of text cannot hold: line breaks, and bytes of a file's name that are not UTF-8.
 
     >>> print(printable("a\nb\udcff"))
     a\nb\udcff
@@ -116,7 +115,7 @@ class _Found(NamedTuple):
 
 
 def _walk(path, name):
-    """All images below a folder; no folder twice, however it is reached."""
+    """All images below a folder; a folder that several links lead to is read once."""
     paths, passed, seen, waiting = [], Counter(), set(), [""]
     while waiting:
         prefix = waiting.pop()
@@ -160,7 +159,7 @@ def _is(ask):
 
 
 def _report(passed, name):
-    """Says in one line what was passed over, where something was."""
+    """Logs in one line what was passed over, if anything was."""
     if counted := ", ".join(f"{number:,} {kind}" for kind, number in passed.items() if number):
         log.warning("%s: passed over %s", name, counted)
 
@@ -231,7 +230,7 @@ def _listed(path, name):
     root, written = os.path.dirname(os.path.abspath(path)), {}
     for line in lines:
         image, _, label = line.partition("\t")
-        file = os.path.normpath(os.path.join(root, image.rstrip()))  # in whatever form it is written
+        file = os.path.normpath(os.path.join(root, image.rstrip()))  # one form for each way to write it
         written.setdefault(file, (image.rstrip(), label.strip()))
     paths, found = map(list, zip(*written.values(), strict=True))
     passed["lines of an image that was named before"] = len(lines) - len(paths)

@@ -19,12 +19,12 @@ DAMAGED = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, Runtim
 
 
 class NotNpz(ValueError):
-    """A file is something else than an npz file."""
+    """Raised for a file that is not an npz file."""
 
 
 @contextmanager
 def archive_of(path: str | Path) -> Iterator[Any]:
-    """Opens an npz file, of which no Python objects are read.
+    """Opens an npz file; pickled Python objects in it are not read.
 
     Args:
         path: Of the file.
@@ -32,7 +32,7 @@ def archive_of(path: str | Path) -> Iterator[Any]:
         A context with NumPy's archive; reading an array of a damaged one raises one of `DAMAGED`.
     Raises:
         OSError: for a file that cannot be opened.
-        NotNpz: for something else.
+        NotNpz: for a file of another kind.
     """
     with open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
@@ -47,7 +47,7 @@ def from_npz(path: str, *, split: str = "train") -> Source:
 
     Args:
         path: of a file with `images`, and perhaps `labels`, `test_images`, `test_labels` and `class_names`;
-            the names `x_train`, `y_train`, `x_test` and `y_test` work too. Labels of pixels travel along:
+            the names `x_train`, `y_train`, `x_test` and `y_test` work too. Labels of pixels become extras:
             `segmentation`, `depth`, `objects`, and `test_segmentation` and so on.
         split: "train" or "test".
     Returns:
@@ -55,7 +55,7 @@ def from_npz(path: str, *, split: str = "train") -> Source:
     Raises:
         FileNotFoundError: for a missing file.
         NoSplit: for one without test images.
-        ValueError: for one that is damaged, or is something else.
+        ValueError: for one that is damaged or is not an npz file.
     """
     name = f"npz:{path}"
     try:

@@ -18,7 +18,7 @@ SHAPE, COLOR, POSITION = (ATTRIBUTES.index(name) for name in ("shape", "color", 
 
 
 class Search(NamedTuple):
-    """Images to look for among others.
+    """Query images, and the gallery that is searched for them.
 
     Attributes:
         queries: Q images, uint8 [Q, side, side, 3] or records of them.
@@ -34,13 +34,13 @@ class Search(NamedTuple):
 def scene_films(
     *, count: int = 32, side: int = 32, frames: int = 8, pace: float = 2.0
 ) -> dict[str, np.ndarray]:
-    """Draws short films of the test split's objects in motion and says where each object is.
+    """Draws short films of the test split's objects in motion, and where each object is.
 
     Args:
         count: Films F.
         side: Pixels.
         frames: Of each film, T.
-        pace: Time from frame to frame; at 1 an object drifts by up to 5 % of the half picture.
+        pace: Time from frame to frame; at 1 an object moves by up to 5 % of half the picture's side.
     Returns:
         {"image": uint8 [F, T, side, side, 3], "segmentation", "objects": int32 [F, T, side, side], as
         `render` draws them}.
@@ -56,10 +56,10 @@ def scene_films(
 
 
 def same_object_search(*, queries: int = 64, gallery: int = 512, side: int = 32) -> Search:
-    """Makes queries whose object stands in other images too, at the same place or elsewhere.
+    """Makes a search for the same object, at the same place or elsewhere in the image.
 
     An image with an object of the same shape and color at the same position is an easy answer, at another
-    position a hard one; one of the same shape in another color does not count.
+    position a hard one. An image with the same shape in another color is ignored.
 
     Args:
         queries: How many, Q.
@@ -73,7 +73,7 @@ def same_object_search(*, queries: int = 64, gallery: int = 512, side: int = 32)
 
 
 def answers(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """Says how scenes answer scenes that are looked for, see `same_object_search`.
+    """Gives the relevance of each scene of the gallery to each query, as `same_object_search` defines it.
 
     Args:
         queries: [Q, 6] attributes.
@@ -92,11 +92,10 @@ def answers(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
 
 
 def copy_search(*, queries: int = 64, others: int = 448, side: int = 32) -> Search:
-    """Makes strongly altered copies of scenes, to be found among the originals and other scenes.
+    """Makes strongly altered copies of scenes, whose originals are searched for among other scenes.
 
     A copy is cropped to at least half of the area, flipped or not, changed in brightness, contrast,
-    saturation and hue, now and then grey, and blurred. Others come from the same world, many of the same
-    shape and color.
+    saturation and hue, sometimes grey, and blurred. Many of the other scenes have the same shape and color.
 
     Args:
         queries: How many copies, Q.

@@ -1,8 +1,8 @@
-"""A small world in which everything is known: class, depth, segmentation, caption, motion and sound, by
-index.
+"""Synthetic scenes with a known class, depth, segmentation, caption, motion and sound.
 
-A scene has a described object before a textured ground, and a second, grey one behind it. It is a function of
-(split, index) alone, drawn on the device at any resolution; nothing is stored and nothing is ever downloaded.
+A scene has an object, which its caption describes, on a textured ground, and a second, grey object behind it.
+It is a function of (split, index) alone, drawn on the device at any resolution; nothing is stored or
+downloaded.
 """
 
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ SIZES = ("small", "large")
 TEXTURES = ("plain", "striped", "checked", "dotted")
 ATTRIBUTES = ("shape", "color", "position", "size", "texture", "ground")
 WORDS = ("", "a", "at", "the", "on", "ground", *SHAPES, *COLORS, *POSITIONS, *SIZES, *TEXTURES)
-VOCABULARY = {word: number for number, word in enumerate(WORDS)}  # 0 fills up
+VOCABULARY = {word: number for number, word in enumerate(WORDS)}  # 0 is padding
 CAPTION_LENGTH = 12
 SPLITS = ("train", "test", "unseen")
-# shape and color go together in no training scene where their numbers add up to a multiple of this
+# no training scene has a shape and a color whose numbers add up to a multiple of this
 HELD_OUT = 4
 SOUND_RATE = 8000  # samples per second
 
@@ -43,7 +43,7 @@ _PLACES = np.array([(-0.45, 0), (0.45, 0), (0, -0.45), (0, 0.45), (0, 0)], np.fl
 
 
 def attributes(index: jax.Array, *, split: str = "train") -> jax.Array:
-    """Draws what a caption says: the numbers of shape, color, position, size, texture and ground color.
+    """Draws the attributes that a caption names: shape, color, position, size, texture and ground color.
 
     Args:
         index: [B] any integers.
@@ -60,7 +60,7 @@ def _attributes(draws, *, unseen: bool):
         jnp.floor(draws[:, i] * n).astype(jnp.int32)
         for i, n in ((0, len(SHAPES)), (2, len(POSITIONS)), (3, len(SIZES)), (4, len(TEXTURES)))
     )
-    # The colors of a shape in an order that starts with its unseen ones.
+    # Each shape has an order of colors of its own, which starts with those it is never seen in.
     left_out = len(COLORS) // HELD_OUT
     if unseen:
         place = jnp.floor(draws[:, 1] * left_out).astype(jnp.int32)
@@ -101,7 +101,7 @@ def caption(values) -> str:
 
 
 def caption_tokens(values: jax.Array) -> jax.Array:
-    """Writes the captions as word numbers in `VOCABULARY`.
+    """Writes the captions as numbers of words in `VOCABULARY`.
 
     Args:
         values: [B, 6] attributes.
@@ -157,7 +157,7 @@ def _outside(kind, x, y):
 
 
 def _choose(number, values):
-    """values[number] pixel by pixel, as a sum that fuses into one pass."""
+    """values[number] for each pixel, as a sum that XLA fuses into one pass."""
     return sum(jnp.where(number == i, value, 0) for i, value in enumerate(values))
 
 
@@ -168,7 +168,7 @@ def render(index: jax.Array, *, side: int, split: str = "train", time: float = 0
         index: [B].
         side: pixels.
         split: "train", "test" or "unseen".
-        time: in frames; the objects drift by a few percent of the picture in each.
+        time: in frames; in each, the objects move by a few percent of the picture.
     Returns:
         {"image": uint8 [B, side, side, 3], "label": int32 [B] the shape, "depth": float [B, side, side] in
         [0, 1], 1 the farthest, "segmentation": int32 [B, side, side] 0 the ground, else 1 + shape, "caption":
@@ -189,7 +189,7 @@ def _render(index, draws, *, unseen: bool, side: int, time: float = 0.0):
         return values[:, None, None]
 
     def cover(kind, centre, radius, angle):
-        """How much of each pixel the object covers, in [0, 1]."""
+        """The share of each pixel that the object covers, in [0, 1]."""
         dx, dy = (x - whole(centre[:, 0])) / whole(radius), (y - whole(centre[:, 1])) / whole(radius)
         cosine, sine = whole(jnp.cos(angle)), whole(jnp.sin(angle))
         outside = _outside(whole(kind), cosine * dx + sine * dy, cosine * dy - sine * dx)
@@ -254,8 +254,7 @@ def film(index: jax.Array, *, side: int, frames: int, split: str = "train") -> j
 
 
 def sound(index: jax.Array, *, seconds: float = 1.0, split: str = "train") -> jax.Array:
-    """Plays the scenes: the shape is the timbre, the size the pitch, the color a tremolo, with a little
-    noise.
+    """Makes the scenes' sounds: shape sets the timbre, size the pitch, color the tremolo; noise is added.
 
     Returns:
         float32 [B, seconds * SOUND_RATE] in [-1, 1].
@@ -280,7 +279,7 @@ FIELDS = ("caption", "attributes", "depth", "segmentation")
 
 @partial(jax.jit, static_argnames=("unseen", "side", "wanted"))
 def _drawn(index, *, number, unseen, side, wanted):
-    """Scenes to train and to test on are drawn by one program: which of the two is an argument of it."""
+    """Draws scenes; training and test scenes share one program, whose argument `number` is the split's."""
     drawn = _render(index, _draws_of(index, number), unseen=unseen, side=side)
     return {name: drawn[name] for name in wanted}
 
@@ -293,17 +292,16 @@ def scenes(
     label: str = "shape",
     fields: Sequence[str] = FIELDS,
 ) -> Source:
-    """Draws scenes into memory, for everything that reads arrays; captions, depth and segmentation travel
-    along.
+    """Draws scenes into memory, with captions, depth and segmentation as extras.
 
     Args:
         split: "train", "test" or "unseen".
         side: pixels.
         count: how many, by default 8,192 to train on and 1,024 others.
         label: which of `ATTRIBUTES` is the class.
-        fields: what else `render` draws that travels along, such as "objects".
+        fields: what else of `render`'s results becomes an extra, such as "objects".
     Returns:
-        A `Source`, its extras the fields.
+        A `Source` whose extras are the fields.
     Raises:
         ValueError: for an unknown label.
     """

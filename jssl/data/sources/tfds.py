@@ -24,7 +24,7 @@ def open_prepared(name: str, *, data_dir: str | None = None, split: str = "train
     """Opens a TFDS data set as a random-access source of {"image", "label", ...}, in ArrayRecord files.
 
     Args:
-        name: as in TFDS, with configuration and version if wanted ("cifar10", "imagenet2012/*:5.1.0").
+        name: as in TFDS, perhaps with configuration and version ("cifar10", "imagenet2012/*:5.1.0").
         data_dir: where TFDS has its data sets; by default TFDS's own default.
         split: "train" or "test"; without a test split the validation split is taken.
         options: of TFDS's `as_data_source`.
@@ -88,8 +88,7 @@ def prepared_records(name: str, *, data_dir: str | None = None, split: str = "tr
 
 
 class _Prepared:
-    """Images and labels of a data source of TFDS: what is wrong with its files is an `OSError`, labels are
-    numbers of classes.
+    """Images and class labels of a data source of TFDS; damaged or missing files raise `OSError`.
 
     Args:
         source: TFDS's.
@@ -113,7 +112,7 @@ class _Prepared:
         except RuntimeError as error:  # array_record's, for a file that is missing, cut or something else
             reason = " ".join(str(error).split())[:200]
             raise OSError(f"{self._name} is not whole: {reason}; prepare it again") from error
-        names = {"image", "label"} if self._labelled else {"image"}  # boxes and masks make no batch
+        names = {"image", "label"} if self._labelled else {"image"}  # boxes and masks cannot be batched
         return [{key: value for key, value in record.items() if key in names} for record in records]
 
 

@@ -91,7 +91,7 @@ NAMED = {
 
 
 def statistics(name: str) -> Statistics:
-    """Tells what the views of a name are normalised with: ImageNet's mean and deviation but for a few.
+    """Returns the statistics that views are normalised with, by their name: ImageNet's for most.
 
     >>> statistics("swav").std
     (0.228, 0.224, 0.225)

@@ -21,12 +21,12 @@ Batch = Mapping[str, jax.Array]
 Images = jax.Array | Canvas
 Views = Callable[[jax.Array, Batch], dict[str, jax.Array]]
 
-TILES = 101  # the stream of keys of what is cut, beside those of the views
+TILES = 101  # the stream of keys of tiles, apart from those of views
 SMALL = 64  # below this side the papers' small-image settings hold: no blur
 
 
 def images_of(batch: Batch) -> Images:
-    """Picks the batch's images, once its entries are what they have to be.
+    """Checks a batch and returns its images.
 
     Args:
         batch: {"image": [B, H, W, C], "index": [B], ...}.
@@ -56,7 +56,7 @@ def images_of(batch: Batch) -> Images:
 
 
 def others_of(batch: Batch) -> dict[str, jax.Array]:
-    """Selects what travels from a batch into its views unchanged: all but the images."""
+    """Selects the entries that views take over from a batch unchanged: all but the images."""
     return {name: value for name, value in batch.items() if name not in ("image", IMAGE_SIZE)}
 
 
@@ -87,9 +87,9 @@ def _repeat(augmentation: Augmentation, numbers: jax.Array, keys: jax.Array, ima
 
         return jax.lax.map(view, numbers)
 
-    # A core is fastest with one image at a time: it stays in the cache, and what it is not drawn for is not
-    # computed. Not where the batch lies on several devices: a loop over it would bring all of it together on
-    # each.
+    # A CPU is fastest with one image at a time: it stays in the cache, and augmentations that are not drawn
+    # for it are not computed. On several devices a loop over the batch would gather all of it on each of
+    # them.
     if min(jax.tree.leaves(images)[0].shape[1:3]) < SMALL or jax.device_count() > 1:
         return together(numbers, keys, images)
     return jax.lax.platform_dependent(numbers, keys, images, cpu=in_turn, default=together)
@@ -107,8 +107,8 @@ def multi_crop(
         global_views: one augmentation per global view, all of one size.
         local_view: the local views' augmentation.
         locals: how many local views there are.
-        beside: name=augmentation of further views, one beside each global one and drawn with its keys: what
-            both begin with, such as a crop, is the same.
+        beside: name=augmentation of further views, one for each global view and drawn with its keys: steps
+            that both begin with, such as a crop, are the same.
     Returns:
         (key, batch) -> {"global": [G, B, H, W, C], "local": [L, B, h, w, C] if any, other entries}.
     Raises:
@@ -145,7 +145,7 @@ def two_views(first: Augmentation, second: Augmentation | None = None) -> Views:
 
 
 def tiled(views: Views, whole: Augmentation, *, cells: int = 3, side: int) -> Views:
-    """Adds to views the tiles of a further view of each image, in random order.
+    """Adds the tiles of one more view of each image, in random order.
 
     Args:
         views: (key, batch) -> views.

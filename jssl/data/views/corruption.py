@@ -1,4 +1,4 @@
-"""Views with groups of pixels corrupted, for networks that restore them."""
+"""Views with corrupted groups of pixels, for networks that restore them."""
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,10 @@ DRAWS = 128  # rectangles drawn at most, which cover nine tenths of an image
 def corrupted(
     views: Views, *, drop: float = 0.5, replace: float = 0.3, replaced: float = 0.5, side: float = 0.3
 ) -> Views:
-    """Corrupts rectangles of each global view until a share of its pixels is: SiT's group masks.
+    """Corrupts rectangles of each global view until they cover a share of its pixels: SiT's group masks.
 
-    An image is either filled with zeros, the mean of normalised pixels, or with the same places of its
-    neighbour in the batch, which is never itself where there are two.
+    The rectangles of an image are filled either with zeros, the mean of normalised pixels, or with the same
+    places of another image of the batch.
 
     Args:
         views: (key, batch) -> views, normalised.
@@ -27,7 +27,7 @@ def corrupted(
         side: of a rectangle, in shares of the image's, at most.
     Returns:
         (key, batch) -> views with "global" [V, B, H, W, C] corrupted, "clean" [V, B, H, W, C] as they were
-        and "corrupted" [V, B, H, W] bool. What overlaps or is cut off at the border is not counted twice.
+        and "corrupted" [V, B, H, W] bool. Pixels of several rectangles count once in the shares.
     References:
         SiT, arXiv:2104.03602
     """

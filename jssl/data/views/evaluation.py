@@ -1,4 +1,4 @@
-"""What probes see of an image."""
+"""The view of an image that probes use."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,7 +18,7 @@ def evaluation_view(
     mean: Sequence[float] = IMAGENET.mean,
     std: Sequence[float] = IMAGENET.std,
 ) -> Callable[[Images], jax.Array]:
-    """Makes what probes see: the central square, resized and normalised.
+    """Makes the view that probes use: the central square, resized and normalised.
 
     Args:
         size: the side of the result.

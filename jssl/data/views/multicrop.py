@@ -8,7 +8,7 @@ from jssl.data.augment.crop import horizontal_flip, random_resized_crop
 from jssl.data.views.compose import Views, multi_crop
 from jssl.data.views.pairs import byol_view, papers_blur, papers_jitter
 
-WIDE = 23  # taps of the authors' blur, which small crops do not narrow
+WIDE = 23  # taps of the authors' blur, for small crops too
 
 
 def dino(

@@ -178,7 +178,7 @@ def byol_view(
 def byol(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
     """Makes BYOL's asymmetric views, also Barlow Twins', VICReg's and NNCLR's.
 
-    The first is always blurred, the second rarely, and solarized now and then.
+    The first is always blurred; the second rarely, and it is sometimes solarized.
 
     Args:
         size: the side of the views.
@@ -211,8 +211,8 @@ def moco_v3(*, size: int = 224, scale=(0.08, 1.0)) -> Views:
 def smog(*, size: int = 224, scale=(0.2, 1.0)) -> Views:
     """Makes SMoG's two views, in an order that is drawn for each image.
 
-    The color of every view is changed; one is blurred half of the time, the other rarely, and solarized now
-    and then. lightly exchanges the two in every other step; here half of the images have them exchanged.
+    The color of every view is changed; one is blurred half of the time, the other rarely, and sometimes
+    solarized. lightly exchanges the two in every other step; here half of the images have them exchanged.
 
     Args:
         size: the side of the views.
@@ -276,7 +276,7 @@ def infomin(*, size: int = 224, scale=(0.2, 1.0), magnitude: float = 10, strengt
         size: the side of the views.
         scale: range of the crops' area.
         magnitude: RandAugment's, 0 to 10.
-        strength: of the color distortion; how much of it is best is what the paper asks.
+        strength: of the color distortion; the paper studies which strength is best.
     Returns:
         (key, batch) -> {"global": [2, B, size, size, C], "tiles": [B, 9, side, side, C], ...}, the tiles of a
         larger crop in random order, 64 pixels wide at 224.

@@ -50,7 +50,8 @@ def puzzle(
         size: the side of the view.
         area: of the square, as a share of the image's: 255 of 292 pixels.
         grey: share of the images without color, in which no colored fringes tell where a tile was.
-        projected: share of the others whose colors lose green against magenta, and so the fringes.
+        projected: share of the others that lose the green-magenta component of their colors, and so the
+            fringes.
     Returns:
         (key, batch) -> {"global": [1, B, size, size, C], ...}.
     References:

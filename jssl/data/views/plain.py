@@ -222,9 +222,8 @@ def handwriting(
 ) -> Views:
     """Makes two views of characters, whose class is their shape alone.
 
-    They have any color, are light on dark or dark on light, show nearly the whole picture, and are never
-    mirrored. With SimCLR's own crops and colors a network tells small characters apart by the color of their
-    paper.
+    Views have any color, are light on dark or dark on light, show nearly the whole picture, and are never
+    mirrored. With SimCLR's own crops and colors a network tells small characters apart by their background.
 
     Args:
         size: the side of the views.
@@ -258,7 +257,7 @@ def crops(
     scale=(0.4, 1.0),
     local_scale=(0.15, 0.4),
 ) -> Views:
-    """Crops and flips alone, two views large and some small, for images whose colors are what matters.
+    """Makes two large views and some small ones by crops and flips alone, for images whose colors matter.
 
     Args:
         size: the side of the large views.

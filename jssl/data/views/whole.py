@@ -1,4 +1,4 @@
-"""The whole image for a teacher, and parts of it for a student: OBoW's."""
+"""OBoW's views: the whole image for a teacher, and parts of it for a student."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jssl.data.augment.crop import center_crop, horizontal_flip, random_resized_
 from jssl.data.views.compose import SMALL, Views, images_of, multi_crop
 from jssl.data.views.pairs import papers_blur
 
-SIDE = 3  # cells along a side, of which patches are cut
+SIDE = 3  # cells along a side, out of which patches are cut
 
 
 def grid_patches(keys, images, *, side: int, jitter: int, count: int) -> jax.Array:
@@ -87,7 +87,7 @@ def obow(*, size: int = 224, crops: int = 2, locals: int = 5) -> Views:
 
 
 def whole_and_crops(*, size: int = 24, crops: int = 2, locals: int = 0) -> Views:
-    """Makes the whole image and crops of it, colors unchanged, for images whose colors are what matters.
+    """Makes the whole image and crops of it, colors unchanged, for images whose colors matter.
 
     Args:
         size: the side of the whole image and of the crops.

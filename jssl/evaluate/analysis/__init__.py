@@ -1,6 +1,4 @@
-"""What a network has learned, looked into: its patch features, their frequencies and its attention, as arrays
-that figures draw.
-"""
+"""Analysis of a network: patch features, their frequencies and attention, as arrays that figures draw."""
 
 from jssl.evaluate.analysis.attention import (
     among_patches,

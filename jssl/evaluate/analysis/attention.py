@@ -1,4 +1,4 @@
-"""Where attention lies: the patches that hold most of it, how far it reaches, how it depends on the query."""
+"""Measures of attention: the patches that hold most of it, its distance, and how it depends on the query."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -41,7 +41,7 @@ def most_attended(attention, *, share: float = 0.6) -> np.ndarray:
 
 
 def attention_rows(module: nn.Module, variables: Mapping[str, Any], images: jax.Array) -> list[jax.Array]:
-    """Computes what every token attends to, in every block.
+    """Computes the attention weights of every token in every block.
 
     Args:
         module: An encoder whose blocks attend by its field `attend`, such as a `ViT`.
@@ -67,7 +67,7 @@ def attention_rows(module: nn.Module, variables: Mapping[str, Any], images: jax.
 
 
 def among_patches(rows: jax.Array, count: int) -> jax.Array:
-    """Keeps what patches attend to among patches, each row normalised again.
+    """Keeps the attention of patches to patches, each row normalised again.
 
     Args:
         rows: [B, heads, M, M], as `attention_rows`.
@@ -80,7 +80,7 @@ def among_patches(rows: jax.Array, count: int) -> jax.Array:
 
 
 def attention_distance(attention: jax.Array, grid: tuple[int, int], *, patch: float = 1.0) -> jax.Array:
-    """Measures how far away patches look: the mean distance of what they attend to.
+    """Measures the mean distance of patches to those that they attend to.
 
     Args:
         attention: [..., N, N] weights, a row for each patch, of sum 1.
@@ -110,7 +110,7 @@ def attention_information(attention: jax.Array) -> jax.Array:
     Args:
         attention: [..., N, N] weights, a row for each patch, of sum 1.
     Returns:
-        [...] in [0, 1]; 0 where all queries attend alike, 1 where each has a key of its own.
+        [...] in [0, 1]; 0 where all queries attend alike, 1 where each attends to one key of its own.
     References:
         arXiv:2305.00729; naver-ai/cl-vs-mim
     Examples:

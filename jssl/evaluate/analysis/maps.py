@@ -1,4 +1,4 @@
-"""Features in the plane, so that one can look at their neighbourhoods."""
+"""Projects features to the plane, where their neighbourhoods can be seen."""
 
 import numpy as np
 
@@ -9,12 +9,12 @@ from jssl.extras import extra
 def principal_plane(features) -> tuple[np.ndarray, float]:
     """Finds the plane in which features of unit length vary most.
 
-    The same features give the same points: each axis points to where its largest coordinate is positive.
+    The same features give the same points: the sign of each axis makes its largest entry positive.
 
     Args:
         features: [N, D], N >= 2.
     Returns:
-        (points [N, 2], the share of the variance that the plane has).
+        (points [N, 2], the share of the variance in the plane).
     Examples:
         >>> points, share = principal_plane([[3.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 2.0]])
         >>> points.shape, round(share, 3)
@@ -36,7 +36,7 @@ def tsne(features, *, seed: int = 0) -> np.ndarray:
         features: [N, D]; a few thousand at most.
         seed: Of the optimisation; the start is the principal components.
     Returns:
-        [N, 2]; only who lies near whom has a meaning.
+        [N, 2]; only neighbourhoods have a meaning, not axes or distances.
     Raises:
         ValueError: for another rank, or fewer than four features.
         ImportError: without scikit-learn.

@@ -1,4 +1,4 @@
-"""Patch features by their principal components, the background set aside first."""
+"""Principal components of patch features, after the background is removed."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Which spatial frequencies a network's tokens hold, block by block."""
+"""The spatial frequencies of a network's tokens, block by block."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +8,7 @@ def log_amplitudes(tokens, grid: tuple[int, int]) -> np.ndarray:
     """Computes the amplitude of patch tokens along the diagonal of their spectrum, relative to their mean's.
 
     log(|F| + 1e-6) of each feature's map, averaged over images and features, from frequency 0 to the highest
-    along both axes, less its first value: 0 at frequency 0, and the lower, the smoother the maps.
+    along both axes, minus its first value: it is 0 at frequency 0, and lower values mean smoother maps.
 
     Args:
         tokens: [B, N, D], row-major.

@@ -1,4 +1,4 @@
-"""What every masking strategy hides of the same images."""
+"""The masks of every masking strategy for the same images."""
 
 from collections import OrderedDict
 from functools import partial
@@ -35,7 +35,7 @@ def masks_of_all(attention, grid: tuple[int, int]) -> dict[str, np.ndarray]:
 
 
 def _drawn(attention: jax.Array, grid: tuple[int, int]) -> OrderedDict[str, jax.Array]:
-    """The same on the device; a compiled function gives a plain dict back with its names sorted."""
+    """The same on the device, as an `OrderedDict`: a compiled function would sort the names of a dict."""
     keys = sample_keys(jax.random.key(0), jnp.arange(len(attention)))
     context, targets = multiblock_masks(keys, grid)
     patches = grid[0] * grid[1]

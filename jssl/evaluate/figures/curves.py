@@ -1,4 +1,4 @@
-"""What moved during a run, over its steps."""
+"""Curves over the steps of a run: loss, probes and health."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,15 +18,15 @@ from jssl.evaluate.figures.style import (
 )
 from jssl.evaluate.protocols.base import heading, is_share, shown
 
-WIDTH = 5.8  # inches: type that is read on a telephone too, where the figure is as wide as the screen
+WIDTH = 5.8  # inches: text stays legible on a phone, where the figure is as wide as the screen
 
 
 def loss_curve(steps: Sequence[int], loss: Sequence[float]):
-    """Draws the loss: faint as logged, bold as its smooth course.
+    """Draws the loss: a faint line as logged, a bold one smoothed.
 
     Args:
         steps: [T] at which it was logged.
-        loss: [T] values; what is not finite leaves a gap.
+        loss: [T] values; those that are not finite leave a gap.
     Returns:
         A matplotlib figure.
     """
@@ -45,14 +45,14 @@ def loss_curve(steps: Sequence[int], loss: Sequence[float]):
 
 
 def smoothed(values: np.ndarray, width: float) -> np.ndarray:
-    """Averages under a Gaussian centred on each value, so that nothing lags; what is not finite is passed
-    over.
+    """Smooths values by a Gaussian centred on each, which adds no lag; values that are not finite are left
+    out.
 
     Args:
         values: [T].
         width: The Gaussian's deviation, in values.
     Returns:
-        [T]; nan where nothing near is finite.
+        [T]; nan where no value nearby is finite.
     Examples:
         >>> smoothed(np.array([2.0, np.nan, 2.0]), 1.0)
         array([2., 2., 2.])

@@ -1,4 +1,4 @@
-"""What a network sees: pictures beside what it makes of them."""
+"""Galleries: images beside a network's outputs for them."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -40,7 +40,7 @@ def neighbour_gallery(
 
 
 def attention_maps(images, attention, grid: tuple[int, int], *, heads: int = 4):
-    """Draws what [CLS] attends to: the image, the mean over heads, and single heads, laid over the image.
+    """Draws the attention of [CLS]: the image, the mean over heads, and single heads, laid over the image.
 
     Args:
         images: [B, H, W, C].
@@ -93,7 +93,7 @@ def patch_pca(images, tokens, grid: tuple[int, int]):
         tokens: [B, N, D] patch features, row-major, D >= 3.
         grid: (rows, columns) of patches, N = rows * columns.
     Returns:
-        A matplotlib figure: the images, what is taken for foreground, and its features.
+        A matplotlib figure: the images, the foreground found, and its features.
     References:
         DINOv2, arXiv:2304.07193, figure 1
     """
@@ -106,8 +106,8 @@ def patch_pca(images, tokens, grid: tuple[int, int]):
 
 
 def turned_gallery(images, guesses):
-    """Draws images in their four rotations, framed blue where a network told the turn, dashed orange where
-    not.
+    """Draws images in their four rotations, framed blue where a network predicted the rotation, dashed orange
+    where not.
 
     Args:
         images: [B, H, W, C], H = W.
@@ -180,8 +180,8 @@ def view_gallery(
 
     Args:
         views: (key, batch) -> {"global": [G, B, h, w, C], perhaps "local": [L, B, h, w, C]}, normalised.
-        arrays: A source's, "image" uint8 [B, H, W, C] among them.
-        draws: How many times views are drawn of each image.
+        arrays: Those of a source, with "image" uint8 [B, H, W, C].
+        draws: How many times the views of each image are drawn.
         seed: Of the draws.
         normalized: What the views are normalised with, by default ImageNet's statistics.
     Returns:

@@ -1,4 +1,4 @@
-"""What changes from block to block: measures of attention, and the frequencies of tokens."""
+"""Curves over the blocks of a network: measures of attention, and the frequencies of tokens."""
 
 from collections.abc import Mapping, Sequence
 

@@ -7,11 +7,11 @@ import numpy as np
 from jssl.evaluate.figures.style import FONT, INK, MUTED, WHEEL, legible, panels, title
 
 MARKERS = "os^DvPX*<>"  # beside the colors, so that classes are told apart without them
-MOST = len(MARKERS)  # classes that get a look of their own
+MOST = len(MARKERS)  # classes with a color and marker of their own
 
 
 def feature_map(points, labels, *, names: Sequence[str] = (), heading: str = ""):
-    """Draws a point for each image; each class has a color and a mark of its own, ten classes at most.
+    """Draws a point for each image; each class has its own color and marker, for ten classes at most.
 
     Args:
         points: [N, 2], such as `jssl.evaluate.analysis.tsne` or `principal_plane` give.
@@ -19,7 +19,7 @@ def feature_map(points, labels, *, names: Sequence[str] = (), heading: str = "")
         names: Of the classes.
         heading: Over the figure.
     Returns:
-        A matplotlib figure; its axes have no scale, since only who lies near whom has a meaning.
+        A matplotlib figure; its axes have no scale, since only neighbourhoods have a meaning.
     Raises:
         ValueError: for points that are not [N, 2] with a label each.
     """

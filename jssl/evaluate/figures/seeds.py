@@ -11,7 +11,8 @@ COLUMNS = 3  # panels side by side
 
 
 def over_seeds(values: Mapping[str, Mapping[str, Sequence[float]]]):
-    """Draws a panel for each metric: each run a dot, the mean a line with its deviation over seeds.
+    """Draws a panel for each metric: a dot for each run, and a line at the mean with the deviation over
+    seeds.
 
     Args:
         values: {metric: {row: values of its runs}}, the same rows in each.

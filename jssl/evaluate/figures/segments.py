@@ -1,4 +1,4 @@
-"""Parts of images: what heads attend to, what masks hide, which label each pixel has."""
+"""Parts of images: the patches that heads attend to or masks hide, and the labels of pixels."""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,7 +34,7 @@ def attention_segments(images, attention, grid: tuple[int, int], *, share: float
 
 
 def mask_gallery(images, masks: Mapping[str, np.ndarray], grid: tuple[int, int]):
-    """Draws what masking strategies hide of images, side by side, with the share that each hides.
+    """Draws the masks of several strategies on the same images, with the share that each hides.
 
     Args:
         images: [B, H, W, C].
@@ -59,7 +59,7 @@ def label_gallery(images, labels: Mapping[str, np.ndarray], *, columns: Sequence
 
     Args:
         images: [B, H, W, C].
-        labels: {name: [B, h, w] integers}, such as what is there and what was predicted.
+        labels: {name: [B, h, w] integers}, such as the true and the predicted labels.
         columns: A heading over each image, such as the number of a film's frame.
     Returns:
         A matplotlib figure: the images, and a row for each of the labels.

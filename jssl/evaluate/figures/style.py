@@ -1,4 +1,4 @@
-"""One look for every figure: its colors, its one size of type, its bare axes, its tiles of images."""
+"""The style of every figure: colors, one font size, bare axes, and tiles of images."""
 
 import io
 import warnings
@@ -33,8 +33,9 @@ def png(figure, *, dpi: int = DPI) -> bytes:
 
 
 def svg(figure) -> bytes:
-    """Draws a figure as an SVG file, cut to its contents, with text as text; the same data give the same
-    file.
+    """Draws a figure as an SVG file, cut to its contents, with text as text.
+
+    The same data give the same file.
 
     Args:
         figure: A matplotlib figure.
@@ -51,7 +52,7 @@ def svg(figure) -> bytes:
 def _saved(figure, **how) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn as boxes.
+        # Characters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(buffer, bbox_inches="tight", pad_inches=0.08, facecolor="white", **how)
     return buffer.getvalue()
@@ -87,12 +88,11 @@ def panels(rows: int, columns: int, *, width: float, height: float) -> tuple:
 
 
 def legible(text: str, *, longest: int = LONGEST) -> str:
-    """Makes a name one short line that every font and file takes: what cannot be encoded becomes a question
-    mark.
+    """Makes a name one short line that every file can hold: what cannot be encoded becomes a question mark.
 
     Args:
         text: Any string, such as the name of a folder that is no UTF-8.
-        longest: Characters from which on it is cut.
+        longest: Longer text is cut to so many characters.
     Examples:
         >>> legible("caf\\udce9\\nau lait")
         'caf? au lait'
@@ -103,14 +103,14 @@ def legible(text: str, *, longest: int = LONGEST) -> str:
 
 
 def write(ax, x: float, y: float, text: str, *, longest: int = LONGEST, **style) -> None:
-    """Writes text as it is, without reading mathematics into dollar signs.
+    """Writes text as it is: dollar signs begin no formula.
 
     Args:
         ax: The axes.
-        x: Where, in the axes' coordinates or those of `transform`.
-        y: Where.
-        text: What, made `legible`.
-        longest: Characters from which on it is cut.
+        x: The place, in the axes' coordinates or those of `transform`.
+        y: The place.
+        text: The text, made `legible`.
+        longest: Longer text is cut to so many characters.
         **style: Keyword arguments of matplotlib's `Axes.text`.
     """
     ax.text(
@@ -125,12 +125,12 @@ def title(ax, text: str) -> None:
 
 
 def line(ax, xs, ys: np.ndarray, *, color: str, **style) -> None:
-    """Draws a curve; values with no finite neighbour, of which a line would show nothing, get a dot.
+    """Draws a curve; a value without a finite neighbour, which a line would not show, gets a dot.
 
     Args:
         ax: The axes.
         xs: [T].
-        ys: [T] floats; what is not finite leaves a gap.
+        ys: [T] floats; those that are not finite leave a gap.
         color: Of the line and the dots.
         **style: Keyword arguments of matplotlib's `Axes.plot`.
     """
@@ -143,7 +143,7 @@ def line(ax, xs, ys: np.ndarray, *, color: str, **style) -> None:
 
 
 def label_lines(ax, ends: list[tuple[float, str, str]], *, gap: float = 0.075) -> None:
-    """Names lines where they end, at the right edge, moved apart until none overlaps.
+    """Labels lines at their right ends; labels are moved apart until none overlap.
 
     Args:
         ax: The axes.
@@ -156,7 +156,7 @@ def label_lines(ax, ends: list[tuple[float, str, str]], *, gap: float = 0.075) -
     for y in wanted:
         placed.append(y if not placed else max(y, placed[-1] + gap))
     excess = max(placed[-1] - 1.0, 0.0) if placed else 0.0
-    for i in reversed(range(len(placed))):  # push back what left the top, and what that then touches
+    for i in reversed(range(len(placed))):  # push back labels above the top, and those that they then overlap
         ceiling = placed[i + 1] - gap if i + 1 < len(placed) else placed[i] - excess
         placed[i] = min(placed[i], ceiling)
     for place, (_, text, color) in zip(placed, sorted(ends), strict=True):
@@ -164,7 +164,7 @@ def label_lines(ax, ends: list[tuple[float, str, str]], *, gap: float = 0.075) -
 
 
 def rgb(images) -> np.ndarray:
-    """Makes images to show: floats in [0, 1] with three channels, whatever is outside cut off.
+    """Converts images for display: floats, clipped to [0, 1], with three channels.
 
     Args:
         images: [..., H, W, 1 or 3], uint8 or floats.
@@ -177,11 +177,11 @@ def rgb(images) -> np.ndarray:
 
 
 def unnormalized(images, normalized: Statistics | None = None) -> np.ndarray:
-    """Undoes `jssl.data.normalize`, to show what a view was.
+    """Undoes `jssl.data.normalize`, to display a view.
 
     Args:
         images: [..., H, W, C] floats.
-        normalized: what they were normalised with, by default its own numbers.
+        normalized: what they were normalised with, by default ImageNet's statistics.
     Returns:
         [..., H, W, C] floats in [0, 1].
     """
@@ -192,7 +192,7 @@ def unnormalized(images, normalized: Statistics | None = None) -> np.ndarray:
 
 
 def enlarge(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Brings images [..., h, w, C] to another size by repeating pixels.
+    """Enlarges images [..., h, w, C] to another size by repeating pixels.
 
     Args:
         images: [..., h, w, C].
@@ -216,7 +216,7 @@ def tiles(
 
     Args:
         grid: Rows of images [H, W, 3] of one size.
-        columns: A heading over each column; one too long for its column is turned.
+        columns: A heading over each column; one that is too long is rotated.
         rows: A name left of each row.
         frames: A color, or None, for each image; `WRONG` is drawn dashed.
         tile: Inches per image.

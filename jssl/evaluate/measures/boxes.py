@@ -1,4 +1,4 @@
-"""Boxes around objects, and how many of them were found."""
+"""Boxes around objects, their overlaps, and the average precision of detected boxes."""
 
 import jax
 import jax.numpy as jnp
@@ -51,9 +51,9 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def detection_precision(scores, boxes, true_boxes, there, *, overlap: float = 0.5) -> float:
     """Computes the average precision of boxes: the area under the precision that is reached at each recall.
 
-    From the highest score down, a box is right where its best partner among the true ones overlaps enough and
-    no earlier box took it; precision at a recall is the best one at that recall or above (PASCAL VOC, from
-    2010 on).
+    From the highest score down, a box is correct if the true box that it overlaps most overlaps enough and no
+    earlier box was matched to it. The precision at a recall is the highest at that recall or above (PASCAL
+    VOC, from 2010 on).
 
     Args:
         scores: [M, P] of each image's boxes; -inf for none.

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from jssl.arrays.checks import check, check_positive
 
-SMALLEST = 1e-6  # what smaller entries of tokens count as
+SMALLEST = 1e-6  # replaces smaller entries of tokens
 
 
 def generalized_mean(tokens: jax.Array, *, power: float = 4.0) -> jax.Array:
@@ -13,7 +13,7 @@ def generalized_mean(tokens: jax.Array, *, power: float = 4.0) -> jax.Array:
 
     Args:
         tokens: [B, N, D].
-        power: p; 1 is the mean, and the larger it is, the nearer is the maximum.
+        power: p; 1 gives the mean, and larger powers come closer to the maximum.
     Returns:
         [B, D].
     Raises:
@@ -32,7 +32,7 @@ def generalized_mean(tokens: jax.Array, *, power: float = 4.0) -> jax.Array:
 
 
 def whitening(features: jax.Array, *, floor: float = 1e-6) -> tuple[jax.Array, jax.Array]:
-    """Learns to turn and scale features so that they vary alike in all directions: PCA whitening.
+    """Learns PCA whitening: a rotation and scaling after which features vary equally in all directions.
 
     Args:
         features: [N, D] of images that are not searched for.

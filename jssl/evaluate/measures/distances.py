@@ -1,4 +1,4 @@
-"""How well depth is told: its errors, and the loss that forgives a wrong scale."""
+"""Errors of predicted depth, and a loss that penalises a wrong scale little."""
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ def depth_errors(predicted: jax.Array, depth: jax.Array) -> dict[str, jax.Array]
 
 
 def sig_loss(predicted: jax.Array, depth: jax.Array) -> jax.Array:
-    """Computes the depth loss of AdaBins and DINOv2, of which a common factor costs little.
+    """Computes the depth loss of AdaBins and DINOv2, in which a common factor of all depths costs little.
 
     loss = sqrt(var(g) + 0.15 mean(g)^2),  g = log(predicted + 0.001) - log(depth + 0.001)
 

@@ -1,4 +1,4 @@
-"""Health figures of a run, cheap enough for every logged step, and the words for what they show."""
+"""Health figures of a run, cheap enough for every logged step, and sentences about what they show."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ def embedding_health(z: jax.Array, *, rows: int = 128) -> dict[str, jax.Array]:
 
     Args:
         z: [B, D] embeddings of different images.
-        rows: At most the first rows are looked at, which bounds the cost.
+        rows: The most rows used, from the first on, which bounds the cost.
     Returns:
         {"feature_std" (0 collapsed, 1 spread), "effective_rank" (1 to min(B, D)), "rank_share" (of min(B,
         D)), "uniformity", "dead_dimensions" (share)}, scalars.
@@ -41,12 +41,12 @@ def embedding_health(z: jax.Array, *, rows: int = 128) -> dict[str, jax.Array]:
         "uniformity": uniformity(z),
         "dead_dimensions": dead_dimensions(z),
     }
-    finite = jnp.all(jnp.isfinite(z))  # comparisons and clamps would make a number of a nan
+    finite = jnp.all(jnp.isfinite(z))  # comparisons and clamps would turn nan into a number
     return {name: jnp.where(finite, value, jnp.nan) for name, value in health.items()}
 
 
 def pair_health(z_a: jax.Array, z_b: jax.Array) -> dict[str, jax.Array]:
-    """Measures how close the two views of an image lie, and whether all images do.
+    """Measures how close the two views of an image are, and whether all images coincide.
 
     Args:
         z_a: [B, D] what a loss compares of one view, such as projections.
@@ -107,7 +107,7 @@ def diagnose(metrics: Mapping[str, float]) -> list[str]:
     """Says in words which failures the health figures show, gravest first.
 
     Args:
-        metrics: Any of the figures of this module as numbers; others are passed over.
+        metrics: Any of the figures of this module as numbers; others are ignored.
     Returns:
         One sentence per failure: what was measured, what it means, what to look at. Empty when all is well.
     Examples:
@@ -183,8 +183,8 @@ _FAILURES = {
 
 
 def _rank(z: jax.Array) -> jax.Array:
-    """RankMe from the Gram matrix, many times cheaper than the SVD; what drowns in its rounding counts as
-    zero.
+    """RankMe from the Gram matrix, many times cheaper than the SVD; eigenvalues below its rounding error
+    count as zero.
     """
     gram = similarity(z, z) if len(z) <= z.shape[1] else similarity(z.T, z.T)
     squares = jnp.linalg.eigvalsh(gram)

@@ -1,5 +1,5 @@
-"""Label-free measures of an embedding: how close views lie, how far the rest, how many dimensions are
-used.
+"""Label-free measures of an embedding: how close views of an image are, how evenly images are spread, and how
+many dimensions are used.
 """
 
 import jax
@@ -79,7 +79,7 @@ def rank_me(z: jax.Array, *, eps: float = 1e-7) -> jax.Array:
 
 
 def smooth_rank(singular_values: jax.Array, *, eps: float = 1e-7) -> jax.Array:
-    """Counts how many values share the sum: exp(-sum_k p_k log p_k), p_k = s_k / sum(s) + eps.
+    """Computes the effective number of values by entropy: exp(-sum_k p_k log p_k), p_k = s_k / sum(s) + eps.
 
     Args:
         singular_values: [K], not negative.
@@ -133,7 +133,7 @@ def alpha_req(z: jax.Array, *, first: int = 11, last: int = 50) -> jax.Array:
 
 
 def lidar(z: jax.Array, *, delta: float = 1e-4, eps: float = 1e-7) -> jax.Array:
-    """Computes LiDAR: the smooth rank of what tells images apart, measured against what changes within one.
+    """Computes LiDAR: the smooth rank of the variation between images, relative to that between views of one.
 
     `smooth_rank` of the eigenvalues of W^-1/2 S W^-1/2; S is the covariance of the images' means, W that of
     views around them, plus delta.
@@ -212,14 +212,14 @@ def feature_std(z: jax.Array) -> jax.Array:
 
 
 def dead_dimensions(z: jax.Array, *, threshold: float = 1e-3) -> jax.Array:
-    """Measures the share of dimensions that hardly move over the batch: deviation at most threshold times the
+    """Measures the share of dimensions that hardly vary over the batch: deviation at most threshold times the
     largest.
 
     Args:
         z: [B, D] embeddings as they are.
-        threshold: What counts as still, relative to the liveliest dimension.
+        threshold: The deviation up to which a dimension is dead, relative to the largest deviation.
     Returns:
-        A scalar in [0, 1]; 1 when nothing moves at all.
+        A scalar in [0, 1]; 1 when no dimension varies.
     Raises:
         ValueError: for a wrong rank.
     Examples:
@@ -228,5 +228,5 @@ def dead_dimensions(z: jax.Array, *, threshold: float = 1e-3) -> jax.Array:
     """
     (z,) = check(z=(z, "B D"))
     deviation = jnp.std(z, axis=0)
-    floor = 8 * jnp.finfo(z.dtype).eps * jnp.max(jnp.abs(z))  # rounding is not life
+    floor = 8 * jnp.finfo(z.dtype).eps * jnp.max(jnp.abs(z))  # what rounding alone gives
     return jnp.mean(deviation <= jnp.maximum(threshold * jnp.max(deviation), floor))

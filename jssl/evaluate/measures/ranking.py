@@ -1,4 +1,4 @@
-"""What a ranking is worth: average precision, precision and recall at its top, and the rank of a pair."""
+"""Measures of rankings: average precision, precision and recall at the top, and the rank of a pair."""
 
 import jax
 import jax.numpy as jnp
@@ -7,14 +7,14 @@ from jssl.arrays.checks import check
 from jssl.data.source import EASY, HARD, JUNK
 
 LEVELS = {"easy": ((EASY,), (HARD, JUNK)), "medium": ((EASY, HARD), (JUNK,)), "hard": ((HARD,), (EASY, JUNK))}
-"""By level: which answers are looked for, and which are taken out of the ranking."""
+"""By level: which answers are wanted, and which are taken out of the ranking."""
 
 
 def ranked(scores: jax.Array, relevance: jax.Array, *, level: str) -> tuple[jax.Array, jax.Array]:
-    """Sorts what is known about a gallery by a query's scores.
+    """Sorts the relevance of the gallery's images by the scores of each query.
 
     Args:
-        scores: [Q, G], the larger the nearer; of equal ones the first comes first.
+        scores: [Q, G], larger is nearer; of equal ones the first comes first.
         relevance: [Q, G] integers, `EASY`, `HARD`, `JUNK` of `jssl.data.source` or 0.
         level: "easy", "medium" or "hard" of `LEVELS`.
     Returns:
@@ -56,7 +56,7 @@ def average_precision(wanted: jax.Array, ignored: jax.Array | None = None) -> ja
 
 
 def precision_at(wanted: jax.Array, ignored: jax.Array | None = None, *, k: int) -> jax.Array:
-    """Measures which share of the first k items is wanted; k ends where the last wanted item is.
+    """Measures the share of the first k items that is wanted; k is at most the rank of the last wanted one.
 
     Args:
         wanted: [..., G] bool, best first.
@@ -85,8 +85,7 @@ def _hits(wanted, ignored):
 
 
 def pair_ranks(scores: jax.Array) -> jax.Array:
-    """Finds at which rank each row's own column lies; among equal scores in the middle of them. What is not a
-    number is below all that are.
+    """Finds the rank of each row's own column. Equal scores share their middle rank, and nan ranks last.
 
     Args:
         scores: [M, M], row i against column j; column i is what row i is looking for.
@@ -105,7 +104,7 @@ def pair_ranks(scores: jax.Array) -> jax.Array:
 
 
 def recall_at_false_alarms(scores: jax.Array, wanted: jax.Array, *, share: float) -> jax.Array:
-    """Measures which share of the wanted pairs lies above the threshold that few others exceed.
+    """Measures the share of the wanted pairs above the threshold that only a few of the others exceed.
 
     Args:
         scores: [...].

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-TOLERANCE = 0.008  # of the diagonal: how far apart two boundaries may lie and still meet
+TOLERANCE = 0.008  # of the diagonal: the largest distance at which two boundaries match
 
 
 def confusion(predicted: jax.Array, labels: jax.Array, *, classes: int) -> jax.Array:
@@ -32,7 +32,7 @@ def class_ious(counts) -> np.ndarray:
     Args:
         counts: [classes, classes], a row for each true class.
     Returns:
-        [classes] floats; nan for a class that is neither there nor predicted.
+        [classes] floats; nan for a class that is neither in the labels nor predicted.
     Examples:
         >>> class_ious([[1, 1, 0], [0, 1, 0], [0, 0, 0]])
         array([0.5, 0.5, nan])
@@ -87,9 +87,9 @@ def boundary_f(predicted: jax.Array, truth: jax.Array, *, tolerance: float = TOL
     Args:
         predicted: [..., H, W] bool.
         truth: [..., H, W] bool.
-        tolerance: What is near, in diagonals of the image, rounded up to whole pixels.
+        tolerance: The largest distance that is near, in diagonals of the image, rounded up to whole pixels.
     Returns:
-        [...] in [0, 1]; 1 where neither has a boundary, 0 where one alone has.
+        [...] in [0, 1]; 1 where neither has a boundary, 0 where only one has.
     References:
         DAVIS, arXiv:1704.00675; davisvideochallenge/davis2017-evaluation, `f_measure`
     Examples:

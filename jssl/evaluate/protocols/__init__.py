@@ -48,7 +48,7 @@ PROTOCOLS: dict[str, Callable[..., Protocol]] = {
     "label_free": label_free,
     "label_free_views": label_free_views,
 }
-"""What makes each protocol, by its name; keyword arguments are the protocol's settings."""
+"""The function that makes each protocol, by its name; its keyword arguments are the protocol's settings."""
 
 
 def protocol(name: str, **settings) -> Protocol:
@@ -56,7 +56,7 @@ def protocol(name: str, **settings) -> Protocol:
 
     Args:
         name: One of `PROTOCOLS`.
-        **settings: Keyword arguments of what makes it.
+        **settings: Keyword arguments of the function that makes it.
     Returns:
         The `Protocol`.
     Raises:

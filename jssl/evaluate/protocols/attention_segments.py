@@ -1,4 +1,4 @@
-"""Segments that the class token attends to, compared with the objects: DINO's Jaccard figure."""
+"""Segments that the class token attends to, compared with objects: DINO's Jaccard index."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,17 +12,17 @@ NAME = "attention_segments"
 
 
 def attention_segments_protocol(*, share: float = 0.6) -> Protocol:
-    """Makes the protocol of attended segments: their overlap with what is not background, head by head.
+    """Makes the protocol of attention segments: the overlap of each head's segment with the objects.
 
     A head's segment is the smallest set of patches that holds `share` of its attention, as whole patches.
 
     Args:
         share: Of the attention that is kept, in (0, 1].
     Returns:
-        The `Protocol` "attention_segments" with the metrics "jaccard", of the best head of each image, which
-        the truth chooses, as published; "jaccard_head", of the one head that is best on average; and
+        The `Protocol` "attention_segments" with the metrics "jaccard", of the best head of each image, chosen
+        by its labels, as published; "jaccard_head", of the one head that is best on average; and
         "jaccard_mean", over all heads. Images without an object are left out; classes above 0 are objects,
-        and pixels of negative labels are not counted.
+        and pixels with negative labels are not counted.
     References:
         arXiv:2104.14294, section 4.2.2 and figure 4; facebookresearch/dino, visualize_attention.py
     """
@@ -50,7 +50,7 @@ def segment_overlaps(attention: np.ndarray, labels: np.ndarray, *, share: float 
 
     Args:
         attention: [M, heads, N] of the class token.
-        labels: [M, H, W] integers: above 0 an object, negative what is not counted.
+        labels: [M, H, W] integers: above 0 an object; negative pixels are not counted.
         share: As `most_attended`.
     Returns:
         [M, heads].

@@ -1,4 +1,4 @@
-"""What a protocol is: a named evaluation that says what it needs and returns its metrics."""
+"""Protocols: named evaluations that say what they need and return metrics."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -74,9 +74,9 @@ class Protocol(NamedTuple):
         name: Its metrics are called `name_metric` in tables and logs.
         needs: Names of what `run` takes, such as those of `WORDS`.
         run: (**needs) -> {metric: value}.
-        main: The metric that stands for it where there is room for one.
+        main: The metric shown where there is room for one.
         settings: Every number that defines it, by name.
-        standardises: Whether it takes the mean of the training features away itself, so that a shift of all
+        standardises: Whether it subtracts the mean of the training features itself, so that a shift of all
             features changes nothing.
     """
 
@@ -108,13 +108,13 @@ def checked(train_features, train_labels, test_features, test_labels) -> list[ja
 
 
 def strays(labels, classes: int) -> str | None:
-    """Says which labels there are, where some are no classes.
+    """Returns the range of labels in words, where some are no classes.
 
     Args:
-        labels: [N] integers; traced ones pass, and those of other processes: their values are not known here.
+        labels: [N] integers. Traced labels and those of other processes pass, since their values are unknown.
         classes: Number of classes.
     Returns:
-        A few words, or None where all lie in [0, classes).
+        Words such as "from -1 to 2", or None where all lie in [0, classes).
     Examples:
         >>> strays([0, -1, 2], classes=3), strays([0, 2], classes=3)
         ('from -1 to 2', None)
@@ -128,7 +128,7 @@ def strays(labels, classes: int) -> str | None:
 
 
 def check_labels(classes: int, **labels) -> None:
-    """Refuses labels that are no classes: indexing would take -1 for the last one.
+    """Checks that labels are classes: indexing would take -1 for the last class.
 
     Args:
         classes: Number of classes.
@@ -142,11 +142,11 @@ def check_labels(classes: int, **labels) -> None:
 
 
 def settings_of(function: Callable, given: Mapping[str, Any] = {}, *, of: str = "") -> dict[str, Any]:
-    """Lists all settings of a function: what is given, and the defaults of its other keyword arguments.
+    """Lists all settings of a function: those given, and the defaults of its other keyword arguments.
 
     Args:
-        function: What takes them.
-        given: Some of them.
+        function: The function that takes them.
+        given: Some of them, with other values than the defaults.
         of: What the settings belong to, for the message.
     Returns:
         {name: value}, in the function's order.
@@ -158,7 +158,7 @@ def settings_of(function: Callable, given: Mapping[str, Any] = {}, *, of: str = 
     """
     known = inspect.signature(function).parameters.values()
     values = {one.name: one.default for one in known if one.kind is one.KEYWORD_ONLY}
-    values.pop("classes", None)  # it belongs to the data
+    values.pop("classes", None)  # a property of the data, not a setting
     if unknown := next((name for name in given if name not in values), None):
         raise ValueError(f"{of or function.__name__} has no setting {unknown}; it has {', '.join(values)}")
     return {name: given.get(name, value) for name, value in values.items()}
@@ -169,7 +169,7 @@ def refusal(protocol: Protocol, given: Mapping[str, Any]) -> str | None:
 
     Args:
         protocol: The evaluation.
-        given: What there is, by the names of `Protocol.needs`; None counts as missing.
+        given: Inputs by the names of `Protocol.needs`; None counts as missing.
     Returns:
         One line, or None where the protocol can run.
     Examples:
@@ -225,13 +225,13 @@ def score(protocols: Iterable[Protocol], **given: Any) -> dict[str, float]:
 
 
 def heading(metric: str) -> str:
-    """Names a metric for people, with its unit.
+    """Writes the name of a metric for a reader, with its unit.
 
     Examples:
         >>> heading("knn_top1"), heading("depth_rmse"), heading("npz:my_set.npz: knn_top1")
         ('kNN top-1, %', 'depth rmse', 'npz:my_set.npz: kNN top-1, %')
     """
-    before, colon, name = metric.rpartition(": ")  # such as the data, as it is
+    before, colon, name = metric.rpartition(": ")  # a prefix, such as the data, stays as it is
     words = [{"knn": "kNN", "top1": "top-1", "top5": "top-5"}.get(word, word) for word in name.split("_")]
     return before + colon + " ".join(words) + (", %" if is_share(metric) else "")
 
@@ -242,7 +242,7 @@ def is_share(metric: str) -> bool:
 
 
 def shown(metric: str, value: float) -> str:
-    """Writes a metric's value for people, in the unit of `heading`.
+    """Writes a metric's value for a reader, in the unit of `heading`.
 
     Examples:
         >>> shown("knn_top1", 0.7114), shown("depth_rmse", 0.1234567)

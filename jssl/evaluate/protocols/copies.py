@@ -17,12 +17,12 @@ NAME = "copies"
 def copies_protocol(*, power: float = 4.0, whiten: bool = True, false_alarms: float = 1e-3) -> Protocol:
     """Makes the protocol of copy detection: originals of altered copies are looked for among other images.
 
-    Descriptors have length 1 before they are whitened, by their variances; the authors' are as they come, and
-    whitened by second moments about 0. All answers count, the authors' first 20.
+    Descriptors are scaled to length 1 and then whitened by their covariance; the authors do not scale them
+    and whiten by second moments about 0. All answers count; the authors count the first 20.
 
     Args:
-        power: Of the generalised mean of patch tokens, which stands beside the image's feature.
-        whiten: Whether descriptors are whitened as other images teach.
+        power: Of the generalised mean of patch tokens, which is joined to the image's feature.
+        whiten: Whether descriptors are whitened, as learned from other images.
         false_alarms: The share of pairs of a copy and another image that may lie above the threshold.
     Returns:
         The `Protocol` "copies" with the metrics "map", and "recall": the share of copies found at that
@@ -61,7 +61,7 @@ def copies_protocol(*, power: float = 4.0, whiten: bool = True, false_alarms: fl
 
 
 def descriptors(features: jax.Array, tokens: jax.Array, *, power: float) -> jax.Array:
-    """Makes an image's descriptor: its feature beside the generalised mean of its patch tokens, length 1.
+    """Joins an image's feature and the generalised mean of its patch tokens to a descriptor of length 1.
 
     Args:
         features: [B, E].

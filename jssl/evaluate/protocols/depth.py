@@ -25,15 +25,15 @@ BINS = 256
 def depth_protocol(*, bins: int = BINS, **settings) -> Protocol:
     """Makes the protocol of linear depth: its error, and the share of pixels that are nearly right.
 
-    The whole image's feature stands beside each of its patch tokens. The authors' second loss, of the
+    The whole image's feature is joined to each of its patch tokens. The authors' second loss, on the
     gradients of depth between pixels, is left out: the probe is trained on whole patches.
 
     Args:
-        bins: Depths between the least and the largest of the training images that are weighed.
+        bins: Number of bins between the smallest and the largest depth of the training images.
         **settings: Keyword arguments of `fit_patches`, such as steps.
     Returns:
         The `Protocol` "linear_depth" with the metrics of `depth_errors`: "rmse", "abs_rel", "delta1" ...,
-        of each test image that has a depth, and their means, as the authors'.
+        computed for each test image that has a depth and then averaged, as by the authors.
     References:
         arXiv:2304.07193, section 7.4; facebookresearch/dinov2, dinov2/eval/depth, on
         zhyever/Monocular-Depth-Estimation-Toolbox, depth/core/evaluation/metrics.py
@@ -65,7 +65,7 @@ def depth_protocol(*, bins: int = BINS, **settings) -> Protocol:
 
 
 def beside_image(tokens: jax.Array, features: jax.Array) -> jax.Array:
-    """Puts an image's feature [M, E] beside each of its patch tokens [M, N, D]: [M, N, D + E]."""
+    """Joins an image's feature [M, E] to each of its patch tokens [M, N, D]: [M, N, D + E]."""
     tokens, features = jnp.asarray(tokens), jnp.asarray(features)
     return jnp.concatenate(
         [tokens, jnp.broadcast_to(features[:, None], (*tokens.shape[:2], features.shape[-1]))], -1
@@ -88,7 +88,7 @@ def patch_depths(depth: jax.Array, count: int) -> jax.Array:
 
 
 def expected_depth(outputs: jax.Array, depths: jax.Array) -> jax.Array:
-    """Averages bins of depth, each weighed by what the probe says of it: relu(output) + 0.1, normalised.
+    """Averages bins of depth, weighted by the probe's outputs: relu(output) + 0.1, normalised.
 
     Args:
         outputs: [..., K].

@@ -17,15 +17,15 @@ OUTPUTS = 5  # whether a center lies in the patch; its place in it, and the loga
 def detection_protocol(*, overlap: float = 0.5, **settings) -> Protocol:
     """Makes the proxy of detection: average precision of boxes that one linear map of patch tokens finds.
 
-    It stands in for the fine-tuned detectors of the papers, and its numbers are not to be compared with
-    theirs: the network is frozen, classes are not told apart, and a patch holds one center at most.
+    It stands in for the fine-tuned detectors of the papers. Its numbers cannot be compared with theirs: the
+    network is frozen, classes are not distinguished, and a patch holds one center at most.
 
     Args:
         overlap: The least intersection over union with a true box.
         **settings: Keyword arguments of `fit_patches`, such as steps.
     Returns:
-        The `Protocol` "detection" with the metric "ap50_proxy" (of another overlap its percent). Objects are
-        masks [M, H, W], 0 for none and else numbers from 1.
+        The `Protocol` "detection" with the metric "ap50_proxy" (for another overlap, its percentage in place
+        of 50). Objects are masks [M, H, W], 0 for none, else the object's number from 1.
     References:
         Centers as boxes: arXiv:1904.07850
     """
@@ -53,7 +53,7 @@ def detection_protocol(*, overlap: float = 0.5, **settings) -> Protocol:
 def center_targets(
     boxes: jax.Array, there: jax.Array, *, grid: tuple[int, int]
 ) -> tuple[jax.Array, jax.Array]:
-    """Says of each patch whether a box has its center there, and which box.
+    """Finds for each patch whether a box has its center there, and which box.
 
     Args:
         boxes: [M, K, 4] top, left, bottom, right in shares of the image.
@@ -61,7 +61,7 @@ def center_targets(
         grid: (rows, columns) of patches.
     Returns:
         (centers [M, N] bool; boxes [M, N, 4]: the center's row and column in the patch from 0 to 1, and the
-        logarithm of height and width in patches). Of several in a patch, the last counts.
+        logarithm of height and width in patches). Of several centers in a patch, the last counts.
     Examples:
         >>> centers, boxes = center_targets(jnp.array([[[0, 0, 0.5, 0.5]]]), jnp.array([[True]]), grid=(2, 2))
         >>> centers[0].tolist(), boxes[0, 0].tolist()
@@ -74,7 +74,7 @@ def center_targets(
     values = jnp.concatenate([middle - cell, jnp.log(jnp.maximum(size, 1e-6))], -1)
     centers = jnp.zeros((len(boxes), grid[0] * grid[1] + 1), bool)
     targets = jnp.zeros((*centers.shape, 4), jnp.float32)
-    for i in range(boxes.shape[1]):  # one after the other, so that the last wins wherever it runs
+    for i in range(boxes.shape[1]):  # one after the other, so that the last wins on every device
         rows = jnp.arange(len(boxes)), place[:, i]
         centers, targets = centers.at[rows].set(True), targets.at[rows].set(values[:, i])
     return centers[:, :-1], targets[:, :-1]

@@ -25,15 +25,15 @@ def low_shot(
     """Makes the protocol of 1 % and 10 % of the labels: logistic regression on a share of each class.
 
     A larger share holds all images of a smaller one. Features are centred and scaled to unit length, row by
-    row, as MSN's are; it has no intercept, here there is one. SimCLR's lists of ImageNet's images are one
-    draw; here are several.
+    row, as in MSN, whose regression has no intercept; here there is one. SimCLR's lists of ImageNet's images
+    are one draw; here there are several.
 
     Args:
         shares: Of the training images of each class; the first is the main one.
         draws: Different choices of images.
-        strength: C of `logistic_probe`: one over MSN's weight decay of 0.0025, its README's, which the code
-            divides by the images.
-        iterations: Most steps of L-BFGS.
+        strength: C of `logistic_probe`: the inverse of the weight decay in MSN's README, 0.0025, which its
+            code divides by the number of images.
+        iterations: The most steps of L-BFGS.
         seed: Of the first draw.
     Returns:
         The `Protocol` "low_shot" with "p1_top1", the mean over draws at 1 %, "p1_spread", the deviation over
@@ -120,7 +120,7 @@ def _prototype_top1(train, labels, test, test_labels, rows, classes):
         count = chosen.sum(axis=1)
         means = similarity(chosen, train[rows].T) / jnp.maximum(count, 1)[:, None]
         distances = jnp.sum(means**2, axis=1) - 2 * similarity(test, means)
-        distances = jnp.where(count > 0, distances, jnp.inf)  # a class that is not there is never found
+        distances = jnp.where(count > 0, distances, jnp.inf)  # a class without images is never predicted
         return jnp.mean(jnp.argmin(distances, axis=1) == test_labels)
 
     return jax.lax.map(one, jnp.asarray(rows))

@@ -1,4 +1,4 @@
-"""Fine-tuning as a protocol: the numbers of a paper for the one experiment that carries them out."""
+"""Fine-tuning as a protocol: the numbers of a paper, for the experiment `fine_tune` that carries it out."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ def fine_tune_mae(**changes: Any) -> Protocol:
     """Makes MAE's fine-tuning: AdamW with layer decay, strong augmentation, mixing, 100 epochs.
 
     Args:
-        **changes: Of the numbers of `experiments.fine_tune`, which are MAE's, such as epochs=10.
+        **changes: Settings of `experiments.fine_tune` to change, such as epochs=10; its defaults are MAE's.
     Returns:
         The `Protocol` "fine_tune_mae" with the metric "top1". It needs `fine_tune`: settings -> {metric:
         value}.
@@ -25,7 +25,7 @@ def fine_tune_beit(**changes: Any) -> Protocol:
     Everything else is as for MAE, whose classifier begins as small as BEiT's.
 
     Args:
-        **changes: Of the numbers of `experiments.fine_tune`.
+        **changes: Settings of `experiments.fine_tune` to change.
     Returns:
         The `Protocol` "fine_tune_beit" with the metric "top1". It needs what `fine_tune_mae` needs.
     References:

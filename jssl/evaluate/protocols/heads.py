@@ -77,7 +77,7 @@ def train_heads(
     rows: np.ndarray | None = None,
     seed: int = 0,
 ) -> Heads:
-    """Trains a head for every rate by the cross-entropy with labels; all see the same rows and none another.
+    """Trains a head for every rate by the cross-entropy with labels, each by itself and all on the same rows.
 
     Rows stay on the host. They come to the devices part by part, each batch spread over all devices.
 

@@ -24,7 +24,7 @@ def knn_protocol(*, k: int | Sequence[int] = 20, temperature: float = 0.07) -> P
     Args:
         k: Neighbours that vote, at most the training rows; of several, the first is the main one. DINO
             reports the best of 10, 20, 100 and 200, most often 20.
-        temperature: The width of their weight.
+        temperature: Of their weights, exp(cosine / temperature).
     Returns:
         The `Protocol` "knn" with the metric "top1", and "k10_top1" and so on where there are several k.
     Raises:
@@ -99,7 +99,7 @@ def knn_classify(
         test_features: [M, D], normalised here.
         classes: Number of classes.
         k: Neighbours that vote.
-        temperature: The width of their weight.
+        temperature: Of their weights, exp(cosine / temperature).
         chunk: As in `nearest_neighbours`.
     Returns:
         [M, classes] scores, not normalised; the prediction is their argmax. Temperatures below 0.012 overflow
@@ -139,7 +139,7 @@ def knn_accuracy(
         test_labels: [M] integers in [0, classes).
         classes: Number of classes.
         k: Neighbours that vote.
-        temperature: The width of their weight.
+        temperature: Of their weights, exp(cosine / temperature).
         chunk: As in `nearest_neighbours`.
     Returns:
         A scalar in [0, 1].
@@ -184,7 +184,7 @@ def _check_neighbours(k, bank):
 
 
 def _from_host(bank, queries, k, chunk):
-    """The best of every part of the bank, each of the queries' shares on a device of its own."""
+    """Merges the best of every part of the bank; each device searches for its own share of the queries."""
     check(bank=(bank[:1], "N D"), queries=(queries[:1], "M D"))
     _check_neighbours(k, bank)
     mesh = make_mesh()
@@ -283,12 +283,12 @@ def top_k(values: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
 
 @functools.partial(jax.jit, static_argnames="classes")
 def votes(similarities: jax.Array, labels: jax.Array, temperature: float, classes: int) -> jax.Array:
-    """Adds up the votes of neighbours, each of the weight exp(similarity / temperature).
+    """Adds up the votes of neighbours, each with the weight exp(similarity / temperature).
 
     Args:
         similarities: [M, k].
         labels: [M, k] integers in [0, classes).
-        temperature: The width of the weight.
+        temperature: Of the weights.
         classes: Number of classes.
     Returns:
         [M, classes].
@@ -304,7 +304,7 @@ def predicted(similarities: jax.Array, labels: jax.Array, temperature: float, cl
     Args:
         similarities: [M, k], largest first.
         labels: [M, k] integers in [0, classes).
-        temperature: The width of the weight.
+        temperature: Of the weights.
         classes: Number of classes.
     Returns:
         [M] integers.

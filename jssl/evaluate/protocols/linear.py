@@ -72,13 +72,13 @@ def linear_probe(
     validation: float = 0.1,
     seed: int = 0,
 ) -> LinearProbe:
-    """Trains softmax regression on standardised features; held-out rows choose its setting, which sees the
-    test rows once.
+    """Trains softmax regression on standardised features; held-out rows choose its setting, and the test rows
+    are used once.
 
-    SGD with momentum 0.9 and a cosine to 0, as the field's linear evaluation; all |learning_rates| *
-    |weight_decays| settings share each batch, so that a sweep is one matrix product per step. Same arguments,
-    same numbers. Rows on the host stay there: they come to the devices part by part, each batch spread over
-    all of them.
+    SGD with momentum 0.9 and a cosine to 0, as is usual for linear evaluation; all |learning_rates| *
+    |weight_decays| settings share each batch, so that a sweep is one matrix product per step. The same
+    arguments give the same numbers. Rows on the host stay there: they come to the devices part by part, each
+    batch spread over all of them.
 
     Args:
         train_features: [N, D] frozen features, standardised here by the training rows.
@@ -108,7 +108,7 @@ def linear_probe(
     on_host = isinstance(train_features, np.ndarray) and isinstance(test_features, np.ndarray)
     arrays: Any = tuple(map(np.asarray, given)) if on_host else checked(*given)
     if on_host:
-        jax.eval_shape(checked, *arrays)  # looks at their shapes alone
+        jax.eval_shape(checked, *arrays)  # checks their shapes alone
     check_positive(classes=classes, steps=steps, batch=batch)
     check_labels(classes, train_labels=train_labels, test_labels=test_labels)
     if not (learning_rates and weight_decays):
@@ -187,7 +187,7 @@ def _from_host(
 
 
 def standardising(mean, deviation):
-    """(mean, what to multiply by) of features; a dead dimension says nothing."""
+    """(mean, factor) that standardise features; the factor of a constant dimension is 0."""
     return mean, jnp.where(deviation > 1e-6 * jnp.max(deviation), 1 / deviation, 0.0)
 
 
@@ -212,7 +212,7 @@ def _step(carry, number, x, labels, grid, steps):
     weights, velocity = carry
     rates, decays = grid.T
 
-    def loss(weights):  # the sum over settings: their gradients do not meet
+    def loss(weights):  # the sum over settings, whose gradients are independent
         kernel, bias = weights
         log_probabilities = jax.nn.log_softmax(jnp.einsum("bd,sdk->sbk", x, kernel) + bias[:, None])
         nll = -jnp.take_along_axis(log_probabilities, labels[None, :, None], axis=-1).mean(axis=(1, 2))
@@ -237,7 +237,7 @@ def _steps(carry, first, x, labels, mean, scale, grid, steps):
 
 @jax.jit
 def _undone(trained, mean, scale):
-    """Weights that act on features as they are."""
+    """Weights for features that are not standardised."""
     (kernel, bias), _ = trained
     kernel = kernel * scale[:, None]
     return kernel, bias - jnp.einsum("d,sdk->sk", mean, kernel)
@@ -249,7 +249,7 @@ def _accuracies(kernel, bias, features, labels):
 
 @jax.jit
 def _right(kernel, bias, features, labels, there):
-    """How many rows each setting tells right, of those that are there."""
+    """The number of rows that each setting classifies correctly, where `there` is 1."""
     return jax.lax.map(
         lambda one: there @ (jnp.argmax(features @ one[0] + one[1], -1) == labels), (kernel, bias)
     )

@@ -1,7 +1,7 @@
 """Linear probes with all the numbers of a paper: DINO's, DINOv2's grid, MoCo's and MAE's.
 
-They see frozen features of the evaluation view; the authors crop and mirror training images anew in every
-epoch. They report the last epoch, where some authors report the best one on the test images.
+They are trained on frozen features of the evaluation view; the authors crop and mirror training images anew
+in every epoch. They report the last epoch; some authors report the best one on the test images.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def linear_dino(
     """Makes DINO's linear probe: class tokens of the last blocks, SGD, a cosine that moves once an epoch.
 
     Args:
-        blocks: Whose class tokens are read, at most those that there are: 4 for ViT-S, 1 for ViT-B.
+        blocks: How many last blocks' class tokens are read, at most all: 4 for ViT-S, 1 for ViT-B.
         mean: Read the mean of the last block's patches too, as for ViT-B.
         learning_rate: For a batch of 256.
         epochs: Passes over the training rows.
@@ -94,11 +94,11 @@ def linear_dinov2(
     """Makes DINOv2's linear probe: a head for every rate, number of blocks and pooling, all trained together.
 
     A head reads its own columns of one array, so that a step is two matrix products for all heads. Held-out
-    training rows choose the head that sees the test rows; the authors' choose on the test set of ImageNet.
+    training rows choose the head that is tested; the authors choose it on ImageNet's test set.
 
     Args:
         learning_rates: One side of the grid, for a batch of 256.
-        blocks: Another side: of how many last blocks class tokens are read, at most those that there are.
+        blocks: Another side: how many last blocks' class tokens are read, at most all.
         mean: The third side: whether the mean of the last block's patches is read too.
         steps: Optimizer steps, with a cosine to 0 over them.
         batch: Rows per step.
@@ -254,7 +254,7 @@ def linear_mae(
         size = min(batch, len(train_features))
         whole = len(train_features) // size
         rate = warmup_cosine(learning_rate * size / 256, steps=epochs * whole, warmup=warmup * whole)
-        exact = partial(nn.BatchNorm, use_fast_variance=False)  # whatever the features' mean
+        exact = partial(nn.BatchNorm, use_fast_variance=False)  # exact for features of any mean
         norm = exact(momentum=0.9, epsilon=1e-6, use_scale=False, use_bias=False)
         layer = nn.Dense(classes, kernel_init=nn.initializers.normal(0.01))
         heads = train_heads(

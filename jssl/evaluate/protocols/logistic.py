@@ -84,7 +84,7 @@ def logistic_probe(
         classes: Number of classes.
         strengths: Values of C, from small to large; a single one is used as it is.
         validation: Share of the training rows, in (0, 1), held out to choose C.
-        iterations: Most steps of L-BFGS for each C.
+        iterations: The most steps of L-BFGS for each C.
         tolerance: Largest entry of the gradient at which L-BFGS stops, of the loss per row and in units of
             its curvature.
         seed: Of the split.
@@ -126,7 +126,7 @@ def logistic_probe(
 
 @functools.partial(jax.jit, static_argnames=("classes", "iterations"))
 def _logistic_probe(train, test, strengths, tolerance, classes, iterations):
-    """Rows stay where they are, on however many devices: who counts is said by weights beside them."""
+    """Fits and tests on rows that stay on their devices; weights beside the rows select those that count."""
     features, labels, fitted, held = train
     everyone = fitted + held
     mean = everyone @ features / everyone.sum()

@@ -43,14 +43,14 @@ def fit_patches(
 ) -> PatchProbe:
     """Trains a linear map of standardised patch tokens by AdamW with a cosine to 0.
 
-    DINOv2's head is the same, batch normalisation and a convolution of 1 x 1, there of running statistics;
+    DINOv2's head is the same: batch normalisation and a 1 x 1 convolution. Its statistics are running ones,
     here they are those of all training patches.
 
     Args:
         tokens: [M, N, D] frozen patch tokens.
         targets: A pytree of arrays [M, ...].
-        loss: (outputs [b, N, K], targets of the same images) -> a scalar. A function of a module, or the same
-            object again, is compiled once.
+        loss: (outputs [b, N, K], targets of the same images) -> a scalar. It is compiled once if it is always
+            the same object, such as a function of a module.
         outputs: K.
         steps: Of training.
         batch: Images per step.
@@ -97,7 +97,7 @@ def patch_outputs(probe: PatchProbe, tokens: jax.Array) -> jax.Array:
 
 
 def at_every_pixel(patches: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Brings values of patches to pixels, bilinearly between the patches' centres.
+    """Interpolates values of patches to pixels, bilinearly between the patches' centres.
 
     Args:
         patches: [M, N, K], row-major.
@@ -110,7 +110,7 @@ def at_every_pixel(patches: jax.Array, size: tuple[int, int]) -> jax.Array:
 
 
 def patch_grid(count: int, size: Sequence[int]) -> tuple[int, int]:
-    """Finds how patches lie in labels, from their number and the labels' size.
+    """Finds the grid of patches from their number and the size of the labels.
 
     Args:
         count: Patches N.
@@ -142,7 +142,7 @@ def in_patches(labels: jax.Array, count: int) -> jax.Array:
 
 
 def check_dense(name: str, *, numbers: bool = True, **labels: tuple) -> None:
-    """Refuses dense labels that do not belong to tokens.
+    """Checks that dense labels belong to tokens.
 
     Args:
         name: Of the protocol.

@@ -16,7 +16,7 @@ NAME = "propagate"
 
 
 def propagation_protocol(**settings) -> Protocol:
-    """Makes the protocol of labels carried along films from their first frame.
+    """Makes the protocol of label propagation: labels of the first frame are carried along each film.
 
     Args:
         **settings: Keyword arguments of `propagate`: radius, frames, top, temperature.
@@ -74,17 +74,18 @@ def propagate(
     """Carries the labels of a film's first frame to the others.
 
     Each patch takes the mean label of the `top` patches most like it, of the first frame and of the last
-    ones, no farther away than `radius` patches, weighed by exp(cosine / temperature). Between patches labels
-    are bilinear, then each label is scaled to [0, 1] over the frame, and the largest wins.
+    ones, no farther away than `radius` patches, weighted by exp(cosine / temperature). Labels are
+    interpolated bilinearly between patches, each label is scaled to [0, 1] over the frame, and the largest
+    wins.
 
     Args:
         tokens: [T, N, D] patch tokens of the frames.
         first: [H, W] integers in [0, classes), 0 for no object; patches take the label at their middle.
         classes: Objects, and one for none.
-        radius: How many rows and columns away a patch may lie; 0: as far as the frame is.
-        frames: How many frames before this one are looked at beside the first.
+        radius: How many rows and columns away a patch may lie; 0: anywhere in the frame.
+        frames: How many frames before this one are used besides the first.
         top: Patches that a label is taken from.
-        temperature: The width of their weight.
+        temperature: Of their weights, exp(cosine / temperature).
     Returns:
         [T - 1, H, W] integers.
     Raises:

@@ -1,4 +1,4 @@
-"""Retrieval: the landmarks' mean average precision at three levels, and captions of images by their rank."""
+"""Retrieval of landmarks, by mean average precision at three levels, and of captions and images, by rank."""
 
 from collections.abc import Sequence
 
@@ -23,8 +23,8 @@ def retrieval_protocol(*, ks: Sequence[int] = (1, 5, 10)) -> Protocol:
         ks: How many of the first ranks precision is measured at.
     Returns:
         The `Protocol` "retrieval" with, for each of easy, medium and hard that any query has answers at, the
-        metrics "map_LEVEL" and "precision1_LEVEL" and so on. `relevance` [Q, G] says how an image answers a
-        query, by `EASY`, `HARD`, `JUNK` of `jssl.data.source` or 0; queries without answers are left out.
+        metrics "map_LEVEL" and "precision1_LEVEL" and so on. `relevance` [Q, G] grades an image as an answer
+        to a query by `EASY`, `HARD`, `JUNK` of `jssl.data.source` or 0; queries without answers are left out.
     References:
         arXiv:1803.11285; filipradenovic/revisitop
     """
@@ -49,13 +49,13 @@ def retrieval_protocol(*, ks: Sequence[int] = (1, 5, 10)) -> Protocol:
 
 
 def cross_retrieval_protocol(*, ks: Sequence[int] = (1, 5, 10)) -> Protocol:
-    """Makes the protocol of retrieval between images and their captions, each looked for by the other.
+    """Makes the protocol of retrieval between images and their captions, in both directions.
 
     Args:
         ks: The ranks at which recall is measured; those above the number of images are left out.
     Returns:
-        The `Protocol` "cross_retrieval" with, for "caption" and "image" as what is looked for, the metrics
-        "WHAT_recall1" ... and "WHAT_median_rank", from 1. Equal cosines share the middle rank, so that a
+        The `Protocol` "cross_retrieval" with the metrics "WHAT_recall1" ... and "WHAT_median_rank", from 1,
+        where WHAT is retrieved: "caption" or "image". Equal cosines share the middle rank, so that a
         collapsed network does not win.
     References:
         CLIP, arXiv:2103.00020, section 3.1.3
@@ -80,7 +80,7 @@ def cross_retrieval_protocol(*, ks: Sequence[int] = (1, 5, 10)) -> Protocol:
 def checked_relevance(
     name: str, queries: jax.Array, gallery: jax.Array, relevance
 ) -> tuple[jax.Array, jax.Array, np.ndarray]:
-    """Refuses what does not say of each query and each image of the gallery how they belong together.
+    """Checks that relevance has an entry for each query and each image of the gallery.
 
     Args:
         name: Of the protocol.

@@ -1,4 +1,4 @@
-"""SelfAugment's probe: how well frozen features tell by how much an image was turned. It takes no labels."""
+"""SelfAugment's probe: it predicts the rotation of an image from frozen features, and needs no labels."""
 
 import numpy as np
 
@@ -8,12 +8,12 @@ from jssl.evaluate.protocols.linear import linear_probe
 
 
 def self_augment(*, images: int = 2000, steps: int = 500, **settings) -> Protocol:
-    """Makes the rotation probe: a linear layer tells four rotations apart.
+    """Makes the rotation probe: a linear layer predicts which of four rotations an image has.
 
-    Its accuracy ranks augmentations as accuracy with labels does, where the contrastive loss does not.
+    Its accuracy ranks augmentations as accuracy with labels does; the contrastive loss does not.
 
     Args:
-        images: Of each split, the most that are turned.
+        images: The most images used of each split.
         steps: Of `linear_probe`.
         **settings: Further keyword arguments of `linear_probe`.
     Returns:
@@ -37,7 +37,7 @@ def self_augment(*, images: int = 2000, steps: int = 500, **settings) -> Protoco
 
 
 def _turned(images, encode):
-    """Features [4 N, D] of each image in its four rotations, and by how many quarter turns."""
+    """Features [4 N, D] of each image in its four rotations, and the number of quarter turns of each."""
     images = np.asarray(images)
     if images.shape[1] != images.shape[2]:
         raise ValueError(f"self_augment turns square images, got {images.shape[1]} x {images.shape[2]}")

@@ -50,7 +50,7 @@ def segmentation_protocol(**settings) -> Protocol:
 
 @functools.partial(jax.jit, static_argnames=("count", "classes"))
 def class_shares(labels: jax.Array, count: int, *, classes: int) -> jax.Array:
-    """Measures which share of each patch's pixels each class has.
+    """Measures the share of each patch's pixels that each class has.
 
     Args:
         labels: [M, H, W] integers; pixels of negative labels belong to no class.
@@ -83,7 +83,7 @@ def _counts(probe: PatchProbe, tokens, labels):
 
 
 def _classes(train, test) -> int:
-    """The number of classes, at least two, of which training masks have all that test masks have."""
+    """The number of classes, at least two; checks that training masks have all classes of the test masks."""
     found = np.unique(train[train >= 0])
     if len(found) < 2:
         raise ValueError(f"{NAME}: it needs training masks of at least two classes, they have {len(found)}")

@@ -20,14 +20,14 @@ def transfer(
 ) -> Protocol:
     """Makes the transfer suite: logistic regression on every data set, and the mean over them.
 
-    Of each set "SET_top1" and, since some sets are judged by it, "SET_mean_class_accuracy". How methods rank
-    on one set and on another is what `jssl compare` shows of several evaluations.
+    The metrics of each set are "SET_top1" and "SET_mean_class_accuracy", by which some sets are judged. `jssl
+    compare` shows how methods rank on different sets.
 
     Args:
-        strengths: Values of C, the authors' weight decays' inverses, of which held-out training rows choose
-            one for each set.
+        strengths: Values of C, the inverses of the authors' weight decays. Held-out training rows choose one
+            for each set.
         validation: Share of the training rows that is held out to choose.
-        iterations: Most steps of L-BFGS for each, 100 as scikit-learn's default.
+        iterations: The most steps of L-BFGS for each, 100 as scikit-learn's default.
         seed: Of the held-out rows.
     Returns:
         The `Protocol` "transfer", which needs `sets`: {name: what `logistic` needs}; its main metric is
@@ -54,7 +54,7 @@ def transfer(
 
 
 def mean_class_accuracy(scores, labels) -> float:
-    """Averages the accuracies of the classes that there are, each counting as much as any other.
+    """Averages the accuracies of the classes that occur in the labels, with equal weights.
 
     Args:
         scores: [N, classes].

@@ -1,4 +1,4 @@
-"""What features show without labels: their rank, their spectrum, and how views of one image agree."""
+"""Protocols without labels: the rank and spectrum of features, and how well views of one image agree."""
 
 import jax.numpy as jnp
 
@@ -13,7 +13,7 @@ def label_free(
     """Makes the measures of features alone: RankMe, alpha-ReQ and uniformity.
 
     Args:
-        rows: The most training rows that are looked at, spread over them.
+        rows: The most training rows used, evenly spread over all.
         eps: Of `rank_me`.
         first: Of `alpha_req`, the first eigenvalue of the fit.
         last: The last one.
@@ -39,8 +39,8 @@ def label_free_views(
     """Makes the measures of several views of each image: LiDAR and alignment.
 
     Args:
-        images: How many are looked at.
-        views: Of each; LiDAR's paper has 50 of 1,000 images.
+        images: How many images are used.
+        views: How many views of each; LiDAR's paper uses 50 of each of 1,000 images.
         delta: Of `lidar`.
         eps: Of `lidar`.
         seed: Of the views.

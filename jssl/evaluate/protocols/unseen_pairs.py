@@ -30,7 +30,7 @@ def prompts() -> np.ndarray:
 
 
 def class_prompts(label: str) -> np.ndarray:
-    """Writes captions of every class of scenes: those of eight scenes, each with the class in its place.
+    """Writes eight captions for every class of scenes: those of eight scenes, with the class put in.
 
     Args:
         label: Which of the scenes' attributes is the class.
@@ -57,7 +57,7 @@ def embed_pairs(
     Returns:
         (images [B, D], captions [B, D]).
     Raises:
-        ValueError: for a method without outputs, as one of several objectives.
+        ValueError: for a method without outputs, such as one that adds up several methods.
     """
     if method.outputs is None:
         raise ValueError("embed_pairs: a method of several objectives has no outputs to look at")
@@ -74,7 +74,7 @@ def zero_shot_accuracy(method: Method, state: TrainState, view) -> dict[str, flo
         state: Its train state.
         view: The evaluation view.
     Returns:
-        {"pair", "shape", "color": shares of scenes told right}; chance is 1 in 80 for the pair.
+        {"pair", "shape", "color": shares of scenes classified correctly}; chance is 1 in 80 for the pair.
     """
     unseen, texts = scenes.scenes(split="unseen", count=512), prompts()
     flat = jnp.asarray(texts.reshape(-1, texts.shape[-1]))

@@ -13,8 +13,8 @@ def zero_shot_protocol() -> Protocol:
 
     Returns:
         The `Protocol` "zero_shot"; it needs test_embeddings [M, D], prompts [classes, T, D] and test_labels
-        [M]. Its metrics are "top1" of the mean over the T templates, and with several of them
-        "one_template_top1", the mean accuracy of each template alone.
+        [M]. Its metrics are "top1", with the mean of the T templates' embeddings, and for several templates
+        "one_template_top1", the mean accuracy of the templates one by one.
     References:
         arXiv:2103.00020
     """

@@ -1,4 +1,4 @@
-"""What an experiment trains and tests on: all of it in memory, or records that stay where they are."""
+"""Opens the data that an experiment trains and tests on: in memory, or as records on disk."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +24,9 @@ from jssl.run.data.npz import held
 from jssl.run.data.own_data import Numbered, Passing, opened
 from jssl.run.settings.experiment import Data
 
-SAMPLE = 10_000  # images of data that is too large for memory that the probes look at
+SAMPLE = 10_000  # images that the probes use of data too large for memory
 Chosen = Callable[[np.ndarray], np.ndarray]  # labels -> numbers of the images that are trained on
-FEW = 128  # images of such data that figures of health look at
+FEW = 128  # images of such data that health figures use
 UNKNOWN = "labels of samples by number that do not fit in memory are not known beforehand"
 
 
@@ -41,9 +41,9 @@ class Gathered:
         records: the training data where it does not fit in memory, else None.
         test: held-out images of the same classes and size as `source`; None where nothing can be probed.
         held_out: a sentence that says which, where `test` was split off the training data, else "".
-        notes: sentences about the data for whoever runs this.
+        notes: sentences about the data for the user.
         passing: batches that are taken as they come, in place of all images; `train` is the first of them.
-        marks: what the training data is known again by, as `marks_of`.
+        marks: marks that identify the training data, as `marks_of` returns them.
     """
 
     train: Source
@@ -84,7 +84,7 @@ def gather(
         data_dir: Where TFDS has its data sets.
         canvas: The largest side that images in files are kept at, in pixels.
         share, per_class: Of the training images, as `balanced`; what is held out is no part of them.
-        only: A file of `jssl curate` with the names of the training images that there are at all.
+        only: A file of `jssl curate` with the names of the only training images to use.
     Returns:
         `Gathered`.
     Raises:
@@ -134,7 +134,7 @@ def only_named(found, records: Records, path: str | None):
 
     Args:
         found: A `Source`, or records.
-        records: The same as records, by whose names they are known.
+        records: The same as records, whose names are compared.
         path: Of the file; None: all are taken.
     Returns:
         A `Source`, or records.
@@ -157,7 +157,7 @@ def only_named(found, records: Records, path: str | None):
 
 
 def _of_given(name: str, train, test, canvas: int, some: Chosen | None) -> Gathered:
-    """Data that was handed over as objects."""
+    """Data that was given as objects."""
 
     if isinstance(train, Passing) and test is None:
         first: dict[str, Any] = dict(train.first)
@@ -252,7 +252,7 @@ def _fewer(name: str, count: int, all_: int) -> str:
 
 
 def _known(records: Records) -> bool:
-    """Whether labels can be had without decoding all images."""
+    """Whether labels are known without decoding all images."""
     if isinstance(records, Some):
         return _known(records.records)
     return not isinstance(records, Numbered) or bool(records.class_names)
@@ -279,14 +279,14 @@ def _sample(records: Records, count: int) -> Records:
 
 
 def without_a_tenth(records: Records) -> tuple[Records, Records | None, str, str]:
-    """Holds out a tenth of records that have no test split: the same ones to train and, later, to evaluate.
+    """Holds out a tenth of records that have no test split: the same ones in training and later evaluation.
 
-    They are chosen before anything is decoded, so that a damaged image moves no other one across.
+    They are chosen before anything is decoded, so that a damaged image does not change the split of another.
 
     Args:
         records: All of them.
     Returns:
-        (those to train on, those held out or None, a sentence that says so, why there are none).
+        (those to train on, those held out or None, a sentence about it, the reason why there are none).
     """
     held, said, why = _split_off(_labels(records))
     if not said:
@@ -328,7 +328,7 @@ def _matched(train, source, records, test, said, why, notes) -> Gathered:
     else:
         source, test = _labelled(source), _labelled(test)
         if same := shared(source.images, test.images):
-            least = "" if records is None else "at least "  # of those on disk some alone are looked at
+            least = "" if records is None else "at least "  # only some of those on disk are compared
             sentences.append(
                 f"{source.name}: {least}{same:,} of {len(test):,} test images are training images too, pixel "
                 "for pixel: probes have learned their labels"

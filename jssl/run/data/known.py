@@ -1,5 +1,5 @@
-"""What data is known again by when a run is resumed: of what is at hand once it is opened, nothing is read
-again.
+"""Marks that identify the data of a run when it is resumed. They are made from what is in memory once the
+data is open; no file is read for them.
 """
 
 import hashlib
@@ -13,16 +13,16 @@ from jssl.data.sources.folder import Files
 from jssl.data.splits import evenly
 from jssl.run.data.own_data import Numbered
 
-IMAGES = 16  # whose pixels arrays are known again by
+IMAGES = 16  # images whose pixels identify an array of images
 
 
 def marks_of(opened: Source | Records, train: Source | None, *, pixels: bool) -> dict[str, str]:
-    """Gives training data marks that change with it, wherever it lies.
+    """Makes marks of training data that depend on its content and not on its place.
 
     Args:
         opened: All training images, as they were opened.
         train: Those that are trained on; None where they stay on disk.
-        pixels: Whether some images count, which are arrays; what is decoded or drawn may differ by a bit.
+        pixels: Whether pixels count, for data given as arrays; decoded or drawn images may differ by a bit.
     Returns:
         {what is marked, in words: hexadecimal digits}.
     """

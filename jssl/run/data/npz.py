@@ -1,4 +1,4 @@
-"""Files of arrays that commands hand to each other: opened with one line where they are something else."""
+"""The npz files that commands pass to each other; for a file of another kind the error is one line."""
 
 import os
 import zipfile
@@ -17,12 +17,12 @@ def held(path: str | Path, names: Sequence[str], *, what: str) -> dict[str, np.n
 
     Args:
         path: Of the file.
-        names: Of the arrays; those that it has not are left out.
+        names: Of the arrays; missing ones are left out.
         what: What the file should be, for the error.
     Returns:
         {name: array}.
     Raises:
-        ValueError: for anything that is no whole npz file.
+        ValueError: for anything that is not a complete npz file.
     """
     with _opened(path, what) as archive:
         return {name: archive[name] for name in names if name in archive}
@@ -36,7 +36,7 @@ def holds(path: str | Path, *names: str, what: str) -> bool:
         names: Of the arrays.
         what: What the file should be, for the error.
     Raises:
-        ValueError: for anything that is no npz file.
+        ValueError: for anything that is not an npz file.
     """
     with _opened(path, what) as archive:
         return set(names) <= set(archive.files)
@@ -60,13 +60,13 @@ def _opened(path: str | Path, what: str) -> Iterator[Any]:
 
 
 def check_place(out: Path, *own: str) -> None:
-    """Refuses to write over a file that the same command has not written, such as the data itself.
+    """Refuses to overwrite a file that the same command has not written, such as the data itself.
 
     Args:
         out: The .npz file to write.
         own: Names of arrays that this command's files have.
     Raises:
-        ValueError: where there is another file, or none can be.
+        ValueError: where there is another file, or none can be written.
     """
     if out.suffix != ".npz":
         raise ValueError(f"--out must end in .npz, got {out}")

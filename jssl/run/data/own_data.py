@@ -1,4 +1,4 @@
-"""Data that is handed over as an object: samples by number, or batches in a row, of any library.
+"""Data that is given as an object of any library: samples by number, or batches one after another.
 
 jssl.run("simclr", data=my_grain_source, ...)          numbered: read in our order, resumed exactly
 jssl.run("simclr", data=torch_data_loader, ...)        batches with an end that fit in memory: read once
@@ -24,7 +24,7 @@ PASSED = (
     "gives the same images only where the order is the same again"
 )
 ONCE = "; a generator gives each batch once, so make it anew to resume"
-TAKEN = ("image", "index", "images", "labels", "class_names", "name")  # entries that are not handed on
+TAKEN = ("image", "index", "images", "labels", "class_names", "name")  # entries that do not become extras
 
 
 class Numbered:
@@ -60,10 +60,10 @@ class Passing(NamedTuple):
     """Batches that are taken as they come.
 
     Attributes:
-        batches: Gives an iterator of batches, each time it is asked, or is an iterator itself.
-        name: Of their kind.
+        batches: An iterable that starts anew each time, or an iterator.
+        name: Of their type.
         first: The first of them, as `as_batch` makes it.
-        images: Until their end; 0 where it is not known.
+        images: How many there are in all; 0 where it is not known.
     """
 
     batches: Iterable
@@ -73,25 +73,25 @@ class Passing(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Images in each."""
+        """The number of images in each batch."""
         return len(self.first["image"])
 
     @property
     def note(self) -> str:
-        """What taking them as they come means, in words."""
+        """A sentence that says what it means to take batches as they come."""
         return PASSED.format(name=self.name) + (ONCE if isinstance(self.batches, Iterator) else "")
 
     def at(self, step: int) -> Iterator[dict[str, np.ndarray]]:
-        """Gives the batches from a step on, beginning anew where they end; those before are passed over.
+        """Yields the batches from a step on, starting again where they end; earlier ones are skipped.
 
-        Images without a label have -1, and each its number in the run.
+        The label of an image without one is -1; its index is its number in the run.
         """
         number, rows = 0, np.arange(self.size)
         while True:
             first = number
             for batch in self.batches:
                 arrays = as_batch(batch, self.name)
-                if len(arrays["image"]) != self.size:  # a last one may be shorter, and is no step
+                if len(arrays["image"]) != self.size:  # the last one may be shorter and is left out
                     continue
                 if number >= step:
                     index = (number * self.size + rows).astype(np.int32)
@@ -107,7 +107,7 @@ class Passing(NamedTuple):
             batch: Images per step of the run.
             steps: Of the run; None: not given.
         Returns:
-            The same; where no end is known, the run's images are all there are.
+            The same; where no end is known, its `images` are those of the run.
         Raises:
             ValueError: for batches of another size, without an end and without steps, or of many processes.
         """
@@ -121,12 +121,12 @@ class Passing(NamedTuple):
 
 
 def opened(data: Any) -> Source | Numbered | Passing:
-    """Finds out what data is.
+    """Opens data that is given as an object.
 
     Args:
         data: A `Source`; an object with a length and items by number; or an iterable of batches.
     Returns:
-        A source where all of it is in memory, or what gives samples by number, or batches in a row.
+        A `Source` where all of it is in memory, else `Numbered` samples or `Passing` batches.
     Raises:
         ValueError: for anything else, in one line.
     """
@@ -166,14 +166,14 @@ def opened(data: Any) -> Source | Numbered | Passing:
 
 
 def _begun(data: Any, name: str) -> tuple[dict[str, np.ndarray], Any]:
-    """The first batch, and all of them: an iterator gives each once, and is given back what was taken."""
+    """The first batch, and all of them; the batch that was taken from an iterator is put back."""
     batches = iter(data)
     first = next(batches)
     return as_batch(first, name), chain([first], batches) if batches is data else data
 
 
 def _length(data: Any) -> int:
-    """How many batches there are; 0 where data does not say, as torch's loaders of iterable data sets."""
+    """The number of batches; 0 where it is unknown, as for torch's loaders of iterable data sets."""
     try:
         return len(data)
     except TypeError:
@@ -181,18 +181,18 @@ def _length(data: Any) -> int:
 
 
 def _of_batches(data: Any, name: str) -> bool:
-    """Whether what is numbered are batches, such as a list of them."""
+    """Whether the items are batches, as in a list of them."""
     return len(data) > 0 and np.ndim(named_entries(data[0], name)["image"]) == 4
 
 
 def as_batch(batch: Any, name: str) -> dict[str, np.ndarray]:
-    """Gives the arrays of a batch their names, and its images our layout.
+    """Names the arrays of a batch, and converts its images to uint8 [B, H, W, C].
 
     Args:
         batch: A dict with "image", or a pair (images, labels), or images; of numpy, jax or torch.
-        name: Of the data, for what is said.
+        name: Of the data, for messages.
     Returns:
-        {"image": uint8 [B, H, W, C], and what else are numbers}.
+        {"image": uint8 [B, H, W, C], and the other entries that are numbers}.
     Raises:
         ValueError: for images of another shape or type.
     """
@@ -206,16 +206,16 @@ def as_batch(batch: Any, name: str) -> dict[str, np.ndarray]:
 
 
 def as_labels(labels: Any, count: int, name: str) -> np.ndarray:
-    """Brings labels to numbers of classes.
+    """Converts labels to class numbers.
 
     Args:
-        labels: One of each image, integers or whole floats, -1 for none; None: there are none.
+        labels: One for each image, integers or whole floats, -1 for none; None: there are none.
         count: How many there must be.
-        name: Of the data, for what is said.
+        name: Of the data, for messages.
     Returns:
         [count] int32.
     Raises:
-        ValueError: for words, fractions, and several numbers of an image.
+        ValueError: for words, fractions, and several numbers per image.
     """
     found = np.full(count, -1) if labels is None else np.asarray(labels)
     if found.size != count or found.dtype.kind not in "iufb" or (found != np.floor(found)).any():
@@ -229,7 +229,7 @@ def as_labels(labels: Any, count: int, name: str) -> np.ndarray:
 
 
 def named_entries(sample: Any, name: str) -> dict[str, Any]:
-    """Makes a dict with "image" of what a library's data gives: a dict, or images and perhaps labels."""
+    """Converts a library's sample or batch, a dict or images and perhaps labels, to a dict with "image"."""
     if isinstance(sample, tuple | list):
         sample = {"image": sample[0], **({"label": sample[1]} if len(sample) > 1 else {})}
     if not isinstance(sample, dict):
@@ -242,11 +242,11 @@ def named_entries(sample: Any, name: str) -> dict[str, Any]:
 
 
 def as_pixels(images: Any, name: str) -> np.ndarray:
-    """Brings images to uint8 with the channels last.
+    """Converts images to uint8 with the channels last.
 
     Args:
         images: [..., H, W, C] or, as torch has them, [..., C, H, W]; uint8, or floats in [0, 1].
-        name: Of the data, for what is said.
+        name: Of the data, for messages.
     Raises:
         ValueError: as `as_bytes`.
     """

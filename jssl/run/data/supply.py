@@ -1,4 +1,4 @@
-"""How steps get their data."""
+"""Supplies training steps with their data."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,14 +18,14 @@ from jssl.train import Batch, TrainState, feed, scanned
 
 
 class Supply(NamedTuple):
-    """Data as `fit` wants it.
+    """Data in the form that `fit` takes.
 
     Args:
         advance: (state, step, n) -> (state, metrics).
         batch_of: step -> the batch of that step, a function of the seed and the step alone.
         waited: () -> seconds spent waiting for data so far.
         stepwise: whether steps are started one by one, so that something can be done after each.
-        how: the same in words.
+        how: where the batches come from, in words.
     """
 
     advance: Callable
@@ -46,7 +46,7 @@ def supply(
     state: TrainState | None = None,
     ahead: Ahead | None = None,
 ) -> Supply:
-    """Supplies steps with data: what fits lives on the devices, other data is read ahead, in the same order.
+    """Supplies steps with data: data in memory is put on the devices, other data is read ahead, in one order.
 
     Args:
         step: a train step as `jax.jit` made it, its state donated.
@@ -55,8 +55,8 @@ def supply(
         seed: of the order.
         mesh: the devices.
         stepwise: start steps one by one even where many could be started at once.
-        state: the train state without its values, each array with its place.
-        ahead: threads in which to compile the step meanwhile, for a `state`.
+        state: the shapes of the train state, each array with its place.
+        ahead: threads that compile the step meanwhile, if `state` is given.
     Returns:
         A `Supply`.
     """
@@ -92,7 +92,7 @@ def supply(
 
 
 class Stream:
-    """Batches that come one after another, asked for in order; the last one can be asked for again.
+    """Batches that are read one after another, in order; the last one can be read again.
 
     Args:
         begin: step -> this process's shares of the batches from that step on.

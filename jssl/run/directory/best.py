@@ -1,4 +1,4 @@
-"""Which probe of a run was the best, and when it is time to stop and go back to it."""
+"""Keeps the best probe of a run, and stops the run when later ones stay below it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from jssl.run.directory.record import Record
 
 METRIC = "knn_top1"  # what checkpoints are ranked by
 AT_START = f"started_{METRIC}"  # the same of the weights that a run started from, on as many images
-MARK = "stopped.json"  # of a run that has stopped: at which checkpoint it stays
+MARK = "stopped.json"  # the file of a run that has stopped: it names the checkpoint that it went back to
 
 
 class Worse(Exception):
@@ -50,7 +50,7 @@ class Best:
             self.step, self.value, self._below = step, value, 0
 
     def add(self, step: int, figures: Mapping[str, float]) -> None:
-        """Takes a probe.
+        """Adds a probe.
 
         Raises:
             Worse: where it is one too many below the best.
@@ -86,12 +86,12 @@ def go_back(worse: Worse, checkpoints: Checkpoints, record: Record, like: Any) -
 
 
 def kept_at(directory: Any) -> int | None:
-    """Says at which step's checkpoint a run has stopped and stays; None where it has not.
+    """Returns the step of the checkpoint at which a run has stopped; None where it has not.
 
     Args:
         directory: Of the run, as a path.
     Raises:
-        OSError: for a mark that no run has written.
+        OSError: for a file of this name that no run has written.
     """
     path = directory / MARK
     try:
@@ -104,11 +104,11 @@ def kept_at(directory: Any) -> int | None:
 
 
 def forgotten(rows: Sequence[Mapping[str, Any]], figures: Mapping[str, float]) -> list[str]:
-    """Says where a run has become worse than the weights that it started from, by more than a point.
+    """Warns where a run is worse than the weights that it started from, by more than a percentage point.
 
     Args:
         rows: Of metrics.jsonl; the first has the figure of the weights.
-        figures: Of a probe on the same images, since more neighbours to vote make any network better.
+        figures: Of a probe on the same images: with more training images kNN is better for any network.
     Returns:
         One sentence, or none.
 

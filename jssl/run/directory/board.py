@@ -1,4 +1,4 @@
-"""TensorBoard's events of a run: written at once, and given up rather than waited for."""
+"""Writes a run's TensorBoard events at once; after a failure it stops writing, and the run goes on."""
 
 import time
 import warnings
@@ -16,7 +16,7 @@ class Board:
 
     Args:
         directory: Of the run, a local path.
-        after: The step that training goes on from; what earlier files say of later steps is hidden.
+        after: The step that training goes on from; figures of later steps in earlier files are hidden.
     """
 
     def __init__(self, directory, *, after: int):
@@ -42,7 +42,7 @@ class Board:
 
     def image(self, step: int, name: str, png: bytes) -> None:
         """Writes a picture."""
-        width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))  # its header's
+        width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))  # from its header
         shown = self._summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
         value = self._summary.Value(tag=f"figures/{name}", image=shown)
         self._write(step, [self._summary(value=[value])])

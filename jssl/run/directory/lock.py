@@ -1,5 +1,5 @@
-"""One run directory has one writer: the second process that wants it is refused, naming the first. For a file
-that several want made, they wait.
+"""One run directory has one writer: a second process is refused with a line that names the first. Processes
+that need the same file made wait for each other.
 """
 
 import contextlib
@@ -56,13 +56,13 @@ def writer_of(directory) -> Iterator[None]:
 
 @contextlib.contextmanager
 def in_turn(path, say: Callable[[str], None]) -> Iterator[None]:
-    """Lets one process after another into what each does for one file, for as long as the context lasts.
+    """Lets one process at a time work on a file, for as long as the context lasts.
 
     A file system without locks lets all of them in.
 
     Args:
         path: Of the file; the lock lies beside it.
-        say: Is told where another process has to be waited for.
+        say: Called with a line where another process has to be waited for.
     """
     import fcntl
 
@@ -78,7 +78,7 @@ def in_turn(path, say: Callable[[str], None]) -> Iterator[None]:
         try:
             yield
         finally:
-            lock.unlink(missing_ok=True)  # who waits for it looks for the file next
+            lock.unlink(missing_ok=True)  # a process that waits looks for the file next
 
 
 def _named(file) -> str:

@@ -1,4 +1,4 @@
-"""A run's report, shown: what `jssl open` does, and what can be done with a run next."""
+"""Shows a run's report, which is what `jssl open` does, and the commands that usually follow a run."""
 
 import argparse
 import shlex
@@ -11,15 +11,16 @@ from jssl.weights.directory import as_path, read_config
 
 
 def next_commands(directory, data: str, *, data_dir: str | None = None, named: bool = True) -> list[str]:
-    """Says what is usually done with a run that has ended.
+    """Returns the commands that usually follow a run that has ended.
 
     Args:
         directory: Of the run.
         data: The name of what it was trained on.
-        data_dir: Where TFDS has it, if that was said.
-        named: Whether its network can be opened by name; one of the user's own may not.
+        data_dir: Where TFDS has it, if it was given.
+        named: Whether config.json describes its network; one of the user's own may have no description.
     Returns:
-        Commands: look at the report, and of a network that has a name write features and hand the weights on.
+        Commands that show the report and, for a network with a description, write features and export
+        weights.
     Examples:
         >>> next_commands("runs/dino", "folder:photos")[1]
         'jssl embed runs/dino folder:photos --out runs/dino/features.npz'

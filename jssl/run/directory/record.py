@@ -19,8 +19,7 @@ BUDGET = ("steps", "epochs")  # settings that a run may be resumed with more of
 
 
 def check_directory(directory, config: Mapping[str, Any]) -> None:
-    """Refuses a directory where a run of this configuration may not live: it may in a new or empty one, or in
-    its own.
+    """Refuses a directory that is neither new nor empty nor that of a run of this configuration.
 
     Args:
         directory: Of the run.
@@ -79,9 +78,9 @@ def check_can_be_made(directory, path) -> None:
 
 
 def compared(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Picks what a resumed run has to share of a configuration: what changes numbers, not where files lie.
+    """Selects the entries of a configuration that a resumed run must share: those that change its numbers.
 
-    Its length is not among them: a run may be extended.
+    Places of files and the length of the run are not among them: a run may be extended.
     """
     config = json.loads(json.dumps(config))
     free = ("data_dir", *BUDGET)
@@ -95,7 +94,7 @@ class Record:
     Args:
         directory: Made where it is missing; `check_directory` has allowed it.
         config: Written as config.json, once, and again when a run is extended.
-        log: One of `TRACKERS`, which is told everything too; None: no other.
+        log: One of `TRACKERS`, which gets everything too; None: no tracker.
     """
 
     def __init__(self, directory, config: Mapping[str, Any], *, log: str | None = None):
@@ -103,7 +102,7 @@ class Record:
         self._writes = jax.process_index() == 0
         self._board: Board | None = None
         self._tracker: Careful | None = None
-        self._last = 0  # step that was written, perhaps before the run was resumed
+        self._last = 0  # the last step written, perhaps before the run was resumed
         if not self._writes:
             return
         if log is not None:
@@ -117,7 +116,7 @@ class Record:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """What was written, in order; a last line cut short by a crash is left out."""
+        """The lines that were written, in order; a last one cut short by a crash is left out."""
         return read_rows(self.directory / METRICS)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
@@ -199,7 +198,7 @@ class Record:
         whole.replace(self.directory / name)
 
     def _identity(self) -> tuple[int, int] | bool | None:
-        """What tells this directory's config.json from any other; None where it is gone."""
+        """Identifies this directory's config.json; None where it is gone."""
         path = self.directory / CONFIG
         if "://" in str(path):
             return path.exists() or None

@@ -1,4 +1,4 @@
-"""What evaluations leave behind: evaluation.json, and the same for people."""
+"""Reads and writes the results of evaluations: evaluation.json, and the same as Markdown and HTML."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ FILE = "evaluation.json"
 
 
 def sees(size: int, crop: int, squash: bool) -> str:
-    """Says in words what a network sees of an image: how it is resized, and how much of it is kept."""
+    """Says in words how an image is resized, and how much of it is kept, before a network sees it."""
     return f"{'both sides' if squash else 'short side'} {size}, central {crop} pixels"
 
 
@@ -26,7 +26,7 @@ def jsonable(value: Any) -> Any:
 
 
 def in_words(value: Any) -> str:
-    """Writes a setting for people; of a long list it gives the first values, the last and the length."""
+    """Writes a setting for a reader; of a long list, the first values, the last and the length."""
     if isinstance(value, tuple | list):
         shown = [in_words(one) for one in value]
         return " ".join(
@@ -36,7 +36,7 @@ def in_words(value: Any) -> str:
 
 
 def read_evaluations(directory: Any) -> list[dict[str, Any]]:
-    """Reads what evaluations have left in a directory.
+    """Reads the results of evaluations in a directory.
 
     Args:
         directory: Where evaluation.json is.
@@ -71,7 +71,7 @@ def _whole(entry: Any) -> bool:
 
 
 def check_results(place) -> None:
-    """Refuses a directory where results cannot be written, before anything is computed for them.
+    """Checks that results can be written to a directory, before anything is computed.
 
     Args:
         place: The directory.
@@ -83,7 +83,7 @@ def check_results(place) -> None:
 
 
 def merged(place, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Adds to what was there before, each question's answer replaced by the newest.
+    """Adds entries to a directory's; each replaces one of the same protocol, network, data and settings.
 
     Args:
         place: The directory.
@@ -138,12 +138,12 @@ def write(place, name: str, entries: list[dict[str, Any]]) -> None:
 
 
 def questions(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Says of each evaluation what tells it from others of its protocol: data, settings, or the network.
+    """Says how each evaluation differs from others of its protocol: by data, settings, or the network.
 
     Args:
         entries: As `evaluate` returns them.
     Returns:
-        Words to put before a metric; "" where nothing differs but the row.
+        Words to put before a metric; "" where only the row differs.
     Examples:
         >>> one = dict(protocol="knn", row="learned", data="digits", network="ViT", settings={"k": 20})
         >>> questions([one, one | {"data": "scenes"}, one | {"settings": {"k": 5}}])

@@ -1,7 +1,7 @@
-"""Experiment trackers: what metrics.jsonl has, sent to a service too, with `--log wandb` or `--log mlflow`.
+"""Experiment trackers: with `--log wandb` or `--log mlflow`, a service gets what metrics.jsonl has.
 
 A tracker is an object with `write(step, figures)`, `image(step, name, png)` and `close()`. metrics.jsonl
-stays the truth: a tracker that fails costs a warning and is switched off.
+remains the complete record: a tracker that fails gives one warning and is switched off.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from jssl.extras import extra
 
 
 class Tracker(Protocol):
-    """What a service of metrics is asked to do."""
+    """The methods of an experiment tracker."""
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
         """Sends the figures of one step."""
@@ -28,7 +28,7 @@ class Tracker(Protocol):
 
 
 class Wandb:
-    """Weights & Biases: a run of the project jssl, the same one again when the directory is resumed."""
+    """Weights & Biases: a run of the project jssl, which is continued when the directory is resumed."""
 
     def __init__(self, directory, config: Mapping[str, Any]):
         with extra("log"):
@@ -50,7 +50,7 @@ class Wandb:
 
 
 class Mlflow:
-    """MLflow: a run of the experiment jssl, where MLFLOW_TRACKING_URI says."""
+    """MLflow: a run of the experiment jssl, on the server that MLFLOW_TRACKING_URI names."""
 
     def __init__(self, directory, config: Mapping[str, Any]):
         with extra("log"):
@@ -76,7 +76,7 @@ TRACKERS: dict[str, Callable[[Any, Mapping[str, Any]], Tracker]] = {"wandb": Wan
 
 
 class Careful:
-    """A tracker that is given up at its first failure, with one warning.
+    """A tracker that is switched off at its first failure, with one warning.
 
     Args:
         tracker: The one that does the work.

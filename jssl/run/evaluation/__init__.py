@@ -1,1 +1,1 @@
-"""How good a representation is: probes while training, and protocols and comparisons afterwards."""
+"""Evaluation of representations: probes while training, and protocols and comparisons afterwards."""

@@ -1,4 +1,4 @@
-"""What raw pixels reach on a data set: computed once, and kept by content in the user's cache directory."""
+"""The scores of raw pixels on a data set: computed once, and cached by content in the user's directory."""
 
 import hashlib
 import inspect
@@ -16,15 +16,15 @@ from jssl.evaluate.table import Table
 
 
 def user_cache() -> Path:
-    """Says where what can be computed again is kept: $XDG_CACHE_HOME/jssl, ~/.cache/jssl by default."""
+    """Returns the directory of cached results: $XDG_CACHE_HOME/jssl, ~/.cache/jssl by default."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jssl"
 
 
 def pixel_scores(train: Labelled, test: Labelled, *, classes: int, protocols: Sequence[Protocol]) -> Table:
-    """Runs protocols on raw pixels, as `score_pixels`, or reads what they gave on the same data before.
+    """Runs protocols on raw pixels, as `score_pixels`, or reads their cached scores on the same data.
 
-    A file is found by the images, the labels, the protocols' code and settings and jax's version: whatever
-    could change a number makes another file.
+    The file's name is a hash of everything that could change a number: the images, the labels, the protocols'
+    code and settings, and jax's version.
 
     Args:
         train: Images [N, H, W, C] and their labels.
@@ -45,7 +45,7 @@ def pixel_scores(train: Labelled, test: Labelled, *, classes: int, protocols: Se
 
 
 def content_name(train: Labelled, test: Labelled, *, classes: int, protocols: Sequence[Protocol]) -> str:
-    """Names what `pixel_scores` computes by everything that it depends on.
+    """Makes a hash of everything that the result of `pixel_scores` depends on.
 
     Args:
         train, test, classes, protocols: As in `pixel_scores`.
@@ -65,7 +65,7 @@ def content_name(train: Labelled, test: Labelled, *, classes: int, protocols: Se
 
 
 def take_in(digest: Any, values: Any) -> None:
-    """Lets a digest of hashlib depend on an array: its type, its shape and all of its bytes."""
+    """Adds an array to a digest of hashlib: its type, its shape and all of its bytes."""
     array = np.ascontiguousarray(values)
     digest.update(f"{array.dtype}{array.shape}".encode())
     digest.update(array.reshape(-1).view(np.uint8).data)
@@ -80,7 +80,7 @@ def _described(protocol: Protocol) -> list[str]:
 
 
 def _keep(path: Path, text: str) -> None:
-    """Writes a file whole or not at all; a cache that cannot be written to is none."""
+    """Writes a file completely or not at all; a failure is ignored."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = path.with_suffix(f".{os.getpid()}.new")

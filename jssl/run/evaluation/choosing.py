@@ -1,4 +1,4 @@
-"""Protocols by name, with the settings that a command line changes."""
+"""Makes protocols by name, with the settings that a command line changes."""
 
 import ast
 import inspect
@@ -23,7 +23,7 @@ def catalogue() -> str:
 
 
 def chosen_protocols(names: Sequence[str], changes: Sequence[str]) -> list[Protocol]:
-    """Makes protocols of a command line.
+    """Makes the protocols that a command line names.
 
     Args:
         names: Of the protocols.
@@ -31,7 +31,7 @@ def chosen_protocols(names: Sequence[str], changes: Sequence[str]) -> list[Proto
     Returns:
         The protocols, in the order of the names.
     Raises:
-        ValueError: for unknown names or settings, and a change of a protocol that is not asked for.
+        ValueError: for unknown names or settings, and a change of a protocol that is not named.
     Examples:
         >>> chosen_protocols(["knn"], ["knn.k=10,20"])[0].settings["k"]
         (10, 20)
@@ -51,7 +51,7 @@ def chosen_protocols(names: Sequence[str], changes: Sequence[str]) -> list[Proto
 
 
 def _check_kind(name: str, setting: str, value: Any) -> None:
-    """Refuses a value of another kind than a protocol's setting has; unknown names are refused later."""
+    """Refuses a value that is not of the type of a protocol's setting; unknown names are refused later."""
     hint = get_type_hints(PROTOCOLS[name]).get(setting) if name in PROTOCOLS else None
     if hint is not None and not _is_of(value, hint):
         kind = getattr(hint, "__name__", None) if isinstance(hint, type) else str(hint)
@@ -60,7 +60,7 @@ def _check_kind(name: str, setting: str, value: Any) -> None:
 
 
 def _is_of(value: Any, hint: Any) -> bool:
-    """Whether a value that a command line can give is of a type; of types that it cannot give, any is."""
+    """Whether a value from a command line has a type; for types that it cannot give, any value has."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return any(_is_of(value, part) for part in parts)

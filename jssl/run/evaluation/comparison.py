@@ -34,15 +34,15 @@ SEEDLESS = ("data_dir", "scan", "remat", "attention")  # settings that change no
 
 
 class Finished(NamedTuple):
-    """What a run, or an evaluation of weights, has come to.
+    """The results of a run, or of an evaluation of weights.
 
     Attributes:
-        directory: Where it lies.
+        directory: Of the results.
         name: Of its experiment, or of the weights.
         settings: Flat, by name.
-        metrics: Of what was learned.
-        so_far: Which step a run has reached that has not ended, in words; else "".
-        data: Digits that its training data is known by, "" where nothing is.
+        metrics: Of the trained network.
+        so_far: The step that an unfinished run has reached, in words; else "".
+        data: Digits that identify its training data, "" where there are none.
     """
 
     directory: str
@@ -67,27 +67,27 @@ class Compared(NamedTuple):
     metrics: Mapping[str, tuple[float, ...]]
 
     def mean(self, metric: str) -> float:
-        """The mean over seeds, nan where no run has the metric."""
+        """The mean over seeds; nan where no run has the metric."""
         values = self.metrics.get(metric, ())
         return float(np.mean(values)) if values else math.nan
 
     def spread(self, metric: str) -> float:
-        """The deviation over seeds, of a sample; nan for fewer than two."""
+        """The sample standard deviation over seeds; nan for fewer than two."""
         values = self.metrics.get(metric, ())
         return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
 def finished(directory: str) -> Finished:
-    """Reads what a directory has come to.
+    """Reads the results in a directory.
 
-    A metric of an evaluation with other settings than usual has them before its name, as it has other data.
+    Other settings or data than usual are written before the name of an evaluation's metric.
 
     Args:
         directory: Of a run, or where an evaluation has written.
     Returns:
         `Finished`.
     Raises:
-        ValueError: where there is neither, or no figure yet.
+        ValueError: where there are no results, or no figure yet.
     """
     path, so_far, data, last = as_path(directory), "", "", None
     entries = read_evaluations(path)
@@ -115,7 +115,7 @@ def finished(directory: str) -> Finished:
         own_size = _seen(learned[0]) if learned else ""
     for entry in learned:
         words = [what for what in (entry["data"], _seen(entry)) if what not in (own, own_size)]
-        words += [f"step {entry['step']}"] if entry.get("step", last) != last else []  # it has gone on since
+        words += [f"step {entry['step']}"] if entry.get("step", last) != last else []  # the run went on
         words += _changed(entry)
         before = f"{', '.join(words)}: " if words else ""
         found |= {f"{before}{metric}": value for metric, value in entry["metrics"].items()}
@@ -125,12 +125,12 @@ def finished(directory: str) -> Finished:
 
 
 def _seen(entry: Mapping[str, Any]) -> str:
-    """What the network of an evaluation sees, in words."""
+    """The preprocessing of an evaluation's images, in words."""
     return entry["network"].rpartition("; ")[2]
 
 
 def _changed(entry: Mapping[str, Any]) -> list[str]:
-    """The settings of an evaluation that are other than those of runs, or of its protocol by default."""
+    """The settings of an evaluation that differ from those of runs, or from its protocol's defaults."""
     name, in_runs = entry["protocol"], {one.name: one for one in AT_THE_ENDS}
     one = in_runs.get(name) or (PROTOCOLS[name]() if name in PROTOCOLS else None)
     usual = {} if one is None else {key: jsonable(value) for key, value in one.settings.items()}
@@ -138,7 +138,7 @@ def _changed(entry: Mapping[str, Any]) -> list[str]:
 
 
 def compare(directories: Sequence[str]) -> list[Compared]:
-    """Puts runs side by side, those that differ in nothing but the seed together.
+    """Compares runs; runs that differ in nothing but the seed share a row.
 
     Args:
         directories: Of the runs.
@@ -173,7 +173,7 @@ def compare(directories: Sequence[str]) -> list[Compared]:
 
 
 def correlations(rows: Sequence[Compared], against: str) -> dict[str, float]:
-    """Says which metrics rank the rows as one metric does.
+    """Measures how well each metric ranks the rows as one metric does.
 
     Args:
         rows: Of the comparison.

@@ -1,4 +1,4 @@
-"""What protocols of patches and of search are given: tokens of whole images, what data has beside them."""
+"""Computes what dense protocols and searches need: tokens of whole images, and the labels of pixels."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +17,7 @@ SPLITS = ("train", "test")
 
 
 def whole(pixels: Any) -> Any:
-    """Makes preprocessing that cuts nothing off, so that what is seen is what dense labels are of.
+    """Makes preprocessing without a crop, so that the network sees all that dense labels cover.
 
     Args:
         pixels: A network's `Preprocess`.
@@ -33,7 +33,7 @@ def seeing_all(subject: Any) -> Any:
     Args:
         subject: A `Subject` with a network.
     Returns:
-        Another one, which keeps features of its own.
+        Another one, whose features are cached separately.
     """
     loaded = replace(subject.loaded, preprocess=whole(subject.pixels))
     return replace(subject, loaded=loaded, size=None, _splits={})
@@ -48,7 +48,8 @@ def middle(pixels: np.ndarray) -> np.ndarray:
 
 
 def of_whole(split: int, tokens: str) -> Callable[[Any], np.ndarray | None]:
-    """Makes what gives features of whole images of a split; None without a network.
+    """Makes the function that computes features of whole images of a split; it returns None without a
+    network.
 
     Args:
         split: 0 for training, 1 for test images.
@@ -63,7 +64,7 @@ def of_whole(split: int, tokens: str) -> Callable[[Any], np.ndarray | None]:
 
 
 def attention(subject: Any) -> np.ndarray | None:
-    """Gives what the class token attends to in the last block, [N, heads, n], on whole test images.
+    """Computes the class token's attention in the last block, [N, heads, n], on whole test images.
 
     Args:
         subject: A `Subject`.
@@ -84,10 +85,10 @@ def attention(subject: Any) -> np.ndarray | None:
 
 
 def dense_field(split: int, name: str) -> Callable[[Any], np.ndarray | None]:
-    """Makes what gives dense labels [N, H, W] of a split; None where the data has none of the name.
+    """Makes the function that reads dense labels [N, H, W] of a split; it returns None if there are none.
 
     Labels are cut to their central square, as the images are. Where patches do not divide them, they are
-    brought to the size that the network sees.
+    resized to the size that the network sees.
     """
 
     def given(subject: Any) -> np.ndarray | None:
@@ -111,7 +112,7 @@ def dense_field(split: int, name: str) -> Callable[[Any], np.ndarray | None]:
 
 
 def film_tokens(subject: Any) -> list[np.ndarray] | None:
-    """Gives patch tokens [T, n, D] of whole frames, film by film; None for data without films."""
+    """Computes patch tokens [T, n, D] of whole frames, film by film; None for data without films."""
     if subject.loaded is None or subject.films is None:
         return None
     found = seeing_all(subject).columns(subject.films.frames, "patches").features
@@ -124,12 +125,12 @@ def film_tokens(subject: Any) -> list[np.ndarray] | None:
 def searched(
     records: Callable[[Any], Records | None], kind: str, *, cut: bool
 ) -> Callable[[Any], np.ndarray | None]:
-    """Makes what gives features [N, D] or tokens [N, n, D] of images of a search.
+    """Makes the function that computes features [N, D] or tokens [N, n, D] of the images of a search.
 
     Args:
         records: Subject -> the images; None for data without such a search.
         kind: "features" or "tokens".
-        cut: Whether images are cut as those of a split are; else they are seen whole.
+        cut: Whether images are cropped as those of a split are; else they are used whole.
     """
 
     def given(subject: Any) -> np.ndarray | None:
@@ -168,4 +169,4 @@ GIVEN: dict[str, Callable[[Any], Any]] = {
     "relevance": lambda subject: subject.search and subject.search.relevance,
     "copied": lambda subject: subject.copies and subject.copies[0].relevance,
 }
-"""What gives each of the things that these protocols need, by its name."""
+"""The function that computes each of the things that these protocols need, by its name."""

@@ -61,7 +61,7 @@ def chooser(
     Returns:
         (variables, prepared images) -> features.
     Raises:
-        ValueError: for unknown tokens, or blocks that the network has not.
+        ValueError: for unknown tokens, or blocks that the network does not have.
     """
     if tokens not in TOKENS:
         raise ValueError(f"--tokens must be one of {', '.join(TOKENS)}, got {tokens!r}")
@@ -89,7 +89,7 @@ def chooser(
             if classes and "norm" in variables["params"]:
                 last = last_class_tokens(encoder, variables, images, blocks=LAYERS)
                 rows = last.reshape(len(mean), -1, mean.shape[-1])
-            wide = max(rows.shape[-1], mean.shape[-1])  # where widths differ, zeros fill up: they say nothing
+            wide = max(rows.shape[-1], mean.shape[-1])  # the narrower one is padded with zeros
             parts = [jnp.pad(x, ((0, 0), (0, 0), (0, wide - x.shape[-1]))) for x in (rows, mean[:, None])]
             return jnp.concatenate(parts, 1)
         if not blocks:
@@ -165,7 +165,7 @@ def embed(
         "size": pixels.crop,
         "batch": batch,
         "images": len(records),
-        "marks": [mark_of_network(loaded), mark_of_data(records)],  # names stay when what they name changes
+        "marks": [mark_of_network(loaded), mark_of_data(records)],  # content may change under the same name
     }
     parts = _parts(out, asked)
     done = sum(1 for _ in parts.glob("*.npz")) * FLUSH * batch
@@ -206,7 +206,7 @@ def embed(
 
 
 def prepared(image: np.ndarray, pixels: Preprocess) -> np.ndarray:
-    """Resizes one image and cuts its middle out, by Pillow as publishers do.
+    """Resizes one image and crops its center, by Pillow as publishers do.
 
     Args:
         image: uint8 [H, W, 3].
@@ -228,7 +228,7 @@ def prepared(image: np.ndarray, pixels: Preprocess) -> np.ndarray:
 def _batches(
     records: Records, starts: range, batch: int, pixels: Preprocess, pool: ThreadPoolExecutor, say
 ) -> Iterator[tuple[list, list, list]]:
-    """Images, labels and names by batches, the next one read while this is used; None is a damaged image."""
+    """Yields images, labels and names in batches and reads the next one ahead; None is a damaged image."""
 
     def ask(start):
         numbers = range(start, min(start + batch, len(records)))
@@ -274,7 +274,7 @@ def _stacked(images: list[np.ndarray], batch: int) -> np.ndarray:
 
 
 def _parts(out: Path, asked: dict[str, Any]) -> Path:
-    """The folder of what is done, emptied where it belongs to another question, network or data."""
+    """The folder of finished parts, emptied where they are of other arguments, network or data."""
     parts, question = out.with_name(out.name + ".partial"), json.dumps(asked)
     about = parts / "about.json"
     if parts.exists() and not about.exists() and any(parts.iterdir()):

@@ -1,6 +1,4 @@
-"""Features that protocols look at: computed once and kept by what they are of, so that the next one finds
-them.
-"""
+"""Computes the features that protocols use, once, and caches them by the marks of network and data."""
 
 import hashlib
 import json
@@ -20,7 +18,7 @@ from jssl.run.evaluation.embed import embed
 from jssl.run.evaluation.marks import mark_of_data
 from jssl.weights.loaded import Loaded
 
-FORM = 5  # of what is kept; another number computes everything anew
+FORM = 5  # the version of the cache; with another number everything is computed again
 
 
 class Columns(NamedTuple):
@@ -45,7 +43,7 @@ class Columns(NamedTuple):
 
 
 def store(directory: str | Path | None = None) -> Path:
-    """Says where features are kept: in the user's cache directory, unless another is given."""
+    """Returns where features are kept: in the user's cache directory, unless another is given."""
     return user_cache() / "features" if directory is None else Path(directory)
 
 
@@ -61,14 +59,14 @@ def computed(
     say: Callable[[str], None] = lambda text: None,
     bar: bool = False,
 ) -> Columns:
-    """Computes the features of all records, or finds them where they were kept.
+    """Computes the features of all records, or reads them from the cache.
 
     Args:
         loaded: The network.
         records: The images.
         mark: The network's, as `mark_of_network` gives it.
         tokens, size, batch, say, bar: As `embed`.
-        directory: Where they are kept, by the content of network and data.
+        directory: Of the cache.
     Returns:
         `Columns`.
     Raises:
@@ -116,11 +114,11 @@ def read_columns(path: str | Path) -> Columns:
 
 
 def check_made_alike(first: str | Path, *others: str | Path | None) -> None:
-    """Refuses features of one width that say different things: of two networks, tokens, blocks or sizes.
+    """Refuses features that were made differently: by other networks, tokens, blocks or image sizes.
 
     Args:
         first: A file of features.
-        others: What is compared with it; None: nothing. A file that does not say how it was made passes.
+        others: Files to compare with it; None is ignored. A file that does not say how it was made passes.
     Raises:
         ValueError: naming what differs.
     """
@@ -140,7 +138,7 @@ def _made(path: str | Path) -> dict[str, Any]:
         about = json.loads(str(held(path, ("about",), what="features")["about"]))
         told = {"network": about["marks"][0], "choice of tokens": about["tokens"]}
         return told | {"choice of blocks": about["blocks"], "size of images": about["size"]}
-    except (ValueError, LookupError, TypeError):  # a file of somebody else's, or none, as is said later
+    except (ValueError, LookupError, TypeError):  # another kind of file, or none; the error comes later
         return {}
 
 

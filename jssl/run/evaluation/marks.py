@@ -1,4 +1,4 @@
-"""Marks that tell networks and data sets apart, whatever they are called."""
+"""Marks that identify networks and data sets: one that changes under the same name has another mark."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ from jssl.run.evaluation.baselines import take_in
 from jssl.weights.loaded import Loaded
 from jssl.weights.own import about
 
-SAMPLED = 64  # records whose bytes tell one data set from another, where reading all of them takes long
+SAMPLED = 64  # records whose bytes identify a data set, where reading all of them takes long
 
 
 def mark_of_network(loaded: Loaded) -> str:
-    """Gives a network a mark that changes with its numbers, its architecture and its preprocessing.
+    """Makes a mark of a network from its variables, its architecture and its preprocessing.
 
     Args:
         loaded: The network.
@@ -41,7 +41,7 @@ def mark_of_network(loaded: Loaded) -> str:
 
 
 def mark_of_data(records: Records) -> str:
-    """Gives records a mark: of images in memory by all their bytes, of files by path, size and time.
+    """Makes a mark of records: of images in memory from all their bytes, of files from path, size and time.
 
     Args:
         records: The images.
@@ -58,7 +58,7 @@ def mark_of_data(records: Records) -> str:
             digest.update(name.encode())
             take_in(digest, column)
     elif isinstance(records, Files):
-        digest.update(repr(records.root).encode())  # names are kept, and captions found by them
+        digest.update(repr(records.root).encode())  # names are cached too, and captions are found by them
         for path, label in zip(records.paths, records.labels, strict=True):
             try:
                 found = os.stat(os.path.join(records.root, path))

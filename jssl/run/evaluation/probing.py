@@ -1,4 +1,4 @@
-"""How good the representation is: protocols before, while and after training, beside two baselines."""
+"""Evaluates the representation before, during and after training, beside two baselines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ from jssl.run.evaluation.baselines import pixel_scores
 from jssl.run.settings.experiment import Experiment
 from jssl.train import TrainState
 
-BANK, QUERIES = 4_000, 1_000  # images that protocols during training look at; the table at the end has all
+BANK, QUERIES = 4_000, 1_000  # images for protocols during training; the table at the end is of all images
 WHILE_TRAINING = (knn_protocol(),)  # on a part of the data, for the curve
 AT_THE_ENDS = (knn_protocol(), linear_protocol(steps=500))  # on all of the data, for the table
-STARTED = "before training"  # the row of what a run begins with, where that is not random
-GUESSES = {  # metrics of a method's own task, and those of a guess at it
+STARTED = "before training"  # the row of the network that a run starts from, where it is not random
+GUESSES = {  # metrics of a method's own task -> the scores of a guess
     "accuracy": "chance",
     "cross_entropy": "trivial",
     "error": "trivial",
 }
-FEATURES, PAIRS = 128, 32  # images whose features, and whose pairs of views, health is measured of
-ASKED = 256  # images that a method's own task is made of at a time
+FEATURES, PAIRS = 128, 32  # images for the health of features, and of pairs of views
+ASKED = 256  # images of a batch in a method's own task
 
 
 class Probes:
@@ -46,7 +46,7 @@ class Probes:
         """Prepares them.
 
         Args:
-            experiment: Whose method and evaluation view are looked at.
+            experiment: The experiment whose method and evaluation view are used.
             train: Labelled images.
             test: Labelled images of the same classes.
         """
@@ -70,7 +70,7 @@ class Probes:
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Images that protocols during training look at, train and test."""
+        """The numbers of training and test images for protocols during training."""
         return len(self._bank.labels), len(self._queries.labels)
 
     def on_a_part(self, state: TrainState) -> dict[str, float]:
@@ -100,7 +100,7 @@ class Probes:
         return figures | {"head_top1": float((found == np.asarray(test.labels)).mean())}
 
     def _told(self, state, images) -> dict[str, float]:
-        """How well the method's own task is done on images, and what a guess reaches; nothing without a task.
+        """Scores the method's own task on images, beside a guess; empty without a task.
 
         Batches have one size, so that they compile once; a few images may be left over.
         """
@@ -117,7 +117,7 @@ class Probes:
         return {task: mean[name] for task, name in names.items()}
 
     def pixels(self) -> Table:
-        """Scores raw pixels on all of the data, or finds what they reached on it before."""
+        """Scores raw pixels on all of the data, or reads their cached scores."""
         return pixel_scores(self._train, self._test, classes=self.classes, protocols=AT_THE_ENDS)
 
     def baselines(
@@ -130,7 +130,7 @@ class Probes:
             pixels: Gives the scores of raw pixels, perhaps from another thread; by default `self.pixels`.
             network: What the table calls it: `RANDOM`, or `STARTED` where it starts from weights.
         Returns:
-            A table; where the method has a task of its own, with what a guess reaches in it.
+            A table; where the method has a task of its own, it has the score of a guess too.
         """
         scores, mark = self.scores(state), ROWS[CHANCE]
         guesses = {name.removeprefix(mark): scores.pop(name) for name in [*scores] if name.startswith(mark)}
@@ -138,19 +138,17 @@ class Probes:
         return {**(pixels or self.pixels)(), **guessed, network: scores}
 
     def at_start(self, table: Table) -> dict[str, float]:
-        """Takes the curve's first values from the baselines: those of the network that has not been trained
-        yet.
-        """
+        """Takes the curve's first values from the baselines: the scores of the untrained network."""
         names = (*(f"{protocol.name}_" for protocol in WHILE_TRAINING), "task_")
         first = table[STARTED if STARTED in table else RANDOM]
         return {name: value for name, value in first.items() if name.startswith(names)}
 
 
 def features_of(method: Method, state: TrainState):
-    """Makes features_fn of a state, which is its argument, so that it compiles once.
+    """Makes features_fn of a state; the state is an argument of the compiled function, which compiles once.
 
     Args:
-        method: What is trained.
+        method: The method that is trained.
         state: Of the run.
     Returns:
         images as the evaluation view makes them -> [B, D].
@@ -160,7 +158,7 @@ def features_of(method: Method, state: TrainState):
 
 @dataclass(frozen=True)
 class _Cls:
-    """Equal for one method, so that what it was compiled for is found again."""
+    """A function that is equal for the same method, so that its compiled program is found again."""
 
     method: Method
 
@@ -180,12 +178,13 @@ def health_of(
     """Makes a function that measures health of a few images, on the device and without waiting for it.
 
     Args:
-        experiment: Whose method is looked at.
-        source: Images as probes see them; `FEATURES` of them are looked at.
-        train: Images as steps see them; of `PAIRS` the first two projections, where there are such.
+        experiment: The experiment whose method is measured.
+        source: Images as probes see them; `FEATURES` of them are used.
+        train: Images as steps see them; the first two projections of `PAIRS` of them are used, if there are
+            such.
         place: Where the images are kept on the devices; None: on the default one.
-        state: The train state without its values, each array with its place.
-        ahead: Threads in which to compile it meanwhile, for a `state`.
+        state: The shapes of the train state, each array with its place.
+        ahead: Threads that compile it meanwhile, if `state` is given.
     Returns:
         state -> {name: scalar}.
     """
@@ -222,7 +221,7 @@ ROWS = {
 
 
 def as_figures(table: Table) -> dict[str, float]:
-    """Names a table's cells as metrics of a log; what was learned goes by the plain names.
+    """Names a table's cells as metrics of a log; the row "learned" keeps the plain names.
 
     Args:
         table: {row: {metric: value}}, rows among `ROWS`.
@@ -236,9 +235,9 @@ def as_figures(table: Table) -> dict[str, float]:
 
 
 def from_figures(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Reads the table back from the lines of metrics.jsonl: of each figure the last.
+    """Reads the table back from the lines of metrics.jsonl, with the last value of each figure.
 
-    A figure belongs to the table where a baseline has it too.
+    A figure belongs to the table if a baseline has it too.
 
     Args:
         rows: The lines, in order.

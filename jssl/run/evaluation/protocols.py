@@ -54,10 +54,10 @@ LOOKED_AT = {
     "whitening": "images to learn whitening from",
 }
 FOLDER = "evaluation"  # inside a run's directory
-# settings that features have no use for
+# settings without effect on files of features
 IMAGES_ONLY = ("data_dir", "size", "sets", "vocabulary", "templates")
 ONE_NETWORK = ("fine_tune", "prompts", "caption_embeddings", "sets")  # what baselines are not given
-DEAR = (*WIDE, "attention")  # last words of what takes a pass over the images
+DEAR = (*WIDE, "attention")  # last words of needs that take a pass over the images
 
 
 def evaluate(
@@ -86,8 +86,8 @@ def evaluate(
         say: Where lines for the reader go.
         **settings: Of `Subject`: data_dir, size, batch, sets, vocabulary, templates, bar.
     Returns:
-        What evaluation.json holds: of each protocol and network its settings, metrics, seconds, and what it
-        looked at.
+        What evaluation.json holds: for each protocol and network its settings, metrics and seconds, and what
+        it was run on.
     Raises:
         ValueError: where source, data or protocols are not found or do not fit.
     """
@@ -222,7 +222,7 @@ def _fine_tuning(source, subject: Subject, place):
 
 
 def _scored(one: Protocol, subject: Subject, network: str) -> dict[str, Any]:
-    """Runs a protocol, and says what it was, what it looked at and what it found."""
+    """Runs a protocol; returns its entry of evaluation.json: settings, data and metrics."""
     say = subject.say
     begun = time.perf_counter()
     given = _given(one, subject)
@@ -255,13 +255,13 @@ def _scored(one: Protocol, subject: Subject, network: str) -> dict[str, Any]:
 
 
 def _step(subject: Subject) -> dict[str, int]:
-    """At which step a run was opened."""
+    """The step at which a run was opened."""
     config = {} if subject.loaded is None else subject.loaded.config
     return {STEP: config[STEP]} if EVALUATED in config and STEP in config else {}
 
 
 def _given(one: Protocol, subject: Subject) -> dict[str, Any]:
-    """What a protocol needs; passes over images are taken once all else is there."""
+    """Computes what a protocol needs; passes over images come last, if nothing else is missing."""
     dear = [name for name in one.needs if name.endswith(DEAR)]
     given: dict[str, Any] = {}
     for names in ([name for name in one.needs if name not in dear], dear):
@@ -282,7 +282,7 @@ def _finite(values: Any) -> bool:
 
 
 def _rows(given: Mapping[str, Any]) -> list[str]:
-    """What a protocol looks at, in words."""
+    """The data that a protocol is run on, in words."""
     words = []
     for part, name in LOOKED_AT.items():
         for kind in (*DEAR, "embeddings"):
@@ -297,7 +297,7 @@ def _rows(given: Mapping[str, Any]) -> list[str]:
 
 
 def _network_in_words(source, subject: Subject) -> str:
-    """Which network, and what it sees."""
+    """The network and its preprocessing, in words."""
     if subject.loaded is None:
         return "features of a file"
     loaded, pixels = subject.loaded, subject.pixels

@@ -1,4 +1,4 @@
-"""What is evaluated: a network and a data set, and all that protocols may ask of the two."""
+"""The subject of an evaluation: a network and a data set, and everything that protocols need of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +37,7 @@ IMAGES = 4_000  # of each split, the most that protocols are given as images
 
 @dataclass
 class Subject:
-    """A network on a data set. What protocols ask for is computed when the first of them asks.
+    """A network on a data set. Whatever protocols need is computed when the first of them needs it.
 
     Attributes:
         name: What the network is called in tables.
@@ -45,11 +45,11 @@ class Subject:
         data: The name of the data; "" where there are only features.
         features: Files of features of the training and, perhaps, of the test split, in place of a network.
         store: The directory where features are kept.
-        fine_tune: (settings) -> {metric: value}, which goes on training the network; None where it cannot.
+        fine_tune: (settings) -> {metric: value}, which trains the network further; None where it cannot.
         towers: data -> `Embedded`, of a run of images and captions; None for any other.
         sets: Names of further data sets, for transfer.
         data_dir: Where TFDS has its data sets.
-        only: A file of `jssl curate` with the names of the training images that there are at all.
+        only: A file of `jssl curate` with the names of the only training images to use.
         size: Side of the prepared images, in place of the publisher's.
         batch: Images at a time.
         vocabulary: The tokenizer's file, for networks of images and texts.
@@ -81,10 +81,10 @@ class Subject:
         """The same network on other data."""
         return replace(self, data=data, only=None, features=(), notes=[], _splits={})
 
-    mark = cached_property(lambda self: mark_of_network(self.loaded))  # which looks through all of it, once
+    mark = cached_property(lambda self: mark_of_network(self.loaded))  # it reads all variables, once
 
     def splits(self, tokens: str) -> tuple[Columns, Columns] | None:
-        """Gives the features of both splits, of rows that have labels, classes numbered alike.
+        """Returns the features of both splits, for rows that have labels, with the same class numbers.
 
         Args:
             tokens: As `jssl.run.evaluation.embed.chooser`.
@@ -114,7 +114,7 @@ class Subject:
             self.say(f"{self.data or self.features[0]}: {sentence}")
 
     def columns(self, records: Records, tokens: str) -> Columns:
-        """Computes features of records, or finds them where they were kept.
+        """Computes features of records, or reads them from the cache.
 
         Args:
             records: Images.
@@ -166,23 +166,23 @@ class Subject:
 
     @cached_property
     def search(self) -> Search | None:
-        """Images to look for among others; None where the data has none."""
+        """Queries and the gallery that is searched for them; None where the data has none."""
         return None if self.loaded is None else same_search(self.data, side=self.pixels.crop)
 
     @cached_property
     def copies(self) -> tuple[Search, Records] | None:
-        """Copies to look for among originals, and other images; None where the data has none."""
+        """Copies and the gallery with their originals, and other images; None where the data has none."""
         return None if self.loaded is None else copy_task(self.data, side=self.pixels.crop)
 
     @cached_property
     def pixels(self) -> Preprocess:
-        """The network's preprocessing, at the size that was asked for."""
+        """The network's preprocessing, at the size that was given."""
         assert self.loaded is not None
         pixels: Any = self.loaded.preprocess
         return pixels if self.size is None else pixels.at(self.size)
 
     def images(self, split: int) -> np.ndarray:
-        """Gives some images as they are prepared, before they are normalised.
+        """Returns some prepared images, before they are normalised.
 
         Args:
             split: 0 for training, 1 for test images, the former where there are none.
@@ -203,7 +203,7 @@ class Subject:
         return jax.tree_util.Partial(compute, self.loaded.variables), jax.tree_util.Partial(self.normalised)
 
     def normalised(self, images: jax.Array) -> jax.Array:
-        """Normalises images that have their size, as the network's publisher does."""
+        """Normalises prepared images as the network's publisher does."""
         return self.pixels.normalised(as_float(images))
 
     def normalised_whole(self, images: jax.Array) -> jax.Array:
@@ -244,9 +244,9 @@ class Subject:
 
     @cached_property
     def embedded(self) -> Embedded:
-        """Embeds the test images, what every class is called in all templates, and the images' own captions.
+        """Embeds the test images, prompts of every class in all templates, and the images' own captions.
 
-        What there is no text tower, no vocabulary or no sentence for is None.
+        A part is None where the text tower, the vocabulary or the sentences for it are missing.
         """
         if self.towers is not None and (found := self.towers(self.data)) is not None:
             self.note("each class is read in captions of scenes, with the class in its place")
@@ -278,7 +278,7 @@ class Subject:
         return Embedded(images, jnp.stack(prompts) if prompts else None, None if own is None else read(own))
 
     def _captions(self, test: Columns) -> list[str] | None:
-        """What is said of each test image."""
+        """The caption of each test image."""
         said = captions(self.data)
         if said is None or test.names is None:
             return None
@@ -288,7 +288,7 @@ class Subject:
         return [said[name] for name in test.names]
 
     def given(self, name: str) -> Any:
-        """Gives what a protocol needs, by its name; None where this subject has it not."""
+        """Returns what a protocol needs, by its name; None where this subject does not have it."""
         return GIVEN[name](self) if name in GIVEN else None
 
 
@@ -340,4 +340,4 @@ GIVEN: dict[str, Callable[[Subject], Any]] = {
     "prompts": lambda subject: subject.embedded.prompts,
     "caption_embeddings": lambda subject: subject.embedded.captions,
 }
-"""What gives each of the things that protocols need, by its name."""
+"""The function that computes each of the things that protocols need, by its name."""

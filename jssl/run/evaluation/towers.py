@@ -1,4 +1,4 @@
-"""Images and captions as a run of two towers embeds them, whose words are those of scenes."""
+"""Embeds images and captions with the two towers of a run whose vocabulary is that of scenes."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -25,7 +25,7 @@ TEMPLATES = (  # the seven that CLIP's authors chose for ImageNet
 
 
 class Embedded(NamedTuple):
-    """A data set as two towers embed it; None for what there is not.
+    """The embeddings of a data set by two towers; None for those that cannot be computed.
 
     Attributes:
         images: [M, D] test images.
@@ -39,10 +39,10 @@ class Embedded(NamedTuple):
 
 
 def towers_of(directory: str) -> Callable[[str], Embedded | None]:
-    """Makes what embeds test images, and captions of their classes, by a run's two towers.
+    """Makes the function that embeds test images, and captions of their classes, by a run's two towers.
 
     Args:
-        directory: Of the run, which is opened when it is asked.
+        directory: Of the run, which is opened at each call.
     Returns:
         data -> `Embedded`; None for other data than scenes, and for a run without two towers.
     """

@@ -67,7 +67,7 @@ class BalancedDistillation(SelfDistillation):
 
     @property
     def batch_factor(self) -> float:
-        """By what the batch scales the learning rate: its square root."""
+        """The factor of the batch on the learning rate, by the square-root rule."""
         return super().batch_factor ** 0.5
 
     def encoder_settings(self) -> dict[str, Any]:
@@ -90,11 +90,11 @@ class BalancedDistillation(SelfDistillation):
         return self.make_views(data, locals=self.locals, local_size=small)
 
     def patch_head(self) -> Callable:
-        """Makes prototypes -> the head on patches."""
+        """Makes the function prototypes -> head on patches."""
         return partial(self.head(), hidden=self.patch_hidden, bottleneck=self.patch_bottleneck)
 
     def distills(self, data: DataInfo) -> dict[str, Any]:
-        """Returns what the methods of this family take."""
+        """Returns the arguments that the methods of this family take."""
         if self.koleo_group and self.batch % self.koleo_group:
             raise ValueError(f"--koleo-group {self.koleo_group} must divide the batch of {self.batch}")
         heads = dict(head=self.head(), patch_head=self.patch_head())
@@ -118,7 +118,7 @@ class BalancedDistillation(SelfDistillation):
 
 @dataclass(frozen=True, kw_only=True)
 class AnchoredDistillation(BalancedDistillation):
-    """Settings of rotary positions that move, and of Gram anchoring.  arXiv:2508.10104"""
+    """Settings of rotary positions that vary in training, and of Gram anchoring.  arXiv:2508.10104"""
 
     shift: float
     """The most that is added to an axis' coordinates, which lie in [-1, 1]."""
@@ -141,7 +141,7 @@ class AnchoredDistillation(BalancedDistillation):
         return super().encoder_settings() | own
 
     def moving(self, network):
-        """Lets a network's rotary positions move in training, where it has such."""
+        """Lets a network's rotary positions vary in training, if it has them."""
         if getattr(network, "rotary", None) is None:
             return network
         return network.clone(rotary=MovingRotary(network.rotary, self.shift, self.jitter, self.rescale))
@@ -154,11 +154,11 @@ class AnchoredDistillation(BalancedDistillation):
         return self.make_views(data, locals=self.locals, local_size=small, anchor_size=self.gram_size)
 
     def head(self) -> Callable:
-        """Makes prototypes -> the head, whose last layer is a plain one."""
+        """Makes the function prototypes -> head, whose last layer is a plain one."""
         return partial(super().head(), last=Logits)
 
     def anchors(self, data: DataInfo) -> dict[str, Any]:
-        """Returns what Gram anchoring takes."""
+        """Returns the arguments that Gram anchoring takes."""
         every = max(1, self.span(self.gram_every, data))
 
         def refreshed(step):

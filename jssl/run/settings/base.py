@@ -1,4 +1,4 @@
-"""What the settings of every system have in common: the network, the data and the training budget."""
+"""The settings that every system has: the network, the data and the training budget."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ from jssl.weights.preprocessing import Preprocess
 
 CONTINUED = 0.9  # layer decay of a run that starts from weights
 LARGEST_VIEW = 224  # side of the global views of larger images, in pixels
-FLAGS = {"attend": "attention"}  # of fields of a network, where they differ
+FLAGS = {"attend": "attention"}  # field of a network -> its flag, where the names differ
 REMAT = {  # policies: what is stored
     "none": None,
     "elementwise": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
@@ -94,7 +94,7 @@ class Training(Settings):
 
     @property
     def attend(self) -> Callable[..., jax.Array]:
-        """What transformers attend with."""
+        """The attention function of transformers."""
         return attend if self.attention == "auto" else partial(attend, by=self.attention)
 
     def network(self, *, hides: str | None = None, where_it_has: Mapping[str, Any] = {}, **overrides: Any):
@@ -119,7 +119,7 @@ class Training(Settings):
             )
             raise ValueError(f"{given} cannot be used here: the method hides patches; choose such as vit_s16")
         chosen = {field: value for field, value in where_it_has.items() if hasattr(plain, field)}
-        # architecture and weights of --start stay; what acts in training alone is the run's
+        # architecture and weights of --start stay; fields that act only in training are the run's
         if self._started is not None:
             chosen = {field: value for field, value in chosen.items() if field == "drop_path"}
             return plain.clone(**chosen, **self._compilation(plain))
@@ -151,7 +151,7 @@ class Training(Settings):
         return {field: value for field, value in chosen.items() if value}
 
     def length(self, data: DataInfo) -> int:
-        """How many steps the run has."""
+        """The number of steps of the run."""
         if self.steps is not None:
             return self.steps
         if self.epochs <= 0:
@@ -159,18 +159,18 @@ class Training(Settings):
         return max(1, round(self.epochs * (data.examples // self.batch)))
 
     def span(self, epochs: float, data: DataInfo) -> int:
-        """How many steps some of the run's epochs are."""
+        """The number of steps in so many of the run's epochs."""
         return round(epochs * self.length(data) / self.epochs)
 
     @property
     def peak_rate(self) -> float:
-        """The highest learning rate, for the batch as it is."""
+        """The highest learning rate, for the run's batch."""
         share = 1.0 if self.start is None else self.continued_rate
         return share * self.learning_rate * self.batch_factor
 
     @property
     def batch_factor(self) -> float:
-        """By what the batch scales the learning rate."""
+        """The factor of the batch on the learning rate."""
         return self.batch / self.rate_per if self.rate_per else 1.0
 
     def rate(self, data: DataInfo) -> Schedule:
@@ -183,10 +183,10 @@ class Training(Settings):
         return warmup_cosine(peak, steps=steps, warmup=warmup, start=start, end=end)
 
     def rise(self, data: DataInfo) -> int:
-        """Says in how many steps the learning rate rises.
+        """Returns the number of steps in which the learning rate rises.
 
         Raises:
-            ValueError: where they fill the run.
+            ValueError: where the warm-up fills the run.
         """
         steps, warmup = self.length(data), self.span(self.warmup, data)
         if warmup >= steps:
@@ -197,8 +197,8 @@ class Training(Settings):
         return warmup
 
     def rate_by_epoch(self, data: DataInfo, *, first: int = 0) -> Schedule:
-        """Makes the same learning rate for code that sets it before each epoch: it moves once in an epoch,
-        after a warm-up that moves step by step.
+        """Makes the learning rate as code that sets it before each epoch does: constant within an epoch,
+        after a warm-up that changes in every step.
 
         Args:
             first: The number of the first epoch: 0, or 1 where the authors count from one.
@@ -207,10 +207,10 @@ class Training(Settings):
         return by_epoch(Training.rate(self, data), epoch, after=warmup, first=first)
 
     def rate_in_a_line(self, data: DataInfo, *, share: float) -> Schedule:
-        """Makes the same learning rate for code that lets it fall in a line, which ends before the run does.
+        """Makes a learning rate that falls linearly and reaches its end before the run does.
 
         Args:
-            share: Of the run, after which the rate stays at its end.
+            share: Of the run, after which the rate stays at its final value.
         """
         if self.drops:
             return Training.rate(self, data)
@@ -242,13 +242,13 @@ class Training(Settings):
         )
 
     def _local_side(self, size: int) -> int:
-        """The side of local views beside global ones of a size, of whole patches of the encoder."""
+        """The side of local views beside global ones of a size: a multiple of the encoder's patch."""
         side, patch = local_side(size), getattr(self._plain, "patch", 1)
         return max(patch, round(side / patch) * patch) if side % patch else side
 
     @property
     def normalization(self) -> Statistics:
-        """What images are normalised with: the constants of the weights of --start, or the views'."""
+        """The statistics that images are normalised with: those of the weights of --start, or the views'."""
         if self._started is None:
             return statistics(self.views)
         pixels = self._started.preprocess
@@ -257,12 +257,12 @@ class Training(Settings):
         return Statistics(pixels.mean, pixels.std)
 
     def view(self, data: DataInfo):
-        """Makes what the probes' network sees of the stored images, normalised as the views are."""
+        """Makes the evaluation view of stored images, normalised as the training views are."""
         mean, std = self.normalization
         return evaluation_view(self.view_side(data), mean=mean, std=std)
 
     def preprocess(self, data: DataInfo) -> Preprocess:
-        """Says what `view` does, for files of weights."""
+        """Describes what `view` does, for files of weights."""
         side = self.view_side(data)
         resized = side if side < SMALL else round(side * 256 / 224)
         mean, std = self.normalization.of(data.image[-1])

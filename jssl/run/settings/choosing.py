@@ -1,10 +1,10 @@
-"""Which system to train, by what one has: what `jssl train` says without a name."""
+"""Lists systems by the data that a user has: what `jssl train` prints without a name."""
 
 from collections.abc import Mapping
 
 from jssl.run.settings.systems import System, aligned, experiments
 
-WITH = {  # by what a system needs: what one has, in words, and a line that begins
+WITH = {  # data that a system needs -> a heading, and a command to begin with
     "images": (
         "a folder of images and an hour on one GPU, or a few hundred images and minutes on a CPU",
         "jssl train NAME --data photos --preset small",

@@ -20,7 +20,7 @@ from jssl.weights.preprocessing import Preprocess
 Figure = Callable[[TrainState, jax.Array], list[tuple[str, Any]]]  # captions, and matplotlib's figures
 Data = str | Source | tuple[Source, Source]  # in Python also what `run.data.own_data.opened` takes
 Weights = str | Loaded
-AS_DRAWN = "random"  # in place of weights: a network as it is drawn
+AS_DRAWN = "random"  # in place of weights: a network with random weights
 
 
 class DataInfo(NamedTuple):
@@ -56,7 +56,7 @@ class DataInfo(NamedTuple):
         return tuple(self.extras[name][0])
 
     def batch(self, size: int) -> dict[str, jax.ShapeDtypeStruct]:
-        """A batch of this data without its values."""
+        """The shapes and types of a batch of this data."""
         rows: dict[str, tuple[tuple[int, ...], Any]] = {
             "image": (tuple(self.image), np.uint8),
             "label": ((), np.int32),
@@ -69,14 +69,14 @@ class DataInfo(NamedTuple):
 
 
 class Experiment(NamedTuple):
-    """A method, an optimizer and views: what `make_step` and `fit` need, and how the result is looked at.
+    """A method, an optimizer and views, as `make_step` and `fit` need them, and how the result is evaluated.
 
     Attributes:
         method, optimizer, views: As `make_step` takes them.
         batch: Images per optimizer step.
         steps: Optimizer steps.
         learning_rate: step -> rate, for the log.
-        evaluation_view: Images as stored [B, H, W, C] -> what the probes' network sees.
+        evaluation_view: Images as stored [B, H, W, C] -> the images that the network is evaluated on.
         encoder: The module whose features are evaluated, for `open_run`.
         preprocess: What `evaluation_view` does, in a form that goes into files of weights.
         peak_rate: The highest learning rate, for the first line of a run.
@@ -107,7 +107,7 @@ class Experiment(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What every experiment says before it is built. Its fields are the flags of its command.
+    """The settings from which an experiment is built. Its fields are the flags of its command.
 
     A subclass is a frozen dataclass with fields of its own and a `build`.
     """
@@ -130,7 +130,7 @@ class Settings:
         return None
 
     def build(self, data: DataInfo) -> Experiment:
-        """Composes the experiment of its settings and the sizes of its data. Opens no file.
+        """Builds the experiment from its settings and the sizes of its data. Opens no file.
 
         Args:
             data: Sizes and counts, found by `plan`.

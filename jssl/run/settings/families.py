@@ -1,4 +1,4 @@
-"""Settings that the systems of one family share besides those of every system."""
+"""Settings that the systems of a family share, besides those of every system."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ class SelfDistillation(Training):
         return {"drop_path": self.drop_path, "mask_init": nn.initializers.zeros, **fitted}
 
     def linear_features(self, method: Method, network) -> Callable | None:
-        """Makes what the authors' linear probe reads of a ViT: the class tokens of the last four blocks."""
+        """Makes the features of the authors' linear probe: a ViT's class tokens of the last four blocks."""
         if not getattr(network, "class_token", False):
             return None
 
@@ -105,7 +105,7 @@ class SelfDistillation(Training):
         return self.make_views(data, locals=self.locals)
 
     def head(self) -> Callable:
-        """Makes prototypes -> the head."""
+        """Makes the function prototypes -> head."""
         norm = batch_norm if self.head_norm else None
         scale = nn.initializers.ones if self.learned_norm else None
         return partial(dino_head, hidden=self.hidden, bottleneck=self.bottleneck, norm=norm, scale_init=scale)
@@ -120,8 +120,8 @@ class SelfDistillation(Training):
         return teacher_momentum(self.momentum, self.length(data))
 
     def optimizer(self, data: DataInfo) -> optax.GradientTransformation:
-        """Makes AdamW with clipped gradients and a rising decay, which leaves the heads' last layer alone at
-        first.
+        """Makes AdamW with clipped gradients and a rising decay; at first it does not move the heads' last
+        layer.
         """
         last = self.head()(self.prototypes).last
         decay = cosine(self.weight_decay, self.final_weight_decay, self.length(data))
@@ -192,7 +192,7 @@ class MomentumContrast(Training):
     """Width of the projection."""
 
     def contrast(self) -> dict[str, Any]:
-        """Returns what the methods of this family take."""
+        """Returns the arguments that the methods of this family take."""
         settings = dict(
             queue=self.queue, temperature=self.temperature, momentum=self.momentum, groups=self.groups
         )

@@ -1,11 +1,11 @@
-"""Which numbers a setting may have, said in its type and checked before anything is built."""
+"""Ranges of the numbers that a setting may have: part of its type, and checked before anything is built."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-LARGEST = 2**31 - 1  # what a step, an index or a size can be on a device
+LARGEST = 2**31 - 1  # of a step, an index or a size on a device
 
 
 class Range(NamedTuple):
@@ -18,13 +18,13 @@ class Range(NamedTuple):
         return f"at least {self.low}" if self.high == LARGEST else f"from {self.low} to {self.high}"
 
 
-Count = Annotated[int, Range(1)]  # of what there must be one
+Count = Annotated[int, Range(1)]  # of things of which there must be at least one
 Share = Annotated[float, Range(0, 1)]
 PLAIN = Range(0)  # of every other number
 
 
 def check_numbers(settings: Any) -> None:
-    """Refuses numbers that are not finite, or outside of what their field's type allows, and unknown words.
+    """Refuses numbers that are not finite or outside of the range of their field's type, and unknown words.
 
     Args:
         settings: A dataclass; a field `Count`, `Share` or `Annotated[..., Range(low, high)]` has its own

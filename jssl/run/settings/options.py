@@ -11,7 +11,7 @@ from jssl.run.settings.numbers import Count, Range
 
 @dataclass(frozen=True)
 class Options:
-    """How an experiment is run, whatever it trains."""
+    """The options of a run that do not depend on its experiment."""
 
     out: str | None = None
     """Run directory; by default runs/<experiment>; run again with the same one to resume."""
@@ -53,7 +53,7 @@ class Options:
 
     @property
     def seed31(self) -> int:
-        """The seed in the 31 bits that integers on a device have; those that are larger are mixed."""
+        """The seed in the 31 bits that integers on a device have; a larger one is hashed into them."""
         return (
             self.seed
             if self.seed < 2**31

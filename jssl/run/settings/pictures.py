@@ -1,5 +1,5 @@
-"""Figures of a method's own, for the report: what a ViT attends to, what a masked autoencoder fills in, and
-others.
+"""Figures of particular methods for the report, such as a ViT's attention and a masked autoencoder's
+reconstructions.
 """
 
 import jax
@@ -21,11 +21,11 @@ from jssl.run.settings.experiment import Figure
 def attention_figure(
     method: Method, encoder, view, *, normalized: Statistics | None = None
 ) -> tuple[Figure, ...]:
-    """Makes the figure of what a ViT's [CLS] token attends to, as an experiment's `figures`; none for other
+    """Makes the figure of the attention of a ViT's [CLS] token, as an experiment's `figures`; none for other
     encoders.
 
     Args:
-        method: Its `encoder` says which network is evaluated, the student or the teacher: that one is shown.
+        method: The network that its `encoder` selects is shown: the student or the teacher.
         encoder: The Linen module.
         view: The evaluation view.
         normalized: What it normalises with, by default ImageNet's statistics.
@@ -58,10 +58,10 @@ def attention_figure(
 def masks_figure(
     method: Method, encoder, view, *, normalized: Statistics | None = None
 ) -> tuple[Figure, ...]:
-    """Makes the figure of several ways to hide patches beside each other, as an experiment's `figures`.
+    """Makes the figure of several ways to hide patches, side by side, as an experiment's `figures`.
 
     Args:
-        method: Its `encoder` says which network's attention counts.
+        method: The attention is that of the network that its `encoder` selects.
         encoder: The Linen module, a ViT with a class token.
         view: The evaluation view.
         normalized: What the view normalises with, by default ImageNet's statistics.
@@ -104,8 +104,8 @@ def reconstruction_figure(
         method: One whose outputs hold a prediction of pixels, "patch" [V, B, N, P * P * C].
         view: The evaluation view.
         patch: Side P.
-        standardized: Predictions are of pixels normalised within each patch, and are given back its
-            statistics.
+        standardized: Whether the method predicts pixels normalised within each patch; the figure undoes it
+            with the patch's statistics.
         normalized: What the view normalises with, by default ImageNet's statistics.
     Returns:
         One figure.
@@ -135,7 +135,7 @@ def rotation_figure(method: Method, view) -> tuple[Figure, ...]:
         method: `jssl.methods.rotation`.
         view: The evaluation view.
     Returns:
-        One figure; its caption says how many rotations are told right.
+        One figure; its caption says how many rotations are predicted correctly.
     """
 
     def figure(state, images):

@@ -1,11 +1,11 @@
-"""Settings that suit the data there is: `--preset small`, for 300 to 1,000,000 images of one's own.
+"""Settings that suit the number of images: `--preset small`, for 300 to 1,000,000 images of your own.
 
     jssl train dino --data photos --preset small
     jssl train dino --data photos --preset small --start facebook/dinov2-small
 
-Published settings are for a million images and many devices. A system's demo has its heads, queues and
-prototypes in small sizes: the preset takes those and the published views and masks, and chooses network,
-image size, batch, steps, learning rate, prototypes and the teacher's momentum by how many images there are.
+Published settings are for a million images and many devices. A system's demo has small heads, queues and
+prototypes. The preset takes those and the published views and masks, and chooses network, image size, batch,
+steps, learning rate, prototypes and the teacher's momentum by the number of images.
 """
 
 import math
@@ -19,13 +19,13 @@ from jssl.run.settings.experiment import DataInfo, Settings
 from jssl.run.settings.systems import experiments, module_of
 from jssl.weights.loaded import Loaded
 
-# what a demo has for its own data, and what whoever runs it says
+# settings that in a demo are for its own data, so that the published ones are taken; settings of the user
 PUBLISHED = ("views", "mask_ratio", "vocabulary", "caption_length", "end", "text")
 YOURS = frozenset("data data_dir canvas share per_class only start teacher scan remat attention".split())
-MEMORY = ("queue", "negatives")  # of other images: no more than there are
+MEMORY = ("queue", "negatives")  # hold other images: at most as many as there are
 PROTOTYPES = ("prototypes", "patch_prototypes")
 SHARING = 16  # images for each prototype, between the demo's and the published number of these
-FOLLOWS = 20  # a teacher is the mean of a twentieth of the run, between the demo's momentum and the published
+FOLLOWS = 20  # a teacher averages a twentieth of the run, between the demo's momentum and the published one
 LOCALS = 4  # local views, at most
 # images, at most: side of the views, letter of a ViT, ResNet
 SIZES = ((2_000, 64, "n", "resnet10x0.5"), (10_000, 96, "ti", "resnet18"), (math.inf, 128, "s", "resnet18"))
@@ -128,7 +128,7 @@ def small(
 
 
 def _also(settings: Any) -> str:
-    """What of the settings depends on the number of images beside sizes, steps and rate, in words."""
+    """The settings, in words, that depend on the number of images besides sizes, steps and rate."""
     told = [f"{settings.prototypes:,} prototypes"] if hasattr(settings, "prototypes") else []
     clusters = ", ".join(f"{k:,}" for k in getattr(settings, "clusters", ()))
     told += [f"{clusters} clusters"] if clusters else []
@@ -143,12 +143,12 @@ def _patch(view: int) -> int:
 
 
 def _power_of_two(number: float) -> int:
-    """The largest that is not above a number, 8 at least."""
+    """The largest power of two that is not above a number; at least 8."""
     return 2 ** int(math.log2(max(8, number)))
 
 
 def _encoder(name: str, letter: str, patch: int, resnet: str) -> str:
-    """A network of the same kind, by its name; of a kind not known here, the demo's own."""
+    """The name of a smaller network of the same kind; for an unknown kind, the demo's own."""
     if re.fullmatch(VIT, name):
         return f"vit_{letter}{patch}"
     return resnet if re.fullmatch(r"resnet\d+(x[\d.]+)?(_cifar)?", name) else name

@@ -1,4 +1,4 @@
-"""What is known of each system besides its experiment, and the tables made of it."""
+"""Facts about each system besides its experiment, and the tables made of them."""
 
 import difflib
 import importlib
@@ -34,7 +34,7 @@ class System(NamedTuple):
 
     @property
     def reaches(self) -> str:
-        """What its demo reaches, in words."""
+        """The scores of its demo, in words."""
         probes = {"kNN": self.knn, "linear": self.linear}
         return (
             ", ".join(f"{probe} {pair[0]} -> {pair[1]}" for probe, pair in probes.items() if pair)
@@ -43,7 +43,7 @@ class System(NamedTuple):
 
 
 def experiments() -> ModuleType:
-    """Imports the package of all systems' experiments: when asked for, since it stands above this one."""
+    """Imports the package of all experiments, in a function, because it is a layer above this one."""
     return importlib.import_module("jssl.experiments")
 
 
@@ -87,7 +87,7 @@ def text_table(registry: Mapping[str, System]) -> str:
 
 
 def weights_table() -> str:
-    """All published weights for a terminal: what `--start`, `jssl embed` and `weights.load` know by name."""
+    """Writes all published weights for a terminal: the names for `--start`, `jssl embed`, `weights.load`."""
     columns = ("name", "family", "licence", "from")
     return aligned([columns, *(tuple(row[column] for column in columns) for row in weights.names())])
 
@@ -104,14 +104,14 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-# how data is read and programs compiled
+# settings of how data is read and programs are compiled
 NOT_PUBLISHED = {"data", "data_dir", "canvas", "scan", "remat", "attention"}
-# what papers seldom speak of: shown where a run of the system has something else than all others
+# settings that papers seldom state: shown where a run of the system differs from all others
 OURS = {"share", "per_class", "only", "start", "continued_rate", "frozen_blocks", "lora"}
 
 
 def settings_page(registry: Mapping[str, System]) -> str:
-    """The settings of all systems as published, beside our demos', with the source of each: docs/systems.md.
+    """Writes docs/systems.md: all systems' settings as published and in our demos, with the source of each.
 
     A module says in SOURCES where its numbers come from, by the setting's name, and under "" for all others.
     """
@@ -145,7 +145,7 @@ def settings_table(name: str) -> str:
     Args:
         name: The system's.
     Returns:
-        A table in Markdown; an empty cell is as published.
+        A table in Markdown; an empty cell means the published value.
     """
     kind: Any = named(name)  # every field has a default
     published, module = kind(), module_of(name)

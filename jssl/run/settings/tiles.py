@@ -1,4 +1,4 @@
-"""Settings of puzzles, and sizes of tiles that go with the size of an image."""
+"""Settings of puzzles, and the sizes of tiles for the size of an image."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +37,7 @@ class Puzzles(Training):
     """In that layer, and of tiles' vectors."""
 
     def puzzle(self, data: DataInfo) -> dict[str, Any]:
-        """Makes what a method of puzzles takes, but for its encoder."""
+        """Makes the arguments of a method of puzzles, except its encoder."""
         cell, side = tile_side(self.tile, self.view_side(data), cells=self.cells)
         return dict(
             permutations=self.permutations,
@@ -51,7 +51,7 @@ class Puzzles(Training):
 
 
 def tile_side(share: float, size: int, *, cells: int) -> tuple[int, int]:
-    """Finds how large cells and tiles are.
+    """Computes the sides of cells and tiles.
 
     Args:
         share: A tile's side as a share of its cell's.

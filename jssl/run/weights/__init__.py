@@ -1,1 +1,1 @@
-"""Weights that a run begins with or is taught by, and those that it leaves."""
+"""Weights that a run starts from or learns from, and those that it exports."""

@@ -33,8 +33,7 @@ ROOT = Path(__file__).parents[3]  # of a checkout
 
 
 def evaluated(method: Method, state: TrainState) -> dict[str, str]:
-    """Finds where in a train state the encoder lies that is evaluated: the student's or the teacher's, and
-    its statistics.
+    """Finds the evaluated encoder in a train state: the student's or the teacher's, and its statistics.
 
     Args:
         method: its `encoder` selects the variables.
@@ -100,7 +99,7 @@ def family_of(names: str, loaded: Loaded) -> str:
 
 
 def _told(config: Mapping[str, Any], loaded: Loaded) -> dict[str, str]:
-    """What the header says besides the network."""
+    """The entries of the header besides the network's."""
     pixels: Any = loaded.preprocess
     settings = config["settings"]
     data = config.get("data", {})
@@ -120,8 +119,8 @@ def _told(config: Mapping[str, Any], loaded: Loaded) -> dict[str, str]:
 
 
 def code_version() -> dict[str, str]:
-    """Says which jssl this is: its version where it is installed, and its commit where it is a checkout or
-    was installed from a repository.
+    """Returns the version of jssl where it is installed, and the commit where it is a checkout or was
+    installed from a repository.
     """
     told: dict[str, str] = {}
     try:

@@ -1,4 +1,4 @@
-"""What a run begins with in place of random numbers: the encoder of published weights or of another run."""
+"""Starts a run from weights in place of random numbers: the encoder of a published file or of another run."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ HEADS = "heads"
 
 
 class Start(NamedTuple):
-    """Arrays to begin with.
+    """The arrays that a run begins with.
 
     Attributes:
         tree: What `init_state` lays over the state: {"params": ..., "memory": ...}.
@@ -37,19 +37,19 @@ class Start(NamedTuple):
 
     @property
     def read(self) -> bool:
-        """Whether there are arrays, and not shapes that stand in for weights that were not read."""
+        """Whether the weights were read; otherwise shapes stand in for the arrays."""
         return not any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(self.tree))
 
 
 def opened(source: str | Loaded, told: Mapping[str, Any] | None, *, flag: str) -> Loaded:
-    """Opens weights. A run that was begun already knows their network, and nothing is read.
+    """Opens weights. For a run that has begun, config.json describes their network, and nothing is read.
 
     Args:
         source: As `Training.start`.
-        told: What config.json of the run's own directory says of the network; None before it is begun.
+        told: The network's description in the run's own config.json; None before the run has begun.
         flag: The setting that names them, for the error.
     Returns:
-        A `Loaded`; where nothing was read its variables are None, and those of its heads shapes.
+        A `Loaded`; where nothing was read, its variables are None and those of its heads are shapes.
     Raises:
         ValueError: as `jssl.weights.load`.
     """
@@ -69,7 +69,7 @@ def opened(source: str | Loaded, told: Mapping[str, Any] | None, *, flag: str) -
 
 
 def in_words(loaded: Loaded) -> dict[str, Any] | None:
-    """Says in config.json what `opened` needs of a network with its heads; None where one has no name.
+    """Describes a network and its heads for config.json, as `opened` reads it; None where one has no name.
 
     Args:
         loaded: Weights, or what stands in for them.
@@ -91,7 +91,7 @@ def _as_shapes(tree: Any) -> Any:
 
 
 def beside(start: Start | None, given: Mapping[str, Any] | None) -> Start | None:
-    """Adds what an experiment was given to what its first state begins with.
+    """Adds an experiment's own weights, such as a frozen target's, to those that a run starts from.
 
     Args:
         start: Of --start; None without one.
@@ -118,7 +118,7 @@ def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int
         method: What is trained.
         shapes: Of params and memory, as `Method.init` makes them.
         side: Of the run's images, in pixels.
-        name: Of the weights, for what is said.
+        name: Of the weights, for messages.
     Returns:
         A `Start`.
     Raises:
@@ -167,7 +167,7 @@ def fitted(loaded: Loaded, method: Method, shapes: tuple[Any, Any], *, side: int
 
 
 def _own_place(state: Mapping[str, Any], found: str) -> str:
-    """Where the student has the encoder that is evaluated: the teacher's path without what is its alone."""
+    """The student's path of the evaluated encoder: the teacher's, without what only the teacher has."""
     root, *path = found.split(".")
     if root != "teacher":
         return found
@@ -182,7 +182,7 @@ def _own_place(state: Mapping[str, Any], found: str) -> str:
 
 
 def _statistics(memory: Any, given: Any, place: str) -> dict[str, Any]:
-    """The encoder's batch statistics wherever the memory has them, the student's and the teacher's."""
+    """The encoder's batch statistics at every place of the memory: the student's and the teacher's."""
     if place.startswith("memory") and not given:
         return {}
     wanted = _shapes(given)
@@ -195,7 +195,7 @@ def _statistics(memory: Any, given: Any, place: str) -> dict[str, Any]:
 
 
 def _statistics_of_head(memory: Any, given: Any, head: str) -> dict[str, Any]:
-    """A head's batch statistics wherever the memory has them; of one that was cut, its first layers'."""
+    """A head's batch statistics at every place of the memory; of a cut head, those of its first layers."""
     held = by_path(dict(given.get(head, (None, {}))[1].get("batch_stats", {})))
     return {
         f"{at}.{'.'.join(path)}": held[path]
@@ -207,9 +207,9 @@ def _statistics_of_head(memory: Any, given: Any, head: str) -> dict[str, Any]:
 
 
 def _heads(loaded: Loaded, params: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Heads whose every array has its place in the method: by the same name, or the only one of this form.
+    """Heads of the weights that fit a head of the method: of the same name, or the only one of this form.
 
-    Under the same name a head may have been cut: its first layers are taken.
+    A head of the same name may have been cut: its first layers are taken.
     """
     nodes = {
         at: node for at, node in _nodes(params, "params") if at != place and not at.startswith(f"{place}.")

@@ -31,9 +31,9 @@ class FrozenTeacher(NamedTuple):
     """A frozen network for a run.
 
     Attributes:
-        network: Without weights, unless it is as it is drawn.
-        given: What the first state has of it, as `Experiment.given`; shapes stand in for weights that were
-            not read. None without weights.
+        network: The network. It holds no weights, unless they are random.
+        given: Its part of the first state, as `Experiment.given`; shapes stand in for weights that were not
+            read. None without weights.
     """
 
     network: Network
@@ -66,7 +66,7 @@ class Taught(Training):
         """Finds heads of the frozen network by their names.
 
         Args:
-            modules: name=module, for weights that do not say their heads' own modules.
+            modules: name=module, for weights that do not describe their heads.
         Returns:
             {name: (module, variables)}; variables are None without weights.
         Raises:
@@ -90,13 +90,13 @@ class Taught(Training):
     def frozen_teacher(
         self, data: DataInfo, encoder: Any, *, at: str, heads: Heads | None = None
     ) -> FrozenTeacher:
-        """Makes the frozen network for the images of the views: stored positions are fitted to their size,
-        and it sees them normalised as it knows them.
+        """Makes the frozen network for the images of the views: its positions are resized to them, and images
+        are normalised as it expects.
 
         Args:
             data: Sizes of the run's images.
             encoder: Its module.
-            at: Where the method has it among its statistics.
+            at: Its place among the method's statistics.
             heads: On the encoder.
         Returns:
             A `FrozenTeacher`. Without --teacher it has no weights, and `init_state` refuses it.
@@ -119,14 +119,14 @@ class Taught(Training):
         return FrozenTeacher(frozen(seen), {"memory": {"statistics": {at: {"frozen": held}}}})
 
     def frozen_patches(self, data: DataInfo, encoder: Any) -> tuple[FrozenTeacher, int]:
-        """Makes a frozen network that describes patches, by normalised tokens, projected where the weights
-        hold CLIP's projection.
+        """Makes a frozen network whose outputs are patches' normalised tokens, projected if the weights hold
+        CLIP's projection.
 
         Args:
             data: Sizes of the run's images.
             encoder: With a `grid`; the network has to have as many patches.
         Returns:
-            A `FrozenTeacher`, and the width of what it says of a patch. Without --teacher its network is as
+            A `FrozenTeacher`, and the width of its output for a patch. Without --teacher its network is like
             the encoder.
         Raises:
             ValueError: for another number of patches.
@@ -155,7 +155,7 @@ class Words(Taught):
     """Settings of systems that predict words of hidden patches."""
 
     def tokenizer(self, data: DataInfo, encoder: Any, *, words: int) -> tuple[FrozenTeacher, int]:
-        """Makes what says the words: the network of --teacher, or the nearest mean patch of the first batch.
+        """Makes the tokenizer: the network of --teacher, or the nearest of mean patches of the first batch.
 
         Args:
             data: Sizes of the run's images.
@@ -173,7 +173,7 @@ class Words(Taught):
 
 
 def _under_names(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Variables of an encoder and its heads as one network has them."""
+    """The variables of an encoder and its heads, as those of one network."""
     params = {name: part["params"] for name, part in parts.items()}
     rest = {name: {kind: x for kind, x in part.items() if kind != "params"} for name, part in parts.items()}
     return {"params": params, **rest}
@@ -191,7 +191,7 @@ def _projection(loaded: Loaded) -> tuple[Any, Any] | None:
 
 
 def _renormalized(net: Network, given: Statistics, preprocess: Any, data: DataInfo) -> Network:
-    """The network behind a change of normalisation, from that of the views to its own."""
+    """The network on images whose normalisation is changed from that of the views to its own."""
     own = Statistics(preprocess.mean, preprocess.std) if isinstance(preprocess, Preprocess) else given
     if own == given:
         return net

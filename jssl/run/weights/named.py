@@ -15,14 +15,14 @@ from jssl.weights.loaded import Loaded
 def settings_with_weights(
     settings: Settings, config: Mapping[str, Any] | None, loaded: Loaded | None = None
 ) -> tuple[Settings, Loaded | None]:
-    """Opens all weights that the settings name: what a run starts from, a frozen teacher.
+    """Opens all weights that the settings name: those that a run starts from, and a frozen teacher's.
 
     Args:
         settings: Of the experiment.
         config: What the run's config.json holds; None before it is begun.
-        loaded: The same opened already.
+        loaded: The weights to start from, if they have been opened already.
     Returns:
-        The settings with all opened, and what `start` names; None without it.
+        The settings with opened weights, and those of `start`; None without it.
     """
     told = config or {}
     further: dict[str, Any] = {
@@ -39,29 +39,29 @@ def settings_with_weights(
 
 
 def by_name(settings: Settings, before: Settings) -> Settings:
-    """Puts the names back in place of what was opened.
+    """Puts names back in place of opened weights.
 
     Args:
-        settings: Some of them opened weights.
-        before: The same before they were opened.
+        settings: With opened weights.
+        before: The same settings before the weights were opened.
     """
     opened_ones = (x.name for x in fields(before) if isinstance(getattr(settings, x.name), Loaded))
     return replace(settings, **{name: getattr(before, name) for name in opened_ones})
 
 
 def told_beside(settings: Settings) -> dict[str, Any]:
-    """Says for config.json what further weights are, those of --start being the run's own network.
+    """Describes for config.json the weights besides those of --start, which are the run's own network.
 
     Args:
         settings: With opened weights.
     Returns:
-        {setting: what `opened` needs of it}.
+        {setting: the description that `opened` reads}.
     """
     return {name: in_words(value) for name, value in _beside(settings).items() if isinstance(value, Loaded)}
 
 
 def _beside(settings: Settings) -> dict[str, Any]:
-    """Weights that settings name beside those of --start, such as a frozen teacher's."""
+    """Weights that settings name besides those of --start, such as a frozen teacher's."""
     hints = get_type_hints(type(settings))
     named = [field.name for field in fields(settings) if hints[field.name] == Weights | None]
     values = {name: getattr(settings, name) for name in named if name != "start"}
@@ -79,14 +79,14 @@ def fit(experiment: Experiment, info: DataInfo, loaded: Loaded, name: str) -> St
 
 
 def begun_with(settings: Settings, info: DataInfo, start: Start, name: Any) -> Callable[[], Start | None]:
-    """Makes what gives the arrays that a run begins with. Those that were not read, as the run was begun
-    already, are read when they are needed after all.
+    """Makes the function that returns the arrays that a run begins with. Weights that were not read, because
+    the run had begun already, are read when the function is called.
 
     Args:
         settings: By name.
         info: Sizes of the data.
         start: Arrays, or shapes that stand in for them.
-        name: Of the weights of `start`, for what is said.
+        name: Of the weights of `start`, for messages.
     """
 
     def begin() -> Start | None:

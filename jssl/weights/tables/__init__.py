@@ -1,4 +1,4 @@
-"""The published families, a table each: names, layouts, which fields the sizes set, preprocessing, quirks."""
+"""The published families, each a table of names and layouts, with sizes, preprocessing and exceptions."""
 
 from jssl.weights.tables import audio, beit, dino, hub, masked, momentum, resnet, swin, timm, towers, video
 

@@ -1,4 +1,4 @@
-"""BEiT and its kin: relative positions in the attention, no bias on keys, layer scale."""
+"""BEiT and similar networks: relative positions in the attention, no bias on keys, layer scale."""
 
 import math
 from dataclasses import replace
@@ -36,7 +36,7 @@ def beit(
     Args:
         file, rows: As `vit`.
         tables: The names of a shared table and of a block's own.
-        scale: What the config calls the first value of layer scale.
+        scale: The config's names of the first value of layer scale.
         turned: Whether a table of h x w patches is read as one of w x h, then resized, as transformers does.
         fields: As `vit`.
     """

@@ -67,7 +67,7 @@ def _chunks(file: File):
     def rename(name):
         return re.sub(r"^blocks\.(\d+)\.", lambda match: f"blocks.{int(match[1]) // each}.{match[1]}.", name)
 
-    first = TIMM | block("blocks/block_{i}", "blocks.0.{i}")  # where the sizes come from
+    first = TIMM | block("blocks/block_{i}", "blocks.0.{i}")  # the sizes are read from these
     return first, lambda name: rename(re.sub(r"^blocks\.0\.", "blocks.", name))
 
 
@@ -79,7 +79,7 @@ DINOV3 = TIMM | {
 
 
 def _dinov3(file: File) -> dict[str, Net]:
-    only_usual(file, pos_embed_rope_dtype="fp32")  # angles in halves are other angles
+    only_usual(file, pos_embed_rope_dtype="fp32")  # half precision would give other angles
     over = {"max": max, "min": min}.get(file.get("pos_embed_rope_normalize_coords", default="separate"))
     periods = tuple(float(period) for period in file.value("rope_embed.periods"))
     heads = file.shape("cls_token")[-1] // (4 * len(periods))  # a period for four features

@@ -1,4 +1,4 @@
-"""Heads of published files, their layers told from the tensors."""
+"""Heads of published files; their layers are found from the tensors."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from jssl.weights.layouts import layer, weight_norm
 
 
 def stack(file: File, *layers: Any, norm: Callable[..., nn.Module] = layer_norm) -> Net:
-    """A head, its layers from the tensors.
+    """Makes a head whose layers' sizes are read from the tensors.
 
     Args:
         file: At the head's prefix.

@@ -1,4 +1,4 @@
-"""MoCo v3's and MSN's ViTs: two networks that follow each other, their heads and prototypes."""
+"""MoCo v3's and MSN's ViTs: student and teacher, with their heads and prototypes."""
 
 from dataclasses import replace
 from typing import Any

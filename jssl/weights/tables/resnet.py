@@ -1,4 +1,4 @@
-"""Residual networks: torchvision's names, and what MoCo, SwAV, Barlow Twins, VICReg, SimSiam put around."""
+"""Residual networks: torchvision's names, and the heads of MoCo, SwAV, Barlow Twins, VICReg and SimSiam."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What tables of several families are made of: names of blocks, sizes from config and tensors."""
+"""What the tables of several families share: names of blocks, and sizes from config and tensors."""
 
 import math
 import re
@@ -36,11 +36,11 @@ ACTIVATIONS: Mapping[str, Callable] = {
     "tanh": nn.tanh,
     "sigmoid": nn.sigmoid,
 }
-HEADS = {1280: 16, 1408: 16, 1664: 16, 1152: 16, 4096: 32}  # by width; others have 64 features a head
+HEADS = {1280: 16, 1408: 16, 1664: 16, 1152: 16, 4096: 32}  # by width; others have heads of 64 features
 
 
 def block(ours: str, theirs: str, **names: str | tuple) -> Table:
-    """The rows of a pre-norm block: timm's names, but those that are given."""
+    """The rows of a pre-norm block: timm's names, except those that are given."""
     known: dict[str, Any] = {
         "norm1": "norm1",
         "norm2": "norm2",
@@ -98,7 +98,7 @@ HUB: Table = {
 
 
 def number(file: File, *keys: str, default: Any = None) -> int:
-    """A size: what the config says, else the default.
+    """Reads a size from the config; where it is not there, it is the default.
 
     Raises:
         ValueError: where it is no positive number below a million.
@@ -111,13 +111,13 @@ def number(file: File, *keys: str, default: Any = None) -> int:
 
 
 def only_usual(file: File, **usual: Any) -> None:
-    """Refuses what the config says of options that leave no trace in the tensors and are not built.
+    """Checks options of the config that the tensors do not show and of which only one value is built.
 
     Args:
         file: Whose config it is.
-        usual: What is built, by option.
+        usual: The value that is built, by option.
     Raises:
-        ValueError: for an option that says something else.
+        ValueError: for an option with another value.
     """
     for name, value in usual.items():
         if (stated := file.get(name, default=value)) != value:
@@ -141,7 +141,7 @@ def activation(file: File, key: str = "hidden_act", default: str = "gelu") -> Ca
 
 
 def depth_of(file: File, rows: Table, *keys: str) -> int:
-    """How many blocks there are: as the config says, else as the file has."""
+    """The number of blocks: from the config, else counted in the file."""
     held = file.count(rows["blocks/block_{i}/norm1"][0].split("{i}")[0])
     depth = number(file, *(keys or ("depth", "num_hidden_layers")), default=held or None)
     if depth > 4 * held + 4:
@@ -150,7 +150,7 @@ def depth_of(file: File, rows: Table, *keys: str) -> int:
 
 
 def mlp_of(file: File, rows: Table, dim: int, act: Callable) -> dict[str, Any]:
-    """Fields mlp and mlp_ratio of a ViT, by the tensors of the first block."""
+    """Fields mlp and mlp_ratio of a ViT, from the tensors of the first block."""
 
     def width(name):
         theirs = rows[f"blocks/block_{{i}}/mlp/{name}"][0]
@@ -188,7 +188,7 @@ def grid_of(file: File, patch: int, held: int | None) -> tuple[int, int]:
 
 
 def heads_of(file: File, dim: int, *keys: str, usual: int | None = None) -> int:
-    """How many heads: as the config says, else as usual, or as published models of this width have."""
+    """The number of heads: from the config, else `usual`, else that of published models of this width."""
     keys = keys or ("num_heads", "num_attention_heads")
     known = HEADS.get(dim, dim // 64 if dim % 64 == 0 else None)
     heads = number(file, *keys, default=usual or known)
@@ -198,7 +198,7 @@ def heads_of(file: File, dim: int, *keys: str, usual: int | None = None) -> int:
 
 
 def scaled(file: File, rows: Table, *keys: str) -> float | None:
-    """The first value of layer scale: as the config says, else some where the file has factors."""
+    """The first value of layer scale: from the config, else 1e-5 if the file has factors."""
     stated = file.get(*keys) if keys else None
     if isinstance(stated, int | float) and not isinstance(stated, bool):
         return float(stated) or None
@@ -207,7 +207,7 @@ def scaled(file: File, rows: Table, *keys: str) -> float | None:
 
 
 def biased(file: File, rows: Table) -> bool | tuple[bool, ...]:
-    """Which of queries, keys and values have a bias: as the config says, else as some block has."""
+    """Which of queries, keys and values have a bias: from the config, else if some block has one."""
     stated = file.get("qkv_bias")
     if isinstance(stated, bool):
         return stated
@@ -218,7 +218,7 @@ def biased(file: File, rows: Table) -> bool | tuple[bool, ...]:
 
 
 def without_biases(file: File, rows: Table) -> Table:
-    """The rows of blocks whose linear layers have no bias in the file, nor by the config."""
+    """The rows, without the biases that the config denies and the file lacks."""
     layers = {"attn/proj": ("proj_bias",)} | dict.fromkeys(
         ("mlp/fc1", "mlp/fc2", "mlp/w12", "mlp/w3"), ("ffn_bias", "mlp_bias", "proj_bias")
     )
@@ -248,17 +248,17 @@ def vit(
     rename: Callable[[str], str] = str,
     **fields: Any,
 ) -> Net:
-    """A ViT, its sizes from config and tensors.
+    """Makes a ViT whose sizes are read from config and tensors.
 
     Args:
         file: At the network's prefix.
         rows: Its table.
-        interpolate, epsilon, act: The family's, where the config does not say them.
+        interpolate, epsilon, act: The family's, for what the config does not say.
         masked: Whether it has a mask token.
         of_prefix: Whether the class token has a position.
         classes: How many class tokens it has.
         image: (grid, patch) -> the shape of an input; None: an image of as many channels as the stem takes.
-        held: How many positions the file holds, where they are no absolute ones.
+        held: How many positions the file holds, where they are not absolute ones.
         rename: As `Net`.
         fields: Of `ViT`, in place of what is found.
     """
@@ -300,7 +300,7 @@ def vit(
 
 
 def _leaves_pixels(file: File, patch: int) -> bool:
-    """Whether the published images have pixels that fill no patch, as 384 have beside patches of 14."""
+    """Whether the published image size is no multiple of the patch's side, as 384 is none of 14."""
     published = file.get("pretrained_cfg", default={}).get("input_size") or ()
     image = file.get("img_size", "image_size")
     sides = [*published[1:], *(image if isinstance(image, list | tuple) else [image])]

@@ -54,7 +54,7 @@ HUB: Table = {
 
 
 def swin(file: File, rows: Table, masked: bool) -> Net:
-    """A Swin, its sizes from the tensors, its window from the tables of relative positions."""
+    """A Swin with sizes from the tensors, and its window from the tables of relative positions."""
     only_usual(file, qk_scale=None)
     dim, channels, *_, side = file.shape(rows["stem/proj"][0] + ".weight")
     stages = rows["stage{s}_{i}/norm1"][0]

@@ -55,8 +55,8 @@ SIXTEEN = re.compile("vit_giantopt_|vit_base_patch16_gap_")  # architectures who
 TANH = re.compile(  # SigLIP 2's sizes
     r"vit_(?:base_patch32|so400m_patch16|giantopt_patch16)_siglip|vit_large_patch16_siglip_(?:gap_)?512"
 )
-TURNED = re.compile(r"eva_|eva02_|vit_\w+_rope_reg\d_")  # architectures that turn as is built, or never
-TURNING = re.compile("_rope_|_pe_|_dinov3")  # that turn, though their tensors may be called as a plain ViT's
+TURNED = re.compile(r"eva_|eva02_|vit_\w+_rope_reg\d_")  # their rotary embedding is built, or they have none
+TURNING = re.compile("_rope_|_pe_|_dinov3")  # have one, though their tensors may be named as a plain ViT's
 REDUCED: dict[str, Callable] = {
     "avg": lambda x: x.mean(axis=1),
     "max": lambda x: x.max(axis=1),
@@ -66,7 +66,7 @@ ROWS: Table = TIMM | {"registers": ("reg_token", lead(1))}
 
 
 def _pooling(file: File, *, attended: bool = False) -> tuple[Callable, Table]:
-    """How tokens become a vector, and what the norm is called; `attended`: attention that pools sees all."""
+    """The pooling of tokens and the norm's row; `attended`: attention pooling reads prefix tokens too."""
     fc = "fc_norm.weight" in file and "norm.weight" not in file
     held = "token" if "cls_token" in file and not fc else "avg"
     pool = file.get("global_pool", default=held) or "token"
@@ -89,7 +89,7 @@ def _pooling(file: File, *, attended: bool = False) -> tuple[Callable, Table]:
 def _read_reduced(
     prefix: jax.Array, patches: jax.Array, norm: Callable, *, reduce: Callable, when: str | None, whole: bool
 ) -> Features:
-    """Reads the patch tokens and what is made of them all; `whole`: of class token and registers too."""
+    """Reads patch tokens and their reduction; `whole`: class token and registers are reduced with them."""
     tokens = jnp.concatenate([prefix, patches], axis=1)
     tokens = norm(name="norm")(tokens) if when == "before" else tokens
     pooled = reduce(tokens if whole else tokens[:, prefix.shape[1] :])
@@ -97,13 +97,13 @@ def _read_reduced(
 
 
 def _read_pooled_whole(prefix: jax.Array, patches: jax.Array, norm: Callable, *, pool: Callable) -> Features:
-    """As `read_pooled`, of class token and registers too."""
+    """As `read_pooled`, over class token and registers too."""
     tokens = norm(name="norm")(jnp.concatenate([prefix, patches], axis=1))
     return Features(pool(name="pool")(tokens), tokens[:, prefix.shape[1] :])
 
 
 def _pool(file: File, rows: Table) -> Callable:
-    """The attention that pools, `attn_pool`; its rows are added."""
+    """Makes the attention pooling, `attn_pool`, and adds its rows."""
     names = {"norm": "norm", "proj": "proj", "mlp/fc1": "mlp.fc1", "mlp/fc2": "mlp.fc2"}
     rows |= {f"pool/{ours}": (f"attn_pool.{theirs}", layer) for ours, theirs in names.items()}
     rows["pool/probe"] = ("attn_pool.latent", lead(1))
@@ -115,7 +115,7 @@ def _pool(file: File, rows: Table) -> Callable:
 
 
 def _gated(file: File, fields: dict[str, Any], rows: Table, norm: Callable | None) -> None:
-    """Gate and value in one matrix or in two, told by the tensors."""
+    """Adds the rows and fields of gated layers, whose gate and value are one matrix or two."""
     out = file.shape("blocks.0.mlp.fc2.weight")
     if "blocks.0.mlp.fc1_g.weight" in file:
         rows["blocks/block_{i}/mlp/w12"] = (("blocks.{i}.mlp.fc1_g", "blocks.{i}.mlp.fc1_x"), fused)
@@ -163,14 +163,14 @@ def _timm(file: File) -> dict[str, Net]:
 
 
 def _heads(file: File, dim: int) -> int:
-    """How many heads: as the arguments say, else as timm builds the architecture."""
+    """The number of heads: from the arguments, else as timm builds the architecture."""
     name = str(file.get("architecture", default=""))
     usual = 16 if SIXTEEN.match(name) else dim // 32 if name.startswith("test_vit") else None
     return heads_of(file, dim, usual=usual)
 
 
 def _activation(file: File) -> str:
-    """The activation of the blocks: what the arguments say, else as timm builds the architecture."""
+    """The activation of the blocks: from the arguments, else as timm builds the architecture."""
     name = str(file.get("architecture", default=""))
     of_name = "quick_gelu" if "quickgelu" in name else "gelu_tanh" if TANH.match(name) else "gelu"
     return file.get("act_layer", default=of_name)
@@ -195,7 +195,7 @@ def _patches_alone(file: File) -> bool:
 
 
 def _prefix(file: File, rows: Table, fields: dict[str, Any]) -> int:
-    """How many tokens with positions come first; registers are among them unless patches alone have some."""
+    """The number of first tokens with positions; registers count unless only patches have positions."""
     classes, registers = int("cls_token" in file), file.shape("reg_token")[1] if "reg_token" in file else 0
     if registers and not _patches_alone(file) and "pos_embed" in file:
         rows["class_token"] = (("cls_token", "reg_token"), token_pair) if classes else ("reg_token", lead(1))
@@ -211,7 +211,7 @@ def _eva02(file: File) -> dict[str, Net]:
     fields: dict[str, Any] = dict(readout=readout, layer_scale=scaled(file, EVA, "init_values"))
     rows |= {name: row for name, row in EVA.items() if "scale" in name}
     _gated(file, fields, rows, epsilon_norm(file))
-    named = "embed_dim" not in dict(file.config.get("model_args") or {})  # with sizes they are all there are
+    named = "embed_dim" not in dict(file.config.get("model_args") or {})  # with sizes they are complete
     turned = file.get("use_rot_pos_emb")
     turned = (named and _turns(file, "mlp" in fields)) if turned is None else turned
     native = file.get("ref_feat_shape", default=(16, 16) if named else None)
@@ -244,7 +244,7 @@ def _eva02(file: File) -> dict[str, Net]:
 
 
 def _turns(file: File, gated: bool) -> bool:
-    """Whether timm turns queries and keys of this architecture: EVA-02 gates and turns, EVA-01 neither."""
+    """Whether timm has rotary embedding in this architecture: EVA-02 is gated and rotary, EVA-01 neither."""
     name = str(file.get("architecture", default=""))
     if not TURNED.match(name) and (name or "pos_embed" not in file):
         told = name or "a network without positions"

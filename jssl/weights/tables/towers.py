@@ -73,7 +73,7 @@ def sub(file: File, key: str, at: str) -> File:
 
 
 def text_tower(file: File, rows: Table, *, end: Any, causal: bool, epsilon: float, act: str) -> Net:
-    """A text transformer, its sizes from config and tensors."""
+    """A text transformer with sizes from config and tensors."""
     vocabulary, dim = file.shape(rows["embed"][0] + ".weight")
     length = file.shape(rows["positions"][0])[0]
     depth = depth_of(file, rows, "num_hidden_layers", "layers")
@@ -122,7 +122,7 @@ def _clip(file: File) -> dict[str, Net]:
     text = sub(root, "text_config", root.at + "text_model.")
     heads: dict[str, Net | None] = {"image_projection": linear(root, "visual_projection")}
     if "embeddings.token_embedding.weight" in text:
-        eos = number(text, "eos_token_id", default=49407)  # what a config that does not say it stands for
+        eos = number(text, "eos_token_id", default=49407)  # transformers' default
         stands_in = eos == 2 and not str(root.get("model_type", default="")).startswith("metaclip_2")
         end = largest_id if stands_in else partial(first_place, of=eos)
         heads["text"] = text_tower(text, TEXT, end=end, causal=True, epsilon=1e-5, act="quick_gelu")
