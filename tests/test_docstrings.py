@@ -49,7 +49,7 @@ def parts(text: str) -> tuple[list[str], dict[str, list[str]]]:
         name = line.removesuffix(":")
         if name in SECTIONS and line.endswith(":"):
             lines = sections.setdefault(name, [])
-        elif line and not line.startswith(" ") and sections and not line.startswith(">>>"):
+        elif line and not line.startswith(" ") and sections:
             lines = before  # prose again
             lines.append(line)
         else:
@@ -75,6 +75,8 @@ def faults(node: Public) -> list[str]:
     if sentence[-1] not in ".:":
         found.append("does not begin with a sentence")
     for line in before:
+        if line.startswith(">>>"):
+            found.append("has an example that is not under Examples:")
         word = re.match(r"(\*{0,2}\w+(?:, \*{0,2}\w+)*): ", line)
         if word and word[1] in SECTIONS:
             found.append(f"has text beside {word[1]}:")
@@ -82,6 +84,8 @@ def faults(node: Public) -> list[str]:
             found.append(f"documents {word[1]} outside of Args:")
     given = documented(sections.get("Args", []))
     found += [f"documents {name}, which is no argument" for name in given if name not in names]
+    entries = [line for line in sections.get("Raises", []) if re.match(r" {4}\S", line)]
+    found += [f"has a line under Raises without an error: {line}" for line in entries if ": " not in line]
     order = [name for name in sections if name not in ("Notes", "Examples")]
     if order != sorted(order, key=SECTIONS.index):
         found.append(f"has {', '.join(order)} in another order than {', '.join(SECTIONS)}")
@@ -126,6 +130,8 @@ def f(images, *, size: int = 3):
         ("    Returns:\n        [B", "    Returns: [B", "text beside Returns"),
         ("        size: the", "        scale: the", "documents scale, which is no argument"),
         ("Makes images small.", "Small images", "does not begin with a sentence"),
+        ("    Examples:\n        >>>", "\n    >>>", "an example that is not under Examples"),
+        ("ValueError: where size is 0.", "As `g`.", "without an error"),
         ("        ValueError: where size is 0.\n", "", "Raises without entries"),
         ("    Args:", "    Raises:\n        KeyError: never.\n    Args:", "another order"),
     ],

@@ -65,7 +65,7 @@ def open_records(name: str, *, data_dir: str | None = None, split: str = "train"
     Returns:
         Records for `loader`.
     Raises:
-        As `load`.
+        ValueError, FileNotFoundError: as `load`.
     """
     kind, rest = _parsed(name, split)
     if kind == "folder":

@@ -21,9 +21,9 @@ def evenly(rows: int, count: int) -> np.ndarray:
         count: how many are wanted; where there are fewer, all are chosen.
     Returns:
         Their numbers [count], in order.
-
-    >>> evenly(9, 3).tolist()
-    [0, 4, 8]
+    Examples:
+        >>> evenly(9, 3).tolist()
+        [0, 4, 8]
     """
     return np.linspace(0, rows - 1, min(count, rows)).astype(int)
 
@@ -36,9 +36,9 @@ def held_out(labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
         seed: of the draw.
     Returns:
         [N] booleans, True where held out.
-
-    >>> int(held_out(np.arange(40) % 2).sum()), int(held_out(np.zeros(1)).sum())
-    (4, 0)
+    Examples:
+        >>> int(held_out(np.arange(40) % 2).sum()), int(held_out(np.zeros(1)).sum())
+        (4, 0)
     """
     rng = np.random.default_rng(seed)
     chosen = np.zeros(len(labels), bool)
@@ -60,9 +60,9 @@ def balanced(
         seed: of the draw.
     Returns:
         The numbers of the images chosen, in order.
-
-    >>> balanced(np.arange(40) % 2, per_class=2).size, balanced(np.arange(40) % 2, share=0.5).size
-    (4, 20)
+    Examples:
+        >>> balanced(np.arange(40) % 2, per_class=2).size, balanced(np.arange(40) % 2, share=0.5).size
+        (4, 20)
     """
     chosen = []
     for label in np.unique(labels if per_class is None else labels[labels >= 0]):
@@ -96,9 +96,9 @@ def why_not_probed(train: np.ndarray, test: np.ndarray) -> str:
         test: [M] labels of the test images, numbered alike.
     Returns:
         One line, "" where they can be probed.
-
-    >>> why_not_probed(np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]))
-    'there are 4 labelled training and 4 labelled test images, where 10 and 4 are needed'
+    Examples:
+        >>> why_not_probed(np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]))
+        'there are 4 labelled training and 4 labelled test images, where 10 and 4 are needed'
     """
     train, test = train[train >= 0], test[test >= 0]
     if not len(train):
@@ -123,9 +123,9 @@ def shared(train: np.ndarray, test: np.ndarray) -> int:
         test: [M, ...] of the same kind.
     Returns:
         How many of the M there are among the N.
-
-    >>> shared(np.array([[0, 1], [2, 3]]), np.array([[2, 3], [0, 0], [2, 3]]))
-    2
+    Examples:
+        >>> shared(np.array([[0, 1], [2, 3]]), np.array([[2, 3], [0, 0], [2, 3]]))
+        2
     """
 
     def glance(image):
@@ -166,9 +166,9 @@ def renumbered(
         class_names: the training images' classes.
     Returns:
         ([N] int32, `UNKNOWN` for classes without training images; sentences about what did not match).
-
-    >>> renumbered(np.array([0, 1, -1]), ("b", "a"), ("a", "b"))[0].tolist()
-    [1, 0, -1]
+    Examples:
+        >>> renumbered(np.array([0, 1, -1]), ("b", "a"), ("a", "b"))[0].tolist()
+        [1, 0, -1]
     """
     numbers = {name: number for number, name in reversed(list(enumerate(class_names)))}
     if names == class_names:

@@ -105,9 +105,9 @@ def without_copies(
         ValueError: for features that are no [N, D].
     References:
         arXiv:2304.07193
-
-    >>> without_copies(np.array([[1.0, 0], [0, 1], [1, 0.01], [2, 0]])).tolist()
-    [0, 1]
+    Examples:
+        >>> without_copies(np.array([[1.0, 0], [0, 1], [1, 0.01], [2, 0]])).tolist()
+        [0, 1]
     """
     return one_of_each_group(*search(features, features, k=min(k, len(features))), threshold=threshold)
 
@@ -123,9 +123,10 @@ def one_of_each_group(cosines: np.ndarray, rows: np.ndarray, *, threshold: float
         [M] rows that are kept, the first of each group.
     References:
         arXiv:2304.07193
-
-    >>> one_of_each_group(np.array([[0.9], [0.2], [0.9]]), np.array([[2], [0], [0]]), threshold=0.6).tolist()
-    [0, 1]
+    Examples:
+        >>> cosines, rows = np.array([[0.9], [0.2], [0.9]]), np.array([[2], [0], [0]])
+        >>> one_of_each_group(cosines, rows, threshold=0.6).tolist()
+        [0, 1]
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -149,9 +150,9 @@ def without(features: np.ndarray, held_out: np.ndarray, *, threshold: float = 0.
         ValueError: for features of different widths.
     References:
         arXiv:2304.07193
-
-    >>> without(np.eye(3), np.array([[0.1, 1.0, 0.0]])).tolist()
-    [0, 2]
+    Examples:
+        >>> without(np.eye(3), np.array([[0.1, 1.0, 0.0]])).tolist()
+        [0, 2]
     """
     cosines, _ = neighbours(held_out, features, k=1)
     return np.flatnonzero(cosines[:, 0] <= threshold)
@@ -173,9 +174,9 @@ def retrieve(pool: np.ndarray, wanted: np.ndarray, *, k: int = 4, search: Search
         ValueError: for features of different widths, or k above N.
     References:
         arXiv:2304.07193
-
-    >>> retrieve(np.eye(4), np.array([[0.0, 2.0, 1.0, 0.0]]), k=2).tolist()
-    [1, 2]
+    Examples:
+        >>> retrieve(np.eye(4), np.array([[0.0, 2.0, 1.0, 0.0]]), k=2).tolist()
+        [1, 2]
     """
     found = np.unique(search(pool, wanted, k=k)[1])
     return found[found >= 0]

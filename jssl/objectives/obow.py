@@ -96,7 +96,7 @@ def bag_prediction(
 ) -> Objective:
     """Makes OBoW's objective: each student view predicts the bag of words of the teacher's whole image.
 
-    It reads `student[name]` [V, B, D], the pooled features of crops: as many global ones as views["global"]
+    It reads `student[name]` [V, B, D], the pooled features of crops: as many global ones as `views["global"]`
     has, then the local ones; student[generators], parameters by level; target[level], of which the first map
     [1, B, H, W, C] counts; and `views["index"]` [B]. The logits of a crop are kappa z . w, with the words'
     weights w = weigh(parameters, words, D) [words, D]. The loss is the mean over levels, summed over the two

@@ -72,10 +72,10 @@ def momentum_grouping(
     """Makes SMoG's objective: a prediction finds the group of its image's other view, among groups moved in
     the same step.
 
-    It reads student[name] and `student[projection]` [V, B, D], of which view 0 counts, and target[projection]
-    [G, B, D], of which the last view counts. First, the teacher's view is assigned to a group. Then the
-    groups move towards the student's projections, each of which counts for its nearest group. Then the
-    prediction is compared with the moved groups, through which the projections get a gradient too.
+    It reads `student[name]` and `student[projection]` [V, B, D], of which view 0 counts, and
+    `target[projection]` [G, B, D], of which the last view counts. First, the teacher's view is assigned to a
+    group. Then the groups move towards the student's projections, each of which counts for its nearest group.
+    Then the prediction is compared with the moved groups, through which the projections get a gradient too.
 
     Args:
         name: of the predictions.

@@ -41,8 +41,9 @@ class Statistics(NamedTuple):
         """Returns the statistics for images with this number of channels. If these have another number, each
         channel gets their average.
 
-        >>> Statistics((0.0, 0.5, 1.0), (0.25, 0.25, 0.25)).of(1)
-        Statistics(mean=(0.5,), std=(0.25,))
+        Examples:
+            >>> Statistics((0.0, 0.5, 1.0), (0.25, 0.25, 0.25)).of(1)
+            Statistics(mean=(0.5,), std=(0.25,))
         """
         if len(self.mean) == channels:
             return self
@@ -68,9 +69,9 @@ def as_float(images: jax.Array | Canvas) -> jax.Array:
     Raises:
         ValueError: for another rank.
         TypeError: for another dtype, and for a `Canvas`.
-
-    >>> float(as_float(jnp.full((1, 1, 1, 3), 255, jnp.uint8)).max())
-    1.0
+    Examples:
+        >>> float(as_float(jnp.full((1, 1, 1, 3), 255, jnp.uint8)).max())
+        1.0
     """
     if isinstance(images, Canvas):
         raise TypeError(
@@ -109,11 +110,11 @@ def chain(*augmentations: Augmentation) -> Augmentation:
 
     Returns:
         An augmentation.
-
-    >>> brighter = lambda keys, images: images + 0.25
-    >>> keys = jax.random.split(jax.random.key(0), 2)
-    >>> float(chain(brighter, brighter)(keys, jnp.zeros((2, 4, 4, 3))).max())
-    0.5
+    Examples:
+        >>> brighter = lambda keys, images: images + 0.25
+        >>> keys = jax.random.split(jax.random.key(0), 2)
+        >>> float(chain(brighter, brighter)(keys, jnp.zeros((2, 4, 4, 3))).max())
+        0.5
     """
 
     def apply(keys, images):

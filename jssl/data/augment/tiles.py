@@ -37,9 +37,9 @@ def cell_tiles(
         ValueError: for tiles that do not fit into cells, or keys that are not [B].
     References:
         arXiv:1505.05192, arXiv:1603.09246
-
-    >>> cell_tiles(jax.random.split(jax.random.key(0), 2), jnp.ones((2, 12, 12, 3)), side=3).shape
-    (2, 9, 3, 3, 3)
+    Examples:
+        >>> cell_tiles(jax.random.split(jax.random.key(0), 2), jnp.ones((2, 12, 12, 3)), side=3).shape
+        (2, 9, 3, 3, 3)
     """
     check_keys(keys)
     rows, columns = (size // cells for size in images.shape[1:3])
@@ -91,9 +91,9 @@ def shuffled_tiles(keys: jax.Array, images: jax.Array, *, cells: int = 3, side: 
         ValueError: for tiles larger than cells, or keys that are not [B].
     References:
         arXiv:1603.09246
-
-    >>> shuffled_tiles(jax.random.split(jax.random.key(0), 2), jnp.ones((2, 12, 12, 3)), side=3).shape
-    (2, 9, 3, 3, 3)
+    Examples:
+        >>> shuffled_tiles(jax.random.split(jax.random.key(0), 2), jnp.ones((2, 12, 12, 3)), side=3).shape
+        (2, 9, 3, 3, 3)
     """
     tiles = cell_tiles(keys, images, cells=cells, side=side)
     order = jnp.argsort(uniform(fold_keys(keys, 2), shape=tiles.shape[1:2]), axis=1)
@@ -127,9 +127,9 @@ def one_channel(keys: jax.Array, tiles: jax.Array, *, share: float = 1.0, noise:
         [B, N, h, w, C]; the channel that is kept has mean 0.
     References:
         arXiv:1505.05192; cdoersch/deepcontext, train.py
-
-    >>> one_channel(jax.random.split(jax.random.key(0), 2), jnp.ones((2, 9, 4, 4, 3)), noise=0.0).any()
-    Array(False, dtype=bool)
+    Examples:
+        >>> one_channel(jax.random.split(jax.random.key(0), 2), jnp.ones((2, 9, 4, 4, 3)), noise=0.0).any()
+        Array(False, dtype=bool)
     """
     check_keys(keys)
     images, number, *_, channels = tiles.shape
@@ -181,9 +181,9 @@ def halved(keys: jax.Array, images: jax.Array) -> jax.Array:
         ValueError: for odd sides.
     References:
         arXiv:1708.06734
-
-    >>> halved(jax.random.split(jax.random.key(0), 2), jnp.ones((2, 8, 8, 3))).shape
-    (2, 4, 4, 3)
+    Examples:
+        >>> halved(jax.random.split(jax.random.key(0), 2), jnp.ones((2, 8, 8, 3))).shape
+        (2, 4, 4, 3)
     """
     check_keys(keys)
     number, rows, columns, channels = images.shape

@@ -41,9 +41,9 @@ def bpe_tokenizer(merges: Sequence[Merge], *, length: int = 77) -> Tokenizer:
         A `Tokenizer`, of 512 + merges + 2 ids.
     References:
         arXiv:2103.00020; openai/CLIP, clip/simple_tokenizer.py
-
-    >>> bpe_tokenizer([("h", "i</w>")], length=5).encode(["Hi", "hi!"]).tolist()
-    [[513, 512, 514, 0, 0], [513, 512, 256, 514, 0]]
+    Examples:
+        >>> bpe_tokenizer([("h", "i</w>")], length=5).encode(["Hi", "hi!"]).tolist()
+        [[513, 512, 514, 0, 0], [513, 512, 256, 514, 0]]
     """
     pieces = [
         *ALPHABET,
@@ -95,9 +95,9 @@ def learn_merges(corpus: Iterable[str], count: int) -> list[Merge]:
         The merges, in order.
     References:
         arXiv:1508.07909
-
-    >>> learn_merges(["low low lower"], 2)
-    [('l', 'o'), ('lo', 'w</w>')]
+    Examples:
+        >>> learn_merges(["low low lower"], 2)
+        [('l', 'o'), ('lo', 'w</w>')]
     """
     found = Counter(word for text in corpus for word in words(text))
     split = {word: _letters(word) for word in found}
@@ -118,8 +118,9 @@ def learn_merges(corpus: Iterable[str], count: int) -> list[Merge]:
 def words(text: str) -> list[str]:
     """Splits a text as CLIP does: lower case; runs of letters, digits, runs of other signs, endings like 's.
 
-    >>> words("The dog's 12  bones &amp; more!!")
-    ['the', 'dog', "'s", '1', '2', 'bones', '&', 'more', '!!']
+    Examples:
+        >>> words("The dog's 12  bones &amp; more!!")
+        ['the', 'dog', "'s", '1', '2', 'bones', '&', 'more', '!!']
     """
     text = " ".join(html.unescape(html.unescape(text)).split()).lower()
     found, start = [], 0

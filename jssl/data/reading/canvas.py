@@ -14,9 +14,9 @@ def central(image: np.ndarray, height: int, width: int) -> np.ndarray:
         width: of the result, in pixels.
     Returns:
         uint8 [height, width, 3], or [height, width, 1].
-
-    >>> central(np.zeros((4, 8, 3), np.uint8), 2, 2).shape
-    (2, 2, 3)
+    Examples:
+        >>> central(np.zeros((4, 8, 3), np.uint8), 2, 2).shape
+        (2, 2, 3)
     """
     rows, columns = image.shape[:2]
     if (rows, columns) == (height, width):
@@ -35,9 +35,9 @@ def shrunk(image: np.ndarray, canvas: int) -> np.ndarray:
         canvas: the largest side of the result, in pixels.
     Returns:
         uint8 [h, w, 3].
-
-    >>> shrunk(np.zeros((4, 8, 3), np.uint8), 4).shape
-    (2, 4, 3)
+    Examples:
+        >>> shrunk(np.zeros((4, 8, 3), np.uint8), 4).shape
+        (2, 4, 3)
     """
     height, width = image.shape[:2]
     longest = max(height, width)
@@ -53,9 +53,9 @@ def grey(image: np.ndarray) -> np.ndarray:
         image: uint8 [H, W, 3].
     Returns:
         uint8 [H, W, 1].
-
-    >>> grey(np.full((1, 1, 3), [200, 100, 50], np.uint8)).tolist()
-    [[[124]]]
+    Examples:
+        >>> grey(np.full((1, 1, 3), [200, 100, 50], np.uint8)).tolist()
+        [[[124]]]
     """
     with extra():
         from PIL import Image

@@ -21,8 +21,9 @@ MEMORY = 4 * 2**30  # bytes of images that a device is asked to hold besides its
 def fits_in_memory(records: Records, *, canvas: int, limit: int = MEMORY) -> bool:
     """Tells whether all images of records, on canvases of a side, stay below a number of bytes.
 
-    >>> fits_in_memory(range(1000), canvas=32)
-    True
+    Examples:
+        >>> fits_in_memory(range(1000), canvas=32)
+        True
     """
     return len(records) * canvas * canvas * 3 <= limit
 

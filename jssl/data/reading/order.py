@@ -23,9 +23,9 @@ def shuffled(seed: int | jax.Array, epoch: int | jax.Array, positions: jax.Array
         n: how many samples there are.
     Returns:
         int32 of the same shape, distinct for distinct positions.
-
-    >>> sorted(shuffled(0, 3, np.arange(5), n=5).tolist())
-    [0, 1, 2, 3, 4]
+    Examples:
+        >>> sorted(shuffled(0, 3, np.arange(5), n=5).tolist())
+        [0, 1, 2, 3, 4]
     """
     if not 1 <= n <= 2**31 - 1:
         raise ValueError(f"n must lie between 1 and 2**31 - 1, got {n}")

@@ -16,9 +16,9 @@ def steps_per_epoch(n: int, batch: int) -> int:
 
     Raises:
         ValueError: where there is not even one.
-
-    >>> steps_per_epoch(1000, 128)
-    7
+    Examples:
+        >>> steps_per_epoch(1000, 128)
+        7
     """
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")

@@ -29,9 +29,9 @@ def byte_tokenizer(*, length: int = 77) -> Tokenizer:
         length: ids of a text, start and end included.
     Returns:
         A `Tokenizer` of 258 ids.
-
-    >>> byte_tokenizer(length=6).encode(["hi", "hello"]).tolist()
-    [[256, 104, 105, 257, 0, 0], [256, 104, 101, 108, 108, 257]]
+    Examples:
+        >>> byte_tokenizer(length=6).encode(["hi", "hello"]).tolist()
+        [[256, 104, 105, 257, 0, 0], [256, 104, 101, 108, 108, 257]]
     """
     return padded_tokenizer(lambda text: text.replace("\0", " ").encode("utf-8"), 256, length)
 
@@ -48,9 +48,9 @@ def word_tokenizer(corpus: Iterable[str], *, length: int = 32) -> Tokenizer:
         A `Tokenizer`.
     Raises:
         ValueError: for a corpus without words.
-
-    >>> word_tokenizer(["a red circle", "a blue square"], length=6).encode(["A blue circle!"]).tolist()
-    [[7, 2, 3, 4, 1, 8]]
+    Examples:
+        >>> word_tokenizer(["a red circle", "a blue square"], length=6).encode(["A blue circle!"]).tolist()
+        [[7, 2, 3, 4, 1, 8]]
     """
     words = sorted({word for text in corpus for word in _words(text)})
     if not words:

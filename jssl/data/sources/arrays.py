@@ -28,9 +28,9 @@ def from_arrays(
         A `Source`.
     Raises:
         ValueError: for another rank, length or type, naming what was found.
-
-    >>> from_arrays(np.zeros((2, 8, 8), np.uint8), [0, 1]).images.shape
-    (2, 8, 8, 1)
+    Examples:
+        >>> from_arrays(np.zeros((2, 8, 8), np.uint8), [0, 1]).images.shape
+        (2, 8, 8, 1)
     """
     images = _images(images, name)
     labels, class_names = labels_of(labels, tuple(class_names), len(images), name)

@@ -53,8 +53,9 @@ class Files:
 def printable(name: str) -> str:
     r"""Escapes what a line of text cannot hold: line breaks, and bytes of a file's name that are not UTF-8.
 
-    >>> print(printable("a\nb\udcff"))
-    a\nb\udcff
+    Examples:
+        >>> print(printable("a\nb\udcff"))
+        a\nb\udcff
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 

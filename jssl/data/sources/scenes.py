@@ -89,8 +89,9 @@ def _draws_of(index, number):
 def caption(values) -> str:
     """Writes the sentence of one row of attributes.
 
-    >>> caption([0, 0, 4, 1, 1, 2])
-    'a large red circle at the center on a striped blue ground'
+    Examples:
+        >>> caption([0, 0, 4, 1, 1, 2])
+        'a large red circle at the center on a striped blue ground'
     """
     shape, color, position, size, texture, ground = (int(value) for value in values)
     names = tuple(COLORS)

@@ -93,8 +93,9 @@ NAMED = {
 def statistics(name: str) -> Statistics:
     """Returns the statistics that views are normalised with, by their name: ImageNet's for most.
 
-    >>> statistics("swav").std
-    (0.228, 0.224, 0.225)
+    Examples:
+        >>> statistics("swav").std
+        (0.228, 0.224, 0.225)
     """
     others = {"simclr": UNCHANGED, "swav": SWAV, "clip": CLIP, "eva": CLIP}
     others |= dict.fromkeys(("invariant_spreading", "npid_cifar", "supcon"), CIFAR)

@@ -49,11 +49,11 @@ def local_side(size: int, *, multiple: int = 8) -> int:
 
     Returns:
         Pixels, at least the multiple.
-
-    >>> local_side(224), local_side(32)
-    (96, 16)
-    >>> local_side(224, multiple=14), local_side(256, multiple=16)  # DINOv2's and DINOv3's
-    (98, 112)
+    Examples:
+        >>> local_side(224), local_side(32)
+        (96, 16)
+        >>> local_side(224, multiple=14), local_side(256, multiple=16)  # DINOv2's and DINOv3's
+        (98, 112)
     """
     return max(multiple, round(size * 3 / 7 / multiple) * multiple)
 

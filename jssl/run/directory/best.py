@@ -54,13 +54,13 @@ class Best:
 
         Raises:
             Worse: where it is one too many below the best.
-
-        >>> best = Best(2)
-        >>> for step, value in enumerate((0.5, 0.6, 0.55, 0.58)):  # doctest: +ELLIPSIS
-        ...     best.add(step, {"knn_top1": value})
-        Traceback (most recent call last):
-        ...
-        jssl.run.directory.best.Worse: stopped at step 3: knn_top1 was best at step 1, 60.0%, ...
+        Examples:
+            >>> best = Best(2)
+            >>> for step, value in enumerate((0.5, 0.6, 0.55, 0.58)):  # doctest: +ELLIPSIS
+            ...     best.add(step, {"knn_top1": value})
+            Traceback (most recent call last):
+            ...
+            jssl.run.directory.best.Worse: stopped at step 3: knn_top1 was best at step 1, 60.0%, ...
         """
         self._seen(step, figures)
         if self.patience is not None and self._below >= self.patience:
@@ -111,9 +111,9 @@ def forgotten(rows: Sequence[Mapping[str, Any]], figures: Mapping[str, float]) -
         figures: Of a probe on the same images: with more training images kNN is better for any network.
     Returns:
         One sentence, or none.
-
-    >>> forgotten([{"step": 0, "started_knn_top1": 0.8}], {"knn_top1": 0.7})[0][:45]
-    'knn_top1 is 70.0%, below the 80.0% of the wei'
+    Examples:
+        >>> forgotten([{"step": 0, "started_knn_top1": 0.8}], {"knn_top1": 0.7})[0][:45]
+        'knn_top1 is 70.0%, below the 80.0% of the wei'
     """
     before = next((row[AT_START] for row in rows if row.get(AT_START) is not None), None)
     now = figures.get(METRIC)

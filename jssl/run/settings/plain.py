@@ -14,9 +14,9 @@ def plain(value: Any) -> Any:
         value: Of any type.
     Returns:
         Numbers, words and lists of them as they are; of anything else its name or a description.
-
-    >>> plain((1, 2.0)), plain({3})
-    ([1, 2.0], '{3}')
+    Examples:
+        >>> plain((1, 2.0)), plain({3})
+        ([1, 2.0], '{3}')
     """
     if isinstance(value, Source):
         return value.name

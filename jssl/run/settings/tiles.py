@@ -61,9 +61,9 @@ def tile_side(share: float, size: int, *, cells: int) -> tuple[int, int]:
         (side of a cell, side of a tile) in pixels.
     Raises:
         ValueError: For an image too small for tiles.
-
-    >>> tile_side(64 / 85, 255, cells=3)
-    (85, 64)
+    Examples:
+        >>> tile_side(64 / 85, 255, cells=3)
+        (85, 64)
     """
     cell = size // cells
     if cell < 2:
