@@ -11,6 +11,7 @@ import pytest
 
 from tests.flags import devices
 from tests.programs import remember_programs
+from tests.undrawn import one_pixel
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jssl-tests-")  # nothing from before counts
@@ -39,6 +40,22 @@ TOGETHER = """
     run/test_run.py run/test_best.py run/test_nonfinite.py run/test_interrupt.py run/test_export.py
     run/test_own_data.py run/test_place.py data/test_splits.py
 """.split()  # files whose runs compile the same programs, which `tests/programs.py` keeps
+
+
+UNDRAWN = [
+    *TOGETHER,
+    *"run/test_start.py run/test_stages.py run/test_frozen_teacher.py run/test_evaluation.py".split(),
+    *"test_sharding.py test_docs.py".split(),
+]  # files with whole runs, of whose reports no test looks at the pictures; test_experiments.py draws them
+
+
+@pytest.fixture(scope="module", autouse=True)
+def undrawn(request):
+    """Pictures of one pixel, in those files."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.as_posix().endswith(tuple(f"tests/{file}" for file in UNDRAWN)):
+            patch.setattr("jssl.evaluate.figures.style._saved", one_pixel)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

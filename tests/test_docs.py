@@ -30,7 +30,7 @@ from jssl.run.settings.systems import module_of, named
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-TINY = "--batch 8 --steps 2 --size 16 --hidden 16 --dim 8 --encoder vit_n8"
+TINY = "--batch 8 --steps 2 --size 16 --hidden 16 --dim 8 --encoder vit_n8 --scan"
 
 
 def blocks(page, language):
@@ -65,7 +65,7 @@ def test_the_first_page_goes_from_a_folder_to_what_is_alike(photos, monkeypatch,
         assert len(file["features"]) == len(file["names"]) == 48
     scope = {}
     given = dict(zip(("batch", "steps", "size", "hidden", "dim"), (8, 2, 16, 16, 8), strict=True))
-    given |= {"encoder": "vit_n8"}
+    given |= {"encoder": "vit_n8", "scan": True}
     (python,) = blocks("start.md", "python")
     assert len([line for line in python.splitlines() if line]) <= 8
     small = python.replace('preset="small"', f"preset='small', **{given}")

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TINY = dict(batch=8, steps=2)
 SMALL = dict(dim=8, hidden=16)
+VIT = dict(size=16, encoder="vit_n8", scan=True)  # one block is compiled in place of four
 
 
 def few():
@@ -23,7 +24,7 @@ def few():
 
 CHANGED = {  # what the first cell of each says, in miniature
     "01_compose_objectives": dict(STEPS=2, BATCH=16),
-    "02_pretrain_on_your_images": dict(COUNT=24, CHANGES=TINY | SMALL | dict(size=16, encoder="vit_n8")),
+    "02_pretrain_on_your_images": dict(COUNT=24, CHANGES=TINY | SMALL | VIT),
     "03_start_from_published_weights": dict(
         WEIGHTS=str(ROOT / "tests/weights/cases/hf_dinov2_registers"),
         SIZE=28,
@@ -31,10 +32,10 @@ CHANGED = {  # what the first cell of each says, in miniature
         | dict(hidden=16, bottleneck=8, prototypes=8, locals=1)
         | dict(patch_hidden=16, patch_bottleneck=8, patch_prototypes=8),
     ),
-    "04_look_inside": dict(CHANGES=TINY | dict(size=16)),
+    "04_look_inside": dict(CHANGES=TINY | dict(size=16, scan=True)),
     "05_many_devices": dict(
         MESHES=("data=1", "data=4,fsdp=2"),
-        CHANGES=TINY | SMALL | dict(size=16, encoder="vit_n8", log_every=1),
+        CHANGES=TINY | SMALL | VIT | dict(log_every=1),
     ),
 }
 

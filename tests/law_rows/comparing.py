@@ -132,7 +132,7 @@ COMPARING = {
     ),
     "esvit": Row(
         lambda: methods.esvit(
-            models.Swin(patch=2, dim=8, depths=(1, 2), heads=(1, 2), window=2),
+            models.Swin(patch=2, dim=8, depths=(1, 1), heads=(1, 2), window=2),
             prototypes=8,
             head=partial(models.dino_head, bottleneck=8, **SMALL),
             momentum=0.9,

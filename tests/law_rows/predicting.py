@@ -108,9 +108,7 @@ PREDICTING = {
         ),
         ONE,
     ),
-    "clip": Row(
-        lambda: methods.clip(vit(), models.text_encoder("text_n", vocabulary=20, length=4), dim=8), ONE
-    ),
+    "clip": Row(lambda: methods.clip(vit(), text(), dim=8), ONE),
     "flip": Row(lambda: methods.flip(vit(), text(), dim=8), ONE),
     "siglip": Row(lambda: methods.siglip(vit(), text(), dim=16, logit_bias=-2.0), ONE),
     "rotation": Row(lambda: methods.rotation(vit()), ONE),
@@ -161,7 +159,7 @@ PREDICTING = {
     "slip": Row(
         lambda: methods.slip(
             vit(),
-            models.text_encoder("text_n", vocabulary=20, length=4),
+            text(),
             dim=8,
             head=models.simclr_head(8, **SMALL),
         ),

@@ -44,17 +44,19 @@ def test_with_centers_and_without_koleo_it_is_ibot_with_untied_heads():
 
 @pytest.fixture(scope="module")
 def plain():
-    """DINOv2 on views of the same images, nothing done to them: (method, loss and gradient, arguments)."""
+    """DINOv2 on views of the same images, nothing done to them: (method, loss and gradient, arguments, the
+    outputs' function).
+    """
     method = methods.dinov2(VIT, **BALANCED, masking=MASKING, teacher_temperature=0.2, koleo_weight=0.3)
     images = toys.batch(side=16)
     views = {"global": jnp.stack([images["image"]] * 2), "index": images["index"]}
-    return (method, *started(method, views))
+    return (method, *started(method, views), jax.jit(method.outputs))
 
 
 def test_heads_run_at_the_hidden_patches_alone(plain):
     """Both networks', by the shapes of what they make; and a target is that of its own patch."""
-    method, _, arguments = plain
-    outputs = jax.jit(method.outputs)(*arguments[:-1])
+    _, _, arguments, seen = plain
+    outputs = seen(*arguments[:-1])
     assert outputs.student["patch"].shape == outputs.target["patch"].shape == (1, 8, 4, 8)
     assert outputs.mask.shape == (1, 8, 4) and outputs.mask.all()
     params, _, memory, views, *_ = arguments
@@ -67,11 +69,13 @@ def test_heads_run_at_the_hidden_patches_alone(plain):
 
 
 def test_untied_heads_share_nothing_and_ibots_are_one(plain):
-    ours, _, (*_, views, key, _) = plain
+    ours, _, (own, _, held, views, key, _), seen = plain
     tied = methods.ibot(VIT, prototypes=8, head=HEAD, masking=Masking(by_row, lambda patches: 4))
-    for method, head, apart in ((ours, "image", True), (tied, "cls", False)):
-        params, memory = jax.jit(method.init)(jax.random.key(1), views)
-        outputs = jax.jit(method.outputs)
+    begun = jax.jit(tied.init)(jax.random.key(1), views)
+    for method, (params, memory), outputs, head, apart in (
+        (ours, (own, held), seen, "image", True),
+        (tied, begun, jax.jit(tied.outputs), "cls", False),
+    ):
         patches = [
             outputs(student, method.teacher.init(params), memory, views, key).student["patch"]
             for student in (params, params | {head: jax.tree.map(lambda x: x + 0.1, params[head])})
@@ -88,7 +92,7 @@ def test_a_student_equal_to_its_teacher_on_equal_views_is_left_with_its_entropy(
     p = jax.nn.softmax(logits["image"][0] / 0.3)
     assert float(loss) == pytest.approx(float(-jnp.sum(p * jnp.log(p), -1).mean()), rel=1e-5)
     assert float(metrics["kl"]) == pytest.approx(0.0, abs=1e-5)
-    _, run, arguments = plain
+    _, run, arguments, _ = plain
     (_, (_, figures)), _ = run(*arguments)
     share = figures["image/teacher_entropy"] * np.log(8)
     assert float(figures["image"] - figures["image/kl"]) == pytest.approx(float(share), rel=1e-4)
@@ -96,8 +100,8 @@ def test_a_student_equal_to_its_teacher_on_equal_views_is_left_with_its_entropy(
 
 def test_the_first_loss_is_what_the_papers_formula_says(plain):
     """Written again, in float64 and in another way: probabilities by exp, Sinkhorn by division."""
-    method, run, arguments = plain
-    outputs = jax.jit(method.outputs)(*arguments[:-1])
+    _, run, arguments, seen = plain
+    outputs = seen(*arguments[:-1])
     student, target = ({k: np.asarray(x, np.float64) for k, x in o.items()} for o in outputs[:2])
     assert float(run(*arguments)[0][0]) == pytest.approx(formula(student, target, 0.2, 0.3), rel=1e-4)
 

@@ -1,6 +1,6 @@
 """What is hidden, seen and predicted where the target is no pixel: BEiT, CAE, EVA and their words."""
 
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from jssl.objectives import Outputs
 from tests.law_table import TABLE
 from tests.law_toys import batch
 from tests.methods import toys
+from tests.methods.test_masked_laws import flops
 from tests.methods.toys import seen_as
 
 PATCH, SIDE, BATCH, WORDS, HIDDEN = 4, 16, 8, 12, 8
@@ -47,6 +48,12 @@ def cae(alignment=2.0, vit=VIT, count=HIDDEN):
     return methods.cae(vit, words, regressor=parts[0], decoder=parts[1], **settings)
 
 
+@cache
+def begun_cae():
+    method = cae()
+    return method, *begun(method)
+
+
 def beit(masking=None):
     words = models.patch_words(PATCH, WORDS)
     if masking is None:
@@ -57,7 +64,7 @@ def beit(masking=None):
 
 
 def test_caes_encoder_sees_the_visible_patches_and_its_targets_the_hidden_ones_alone():
-    _, _, run = begun(cae())
+    *_, run = begun_cae()
     before = run(IMAGES, KEY)
     hidden = pixels(before.mask[0])
     assert (before.mask.sum(-1) == HIDDEN).all()
@@ -70,8 +77,7 @@ def test_caes_encoder_sees_the_visible_patches_and_its_targets_the_hidden_ones_a
 
 
 def test_caes_alignment_is_that_with_a_copied_encoder_and_without_it_words_alone_train_the_regressor():
-    words, both = cae(0.0), cae(2.0)
-    params, memory, run = begun(both)
+    words, (both, params, memory, run) = cae(0.0), begun_cae()
     copied = run(IMAGES, KEY).student["aligned"]
 
     def distance(params):
@@ -102,7 +108,7 @@ def test_caes_regressor_follows_the_order_of_the_hidden_places():
 
 
 def test_half_of_the_patches_cost_caes_encoder_half():
-    """By the operations of the compiled encoder, without its regressor and decoder."""
+    """By the matrix products of the encoder, without its regressor and decoder."""
     vit = models.ViT(patch=PATCH, dim=96, depth=4, heads=6)
     method = cae(vit=vit, count=32)
     images = jax.ShapeDtypeStruct((4, 32, 32, 3), jnp.float32)
@@ -114,9 +120,7 @@ def test_half_of_the_patches_cost_caes_encoder_half():
     def whole(params, memory, images):
         return method.features(params, None, memory, images).tokens
 
-    part, full = (
-        jax.jit(f).lower(params, memory, images).compile().cost_analysis()["flops"] for f in (visible, whole)
-    )
+    part, full = (flops(f, params, memory, images) for f in (visible, whole))
     assert full > 2 * 4 * 12 * 96**2 * 4 * 64  # the matrices alone
     assert part < 0.56 * full
 
@@ -298,13 +302,12 @@ def test_beit_learns_more_than_how_frequent_words_are():
 
 def test_caes_decoder_knows_of_the_image_what_the_latents_say_and_no_more():
     """Words of an image are those that its decoder makes of its own predicted latents and of places alone."""
-    method = cae()
-    params, memory, run = begun(method)
+    _, params, _, run = begun_cae()
     found, other = run(IMAGES, KEY), run(IMAGES + NOISE, KEY)
     assert np.abs(found.student["latent"] - other.student["latent"]).max() > 1e-3
-    decoder = models.LatentDecoder(WORDS, depth=1, heads=2)
+    decoder = jax.jit(models.LatentDecoder(WORDS, depth=1, heads=2).apply)
     positions = models.sincos_positions_rows_first((4, 4), 16)
     hidden = jnp.argsort(~found.mask[0], axis=-1, stable=True)[:, :HIDDEN]
     for one in (found, other):
-        words = decoder.apply({"params": params["decoder"]}, one.student["latent"][0], positions[hidden])
+        words = decoder({"params": params["decoder"]}, one.student["latent"][0], positions[hidden])
         np.testing.assert_allclose(words, one.student["patch"][0], atol=1e-5)

@@ -47,14 +47,17 @@ def noisy(number, *, noise=0.1, crops=0):
     """So many views of each image with Gaussian noise, and corners of it as local ones."""
 
     def views(key, batch):
-        def drawn(i, x):
-            return x + noise * jax.random.normal(jax.random.fold_in(key, i), x.shape)
+        def drawn(first, count, x):
+            def one(i):
+                return jax.random.normal(jax.random.fold_in(key, i), x.shape)
+
+            return x + noise * jax.vmap(one)(first + jnp.arange(count))
 
         images = batch["image"]
-        result = {"global": jnp.stack([drawn(i, images) for i in range(number)]), "index": batch["index"]}
+        result = {"global": drawn(0, number, images), "index": batch["index"]}
         if crops:
             half = images[:, : images.shape[1] // 2, : images.shape[2] // 2]
-            result["local"] = jnp.stack([drawn(number + i, half) for i in range(crops)])
+            result["local"] = drawn(number, crops, half)
         return result
 
     return views

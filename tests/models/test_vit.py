@@ -40,10 +40,11 @@ def variant(request):
     """A variant with random parameters everywhere, so that nothing hides behind an initial zero or one."""
     model = VARIANTS[request.param]
     variables = dict(jax.jit(model.init)(KEY, IMAGES, mask=MASK))
-    leaves, tree = jax.tree.flatten(variables["params"])
-    keys = jax.random.split(KEY, len(leaves))
-    noisy = [leaf + 0.1 * jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)]
-    return model, jax.jit(model.apply), variables | {"params": jax.tree.unflatten(tree, noisy)}
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: jnp.asarray(leaf + 0.1 * rng.normal(size=leaf.shape), leaf.dtype), variables["params"]
+    )
+    return model, jax.jit(model.apply), variables | {"params": params}
 
 
 def test_features_have_the_shapes_of_the_contract(variant):

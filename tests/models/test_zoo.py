@@ -81,8 +81,12 @@ def test_an_unknown_field_names_the_encoder():
 )
 def test_what_a_block_adds_at_first_is_not_lost_beside_what_it_is_given(name, width, few):
     # Normalised tokens have length sqrt(width): a kernel of deviation s makes queries of s * sqrt(width).
-    params = jax.jit(encoder(name, **few).init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
-    leaves = jax.tree.leaves_with_path(params)
-    kernel = next(leaf for path, leaf in leaves if "qkv" in jax.tree_util.keystr(path) and leaf.ndim == 2)
+    @jax.jit
+    def first(key):  # of a network no other weight is drawn
+        params = encoder(name, **few).init(key, jnp.zeros((1, 32, 32, 3)))["params"]
+        leaves = jax.tree.leaves_with_path(params)
+        return next(leaf for path, leaf in leaves if "qkv" in jax.tree_util.keystr(path) and leaf.ndim == 2)
+
+    kernel = first(jax.random.key(0))
     assert kernel.shape == (width, 3 * width)
     assert 0.45 < kernel.std() * width**0.5 < 0.75

@@ -46,19 +46,17 @@ def on_one_device(case, params, arrays):
     return jax.jit(jax.value_and_grad(lambda p: jnp.mean(case.loss(**encoded(case, p, arrays)))))(params)
 
 
-def under_jit(case, mesh, params, arrays):
-    """The compiler divides the work."""
+def under_jit(case, _, params, arrays):
+    """The compiler divides the work; shardings are part of the types, as jax.make_mesh has it where nothing
+    else is said. Those that are not are asked of whole methods.
+    """
+    mesh = jax.make_mesh((DEVICES,), (AXIS,), (AxisType.Explicit,))
 
     def value(params, arrays):
         return jnp.mean(case.loss(**encoded(case, params, arrays)))
 
     arrays = {name: jax.device_put(x, NamedSharding(mesh, spec(case, name))) for name, x in arrays.items()}
     return jax.jit(jax.value_and_grad(value))(params, arrays)
-
-
-def under_jit_with_sharded_types(case, mesh, params, arrays):
-    """Shardings are part of the types, as jax.make_mesh has it where nothing else is said."""
-    return under_jit(case, jax.make_mesh((DEVICES,), (AXIS,), (AxisType.Explicit,)), params, arrays)
 
 
 def local(case, params, arrays):
@@ -92,11 +90,10 @@ def in_pmap(case, mesh, params, arrays):
 
 def ways(case):
     """How a case is divided: in all ways, or, where no image's loss looks at another image, in one of either
-    kind: by the compiler with shardings as types, and mapped.
+    kind: by the compiler, and mapped.
     """
     apart = case.returns == "B" and case.least == 1
-    hardest = (under_jit_with_sharded_types, in_shard_map)
-    return hardest if apart else (under_jit, in_pmap, *hardest)
+    return (under_jit, in_shard_map) if apart else (under_jit, in_shard_map, in_pmap)
 
 
 @pytest.mark.parametrize("name", CASES)

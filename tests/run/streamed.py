@@ -7,6 +7,7 @@ from PIL import Image
 from jssl.run import main
 from jssl.run.data import gather
 from tests.run import tiny
+from tests.undrawn import draw_nothing
 
 
 def write(folder: Path) -> str:
@@ -23,4 +24,5 @@ def nothing_fits(records, *, canvas):
 
 if __name__ == "__main__":
     gather.fits_in_memory = nothing_fits
+    draw_nothing()
     main(tiny.demo)

@@ -22,6 +22,7 @@ from jssl.objectives import queue_contrast
 from jssl.optim import warmup_cosine
 from jssl.run import Count, Data, DataInfo, Experiment, Settings, main
 from jssl.weights import Loaded
+from tests.undrawn import draw_nothing
 
 
 def colored(*, count: int = 48, seed: int = 0) -> Source:
@@ -136,4 +137,5 @@ class Tiny(Settings):
 demo = Tiny(steps=6)
 
 if __name__ == "__main__":
+    draw_nothing()
     main(demo)

@@ -8,8 +8,11 @@ import sys
 import types
 import zipfile
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 CASES = Path(__file__).parent / "cases"
@@ -33,6 +36,13 @@ CONFIGS = {  # of the cases that the encoders' tests share
 def same(got, want, tolerance=2e-5):
     assert got.shape == want.shape
     np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * np.abs(want).max())
+
+
+def drawn(module, shape=(1, 16, 16, 3), **how):
+    """Variables of a network for images of a shape, random everywhere: nothing is compiled for them."""
+    shapes = jax.eval_shape(partial(module.init, **how), jax.random.key(0), jnp.zeros(shape))
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda x: jnp.asarray(0.3 * rng.normal(size=x.shape), x.dtype), shapes)
 
 
 def case(name: str, place: Path) -> tuple[Path, dict[str, np.ndarray]]:

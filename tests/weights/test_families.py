@@ -23,7 +23,7 @@ from jssl.models.encoders.readouts import (
 from jssl.models.encoders.resnet import BasicBlock, ResNet, same_padding
 from jssl.models.layers.norms import batch_norm
 from jssl.models.layers.positions import LearnedPositions, antialiased_bicubic, bicubic
-from tests.weights.files import CASES, CONFIGS, case, channels_last, same
+from tests.weights.files import CASES, CONFIGS, case, channels_last, drawn, same
 
 NAMES = [*CONFIGS, *sorted(folder.name for folder in CASES.iterdir())]
 
@@ -227,14 +227,11 @@ def test_a_network_of_the_library_is_saved_under_published_names(name, fields, t
     fields = {"layer_scale": None, **fields}
     vit = ViT(8, 24, 2, 3, **fields)
     images = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
-    variables = jax.jit(vit.init)(jax.random.key(1), images, mask=jnp.zeros((2, 16), bool))
-    noisy = jax.tree.map(
-        lambda leaf: leaf + 0.1 * jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), variables
-    )
-    weights.save(weights.Loaded(vit, noisy), tmp_path / name, family=name)
+    variables = drawn(vit, images.shape, mask=jnp.zeros((2, 16), bool))
+    weights.save(weights.Loaded(vit, variables), tmp_path / name, family=name)
     loaded = weights.load(tmp_path / name)
     assert json.loads((tmp_path / name / "config.json").read_text())["layer_norm_eps"] == 1e-6
-    features, want = loaded.features(images), vit.apply(noisy, images)
+    features, want = loaded.features(images), jax.jit(vit.apply)(variables, images)
     np.testing.assert_allclose(features.cls, want.cls, atol=2e-5)
     np.testing.assert_allclose(features.tokens, want.tokens, atol=2e-5)
 
@@ -243,7 +240,7 @@ def test_a_network_of_the_library_is_saved_under_published_names(name, fields, t
 @pytest.mark.parametrize("fields", [dict(readout=read_normed_mean), dict(class_token=False)])
 def test_features_that_a_family_reads_otherwise_are_told(family, fields, tmp_path):
     vit = ViT(8, 24, 1, 3, layer_scale=None, **fields)
-    variables = jax.jit(vit.init)(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
+    variables = drawn(vit)
     with pytest.raises(ValueError, match="class token"):
         weights.save(weights.Loaded(vit, variables), tmp_path / "x.safetensors", family=family)
 
@@ -253,7 +250,7 @@ def test_interpolation_is_exported_as_it_was_loaded(name, antialias, offset, tmp
     kind = antialiased_bicubic if antialias else bicubic
     positions = LearnedPositions(partial(kind, offset=offset) if offset else kind)
     vit = ViT(8, 24, 1, 3, layer_scale=1e-5, positions=positions)
-    variables = jax.jit(vit.init)(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
+    variables = drawn(vit)
     weights.save(weights.Loaded(vit, variables), tmp_path / name, family="dinov2")
     told = json.loads((tmp_path / name / "config.json").read_text())
     assert (told["interpolate_antialias"], told["interpolate_offset"]) == (antialias, offset)
@@ -272,7 +269,7 @@ def test_a_residual_network_is_exported_with_its_epsilon_and_torchs_padding_alon
 
 def test_a_family_without_room_for_a_parameter_is_named(tmp_path):
     vit = ViT(8, 24, 1, 3, layer_scale=0.1)
-    variables = jax.jit(vit.init)(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
+    variables = drawn(vit)
     with pytest.raises(ValueError, match="hf_vit.*scale"):
         weights.save(weights.Loaded(vit, variables), tmp_path / "x.safetensors", family="hf_vit")
     several = weights.Loaded(vit.clone(class_token=5), variables)
@@ -283,7 +280,7 @@ def test_a_family_without_room_for_a_parameter_is_named(tmp_path):
 
 def test_a_file_of_the_librarys_own_has_no_parts_and_the_dtype_that_is_asked_for(tmp_path):
     vit = ViT(8, 24, 1, 3)
-    variables = jax.jit(vit.init)(jax.random.key(1), jnp.zeros((1, 16, 16, 3)))
+    variables = drawn(vit)
     file = tmp_path / "vit.safetensors"
     weights.save(weights.Loaded(vit, jax.tree.map(lambda x: x.astype(jnp.bfloat16), variables)), file)
     for asked in (np.float32, jnp.bfloat16):
