@@ -264,7 +264,7 @@ def test_other_commands_are_ones_that_can_be_given(line, tmp_path, monkeypatch, 
         raise Reached
 
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs" / "dino").mkdir(parents=True)
+    (tmp_path / "runs" / "dino" / "checkpoints").mkdir(parents=True)
     (tmp_path / "runs" / "dino" / "config.json").write_text("{}")
     for function in WORK.values():
         monkeypatch.setattr(function, reached)
