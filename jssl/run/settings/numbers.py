@@ -40,7 +40,8 @@ def check_numbers(settings: Any) -> None:
         if value not in words:
             raise ValueError(f"{flag} must be one of {', '.join(map(str, words))}, got {value!r}")
         allowed = next(_ranges(hints[field.name]), PLAIN)
-        for number in _numbers(value) if _of_numbers(hints[field.name]) else ():
+        several = isinstance(value, tuple | list)
+        for number in _numbers(value) if not several or _of_numbers(hints[field.name]) else ():
             if not math.isfinite(number):
                 raise ValueError(f"{flag} must be a finite number, got {number}")
             if not allowed.low <= number <= allowed.high:
