@@ -15,8 +15,10 @@ from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 from jssl.arrays.fingerprints import fingerprint
 from jssl.arrays.keys import as_key, as_numbers
 from jssl.arrays.trees import names
+from jssl.sharding import of_first_process
 
 State = Any
+ABOUT = "metadata"  # the file with a checkpoint's configuration and metrics, in its folder "about"
 
 
 class Unusable(ValueError):
@@ -44,7 +46,7 @@ class Checkpoints:
     ):
         import orbax.checkpoint as ocp
 
-        handler = ocp.CompositeCheckpointHandler(arrays=_arrays(ocp), about=ocp.JsonCheckpointHandler())
+        handler = ocp.CompositeCheckpointHandler(arrays=_arrays(ocp), about=ocp.JsonCheckpointHandler(ABOUT))
         self._orbax, self._checkpointer = ocp, ocp.AsyncCheckpointer(handler)
         self._keep, self._best = keep, best
         self._saving: int | None = None
@@ -73,7 +75,7 @@ class Checkpoints:
             metrics: saved with the state; the metric named `best` ranks checkpoints.
         """
         self.wait()
-        if step in self.steps:
+        if step in self._listed():
             return
         args, tree = self._orbax.args, {"state": state, "fingerprint": fingerprint(state)}
         about = {"config": self.config or {}, "metrics": dict(metrics or {})}
@@ -140,10 +142,17 @@ class Checkpoints:
         """
         return self._newest(like)[0]
 
+    def _listed(self) -> list[int]:
+        """The `steps` that process 0 sees; a network disk may show them to other machines a minute later."""
+        steps = self.steps
+        listed = np.zeros(int(of_first_process(len(steps))), np.int32)
+        listed[: len(steps)] = steps[: len(listed)]
+        return of_first_process(listed).tolist() if len(listed) else []
+
     def _newest(self, like: State | None) -> tuple[State | None, list[int]]:
         """Reads the newest undamaged state, and lists the steps of damaged ones."""
         damaged: dict[int, Exception] = {}
-        for step in reversed(self.steps):
+        for step in reversed(self._listed()):
             try:
                 state = self._read(step, like)
             except _Damaged as reason:
@@ -196,9 +205,9 @@ class Checkpoints:
         return jax.tree.map(as_key, like, tree["state"])
 
     def _about(self, step: int) -> dict[str, Any]:
-        args = self._orbax.args.Composite(about=self._orbax.args.JsonRestore())
+        # not by Orbax, whose `restore` waits for all processes: process 0 prunes alone
         try:
-            return dict(self._checkpointer.restore(self.directory / str(step), args=args).about)
+            return dict(json.loads((self.directory / str(step) / "about" / ABOUT).read_text()))
         except Exception:
             return {}
 

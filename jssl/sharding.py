@@ -1,7 +1,9 @@
 """Arrays on many devices, and runs of many processes."""
 
 import os
+import zlib
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import jax
@@ -9,6 +11,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 COUNTS = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")  # environment variables with the number of processes
+# where Google's machines ask for the hosts of their TPU slice; ssh tells none of them in its environment
+HOSTS = "http://metadata.google.internal/computeMetadata/v1/instance/attributes/worker-network-endpoints"
 
 
 def all_gather(x: jax.Array, axis_name: str) -> jax.Array:
@@ -46,11 +50,13 @@ def make_mesh(spec: str | None = None, *, devices: Sequence[jax.Device] | None =
     Returns:
         A mesh with the axes ("data", "fsdp").
     Raises:
-        ValueError: where `spec` has another form, or asks for more devices than there are.
+        ValueError: where `spec` has another form or asks for more devices than there are; where there are
+            several processes that are not joined, or that would have no devices.
     Examples:
         >>> make_mesh("data=1").shape["fsdp"]
         1
     """
+    whole = devices is None
     devices = jax.devices() if devices is None else devices
     sizes = {"data": 1, "fsdp": 1} if spec else {"data": len(devices), "fsdp": 1}
     for part in (spec or "").split(",") if spec else ():
@@ -63,7 +69,22 @@ def make_mesh(spec: str | None = None, *, devices: Sequence[jax.Device] | None =
             f"--mesh {spec} needs {sizes['data'] * sizes['fsdp']} devices, there are {len(devices)}"
         )
     grid = np.asarray(devices[: sizes["data"] * sizes["fsdp"]]).reshape(sizes["data"], sizes["fsdp"])
+    if whole and jax.process_count() > 1:
+        _check_processes(grid.size, len(devices))
     return Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+
+
+def _check_processes(size: int, devices: int) -> None:
+    count = jax.process_count()
+    if not jax.distributed.is_initialized():
+        raise ValueError(
+            f"this is one of {count} processes that jax has found and that nobody has joined; give "
+            "--coordinator, --processes and --process, or call jssl.sharding.join_processes() first"
+        )
+    if size < devices:
+        raise ValueError(
+            f"--mesh has {size} of the {devices} devices of {count} processes; it must have them all"
+        )
 
 
 def check_devices() -> None:
@@ -86,6 +107,26 @@ def check_devices() -> None:
 def replicated(mesh: Mesh) -> NamedSharding:
     """Returns the sharding that puts the whole array on every device."""
     return NamedSharding(mesh, PartitionSpec())
+
+
+def check_alike(given: str) -> None:
+    """Checks that all processes of a run were given the same; every process has to call it.
+
+    Args:
+        given: what this process was given, as text.
+    Raises:
+        ValueError: in all of them, with the numbers of those that were given something else than process 0.
+    """
+    if jax.process_count() == 1:
+        return
+    from jax.experimental import multihost_utils
+
+    marks = multihost_utils.process_allgather(np.uint32(zlib.crc32(given.encode()))).reshape(-1)
+    if others := np.flatnonzero(marks != marks[0]).tolist():
+        raise ValueError(
+            f"processes {', '.join(map(str, others))} were given other settings or other data than process "
+            "0; start the same command on all machines, with data that is the same on all"
+        )
 
 
 def over_batch(mesh: Mesh) -> NamedSharding:
@@ -175,6 +216,26 @@ def on_one_device(tree):
     return jax.tree.map(lambda x: x.addressable_data(0), whole)
 
 
+def of_first_process(numbers: Any) -> np.ndarray:
+    """Returns the numbers of process 0, in every process of a run.
+
+    What a process reads from a directory or has rounded on its own devices may differ from what others have.
+    A decision about what to do next is taken by these numbers, or some processes would wait for the others.
+    Every process has to call it.
+
+    Args:
+        numbers: a number, or an array of the same shape in every process.
+    Returns:
+        An array of that shape.
+    Examples:
+        >>> int(of_first_process(3))
+        3
+    """
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.broadcast_one_to_all(numbers)
+
+
 def join_processes(
     coordinator: str | None = None, *, processes: int | None = None, process: int | None = None
 ) -> None:
@@ -183,7 +244,8 @@ def join_processes(
 
     Args:
         coordinator: host:port of process 0. Without it, the environment of TPU pods, Slurm and Open MPI says
-            which processes belong together; without such an environment, this process runs alone.
+            which processes belong together, or on Google's TPU machines their metadata server; without such
+            an environment, this process runs alone.
         processes: the number of processes; to be given with `coordinator`.
         process: the number of this one; to be given with `coordinator`.
     Raises:
@@ -216,6 +278,19 @@ def _of_many(environment) -> bool:
     """Tells whether, by the environment, several processes were started together."""
     if any(environment.get(name, "1").isdigit() and int(environment.get(name, "1")) > 1 for name in COUNTS):
         return True
-    return (
-        "," in environment.get("TPU_WORKER_HOSTNAMES", "") or "MEGASCALE_COORDINATOR_ADDRESS" in environment
-    )
+    if "," in environment.get("TPU_WORKER_HOSTNAMES", "") or "MEGASCALE_COORDINATOR_ADDRESS" in environment:
+        return True
+    # jax itself sets this variable where it finds no TPU
+    return "TPU_SKIP_MDS_QUERY" not in environment and find_spec("libtpu") is not None and "," in _tpu_hosts()
+
+
+def _tpu_hosts() -> str:
+    """The hosts of this machine's TPU slice, separated by commas; "" where nobody can tell."""
+    from urllib import request
+
+    asked = request.Request(HOSTS, headers={"Metadata-Flavor": "Google"})
+    try:
+        with request.urlopen(asked, timeout=10) as answer:
+            return str(answer.read(), "utf-8")
+    except OSError:
+        return ""

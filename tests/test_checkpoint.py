@@ -81,7 +81,7 @@ def test_saving_survives_donation(checkpoints):
     assert float(restored["x"][0, 0]) == 4.0 and float(jnp.ptp(restored["x"])) == 0.0
 
 
-def test_the_newest_and_the_best_are_kept(tmp_path):
+def test_the_newest_and_the_best_are_kept(tmp_path, monkeypatch):
     checkpoints = Checkpoints(tmp_path / "c", keep=2, best="knn_top1")
     filled(
         checkpoints,
@@ -89,6 +89,8 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
         lambda step: {"knn_top1": 0.9 if step == 1 else 0.1 * step} if step != 3 else None,
     )
     assert checkpoints.steps == [1, 4, 5]
+    # process 0 asks alone, and Orbax waits for all processes whenever it restores
+    monkeypatch.setattr(checkpoints._checkpointer, "restore", lambda *_, **__: pytest.fail("waits for all"))
     assert checkpoints.metrics(1) == {"knn_top1": 0.9}
     checkpoints.close()
 
@@ -111,6 +113,16 @@ def test_a_damaged_newest_checkpoint_falls_back_with_a_warning_that_names_both(c
     assert checkpoints.steps == [3]
     filled(checkpoints, [6])  # and can be written again
     assert same(checkpoints.restore(a_state()), a_state(6))
+
+
+def test_all_processes_save_and_restore_what_the_first_one_sees(checkpoints, monkeypatch):
+    filled(checkpoints, [3, 6])
+    told = iter([1, np.array([3]), 2, np.array([3, 9])])  # how many checkpoints process 0 sees, and which
+    monkeypatch.setattr("jssl.checkpoint.of_first_process", lambda numbers: next(told))
+    assert same(checkpoints.restore(a_state()), a_state(3))
+    checkpoints.save(9, a_state(9))  # a network disk does not show it here yet
+    checkpoints.wait()
+    assert checkpoints.steps == [3, 6] and next(told, None) is None
 
 
 def test_a_step_damaged_twice_is_set_aside_twice(checkpoints):

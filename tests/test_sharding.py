@@ -1,5 +1,6 @@
 """Meshes: the same numbers on one device, on many, and in two processes."""
 
+import io
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from jssl.models.encoders.resnet import BasicBlock, cifar_stem
 from jssl.run import Interrupted
 from jssl.sharding import (
     _of_many,
+    check_alike,
     join_processes,
     make_mesh,
     on_one_device,
@@ -214,9 +216,23 @@ def test_a_run_goes_on_on_another_mesh(alone, tmp_path, monkeypatch, first, seco
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_a_batch_that_does_not_spread_is_refused(tmp_path):
+def test_a_batch_that_does_not_spread_is_refused(tmp_path, monkeypatch):
+    given: list[str] = []  # what several processes compare first
+    monkeypatch.setattr("jssl.run.plan.check_alike", given.append)
     with pytest.raises(ValueError, match="batch of 12 does not spread over 8 devices"):
         run(tiny.Tiny, out=str(tmp_path / "run"), batch=12, mesh="data=8")
+    assert '"batch": 12' in given[0] and '"mesh": "data=8"' in given[0] and str(tmp_path) not in given[0]
+
+
+def test_processes_that_were_given_different_things_are_refused(monkeypatch):
+    check_alike("of one process, all is well")
+    monkeypatch.setattr(jax, "process_count", lambda: 3)
+    gathered = "jax.experimental.multihost_utils.process_allgather"
+    monkeypatch.setattr(gathered, lambda mark: np.array([mark, mark, mark]))
+    check_alike("the same")
+    monkeypatch.setattr(gathered, lambda mark: np.array([mark, mark + 1, mark + 2]))
+    with pytest.raises(ValueError, match="processes 1, 2 were given other settings or other data"):
+        check_alike("the same")
 
 
 def two_processes(*arguments) -> list[subprocess.Popen]:
@@ -282,3 +298,29 @@ def test_processes_are_joined_only_where_asked_for():
     assert _of_many({"SLURM_NTASKS": "4"}) and _of_many({"TPU_WORKER_HOSTNAMES": "10.0.0.1,10.0.0.2"})
     with pytest.raises(ValueError, match="belong together"):
         join_processes("localhost:1234")
+
+
+@pytest.mark.parametrize(
+    "hosts, many",
+    [("10.0.0.1,10.0.0.2", True), ("a:0:10.0.0.1,b:1:10.0.0.2", True), ("10.0.0.1", False), (None, False)],
+)
+def test_a_tpu_machine_asks_for_the_other_hosts_of_its_pod(hosts, many, monkeypatch):
+    def answer(asked, timeout):
+        if hosts is None:
+            raise OSError("no metadata server")
+        assert asked.get_header("Metadata-flavor") == "Google"
+        return io.BytesIO(hosts.encode())
+
+    monkeypatch.setattr("jssl.sharding.find_spec", lambda name: name)
+    monkeypatch.setattr("urllib.request.urlopen", answer)
+    assert _of_many({}) is many and not _of_many({"TPU_SKIP_MDS_QUERY": "1"})
+
+
+def test_processes_that_are_not_joined_or_have_no_devices_are_refused(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(ValueError, match="one of 2 processes .* nobody has joined"):
+        make_mesh()
+    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
+    assert make_mesh("data=4,fsdp=2").size == 8
+    with pytest.raises(ValueError, match="--mesh has 2 of the 8 devices of 2 processes"):
+        make_mesh("data=2")

@@ -31,13 +31,15 @@ def keep_compiled(directory: Path) -> None:
     """Caches an accelerator's compiled programs on disk for later processes, unless JAX's cache is off or has
     a directory already.
 
-    Programs of a CPU are not kept: jaxlib 0.10 has died while it stored and while it loaded some.
+    Programs of a CPU are not kept: jaxlib 0.10 has died while it stored and while it loaded some. Nor are
+    those of a run of several processes, whose directory may be another one on each machine: only process 0
+    writes, and on GPUs those that find nothing wait in the compiler for its share of the tuning.
 
     Args:
         directory: the cache's directory.
     """
     config: Any = jax.config  # its options are added at run time
     wanted = config.jax_enable_compilation_cache and config.jax_compilation_cache_dir is None
-    if wanted and jax.default_backend() != "cpu":
+    if wanted and jax.default_backend() != "cpu" and jax.process_count() == 1:
         jax.config.update("jax_compilation_cache_dir", str(directory))
         compilation_cache.reset_cache()  # JAX decides once per process, at the first compilation

@@ -1,6 +1,7 @@
 """Plans a run: everything that can be refused is checked before anything is compiled or written."""
 
 import inspect
+import json
 from collections.abc import Callable, Mapping, Set
 from dataclasses import fields, replace
 from functools import partial
@@ -17,7 +18,7 @@ from jssl.data.reading.resident import steps_per_epoch
 from jssl.extras import require
 from jssl.run.before import MARKS, Shorter, check_data, config_of, extended
 from jssl.run.data.gather import Gathered, gather
-from jssl.run.directory.record import check_directory
+from jssl.run.directory.record import check_directory, compared
 from jssl.run.footprint import footprint
 from jssl.run.settings.experiment import DataInfo, Experiment, Settings
 from jssl.run.settings.numbers import LARGEST, check_numbers
@@ -27,13 +28,14 @@ from jssl.run.settings.presets import preset
 from jssl.run.weights.export import code_version, evaluated
 from jssl.run.weights.from_weights import Start, beside
 from jssl.run.weights.named import begun_with, by_name, fit, settings_with_weights, told_beside
-from jssl.sharding import make_mesh, over_batch, placed, state_sharding
+from jssl.sharding import check_alike, make_mesh, over_batch, placed, state_sharding
 from jssl.train import TrainState, init_state, train_step
 from jssl.weights.directory import EVALUATED, NETWORK
 from jssl.weights.own import about
 from jssl.weights.preprocessing import Preprocess
 
 BUDGETED = ("batch", "steps")
+OWN = ("out", "process")  # options that may be others in each process of a run
 SELDOM = 10  # the fewest steps between two probes by default
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
@@ -154,6 +156,8 @@ def plan(settings: Settings, options: Options | None = None, *, given: Set[str] 
         )
     extends = extended(options.out, before, settings, info, experiment.steps)
     options = _paced(options, experiment.steps)
+    alike = {field.name: getattr(options, field.name) for field in fields(options) if field.name not in OWN}
+    check_alike(json.dumps([compared(config), info, experiment.steps, alike, dict(data.marks)]))
     if (batch := experiment.batch) % options.accumulate:
         raise ValueError(f"--accumulate {options.accumulate} must divide the batch of {batch}")
     if batch % mesh.size:

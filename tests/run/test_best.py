@@ -43,11 +43,17 @@ def test_only_figures_on_the_same_images_say_that_a_run_forgets():
     assert len(forgotten([whole | {"started_knn_top1": 0.7}], {"knn_top1": 0.68})) == 1
 
 
-def test_the_weights_a_run_started_from_may_be_the_best():
+def test_the_weights_a_run_started_from_may_be_the_best(monkeypatch):
     best = Best(1, {0: {"knn_top1": 0.8}})
     with pytest.raises(Worse, match="best at step 0, 80.0%") as stop:
         best.add(3, {"knn_top1": 0.7})
     assert (stop.value.best, stop.value.step) == (0, 3)
+    told = iter([0, 2, 4, 0.9])  # what process 0 has, where it has not stopped at 3
+    monkeypatch.setattr("jssl.run.directory.best.of_first_process", lambda number: next(told))
+    other = Best(1, {0: {"knn_top1": 0.8}})
+    other.add(3, {"knn_top1": 0.7})
+    with pytest.raises(Worse, match="best at step 4, 90.0%"):
+        other.add(5, {"knn_top1": 0.7})
     patient = Best(None)
     for step in range(9):
         patient.add(step, {"knn_top1": 1 - step / 10})

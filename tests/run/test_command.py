@@ -125,7 +125,7 @@ def test_a_directory_of_another_run_is_refused_naming_the_difference(capsys, tmp
     assert "seed is 0 there, 5 here" in refused(["--out", tmp_path, "--seed", 5], capsys)
 
 
-def test_compiled_programs_are_kept_where_the_user_says_and_on_no_cpu(monkeypatch, tmp_path):
+def test_compiled_programs_are_kept_where_the_user_says_and_on_no_cpu_or_pod(monkeypatch, tmp_path):
     reset = []
     monkeypatch.setattr(compilation_cache, "reset_cache", lambda: reset.append(True))
     before = jax.config.jax_compilation_cache_dir
@@ -134,6 +134,10 @@ def test_compiled_programs_are_kept_where_the_user_says_and_on_no_cpu(monkeypatc
         keep_compiled(tmp_path)
         assert jax.config.jax_compilation_cache_dir is None
         monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+        with monkeypatch.context() as pod:  # where each machine may have a directory of its own
+            pod.setattr(jax, "process_count", lambda: 2)
+            keep_compiled(tmp_path)
+        assert jax.config.jax_compilation_cache_dir is None
         keep_compiled(tmp_path)
         assert jax.config.jax_compilation_cache_dir == str(tmp_path) and reset == [True]
         jax.config.update("jax_compilation_cache_dir", str(tmp_path / "elsewhere"))

@@ -6,6 +6,7 @@ from typing import Any
 
 from jssl.checkpoint import Checkpoints
 from jssl.run.directory.record import Record
+from jssl.sharding import of_first_process
 
 METRIC = "knn_top1"  # what checkpoints are ranked by
 AT_START = f"started_{METRIC}"  # the same of the weights that a run started from, on as many images
@@ -50,7 +51,7 @@ class Best:
             self.step, self.value, self._below = step, value, 0
 
     def add(self, step: int, figures: Mapping[str, float]) -> None:
-        """Adds a probe.
+        """Adds a probe; of several processes, whose devices may round otherwise, process 0 decides.
 
         Raises:
             Worse: where it is one too many below the best.
@@ -63,8 +64,8 @@ class Best:
             jssl.run.directory.best.Worse: stopped at step 3: knn_top1 was best at step 1, 60.0%, ...
         """
         self._seen(step, figures)
-        if self.patience is not None and self._below >= self.patience:
-            raise Worse(step, self.step, self.value)
+        if self.patience is not None and of_first_process(self._below) >= self.patience:
+            raise Worse(step, int(of_first_process(self.step)), float(of_first_process(self.value)))
 
 
 def earlier(checkpoints: Checkpoints) -> dict[int, dict[str, float]]:

@@ -91,7 +91,8 @@ def _as_shapes(tree: Any) -> Any:
 
 
 def beside(start: Start | None, given: Mapping[str, Any] | None) -> Start | None:
-    """Adds an experiment's own weights, such as a frozen target's, to those that a run starts from.
+    """Adds an experiment's own weights, such as a frozen target's, to those that a run starts from, on the
+    host: those of another run were read to one device, and the state lies on all.
 
     Args:
         start: Of --start; None without one.
@@ -101,7 +102,7 @@ def beside(start: Start | None, given: Mapping[str, Any] | None) -> Start | None
     """
     if given is None:
         return start
-    told = "a frozen network begins with weights of its own"
+    given, told = jax.device_get(given), "a frozen network begins with weights of its own"
     if start is None:
         return Start(given, told, evaluated=False)
     leaves = by_path(given) | by_path(start.tree)
