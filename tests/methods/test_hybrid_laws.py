@@ -16,7 +16,6 @@ from jssl.methods.pairs import over_patches
 from jssl.models.masked.autoencoder import encode_decode
 from tests.methods import toys
 from tests.methods.test_latent_laws import BATCH, KEY, PATCH, SIDE, VIT, N, images_of, pixels, views_of
-from tests.methods.test_masked_laws import flops
 
 DECODER = models.mae_decoder(PATCH, dim=8, depth=1, heads=2)
 HEADS = dict(projection=models.byol_head(8, hidden=16), prediction=models.byol_head(8, hidden=16))
@@ -124,7 +123,7 @@ def test_both_halves_cost_what_one_image_costs():
     def whole(params, memory, views):
         return method.features(params, None, memory, views["global"][0]).tokens
 
-    part, full = (flops(f, params, memory, views) for f in (masked, whole))
+    part, full = (toys.flops(f, params, memory, views) for f in (masked, whole))
     assert full > 4 * 2 * 12 * 96**2 * BATCH * 64  # the matrices alone
     assert 0.8 * full < part < 1.1 * full
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from jssl import methods, models
-from jssl.arrays.jaxprs import matrix_flops
 from jssl.arrays.keys import sample_keys
 from jssl.masks import multiblock_masks, multiblock_sizes
+from tests.methods import toys
 from tests.methods.toys import seen_as
 
 SIDE, PATCH, BATCH = 32, 4, 4
@@ -93,14 +93,9 @@ def test_a_quarter_of_the_patches_costs_mae_about_a_quarter():
 
     shapes = [jax.eval_shape(f, params, memory, images).shape for f in (masked, whole)]
     assert shapes == [(1, BATCH, 16, 96), (BATCH, 64, 96)]
-    part, full = (flops(f, params, memory, images) for f in (masked, whole))
+    part, full = (toys.flops(f, params, memory, images) for f in (masked, whole))
     assert full > 2 * 12 * 12 * 96**2 * BATCH * 64  # the matrices alone, so that it counts what it should
     assert part < 0.35 * full
-
-
-def flops(function, *shapes):
-    """Of the matrix products that a result depends on: nothing is compiled."""
-    return matrix_flops(jax.make_jaxpr(function)(*shapes).jaxpr)
 
 
 def test_i_jepas_student_costs_what_its_context_costs():
@@ -121,6 +116,6 @@ def test_i_jepas_student_costs_what_its_context_costs():
     def whole(params, memory, images):
         return vit.apply({"params": params["encoder"]}, images).tokens
 
-    part, full = (flops(f, params, memory, images) for f in (student, whole))
+    part, full = (toys.flops(f, params, memory, images) for f in (student, whole))
     context = multiblock_sizes(GRID)[0] / 64  # the most patches that a context can have
     assert 0.5 < context < 0.8 and 0.8 * context * full < part < 1.1 * context * full

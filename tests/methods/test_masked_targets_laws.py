@@ -18,7 +18,6 @@ from jssl.objectives import Outputs
 from tests.law_table import TABLE
 from tests.law_toys import batch
 from tests.methods import toys
-from tests.methods.test_masked_laws import flops
 from tests.methods.toys import seen_as
 
 PATCH, SIDE, BATCH, WORDS, HIDDEN = 4, 16, 8, 12, 8
@@ -120,7 +119,7 @@ def test_half_of_the_patches_cost_caes_encoder_half():
     def whole(params, memory, images):
         return method.features(params, None, memory, images).tokens
 
-    part, full = (flops(f, params, memory, images) for f in (visible, whole))
+    part, full = (toys.flops(f, params, memory, images) for f in (visible, whole))
     assert full > 2 * 4 * 12 * 96**2 * 4 * 64  # the matrices alone
     assert part < 0.56 * full
 

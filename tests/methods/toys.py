@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl import feed, fit, init_state, make_step, train_step
+from jssl.arrays.jaxprs import matrix_flops
 from jssl.models.layers.convolution import Conv
 
 
@@ -36,6 +37,11 @@ class Convolutions(nn.Module):
         for width in self.widths:
             x = nn.relu(Conv(width, (3, 3), strides=2)(x))
         return nn.relu(nn.Dense(self.out)(x.reshape(len(x), -1)))
+
+
+def flops(function, *shapes):
+    """Of the matrix products that a result depends on: nothing is compiled."""
+    return matrix_flops(jax.make_jaxpr(function)(*shapes).jaxpr)
 
 
 def identity():
