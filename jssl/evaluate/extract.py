@@ -19,7 +19,7 @@ def extract_features(
     features_fn: Callable[[jax.Array], Any],
     images: jax.Array | np.ndarray,
     *,
-    batch: int = 256,
+    batch: int | None = None,
     view: Callable[[jax.Array], jax.Array] | None = None,
 ) -> Any:
     """Computes features_fn(view(images)) for all images, in batches of one shape.
@@ -32,7 +32,8 @@ def extract_features(
         features_fn: images float [batch, H, W, C] -> an array [batch, ...] or a pytree of such, `Features`
             for instance.
         images: [N, H, W, C] uint8 or float, on the host or on the device.
-        batch: Images at a time; the last batch is padded, and the padding is cut off.
+        batch: Images at a time; None: 64 on a CPU, whose caches hold the activations of no more, and 256
+            elsewhere. The last batch is padded, and the padding is cut off.
         view: images as stored [batch, H, W, C] -> what features_fn takes; None: floats in [0, 1].
     Returns:
         What features_fn returns, with N in place of batch, on this process's first device.
@@ -44,6 +45,8 @@ def extract_features(
         (5, 3)
     """
     _check_images(images)
+    if batch is None:
+        batch = 64 if jax.default_backend() == "cpu" else 256
     if batch < 1:
         raise ValueError(f"extract_features: batch must be at least 1, got {batch}")
     features_fn, view = _argument(features_fn), _argument(view or as_float)

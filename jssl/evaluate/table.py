@@ -31,7 +31,7 @@ def score_network(
     *,
     classes: int,
     protocols: Sequence[Protocol] = USUAL,
-    batch: int = 256,
+    batch: int | None = None,
     view: Callable[[jax.Array], jax.Array] | None = None,
 ) -> dict[str, float]:
     """Runs protocols on a network's features of images.

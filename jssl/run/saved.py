@@ -56,12 +56,12 @@ class SavedRun:
         """The function that prepares stored images, uint8 [B, H, W, C], for the encoder."""
         return self.experiment.evaluation_view
 
-    def features(self, images: jax.Array | np.ndarray, *, batch: int = 256) -> jax.Array:
+    def features(self, images: jax.Array | np.ndarray, *, batch: int | None = None) -> jax.Array:
         """Computes the features that the probes use.
 
         Args:
             images: uint8 [N, H, W, C].
-            batch: Images at a time.
+            batch: As `extract_features` takes it.
         Returns:
             [N, D] float32.
         """

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -167,12 +168,16 @@ def test_the_dino_family_fits_positions_with_an_offset_and_blurs_small_crops_who
 
 @pytest.mark.parametrize("name", ["dino", "ibot"])
 def test_the_linear_probe_reads_the_class_tokens_of_the_last_four_blocks(name):
-    assert built(named(name)()).linear_features is not None
+    assert built(named(name)()).probed is not None
     module, images = models.ViT(4, 8, 5, 2), jax.random.normal(KEY, (2, 8, 8, 3))
     variables = jax.jit(module.init)(KEY, images)
     tokens = models.last_class_tokens(module, variables, images).reshape(2, 4, 8)
     features = jax.jit(module.apply)(variables, images)
     np.testing.assert_allclose(tokens[:, -1], features.cls, rtol=1e-5, atol=1e-6)
+    method = SimpleNamespace(encoder=lambda params, teacher, memory: variables)
+    cls, linear = named(name)().probed(method, module)(None, None, None, images)
+    np.testing.assert_array_equal(cls, tokens[:, -1])
+    np.testing.assert_array_equal(linear, tokens.reshape(2, 32))
     one = module.clone(depth=4)
     fewer = {
         "params": variables["params"] | {"blocks": dict(list(variables["params"]["blocks"].items())[:4])}

@@ -51,13 +51,8 @@ class Probes:
             test: Labelled images of the same classes.
         """
         method = experiment.method
-        cls, linear = _Cls(method), experiment.linear_features
-
-        def both(params, teacher, memory, images):  # in one pass over the images
-            return cls(params, teacher, memory, images), linear(params, teacher, memory, images)
-
-        self._cls, self._view = cls, jax.tree_util.Partial(experiment.evaluation_view)
-        self._both = None if linear is None else both
+        self._cls, self._both = _Cls(method), experiment.probed
+        self._view = jax.tree_util.Partial(experiment.evaluation_view)
         self._train, self._test = (Labelled(source.images, source.labels) for source in (train, test))
         self._bank, self._queries = _some(self._train, BANK), _some(self._test, QUERIES)
         self._logits = experiment.logits

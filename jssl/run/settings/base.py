@@ -277,7 +277,7 @@ class Training(Settings):
         network,
         views=None,
         figures=(),
-        linear_features=None,
+        probed=None,
         logits=None,
         given=None,
     ) -> Experiment:
@@ -287,7 +287,7 @@ class Training(Settings):
             network: The encoder's module.
             views: Views with settings of their own; by default `make_views(data)`.
             figures: For the report, besides a ViT's attention maps.
-            linear_features, logits, given: As `Experiment` has them.
+            probed, logits, given: As `Experiment` has them.
         """
         view = self.view(data)
         decay = self.layer_decay if self.layer_decay is not None else 1.0 if self.start is None else CONTINUED
@@ -306,7 +306,7 @@ class Training(Settings):
             preprocess=self.preprocess(data),
             peak_rate=self.peak_rate,
             figures=(*attention_figure(method, network, view, normalized=self.normalization), *figures),
-            linear_features=linear_features,
+            probed=probed,
             logits=logits,
             given=given,
         )

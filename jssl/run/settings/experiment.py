@@ -81,8 +81,9 @@ class Experiment(NamedTuple):
         preprocess: What `evaluation_view` does, in a form that goes into files of weights.
         peak_rate: The highest learning rate, for the first line of a run.
         figures: (state, images as stored) -> [(caption, a figure of matplotlib's)], for the report.
-        linear_features: (params, teacher, memory, images as the evaluation view makes them) -> [B, D], what
-            the linear probe reads; None: the features' `cls`.
+        probed: (params, teacher, memory, images as the evaluation view makes them) -> ([B, D], the features'
+            `cls`, and [B, E], what the linear probe reads), in one pass through the network; None: both are
+            `cls`.
         logits: (params, teacher, memory, images as the evaluation view makes them) -> [B, classes], of a
             method that learns the classes itself; its accuracy stands beside the probes'.
         given: Weights that the first state begins with beside those of --start, as `init_state` takes them,
@@ -100,7 +101,7 @@ class Experiment(NamedTuple):
     preprocess: Preprocess | None = None
     peak_rate: float | None = None
     figures: tuple[Figure, ...] = ()
-    linear_features: Callable[..., jax.Array] | None = None
+    probed: Callable[..., tuple[jax.Array, jax.Array]] | None = None
     logits: Callable[..., jax.Array] | None = None
     given: Mapping[str, Any] | None = None
 

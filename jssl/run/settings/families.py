@@ -84,20 +84,23 @@ class SelfDistillation(Training):
         fitted = {} if self.encoder.startswith("swin") else {"positions": LearnedPositions(dino_bicubic)}
         return {"drop_path": self.drop_path, "mask_init": nn.initializers.zeros, **fitted}
 
-    def linear_features(self, method: Method, network) -> Callable | None:
-        """Makes the features of the authors' linear probe: a ViT's class tokens of the last four blocks."""
+    def probed(self, method: Method, network) -> Callable | None:
+        """Makes what probes read: a ViT's class token, and for the authors' linear probe those of the last
+        four blocks.
+        """
         if not getattr(network, "class_token", False):
             return None
 
         def features(params, teacher, memory, images):
-            return last_class_tokens(network, method.encoder(params, teacher, memory), images)
+            tokens = last_class_tokens(network, method.encoder(params, teacher, memory), images)
+            return tokens[:, -network.dim :], tokens
 
         return features
 
     def distillation(self, data: DataInfo, method: Method, network, *, figures=()) -> Experiment:
         """Puts together what `build` returns: multi-crop, this optimizer, the authors' linear probe."""
-        views, features = self.multi_crop(data, network), self.linear_features(method, network)
-        settings = dict(optimizer=self.optimizer(data), views=views, linear_features=features)
+        settings = dict(optimizer=self.optimizer(data), views=self.multi_crop(data, network))
+        settings |= dict(probed=self.probed(method, network))
         return self.experiment(data, method, network=network, figures=figures, **settings)
 
     def multi_crop(self, data: DataInfo, network) -> Views:
