@@ -1,4 +1,6 @@
-"""What the pages show is run, in miniature; commands that take long are read as the command reads them."""
+"""What the pages show is run, in miniature; commands that take long are read as the command reads them, and
+the experiments that they ask for are built.
+"""
 
 import ast
 import importlib
@@ -238,9 +240,18 @@ def given(line):
 @pytest.mark.parametrize("line", commands(r"(?:jssl train |python -m experiments\.)(\w+ .*)"))
 def test_commands_are_ones_that_can_be_given(line):
     name, *arguments = given(line)
-    if "--help" not in arguments:
-        settings, options = parse(module_of(name).demo, arguments, command=["jssl", "train", name])
-        assert type(settings) is type(module_of(name).demo) and isinstance(options, Options)
+    if "--help" in arguments:
+        return
+    settings, options = parse(module_of(name).demo, arguments, command=["jssl", "train", name])
+    assert type(settings) is type(module_of(name).demo) and isinstance(options, Options)
+    weights = (
+        None if name != "fine_tune" else jssl.weights.load(ROOT / "tests/weights/cases/hf_dinov2_registers")
+    )
+    settings = replace(settings, start=weights)  # which nobody has here
+    settings = replace(settings, teacher=None) if hasattr(settings, "teacher") else settings
+    data = DataInfo("photos", 100_000, (256, 256, 3), 256, 10, {"caption": ((32,), "int32")})
+    experiment = settings.build(data)
+    assert experiment.batch == settings.batch and experiment.steps >= 1
 
 
 class Reached(BaseException):
