@@ -14,6 +14,7 @@ from tests.programs import remember_programs
 from tests.undrawn import one_pixel
 
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # nobody reads where programs come from
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jssl-tests-")  # nothing from before counts
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {devices(8)}".strip()

@@ -122,9 +122,7 @@ def _of_run(directory: Any, config: Mapping[str, Any]) -> Loaded:
     variables = {
         kind: unstack_blocks(part) for kind, part in encoder_variables(state, config, directory).items()
     }
-    params, statistics = (
-        _beside(state, config[EVALUATED].get(kind, ""), kind) for kind in ("params", "batch_stats")
-    )
+    params, statistics = heads_of_state(state, config[EVALUATED])
     heads: dict[str, tuple[Any, Any]] = {
         name: (None, {"params": part, **statistics.get(name, {})})
         for name, part in params.items()
@@ -135,10 +133,25 @@ def _of_run(directory: Any, config: Mapping[str, Any]) -> Loaded:
     return Loaded(encoder, variables, heads, preprocess, FAMILY, config={**config, **reached})
 
 
-def _beside(state: Any, place: str, kind: str) -> Mapping[str, Any]:
-    """The parameters or statistics of heads, by name: they lie beside the encoder's place in a state."""
-    root = place.removesuffix(f".{kind}").rpartition(".")[0]
-    return take(state, root) if root else {}
+def heads_of_state(state: Any, places: Mapping[str, str]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Selects the parameters and the batch statistics of the heads that lie beside the evaluated encoder.
+
+    An encoder without statistics has no place for them: those of its heads are then the teacher's or the
+    student's, as its parameters are.
+
+    Args:
+        state: A train state, or nested dicts.
+        places: Of the encoder, {"params": ..., and "batch_stats" where it has them}.
+    Returns:
+        (parameters, statistics), each by the heads' names.
+    """
+    beside = places["params"].rpartition(".")[0]
+    params = take(state, beside) if beside else {}
+    if "batch_stats" in places:
+        beside = places["batch_stats"].removesuffix(".batch_stats").rpartition(".")[0]
+        return params, take(state, beside) if beside else {}
+    kept = take(state, "memory").get("statistics", {})
+    return params, kept.get("teacher" if places["params"].startswith("teacher") else "student", kept)
 
 
 def _of_file(source: str, tensors: Archive, text: str) -> Loaded:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 from importlib import metadata
 from types import SimpleNamespace
 
@@ -12,12 +13,13 @@ import pytest
 
 from jssl import init_state, methods, open_run, run, weights
 from jssl.data import evaluation_view
-from jssl.models import Predictor, ViT
+from jssl.models import Predictor, ViT, batch_norm, dino_head
 from jssl.models.encoders.vit import ConvStem
 from jssl.run.evaluation import comparison, protocols
 from jssl.run.weights.export import ROOT, code_version, evaluated, export, family_of
 from jssl.weights import Loaded
 from jssl.weights.archive import read_archive
+from jssl.weights.own import heads_of_state
 from tests.run import tiny
 
 
@@ -130,16 +132,33 @@ VIT = ViT(patch=4, dim=8, depth=1, heads=2, stem=ConvStem)
 )
 def test_the_evaluated_network_is_found(make, roots):
     method = make()
+    params, statistics = roots
+    found = evaluated(method, first_state(method))
+    assert found == {"params": params, "batch_stats": f"{statistics}.batch_stats"}
+
+
+@pytest.mark.parametrize(
+    "make", [methods.simclr, partial(methods.dino, prototypes=4, head=partial(dino_head, norm=batch_norm))]
+)
+def test_the_statistics_of_heads_are_found_beside_an_encoder_without_any(make):
+    method = make(ViT(patch=4, dim=8, depth=1, heads=2))
+    state = first_state(method)
+    places = evaluated(method, state)
+    params, statistics = heads_of_state(state, places)
+    names = params.keys() - {"encoder"}
+    assert set(places) == {"params"} and names
+    assert all("batch_stats" in statistics[name] for name in names)
+
+
+def first_state(method):
     batch = {
         "image": jax.ShapeDtypeStruct((2, 16, 16, 3), np.float32),
         "index": jax.ShapeDtypeStruct((2,), np.int32),
     }
     views = lambda key, batch: batch | {"global": jax.numpy.stack([batch["image"]] * 2)}  # noqa: E731
-    state = jax.eval_shape(
+    return jax.eval_shape(
         lambda b: init_state(method, optax.sgd(0.1), views, b, key=jax.random.key(0)), batch
     )
-    params, statistics = roots
-    assert evaluated(method, state) == {"params": params, "batch_stats": f"{statistics}.batch_stats"}
 
 
 def hostile(header: bytes, size: int | None = None) -> bytes:
