@@ -29,7 +29,14 @@ from jssl.models.encoders.text import (
     start_place,
     text_encoder,
 )
-from jssl.models.encoders.vit import ConvStem, PatchEmbed, ViT, cls_attention, last_class_tokens
+from jssl.models.encoders.vit import (
+    ConvStem,
+    PatchEmbed,
+    ViT,
+    cls_attention,
+    last_class_tokens,
+    normed_class_tokens,
+)
 from jssl.models.features import Features
 from jssl.models.heads import (
     Head,
@@ -193,6 +200,7 @@ __all__ = [
     "msn_head",
     "nnclr_head",
     "nnclr_predictor",
+    "normed_class_tokens",
     "obow_generator",
     "patch_head",
     "patch_words",

@@ -291,6 +291,19 @@ def last_class_tokens(module: ViT, variables: Any, images: jax.Array, *, blocks:
             "last_class_tokens needs an encoder with a class token; this one has class_token=False"
         )
     features, _ = network(module).apply(*of_variables(variables), images, collect=("blocks",))
+    return normed_class_tokens(module, variables, features, blocks=blocks)
+
+
+def normed_class_tokens(module: ViT, variables: Any, features: Features, *, blocks: int = 4) -> jax.Array:
+    """Selects the class tokens of the last blocks from collected features, each after the final norm.
+
+    Args:
+        module, variables, blocks: as in `last_class_tokens`.
+        features: of the network's `apply` with `collect=("blocks",)`.
+    Returns:
+        As `last_class_tokens`.
+    """
+    assert features.inner is not None  # what was collected
     tokens = [x[:, 0] for x in features.inner["blocks"][-blocks:]]
     params = variables["params"]
     norm = {"params": params.get("norm_class", params["norm"])}  # the class token may have its own

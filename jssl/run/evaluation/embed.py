@@ -32,7 +32,7 @@ from jssl.data.reading.decode import DamagedImage, as_rgb, decode, decoders
 from jssl.data.reading.records import fetch
 from jssl.data.source import IMAGE_SIZE
 from jssl.extras import extra
-from jssl.models import last_class_tokens
+from jssl.models import normed_class_tokens
 from jssl.models.network import network, of_variables
 from jssl.run.data.npz import check_place, shape_in
 from jssl.run.evaluation.marks import mark_of_data, mark_of_network
@@ -82,12 +82,13 @@ def chooser(
         return {"cls": cls, "mean": mean, "both": jnp.concatenate([cls, mean], -1)}[tokens]
 
     def features(variables, images):
-        settings = {"collect": ("blocks",)} if blocks else {}
+        layers = tokens == "layers" and classes and "norm" in variables["params"]
+        settings = {"collect": ("blocks",)} if blocks or layers else {}
         found, _ = net.apply(*of_variables(variables), images, **settings)
         if tokens == "layers":
             rows, mean = found.cls[:, None], found.tokens.mean(1)
-            if classes and "norm" in variables["params"]:
-                last = last_class_tokens(encoder, variables, images, blocks=LAYERS)
+            if layers:
+                last = normed_class_tokens(encoder, variables, found, blocks=LAYERS)
                 rows = last.reshape(len(mean), -1, mean.shape[-1])
             wide = max(rows.shape[-1], mean.shape[-1])  # the narrower one is padded with zeros
             parts = [jnp.pad(x, ((0, 0), (0, 0), (0, wide - x.shape[-1]))) for x in (rows, mean[:, None])]

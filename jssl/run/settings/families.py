@@ -19,14 +19,15 @@ from jssl.models import (
     dino_bicubic,
     dino_head,
     largest_id,
-    last_class_tokens,
     last_place,
     moco_head,
+    normed_class_tokens,
     quick_gelu,
     start_place,
     text_encoder,
 )
 from jssl.models.encoders.text import TEXTS
+from jssl.models.network import network, of_variables
 from jssl.optim import (
     Schedule,
     adamw,
@@ -84,16 +85,18 @@ class SelfDistillation(Training):
         fitted = {} if self.encoder.startswith("swin") else {"positions": LearnedPositions(dino_bicubic)}
         return {"drop_path": self.drop_path, "mask_init": nn.initializers.zeros, **fitted}
 
-    def probed(self, method: Method, network) -> Callable | None:
-        """Makes what probes read: a ViT's class token, and for the authors' linear probe those of the last
-        four blocks.
+    def probed(self, method: Method, module) -> Callable | None:
+        """Makes what probes read: a ViT's `cls`, and for the authors' linear probe the class tokens of the
+        last four blocks.
         """
-        if not getattr(network, "class_token", False):
+        if not getattr(module, "class_token", False):
             return None
+        net = network(module)
 
         def features(params, teacher, memory, images):
-            tokens = last_class_tokens(network, method.encoder(params, teacher, memory), images)
-            return tokens[:, -network.dim :], tokens
+            variables = method.encoder(params, teacher, memory)
+            found, _ = net.apply(*of_variables(variables), images, collect=("blocks",))
+            return found.cls, normed_class_tokens(module, variables, found)
 
         return features
 
