@@ -13,7 +13,7 @@ from jssl.run.settings.systems import System
 REGISTRY = {
     "simclr": System("SimCLR", "SimCLR", "2002.05709", "siamese", knn=(9.4, 68.8), linear=(9.9, 72.4)),
     "simclr_v2": System(
-        "SimCLR v2", "SimCLRV2", "2006.10029", "siamese", knn=(41.2, 95.9), linear=(36.5, 93.6)
+        "SimCLR v2", "SimCLRV2", "2006.10029", "siamese", knn=(41.2, 95.7), linear=(36.8, 93.0)
     ),
     "simclr_v2_fine_tune": System(
         "SimCLR v2, fine-tuning",
@@ -21,9 +21,16 @@ REGISTRY = {
         "2006.10029",
         "supervised, from the head's middle",
         "labelled images",
+        knn=(74.0, 94.9),
+        linear=(89.7, 97.1),
     ),
     "simclr_v2_distil": System(
-        "SimCLR v2, distillation", "SimCLRV2Distil", "2006.10029", "distillation, frozen teacher"
+        "SimCLR v2, distillation",
+        "SimCLRV2Distil",
+        "2006.10029",
+        "distillation, frozen teacher",
+        knn=(47.1, 98.3),
+        linear=(50.2, 98.8),
     ),
     "dcl": System("DCL", "DCL", "2110.06848", "siamese", knn=(51.9, 96.5), linear=(58.8, 97.4)),
     "nnclr": System(
@@ -106,7 +113,14 @@ REGISTRY = {
     "dino": System(
         "DINO", "Dino", "2104.14294", "self-distillation, multi-crop", knn=(81.1, 90.3), linear=(75.5, 85.0)
     ),
-    "esvit": System("EsViT", "EsViT", "2106.09785", "self-distillation, regions, multi-crop"),
+    "esvit": System(
+        "EsViT",
+        "EsViT",
+        "2106.09785",
+        "self-distillation, regions, multi-crop",
+        knn=(52.3, 73.6),
+        linear=(45.3, 46.6),
+    ),
     "ibot": System(
         "iBOT", "IBOT", "2111.07832", "self-distillation, masks", knn=(81.5, 87.6), linear=(72.7, 80.7)
     ),
@@ -115,8 +129,8 @@ REGISTRY = {
         "MSN",
         "2204.07141",
         "self-distillation, prototypes, tokens dropped, multi-crop",
-        knn=(80.7, 90.9),
-        linear=(75.7, 90.2),
+        knn=(78.8, 88.9),
+        linear=(72.4, 88.3),
     ),
     "attmask": System(
         "AttMask",
@@ -131,13 +145,25 @@ REGISTRY = {
         "DINOv2",
         "2304.07193",
         "self-distillation, masks, balanced",
-        knn=(81.0, 83.6),
-        linear=(79.7, 92.7),
+        knn=(80.0, 85.4),
+        linear=(80.0, 93.6),
     ),
     "dinov2_distill": System(
-        "DINOv2, distilled", "DINOv2Distill", "2304.07193", "distillation of a frozen teacher"
+        "DINOv2, distilled",
+        "DINOv2Distill",
+        "2304.07193",
+        "distillation of a frozen teacher",
+        knn=(80.0, 85.5),
+        linear=(80.2, 92.9),
     ),
-    "dinov3": System("DINOv3", "DINOv3", "2508.10104", "self-distillation, masks, Gram anchoring"),
+    "dinov3": System(
+        "DINOv3",
+        "DINOv3",
+        "2508.10104",
+        "self-distillation, masks, Gram anchoring",
+        knn=(78.1, 78.2),
+        linear=(70.7, 85.5),
+    ),
     "mae": System(
         "MAE", "MAE", "2111.06377", "masked prediction, tokens dropped", knn=(86.5, 66.7), linear=(71.3, 82.6)
     ),
@@ -170,8 +196,8 @@ REGISTRY = {
         "CAE",
         "2202.03026",
         "masked prediction, latents and words, tokens dropped",
-        knn=(86.6, 58.5),
-        linear=(72.3, 51.3),
+        knn=(85.9, 51.0),
+        linear=(73.8, 50.3),
     ),
     "maskfeat": System(
         "MaskFeat",
@@ -181,7 +207,15 @@ REGISTRY = {
         knn=(81.3, 49.7),
         linear=(73.0, 55.2),
     ),
-    "eva": System("EVA", "EVA", "2211.07636", "masked prediction, a frozen CLIP", "images, a CLIP"),
+    "eva": System(
+        "EVA",
+        "EVA",
+        "2211.07636",
+        "masked prediction, a frozen CLIP",
+        "images, a CLIP",
+        knn=(58.1, 80.5),
+        linear=(51.2, 76.2),
+    ),
     "i_jepa": System(
         "I-JEPA", "IJEPA", "2301.08243", "joint-predictive", knn=(85.7, 83.9), linear=(67.5, 73.2)
     ),
@@ -190,8 +224,8 @@ REGISTRY = {
         "Data2Vec",
         "2202.03555",
         "self-distillation, mask tokens",
-        knn=(77.5, 87.7),
-        linear=(63.9, 75.6),
+        knn=(77.0, 88.0),
+        linear=(63.6, 76.9),
     ),
     "sdae": System(
         "SdAE",
@@ -206,24 +240,24 @@ REGISTRY = {
         "SplitMask",
         "2112.10740",
         "masked prediction, halves, words, contrast",
-        knn=(86.6, 99.5),
-        linear=(71.5, 98.6),
+        knn=(85.3, 98.6),
+        linear=(71.8, 98.9),
     ),
     "cmae": System(
         "CMAE",
         "CMAE",
         "2207.13532",
         "masked prediction, contrast with a teacher",
-        knn=(82.8, 90.4),
-        linear=(73.8, 92.0),
+        knn=(84.4, 89.2),
+        linear=(75.0, 91.0),
     ),
     "sit": System(
         "SiT",
         "SiT",
         "2104.03602",
         "self-distillation, corrupted pixels",
-        knn=(80.7, 95.0),
-        linear=(75.7, 97.1),
+        knn=(78.8, 93.3),
+        linear=(72.4, 96.5),
     ),
     "mim_contrast": System(
         "MIM + contrast",
@@ -234,7 +268,7 @@ REGISTRY = {
         linear=(72.7, 98.1),
     ),
     "clip": System(
-        "CLIP", "CLIP", "2103.00020", "towers", "images and captions", knn=(56.8, 96.9), linear=(51.1, 97.9)
+        "CLIP", "CLIP", "2103.00020", "towers", "images and captions", knn=(61.8, 98.6), linear=(54.6, 98.4)
     ),
     "flip": System(
         "FLIP",
@@ -266,7 +300,9 @@ REGISTRY = {
     "cpc": System(
         "CPC", "CPC", "1807.03748", "siamese, patches, contexts", knn=(61.3, 69.0), linear=(46.5, 62.5)
     ),
-    "cpc_v2": System("CPC v2", "CPCV2", "1905.09272", "siamese, patches, contexts"),
+    "cpc_v2": System(
+        "CPC v2", "CPCV2", "1905.09272", "siamese, patches, contexts", knn=(73.0, 75.3), linear=(61.4, 68.8)
+    ),
     "rotation": System(
         "Image rotations", "Rotation", "1803.07728", "pretext", knn=(12.6, 26.4), linear=(12.5, 27.2)
     ),
@@ -278,23 +314,35 @@ REGISTRY = {
         knn=(19.6, 27.3),
         linear=(21.8, 33.2),
     ),
-    "jigsaw": System("Jigsaw puzzles", "Jigsaw", "1603.09246", "pretext, tiles"),
+    "jigsaw": System(
+        "Jigsaw puzzles", "Jigsaw", "1603.09246", "pretext, tiles", knn=(19.6, 33.7), linear=(21.8, 39.7)
+    ),
     "jigsaw_pp": System(
         "Jigsaw++",
         "JigsawPP",
         "1805.00385",
         "pretext, tiles of two images",
-        knn=(19.6, 28.6),
-        linear=(21.8, 38.0),
+        knn=(19.6, 32.1),
+        linear=(21.8, 40.3),
     ),
     "cluster_transfer": System(
-        "Jigsaw++, transfer", "ClusterTransfer", "1805.00385", "distillation, clusters of a frozen teacher"
+        "Jigsaw++, transfer",
+        "ClusterTransfer",
+        "1805.00385",
+        "distillation, clusters of a frozen teacher",
+        knn=(19.6, 27.1),
+        linear=(21.8, 20.9),
     ),
     "counting": System(
         "Learning to count", "Counting", "1708.06734", "pretext, tiles", knn=(85.8, 93.0), linear=(91.5, 94.1)
     ),
     "context_encoder": System(
-        "Context encoders", "ContextEncoder", "1604.07379", "pretext, a hole filled, adversary"
+        "Context encoders",
+        "ContextEncoder",
+        "1604.07379",
+        "pretext, a hole filled, adversary",
+        knn=(19.7, 17.3),
+        linear=(19.1, 20.9),
     ),
     "autoencoder": System(
         "Spot artifacts, auto-encoder",
@@ -305,9 +353,21 @@ REGISTRY = {
         linear=(15.4, 18.4),
     ),
     "spot_artifacts": System(
-        "Spot artifacts", "SpotArtifacts", "1806.05024", "pretext, adversary, frozen auto-encoder"
+        "Spot artifacts",
+        "SpotArtifacts",
+        "1806.05024",
+        "pretext, adversary, frozen auto-encoder",
+        knn=(17.2, 14.6),
+        linear=(18.2, 15.2),
     ),
-    "colorization": System("Colorization", "Colorization", "1603.08511", "pretext, colors of pixels"),
+    "colorization": System(
+        "Colorization",
+        "Colorization",
+        "1603.08511",
+        "pretext, colors of pixels",
+        knn=(13.6, 18.0),
+        linear=(18.9, 24.4),
+    ),
     "supcon": System(
         "SupCon",
         "SupCon",
