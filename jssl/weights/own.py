@@ -145,11 +145,14 @@ def heads_of_state(state: Any, places: Mapping[str, str]) -> tuple[Mapping[str, 
     Returns:
         (parameters, statistics), each by the heads' names.
     """
-    beside = places["params"].rpartition(".")[0]
-    params = take(state, beside) if beside else {}
+
+    def beside(place):
+        root = place.rpartition(".")[0]
+        return take(state, root) if root else {}
+
+    params = beside(places["params"])
     if "batch_stats" in places:
-        beside = places["batch_stats"].removesuffix(".batch_stats").rpartition(".")[0]
-        return params, take(state, beside) if beside else {}
+        return params, beside(places["batch_stats"].removesuffix(".batch_stats"))
     kept = take(state, "memory").get("statistics", {})
     return params, kept.get("teacher" if places["params"].startswith("teacher") else "student", kept)
 

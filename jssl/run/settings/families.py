@@ -102,8 +102,8 @@ class SelfDistillation(Training):
 
     def distillation(self, data: DataInfo, method: Method, network, *, figures=()) -> Experiment:
         """Puts together what `build` returns: multi-crop, this optimizer, the authors' linear probe."""
-        settings = dict(optimizer=self.optimizer(data), views=self.multi_crop(data, network))
-        settings |= dict(probed=self.probed(method, network))
+        views, probed = self.multi_crop(data, network), self.probed(method, network)
+        settings = dict(optimizer=self.optimizer(data), views=views, probed=probed)
         return self.experiment(data, method, network=network, figures=figures, **settings)
 
     def multi_crop(self, data: DataInfo, network) -> Views:
