@@ -3,8 +3,9 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
-# two processes; tests of one group (tests/conftest.py) stay in one of them and share what they compile
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadscope
+# two processes; tests of one group (tests/conftest.py) stay in one of them and share what they compile;
+# when one dies the run ends, since xdist would wait for ever
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --max-worker-restart 0
 # on Linux huge pages take a quarter off every step on a CPU
 export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 

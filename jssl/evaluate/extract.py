@@ -1,6 +1,7 @@
 """Features of a whole dataset, batch by batch, with one compilation."""
 
 import functools
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -53,18 +54,28 @@ def extract_features(
     mesh = _mesh((features_fn, view))
     devices = 1 if mesh is None else mesh.size
     batch = -(-min(batch, len(images)) // devices) * devices
-    parts = []
+    parts: list[Any] = []
+    under_way: deque[Any] = deque()
     for start in range(0, len(images), batch):
         some = images[start : start + batch]
         if len(some) < batch:
             some = np.pad(np.asarray(some), [(0, batch - len(some))] + [(0, 0)] * 3)
-        parts.append(_features_on(mesh)(features_fn, view, _placed(some, mesh)))
+        under_way.append(_features_on(mesh)(features_fn, view, _placed(some, mesh)))
+        if len(under_way) > _ahead():
+            parts.append(_on_host(under_way.popleft()))
+    parts += map(_on_host, under_way)
+    return jax.tree.map(lambda *arrays: jnp.asarray(np.concatenate(arrays)[: len(images)]), *parts)
 
-    def joined(*arrays):
-        here = [np.asarray(x.addressable_data(0)) for x in arrays]  # on the host: nothing to compile
-        return jnp.asarray(np.concatenate(here)[: len(images)])
 
-    return jax.tree.map(joined, *parts)
+def _ahead() -> int:
+    """Returns how many batches may be under way while another is read. CPU devices share threads, so that two
+    programs that exchange data can wait for each other for ever there.
+    """
+    return 0 if jax.default_backend() == "cpu" else 1
+
+
+def _on_host(part):
+    return jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), part)
 
 
 def _check_images(images):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
+from jssl.data.augment.base import as_float
 from jssl.evaluate import (
     Labelled,
     extract_features,
@@ -16,7 +17,7 @@ from jssl.evaluate import (
     score_table,
 )
 from jssl.models.features import Features
-from jssl.sharding import make_mesh
+from jssl.sharding import make_mesh, replicated
 
 PROTOCOLS = knn_protocol(k=5), linear_protocol(steps=100)
 
@@ -130,3 +131,16 @@ def test_a_table_has_a_column_for_every_metric_of_any_row():
     assert text.splitlines()[0].split("  ")[-1] == "depth rmse"
     assert text.splitlines()[1].split() == ["raw", "pixels", "10.0", "-"]
     assert text.splitlines()[2].split() == ["learned", "-", "12.3"]
+
+
+def test_many_batches_on_many_devices_do_not_wait_for_each_other():
+    """On a CPU, programs under way at once that gather over eight devices wait for ever, and XLA aborts."""
+    placed = jax.device_put(np.eye(48, dtype=np.float32), replicated(make_mesh("data=8")))
+    x = np.random.default_rng(0).integers(0, 256, (800, 8, 8, 3), np.uint8)
+
+    def features(params, x):
+        pixels = x.reshape(len(x), -1)[:, :48]
+        return jnp.linalg.qr(pixels[:, :, None] * pixels[:, None] + params)[0].mean(1)
+
+    found = extract_features(jax.tree_util.Partial(features, placed), x, batch=8)
+    np.testing.assert_allclose(found[-8:], features(placed, as_float(x[-8:])), rtol=1e-3, atol=1e-5)

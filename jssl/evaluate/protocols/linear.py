@@ -177,7 +177,7 @@ def _from_host(
         for part in (slice(at, at + ROWS) for at in range(0, len(labels), ROWS)):
             x, y = rows_over(mesh, features[part]), rows_over(mesh, labels[part])
             there = rows_over(mesh, np.ones(len(labels[part]), np.float32))
-            right += _right(kernel, bias, x, y, there)
+            right += jax.block_until_ready(_right(kernel, bias, x, y, there))  # one at a time, as features
         return right / len(labels)
 
     chosen_from = _unless_diverged(kernel, accuracies(kernel, bias, train_features[held], train_labels[held]))
