@@ -12,7 +12,7 @@ import optax
 
 from jssl.arrays.blocks import dealt
 from jssl.arrays.kernels import vectors_together
-from jssl.arrays.programs import used_once
+from jssl.arrays.programs import used_seldom
 from jssl.arrays.stacks import in_form_of, squares_of_layers
 from jssl.arrays.trees import cast
 from jssl.methods.base import EXACT, Method, Params
@@ -78,7 +78,7 @@ def init_state(
         state = filled(state, in_form_of(start, like=state))
         return state["params"], state["memory"], optimizer.init(state["params"])
 
-    if _bright(batch.get("image")) and _bright(_checked(used_once(views)(key, batch)).get("global")):
+    if _bright(batch.get("image")) and _bright(_checked(used_seldom(views)(key, batch)).get("global")):
         raise ValueError(
             f"views['global'] has values beyond {BRIGHTEST:.0f}: a network is given images in [0, 1] or "
             "normalised; divide them by 255"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jssl.arrays.programs import keep_compiled, used_once
+from jssl.arrays.programs import keep_compiled, used_seldom
 from jssl.checkpoint import Checkpoints
 from jssl.evaluate import diagnose, format_table
 from jssl.evaluate.protocols.base import heading, shown
@@ -186,7 +186,7 @@ def _begun(
     start = plan.start and plan.start()
     if start:
         say(start.sentence)
-    state = used_once(plan.init, out_shardings=plan.places)(data.batch_of(0), start and start.tree)
+    state = used_seldom(plan.init, out_shardings=plan.places)(data.batch_of(0), start and start.tree)
     if probes is None or raw is None:
         return state
     stops, begun = plan.options.stop_when_worse, start is not None and start.evaluated

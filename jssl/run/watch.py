@@ -1,5 +1,6 @@
 """Watches a run without slowing it down: the log, the progress bar, and what stops it."""
 
+import functools
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jssl.arrays.programs import used_seldom
 from jssl.run.directory.record import Record
 from jssl.run.interrupt import Interrupted, Interrupts
 
@@ -182,13 +184,17 @@ def check_finite(step: int, metrics: Mapping[str, Any]) -> None:
         raise NonFinite(step, tuple(sorted(bad, key=lambda name: (name in ("loss", "gradient_norm"), name))))
 
 
-@jax.jit
 def parameters_finite(params) -> jax.Array:
     """Returns 1 where all parameters are finite, else NaN, as a metric that `check_finite` takes.
 
     Args:
         params: A pytree of arrays.
     """
-    floats = [x for x in jax.tree.leaves(params) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    fine = jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in floats]))
-    return jnp.where(fine, 1.0, jnp.nan)
+    return _all_finite()([x for x in jax.tree.leaves(params) if jnp.issubdtype(x.dtype, jnp.inexact)])
+
+
+@functools.cache
+def _all_finite():
+    return used_seldom(
+        lambda arrays: jnp.where(jnp.all(jnp.array([jnp.isfinite(x).all() for x in arrays])), 1.0, jnp.nan)
+    )

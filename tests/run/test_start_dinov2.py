@@ -9,7 +9,7 @@ import pytest
 from jssl.experiments import DINOv2, DINOv2Distill, DINOv3
 
 from jssl import init_state, weights
-from jssl.arrays.programs import used_once
+from jssl.arrays.programs import used_seldom
 from jssl.data import from_arrays
 from jssl.run.plan import plan
 from jssl.run.settings.options import Options
@@ -51,7 +51,7 @@ def test_it_begins_with_the_sources_features_and_the_formulas_loss(name, images,
     np.testing.assert_allclose(own.cls, expected.cls, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(own.tokens, expected.tokens, rtol=1e-5, atol=1e-6)
 
-    views = used_once(e.views)(jax.random.key(1), batch)  # as `init_state` has compiled them
+    views = used_seldom(e.views)(jax.random.key(1), batch)  # as `init_state` has compiled them
     loss, outputs = jax.jit(judged, static_argnums=0)(e.method, state, views)
     student, target = ({k: np.asarray(x, np.float64) for k, x in o.items()} for o in outputs[:2])
     wanted = formula(student, target, 0.04, 0.1, group=4, mask=np.asarray(outputs.mask))

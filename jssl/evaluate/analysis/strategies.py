@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jssl.arrays.keys import sample_keys
-from jssl.arrays.programs import used_once
+from jssl.arrays.programs import used_seldom
 from jssl.masks import (
     attention_mask,
     block_mask,
@@ -30,7 +30,7 @@ def masks_of_all(attention, grid: tuple[int, int]) -> dict[str, np.ndarray]:
     Returns:
         {name: [B, N] bool}, True = hidden, as `jssl.evaluate.figures.mask_gallery` takes it.
     """
-    drawn = used_once(partial(_drawn, grid=grid))(jnp.asarray(attention))
+    drawn = used_seldom(partial(_drawn, grid=grid))(jnp.asarray(attention))
     return {name: np.asarray(mask) for name, mask in drawn.items()}
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jssl.arrays.programs import used_once
+from jssl.arrays.programs import used_seldom
 from jssl.data.augment.base import Statistics
 from jssl.evaluate.analysis.patches import patch_components
 from jssl.evaluate.figures.style import HIDDEN, INK, RIGHT, WRONG, enlarge, rgb, tiles, unnormalized, write
@@ -191,7 +191,7 @@ def view_gallery(
     batch = {name: jnp.asarray(values) for name, values in arrays.items()} | {
         "index": jnp.arange(len(images))
     }
-    compiled = used_once(views)
+    compiled = used_seldom(views)
     columns, shown = ["image"], [rgb(images)]
     for draw in range(draws):
         made = compiled(jax.random.key(seed + draw), batch)

@@ -38,11 +38,11 @@ def knn_protocol(*, k: int | Sequence[int] = 20, temperature: float = 0.07) -> P
     def run(train_features, train_labels, test_features, test_labels, classes):
         most = min(max(several), len(train_features))
         similarities, rows = nearest_neighbours(train_features, test_features, k=most)
-        labels = jnp.asarray(train_labels)[rows]
+        labels = np.asarray(train_labels)[np.asarray(rows)]  # small: nothing to compile
 
         def top1(k):
             found = predicted(similarities[:, :k], labels[:, :k], temperature, classes)
-            return jnp.mean(found == jnp.asarray(test_labels))
+            return np.mean(np.asarray(found) == np.asarray(test_labels))
 
         found = {k: top1(min(k, most)) for k in several}
         listed = {f"k{k}_top1": value for k, value in found.items()} if len(several) > 1 else {}
@@ -298,6 +298,7 @@ def votes(similarities: jax.Array, labels: jax.Array, temperature: float, classe
     return scores.at[rows, labels].add(jnp.exp(similarities / temperature))
 
 
+@functools.partial(jax.jit, static_argnames="classes")
 def predicted(similarities: jax.Array, labels: jax.Array, temperature: float, classes: int) -> jax.Array:
     """Finds the class with the most votes; weights are relative to the nearest one's, so that none overflows.
 

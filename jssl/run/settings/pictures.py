@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jssl.arrays.programs import used_once
+from jssl.arrays.programs import used_seldom
 from jssl.data.augment.base import Statistics
 from jssl.data.sources import scenes
 from jssl.evaluate.protocols.unseen_pairs import embed_pairs, zero_shot_accuracy
@@ -39,7 +39,7 @@ def attention_figure(
         from jssl.evaluate import figures
         from jssl.models import cls_attention
 
-        @used_once
+        @used_seldom
         def attended(variables, images):
             seen = view(images)
             return seen, cls_attention(encoder, variables, seen)
@@ -76,7 +76,7 @@ def masks_figure(
 
         seen = view(jnp.asarray(images[:8]))
         variables = method.encoder(state.params, state.teacher, state.memory)
-        attended = used_once(lambda *given: cls_attention(encoder, *given).mean(1))
+        attended = used_seldom(lambda *given: cls_attention(encoder, *given).mean(1))
         attention = attended(variables, seen)
         grid = encoder.grid(seen.shape)
         hidden = masks_of_all(attention, grid)
@@ -92,7 +92,7 @@ def _of_a_few(method, view, state, images):
     seen = view(jnp.asarray(images[:6]))
     views = {"global": seen[None], "index": jnp.arange(len(seen))}
     given = state.params, state.teacher, state.memory, views, jax.random.key(0)
-    return seen, used_once(method.outputs)(*given)
+    return seen, used_seldom(method.outputs)(*given)
 
 
 def reconstruction_figure(
@@ -170,7 +170,7 @@ def color_figure(method: Method, view, decoder, *, temperature: float = 0.38) ->
 
         seen = view(jnp.asarray(images[:8]))
         how = dict(decoder=decoder, temperature=temperature)
-        grey, guessed = used_once(lambda state, seen: colored(method, state, seen, **how))(state, seen)
+        grey, guessed = used_seldom(lambda state, seen: colored(method, state, seen, **how))(state, seen)
         drawn = figures.colored_gallery(grey, guessed, seen)
         return [
             (
