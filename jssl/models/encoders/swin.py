@@ -11,6 +11,7 @@ import numpy as np
 from jssl.arrays.patches import check_images
 from jssl.models.encoders.vit import PatchEmbed
 from jssl.models.features import Features
+from jssl.models.layers.dense import Dense
 from jssl.models.layers.initializers import kernel_init, truncated_normal
 from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid
@@ -114,7 +115,7 @@ class PatchMerging(nn.Module):
         x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
         corners = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
         y = self.norm(name="norm")(jnp.concatenate(corners, axis=-1))
-        return nn.Dense(2 * x.shape[-1], use_bias=False, kernel_init=self.kernel_init, name="reduction")(y)
+        return Dense(2 * x.shape[-1], use_bias=False, kernel_init=self.kernel_init, name="reduction")(y)
 
 
 class Swin(nn.Module):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jssl.models.layers.dense import Dense
 from jssl.models.layers.transformer import Block, Transformer, kernel_init, layer_norm
 
 Grid3 = tuple[int, int, int]  # tubelets in time, rows, columns
@@ -48,7 +49,7 @@ class TubeletEmbed(nn.Module):
         (time, rows, columns), t, p = self.grid(films.shape), self.tubelet, self.patch
         x = films.reshape(-1, time, t, rows, p, columns, p, films.shape[-1])
         x = x.transpose(0, 1, 3, 5, 2, 4, 6, 7).reshape(-1, time, rows, columns, t * p * p * films.shape[-1])
-        return nn.Dense(self.dim, kernel_init=self.kernel_init, name="proj")(x)
+        return Dense(self.dim, kernel_init=self.kernel_init, name="proj")(x)
 
 
 def sinusoid_positions(grid: tuple[int, ...], dim: int, *, prefix: int = 0) -> jax.Array:
@@ -109,7 +110,7 @@ class TubeletDecoder(nn.Module):
         Returns:
             [B, m, out].
         """
-        x = nn.Dense(self.dim, use_bias=False, kernel_init=self.kernel_init, name="embed")(tokens)
+        x = Dense(self.dim, use_bias=False, kernel_init=self.kernel_init, name="embed")(tokens)
         mask_token = self.param("mask_token", nn.initializers.normal(0.02), (self.dim,)).astype(x.dtype)
         table = sinusoid_positions(grid, self.dim).astype(x.dtype)
         x = jnp.concatenate([x + table[visible], mask_token + table[hidden]], axis=1)
@@ -125,4 +126,4 @@ class TubeletDecoder(nn.Module):
         )
         x = Transformer(self.depth, block, name="blocks")(x)
         x = self.last_norm(name="norm")(x[:, -hidden.shape[1] :])
-        return nn.Dense(self.out, kernel_init=self.kernel_init, name="predict")(x)
+        return Dense(self.out, kernel_init=self.kernel_init, name="predict")(x)

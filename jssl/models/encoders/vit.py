@@ -14,6 +14,7 @@ from jssl.models.encoders.readouts import read_class, read_mean
 from jssl.models.features import Features
 from jssl.models.layers.attention import attend
 from jssl.models.layers.convolution import Conv
+from jssl.models.layers.dense import Dense
 from jssl.models.layers.initializers import kernel_init, truncated_normal
 from jssl.models.layers.norms import batch_norm, layer_norm
 from jssl.models.layers.positions import Grid, LearnedPositions
@@ -60,7 +61,7 @@ class PatchEmbed(nn.Module):
         (rows, columns), p = self.grid(images.shape), self.patch
         x = self._seen(images).reshape(-1, rows, p, columns, p, images.shape[-1]).swapaxes(2, 3)
         x = x.reshape(-1, rows, columns, p * p * images.shape[-1])
-        return nn.Dense(self.dim, use_bias=self.use_bias, kernel_init=self.kernel_init, name="proj")(x)
+        return Dense(self.dim, use_bias=self.use_bias, kernel_init=self.kernel_init, name="proj")(x)
 
 
 class ConvStem(nn.Module):

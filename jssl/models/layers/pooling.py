@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 
 from jssl.models.layers.attention import attend
+from jssl.models.layers.dense import Dense
 from jssl.models.layers.initializers import xavier
 from jssl.models.layers.transformer import Mlp, kernel_init, layer_norm
 
@@ -41,7 +42,7 @@ class AttentionPool(nn.Module):
         )
         query = query.repeat(batch, axis=0)
         x = self.attend(query, key, value).reshape(batch, dim)
-        x = nn.Dense(dim, kernel_init=self.kernel_init, name="proj")(x)
+        x = Dense(dim, kernel_init=self.kernel_init, name="proj")(x)
         mlp = self.mlp(hidden=self.hidden, kernel_init=self.kernel_init, name="mlp")
         return x + mlp(self.norm(name="norm")(x))
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jssl.arrays.stacks import STACKED, stack_blocks
 from jssl.models.layers.attention import attend
+from jssl.models.layers.dense import Dense, product_of_rows
 from jssl.models.layers.initializers import kernel_init
 from jssl.models.layers.norms import layer_norm
 
@@ -56,7 +57,7 @@ class Attention(nn.Module):
         if isinstance(self.qkv_bias, tuple):
             qkv = PartlyBiased(3 * dim, self.qkv_bias, self.kernel_init, name="qkv")(x)
         else:
-            qkv = nn.Dense(3 * dim, use_bias=self.qkv_bias, kernel_init=self.kernel_init, name="qkv")(x)
+            qkv = Dense(3 * dim, use_bias=self.qkv_bias, kernel_init=self.kernel_init, name="qkv")(x)
         query, key, value = (
             part.reshape(batch, length, self.heads, -1) for part in jnp.split(qkv, 3, axis=-1)
         )
@@ -68,7 +69,7 @@ class Attention(nn.Module):
             row = None if bias is None else bias[:, :, :1]
             self.sow("intermediates", self.sown, attention_weights(query[:, :1], key, row)[:, :, 0])
         x = self.attend(query, key, value, bias=bias).reshape(batch, length, dim)
-        return nn.Dense(dim, kernel_init=self.kernel_init, name="proj")(x)
+        return Dense(dim, kernel_init=self.kernel_init, name="proj")(x)
 
 
 class PartlyBiased(nn.Module):
@@ -85,7 +86,7 @@ class PartlyBiased(nn.Module):
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         bias = jnp.where(jnp.repeat(jnp.array(self.biased), self.features // len(self.biased)), bias, 0)
-        return x @ kernel.astype(x.dtype) + bias.astype(x.dtype)
+        return product_of_rows(x, kernel.astype(x.dtype)) + bias.astype(x.dtype)
 
 
 def attention_weights(query: jax.Array, key: jax.Array, bias: jax.Array | None = None) -> jax.Array:
@@ -149,8 +150,8 @@ class Mlp(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         dim = x.shape[-1]
-        x = self.activation(nn.Dense(self.hidden, kernel_init=self.kernel_init, name="fc1")(x))
-        return nn.Dense(dim, kernel_init=self.kernel_init, name="fc2")(x)
+        x = self.activation(Dense(self.hidden, kernel_init=self.kernel_init, name="fc1")(x))
+        return Dense(dim, kernel_init=self.kernel_init, name="fc2")(x)
 
 
 class SwiGlu(nn.Module):
@@ -172,11 +173,11 @@ class SwiGlu(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         dim = x.shape[-1]
         gate, value = jnp.split(
-            nn.Dense(2 * self.hidden, kernel_init=self.kernel_init, name="w12")(x), 2, axis=-1
+            Dense(2 * self.hidden, kernel_init=self.kernel_init, name="w12")(x), 2, axis=-1
         )
         x = self.activation(gate) * value
         x = x if self.norm is None else self.norm(name="norm")(x)
-        return nn.Dense(dim, kernel_init=self.kernel_init, name="w3")(x)
+        return Dense(dim, kernel_init=self.kernel_init, name="w3")(x)
 
 
 class Block(nn.Module):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jssl.models.features import Features
 from jssl.models.heads import Head
 from jssl.models.layers.attention import attend
+from jssl.models.layers.dense import Dense
 from jssl.models.layers.initializers import kernel_init, xavier
 from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid, sincos_positions
@@ -58,7 +59,7 @@ class MaskedDecoder(nn.Module):
         """
         count = grid[0] * grid[1]
         x = jnp.concatenate([features.cls[:, None], features.tokens], axis=1)
-        x = nn.Dense(self.dim, kernel_init=self.kernel_init, name="embed")(x)
+        x = Dense(self.dim, kernel_init=self.kernel_init, name="embed")(x)
         mask_token = self.param("mask_token", nn.initializers.normal(0.02), (self.dim,)).astype(x.dtype)
         patches = jnp.broadcast_to(mask_token, (len(x), count, self.dim))
         patches = jax.vmap(lambda row, place, token: row.at[place].set(token))(patches, visible, x[:, 1:])
@@ -70,7 +71,7 @@ class MaskedDecoder(nn.Module):
         x = self.norm(name="norm")(x[:, 1:])
         if self.out is None:
             return x
-        return nn.Dense(self.out, kernel_init=self.kernel_init, name="predict")(x)
+        return Dense(self.out, kernel_init=self.kernel_init, name="predict")(x)
 
 
 class WordDecoder(nn.Module):
@@ -96,7 +97,7 @@ class WordDecoder(nn.Module):
             {"patch": logits [B, N, words], "image": [B, D]}
         """
         tokens = self.decoder(features, visible, grid, train=train)
-        logits = nn.Dense(self.words, kernel_init=kernel_init, name="predict")(tokens)
+        logits = Dense(self.words, kernel_init=kernel_init, name="predict")(tokens)
         return {"patch": logits, "image": tokens.mean(axis=1)}
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jssl.arrays.grids import at_places
 from jssl.masks import hidden_indices, visible_indices
 from jssl.models.layers.attention import attend
+from jssl.models.layers.dense import Dense
 from jssl.models.layers.initializers import xavier
 from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import sincos_positions_rows_first
@@ -56,7 +57,7 @@ class LatentDecoder(nn.Module):
         block = partial(block, qkv_bias=(True, False, True), attend=self.attend)
         block = partial(block, kernel_init=self.kernel_init)
         x = Transformer(self.depth, block, self.drop_path, self.scan, name="blocks")(latents + places)
-        return nn.Dense(self.out, kernel_init=self.kernel_init, name="predict")(self.norm(name="norm")(x))
+        return Dense(self.out, kernel_init=self.kernel_init, name="predict")(self.norm(name="norm")(x))
 
 
 def context_autoencoder(encoder, regressor, decoder, *, count: Callable[[int], int]) -> Network:

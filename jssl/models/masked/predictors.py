@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jssl.models.layers.attention import attend
+from jssl.models.layers.dense import Dense
 from jssl.models.layers.initializers import kernel_init, truncated_normal
 from jssl.models.layers.norms import layer_norm
 from jssl.models.layers.positions import Grid, sincos_positions
@@ -62,7 +63,7 @@ class Predictor(nn.Module):
             [M, B, m, D]
         """
         blocks, batch, wanted = targets.shape
-        x = nn.Dense(self.dim, kernel_init=self.kernel_init, name="embed")(context)
+        x = Dense(self.dim, kernel_init=self.kernel_init, name="embed")(context)
         table = self.positions(grid, self.dim).astype(x.dtype)
         mask_token = self.param("mask_token", truncated_normal(0.02), (self.dim,)).astype(x.dtype)
         queries = (mask_token + table[targets]).reshape(blocks * batch, wanted, self.dim)
@@ -75,5 +76,5 @@ class Predictor(nn.Module):
         block = partial(block, attend=self.attend, kernel_init=self.kernel_init)
         x = Transformer(self.depth, block, scan=self.scan, remat=self.remat, name="blocks")(x, bias=bias)
         x = self.norm(name="norm")(x[:, -wanted:])
-        x = nn.Dense(context.shape[-1], kernel_init=self.kernel_init, name="predict")(x)
+        x = Dense(context.shape[-1], kernel_init=self.kernel_init, name="predict")(x)
         return x.reshape(blocks, batch, wanted, -1)
