@@ -6,8 +6,8 @@ STAMP := .venv/.installed
 # two processes; tests of one group (tests/conftest.py) stay in one of them and share what they compile;
 # when one dies the run ends, since xdist would wait for ever
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --max-worker-restart 0
-# on Linux huge pages that are kept for the next step take a quarter off every step on a CPU
-export GLIBC_TUNABLES := glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184
+# on Linux huge pages take a quarter off every step on a CPU
+export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 
 .PHONY: setup demo lint check test docs clean
 setup: $(STAMP)

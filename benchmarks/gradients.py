@@ -1,6 +1,6 @@
 """The gradient of a ViT-tiny on a CPU, beside eager PyTorch from the same weights.
 
-    python -m benchmarks.gradients          # with GLIBC_TUNABLES as the Makefile has it
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python -m benchmarks.gradients
 
 Both see the same images: two views of 64 of 32 pixels by patches of 4, as SimCLR on small images, and the two
 larger and four smaller crops of 16 images by patches of 16, as DINO. Each library has a process of its own,

@@ -3,11 +3,9 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from jssl.run.preface import GLIBC_TUNABLES
 from jssl.sharding import join_processes
 
 
@@ -41,9 +39,3 @@ def test_an_allocation_that_started_nothing(name, monkeypatch):
     monkeypatch.setenv(name, "2")
     with pytest.raises(ValueError, match=f"{name} says .* unset {name}"):
         join_processes()
-
-
-def test_runs_ask_for_the_allocator_settings_that_make_has():
-    root = Path(__file__).parent.parent.parent
-    assert f"GLIBC_TUNABLES := {GLIBC_TUNABLES}\n" in (root / "Makefile").read_text()
-    assert f"GLIBC_TUNABLES: {GLIBC_TUNABLES}\n" in (root / ".github/workflows/check.yml").read_text()
