@@ -7,7 +7,6 @@ import jax
 import numpy as np
 from jax.sharding import Sharding
 
-from jssl.arrays.programs import used_seldom
 from jssl.data.reading.resident import take
 from jssl.data.source import Source
 from jssl.data.splits import evenly
@@ -188,6 +187,7 @@ def health_of(
     few = evenly(len(train), PAIRS)
     images, batch = jax.device_put((source.images[some], take(train.arrays, few)), place)
 
+    @jax.jit
     def figures(params, teacher, memory, images, batch):
         health = embedding_health(
             method.features(params, teacher, memory, experiment.evaluation_view(images)).cls
@@ -199,9 +199,9 @@ def health_of(
         paired = "cls" in student and student["cls"].ndim == 3 and len(student["cls"]) > 1
         return health | (pair_health(*student["cls"][:2]) if paired else {})
 
-    program: Callable = used_seldom(figures)
+    program: Callable = figures
     if ahead is not None and state is not None:
-        program = ahead.compiled(program, state.params, state.teacher, state.memory, images, batch)
+        program = ahead.compiled(figures, state.params, state.teacher, state.memory, images, batch)
     return lambda state: program(state.params, state.teacher, state.memory, images, batch)
 
 
