@@ -97,9 +97,9 @@ SYSTEMS = {
 
 DEMOS = {  # top-1 of each demo in percent, by kNN and by a linear probe: of its random network, and learned
     "simclr": ((9.4, 68.8), (9.9, 72.4)),
-    "simclr_v2": ((41.2, 95.7), (36.8, 93.0)),
-    "simclr_v2_fine_tune": ((74.0, 94.9), (89.7, 97.1)),
-    "simclr_v2_distil": ((47.1, 98.3), (50.2, 98.8)),
+    "simclr_v2": ((36.5, 94.9), (35.1, 89.2)),
+    "simclr_v2_fine_tune": ((73.6, 92.7), (86.4, 94.0)),
+    "simclr_v2_distil": ((50.1, 96.9), (52.2, 96.6)),
     "dcl": ((45.7, 94.8), (51.5, 96.0)),
     "nnclr": ((36.5, 79.8), (35.0, 70.1)),
     "moco_v1": ((45.7, 87.4), (51.5, 91.7)),
