@@ -18,7 +18,7 @@ def product_of_rows(
     """Multiplies the last axis of x with a kernel, on a CPU as one product of two matrices.
 
     XLA's CPU backend copies whole batches of tokens to transpose them where it computes the gradients of a
-    product with more than two axes. With rows alone the gradient of a ViT-tiny takes a sixth less time. On a
+    product with more than two axes. With rows alone the gradient of a ViT-tiny takes 11 % less time. On a
     TPU, where the axis of tokens is padded, rows may have to be moved, so that other platforms keep all axes.
 
     Args:
