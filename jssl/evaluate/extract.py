@@ -68,8 +68,8 @@ def extract_features(
 
 
 def _ahead() -> int:
-    """Returns how many batches may be under way while another is read. CPU devices share threads, so that many
-    programs that exchange data wait for each other for ever there.
+    """Returns how many batches may be under way while another is read. CPU devices share threads, so that
+    many programs that exchange data wait for each other for ever there.
     """
     return 0 if jax.default_backend() == "cpu" else 1
 
